@@ -1,0 +1,185 @@
+"""Which method is better: paired by independent unit, seeds averaged within the unit first."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from analysis.intervals import bca, crossed_weights
+from analysis.metrics import mean_over_occurring, score
+from analysis.permutation import holm, sign_flip_p, smallest_sign_flip_p
+from analysis.tables import AnalysisPlan, RunData, StudyTables
+from analysis.units import Ratios, UnitCounts, unit_counts, weighted_scores
+from imbalance_bench.seeding import generator
+
+MACRO = "macro"
+
+
+@dataclass(frozen=True)
+class PairedScores:
+    """Dice of two methods on the same units and seeds.
+
+    Args:
+        method: (S, U, K) float64, NaN where the class does not occur in the unit.
+        control: The same for the control.
+        units: U ids.
+    """
+
+    method: np.ndarray
+    control: np.ndarray
+    units: tuple[str, ...]
+
+
+def unit_dice(counts: UnitCounts) -> np.ndarray:
+    """Return Dice of each unit's summed counts, (S, U, K) float64; NaN where the class does not occur."""
+    return score("dice", *counts.of_units())
+
+
+def pair(method: Sequence[RunData], control: Sequence[RunData], tables: StudyTables, unit: str) -> PairedScores | None:
+    """Pair two methods on the folds and seeds that both have finished; None if there are none."""
+    shared = {(run.fold, run.seed) for run in method} & {(run.fold, run.seed) for run in control}
+    if not shared:
+        return None
+    arranged = [
+        unit_counts(
+            [run for run in runs if (run.fold, run.seed) in shared],
+            split=tables.split,
+            unit=unit,
+            n_classes=len(tables.class_names),
+        )
+        for runs in (method, control)
+    ]
+    return PairedScores(unit_dice(arranged[0]), unit_dice(arranged[1]), arranged[0].units)
+
+
+def control_of(method: str, control: str | None, methods: Sequence[str]) -> str | None:
+    """Return the control of a method, of the same architecture where labels carry one; None if there is none."""
+    if control is None:
+        return None
+    _, bracket, architecture = method.partition(" (")
+    label = f"{control}{bracket}{architecture}"
+    return label if label in methods and label != method else None
+
+
+def compare_methods(tables: StudyTables, plan: AnalysisPlan, unit: str) -> pd.DataFrame:
+    """Compare every method with its control, macro and per class.
+
+    Returns:
+        Table `comparisons` without `verdict`, and in addition n_seeds, min_p, family (tests corrected together),
+        low_tost and high_tost (interval of level 1 - 2 alpha).
+    """
+    rows = []
+    for method in tables.methods:
+        control = control_of(method, plan.control, tables.methods)
+        if control is None:
+            continue
+        pairs = pair(tables.runs_of(method), tables.runs_of(control), tables, unit)
+        if pairs is not None:
+            keys = {"method": method, "control": control, "metric": "dice", "unit": unit}
+            rows += [keys | row for row in compare_pair(pairs, tables.class_names, plan)]
+    if not rows:
+        return pd.DataFrame(columns=[*_COLUMNS])
+    frame = pd.DataFrame(rows)
+    frame["p_holm"], frame["family"] = np.nan, 0
+    for family in (frame["class"] == MACRO, frame["class"] != MACRO):
+        frame.loc[family, "p_holm"] = holm(frame.loc[family, "p"].to_numpy())
+        frame.loc[family, "family"] = int(frame.loc[family, "p"].notna().sum())
+    return frame[[*_COLUMNS]]
+
+
+_COLUMNS = (
+    "method control class metric unit n_units difference low high p p_holm wilcoxon_p cliffs_delta "
+    "n_seeds min_p family low_tost high_tost"
+).split()
+
+
+def compare_pair(pairs: PairedScores, class_names: Sequence[str], plan: AnalysisPlan) -> list[dict[str, object]]:
+    """Compare two methods.
+
+    Returns:
+        One row for macro, then one per class, without p_holm.
+    """
+    difference = pairs.method - pairs.control  # (S, U, K)
+    occurs = np.isfinite(difference[0])
+    parts = Ratios(np.nan_to_num(difference), np.broadcast_to(occurs, difference.shape).astype(float), occurs * 1)
+    seeds, units, classes = difference.shape
+    weights = crossed_weights(units, seeds, plan.resamples, plan.seed)
+    resampled = weighted_scores(parts, *weights)  # (B, K + 1)
+    everything = np.ones((1, units)), np.ones((1, seeds))
+    estimate = weighted_scores(parts, *everything)[0]
+    jackknife = weighted_scores(parts, 1 - np.eye(units), np.ones((units, seeds)))
+    contributions = unit_contributions(difference.mean(axis=0))  # (U, K + 1)
+    of_method, of_control = (_unit_values(values) for values in (pairs.method, pairs.control))
+    rows = []
+    for column, name in [(classes, MACRO), *enumerate(class_names)]:
+        d = contributions[:, column]
+        d = d[np.isfinite(d)]
+        interval = {}
+        for suffix, level in (("", 0.95), ("_tost", 1 - 2 * plan.alpha)):
+            ends = bca(estimate[column], resampled[:, column], jackknife[:, column], level=level, n=len(d))
+            interval |= {f"low{suffix}": ends[0], f"high{suffix}": ends[1]}
+        rng = generator(plan.seed, "sign_flip", name)
+        rows.append(
+            {
+                "class": name,
+                "n_units": len(d),
+                "n_seeds": seeds,
+                "difference": estimate[column],
+                "p": sign_flip_p(d, permutations=plan.permutations, rng=rng),
+                "min_p": smallest_sign_flip_p(len(d), plan.permutations),
+                "wilcoxon_p": wilcoxon_p(d),
+                "cliffs_delta": cliffs_delta(of_method[:, column], of_control[:, column]),
+                **interval,
+            }
+        )
+    return rows
+
+
+def unit_contributions(difference: np.ndarray) -> np.ndarray:
+    """Return what each unit adds to the mean difference, so that a sign flip of a unit flips all its classes.
+
+    Args:
+        difference: (U, K) float64, seeds averaged; NaN where a class does not occur in a unit.
+
+    Returns:
+        (U, K + 1) float64: the differences, then macro contributions sum_c U d_uc / (K' n_c) over the K' classes that
+        occur, whose mean over units is the mean over classes of the classes' means; all 0 if no class occurs.
+    """
+    n_units = np.isfinite(difference).sum(axis=0)  # (K,)
+    scale = len(difference) / (max((n_units > 0).sum(), 1) * np.maximum(n_units, 1))
+    return np.column_stack([difference, (np.nan_to_num(difference) * scale).sum(axis=1)])
+
+
+def wilcoxon_p(differences: np.ndarray) -> float:
+    """Return the two-sided Wilcoxon signed-rank p (zeros dropped, as Wilcoxon did); 1 if all are zero, NaN if none."""
+    d = differences[np.isfinite(differences)]
+    if not len(d):
+        return float("nan")
+    if not np.any(d):
+        return 1.0
+    d = d[d != 0]
+    ties = len(np.unique(np.abs(d))) < len(d)
+    method = "exact" if len(d) <= 50 and not ties else "approx"
+    return float(stats.wilcoxon(d, method=method).pvalue)  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def cliffs_delta(x: np.ndarray, y: np.ndarray) -> float:
+    """Return P(x > y) - P(x < y) over all pairs; NaN values are left out.
+
+    Source:
+        Cliff 1993, eq. 1.
+    """
+    x, y = x[np.isfinite(x)], np.sort(y[np.isfinite(y)])
+    if not len(x) or not len(y):
+        return float("nan")
+    above = np.searchsorted(y, x, side="left").sum()
+    below = (len(y) - np.searchsorted(y, x, side="right")).sum()
+    return float((above - below) / (len(x) * len(y)))
+
+
+def _unit_values(dice: np.ndarray) -> np.ndarray:
+    """Return (U, K + 1): Dice per unit, seeds averaged, and its mean over the classes of the unit."""
+    values = dice.mean(axis=0)
+    return np.column_stack([values, mean_over_occurring(values)])

@@ -1,0 +1,155 @@
+"""Morphological variability: how much do whole instances of a class differ in size and shape?"""
+
+import numpy as np
+import pandas as pd
+from scipy.spatial import ConvexHull
+
+FEATURES = ("area_px", "log_area", "eccentricity", "solidity", "compactness")
+STANDARDISED = ("log_area", "eccentricity", "solidity", "compactness")
+SMALLEST_INSTANCE_PX = 16  # below, shape is pixel noise
+FEWEST_INSTANCES = 5  # below, no dispersion is given
+MAD_TO_SD = 1.4826  # for a normal distribution
+
+# weights of the 16 configurations of 2 x 2 pixels in Crofton's perimeter along four directions, as in
+# skimage.measure.perimeter_crofton; bits: own pixel 1, above 2, left 4, above-left 8 of each window's lower right pixel
+_DIAGONAL = np.pi / (4 * np.sqrt(2))
+_CROFTON = np.array(
+    [0, np.pi / 4 * (1 + 1 / np.sqrt(2)), _DIAGONAL, 2 * _DIAGONAL, 0, np.pi / 4 * (1 + 1 / np.sqrt(2)), 0, _DIAGONAL]
+    + [np.pi / 4, np.pi / 2, _DIAGONAL, _DIAGONAL, np.pi / 4, np.pi / 2, 0, 0]
+)
+
+
+def instance_shapes(components: np.ndarray, class_of: np.ndarray, unlabelled: np.ndarray | None = None) -> pd.DataFrame:
+    """Measure every instance that is whole: one that touches the edge of the image or an unlabelled pixel is cut.
+
+    Args:
+        components: (H, W) int32, component numbers from 1; 0 is no component.
+        class_of: (n + 1,) int64, class of each component; entry 0 is not used.
+        unlabelled: (H, W) bool, or None for none.
+
+    Returns:
+        One row per instance of at least 16 px: class_id and FEATURES. Compactness is 4 pi A / P^2 with Crofton's
+        perimeter, solidity A over the area of the convex hull of the pixels' corners.
+    """
+    n = len(class_of)
+    area = np.bincount(components.ravel(), minlength=n)
+    whole = area >= SMALLEST_INSTANCE_PX
+    whole[0] = False
+    whole[_touching(components, unlabelled)] = False
+    chosen = np.flatnonzero(whole)
+    size = area[chosen].astype(np.float64)
+    perimeter = crofton_perimeters(components, n)[chosen]
+    columns = {
+        "class_id": class_of[chosen],
+        "area_px": size,
+        "log_area": np.log(size),
+        "eccentricity": eccentricities(components, n)[chosen],
+        "solidity": size / hull_areas(components, whole),
+        "compactness": 4 * np.pi * size / np.maximum(perimeter, 1e-9) ** 2,
+    }
+    return pd.DataFrame(columns)
+
+
+def crofton_perimeters(components: np.ndarray, n: int) -> np.ndarray:
+    """Return the perimeter of each component in px, (n,) float64, all in one pass over the image.
+
+    Source:
+        Crofton's formula along four directions, as `skimage.measure.perimeter_crofton(directions=4)`.
+    """
+    padded = np.pad(components, 1)
+    # the pixel itself, and its neighbours above, left, and above left
+    corners = [padded[1:, 1:], padded[:-1, 1:], padded[1:, :-1], padded[:-1, :-1]]
+    busy = (corners[0] != corners[1]) | (corners[0] != corners[2]) | (corners[0] != corners[3])
+    corners = [corner[busy].astype(np.int64) for corner in corners]
+    perimeter = np.zeros(n)
+    for place, own in enumerate(corners):
+        code = sum((other == own).astype(np.int64) << bit for bit, other in enumerate(corners))
+        first = ~np.any([earlier == own for earlier in corners[:place]], axis=0) if place else np.ones(len(own), bool)
+        rows = first & (own > 0)
+        perimeter += np.bincount(own[rows], weights=_CROFTON[code[rows]], minlength=n)
+    return perimeter
+
+
+def eccentricities(components: np.ndarray, n: int) -> np.ndarray:
+    """Return the eccentricity of the ellipse with the same second moments, (n,) float64 in 0..1; 0 for a disk."""
+    y, x = np.nonzero(components)
+    own = components[y, x]
+
+    def sums(weights: np.ndarray) -> np.ndarray:
+        return np.bincount(own, weights=weights, minlength=n)
+
+    count = np.maximum(np.bincount(own, minlength=n), 1)
+    mean_y, mean_x = sums(y) / count, sums(x) / count
+    dy, dx = y - mean_y[own], x - mean_x[own]
+    a, b, c = sums(dy * dy) / count + 1 / 12, sums(dy * dx) / count, sums(dx * dx) / count + 1 / 12
+    root = np.sqrt(((a - c) / 2) ** 2 + b**2)
+    large, small = (a + c) / 2 + root, (a + c) / 2 - root
+    return np.sqrt(np.clip(1 - small / large, 0, 1))
+
+
+def hull_areas(components: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    """Return the area of the convex hull of each chosen component's pixel corners, px, in order of its number.
+
+    Args:
+        components: (H, W) int32.
+        chosen: (n,) bool.
+    """
+    y, x = np.nonzero(chosen[components])
+    own = components[y, x]
+    row = own.astype(np.int64) * (components.shape[0] + 1) + y  # one key per row of each component
+    order = np.argsort(row, kind="stable")  # x stays ascending within a row
+    y, x, own, row = y[order], x[order], own[order], row[order]
+    starts = np.flatnonzero(np.diff(row, prepend=-1))
+    ends = np.append(starts[1:], len(row)) - 1
+    left, right, top = x[starts], x[ends] + 1, y[starts]
+    bounds = np.flatnonzero(np.diff(own[starts], prepend=-1))
+    areas = []
+    for first, last in zip(bounds, np.append(bounds[1:], len(starts)), strict=True):
+        edge = slice(first, last)
+        corners = np.concatenate([left[edge], right[edge], left[edge], right[edge]])
+        heights = np.concatenate([top[edge], top[edge], top[edge] + 1, top[edge] + 1])
+        areas.append(ConvexHull(np.column_stack([corners, heights])).volume)
+    return np.array(areas)
+
+
+def weighted_median(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return the median of values under each row of weights.
+
+    Args:
+        values: (N,) float64, ascending.
+        weights: (B, N) float64, >= 0.
+
+    Returns:
+        (B,) float64: the smallest value with at least half of the weight at or below it, or its mean with the next one
+        where exactly half is; NaN where all weights are 0.
+    """
+    total = np.cumsum(weights, axis=1)
+    half = total[:, -1:] / 2
+    low = (total < half * (1 - 1e-12)).sum(axis=1)
+    high = (total <= half * (1 + 1e-12)).sum(axis=1)
+    known, last = total[:, -1] > 0, len(values) - 1
+    return np.where(known, (values[np.minimum(low, last)] + values[np.minimum(high, last)]) / 2, np.nan)
+
+
+def weighted_mad(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return 1.4826 times the median absolute deviation from the median under each row of weights, (B,) float64."""
+    centre = weighted_median(values, weights)
+    spread = np.full(len(weights), np.nan)
+    for row in np.flatnonzero(np.isfinite(centre)):
+        deviation = np.abs(values - centre[row])
+        order = np.argsort(deviation, kind="stable")
+        spread[row] = weighted_median(deviation[order], weights[None, row, order])[0]
+    return MAD_TO_SD * spread
+
+
+def _touching(components: np.ndarray, unlabelled: np.ndarray | None) -> np.ndarray:
+    edge = [components[0], components[-1], components[:, 0], components[:, -1]]
+    if unlabelled is not None and unlabelled.any():
+        grown = np.pad(unlabelled, 1)
+        rows, columns = unlabelled.shape
+        near = np.zeros_like(unlabelled)
+        for dy in range(3):
+            for dx in range(3):
+                near |= grown[dy : dy + rows, dx : dx + columns]
+        edge.append(components[near])
+    return np.unique(np.concatenate(edge))

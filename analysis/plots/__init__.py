@@ -1,0 +1,69 @@
+"""Figures of an analysed study: one function per kind, each from tidy tables to axes.
+
+from analysis.plots import KINDS, draw
+draw("class_dice", Path("results/studies/consep"), Path("dice.pdf"))
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from analysis.plots.bias import draw_bias_trajectory, draw_bias_vs_difficulty
+from analysis.plots.difficulty import draw_frequency_difficulty_plane
+from analysis.plots.gallery import draw_gallery
+from analysis.plots.learning import draw_learning_curves
+from analysis.plots.ledger import draw_ledger_heatmap, draw_prior_to_final
+from analysis.plots.scores import draw_class_dice, draw_paired_differences
+from analysis.plots.study import AnalysedStudy, NotDrawableError
+from analysis.plots.style import figure_style, save
+from imbalance_bench.errors import UserError, nearest
+
+__all__ = ["KINDS", "SUFFIXES", "AnalysedStudy", "NotDrawableError", "draw", "draw_figure"]
+
+KINDS: dict[str, Callable[[AnalysedStudy], Figure]] = {
+    "bias_trajectory": draw_bias_trajectory,
+    "bias_vs_difficulty": draw_bias_vs_difficulty,
+    "class_dice": draw_class_dice,
+    "frequency_difficulty_plane": draw_frequency_difficulty_plane,
+    "gallery": draw_gallery,
+    "learning_curves": draw_learning_curves,
+    "ledger_heatmap": draw_ledger_heatmap,
+    "paired_differences": draw_paired_differences,
+    "prior_to_final": draw_prior_to_final,
+}
+SUFFIXES = (".svg", ".pdf", ".png")
+
+
+def draw_figure(kind: str, study: AnalysedStudy) -> Figure:
+    """Draw one kind of figure.
+
+    Raises:
+        UserError: There is no such kind.
+        NotDrawableError: This study cannot have it; the message says why.
+    """
+    if kind not in KINDS:
+        raise UserError(f"The kind of a plot must be known. Got '{kind}'.{nearest(kind, KINDS)}")
+    with figure_style():
+        return KINDS[kind](study)
+
+
+def draw(kind: str, study_root: Path, out: Path | None = None) -> Path:
+    """Draw one kind of figure of an analysed study into a file.
+
+    Args:
+        kind: A key of `KINDS`.
+        study_root: The study directory, after `imbalance-bench analyze`.
+        out: An .svg, .pdf or .png file; default `<study_root>/figures/<kind>.svg`.
+
+    Returns:
+        The file written.
+
+    Raises:
+        UserError: Unknown kind or suffix, or a study that was not analysed.
+        NotDrawableError: This study cannot have the figure; the message says why.
+    """
+    target = Path(out) if out is not None else Path(study_root) / "figures" / f"{kind}.svg"
+    if target.suffix.lower() not in SUFFIXES:
+        raise UserError(f"A figure must be one of {', '.join(SUFFIXES)}. Got '{target}'. Change the suffix.")
+    return save(draw_figure(kind, AnalysedStudy.open(Path(study_root))), target)

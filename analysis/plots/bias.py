@@ -1,0 +1,259 @@
+"""What the bias learned: against class difficulty, over training, and from its start to its end."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+
+from analysis.plots.labels import label_line_ends, label_points, spread_vertically
+from analysis.plots.steps import along_stages
+from analysis.plots.study import AnalysedStudy, NotDrawableError
+from analysis.plots.style import INK, MUTED, PAPER, freeze_layout, new_figure, spare_grid, wrapped
+from analysis.plots.wording import CONSTRUCT, ESTIMAND, RHO, is_not_testable, number, probability, signed
+
+PLOTTED_ESTIMANDS = ("change", "effective_offset")
+RASTERISE_ABOVE_LINES = 400
+
+NO_BIAS = "No finished run of this study holds a learned class bias (a `dfa` method), so there is nothing to draw."
+NO_MEASURES = "The class measures are not available (analysis/measures.csv has no values), so there is nothing to draw."
+
+
+def bias_vs_difficulty(
+    axes: Axes,
+    bias: pd.DataFrame,
+    measure: pd.DataFrame,
+    *,
+    colours: Mapping[str, str],
+    association: Mapping[str, Any] | None = None,
+) -> Axes:
+    """Draw one learned quantity against one class measure: a point per class, a bar over its seeds and folds.
+
+    Args:
+        axes: Where to draw.
+        bias: Rows of learned_bias.csv for one method and estimand.
+        measure: Rows of measures.csv for one measure.
+        colours: Class -> colour.
+        association: The row of associations.csv that tests this pair; its numbers stand in the title.
+
+    Returns:
+        The same axes. Names are added by `label_classes` once the layout is final.
+    """
+    points = class_points(bias, measure)
+    for name, point in points.iterrows():
+        runs = bias.loc[bias["class"] == name, "value"].dropna()
+        axes.plot([point["x"]] * 2, [runs.min(), runs.max()], color=colours[str(name)], linewidth=1.1, zorder=2)
+        axes.scatter([point["x"]] * len(runs), runs, s=5, color=colours[str(name)], alpha=0.45, linewidths=0, zorder=3)
+        axes.scatter(point["x"], point["y"], s=34, color=colours[str(name)], edgecolors=PAPER, linewidths=0.8, zorder=4)
+    axes.axhline(0, color=MUTED, linewidth=0.6, zorder=1)
+    axes.margins(x=0.2, y=0.18)
+    if len(points) and measure["construct"].iloc[0] == "frequency" and (points["x"] > 0).all():
+        share_axis(axes)
+    else:
+        axes.xaxis.set_major_locator(MaxNLocator(4))
+    name, unit = str(measure["measure"].iloc[0]), str(measure["unit"].iloc[0])
+    axes.set_xlabel(wrapped(name.replace("_", " ") + (f" ({unit})" if unit not in ("", "1") else ""), 30))
+    axes.set_title(association_title(association), color=MUTED, fontsize=8)
+    return axes
+
+
+def class_points(bias: pd.DataFrame, measure: pd.DataFrame) -> pd.DataFrame:
+    """Return x (measure), y (mean over seeds and folds), low and high (least and greatest) of each class with both."""
+    runs = bias.groupby("class", sort=False)["value"]
+    x = measure.drop_duplicates("class").set_index("class")["value"]
+    return pd.DataFrame({"x": x, "y": runs.mean(), "low": runs.min(), "high": runs.max()}).dropna()
+
+
+def association_title(association: Mapping[str, Any] | None) -> str:
+    """Say what the test said: "rho = -0.90, exact p = 0.083 (K = 5)", or that there was none to make."""
+    if association is None:
+        return "not tested"
+    classes = f"K = {int(association['n_classes'])}" if np.isfinite(association["n_classes"]) else ""
+    rho = f"{RHO} = {signed(association['spearman'], 2)}"
+    if is_not_testable(str(association["verdict"])):
+        smallest = number(association["min_p"], 3)
+        return f"{rho}, not testable ({classes}, smallest p {smallest})"
+    return f"{rho}, exact p {probability(association['p_spearman'])} ({classes})"
+
+
+def share_axis(axes: Axes) -> None:
+    """Show shares on a log axis in per cent; tick texts are plain (no mathematics is parsed in our figures)."""
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if _decades(axes) < 1.3 else (1.0,), numticks=6))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+
+
+def _decades(axes: Axes) -> float:
+    low, high = axes.get_xlim()
+    return float(np.log10(high / low)) if low > 0 else 9.0
+
+
+def draw_bias_vs_difficulty(study: AnalysedStudy) -> Figure:
+    """Draw learned change and effective offset (rows) against every primary measure (columns)."""
+    learned, measures = study.table("learned_bias"), study.table("measures")
+    methods = methods_with_bias(study)
+    primary = [
+        measures[(measures["construct"] == construct) & measures["primary"]].dropna(subset=["value"])
+        for construct in CONSTRUCT
+    ]
+    primary = [rows for rows in primary if len(rows)]
+    if not primary:
+        raise NotDrawableError(NO_MEASURES)
+    rows = [
+        (method, estimand, bias)
+        for method in methods
+        for estimand in PLOTTED_ESTIMANDS
+        if len(bias := _estimand(learned, method, estimand))
+    ]
+    figure = new_figure(max(3.6, 2.75 * len(primary)), 0.3 + 2.75 * len(rows))
+    grid = figure.subplots(len(rows), len(primary), squeeze=False, sharey="row")
+    panels = []
+    for axes_row, (method, estimand, bias) in zip(grid, rows, strict=True):
+        for axes, measure in zip(axes_row, primary, strict=True):
+            association = _association(study, method, estimand, str(measure["measure"].iloc[0]))
+            bias_vs_difficulty(axes, bias, measure, colours=study.class_colour, association=association)
+            panels.append((axes, class_points(bias, measure)))
+        axes_row[0].set_ylabel(f"{method}\n" + wrapped(ESTIMAND[estimand], 28))
+    freeze_layout(figure)
+    label_classes(figure, panels, study.class_names)
+    return figure
+
+
+def label_classes(figure: Figure, panels: list[tuple[Axes, pd.DataFrame]], class_names: list[str]) -> None:
+    """Name the points of every panel; where names do not fit in one of them, all get numbers and a key below."""
+    drawn = []
+    for axes, points in panels:
+        names = [wrapped(str(name), 16) for name in points.index]
+        placed = label_points(axes, points, names)
+        drawn += placed
+        if len(placed) < len(points):
+            break
+    else:
+        return
+    for note in drawn:
+        note.remove()
+    for axes, points in panels:
+        for line in [line for line in axes.lines if line.get_gid() == "leader"]:
+            line.remove()
+        numbers = [str(class_names.index(str(name)) + 1) for name in points.index]
+        label_points(axes, points, numbers)
+    add_key(figure, class_names)
+
+
+def add_key(figure: Figure, class_names: list[str]) -> None:
+    """Write "1 tumour   2 stroma ..." below the figure, which grows by as much."""
+    columns = max(1, int(figure.get_figwidth() / 2.3))
+    rows = -(-len(class_names) // columns)
+    extra = 0.16 * rows + 0.1
+    width, height = figure.get_size_inches()
+    for axes in figure.axes:
+        box = axes.get_position()
+        axes.set_position(
+            (box.x0, (box.y0 * height + extra) / (height + extra), box.width, box.height * height / (height + extra))
+        )
+    figure.set_size_inches(width, height + extra)
+    for index, name in enumerate(class_names):
+        column, row = divmod(index, rows)
+        figure.text(
+            0.02 + column * 0.97 / columns,
+            (extra - 0.05 - 0.16 * row) / (height + extra),
+            f"{index + 1}  {wrapped(name, 26, 1)}",
+            fontsize=7,
+            va="top",
+        )
+
+
+def methods_with_bias(study: AnalysedStudy) -> list[str]:
+    """Return the methods whose class bias was learned.
+
+    Raises:
+        NotDrawableError: There is none.
+    """
+    learned = study.table("learned_bias")
+    held = set(learned.loc[learned["estimand"].isin(["change", "learned"]) & learned["value"].notna(), "method"])
+    methods = [method for method in study.methods if method in held]
+    if not methods:
+        raise NotDrawableError(NO_BIAS)
+    return methods
+
+
+def _estimand(learned: pd.DataFrame, method: str, estimand: str) -> pd.DataFrame:
+    return learned[(learned["method"] == method) & (learned["estimand"] == estimand)].dropna(subset=["value"])
+
+
+def _association(study: AnalysedStudy, method: str, estimand: str, measure: str) -> dict[str, Any] | None:
+    rows = study.table("associations")
+    rows = rows[(rows["method"] == method) & (rows["estimand"] == estimand) & (rows["measure"] == measure)]
+    return dict(rows.iloc[0]) if len(rows) else None
+
+
+def bias_trajectory(axes: Axes, trajectories: pd.DataFrame, *, colours: Mapping[str, str]) -> Axes:
+    """Draw one parameter over training: thin lines are runs, thick ones their mean.
+
+    Args:
+        axes: Where to draw.
+        trajectories: Rows of bias_trajectories.csv for one method and parameter.
+        colours: Class -> colour.
+
+    Returns:
+        The same axes.
+    """
+    rows = along_stages(trajectories.dropna(subset=["value"]), ["fold", "seed"])
+    runs = rows.groupby(["class", "fold", "seed"], sort=False)
+    for (name, _, _), run in runs:
+        axes.plot(
+            run["elapsed"],
+            run["value"],
+            color=colours[str(name)],
+            linewidth=0.6,
+            alpha=0.45,
+            rasterized=runs.ngroups > RASTERISE_ABOVE_LINES,
+        )
+    for name, mean in rows.groupby(["class", "elapsed"], sort=False)["value"].mean().groupby("class", sort=False):
+        steps = mean.index.get_level_values("elapsed")
+        axes.plot(steps, mean, color=colours[str(name)], linewidth=1.8)
+        axes.scatter(steps[:1], mean.iloc[:1], s=22, facecolors=PAPER, edgecolors=colours[str(name)], zorder=4)
+        axes.scatter(steps[-1:], mean.iloc[-1:], s=22, color=colours[str(name)], zorder=4)
+    axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+    axes.set_xlabel("optimiser steps")
+    spare_grid(axes, "y")
+    return axes
+
+
+def draw_bias_trajectory(study: AnalysedStudy) -> Figure:
+    """Draw the class bias of every method that learns one, from its start to its end."""
+    rows = study.table("bias_trajectories")
+    rows = rows[(rows["parameter"] == "attention_bias") & rows["value"].notna()]
+    methods = [method for method in study.methods if method in set(rows["method"])]
+    if not methods:
+        raise NotDrawableError(NO_BIAS)
+    columns = min(3, len(methods))
+    lines = -(-len(methods) // columns)
+    figure = new_figure(max(4.6, 3.4 * columns), max(2.9, 0.6 + 0.13 * len(study.class_names)) * lines)
+    grid = figure.subplots(lines, columns, squeeze=False)
+    labelled = []
+    for axes, method in zip(grid.flat, methods, strict=False):
+        of_method = rows[rows["method"] == method]
+        bias_trajectory(axes, of_method, colours=study.class_colour)
+        axes.set_title(wrapped(method, 40))
+        ends = final_values(of_method)
+        names = [str(name) for name in ends.index]
+        texts = label_line_ends(axes, ends.tolist(), names, [INK] * len(names))
+        labelled.append((axes, texts))
+    for axes in list(grid.flat)[len(methods) :]:
+        axes.set_visible(False)
+    grid[0, 0].set_ylabel("attention bias")
+    freeze_layout(figure)
+    for axes, texts in labelled:
+        spread_vertically(axes, texts)
+    return figure
+
+
+def final_values(trajectories: pd.DataFrame) -> pd.Series:
+    """Return the mean over runs of each class's last recorded value."""
+    last = trajectories.sort_values(["stage", "step"]).groupby(["class", "fold", "seed"], sort=False)["value"].last()
+    return last.groupby("class", sort=False).mean()

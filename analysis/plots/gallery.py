@@ -1,0 +1,198 @@
+"""Images, truth and predictions side by side, the images chosen by a rule and not by hand."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from PIL import Image
+
+from analysis.plots.study import AnalysedStudy, NotDrawableError
+from analysis.plots.style import BAND, MUTED, freeze_layout, new_figure, wrapped
+from imbalance_bench.data.prepared import PreparedDataset
+from imbalance_bench.data.taxonomy import UNLABELLED, Taxonomy
+from imbalance_bench.errors import UserError
+from imbalance_bench.records import RunRecord
+
+SHOWN_SIDE_PX = 360
+RULE = (
+    "Best, median and worst of the {n} test images with saved predictions of every method, by the macro Dice of "
+    "{control} on the image (fold {fold}, seed {seed}); classes that neither occur nor are predicted do not count."
+)
+
+
+@dataclass(frozen=True)
+class GalleryRow:
+    """One image of the gallery.
+
+    Args:
+        label: What stands left of the row.
+        image: (H, W, 3) uint8.
+        truth: (H, W) uint8 of class indices, 255 where unlabelled.
+        predictions: Method -> (H, W) uint8 of class indices.
+    """
+
+    label: str
+    image: np.ndarray
+    truth: np.ndarray
+    predictions: Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class GalleryRuns:
+    """Which runs the gallery shows: one per method, of the same fold and seed where finished.
+
+    Args:
+        fold: Fold.
+        seed: Seed.
+        runs: Method -> run.
+        control: Method that ranks the images.
+    """
+
+    fold: int
+    seed: int
+    runs: dict[str, RunRecord]
+    control: str
+
+
+def gallery(figure: Figure, rows: Sequence[GalleryRow], *, colours: Mapping[str, str]) -> Figure:
+    """Draw image, truth and every method's prediction, one row per image.
+
+    Args:
+        figure: An empty figure.
+        rows: What to show, top to bottom; each with the same methods.
+        colours: Class -> colour, in the order of the class indices.
+
+    Returns:
+        The same figure.
+    """
+    methods = list(rows[0].predictions)
+    grid = figure.subplots(len(rows), 2 + len(methods), squeeze=False)
+    for axes_row, row in zip(grid, rows, strict=True):
+        masks = [row.truth, *(row.predictions[method] for method in methods)]
+        _show(axes_row[0], _shrink_image(row.image))
+        for axes, mask in zip(axes_row[1:], masks, strict=True):
+            _show(axes, paint(_shrink_mask(mask), list(colours.values())))
+        axes_row[0].set_ylabel(row.label, fontsize=8)
+    for axes, title in zip(grid[0], ["image", "truth", *methods], strict=True):
+        axes.set_title(wrapped(title, 18), fontsize=8, loc="center")
+    handles = [Patch(facecolor=colour, label=wrapped(name, 24, 1)) for name, colour in colours.items()]
+    if any((row.truth == UNLABELLED).any() for row in rows):
+        handles.append(Patch(facecolor=BAND, edgecolor=MUTED, linewidth=0.5, label="unlabelled"))
+    columns = max(2, min(len(handles), int(figure.get_figwidth() / 1.7)))
+    figure.legend(handles=handles, loc="outside lower center", ncols=columns, handlelength=1.0, handleheight=1.0)
+    return figure
+
+
+def paint(mask: np.ndarray, colours: Sequence[str]) -> np.ndarray:
+    """Return (H, W, 3) uint8 of class colours; unlabelled pixels are pale grey."""
+    palette = np.tile(np.array(to_rgb(BAND)), (256, 1))
+    palette[: len(colours)] = [to_rgb(colour) for colour in colours]
+    return (palette[mask] * 255).round().astype(np.uint8)
+
+
+def macro_dice_per_image(counts: pd.DataFrame) -> pd.Series:
+    """Return the macro Dice of each test image, over the classes that occur in it or are predicted.
+
+    Args:
+        counts: One run's counts table (records.COUNTS).
+    """
+    tested = counts[counts["split"] == ("test" if (counts["split"] == "test").any() else "val")]
+    size = 2 * tested["tp"] + tested["fp"] + tested["fn"]
+    dice = (2 * tested["tp"] / size).where(size > 0)
+    return dice.groupby(tested["image_id"]).mean()
+
+
+def chosen_images(dice: pd.Series) -> list[tuple[str, str]]:
+    """Return ("best", id), ("median", id), ("worst", id); fewer where there are fewer images."""
+    ids = [str(image_id) for image_id in dice.dropna().sort_index().sort_values(ascending=False, kind="stable").index]
+    places = {"best": 0, "median": (len(ids) - 1) // 2, "worst": len(ids) - 1}
+    chosen: dict[str, str] = {}
+    for word, place in places.items():
+        if ids and ids[place] not in chosen.values():
+            chosen[word] = ids[place]
+    return list(chosen.items())
+
+
+def gallery_runs(study: AnalysedStudy) -> GalleryRuns:
+    """Choose the first fold and seed for which the control and most methods finished.
+
+    Raises:
+        NotDrawableError: No run finished.
+    """
+    done = study.table("runs")
+    done = done[done["state"] == "done"]
+    if done.empty:
+        raise NotDrawableError("No run is finished, so there are no predictions to show.")
+    controls = [method for method in study.methods if method in set(done["method"])]
+    control = controls[0]
+    keys = done.loc[done["method"] == control, ["fold", "seed"]].drop_duplicates()
+    finished = done.groupby(["fold", "seed"])["method"].nunique()
+    best = keys.assign(n=[finished.loc[(fold, seed)] for fold, seed in keys.itertuples(index=False)])
+    fold, seed = best.sort_values(["n", "fold", "seed"], ascending=[False, True, True])[["fold", "seed"]].iloc[0]
+    rows = done[(done["fold"] == fold) & (done["seed"] == seed)].drop_duplicates("method").set_index("method")
+    runs = {method: study.records.run(str(rows.loc[method, "run_id"])) for method in controls if method in rows.index}
+    return GalleryRuns(int(fold), int(seed), runs, control)
+
+
+def gallery_rows(study: AnalysedStudy) -> tuple[list[GalleryRow], str]:
+    """Read the images of the gallery.
+
+    Returns:
+        The rows, and the sentence that says how the images were chosen.
+
+    Raises:
+        NotDrawableError: The data set or the predictions are gone.
+    """
+    chosen = gallery_runs(study)
+    try:
+        dice = macro_dice_per_image(chosen.runs[chosen.control].counts())
+        dataset = PreparedDataset.open(study.root / str(study.dataset["path"]))
+        merging = study.dataset.get("merging", {})
+        taxonomy = Taxonomy(dataset.info, merging.get("groups"), merging.get("ignore", ()))
+    except UserError as error:
+        raise NotDrawableError(f"The data set or the control's records cannot be read: {error}") from error
+    saved = [i for i in dice.index if all(run.prediction_path(str(i)).exists() for run in chosen.runs.values())]
+    if not saved:
+        raise NotDrawableError("No test image has saved predictions of every method, so there is nothing to show.")
+    rows = []
+    for word, image_id in chosen_images(dice[saved]):
+        predictions = {m: np.asarray(Image.open(run.prediction_path(image_id))) for m, run in chosen.runs.items()}
+        label = f"{word}\n{wrapped(image_id, 18, 2)}\n{chosen.control} {dice[image_id]:.2f}"
+        truth = taxonomy.apply(dataset.read_mask(image_id))
+        rows.append(GalleryRow(label, dataset.read_image(image_id), truth, predictions))
+    rule = RULE.format(n=len(saved), control=chosen.control, fold=chosen.fold, seed=chosen.seed)
+    return rows, rule
+
+
+def draw_gallery(study: AnalysedStudy) -> Figure:
+    """Draw the best, the median and the worst test image of the control."""
+    rows, _ = gallery_rows(study)
+    columns = 2 + len(rows[0].predictions)
+    figure = new_figure(min(12.0, 0.8 + 1.45 * columns), 0.9 + 1.5 * len(rows) * min(1.0, 12 / (0.8 + 1.45 * columns)))
+    gallery(figure, rows, colours=study.class_colour)
+    freeze_layout(figure)
+    return figure
+
+
+def _show(axes: Axes, picture: np.ndarray) -> None:
+    axes.imshow(picture, interpolation="nearest")
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.grid(visible=False)
+    axes.spines[:].set_visible(False)
+
+
+def _shrink_image(image: np.ndarray) -> np.ndarray:
+    picture = Image.fromarray(image)
+    picture.thumbnail((SHOWN_SIDE_PX, SHOWN_SIDE_PX))
+    return np.asarray(picture)
+
+
+def _shrink_mask(mask: np.ndarray) -> np.ndarray:
+    stride = max(1, -(-max(mask.shape) // SHOWN_SIDE_PX))
+    return mask[::stride, ::stride]

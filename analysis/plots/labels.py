@@ -1,0 +1,178 @@
+"""Names beside points and lines that do not lie on one another."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.text import Annotation, Text
+from matplotlib.transforms import BboxBase, blended_transform_factory
+
+from analysis.plots.style import MUTED, wrapped
+
+_ANGLES_DEG = (0, 180, 90, 270, 45, 135, 315, 225, 20, 160, 340, 200, 65, 115, 245, 295)
+_DISTANCES_PT = (5.0, 9.0, 14.0, 21.0, 30.0, 42.0)
+_POINT_RADIUS_PT = 4.0
+_Boxes = tuple[np.ndarray, np.ndarray]  # (n, 2) lower left corners and (n, 2) sizes, in pixels
+_ORDERS = 12  # greedy placement depends on who comes first
+
+
+def label_points(axes: Axes, points: pd.DataFrame, names: Sequence[str]) -> list[Annotation]:
+    """Write each name beside its point, on no other name, point or bar.
+
+    The layout of the figure must be final (`style.freeze_layout`).
+
+    Args:
+        axes: Where the points are drawn.
+        points: Columns x and y (data units, finite), and low and high, the ends of the vertical bar of each point.
+        names: Name of each point.
+
+    Returns:
+        One annotation per point; none where the names do not all fit.
+    """
+    if points.empty:
+        return []
+    scale = _figure(axes).dpi / 72
+    x = points["x"].to_numpy(float)
+    anchors, lows, highs = (
+        axes.transData.transform(np.column_stack([x, points[name].fillna(points["y"]).to_numpy(float)]))
+        for name in ("y", "low", "high")
+    )
+    radius = np.array([_POINT_RADIUS_PT, _POINT_RADIUS_PT]) * scale
+    edge = np.array([1.5, 0.0]) * scale
+    corners = np.vstack([anchors - radius, lows - edge])
+    blocked = (corners, np.vstack([anchors + radius, highs + edge]) - corners)
+    notes = [
+        axes.annotate(
+            *(text, (row.x, row.y)), xytext=(0, 0), textcoords="offset points", fontsize=7, zorder=6, in_layout=False
+        )
+        for text, row in zip(names, points.itertuples(), strict=True)
+    ]
+    sizes = np.array([[box.width, box.height] for box in map(_extent, notes)])
+    found = _search(anchors, sizes, _bounds(axes), blocked, scale)
+    if found is None:
+        for note in notes:
+            note.remove()
+        return []
+    for note, anchor, size, corner in zip(notes, anchors, sizes, found, strict=True):
+        note.set_position(tuple((corner - anchor) / scale))
+        _draw_leader(axes, anchor, corner, size, scale)
+    return notes
+
+
+def _search(anchors: np.ndarray, sizes: np.ndarray, bounds: _Boxes, blocked: _Boxes, scale: float) -> np.ndarray | None:
+    """Return the lower left corner (n, 2) of each box in pixels, or None where no order of placing succeeds."""
+    crowding = np.linalg.norm(anchors[:, None] - anchors[None], axis=2).sum(axis=1)
+    rng = np.random.default_rng(0)
+    orders = [np.argsort(crowding), np.argsort(-crowding), *(rng.permutation(len(anchors)) for _ in range(_ORDERS))]
+    for order in orders:
+        corners = np.full((len(anchors), 2), np.nan)
+        for index in order:
+            done = ~np.isnan(corners[:, 0])
+            taken = (corners[done], sizes[done])
+            found = _free_corner(anchors[index], sizes[index], bounds, (taken, blocked), scale)
+            if found is None:
+                break
+            corners[index] = found
+        else:
+            return corners
+    return None
+
+
+def _free_corner(
+    anchor: np.ndarray, size: np.ndarray, bounds: _Boxes, obstacles: tuple[_Boxes, _Boxes], scale: float
+) -> np.ndarray | None:
+    """Return the lower left corner of the nearest place that touches no obstacle and no edge."""
+    low, high = bounds
+    for distance in _DISTANCES_PT:
+        for angle in np.deg2rad(_ANGLES_DEG):
+            direction = np.array([np.cos(angle), np.sin(angle)])
+            corner = anchor + direction * (distance * scale + np.abs(direction) * size / 2) - size / 2
+            inside = (corner >= low).all() and (corner + size <= high).all()
+            if inside and not any(_touches(corner, size, *boxes).any() for boxes in obstacles):
+                return corner
+    return None
+
+
+def _touches(corner: np.ndarray, size: np.ndarray, corners: np.ndarray, sizes: np.ndarray) -> Any:
+    return np.all((corner < corners + sizes) & (corners < corner + size), axis=1)
+
+
+def _draw_leader(axes: Axes, anchor: np.ndarray, corner: np.ndarray, size: np.ndarray, scale: float) -> None:
+    """Draw a thin line from a point to its name where the name stands away."""
+    nearest = np.clip(anchor, corner, corner + size)
+    if np.linalg.norm(nearest - anchor) <= 11 * scale:
+        return
+    ends = axes.transData.inverted().transform(np.vstack([anchor, nearest]))
+    axes.plot(ends[:, 0], ends[:, 1], color=MUTED, linewidth=0.5, zorder=1, scalex=False, scaley=False, gid="leader")
+
+
+def label_line_ends(axes: Axes, ys: Sequence[float], names: Sequence[str], colours: Sequence[str]) -> list[Text]:
+    """Write each name right of the axes at the height of its line's end.
+
+    Call `spread_vertically` once the layout is final.
+    """
+    transform = blended_transform_factory(axes.transAxes, axes.transData)
+    return [
+        axes.text(1.02, y, wrapped(name, 20, 1), color=colour, fontsize=7, va="center", transform=transform)
+        for y, name, colour in zip(ys, names, colours, strict=True)
+    ]
+
+
+def spread_vertically(axes: Axes, texts: Sequence[Text]) -> None:
+    """Move the texts of one axes apart, as little as needed, keeping their order and staying near the axes."""
+    if not texts:
+        return
+    box = axes.get_window_extent()
+    wanted = axes.transData.transform([(0.0, float(text.get_position()[1])) for text in texts])[:, 1]
+    height = max(_extent(text).height for text in texts) * 1.05
+    order = np.argsort(wanted, kind="stable")
+    places = wanted[order].copy()
+    for _ in range(500):
+        overlap = height - np.diff(places)
+        if (overlap <= 1e-3).all():
+            break
+        push = np.clip(overlap, 0, None) / 2
+        places[:-1] -= push
+        places[1:] += push
+        room = max(box.height, height * (len(places) - 1))
+        middle = (box.y0 + box.y1) / 2
+        places = np.clip(places, middle - room / 2, middle + room / 2)
+    for index, place in zip(order, places, strict=True):
+        texts[index].set_y(float(axes.transData.inverted().transform((0.0, place))[1]))
+
+
+def overlapping(texts: Sequence[Text]) -> list[tuple[str, str]]:
+    """Return the pairs of texts whose boxes overlap by more than a pixel; empty is what a figure wants."""
+    boxes = [(text.get_text(), _extent(text)) for text in texts if text.get_text() and text.get_visible()]
+    return [
+        (one, other)
+        for number, (one, first) in enumerate(boxes)
+        for other, second in boxes[number + 1 :]
+        if min(first.x1, second.x1) - max(first.x0, second.x0) > 1
+        and min(first.y1, second.y1) - max(first.y0, second.y0) > 1
+    ]
+
+
+def _extent(text: Text) -> BboxBase:
+    figure = text.get_figure(root=True)
+    if figure is None:
+        raise ValueError("The text is in no figure.")
+    canvas = figure.canvas if isinstance(figure.canvas, FigureCanvasAgg) else FigureCanvasAgg(figure)
+    renderer = canvas.get_renderer()
+    return Text.get_window_extent(text, renderer)
+
+
+def _bounds(axes: Axes) -> tuple[np.ndarray, np.ndarray]:
+    box = axes.get_window_extent()
+    return np.array([box.x0, box.y0]), np.array([box.x1, box.y1])
+
+
+def _figure(axes: Axes) -> Figure:
+    figure = axes.get_figure(root=True)
+    if figure is None:
+        raise ValueError("The axes are in no figure.")
+    return figure

@@ -1,0 +1,105 @@
+"""Training loss and validation Dice over steps."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from analysis.plots.steps import along_stages
+from analysis.plots.study import AnalysedStudy, NotDrawableError
+from analysis.plots.style import MethodMark, freeze_layout, new_figure, spare_grid, wrapped
+from imbalance_bench.errors import UserError
+
+
+def learning_curves(axes: Axes, curves: pd.DataFrame, *, marks: Mapping[str, MethodMark]) -> Axes:
+    """Draw one quantity over steps: thin lines are runs, thick ones the mean of a method.
+
+    Args:
+        axes: Where to draw.
+        curves: Columns method, run_id, elapsed (steps) and value.
+        marks: Method -> colour and marker.
+
+    Returns:
+        The same axes.
+    """
+    for method, mark in marks.items():
+        rows = curves[curves["method"] == method]
+        for _, run in rows.groupby("run_id", sort=False):
+            axes.plot(run["elapsed"], run["value"], color=mark.colour, linewidth=0.5, alpha=0.4)
+        mean = rows.groupby("elapsed")["value"].mean()
+        axes.plot(
+            *(mean.index, mean),
+            color=mark.colour,
+            linewidth=1.8,
+            marker=mark.marker,
+            markersize=4,
+            markevery=max(1, len(mean) // 6),
+        )
+    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    axes.set_xlabel("optimiser steps")
+    spare_grid(axes, "y")
+    return axes
+
+
+def validation_macro_dice(epochs: pd.DataFrame) -> pd.DataFrame:
+    """Return the pooled Dice of each class from validation counts, averaged over classes that occur or are predicted.
+
+    Args:
+        epochs: Rows of one run's epochs table (records.EPOCHS).
+
+    Returns:
+        Columns stage, step, value.
+    """
+    counts = epochs[
+        (epochs["split"] == "val") & epochs["quantity"].isin(["tp", "fp", "fn"]) & (epochs["class_id"] >= 0)
+    ]
+    wide = counts.pivot_table(index=["stage", "step", "class_id"], columns="quantity", values="value", aggfunc="sum")
+    if wide.empty:
+        return pd.DataFrame({"stage": [], "step": [], "value": []})
+    wide = wide.reindex(columns=["tp", "fp", "fn"], fill_value=0)
+    occurs = (wide["tp"] + wide["fn"]).groupby("class_id").transform("max") > 0
+    wide = wide[occurs]
+    dice = 2 * wide["tp"] / (2 * wide["tp"] + wide["fp"] + wide["fn"])
+    return dice.groupby(["stage", "step"]).mean().rename("value").reset_index()
+
+
+def training_loss(epochs: pd.DataFrame) -> pd.DataFrame:
+    """Return the training loss of one run: columns stage, step, value."""
+    rows = epochs[(epochs["split"] == "train") & (epochs["quantity"] == "loss")]
+    return rows[["stage", "step", "value"]]
+
+
+def draw_learning_curves(study: AnalysedStudy) -> Figure:
+    """Draw validation macro Dice and training loss of every finished run."""
+    done = study.table("runs")
+    done = done[done["state"] == "done"]
+    losses, dices = [], []
+    for run_id, method in zip(done["run_id"], done["method"], strict=True):
+        try:
+            epochs = study.records.run(run_id).epochs()
+        except UserError:
+            continue  # the run's state stands in the table of runs; a curve less is no reason for no figure
+        losses.append(training_loss(epochs).assign(run_id=run_id, method=method))
+        dices.append(validation_macro_dice(epochs).assign(run_id=run_id, method=method))
+    panels = [
+        (label, along_stages(pd.concat(curves), ["run_id"]))
+        for label, curves in (("validation macro Dice, pooled", dices), ("training loss", losses))
+        if curves and any(len(curve) for curve in curves)
+    ]
+    if not panels:
+        raise NotDrawableError("No finished run has readable epoch records, so there is no learning curve to draw.")
+    methods = {name: mark for name, mark in study.marks.items() if name in set(done["method"])}
+    figure = new_figure(1.4 + 3.3 * len(panels), 2.9)
+    for axes, (label, curves) in zip(figure.subplots(1, len(panels), squeeze=False).flat, panels, strict=True):
+        learning_curves(axes, curves, marks=methods)
+        axes.set_title(label)
+    handles = [
+        Line2D([], [], color=mark.colour, marker=mark.marker, markersize=4, linewidth=1.8, label=wrapped(name, 24))
+        for name, mark in methods.items()
+    ]
+    figure.legend(handles=handles, loc="outside right upper", handlelength=1.6)
+    freeze_layout(figure)
+    return figure

@@ -1,0 +1,131 @@
+"""The class-parameter ledger: where every method started, where it ended, and what it held per class."""
+
+from collections.abc import Mapping
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+
+from analysis.plots.bias import methods_with_bias
+from analysis.plots.study import AnalysedStudy, NotDrawableError
+from analysis.plots.style import BAND, GRID, INK, MUTED, PAPER, freeze_layout, new_figure, spare_grid, wrapped
+from analysis.plots.wording import number, words
+
+# Diverging, readable in grey and by every kind of colour vision (blue to orange), light enough for dark numbers.
+CELL_INK = "#1b1f25"  # stays dark on a dark screen, where the cells stay light
+SCALE = LinearSegmentedColormap.from_list("below_above", ["#6aa7d6", "#f4f5f6", "#f0a35e"])
+
+
+def prior_to_final(axes: Axes, learned: pd.DataFrame, *, colours: Mapping[str, str]) -> Axes:
+    """Draw where each class's bias started (ring), where it ended (dot), and the change between, runs as small dots.
+
+    Args:
+        axes: Where to draw.
+        learned: Rows of learned_bias.csv of one method, with the estimands `learned` and `change`.
+        colours: Class -> colour.
+
+    Returns:
+        The same axes.
+    """
+    wide = learned.pivot_table(index=["class", "fold", "seed"], columns="estimand", values="value", sort=False)
+    wide = wide.dropna(subset=["learned", "change"]).assign(initial=lambda rows: rows["learned"] - rows["change"])
+    mean = wide.groupby("class", sort=False).mean().sort_values("learned", ascending=False)
+    for place, (name, row) in enumerate(mean.iterrows()):
+        colour = colours[str(name)]
+        runs = wide.xs(name, level="class")["learned"]
+        axes.plot([row["initial"], row["learned"]], [place] * 2, color=colour, linewidth=2.2, zorder=2)
+        axes.scatter(runs, [place + 0.27] * len(runs), s=7, color=colour, alpha=0.6, linewidths=0, zorder=3)
+        axes.scatter(row["initial"], place, s=30, facecolors=PAPER, edgecolors=colour, linewidths=1.3, zorder=4)
+        axes.scatter(row["learned"], place, s=34, color=colour, zorder=5)
+    axes.axvline(0, color=MUTED, linewidth=0.6, zorder=1)
+    axes.set_yticks(range(len(mean)), [wrapped(str(name), 24) for name in mean.index])
+    axes.set_ylim(len(mean) - 0.4, -0.6)
+    axes.set_xlabel("attention bias, centred")
+    spare_grid(axes, "x")
+    axes.spines["left"].set_visible(False)
+    return axes
+
+
+def draw_prior_to_final(study: AnalysedStudy) -> Figure:
+    """Draw the start and the end of every learned bias, one panel per method."""
+    learned = study.table("learned_bias")
+    methods = methods_with_bias(study)
+    columns = min(3, len(methods))
+    lines = -(-len(methods) // columns)
+    figure = new_figure(max(5.2, 3.5 * columns), 0.35 + lines * (0.75 + 0.3 * len(study.class_names)))
+    grid = figure.subplots(lines, columns, squeeze=False)
+    for axes, method in zip(grid.flat, methods, strict=False):
+        of_method = learned[(learned["method"] == method) & learned["estimand"].isin(["learned", "change"])]
+        prior_to_final(axes, of_method, colours=study.class_colour)
+        axes.set_title(wrapped(method, 40))
+    for axes in list(grid.flat)[len(methods) :]:
+        axes.set_visible(False)
+    freeze_layout(figure)
+    return figure
+
+
+def ledger_heatmap(axes: Axes, values: pd.DataFrame) -> Axes:
+    """Draw a table of final class parameters; colour compares the classes within a row, numbers are the values.
+
+    Args:
+        axes: Where to draw.
+        values: Rows are "method: parameter", columns classes.
+
+    Returns:
+        The same axes.
+    """
+    centred = values.sub(values.mean(axis=1), axis=0)
+    widest = centred.abs().max(axis=1).replace(0, np.nan)
+    shade = centred.div(widest, axis=0).fillna(0).where(values.notna())
+    numbers = values.to_numpy(float)
+    axes.imshow(shade.to_numpy(float), cmap=SCALE, vmin=-1, vmax=1, aspect="auto", interpolation="nearest")
+    for (row, column), value in np.ndenumerate(numbers):
+        if np.isfinite(value):
+            axes.text(column, row, number(value, 2), ha="center", va="center", fontsize=7, color=CELL_INK)
+    axes.set_xticks(range(values.shape[1]), [wrapped(str(name), 14, 2) for name in values.columns])
+    axes.set_yticks(range(values.shape[0]), [str(name) for name in values.index])
+    axes.tick_params(axis="x", labelrotation=90 if values.shape[1] > 8 else 0, top=True, labeltop=True, bottom=False)
+    axes.tick_params(axis="x", labelbottom=False, labelcolor=INK)
+    axes.set_xticks(np.arange(values.shape[1] + 1) - 0.5, minor=True)
+    axes.set_yticks(np.arange(values.shape[0] + 1) - 0.5, minor=True)
+    axes.grid(visible=False)
+    axes.grid(visible=True, which="minor", color=PAPER, linewidth=2)
+    axes.set_axisbelow(False)
+    axes.spines[:].set_visible(False)
+    axes.set_facecolor(BAND)
+    return axes
+
+
+def final_ledger(trajectories: pd.DataFrame, methods: list[str], classes: list[str]) -> pd.DataFrame:
+    """Return the mean over runs of the last value of every parameter: rows (method, parameter), columns classes."""
+    keys = ["method", "parameter", "class", "fold", "seed"]
+    last = trajectories.sort_values(["stage", "step"]).groupby(keys, sort=False)["value"].last()
+    table = last.groupby(["method", "parameter", "class"], sort=False).mean().unstack("class").reindex(columns=classes)
+    order = sorted(table.index, key=lambda key: (methods.index(key[0]), key[1]))
+    return table.reindex(order)
+
+
+def draw_ledger_heatmap(study: AnalysedStudy) -> Figure:
+    """Draw the final ledger of every method."""
+    rows = study.table("bias_trajectories")
+    rows = rows[rows["method"].isin(study.methods) & rows["value"].notna()]
+    if rows.empty:
+        raise NotDrawableError("No finished run left a class-parameter ledger, so there is nothing to draw.")
+    table = final_ledger(rows, study.methods, study.class_names)
+    labels = [f"{wrapped(method, 28, 1)}  {words(parameter)}" for method, parameter in table.index]
+    table.index = pd.Index(labels)
+    figure = new_figure(2.9 + max(0.62 * table.shape[1], 2.4), 0.9 + 0.25 * table.shape[0])
+    axes = ledger_heatmap(figure.subplots(), table)
+    axes.tick_params(axis="y", labelsize=7.5)
+    _separate_methods(axes, [str(label).split("  ")[0] for label in labels])
+    freeze_layout(figure)
+    return figure
+
+
+def _separate_methods(axes: Axes, methods: list[str]) -> None:
+    for place, (before, after) in enumerate(pairwise(methods)):
+        if before != after:
+            axes.axhline(place + 0.5, color=GRID, linewidth=1.2, zorder=5)

@@ -1,0 +1,165 @@
+"""How good each method is, and how it differs from the control."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from analysis.plots.study import MACRO, AnalysedStudy, NotDrawableError
+from analysis.plots.style import (
+    BAND,
+    GRID,
+    INK,
+    MUTED,
+    PAPER,
+    MethodMark,
+    freeze_layout,
+    new_figure,
+    spare_grid,
+    wrapped,
+)
+from analysis.plots.wording import AGGREGATION, MINUS, tone
+
+OVERALL = "all classes (macro)"
+
+
+def class_dice(axes: Axes, scores: pd.DataFrame, *, classes: Sequence[str], marks: Mapping[str, MethodMark]) -> Axes:
+    """Draw one row per class and one dot with its interval per method, the mean over classes on top.
+
+    Args:
+        axes: Where to draw.
+        scores: Rows of method_scores.csv of one aggregation and metric.
+        classes: Class names in the order of the rows; the macro row comes first.
+        marks: Method -> colour and marker, in the order of drawing.
+
+    Returns:
+        The same axes.
+    """
+    rows = _rows(scores, classes)
+    offsets = np.linspace(-0.36, 0.36, len(marks)) if len(marks) > 1 else np.zeros(1)
+    by_key = {(row["method"], row["class"]): row for row in scores.to_dict("records")}
+    for offset, (method, mark) in zip(offsets, marks.items(), strict=True):
+        for place, name in enumerate(rows):
+            if (method, name) not in by_key:
+                continue
+            score = by_key[method, name]
+            axes.plot([score["low"], score["high"]], [place + offset] * 2, color=mark.colour, linewidth=1.1)
+            axes.plot(
+                *(score["mean"], place + offset), mark.marker, color=mark.colour, markersize=4.6, markeredgewidth=0
+            )
+    absent = [name for name in rows if scores.loc[scores["class"] == name, "mean"].notna().sum() == 0]
+    for name in absent:
+        axes.text(0.5, rows.index(name), "absent from the scored images", transform=axes.get_yaxis_transform(),
+                  ha="center", va="center", fontsize=7.5, color=MUTED)  # fmt: skip
+    _class_rows(axes, rows)
+    axes.set_xlabel("Dice")
+    return axes
+
+
+def paired_differences(
+    axes: Axes,
+    comparisons: pd.DataFrame,
+    *,
+    classes: Sequence[str],
+    mark: MethodMark,
+    rope: float | None = None,
+) -> Axes:
+    """Draw method minus control per class with its interval; filled where the verdict is better or worse.
+
+    Args:
+        axes: Where to draw.
+        comparisons: Rows of comparisons.csv of one method.
+        classes: Class names in the order of the rows; the macro row comes first.
+        mark: Colour and marker of the method.
+        rope: Half width of the region of practical equivalence, in Dice, drawn as a band.
+
+    Returns:
+        The same axes.
+    """
+    rows = _rows(comparisons, classes)
+    if rope:
+        axes.axvspan(-rope, rope, color=BAND, linewidth=0, zorder=0)
+    axes.axvline(0, color=MUTED, linewidth=0.8, zorder=1)
+    by_class = {row["class"]: row for row in comparisons.to_dict("records")}
+    for place, name in enumerate(rows):
+        row = by_class.get(name)
+        if row is None or not np.isfinite(row["difference"]):
+            continue
+        decided = tone(str(row["verdict"])) in ("better", "worse")
+        axes.plot([row["low"], row["high"]], [place] * 2, color=mark.colour, linewidth=1.8 if decided else 1.0)
+        axes.scatter(
+            *(row["difference"], place),
+            marker=mark.marker,
+            s=30,
+            facecolors=mark.colour if decided else PAPER,
+            edgecolors=mark.colour,
+            linewidths=1.1,
+            zorder=4,
+        )
+    _class_rows(axes, rows)
+    axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
+    return axes
+
+
+def _rows(table: pd.DataFrame, classes: Sequence[str]) -> list[str]:
+    """Return the rows of a figure: macro where the table has it, then the classes."""
+    return [*([MACRO] if (table["class"] == MACRO).any() else []), *classes]
+
+
+def _class_rows(axes: Axes, rows: Sequence[str]) -> None:
+    """Name the rows, top to bottom, with a rule below the macro row."""
+    labels = [OVERALL if name == MACRO else wrapped(name, 26) for name in rows]
+    axes.set_yticks(range(len(rows)), labels)
+    axes.set_ylim(len(rows) - 0.45, -0.55)
+    for place in range(len(rows) - 1):
+        first = place == 0 and rows[0] == MACRO
+        axes.axhline(place + 0.5, color=MUTED if first else GRID, linewidth=0.7 if first else 0.5, zorder=0)
+    spare_grid(axes, "x")
+    axes.spines["left"].set_visible(False)
+
+
+def draw_class_dice(study: AnalysedStudy) -> Figure:
+    """Draw the Dice of every method for every class."""
+    scores = study.table("method_scores")
+    scores = scores[(scores["metric"] == "dice") & (scores["aggregation"] == study.aggregation)]
+    methods = {name: mark for name, mark in study.marks.items() if name in set(scores["method"])}
+    if not methods:
+        raise NotDrawableError("No method has a finished run, so there is no score to draw.")
+    rows = _rows(scores, study.class_names)
+    figure = new_figure(7.2, 0.9 + len(rows) * max(0.26, 0.07 + 0.085 * len(methods)))
+    axes = class_dice(figure.subplots(), scores, classes=study.class_names, marks=methods)
+    axes.set_xlabel(f"Dice, {AGGREGATION.get(study.aggregation, study.aggregation)}, with 95 % interval")
+    handles = [
+        Line2D([], [], color=mark.colour, marker=mark.marker, markersize=5, linewidth=1.1, label=wrapped(name, 28))
+        for name, mark in methods.items()
+    ]
+    figure.legend(handles=handles, loc="outside right upper", handlelength=1.6)
+    freeze_layout(figure)
+    return figure
+
+
+def draw_paired_differences(study: AnalysedStudy) -> Figure:
+    """Draw each method's difference to its control, one panel per method."""
+    comparisons = study.table("comparisons")
+    methods = [method for method in study.methods if method in set(comparisons["method"])]
+    if not methods:
+        raise NotDrawableError("No method could be compared with a control, so there is no difference to draw.")
+    columns = min(4, len(methods))
+    lines = -(-len(methods) // columns)
+    rows = _rows(comparisons, study.class_names)
+    figure = new_figure(1.9 + 1.75 * columns, 0.45 + lines * (0.75 + 0.24 * len(rows)))
+    grid = figure.subplots(lines, columns, squeeze=False, sharex=True, sharey=True)
+    rope = study.plan.get("analysis", {}).get("rope_dice")
+    for axes, method in zip(grid.flat, methods, strict=False):
+        of_method = comparisons[comparisons["method"] == method]
+        paired_differences(axes, of_method, classes=study.class_names, mark=study.marks[method], rope=rope)
+        axes.set_title(wrapped(f"{method} {MINUS} {of_method['control'].iloc[0]}", 24), fontsize=8, color=INK)
+    for axes in list(grid.flat)[len(methods) :]:
+        axes.set_visible(False)
+    figure.supxlabel("difference in Dice, with 95 % interval", fontsize=8.5)
+    freeze_layout(figure)
+    return figure

@@ -1,0 +1,73 @@
+"""How figures and report write names, numbers and probabilities."""
+
+import math
+
+MINUS, DASH, RHO = "\N{MINUS SIGN}", "\N{EN DASH}", "\N{GREEK SMALL LETTER RHO}"
+
+ESTIMAND = {
+    "learned": "learned bias, centred",
+    "change": "learned change (final minus initial), centred",
+    "effective_offset": "effective offset, centred",
+    "attention_mass": "attention mass",
+}
+CONSTRUCT = {
+    "frequency": "Frequency",
+    "boundary": "Boundary ambiguity",
+    "morphology": "Morphology",
+    "context": "Context",
+}
+AGGREGATION = {
+    "per_group": "mean over slides or patients",
+    "per_image": "mean over images",
+    "pooled": "pooled over all pixels",
+}
+
+
+def words(name: str) -> str:
+    """Write an identifier as words: "attention_mass" -> "attention mass"."""
+    return name.replace("_", " ")
+
+
+def number(value: float, digits: int = 3) -> str:
+    """Write a number with a true minus sign, or a dash where there is none."""
+    if value is None or not math.isfinite(value):
+        return DASH
+    if value != 0 and (abs(value) < 10**-digits or abs(value) >= 1e5):
+        text = f"{value:.{max(digits - 1, 1)}g}"
+    else:
+        text = f"{value:.{digits}f}"
+    return text.replace("-", MINUS)
+
+
+def signed(value: float, digits: int = 3) -> str:
+    """Write a number with its sign."""
+    text = number(value, digits)
+    return text if text[0] in (MINUS, DASH) or value == 0 else f"+{text}"
+
+
+def probability(value: float) -> str:
+    """Write a p value after an equals or less-than sign: "= 0.083", "< 0.001"."""
+    if value is None or not math.isfinite(value):
+        return "not available"
+    return "< 0.001" if value < 0.001 else f"= {value:.2g}"
+
+
+def is_not_testable(verdict: str) -> bool:
+    """Tell whether a verdict refuses the test."""
+    return words(verdict).strip().lower().startswith("not testable")
+
+
+def tone(verdict: str) -> str:
+    """Sort a verdict into "better", "worse", "equal" or "open", for its mark in figures and tables."""
+    first = words(verdict).strip().lower()
+    for kind, beginnings in _TONES.items():
+        if first.startswith(beginnings):
+            return kind
+    return "open"
+
+
+_TONES = {
+    "better": ("better", "improve", "higher"),
+    "worse": ("worse", "harm", "lower"),
+    "equal": ("equivalent", "matches", "same"),
+}

@@ -1,0 +1,187 @@
+"""Counts of one method as arrays over seeds x images x classes, and scores that are ratios of sums over units.
+
+Every aggregate is, per class, sum_u N_u / sum_u D_u over units u, so one function serves the plain estimate (all weights
+1), the bootstrap (multinomial weights) and the jackknife (one weight 0): see `weighted_scores`.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from analysis.metrics import Aggregation, Metric, fraction, mean_over_occurring, score
+from analysis.tables import RunData
+
+
+@dataclass(frozen=True)
+class UnitCounts:
+    """Test counts of one method.
+
+    Args:
+        seeds: S seeds, each with every fold finished; over folds, images are scored together.
+        units: U group or image ids, sorted: what is resampled.
+        images: I image ids, sorted.
+        unit_of_image: (I,) index into `units`.
+        group_of_image: (I,) index of the image's group, 0..G-1.
+        counts: (3, S, I, K) int64: tp, fp, fn.
+    """
+
+    seeds: tuple[int, ...]
+    units: tuple[str, ...]
+    images: tuple[str, ...]
+    unit_of_image: np.ndarray
+    group_of_image: np.ndarray
+    counts: np.ndarray
+
+    def summed(self, index: np.ndarray, n: int) -> np.ndarray:
+        """Sum counts over images with the same index, (3, S, n, K)."""
+        total = np.zeros((*self.counts.shape[:2], n, self.counts.shape[3]), dtype=np.int64)
+        np.add.at(total, (slice(None), slice(None), index), self.counts)
+        return total
+
+    def of_units(self) -> np.ndarray:
+        """Counts per unit, (3, S, U, K) int64."""
+        return self.summed(self.unit_of_image, len(self.units))
+
+    def select(self, seeds: Sequence[int], images: Sequence[str]) -> "UnitCounts":
+        """Return the part with these seeds and images."""
+        rows = [self.seeds.index(seed) for seed in seeds]
+        columns = [self.images.index(image) for image in images]
+        units, unit_of_image = np.unique(
+            np.array([self.units[u] for u in self.unit_of_image[columns]]), return_inverse=True
+        )
+        return UnitCounts(
+            tuple(seeds),
+            tuple(units.tolist()),
+            tuple(images),
+            unit_of_image,
+            np.unique(self.group_of_image[columns], return_inverse=True)[1],
+            self.counts[:, rows][:, :, columns],
+        )
+
+
+def complete_block(pairs: Iterable[tuple[int, int]]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return the largest set of folds and seeds of which every combination is finished.
+
+    Args:
+        pairs: (fold, seed) of finished runs.
+
+    Returns:
+        Folds and seeds, sorted. Of equally large blocks, the one with more folds.
+    """
+    folds_of: dict[int, set[int]] = {}
+    for fold, seed in pairs:
+        folds_of.setdefault(seed, set()).add(fold)
+    blocks = []
+    for folds in folds_of.values():
+        seeds = tuple(sorted(seed for seed, finished in folds_of.items() if folds <= finished))
+        blocks.append((len(folds) * len(seeds), len(folds), tuple(sorted(folds)), seeds))
+    return max(blocks)[2:] if blocks else ((), ())
+
+
+def unit_counts(runs: Sequence[RunData], *, split: str, unit: str, n_classes: int) -> UnitCounts:
+    """Arrange the counts of one method's runs.
+
+    Args:
+        runs: Finished runs of one method.
+        split: Scored split.
+        unit: "group" or "image".
+        n_classes: K.
+
+    Raises:
+        ValueError: There is no run.
+    """
+    folds, seeds = complete_block((run.fold, run.seed) for run in runs)
+    frames = [
+        run.counts[run.counts["split"] == split].assign(seed=run.seed)
+        for run in runs
+        if run.fold in folds and run.seed in seeds
+    ]
+    if not frames:
+        raise ValueError("unit_counts needs at least one run.")
+    rows = pd.concat(frames)
+    # an image that several folds test is summed over them
+    image, images = pd.factorize(rows["image_id"], sort=True)
+    counts = np.zeros((3, len(seeds), len(images), n_classes), dtype=np.int64)
+    seed_index = rows["seed"].map({seed: row for row, seed in enumerate(seeds)}).to_numpy()
+    place = (slice(None), seed_index, image, rows["class_id"].to_numpy())
+    np.add.at(counts, place, rows[["tp", "fp", "fn"]].to_numpy().T)
+    group_of = rows.drop_duplicates("image_id").set_index("image_id")["group_id"].reindex(images)
+    group, groups = pd.factorize(group_of, sort=True)
+    by_group = unit == "group"
+    return UnitCounts(
+        seeds=tuple(seeds),
+        units=tuple(map(str, groups if by_group else images)),
+        images=tuple(map(str, images)),
+        unit_of_image=np.asarray(group if by_group else np.arange(len(images))),
+        group_of_image=np.asarray(group),
+        counts=counts,
+    )
+
+
+@dataclass(frozen=True)
+class Ratios:
+    """A score as ratios of sums over units.
+
+    Args:
+        numerator: (S, U, K) float64.
+        denominator: (S, U, K) float64.
+        occurs: (U, K) int64, images or groups of the unit in which the class occurs.
+    """
+
+    numerator: np.ndarray
+    denominator: np.ndarray
+    occurs: np.ndarray
+
+
+def ratios(counts: UnitCounts, metric: Metric, aggregation: Aggregation) -> Ratios:
+    """Return the per-unit numerators and denominators of an aggregate."""
+    n_units = len(counts.units)
+    if aggregation == "pooled":
+        tp, fp, fn = counts.of_units().astype(np.float64)
+        occurs = counts.summed(counts.unit_of_image, n_units)[[0, 2], 0].sum(axis=0) > 0
+        return Ratios(*fraction(metric, tp, fp, fn), occurs.astype(np.int64))
+    if aggregation == "per_image":
+        members, unit_of_member = counts.counts, counts.unit_of_image
+    else:
+        n_groups = int(counts.group_of_image.max()) + 1
+        members = counts.summed(counts.group_of_image, n_groups)
+        unit_of_member = np.arange(n_groups)
+        if n_units != n_groups:  # images are units: a group's score belongs to the unit of its first image
+            first = np.unique(counts.group_of_image, return_index=True)[1]
+            unit_of_member = counts.unit_of_image[first]
+    values = score(metric, *members)  # (S, members, K)
+    occurs = np.zeros((n_units, values.shape[2]), dtype=np.int64)
+    np.add.at(occurs, unit_of_member, np.isfinite(values[0]).astype(np.int64))
+    numerator = np.zeros((values.shape[0], *occurs.shape))
+    np.add.at(numerator, (slice(None), unit_of_member), np.nan_to_num(values))
+    return Ratios(numerator, np.broadcast_to(occurs.astype(np.float64), numerator.shape), occurs)
+
+
+def weighted_scores(parts: Ratios, unit_weights: np.ndarray, seed_weights: np.ndarray) -> np.ndarray:
+    """Score every set of weights.
+
+    Args:
+        parts: The score's ratios.
+        unit_weights: (B, U) float, >= 0.
+        seed_weights: (B, S) float, >= 0, some positive in each row.
+
+    Returns:
+        (B, K + 1) float64: each class, then macro over the classes that occur; NaN where a class does not.
+    """
+    occurs = unit_weights @ parts.occurs > 0  # (B, K)
+    share = seed_weights / seed_weights.sum(axis=1, keepdims=True)
+    values = np.zeros(occurs.shape)
+    for seed in range(parts.numerator.shape[0]):
+        denominator = unit_weights @ parts.denominator[seed]
+        ratio = unit_weights @ parts.numerator[seed] / np.where(denominator > 0, denominator, 1)
+        values += share[:, seed, None] * ratio
+    values = np.where(occurs, values, np.nan)
+    return np.column_stack([values, mean_over_occurring(values)])
+
+
+def scores_by_seed(parts: Ratios) -> np.ndarray:
+    """Return (S, K + 1) float64: scores of each seed, and macro."""
+    seeds, units, _ = parts.numerator.shape
+    return weighted_scores(parts, np.ones((seeds, units)), np.eye(seeds))

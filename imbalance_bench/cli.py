@@ -1,0 +1,151 @@
+"""The command line. Heavy imports happen inside the commands that need them, so that --help stays fast."""
+
+import errno
+from pathlib import Path
+from typing import Any
+
+import click
+
+from imbalance_bench.cli_data import data
+from imbalance_bench.errors import UserError, nearest
+
+FOLDER = click.Path(path_type=Path, file_okay=False)
+CACHE_OPTION = click.option(
+    "--cache",
+    type=FOLDER,
+    default=Path("results/cache"),
+    envvar="IMBALANCE_BENCH_CACHE",
+    show_default=True,
+    show_envvar=True,
+    help="Tiles and frozen features, shared by all studies.",
+)
+
+
+class CommandGroup(click.Group):
+    """Prints what a user can mend as one line, and suggests the nearest command for an unknown one."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except UserError as error:
+            raise _one_line(str(error), error.exit_code) from error
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                where = error.filename or "the output disk"
+                raise _one_line(f"{where}: no space left. Free some; the study then resumes.", 1) from error
+            raise
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        """Find the command, or name the nearest one."""
+        if args and self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
+            raise click.UsageError(f"No such command '{args[0]}'.{nearest(args[0], self.list_commands(ctx))}", ctx)
+        return super().resolve_command(ctx, args)
+
+
+def _one_line(message: str, exit_code: int) -> click.ClickException:
+    error = click.ClickException(message)
+    error.exit_code = exit_code
+    return error
+
+
+@click.group(cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="imbalance-bench")
+def main() -> None:
+    """Which imbalance method for tissue segmentation, and did it work because classes were rare or hard?"""
+
+
+main.add_command(data)
+
+
+@main.command()
+@click.argument("study", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a study key, repeatably.")
+@click.option("--out", type=FOLDER, help="Study directory.  [default: results/studies/NAME]")
+@click.option("--engine", type=click.Choice(["serial", "process"]), help="Default: process on CPUs, serial on a GPU.")
+@click.option("--workers", type=click.IntRange(min=1), help="Runs at a time.  [default: cores / compute.threads]")
+@click.option("--dry-run", is_flag=True, help="Check everything, print the plan, train nothing.")
+@CACHE_OPTION
+def run(
+    study: Path, overrides: tuple[str, ...], out: Path | None, engine: str | None, workers: int | None,
+    dry_run: bool, cache: Path,
+) -> None:  # fmt: skip
+    """Train every run of a STUDY file; on an existing directory, resume."""
+    from imbalance_bench.config import load_study
+    from imbalance_bench.execution import Execution, execute_study
+
+    config = load_study(study, overrides)
+    root = out or Path("results/studies") / config.name
+    execute_study(config, root, Execution(cache=cache, engine=engine, workers=workers, dry_run=dry_run))
+
+
+@main.command()
+@click.option("--out", type=FOLDER, default=Path("results/studies/quickstart"), show_default=True)
+@CACHE_OPTION
+def quickstart(out: Path, cache: Path) -> None:
+    """Phantom tissue, five methods x 3 seeds, a report: minutes on two cores, no data needed."""
+    from imbalance_bench.quickstart import run_quickstart
+
+    run_quickstart(out, cache)
+
+
+@main.command()
+@click.argument("study_dir", type=FOLDER)
+def status(study_dir: Path) -> None:
+    """Show which runs are done, running, interrupted or failed, and the time left."""
+    from imbalance_bench.printing import print_status
+    from imbalance_bench.records import StudyRecords
+
+    print_status(StudyRecords.open(study_dir))
+
+
+@main.command()
+@click.argument("study_dir", type=FOLDER)
+def analyze(study_dir: Path) -> None:
+    """Turn the records of STUDY_DIR into analysis/*.csv and print the verdicts."""
+    from imbalance_bench.printing import analyze_and_print
+
+    analyze_and_print(study_dir)
+
+
+@main.command()
+@click.argument("study_dir", type=FOLDER)
+def report(study_dir: Path) -> None:
+    """Write report/index.html, figures and tables of an analysed study."""
+    from analysis.report import build_report
+
+    click.echo(f"report: {build_report(study_dir)}")
+
+
+@main.command()
+@click.argument("study_dir", type=FOLDER)
+@click.argument("kind")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="File; its ending chooses the format.")
+def plot(study_dir: Path, kind: str, out: Path | None) -> None:
+    """Draw one figure of an analysed study. `plot DIR list` names the kinds."""
+    from analysis.plots import PLOTS, draw
+
+    if kind == "list":
+        click.echo("\n".join(PLOTS))
+        return
+    click.echo(str(draw(kind, study_dir, out)))
+
+
+@main.command()
+@click.argument("name", required=False)
+def methods(name: str | None) -> None:
+    """List the catalogue, or print one method's card: formula, defaults, source."""
+    from imbalance_bench.catalogue import print_card, print_catalogue
+
+    if name is None:
+        print_catalogue()
+    else:
+        print_card(name)
+
+
+@main.command()
+def doctor() -> None:
+    """Show what is installed, which devices there are, and what is missing."""
+    from imbalance_bench.doctor import print_diagnosis
+
+    print_diagnosis()

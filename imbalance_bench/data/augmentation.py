@@ -1,0 +1,90 @@
+"""Random views of tiles: quarter turns and flips, stain and colour jitter. What is drawn is apart from what is applied.
+
+Drawing uses NumPy alone, so that a view is a few recorded numbers; applying uses torch, on any device.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from skimage.color import hed_from_rgb, rgb_from_hed
+from torch import Tensor
+
+ELEMENTS = 8  # of the dihedral group: four quarter turns, each with and without a flip
+STAIN_SHIFT = 0.15  # largest additive change of a concentration, as a share of `stain_strength`
+_EYE = 1e-3  # keeps the optical density of a black pixel finite
+
+
+@dataclass(frozen=True)
+class Views:
+    """n drawn views.
+
+    Attributes:
+        element: (n,) int64 in 0..7; e % 4 quarter turns, then a horizontal flip if e >= 4.
+        stain_scale: (n, 3) float32, factors of the H, E and residual concentrations.
+        stain_shift: (n, 3) float32, added to them.
+        colour: (n, 3) float32, factors of brightness, contrast and saturation.
+    """
+
+    element: np.ndarray
+    stain_scale: np.ndarray
+    stain_shift: np.ndarray
+    colour: np.ndarray
+
+
+def draw_views(
+    rng: np.random.Generator, n: int, *, dihedral: bool, stain_strength: float, colour_strength: float
+) -> Views:
+    """Draw n views; the same numbers are consumed whatever the strengths."""
+    element = rng.integers(ELEMENTS, size=n)
+    scale, shift, colour = rng.uniform(-1, 1, size=(3, n, 3)).astype(np.float32)
+    return Views(
+        element=element if dihedral else np.zeros_like(element),
+        stain_scale=1 + stain_strength * scale,
+        stain_shift=STAIN_SHIFT * stain_strength * shift,
+        colour=1 + colour_strength * colour,
+    )
+
+
+def turn(array: Tensor, element: int) -> Tensor:
+    """Apply an element of the dihedral group to the last two axes, which must be of one length."""
+    turned = torch.rot90(array, element % 4, (-2, -1))
+    return turned.flip(-1) if element >= 4 else turned
+
+
+def turn_array(array: np.ndarray, element: int) -> np.ndarray:
+    """Do the same to a NumPy array, without a copy."""
+    turned = np.rot90(array, element % 4, (-2, -1))
+    return turned[..., ::-1] if element >= 4 else turned
+
+
+def jitter(images: Tensor, views: Views) -> Tensor:
+    """Change stain and colour.
+
+    Args:
+        images: (n, 3, H, W) RGB in 0..255, any dtype.
+        views: n views; their `element` is not applied here.
+
+    Returns:
+        (n, 3, H, W) float32 in 0..255.
+
+    Source: Tellez et al. 2018 (IEEE TMI, section III-B), jitter in the H-E-residual space of Ruifrok and Johnston 2001.
+    """
+    device = images.device
+    to_stains, to_density = (torch.from_numpy(m.astype(np.float32)).to(device) for m in (hed_from_rgb, rgb_from_hed))
+    density = -torch.log((images.float() / 255).clamp(min=_EYE))
+    stains = torch.einsum("nchw,cs->nshw", density, to_stains)
+    stains = stains * _per_image(views.stain_scale, device) + _per_image(views.stain_shift, device)
+    rgb = torch.exp(-torch.einsum("nshw,sc->nchw", stains, to_density)).clamp(0, 1)
+    brightness, contrast, saturation = (_per_image(views.colour[:, i : i + 1], device) for i in range(3))
+    rgb = rgb * brightness
+    middle = rgb.mean(dim=(1, 2, 3), keepdim=True)
+    rgb = middle + (rgb - middle) * contrast
+    grey = rgb.mean(dim=1, keepdim=True)
+    rgb = grey + (rgb - grey) * saturation
+    return 255 * rgb.clamp(0, 1)
+
+
+def _per_image(values: np.ndarray, device: torch.device) -> Tensor:
+    """(n, c) -> (n, c, 1, 1)."""
+    return torch.from_numpy(values).to(device)[:, :, None, None]

@@ -1,0 +1,101 @@
+"""Which classes a study distinguishes: source classes merged or ignored."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from imbalance_bench.data.prepared import DatasetInfo
+from imbalance_bench.errors import UserError, nearest
+
+UNLABELLED = 255
+
+
+class Taxonomy:
+    """The classes of a study, in order, and the map from a data set's mask values to them.
+
+    A merged class takes the place and the colour of its first source (the one with the smallest id).
+
+    Args:
+        info: The data set.
+        groups: Merged class -> its sources. Classes that no group mentions stay as they are.
+        ignore: Classes whose pixels become unlabelled.
+
+    Attributes:
+        names: K class names.
+        colours: K colours "#rrggbb".
+        sources: K tuples of source class names.
+        lookup: (256,) uint8, from mask value to class index, or UNLABELLED.
+
+    Raises:
+        UserError: An unknown class, a class used twice, a name taken by another class, or fewer than two classes left.
+    """
+
+    names: tuple[str, ...]
+    colours: tuple[str, ...]
+    sources: tuple[tuple[str, ...], ...]
+    lookup: np.ndarray
+
+    def __init__(
+        self, info: DatasetInfo, groups: Mapping[str, Sequence[str]] | None = None, ignore: Sequence[str] = ()
+    ) -> None:
+        known = [each.name for each in info.classes]
+        destination = _destinations(known, groups or {}, ignore)
+        members: dict[str, list[int]] = {}
+        for source in info.classes:
+            name = destination.get(source.name, source.name)
+            if name is not None:
+                members.setdefault(name, []).append(source.id)
+        if len(members) < 2:
+            raise UserError(
+                f"A study of '{info.name}' must distinguish at least 2 classes. Got {list(members)}. "
+                "Merge or ignore fewer classes."
+            )
+        self.names = tuple(members)
+        self.colours = tuple(info.classes[ids[0]].colour for ids in members.values())
+        self.sources = tuple(tuple(known[each] for each in ids) for ids in members.values())
+        self.lookup = np.full(256, UNLABELLED, dtype=np.uint8)
+        for index, ids in enumerate(members.values()):
+            self.lookup[ids] = index
+        self.lookup.setflags(write=False)
+
+    def __len__(self) -> int:
+        """Return K, the number of classes."""
+        return len(self.names)
+
+    def apply(self, mask: np.ndarray) -> np.ndarray:
+        """Translate source class ids into class indices.
+
+        Args:
+            mask: uint8 of any shape, as read from the data set.
+
+        Returns:
+            uint8 of the same shape: 0..K-1, or UNLABELLED.
+        """
+        return self.lookup[mask]
+
+
+def _destinations(
+    known: Sequence[str], groups: Mapping[str, Sequence[str]], ignore: Sequence[str]
+) -> dict[str, str | None]:
+    """Return source class -> merged class, or None for an ignored one; untouched classes are left out."""
+    destination: dict[str, str | None] = {}
+    requests: list[tuple[str, str | None, Sequence[str]]] = [("`ignore`", None, ignore)]
+    requests += [(f"`groups.{name}`", name, sources) for name, sources in groups.items()]
+    for where, name, sources in requests:
+        if isinstance(sources, str):
+            raise UserError(f"{where} must be a list of class names. Got '{sources}'. Write [{sources}].")
+        if name is not None and not sources:
+            raise UserError(
+                f"{where} must name at least one class. Got []. Remove it or add a class.{nearest('', known)}"
+            )
+        if name in known and name not in sources:
+            raise UserError(
+                f"{where} must not take the name of a class outside the group. Got '{name}'. Choose another name."
+            )
+        for source in sources:
+            if source not in known:
+                raise UserError(f"{where} must name classes of the data set. Got '{source}'.{nearest(source, known)}")
+            if source in destination:
+                raise UserError(f"{where} must not use a class twice. Got '{source}' again. Name it in one place only.")
+            destination[source] = name
+    return destination

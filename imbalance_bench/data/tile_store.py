@@ -1,0 +1,115 @@
+"""All tiles of a data set, decoded once and kept on disk, shared by every method, fold, seed and taxonomy."""
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+
+from imbalance_bench.data.array_store import ArrayStore
+from imbalance_bench.data.prepared import PreparedDataset, usable_cores
+from imbalance_bench.data.tiling import Tile, cut, cut_mask
+from imbalance_bench.manifest import canonical_hash
+
+_FORMAT = 1  # raise it when the bytes for the same tiles change
+_CHUNK_BYTES = 64 * 2**20
+
+
+@dataclass(frozen=True)
+class TileStore:
+    """Tiles of a data set, read through memory maps.
+
+    Args:
+        tiles: T tiles; row i of both arrays is tile i.
+        images: (T, t, t, 3) uint8, read-only.
+        masks: (T, t, t) uint8, read-only, in *source* class ids: index `Taxonomy.lookup` with them.
+    """
+
+    tiles: tuple[Tile, ...]
+    images: np.ndarray
+    masks: np.ndarray
+
+    @classmethod
+    def open(
+        cls,
+        dataset: PreparedDataset,
+        tiles: Sequence[Tile],
+        tile_px: int,
+        cache_dir: Path,
+        content_hash: str,
+        on_progress: Callable[[int, int], None] | None = None,
+    ) -> Self:
+        """Open the store of these tiles, cutting what is missing first.
+
+        Args:
+            dataset: The data set.
+            tiles: T tiles, grouped by image, so that each image is decoded once.
+            tile_px: Edge t, px.
+            cache_dir: Where stores lie; this one is a folder named after `content_hash` and the tiling.
+            content_hash: `dataset.content_hash()`.
+            on_progress: Called with (tiles done, T).
+
+        Raises:
+            UserError: An image or mask is unsound, or the disk is too small.
+        """
+        changes = sum(before.image_id != after.image_id for before, after in pairwise(tiles))
+        if not tiles or changes + 1 != len({tile.image_id for tile in tiles}):
+            raise ValueError("tiles must be given, grouped by image.")
+        store = ArrayStore.open_or_fill(
+            Path(cache_dir) / f"tiles-{_key(tiles, tile_px, content_hash)[:16]}",
+            arrays={"images": ((tile_px, tile_px, 3), np.uint8), "masks": ((tile_px, tile_px), np.uint8)},
+            rows=len(tiles),
+            fill=_Cutter(dataset, tiles, tile_px),
+            chunk=max(1, _CHUNK_BYTES // (4 * tile_px**2)),
+            on_progress=on_progress,
+            description={"dataset": dataset.info.name, "content_hash": content_hash, "tile_px": tile_px},
+        )
+        return cls(tuple(tiles), store["images"], store["masks"])
+
+
+class _Cutter:
+    """Cuts chunks of tiles, decoding the images of a chunk side by side.
+
+    The last image of a chunk is kept, because the next chunk usually begins in it.
+    """
+
+    def __init__(self, dataset: PreparedDataset, tiles: Sequence[Tile], tile_px: int) -> None:
+        self._dataset = dataset
+        self._tiles = tiles
+        self._tile_px = tile_px
+        self._last: tuple[str, np.ndarray, np.ndarray] | None = None
+
+    def __call__(self, rows: Sequence[int]) -> Mapping[str, np.ndarray]:
+        t = self._tile_px
+        images = np.empty((len(rows), t, t, 3), dtype=np.uint8)
+        masks = np.empty((len(rows), t, t), dtype=np.uint8)
+        places: dict[str, list[int]] = {}
+        for place, row in enumerate(rows):
+            places.setdefault(self._tiles[row].image_id, []).append(place)
+
+        def cut_image(image_id: str) -> tuple[str, np.ndarray, np.ndarray]:
+            kept = self._last
+            if kept is not None and kept[0] == image_id:
+                image, mask = kept[1:]
+            else:
+                image, mask = self._dataset.read_image(image_id), self._dataset.read_mask(image_id)
+            for place in places[image_id]:
+                tile = self._tiles[rows[place]]
+                images[place] = cut(image, tile.top, tile.left, t)
+                masks[place] = cut_mask(mask, tile.top, tile.left, t)
+            return image_id, image, mask
+
+        *first, last = places
+        with ThreadPoolExecutor(usable_cores()) as pool:
+            for _ in pool.map(lambda image_id: cut_image(image_id)[0], first):
+                pass
+        self._last = cut_image(last)
+        return {"images": images, "masks": masks}
+
+
+def _key(tiles: Sequence[Tile], tile_px: int, content_hash: str) -> str:
+    places = [(tile.image_id, tile.top, tile.left) for tile in tiles]
+    return canonical_hash([_FORMAT, content_hash, tile_px, places])

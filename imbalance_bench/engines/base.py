@@ -1,0 +1,72 @@
+"""What an engine does: execute runs of a study directory somewhere, and say how they went."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+
+@dataclass(frozen=True)
+class RunJob:
+    """A run to execute; everything else about it lies in the study directory.
+
+    Attributes:
+        root: The study directory.
+        run_id: A run of its plan.
+        label: For people.
+        cache_dir: Where tiles and features are cached.
+    """
+
+    root: Path
+    run_id: str
+    label: str
+    cache_dir: Path
+
+
+@dataclass(frozen=True)
+class RunProgress:
+    """How far a run is.
+
+    Attributes:
+        run_id: The run.
+        label: For people.
+        step: Optimiser steps done, over all stages.
+        steps: In all.
+        loss: Of the last step; None before the first.
+    """
+
+    run_id: str
+    label: str
+    step: int
+    steps: int
+    loss: float | None = None
+
+
+@dataclass(frozen=True)
+class RunOutcome:
+    """How a run ended; `error` is None for a finished one, else one line."""
+
+    run_id: str
+    label: str
+    error: str | None = None
+
+
+class Listener(Protocol):
+    """Is told what happens; draws the progress bars."""
+
+    def on_progress(self, progress: RunProgress) -> None:
+        """A run made progress."""
+
+    def on_outcome(self, outcome: RunOutcome) -> None:
+        """A run ended."""
+
+
+class Engine(Protocol):
+    """Executes runs; an engine for a cluster needs this method alone."""
+
+    def execute(self, jobs: Sequence[RunJob], listener: Listener) -> list[RunOutcome]:
+        """Execute all jobs and return their outcomes, in the order in which they ended.
+
+        A failed run does not stop the others. Interrupting leaves every run resumable.
+        """
+        ...

@@ -1,0 +1,34 @@
+"""Executes one job in this process: what every engine ends up calling."""
+
+from collections.abc import Callable
+
+from imbalance_bench.engines.base import RunJob, RunOutcome, RunProgress
+from imbalance_bench.errors import UserError
+from imbalance_bench.study import open_study
+from imbalance_bench.training.run import execute_run
+
+
+def execute_job(job: RunJob, report: Callable[[RunProgress], None]) -> RunOutcome:
+    """Execute a run of a study directory.
+
+    Args:
+        job: The run.
+        report: Told about progress.
+
+    Returns:
+        The outcome; a failure is an outcome, not an exception, so that other runs go on.
+    """
+    try:
+        study = open_study(job.root)
+        run = study.run(job.run_id)
+        execute_run(
+            study,
+            run,
+            job.cache_dir,
+            lambda step, steps, loss: report(RunProgress(job.run_id, job.label, step, steps, loss)),
+        )
+    except UserError as error:
+        return RunOutcome(job.run_id, job.label, str(error))
+    except Exception as error:  # noqa: BLE001 - whatever a run dies of, the others go on; the record keeps the reason
+        return RunOutcome(job.run_id, job.label, f"{type(error).__name__}: {' '.join(str(error).split())}")
+    return RunOutcome(job.run_id, job.label)

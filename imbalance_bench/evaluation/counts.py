@@ -1,0 +1,42 @@
+"""From predicted and true masks to integer counts per class."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from imbalance_bench.data.taxonomy import UNLABELLED
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Pixel counts of one image, or of several added up; (K,) int64 each.
+
+    Attributes:
+        tp: Predicted and labelled as the class.
+        fp: Predicted as the class, labelled as another.
+        fn: Labelled as the class, predicted as another.
+        n_valid: Labelled pixels; one number.
+    """
+
+    tp: np.ndarray
+    fp: np.ndarray
+    fn: np.ndarray
+    n_valid: int
+
+    def __add__(self, other: "Counts") -> "Counts":
+        return Counts(self.tp + other.tp, self.fp + other.fp, self.fn + other.fn, self.n_valid + other.n_valid)
+
+
+def count_pixels(predicted: np.ndarray, target: np.ndarray, n_classes: int) -> Counts:
+    """Count agreement per class where the target is labelled.
+
+    Args:
+        predicted: (H, W) uint8 in 0..K-1.
+        target: (H, W) uint8 in 0..K-1, or UNLABELLED.
+        n_classes: K.
+    """
+    valid = target != UNLABELLED
+    pairs = target[valid].astype(np.int64) * n_classes + predicted[valid]
+    confusion = np.bincount(pairs, minlength=n_classes**2).reshape(n_classes, n_classes)  # truth x prediction
+    tp = confusion.diagonal().copy()
+    return Counts(tp=tp, fp=confusion.sum(0) - tp, fn=confusion.sum(1) - tp, n_valid=int(valid.sum()))

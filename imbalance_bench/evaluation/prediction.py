@@ -1,0 +1,47 @@
+"""Whole images from tiles: logits are averaged where tiles overlap, then the most likely class is taken."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from imbalance_bench.data.tiling import Stitcher, Tile
+
+TILES_PER_PASS = 4
+
+
+@torch.inference_mode()
+def predict_image(
+    tile_logits: Callable[[Sequence[int]], Tensor],
+    tiles: Sequence[Tile],
+    rows: Sequence[int],
+    *,
+    n_classes: int,
+    height_px: int,
+    width_px: int,
+    adjust_logits: Callable[[Tensor], Tensor] | None = None,
+) -> np.ndarray:
+    """Predict one image.
+
+    Args:
+        tile_logits: Rows -> (n, K, t, t) float32.
+        tiles: Where each row lies in its image.
+        rows: Rows of this image's tiles.
+        n_classes: K.
+        height_px: Of the image.
+        width_px: Of the image.
+        adjust_logits: A method's inference-time correction.
+
+    Returns:
+        (H, W) uint8, class ids 0..K-1.
+    """
+    stitcher = Stitcher(n_classes, height_px, width_px)
+    for start in range(0, len(rows), TILES_PER_PASS):
+        part = rows[start : start + TILES_PER_PASS]
+        logits = tile_logits(part)
+        if adjust_logits is not None:
+            logits = adjust_logits(logits)
+        for row, values in zip(part, logits.cpu().numpy(), strict=True):
+            stitcher.add(tiles[row].top, tiles[row].left, values)
+    return stitcher.result().argmax(0).astype(np.uint8)

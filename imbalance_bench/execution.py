@@ -1,0 +1,99 @@
+"""`imbalance-bench run`: check, plan, encode once, execute what is not done."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from rich.console import Console
+
+from imbalance_bench.config import StudyConfig
+from imbalance_bench.data.prepared import usable_cores
+from imbalance_bench.engines import ENGINES
+from imbalance_bench.engines.base import RunJob
+from imbalance_bench.errors import UserError
+from imbalance_bench.printing import print_plan, print_status
+from imbalance_bench.progress import ProgressDisplay
+from imbalance_bench.study import Study, prepare_study
+from imbalance_bench.training.material import choose_device, open_material
+from imbalance_bench.training.run import planned_steps
+
+LEAST_FREE_BYTES = 200 * 2**20  # a study directory with a dozen small runs
+
+
+@dataclass(frozen=True)
+class Execution:
+    """How a study is executed.
+
+    Attributes:
+        cache: Folder of tiles and features.
+        engine: A key of ENGINES; None chooses by device.
+        workers: Runs at a time; None chooses by cores.
+        dry_run: Stop after the plan has been checked and printed.
+    """
+
+    cache: Path
+    engine: str | None = None
+    workers: int | None = None
+    dry_run: bool = False
+
+
+def execute_study(config: StudyConfig, root: Path, execution: Execution) -> None:
+    """Execute a study in `root`, or go on with it.
+
+    Raises:
+        UserError: Something is wrong with study, data or disk (nothing has been trained), or a run failed.
+    """
+    console = Console()
+    device = choose_device(config.compute)
+    _require_space(root)
+    with ProgressDisplay(console) as display:
+        study = prepare_study(config, root, display.on_phase, write=not execution.dry_run)
+    waiting = [run for run in study.runs if not study.records.run(run.run_id).is_done()]
+    print_plan(study, waiting, device, console)
+    if execution.dry_run or not waiting:
+        return
+    _prefill(study, execution.cache, device, console)
+    name, workers = _choose_engine(execution, config, device)
+    jobs = [RunJob(root, run.run_id, run.label, execution.cache) for run in waiting]
+    display = ProgressDisplay(console, runs=len(jobs), unit_steps=max(planned_steps(study, run) for run in waiting))
+    try:
+        with display:
+            outcomes = ENGINES[name](workers).execute(jobs, display)
+    except KeyboardInterrupt:
+        raise UserError(f"Interrupted. The same command resumes {root}.", exit_code=130) from None
+    print_status(study.records, console)
+    failed = [outcome for outcome in outcomes if outcome.error is not None]
+    if failed:
+        first = f"{failed[0].label}: {failed[0].error}"
+        raise UserError(f"{len(failed)} of {len(jobs)} runs failed. First: {first}", exit_code=1)
+    console.print(f"next: imbalance-bench analyze {root} && imbalance-bench report {root}", highlight=False)
+
+
+def _prefill(study: Study, cache: Path, device: torch.device, console: Console) -> None:
+    """Make what all runs share once, with every core, before any run starts."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(usable_cores())
+    with ProgressDisplay(console) as display:
+        open_material(study, cache, device, display.on_phase)
+    torch.set_num_threads(threads)
+
+
+def _choose_engine(execution: Execution, config: StudyConfig, device: torch.device) -> tuple[str, int]:
+    """Several processes on CPUs, one after the other on a GPU, unless the command line says otherwise."""
+    workers = execution.workers or (1 if device.type != "cpu" else max(1, usable_cores() // config.compute.threads))
+    return execution.engine or ("process" if workers > 1 else "serial"), workers
+
+
+def _require_space(root: Path) -> None:
+    """Refuse to start on a full disk."""
+    there = root
+    while not there.exists() and there != there.parent:
+        there = there.parent
+    free = shutil.disk_usage(there).free
+    if free < LEAST_FREE_BYTES:
+        raise UserError(
+            f"{root}: only {free / 2**20:.0f} MiB are free on the output disk, {LEAST_FREE_BYTES / 2**20:.0f} MiB are "
+            "needed. Free some, or give another --out.",
+            exit_code=1,
+        )

@@ -1,0 +1,95 @@
+"""Provenance, and writes that either happen or do not."""
+
+import errno
+import hashlib
+import json
+import os
+import platform
+import subprocess
+import tempfile
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+from typing import IO, Any
+
+from imbalance_bench.errors import UserError
+
+RECORDED_LIBRARIES = (
+    "torch",
+    "torchvision",
+    "segmentation-models-pytorch",
+    "timm",
+    "numpy",
+    "scipy",
+    "pandas",
+    "pyarrow",
+)
+
+
+def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+    """Write a file through a temporary neighbour and a rename: readers see the old content or the new, never half.
+
+    Raises:
+        UserError: No space is left on the disk; nothing is left behind.
+    """
+    handle, temporary = -1, ""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        with os.fdopen(handle, "wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).replace(path)
+    except BaseException as error:
+        if temporary:
+            Path(temporary).unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise UserError(
+                f"{path}: no space left on the disk. Free some, or give another --out; the study then resumes.",
+                exit_code=1,
+            ) from error
+        raise
+
+
+def write_json(path: Path, content: object) -> None:
+    """Write an object as readable JSON, atomically, with sorted keys."""
+    text = json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    write_atomically(path, lambda file: file.write(text.encode()))
+
+
+def canonical_hash(content: object) -> str:
+    """Return the SHA-256 (hex) of the canonical JSON of `content`: sorted keys, no spaces."""
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def file_hash(path: Path) -> str:
+    """Return the SHA-256 (hex) of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def library_versions() -> dict[str, str]:
+    """Versions of Python and of the libraries that can change a result."""
+    return {"python": platform.python_version()} | {name: metadata.version(name) for name in RECORDED_LIBRARIES}
+
+
+def code_version() -> dict[str, Any]:
+    """Version of this distribution; in a git checkout also its commit and whether files were changed since."""
+    version: dict[str, Any] = {"version": metadata.version("imbalance-bench"), "commit": None, "dirty": None}
+    here = Path(__file__).resolve().parent.parent
+    if (here / ".git").exists():
+        version["commit"] = _git(here, "rev-parse", "HEAD")
+        changed = _git(here, "status", "--porcelain", "--untracked-files=no")
+        version["dirty"] = None if changed is None else bool(changed)
+    return version
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    """Output of a git command, or None where git is missing or refuses."""
+    try:
+        done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()

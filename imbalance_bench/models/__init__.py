@@ -1,0 +1,1 @@
+"""Encoders, decoders and the hook for a class bias."""

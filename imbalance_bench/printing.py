@@ -1,0 +1,118 @@
+"""Tables for people at a terminal. No torch."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+
+from imbalance_bench.records import StudyRecords
+from imbalance_bench.status import RunStatus, study_status
+
+if TYPE_CHECKING:
+    from imbalance_bench.study import PlannedRun, Study
+
+STATE_STYLES = {"done": "green", "running": "cyan", "interrupted": "yellow", "failed": "bold red", "waiting": "dim"}
+
+
+def print_plan(study: Study, waiting: list[PlannedRun], device: Any, console: Console) -> None:
+    """Print what is about to be trained, on what."""
+    config, fold = study.config, study.splits.folds[0]
+    table = Table(box=None, show_header=False, pad_edge=False)
+    methods = ", ".join(method.label for method in config.methods)
+    groups = "" if study.dataset.info.groups_known else " (slides unknown: every image is its own group)"
+    rows = {
+        "study": f"{config.name} in {study.root}",
+        "data": f"{study.dataset.info.name}: {len(study.dataset.entries)} images{groups}",
+        "split": f"{config.splits.kind}: {len(fold.train)} train, {len(fold.val)} val, {len(fold.test)} test",
+        "classes": ", ".join(
+            f"{name} {share:.3g}" for name, share in zip(study.taxonomy.names, study.counts[0].frequency, strict=True)
+        ),
+        "model": f"{config.model.architecture}, {config.model.encoder} "
+        f"({'frozen' if config.model.encoder_frozen else 'trained'}), on {device}",
+        "methods": methods,
+        "runs": f"{len(study.runs)}: {len(config.methods)} methods x {len(study.splits.folds)} folds x "
+        f"{len(config.seeds)} seeds, {config.training.steps} steps each; {len(study.runs) - len(waiting)} done already",
+    }
+    for key, value in rows.items():
+        table.add_row(f"[bold]{key}", value)
+    console.print(table, highlight=False)
+
+
+def print_status(records: StudyRecords, console: Console | None = None) -> None:
+    """Print the state of every planned run, and the time left."""
+    console = console or Console()
+    rows = study_status(records)
+    table = Table("method", "fold", "seed", "state", "steps", "minutes", box=None, pad_edge=False)
+    for row in rows:
+        minutes = "" if row.seconds is None else f"{row.seconds / 60:.1f}"
+        steps = f"{row.step}/{row.steps}" if row.steps else ""
+        style = STATE_STYLES.get(row.state, "")
+        table.add_row(row.method, str(row.fold), str(row.seed), f"[{style}]{row.state}", steps, minutes)
+    console.print(table, highlight=False)
+    states = Counter(row.state for row in rows)
+    console.print(", ".join(f"{n} {state}" for state, n in states.items()) + _time_left(rows), highlight=False)
+    for row in rows:
+        if row.error:
+            console.print(f"{row.method} fold {row.fold} seed {row.seed}: {row.error}", highlight=False, markup=False)
+
+
+def analyze_and_print(study_dir: Path) -> None:
+    """Analyse a study, then print per-class Dice and the verdicts."""
+    from analysis.pipeline import analyze_study
+
+    from imbalance_bench.progress import ProgressDisplay
+
+    console = Console()
+    with ProgressDisplay(console) as display:
+        result = analyze_study(study_dir, on_progress=display.on_phase)
+    print_scores(result.method_scores, console)
+    for verdict in result.verdicts:
+        console.print(f"[bold]{verdict.verdict}[/bold]  {verdict.sentence}", highlight=False, soft_wrap=True)
+    console.print(f"tables: {study_dir / 'analysis'}", highlight=False)
+
+
+def print_scores(scores: Any, console: Console) -> None:
+    """Print mean Dice per method and class with its interval; the frame is method_scores.csv."""
+    shown = scores[(scores["metric"] == "dice") & (scores["aggregation"] == "pooled")]
+    classes = list(dict.fromkeys(shown["class"]))
+    table = Table("pooled Dice", *classes, box=None, pad_edge=False)
+    for method, rows in shown.groupby("method", sort=False):
+        by_class = rows.set_index("class")["mean"]
+        table.add_row(str(method), *(f"{by_class[name]:.3f}" if name in by_class else "" for name in classes))
+    console.print(table, highlight=False)
+
+
+def check_and_print(folder: Path) -> bool:
+    """Check a prepared data set, print what was found, and return whether it is sound."""
+    from imbalance_bench.data.integrity import check_dataset
+    from imbalance_bench.data.prepared import PreparedDataset
+    from imbalance_bench.progress import ProgressDisplay
+
+    console = Console()
+    dataset = PreparedDataset.open(folder)
+    with ProgressDisplay(console) as display:
+        report = check_dataset(dataset, on_progress=lambda done, total: display.on_phase("checking", done, total))
+    table = Table("class", "pixels", "share", box=None, pad_edge=False)
+    labelled = max(int(report.pixels.sum()), 1)
+    for name, pixels in zip(report.names, report.pixels.tolist(), strict=True):
+        table.add_row(name, f"{pixels:,}", f"{pixels / labelled:.3g}")
+    table.add_row("[dim]unlabelled", f"{report.unlabelled_pixels:,}", "")
+    console.print(table, highlight=False)
+    for line in (*report.problems, *report.remarks):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+    verdict = "nothing wrong" if report.sound else f"{len(report.problems)} problems"
+    console.print(f"{dataset.info.name}: {report.n_images} images, {verdict}", highlight=False)
+    return report.sound
+
+
+def _time_left(rows: list[RunStatus]) -> str:
+    """Estimate from finished runs, as if one run went at a time."""
+    known = [row.seconds for row in rows if row.seconds is not None]
+    left = sum(1 - (row.step / row.steps if row.steps else 0) for row in rows if row.state not in ("done", "failed"))
+    if not known or not left:
+        return ""
+    return f"; about {left * sum(known) / len(known) / 60:.0f} run-minutes left"

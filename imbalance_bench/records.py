@@ -1,0 +1,201 @@
+"""The schema of what a run leaves behind: write it, read it, refuse what does not fit. No torch.
+
+    results/studies/<study>/
+        study.yaml       the resolved study file       plan.json   the runs it asks for, with their hashes
+        dataset.json     class names, colours, counts  splits.json the folds
+        runs/<run_id>/   manifest.json status.json epochs.parquet counts.parquet class_parameters.parquet
+                         model.safetensors predictions/<image_id>.png
+
+Counts are integers and no ratio is stored: Dice and IoU exist only in `analysis`, so a new metric needs no retraining.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from imbalance_bench.errors import UserError
+from imbalance_bench.manifest import write_atomically, write_json
+
+SCHEMA_VERSION = 1
+
+COUNTS = pa.schema(
+    [
+        ("image_id", pa.string()),
+        ("group_id", pa.string()),
+        ("split", pa.string()),  # val | test
+        ("class_id", pa.int16()),
+        ("tp", pa.int64()),  # pixels
+        ("fp", pa.int64()),
+        ("fn", pa.int64()),
+        ("n_valid", pa.int64()),  # labelled pixels of the image, the same for each of its classes
+    ]
+)
+EPOCHS = pa.schema(
+    [
+        ("stage", pa.int8()),
+        ("step", pa.int32()),  # optimiser steps done
+        ("split", pa.string()),  # train | val
+        ("quantity", pa.string()),  # loss, <loss part>, learning_rate, tp, fp, fn
+        ("class_id", pa.int16()),  # -1: not per class
+        ("value", pa.float64()),
+    ]
+)
+CLASS_PARAMETERS = pa.schema(
+    [
+        ("stage", pa.int8()),
+        ("step", pa.int32()),
+        ("class_id", pa.int16()),
+        ("parameter", pa.string()),  # attention_bias, attention_bias_initial, effective_offset, loss_weight, ...
+        ("value", pa.float64()),
+    ]
+)
+TABLES = {"counts": COUNTS, "epochs": EPOCHS, "class_parameters": CLASS_PARAMETERS}
+
+
+class RunState(StrEnum):
+    """State of a run. A run that was killed still says `running`; its lock says that nobody works on it."""
+
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+
+
+def write_table(path: Path, name: str, rows: pd.DataFrame) -> None:
+    """Write `rows` as the table called `name` (a key of TABLES), atomically, with exactly its schema.
+
+    Raises:
+        ValueError: A column is missing, unknown, or does not convert without loss.
+    """
+    schema = TABLES[name]
+    if set(rows.columns) != set(schema.names):
+        raise ValueError(f"{name} must have the columns {schema.names}. Got {list(rows.columns)}.")
+    table = pa.Table.from_pandas(rows[schema.names], schema=schema, preserve_index=False, safe=True)
+    table = table.replace_schema_metadata({"imbalance_bench.schema": f"{name}/{SCHEMA_VERSION}"})
+    write_atomically(path, lambda file: pq.write_table(table, file, compression="zstd"))
+
+
+def read_table(path: Path, name: str) -> pd.DataFrame:
+    """Read the table called `name`; a damaged file or one of another schema is a `UserError`."""
+    try:
+        table = pq.read_table(path)
+    except (OSError, pa.ArrowException) as error:
+        raise UserError(
+            f"{path}: not a readable {name} table ({error}). Delete the run's folder and run the study again.",
+            exit_code=1,
+        ) from error
+    if not table.schema.equals(TABLES[name]):
+        raise UserError(f"{path}: columns {table.schema.names} are not those of schema {SCHEMA_VERSION}.", exit_code=1)
+    return table.to_pandas()
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object; a damaged file is a `UserError` that names it."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UserError(f"{path} does not exist. Is this a study directory made by `imbalance-bench run`?") from error
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: not readable as JSON ({error}).", exit_code=1) from error
+    if not isinstance(content, dict):
+        raise UserError(f"{path} must hold a JSON object. Got {type(content).__name__}.", exit_code=1)
+    return content
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """One run's folder."""
+
+    path: Path
+
+    @property
+    def run_id(self) -> str:
+        """First 12 hex digits of the hash of everything that defines the run."""
+        return self.path.name
+
+    def manifest(self) -> dict[str, Any]:
+        """Configuration, hashes, seeds, versions, timing and pairing digests."""
+        return read_json(self.path / "manifest.json")
+
+    def status(self) -> dict[str, Any]:
+        """{"state", "step", "steps", "updated", "error"}; an empty object before the run has started."""
+        path = self.path / "status.json"
+        return read_json(path) if path.exists() else {}
+
+    def is_done(self) -> bool:
+        """True if the run finished and its records are complete."""
+        return self.status().get("state") == RunState.DONE
+
+    def write_status(self, state: RunState, *, step: int, steps: int, error: str | None = None) -> None:
+        """Replace status.json atomically."""
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        write_json(
+            self.path / "status.json",
+            {"state": str(state), "step": step, "steps": steps, "updated": now, "error": error},
+        )
+
+    def counts(self) -> pd.DataFrame:
+        """Image x class integer counts; columns of COUNTS."""
+        return read_table(self.path / "counts.parquet", "counts")
+
+    def epochs(self) -> pd.DataFrame:
+        """Loss parts and validation counts over steps; columns of EPOCHS."""
+        return read_table(self.path / "epochs.parquet", "epochs")
+
+    def class_parameters(self) -> pd.DataFrame:
+        """The class-parameter ledger; columns of CLASS_PARAMETERS."""
+        return read_table(self.path / "class_parameters.parquet", "class_parameters")
+
+    def prediction_path(self, image_id: str) -> Path:
+        """Predicted class ids of one image as a PNG; exists only for images of the panel."""
+        return self.path / "predictions" / f"{image_id}.png"
+
+
+@dataclass(frozen=True)
+class StudyRecords:
+    """A study directory."""
+
+    root: Path
+
+    @classmethod
+    def open(cls, root: Path) -> "StudyRecords":
+        """Open a study directory made by `run`.
+
+        Raises:
+            UserError: `root` is not one.
+        """
+        if not (root / "plan.json").exists():
+            raise UserError(
+                f"{root} is not a study directory: it has no plan.json. Make one with `imbalance-bench run`."
+            )
+        return cls(root)
+
+    def plan(self) -> dict[str, Any]:
+        """{"name", "runs": [{"run_id", "method", "fold", "seed", ...}], "analysis": {...}}."""
+        return read_json(self.root / "plan.json")
+
+    def dataset(self) -> dict[str, Any]:
+        """Name, path, classes (name, colour), mpp_um, groups_known, per-class training counts, class merging."""
+        return read_json(self.root / "dataset.json")
+
+    def run(self, run_id: str) -> RunRecord:
+        """The record of one run, started or not."""
+        return RunRecord(self.root / "runs" / run_id)
+
+    def runs(self) -> Iterator[RunRecord]:
+        """Every run folder that exists, in the order of their ids."""
+        folder = self.root / "runs"
+        for path in sorted(folder.iterdir()) if folder.exists() else ():
+            if path.is_dir() and not path.name.startswith("."):
+                yield RunRecord(path)
+
+    def finished(self) -> list[RunRecord]:
+        """Runs whose records are complete."""
+        return [run for run in self.runs() if run.is_done()]

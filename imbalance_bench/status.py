@@ -1,0 +1,66 @@
+"""How far a study is, read from its records. No torch."""
+
+import fcntl
+from dataclasses import dataclass
+
+from imbalance_bench.records import RunRecord, RunState, StudyRecords
+
+
+@dataclass(frozen=True)
+class RunStatus:
+    """One planned run.
+
+    Attributes:
+        state: waiting, running, interrupted, done or failed.
+        step: Steps done at the last checkpoint.
+        steps: In all; 0 before the run has started.
+        seconds: Time that a finished run took.
+        error: Why it failed.
+    """
+
+    run_id: str
+    method: str
+    fold: int
+    seed: int
+    state: str
+    step: int
+    steps: int
+    seconds: float | None
+    error: str | None
+
+
+def study_status(records: StudyRecords) -> list[RunStatus]:
+    """Return the status of every planned run, in the order of the plan."""
+    return [_run_status(records.run(run["run_id"]), run) for run in records.plan()["runs"]]
+
+
+def _run_status(record: RunRecord, planned: dict) -> RunStatus:
+    status = record.status()
+    state = str(status.get("state", "waiting"))
+    if state == RunState.RUNNING and not _is_locked(record):
+        state = "interrupted"
+    done = state == RunState.DONE
+    return RunStatus(
+        run_id=planned["run_id"],
+        method=planned["method"],
+        fold=planned["fold"],
+        seed=planned["seed"],
+        state=state,
+        step=status.get("step", 0),
+        steps=status.get("steps", 0),
+        seconds=record.manifest()["cost"]["seconds"] if done else None,
+        error=status.get("error"),
+    )
+
+
+def _is_locked(record: RunRecord) -> bool:
+    """True while a process works on the run."""
+    path = record.path / ".lock"
+    if not path.exists():
+        return False
+    with path.open("r+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False

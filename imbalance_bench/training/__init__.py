@@ -1,0 +1,1 @@
+"""One run: its model, its batches, its loop, its records."""

@@ -1,0 +1,109 @@
+"""Which crops each step sees. A batch is a function of (seed, step) alone, so a resumed run sees the same ones."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from imbalance_bench.config import TrainingSection
+from imbalance_bench.data.augmentation import Views, draw_views
+from imbalance_bench.models.segmenter import COARSEST_STRIDE_PX
+from imbalance_bench.seeding import generator
+from methods.base import Sampler
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One forward pass worth of crops.
+
+    Attributes:
+        tiles: (B,) int64, rows of the tile store.
+        cached_views: (B,) int64, view of each tile in the feature cache; zeros without a cache.
+        tops: (B,) int64, first row of the crop in the turned tile, px.
+        lefts: (B,) int64, first column, px.
+        views: What to do to fresh images; not used with a cache, whose views were drawn once for all runs.
+    """
+
+    tiles: np.ndarray
+    cached_views: np.ndarray
+    tops: np.ndarray
+    lefts: np.ndarray
+    views: Views
+
+    def update(self, digest: bytes) -> bytes:
+        """Chain this batch into a running digest."""
+        chain = hashlib.sha256(digest)
+        for array in (self.tiles, self.cached_views, self.tops, self.lefts, *vars(self.views).values()):
+            chain.update(np.ascontiguousarray(array).tobytes())
+        return chain.digest()
+
+
+class BatchSequence:
+    """The crops of a whole training.
+
+    Args:
+        tiles: (n,) int64, rows of the tile store that belong to the training split and hold a labelled pixel.
+        tile_pixels: (n, K) int64, labelled pixels of each class in each of them; for samplers.
+        tile_px: Edge of a tile.
+        section: The study's training section.
+        seed: The run's seed, or the study's `data_order_seed`.
+        cached_views: Views per tile in the feature cache; 0 for training on fresh images.
+        sampler: Replaces one pass over all tiles in random order.
+    """
+
+    def __init__(
+        self,
+        tiles: np.ndarray,
+        tile_pixels: np.ndarray,
+        *,
+        tile_px: int,
+        section: TrainingSection,
+        seed: int,
+        cached_views: int,
+        sampler: Sampler | None = None,
+    ) -> None:
+        self._tiles, self._tile_pixels, self._sampler = tiles, tile_pixels, sampler
+        self._section, self._seed, self._cached_views = section, seed, cached_views
+        self._slack = tile_px - section.crop_px
+        self._drawn = np.empty(0, dtype=np.int64)
+        self._epochs = 0
+
+    def of_step(self, step: int) -> Iterator[Batch]:
+        """Yield the `accumulate` batches of optimiser step `step`, 0 for the first."""
+        for part in range(self._section.accumulate):
+            yield self._batch(step * self._section.accumulate + part)
+
+    def _batch(self, number: int) -> Batch:
+        size = self._section.batch_size
+        rng = generator(self._seed, "batch", number)
+        augmentation = self._section.augmentation
+        views = draw_views(
+            rng,
+            size,
+            dihedral=augmentation.dihedral,
+            stain_strength=augmentation.stain_strength,
+            colour_strength=augmentation.colour_strength,
+        )
+        # Cached features can only be cut where every level has a whole pixel.
+        grid = COARSEST_STRIDE_PX if self._cached_views else 1
+        tops, lefts = grid * rng.integers(self._slack // grid + 1, size=(2, size))
+        return Batch(
+            tiles=self._tiles[self._positions(number * size, size)],
+            cached_views=rng.integers(max(self._cached_views, 1), size=size),
+            tops=tops,
+            lefts=lefts,
+            views=views,
+        )
+
+    def _positions(self, start: int, n: int) -> np.ndarray:
+        """Indices start..start+n of the endless concatenation of epochs."""
+        while len(self._drawn) < start + n:
+            rng = generator(self._seed, "epoch", self._epochs)
+            if self._sampler is None:
+                epoch = rng.permutation(len(self._tiles))
+            else:
+                epoch = self._sampler(self._tile_pixels, rng)
+            self._drawn = np.concatenate([self._drawn, epoch])
+            self._epochs += 1
+        return self._drawn[start : start + n]

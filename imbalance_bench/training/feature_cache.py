@@ -1,0 +1,163 @@
+"""Features of a frozen encoder, computed once per data set and encoder, shared by every method, fold and seed."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from imbalance_bench.config import StudyConfig
+from imbalance_bench.data.array_store import ArrayStore
+from imbalance_bench.data.augmentation import ELEMENTS, Views, draw_views, jitter, turn
+from imbalance_bench.data.tile_store import TileStore
+from imbalance_bench.errors import UserError
+from imbalance_bench.manifest import canonical_hash
+from imbalance_bench.models.segmenter import CLASS_QUERY, Segmenter
+from imbalance_bench.seeding import generator
+
+_FORMAT = 1  # raise it when the bytes for the same configuration change
+_CHUNK = 8  # rows encoded, written and journalled at a time
+
+
+def drawn_view(tiles: TileStore, tile: int, view: int, config: StudyConfig) -> Views:
+    """Draw view `view` of a tile: 0 is the tile itself; others run through the dihedral group with jitter.
+
+    The draw depends on the place of the tile and on nothing of a run, so that all runs share it.
+    """
+    augmentation, place = config.training.augmentation, tiles.tiles[tile]
+    own = generator(0, "cached view", place.image_id, place.top, place.left, view)
+    strength = 1.0 if view else 0.0
+    drawn = draw_views(
+        own,
+        1,
+        dihedral=augmentation.dihedral,
+        stain_strength=strength * augmentation.stain_strength,
+        colour_strength=strength * augmentation.colour_strength,
+    )
+    return Views(cached_element(np.array([view]), config), drawn.stain_scale, drawn.stain_shift, drawn.colour)
+
+
+def cached_element(views: np.ndarray, config: StudyConfig) -> np.ndarray:
+    """Element of the dihedral group that each cached view was turned by, (n,) int64."""
+    return views % ELEMENTS if config.training.augmentation.dihedral else np.zeros_like(views)
+
+
+class FeatureCache:
+    """Encoded tiles, read through memory maps, in half precision.
+
+    Args:
+        store: One array per feature level, (rows, C, h, w) float16.
+        rows: (tile, view) -> row.
+        strides: Of each level, px.
+    """
+
+    def __init__(self, store: ArrayStore, rows: dict[tuple[int, int], int], strides: Sequence[int]) -> None:
+        self._levels = [store[f"level_{level}"] for level in range(len(strides))]
+        self._rows, self._strides = rows, strides
+
+    @classmethod
+    def open(
+        cls,
+        segmenter: Segmenter,
+        tiles: TileStore,
+        training_tiles: Sequence[int],
+        config: StudyConfig,
+        *,
+        cache_dir: Path,
+        data_hash: str,
+        weights_hash: str,
+        on_progress: Callable[[int, int], None] | None = None,
+    ) -> "FeatureCache":
+        """Open the cache of this data set and encoder, encoding what is missing first.
+
+        Args:
+            segmenter: Its frozen encoder encodes.
+            tiles: All tiles.
+            training_tiles: Rows of `tiles` that any fold trains on; they are encoded in every view, others as they are.
+            config: The study; tiling and augmentation decide what is encoded.
+            cache_dir: Where caches lie.
+            data_hash: Content hash of the data set.
+            weights_hash: Identity of the encoder's weights.
+            on_progress: Called with (rows done, rows in all).
+        """
+        views = config.training.augmentation.cached_views
+        wanted = [(tile, 0) for tile in range(len(tiles.tiles))]
+        wanted += [(tile, view) for tile in training_tiles for view in range(1, views)]
+        size = config.dataset.tile_px
+        strides = segmenter.feature_strides()
+        shapes = [(c, size // s, size // s) for c, s in zip(segmenter.channels, strides, strict=True)]
+        described = {
+            "format": _FORMAT,
+            "data": data_hash,
+            "tiling": [size, config.dataset.stride_px],
+            "encoder": [config.model.encoder, weights_hash],
+            # other architectures may change the strides inside the encoder
+            "architecture": None if config.model.architecture == CLASS_QUERY else config.model.architecture,
+            "strides": strides,
+            "augmentation": config.training.augmentation.model_dump(mode="json"),
+        }
+        key = canonical_hash(described | {"rows": wanted})
+        device = next(segmenter.encoder.parameters()).device
+
+        def fill(rows: Sequence[int]) -> dict[str, np.ndarray]:
+            features = _encode(segmenter, tiles, [wanted[row] for row in rows], config, device)
+            return {f"level_{level}": feature for level, feature in enumerate(features)}
+
+        store = ArrayStore.open_or_fill(
+            cache_dir / f"features-{key[:16]}",
+            arrays={f"level_{level}": (shape, np.float16) for level, shape in enumerate(shapes)},
+            rows=len(wanted),
+            fill=fill,
+            chunk=_CHUNK,
+            on_progress=on_progress,
+            description=described,
+        )
+        return cls(store, {place: row for row, place in enumerate(wanted)}, strides)
+
+    def read(
+        self, tiles: np.ndarray, views: np.ndarray, tops: np.ndarray, lefts: np.ndarray, size_px: int
+    ) -> list[Tensor]:
+        """Read crops, one tensor per level, (B, C, size / stride, size / stride) float32 on the CPU.
+
+        Args:
+            tiles: (B,) rows of the tile store.
+            views: (B,) cached views.
+            tops: (B,) first row of each crop, px, a multiple of the coarsest stride.
+            lefts: (B,) first column, likewise.
+            size_px: Edge of the crops, likewise.
+        """
+        rows = [self._rows[int(tile), int(view)] for tile, view in zip(tiles, views, strict=True)]
+        features = []
+        for array, stride in zip(self._levels, self._strides, strict=True):
+            edge = size_px // stride
+            crops = np.empty((len(rows), array.shape[1], edge, edge), dtype=np.float32)
+            for i, (row, top, left) in enumerate(zip(rows, tops // stride, lefts // stride, strict=True)):
+                crops[i] = array[row, :, top : top + edge, left : left + edge]
+            features.append(torch.from_numpy(crops).contiguous(memory_format=torch.channels_last))
+        return features
+
+
+@torch.inference_mode()
+def _encode(
+    segmenter: Segmenter,
+    tiles: TileStore,
+    wanted: Sequence[tuple[int, int]],
+    config: StudyConfig,
+    device: torch.device,
+) -> list[np.ndarray]:
+    """Encode tiles in given views; one array per level, (n, C, h, w) float16."""
+    prepared = []
+    for tile, view in wanted:
+        image = torch.from_numpy(np.array(tiles.images[tile])).to(device).permute(2, 0, 1)[None]
+        drawn = drawn_view(tiles, tile, view, config)
+        image = jitter(image, drawn) if view else image.float()
+        prepared.append(turn(image, int(drawn.element[0])))
+    features = [feature.half() for feature in segmenter.encode(torch.cat(prepared))]
+    if not all(bool(feature.isfinite().all()) for feature in features):
+        raise UserError(
+            f"Features of `model.encoder` {config.model.encoder} exceed half precision. Set `encoder_frozen: false`, "
+            "or `training.augmentation.cached_views: 0` to encode afresh in every step.",
+            exit_code=1,
+        )
+    return [feature.cpu().numpy() for feature in features]

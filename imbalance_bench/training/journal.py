@@ -1,0 +1,65 @@
+"""Rows that a run collects for its records, kept in the checkpoint until the run is done."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from torch import Tensor
+
+NOT_PER_CLASS = -1
+
+
+class RunJournal:
+    """Rows of epochs.parquet and class_parameters.parquet, and loss sums since the last row."""
+
+    def __init__(self) -> None:
+        self._epochs: list[tuple[int, int, str, str, int, float]] = []
+        self._ledger: list[tuple[int, int, int, str, float]] = []
+        self._sums: dict[str, float] = {}
+        self._batches = 0
+
+    def add_loss(self, parts: Mapping[str, Tensor]) -> None:
+        """Add the loss parts of one batch to the running sums."""
+        for name, value in parts.items():
+            self._sums[name] = self._sums.get(name, 0.0) + float(value)
+        self._batches += 1
+
+    def write_losses(self, stage: int, step: int, learning_rate: float) -> None:
+        """Turn the sums into rows of means and start again."""
+        for name, total in self._sums.items():
+            self._epochs.append((stage, step, "train", name, NOT_PER_CLASS, total / self._batches))
+        self._epochs.append((stage, step, "train", "learning_rate", NOT_PER_CLASS, learning_rate))
+        self._sums, self._batches = {}, 0
+
+    def write_validation(self, stage: int, step: int, counts: Mapping[str, np.ndarray]) -> None:
+        """Add per-class validation counts, name -> (K,)."""
+        for name, values in counts.items():
+            self._epochs += [(stage, step, "val", name, k, float(value)) for k, value in enumerate(values)]
+
+    def write_ledger(self, stage: int, step: int, parameters: Mapping[str, Tensor]) -> None:
+        """Add per-class parameters, name -> (K,)."""
+        for name, values in parameters.items():
+            self._ledger += [(stage, step, k, name, float(value)) for k, value in enumerate(values.tolist())]
+
+    def epochs(self) -> pd.DataFrame:
+        """Rows of epochs.parquet."""
+        return pd.DataFrame(self._epochs, columns=["stage", "step", "split", "quantity", "class_id", "value"]).astype(
+            {"stage": "int8", "step": "int32", "class_id": "int16"}
+        )
+
+    def ledger(self) -> pd.DataFrame:
+        """Rows of class_parameters.parquet."""
+        return pd.DataFrame(self._ledger, columns=["stage", "step", "class_id", "parameter", "value"]).astype(
+            {"stage": "int8", "step": "int32", "class_id": "int16"}
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything, as plain values."""
+        return {"epochs": self._epochs, "ledger": self._ledger, "sums": self._sums, "batches": self._batches}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore what `state_dict` gave."""
+        self._epochs = [tuple(row) for row in state["epochs"]]
+        self._ledger = [tuple(row) for row in state["ledger"]]
+        self._sums, self._batches = dict(state["sums"]), int(state["batches"])

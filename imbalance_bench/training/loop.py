@@ -1,0 +1,177 @@
+"""The plain training loop of one stage."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from imbalance_bench.config import TrainingSection
+from imbalance_bench.errors import UserError
+from imbalance_bench.evaluation.counts import Counts
+from imbalance_bench.models.segmenter import Segmenter
+from imbalance_bench.seeding import derive_seed
+from imbalance_bench.training.batches import BatchSequence
+from imbalance_bench.training.journal import RunJournal
+from imbalance_bench.training.optimisation import Optimisation, autocast
+from imbalance_bench.training.tile_data import TileData
+from methods.base import ClassFeedback, Components, Loss
+
+
+@dataclass(frozen=True)
+class StageSetting:
+    """What does not change while a stage trains.
+
+    Attributes:
+        stage: Its index.
+        section: The study's training section.
+        precision: `float32` or `bfloat16`.
+        seed: The run's seed.
+        data: The tiles.
+        batches: Which crops each step sees.
+        probe_tiles: Tiles on which the ledger measures attention.
+        validate: Counts the whole validation split; None where there is none.
+    """
+
+    stage: int
+    section: TrainingSection
+    precision: str
+    seed: int
+    data: TileData
+    batches: BatchSequence
+    probe_tiles: Sequence[int]
+    validate: Callable[[], Counts] | None
+
+
+class StageTrainer:
+    """Trains one stage, resumably.
+
+    Args:
+        setting: What does not change.
+        segmenter: The model, with the method's attention bias in its hook.
+        loss: The method's loss.
+        components: The method.
+        journal: Takes rows for the records.
+
+    Attributes:
+        step: Optimiser steps done.
+        feedback: Counts of the last validation pass.
+    """
+
+    def __init__(
+        self, setting: StageSetting, segmenter: Segmenter, loss: Loss, components: Components, journal: RunJournal
+    ) -> None:
+        self._setting, self._segmenter, self._loss = setting, segmenter, loss
+        self._components, self._journal = components, journal
+        groups = components.param_groups(segmenter) if components.param_groups else ()
+        self._optimisation = Optimisation(segmenter, loss, groups, setting.section)
+        self._batch_digest = b""
+        self.step = 0
+        self.feedback: ClassFeedback | None = None
+
+    @property
+    def batch_digest(self) -> str:
+        """Digest of every batch so far, in order."""
+        return self._batch_digest.hex()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that changes, as tensors and plain values."""
+        return {
+            "model": self._segmenter.stored_state(),
+            "loss": self._loss.state_dict(),
+            "optimisation": self._optimisation.state_dict(),
+            "step": self.step,
+            "batch_digest": self.batch_digest,
+            "feedback": None if self.feedback is None else vars(self.feedback),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what `state_dict` gave."""
+        self._segmenter.load_state_dict(state["model"], strict=not self._segmenter.frozen)
+        self._loss.load_state_dict(state["loss"])
+        self._optimisation.load_state_dict(state["optimisation"])
+        self.step, self._batch_digest = state["step"], bytes.fromhex(state["batch_digest"])
+        self.feedback = None if state["feedback"] is None else ClassFeedback(**state["feedback"])
+
+    def train(self, on_step: Callable[[int, float], None], on_checkpoint: Callable[[], None]) -> None:
+        """Train to the last step.
+
+        Args:
+            on_step: Called after each step with the steps done and the loss.
+            on_checkpoint: Called every `checkpoint_every` steps, when the state may be saved.
+
+        Raises:
+            UserError: The loss is no longer finite.
+        """
+        section = self._setting.section
+        self._segmenter.train()
+        if self.step == 0:
+            self._write_class_parameters()
+        while self.step < section.steps:
+            loss = self._take_step(with_gradient_norms=self.step % section.ledger_every == 0)
+            done = self.step == section.steps
+            if done or self.step % section.validate_every == 0:
+                self._run_validation()
+            if done or self.step % section.ledger_every == 0:
+                self._journal.write_losses(self._setting.stage, self.step, self._optimisation.learning_rate)
+                self._write_class_parameters()
+            on_step(self.step, loss)
+            if not done and self.step % section.checkpoint_every == 0:
+                on_checkpoint()
+
+    def _take_step(self, *, with_gradient_norms: bool) -> float:
+        """Run one optimiser step and return its mean loss."""
+        setting, total = self._setting, 0.0
+        torch.manual_seed(derive_seed(setting.seed, "step", setting.stage, self.step))
+        for batch in setting.batches.of_step(self.step):
+            self._batch_digest = batch.update(self._batch_digest)
+            with autocast(setting.precision, setting.data.device):
+                logits = setting.data.training_logits(self._segmenter, batch)
+            target, valid = setting.data.training_labels(batch)
+            if with_gradient_norms:
+                logits.retain_grad()
+            output = self._loss(logits, target, valid, self.step)
+            (output.total / setting.section.accumulate).backward()
+            value = float(output.total.detach())
+            if not math.isfinite(value):
+                raise UserError(
+                    f"The loss is {value} at step {self.step}. Lower `training.learning_rate`.",
+                    exit_code=1,
+                )
+            total += value / setting.section.accumulate
+            self._journal.add_loss({"loss": output.total.detach(), **output.parts})
+        if with_gradient_norms and logits.grad is not None:
+            norms = logits.grad.float().square().sum((0, 2, 3)).sqrt()
+            self._journal.write_ledger(setting.stage, self.step, {"logit_gradient_norm": norms.cpu()})
+        self._optimisation.step()
+        self.step += 1
+        return total
+
+    def _run_validation(self) -> None:
+        """Count the validation split, record it, and tell a method that asked."""
+        if self._setting.validate is None:
+            return
+        counts = self._setting.validate()
+        self._segmenter.train()
+        values = {"tp": counts.tp, "fp": counts.fp, "fn": counts.fn}
+        self._journal.write_validation(self._setting.stage, self.step, values)
+        tensors = {name: torch.from_numpy(value) for name, value in values.items()}
+        epoch = self.step // self._setting.section.validate_every
+        self.feedback = ClassFeedback(step=self.step, epoch=epoch, **tensors)
+        if self._components.on_epoch_end is not None:
+            self._components.on_epoch_end(self.feedback)
+
+    def _write_class_parameters(self) -> None:
+        """Record what the method and the decoder hold per class now."""
+        held: dict[str, Tensor] = self._components.class_parameters()
+        decoder = self._segmenter.class_query
+        if decoder is not None:
+            self._segmenter.eval()
+            features = self._setting.data.tile_features(self._segmenter, self._setting.probe_tiles)
+            attention = decoder.attention_statistics(features)
+            self._segmenter.train()
+            held["effective_offset"] = attention.effective_offset.cpu()
+            held["attention_mass"] = attention.attention_mass.cpu()
+        self._journal.write_ledger(self._setting.stage, self.step, held)

@@ -1,0 +1,105 @@
+"""Opens what all runs of a study share: tiles on disk and, for a frozen encoder, their features."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from imbalance_bench.config import ComputeSection, TrainingSection
+from imbalance_bench.data.tile_store import TileStore
+from imbalance_bench.data.tiling import tile_dataset
+from imbalance_bench.errors import UserError
+from imbalance_bench.models.segmenter import Segmenter, build_segmenter
+from imbalance_bench.study import OnProgress, Study
+from imbalance_bench.training.feature_cache import FeatureCache
+from imbalance_bench.training.tile_data import TileData
+
+
+def choose_device(section: ComputeSection) -> torch.device:
+    """Resolve `compute.device`.
+
+    Raises:
+        UserError: The device does not exist here.
+    """
+    if section.device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(section.device)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise UserError(f"`compute.device` {section.device} is not available here. Use auto or cpu.") from error
+    return device
+
+
+def choose_precision(section: TrainingSection, device: torch.device) -> str:
+    """Resolve `training.precision`: bfloat16 on CUDA, float32 elsewhere, unless the study says otherwise."""
+    if section.precision != "auto":
+        return section.precision
+    return "bfloat16" if device.type == "cuda" else "float32"
+
+
+def rows_by_image(tiles: TileStore) -> dict[str, list[int]]:
+    """Rows of each image's tiles."""
+    rows: dict[str, list[int]] = {}
+    for row, tile in enumerate(tiles.tiles):
+        rows.setdefault(tile.image_id, []).append(row)
+    return rows
+
+
+def rows_of(image_ids: Sequence[str], by_image: dict[str, list[int]]) -> list[int]:
+    """Rows of the tiles of some images."""
+    return [row for image_id in image_ids for row in by_image[image_id]]
+
+
+def open_material(
+    study: Study, cache_dir: Path, device: torch.device, on_progress: OnProgress = lambda *_: None
+) -> TileData:
+    """Cut tiles and encode them where that has not been done yet; otherwise open what is there.
+
+    Args:
+        study: The study.
+        cache_dir: Where tiles and features are cached.
+        device: Encodes, and receives tensors.
+        on_progress: Called while something is made.
+
+    Raises:
+        UserError: The disk is too small, or the data has been damaged since it was checked.
+    """
+    config = study.config
+    tiles = TileStore.open(
+        study.dataset,
+        tile_dataset(study.dataset, config.dataset.tile_px, config.dataset.stride_px),
+        config.dataset.tile_px,
+        cache_dir,
+        study.data_hash,
+        on_progress=lambda done, total: on_progress("cutting tiles", done, total),
+    )
+    cache = None
+    if config.uses_feature_cache:
+        segmenter = build_segmenter(config.model, n_classes=len(study.taxonomy.names), seed=0).to(device)
+        cache = FeatureCache.open(
+            segmenter,
+            tiles,
+            _training_tiles(study, tiles),
+            config,
+            cache_dir=cache_dir,
+            data_hash=study.data_hash,
+            weights_hash=study.weights_hash,
+            on_progress=lambda done, total: on_progress("encoding tiles", done, total),
+        )
+    return TileData(config, tiles, np.asarray(study.taxonomy.lookup), cache, device)
+
+
+def initial_segmenter(study: Study, seed: int, extra_tokens: int, device: torch.device) -> Segmenter:
+    """Build the model of a run as it stands before training."""
+    model = build_segmenter(
+        study.config.model, n_classes=len(study.taxonomy.names), seed=seed, extra_tokens=extra_tokens
+    )
+    return model.to(device)
+
+
+def _training_tiles(study: Study, tiles: TileStore) -> list[int]:
+    """Rows that any fold trains on, ascending."""
+    trained = {image_id for fold in study.splits.folds for image_id in fold.train}
+    return [row for row, tile in enumerate(tiles.tiles) if tile.image_id in trained]

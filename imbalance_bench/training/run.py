@@ -1,0 +1,266 @@
+"""One run, from its plan to its records; picks up where a killed one stopped."""
+
+import fcntl
+import hashlib
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from imbalance_bench.config import ComputeSection
+from imbalance_bench.errors import UserError
+from imbalance_bench.evaluation.counts import Counts
+from imbalance_bench.models.segmenter import Segmenter
+from imbalance_bench.records import RunRecord, RunState
+from imbalance_bench.seeding import derive_seed
+from imbalance_bench.study import PlannedRun, Study, build_context
+from imbalance_bench.training.batches import BatchSequence
+from imbalance_bench.training.checkpoint import delete_checkpoint, load_checkpoint, save_checkpoint
+from imbalance_bench.training.completion import ImageEvaluation, write_records
+from imbalance_bench.training.journal import RunJournal
+from imbalance_bench.training.loop import StageSetting, StageTrainer
+from imbalance_bench.training.material import (
+    choose_device,
+    choose_precision,
+    initial_segmenter,
+    open_material,
+    rows_by_image,
+    rows_of,
+)
+from imbalance_bench.training.tile_data import TileData
+from methods.base import ClassFeedback, Components, Stage, compose
+from methods.cross_entropy import CrossEntropyDice
+
+PROBE_TILES = 4  # tiles on which the ledger measures attention
+OnStep = Callable[[int, int, float | None], None]  # steps done, steps in all, loss
+
+
+def execute_run(study: Study, run: PlannedRun, cache_dir: Path, on_step: OnStep) -> None:
+    """Train, evaluate and write the records of one run; do nothing if it is done already.
+
+    Args:
+        study: The study.
+        run: One of its runs.
+        cache_dir: Where tiles and features are cached.
+        on_step: Called with the steps done, the steps in all, and the last loss.
+
+    Raises:
+        UserError: The run cannot go on (its status then says `failed`), or another process works on it.
+    """
+    record = study.records.run(run.run_id)
+    with _exclusive(record):
+        if record.is_done():
+            return
+        steps = planned_steps(study, run)
+        try:
+            device = choose_device(study.config.compute)
+            configure_torch(study.config.compute, device)
+            checkpoint = load_checkpoint(record.path, device)
+            data = open_material(study, cache_dir, device)
+            RunExecution(study, run, record, data, on_step).execute(checkpoint)
+        except Exception as error:
+            step = record.status().get("step", 0)
+            record.write_status(RunState.FAILED, step=step, steps=steps, error=_line(error))
+            raise
+
+
+def planned_steps(study: Study, run: PlannedRun) -> int:
+    """Optimiser steps of a run, over all of its stages."""
+    return len(_stages(run)) * study.config.training.steps
+
+
+class RunExecution:
+    """A run while it executes.
+
+    Args:
+        study: The study.
+        run: One of its runs.
+        record: Its folder.
+        data: The tiles, on the run's device.
+        on_step: Told about progress.
+    """
+
+    def __init__(self, study: Study, run: PlannedRun, record: RunRecord, data: TileData, on_step: OnStep) -> None:
+        self._study, self._run, self._record, self._data, self._on_step = study, run, record, data, on_step
+        self._rows = rows_by_image(data.tiles)
+        self._precision = choose_precision(study.config.training, data.device)
+        self._stages = _stages(run)
+        self._journal = RunJournal()
+        self._finished: list[ClassFeedback] = []
+        self._seconds_before, self._started = 0.0, time.monotonic()
+        self._initial_digest = ""
+        self._steps, self._steps_done = planned_steps(study, run), 0
+
+    def execute(self, checkpoint: dict[str, Any] | None) -> None:
+        """Train every stage, then evaluate and write; go on from `checkpoint` where there is one."""
+        first = 0
+        if checkpoint is not None:
+            first = checkpoint["stage"]
+            self._restore(checkpoint)
+        self._record.write_status(RunState.RUNNING, step=self._steps_done, steps=self._steps)
+        components, segmenter, trainer = self._set_up(first, None)
+        if checkpoint is not None:
+            trainer.load_state_dict(checkpoint["trainer"])
+        self._train(first, trainer)
+        for index in range(first + 1, len(self._stages)):
+            components, segmenter, trainer = self._set_up(index, segmenter)
+            self._train(index, trainer)
+        self._complete(segmenter, components, trainer)
+
+    def _set_up(self, index: int, before: Segmenter | None) -> tuple[Components, Segmenter, StageTrainer]:
+        """Build method, model and trainer of a stage."""
+        study, config = self._study, self._study.config
+        context = build_context(study, self._run, stage=index, finished=tuple(self._finished))
+        components = compose(self._run.method.parts, context)
+        bias = components.attention_bias
+        extra_tokens = bias.extra_tokens if bias is not None else 0
+        segmenter = initial_segmenter(study, self._run.seed, extra_tokens, self._data.device)
+        if before is not None and self._stages[index].carry_weights:
+            segmenter.load_state_dict(before.stored_state(), strict=False)
+        if bias is not None and segmenter.class_query is not None:
+            segmenter.class_query.two_way.attention_bias = bias.to(self._data.device)
+        if not self._initial_digest:
+            self._initial_digest = digest_of(segmenter)
+        loss = (components.loss or CrossEntropyDice()).to(self._data.device)
+        fold = study.splits.folds[self._run.fold]
+        setting = StageSetting(
+            stage=index,
+            section=config.training,
+            precision=self._precision,
+            seed=self._run.seed,
+            data=self._data,
+            batches=self._batches(components),
+            probe_tiles=rows_of(fold.val or fold.train, self._rows)[:PROBE_TILES],
+            validate=(lambda: self._count(segmenter, components, fold.val)) if fold.val else None,
+        )
+        return components, segmenter, StageTrainer(setting, segmenter, loss, components, self._journal)
+
+    def _batches(self, components: Components) -> BatchSequence:
+        config = self._study.config
+        rows = np.asarray(rows_of(self._study.splits.folds[self._run.fold].train, self._rows), dtype=np.int64)
+        pixels = self._data.tile_pixels(rows.tolist(), len(self._study.taxonomy.names))
+        labelled = pixels.sum(1) > 0
+        order = config.training.data_order_seed
+        return BatchSequence(
+            rows[labelled],
+            pixels[labelled],
+            tile_px=config.dataset.tile_px,
+            section=config.training,
+            seed=derive_seed(self._run.seed if order is None else order, "data order"),
+            cached_views=config.training.augmentation.cached_views if config.uses_feature_cache else 0,
+            sampler=components.sampler,
+        )
+
+    def _train(self, index: int, trainer: StageTrainer) -> None:
+        before = index * self._study.config.training.steps
+
+        def on_step(step: int, loss: float) -> None:
+            self._steps_done = before + step
+            self._on_step(self._steps_done, self._steps, loss)
+
+        trainer.train(on_step, lambda: self._save(index, trainer))
+        if len(self._finished) == index and index + 1 < len(self._stages) and trainer.feedback is not None:
+            self._finished.append(trainer.feedback)
+        self._save(index, trainer)
+
+    def _count(self, segmenter: Segmenter, components: Components, image_ids: tuple[str, ...]) -> Counts:
+        evaluation = ImageEvaluation(self._study, self._data, self._rows, segmenter, components, self._precision)
+        total = evaluation.counts(image_ids[0])
+        for image_id in image_ids[1:]:
+            total = total + evaluation.counts(image_id)
+        return total
+
+    def _save(self, index: int, trainer: StageTrainer) -> None:
+        state: dict[str, Any] = {
+            "stage": index,
+            "trainer": trainer.state_dict(),
+            "journal": self._journal.state_dict(),
+            "finished": [vars(feedback) for feedback in self._finished],
+            "initial_digest": self._initial_digest,
+            "seconds": self.seconds,
+        }
+        save_checkpoint(self._record.path, state)
+        self._record.write_status(RunState.RUNNING, step=self._steps_done, steps=self._steps)
+
+    def _restore(self, checkpoint: dict[str, Any]) -> None:
+        self._journal.load_state_dict(checkpoint["journal"])
+        self._finished = [ClassFeedback(**feedback) for feedback in checkpoint["finished"]]
+        self._initial_digest = checkpoint["initial_digest"]
+        self._seconds_before = checkpoint["seconds"]
+        self._steps_done = checkpoint["stage"] * self._study.config.training.steps + checkpoint["trainer"]["step"]
+        self._on_step(self._steps_done, self._steps, None)
+
+    @property
+    def seconds(self) -> float:
+        """Time spent on this run, over all of its resumptions."""
+        return self._seconds_before + time.monotonic() - self._started
+
+    def _complete(self, segmenter: Segmenter, components: Components, trainer: StageTrainer) -> None:
+        """Evaluate, write every record, and only then call the run done."""
+        evaluation = ImageEvaluation(self._study, self._data, self._rows, segmenter, components, self._precision)
+        pairing = {
+            "initial_weights": self._initial_digest,
+            "batches": trainer.batch_digest,
+            "own_sampler": components.sampler is not None,
+        }
+        cost = {"steps": self._steps, "seconds_before_evaluation": self.seconds}
+        write_records(
+            self._study,
+            self._run,
+            self._record,
+            evaluation,
+            self._journal,
+            pairing=pairing,
+            cost=cost,
+            precision=self._precision,
+            seconds=lambda: self.seconds,
+        )
+        self._record.write_status(RunState.DONE, step=self._steps, steps=self._steps)
+        delete_checkpoint(self._record.path)
+
+
+def configure_torch(section: ComputeSection, device: torch.device) -> None:
+    """Set threads and determinism of this process, as the study says."""
+    torch.set_num_threads(section.threads)
+    # some CUDA kernels (bilinear upsampling among them) have no deterministic form: warn there, refuse elsewhere
+    torch.use_deterministic_algorithms(section.deterministic, warn_only=device.type == "cuda")
+    if device.type == "cuda":
+        torch.backends.cudnn.benchmark = not section.deterministic
+
+
+def digest_of(segmenter: Segmenter) -> str:
+    """SHA-256 of the names and values of every parameter and buffer that all methods share."""
+    digest = hashlib.sha256()
+    for name, value in sorted(segmenter.shared_parameters()):
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+@contextmanager
+def _exclusive(record: RunRecord) -> Iterator[None]:
+    """Hold the run's lock; the system releases it when the process ends, however it ends."""
+    record.path.mkdir(parents=True, exist_ok=True)
+    with (record.path / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise UserError(
+                f"{record.path}: another process works on this run. Wait for it, or end it.", exit_code=1
+            ) from error
+        yield
+
+
+def _stages(run: PlannedRun) -> tuple[Stage, ...]:
+    """Stages of the part that asks for most; the others join its last one."""
+    return max((config.stages() for config in run.method.parts.values()), key=len)
+
+
+def _line(error: Exception) -> str:
+    """One line for status.json."""
+    text = " ".join(str(error).split())
+    return text if isinstance(error, UserError) else f"{type(error).__name__}: {text}"

@@ -1,0 +1,80 @@
+"""What a model is fed: crops of tiles as images or cached features, with their labels."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from imbalance_bench.config import StudyConfig
+from imbalance_bench.data.augmentation import jitter, turn, turn_array
+from imbalance_bench.data.taxonomy import UNLABELLED
+from imbalance_bench.data.tile_store import TileStore
+from imbalance_bench.models.segmenter import Segmenter
+from imbalance_bench.training.batches import Batch
+from imbalance_bench.training.feature_cache import FeatureCache, cached_element
+
+
+@dataclass(frozen=True)
+class TileData:
+    """The tiles of a data set as one run sees them.
+
+    Attributes:
+        config: The study.
+        tiles: Images and masks of all tiles.
+        lookup: (256,) uint8, source class id -> merged class id or UNLABELLED.
+        cache: Features of a frozen encoder, or None for training on images.
+        device: Where tensors go.
+    """
+
+    config: StudyConfig
+    tiles: TileStore
+    lookup: np.ndarray
+    cache: FeatureCache | None
+    device: torch.device
+
+    def training_logits(self, segmenter: Segmenter, batch: Batch) -> Tensor:
+        """Run the model on a training batch: (B, K, crop, crop) float32."""
+        size = self.config.training.crop_px
+        if self.cache is not None:
+            features = self.cache.read(batch.tiles, batch.cached_views, batch.tops, batch.lefts, size)
+            return segmenter.decode([feature.to(self.device) for feature in features], size)
+        crops = [
+            turn(torch.from_numpy(np.array(self.tiles.images[tile])).permute(2, 0, 1), int(element))[
+                :, top : top + size, left : left + size
+            ]
+            for tile, element, top, left in zip(batch.tiles, batch.views.element, batch.tops, batch.lefts, strict=True)
+        ]
+        return segmenter(jitter(torch.stack(crops).to(self.device), batch.views))
+
+    def training_labels(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return target, (B, crop, crop) int64 in 0..K-1, and valid, (B, crop, crop) bool, of a training batch."""
+        size = self.config.training.crop_px
+        elements = cached_element(batch.cached_views, self.config) if self.cache else batch.views.element
+        crops = [
+            turn_array(self.tiles.masks[tile], int(element))[top : top + size, left : left + size]
+            for tile, element, top, left in zip(batch.tiles, elements, batch.tops, batch.lefts, strict=True)
+        ]
+        labels = torch.from_numpy(self.lookup[np.stack(crops)]).to(self.device)
+        valid = labels != UNLABELLED
+        return torch.where(valid, labels, 0).long(), valid
+
+    def tile_logits(self, segmenter: Segmenter, tiles: Sequence[int]) -> Tensor:
+        """Run the model on whole tiles as they are: (n, K, tile, tile) float32."""
+        return segmenter.decode(self.tile_features(segmenter, tiles), self.config.dataset.tile_px)
+
+    def tile_features(self, segmenter: Segmenter, tiles: Sequence[int]) -> list[Tensor]:
+        """Features of whole tiles as they are, one tensor per level, (n, C, h, w)."""
+        rows = np.asarray(tiles, dtype=np.int64)
+        if self.cache is not None:
+            origin = np.zeros_like(rows)
+            features = self.cache.read(rows, origin, origin, origin, self.config.dataset.tile_px)
+            return [feature.to(self.device) for feature in features]
+        images = torch.from_numpy(self.tiles.images[rows]).permute(0, 3, 1, 2)
+        return segmenter.encode(images.to(self.device))
+
+    def tile_pixels(self, tiles: Sequence[int], n_classes: int) -> np.ndarray:
+        """Labelled pixels of each class in each tile, (n, n_classes) int64."""
+        counts = [np.bincount(self.lookup[self.tiles.masks[tile]].ravel(), minlength=256) for tile in tiles]
+        return np.stack(counts)[:, :n_classes].astype(np.int64)

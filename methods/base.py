@@ -1,0 +1,321 @@
+"""The method contract: what a method may know, what it may change, and what it must declare.
+
+A method is a frozen, validated configuration (`MethodConfig`) that builds `Components`: at most one component per
+slot. An empty slot is neutral, and the empty method is plain cross-entropy + soft Dice. Components of several methods
+compose as long as no slot is taken twice (DFA with focal loss, for example).
+
+A method sees statistics of the training split and, if it asks for them, per-class validation counts. It never sees test
+data, paths, global random state or loggers.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from typing import ClassVar, Literal, Protocol
+
+import numpy as np
+import torch
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class ClassStatistics:
+    """Counts of the training split. All tensors are (K,) float64 on the CPU.
+
+    Attributes:
+        names: The K class names, in the order of the logits.
+        pixels: Labelled pixels per class.
+        images: Images that hold the class.
+        components: Connected components of the class.
+        pixels_of_images_with_class: Labelled pixels, of any class, in the images that hold the class.
+        n_images: Images in the training split.
+    """
+
+    names: tuple[str, ...]
+    pixels: Tensor
+    images: Tensor
+    components: Tensor
+    pixels_of_images_with_class: Tensor
+    n_images: int
+
+    @property
+    def n_classes(self) -> int:
+        """K."""
+        return len(self.names)
+
+    @property
+    def frequency(self) -> Tensor:
+        """Share of the labelled training pixels, (K,) float64; sums to 1."""
+        return self.pixels / self.pixels.sum()
+
+    @property
+    def present(self) -> Tensor:
+        """Classes that occur in the training split, (K,) bool."""
+        return self.pixels > 0
+
+
+@dataclass(frozen=True)
+class ClassFeedback:
+    """Per-class pixel counts of the whole validation split, (K,) int64 on the CPU, as the model stands at `step`."""
+
+    step: int
+    epoch: int
+    tp: Tensor
+    fp: Tensor
+    fn: Tensor
+
+    @property
+    def dice(self) -> Tensor:
+        """Pooled Dice per class, (K,) float64; NaN where the class neither occurs nor is predicted."""
+        return 2 * self.tp.double() / (2 * self.tp + self.fp + self.fn)
+
+    @property
+    def recall(self) -> Tensor:
+        """Pooled recall ("class accuracy") per class, (K,) float64; NaN where the class does not occur."""
+        return self.tp.double() / (self.tp + self.fn)
+
+
+@dataclass(frozen=True)
+class LossOutput:
+    """A scalar to minimise and its named parts (detached scalars, for the records)."""
+
+    total: Tensor
+    parts: Mapping[str, Tensor]
+
+
+class Loss(nn.Module):
+    """Turns logits into a scalar. Buffers hold its state, so that saving and loading a run restores it."""
+
+    def forward(self, logits: Tensor, target: Tensor, valid: Tensor, step: int) -> LossOutput:
+        """Compute the loss of one batch.
+
+        Args:
+            logits: (B, K, H, W) float.
+            target: (B, H, W) int64 in 0..K-1; any value in that range where `valid` is False.
+            valid: (B, H, W) bool; other pixels must have exactly zero gradient.
+            step: Optimiser steps done before this one.
+        """
+        raise NotImplementedError
+
+    def class_parameters(self) -> dict[str, Tensor]:
+        """Whatever the loss holds per class: name -> (K,) tensor. For the ledger."""
+        return {}
+
+
+class AttentionBias(nn.Module):
+    """Gives the class-query decoder a bias for its tokens' attention logits (the decoder's `attention_bias` hook).
+
+    Attributes:
+        extra_tokens: Tokens that the decoder must hold before the K class tokens; 0 unless a layout asks for more.
+        direction: The attention step whose logits the bias joins.
+    """
+
+    extra_tokens: int = 0
+    direction: Literal["image_to_token", "token_to_image"] = "image_to_token"
+
+    def forward(self) -> Tensor:
+        """Return the bias, (layers or 1, heads or 1, extra_tokens + K) float."""
+        raise NotImplementedError
+
+    def class_parameters(self) -> dict[str, Tensor]:
+        """Whatever the bias holds per class: name -> (K,) tensor. For the ledger."""
+        return {}
+
+
+class Sampler(Protocol):
+    """Chooses which training tiles an epoch draws."""
+
+    def __call__(self, tile_pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Return tile indices for one epoch, (n,) int64.
+
+        Args:
+            tile_pixels: (n_tiles, K) int64, labelled pixels of each class in each training tile.
+            rng: The epoch's own generator; the only source of randomness.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class ParamGroup:
+    """Parameters with their own optimiser settings.
+
+    Attributes:
+        parameters: The parameters; the runner takes them out of the base group.
+        lr_multiplier: Times the base learning rate.
+        weight_decay: Decoupled weight decay of this group.
+        grad_clip: Gradient-norm limit of this group alone; None for the run's own limit.
+        constant_schedule: True for a learning rate without warm-up or decay.
+    """
+
+    parameters: Sequence[nn.Parameter]
+    lr_multiplier: float = 1.0
+    weight_decay: float = 0.0
+    grad_clip: float | None = None
+    constant_schedule: bool = False
+
+
+@dataclass
+class Components:
+    """At most one component per slot; None is neutral.
+
+    Attributes:
+        loss: Replaces cross-entropy + soft Dice.
+        attention_bias: Fills the class-query decoder's hook.
+        sampler: Replaces drawing every training tile once per epoch.
+        param_groups: Called once with the model; parameters that want their own optimiser settings.
+        on_epoch_end: Called after each validation pass with its per-class counts.
+        adjust_logits: Inference-time correction, (B, K, H, W) -> the same shape.
+    """
+
+    loss: Loss | None = None
+    attention_bias: AttentionBias | None = None
+    sampler: Sampler | None = None
+    param_groups: Callable[[nn.Module], Sequence[ParamGroup]] | None = None
+    on_epoch_end: Callable[[ClassFeedback], None] | None = None
+    adjust_logits: Callable[[Tensor], Tensor] | None = None
+
+    def class_parameters(self) -> dict[str, Tensor]:
+        """Everything the method holds per class now: name -> (K,) tensor."""
+        held: dict[str, Tensor] = {}
+        for part in (self.loss, self.attention_bias):
+            if part is not None:
+                held |= part.class_parameters()
+        return held
+
+
+class Requirement(StrEnum):
+    """What a method needs from the study; the runner refuses a study that lacks it before anything trains."""
+
+    CLASS_QUERY = "class_query"
+    VALIDATION_FEEDBACK = "validation_feedback"
+
+
+class Group(StrEnum):
+    """The seven families of the catalogue."""
+
+    BASE = "base"
+    FREQUENCY = "frequency reweighting"
+    PIXEL = "pixel difficulty"
+    OVERLAP = "overlap"
+    MARGIN = "margins and logits"
+    ESTIMATOR = "difficulty estimators"
+    SAMPLING = "sampling and stages"
+    REPRESENTATION = "representation level"
+
+
+@dataclass(frozen=True)
+class Card:
+    """What `imbalance-bench methods NAME` prints, beside the fields of the configuration.
+
+    Attributes:
+        group: Family in the catalogue.
+        title: One line.
+        formula: Plain-text formula; p = pixel share, n = count, z = logits, y = label, K classes.
+        source: Author, year, equation or section.
+        deviations: How this differs from the source, and why; "none" if it does not.
+        requires: Needs of every configuration of this method.
+    """
+
+    group: Group
+    title: str
+    formula: str
+    source: str
+    deviations: str = "none"
+    requires: frozenset[Requirement] = frozenset()
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One training within a run.
+
+    Attributes:
+        name: For the records and the progress bar.
+        carry_weights: Start from the weights of the stage before instead of the run's initial weights.
+    """
+
+    name: str
+    carry_weights: bool = False
+
+
+@dataclass(frozen=True)
+class BuildContext:
+    """What a method is told when its components are built.
+
+    Attributes:
+        statistics: Of the training split.
+        seed: The run's seed for the method's own randomness (a shuffled prior, for example).
+        attention_layers: Layers of the class-query decoder; 0 for an architecture without class tokens.
+        attention_heads: Heads of its attention; 0 likewise.
+        stage: Index of the stage that the components are for.
+        finished: Validation counts at the end of each earlier stage.
+    """
+
+    statistics: ClassStatistics
+    seed: int = 0
+    attention_layers: int = 0
+    attention_heads: int = 0
+    stage: int = 0
+    finished: tuple[ClassFeedback, ...] = ()
+
+
+class MethodConfig(BaseModel):
+    """Options of a method: frozen, validated, unknown names refused. Subclasses state each default exactly once."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    card: ClassVar[Card]
+
+    def requirements(self) -> frozenset[Requirement]:
+        """Needs of this configuration; those of the card unless an option adds to them."""
+        return self.card.requires
+
+    def stages(self) -> tuple[Stage, ...]:
+        """The trainings of one run, in order; one unless the method estimates something first."""
+        return (Stage("main"),)
+
+    def build(self, context: BuildContext) -> Components:
+        """Build the components of stage `context.stage`."""
+        raise NotImplementedError
+
+
+class SlotConflictError(ValueError):
+    """Two methods of one composition fill the same slot."""
+
+
+def compose(parts: Mapping[str, MethodConfig], context: BuildContext) -> Components:
+    """Build and merge the components of several methods.
+
+    Args:
+        parts: Name -> configuration; usually one.
+        context: Passed to each.
+
+    Raises:
+        SlotConflictError: Two parts fill one slot.
+    """
+    merged, owner = Components(), {}
+    for name, config in parts.items():
+        built = config.build(context)
+        for slot in (f.name for f in fields(Components)):
+            component = getattr(built, slot)
+            if component is None:
+                continue
+            if slot in owner:
+                raise SlotConflictError(f"`{owner[slot]}` and `{name}` both fill the slot `{slot}`. Keep one of them.")
+            setattr(merged, slot, component)
+            owner[slot] = name
+    return merged
+
+
+def normalised_to_mean_one(weights: Tensor, present: Tensor) -> Tensor:
+    """Scale class weights to mean 1 over the classes that occur; absent classes get 0.
+
+    Args:
+        weights: (K,) float, finite where `present`.
+        present: (K,) bool.
+
+    Returns:
+        (K,) float32.
+    """
+    kept = torch.where(present, weights, torch.zeros_like(weights))
+    return (kept * present.sum() / kept.sum()).float()

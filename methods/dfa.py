@@ -1,0 +1,264 @@
+"""Dynamic focal attention: a per-class bias on the logits with which image tokens attend to class tokens.
+
+    W = softmax over class tokens of (q . k / sqrt(d_head) + b),   b learned or given, one number per class
+
+exp(b_c) multiplies the odds that an image token attends to class c. The decoder owns the attention; this module owns b:
+where it starts, what of it is trained, and how it is laid out over the tokens.
+"""
+
+from collections.abc import Callable
+from typing import ClassVar, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from methods.base import (
+    AttentionBias,
+    BuildContext,
+    Card,
+    ClassFeedback,
+    ClassStatistics,
+    Components,
+    Group,
+    MethodConfig,
+    ParamGroup,
+    Requirement,
+    Stage,
+)
+
+Prior = Literal["one_minus_frequency", "log_frequency", "none", "shuffled", "inverted", "difficulty"]
+Mode = Literal["learned", "anchored", "fixed"]
+TokenLayout = Literal["class_tokens", "official"]
+Direction = Literal["image_to_token", "token_to_image"]
+Sharing = Literal["shared", "per_head", "per_layer", "per_layer_and_head"]
+
+SMALLEST_REMAINDER = 1e-8  # floor of 1 - f, reached when one class covers everything; as in the official code
+LARGEST_DICE = 1 - 1e-3  # keeps log(1 - Dice) of a perfect class finite
+
+
+def centred(values: Tensor, known: Tensor) -> Tensor:
+    """Subtract the mean over the known classes; the others become 0.
+
+    Args:
+        values: (K,) float, finite where `known`.
+        known: (K,) bool.
+
+    Returns:
+        (K,) float.
+    """
+    return torch.where(known, values - values[known].mean(), 0.0)
+
+
+def log_of_remainder(remainder: Tensor, known: Tensor, gamma: float) -> Tensor:
+    """Return gamma log(remainder), (K,); classes that are not known get the mean of the others."""
+    log_prior = gamma * remainder.log()
+    return torch.where(known, log_prior, log_prior[known].mean())
+
+
+def derangement(n: int, seed: int) -> Tensor:
+    """Draw a permutation of n items that leaves none in place; the identity if n < 2.
+
+    Args:
+        n: Number of items.
+        seed: Of the draw; the global random state is not touched.
+
+    Returns:
+        (n,) int64.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    identity = torch.arange(n)
+    order = identity
+    while n > 1 and bool((order == identity).any()):
+        order = torch.randperm(n, generator=generator)
+    return order
+
+
+def log_prior(config: "DfaConfig", context: BuildContext) -> Tensor:
+    """Compute log pi, (K,) float64, finite; classes that do not occur get the mean of the others."""
+    statistics = context.statistics
+    present = statistics.present
+    if config.prior == "none":
+        return torch.zeros_like(statistics.pixels)
+    if config.prior == "log_frequency":
+        return centred(-statistics.frequency.log(), present)
+    if config.prior == "difficulty":
+        return difficulty_prior(context.finished[0], statistics, config.gamma)
+    remainder = (1 - statistics.frequency).clamp(min=SMALLEST_REMAINDER)
+    official = log_of_remainder(remainder, present, config.gamma)
+    if config.prior == "inverted":
+        return -centred(official, present)
+    if config.prior == "shuffled":
+        occurring = present.nonzero().squeeze(1)
+        shuffled = official.clone()
+        shuffled[occurring] = official[occurring[derangement(len(occurring), context.seed)]]
+        return shuffled
+    return official
+
+
+def difficulty_prior(baseline: ClassFeedback, statistics: ClassStatistics, gamma: float) -> Tensor:
+    """Compute gamma log(1 - Dice_c) of a finished baseline, (K,) float64.
+
+    The sign: a hard class (Dice near 0) gets about 0 and an easy class (Dice near 1) a large negative number, so after
+    the softmax hard classes are attended to more. Dice is clipped to .999; a class that occurs in only one of the
+    training and the validation split gets the mean of the others.
+    """
+    dice = baseline.dice
+    known = (
+        statistics.present & baseline.recall.isfinite()
+    )  # Dice is 0, not unknown, for a class that is only predicted
+    if not known.any():
+        return torch.zeros_like(statistics.pixels)
+    return log_of_remainder(1 - dice.clamp(0, LARGEST_DICE), known, gamma)
+
+
+def gradient_of_penalty(parameter: nn.Parameter, l2: float) -> Callable[[Tensor], Tensor]:
+    """Return a gradient hook that adds the gradient of l2 * sum(parameter^2), once per backward pass."""
+    return lambda gradient: gradient + 2 * l2 * parameter.detach()
+
+
+class DynamicFocalBias(AttentionBias):
+    """The bias b, laid out over the decoder's tokens.
+
+    Args:
+        config: Options.
+        prior: (K,) float, log pi.
+        present: (K,) bool, classes that occur in the training split.
+        layers: Decoder layers that hold a bias of their own, or 1.
+        heads: Attention heads that hold a bias of their own, or 1.
+
+    Attributes:
+        delta: (layers, heads, K), trained; None in mode `fixed`.
+        prior: (K,), log pi.
+        initial: (K,), b before training.
+    """
+
+    prior: Tensor
+    initial: Tensor
+
+    def __init__(self, config: "DfaConfig", prior: Tensor, present: Tensor, *, layers: int, heads: int) -> None:
+        super().__init__()
+        self.config = config
+        self.direction = config.direction
+        self.extra_tokens = 2 if config.token_layout == "official" else 0
+        self.register_buffer("prior", prior.float())
+        warm_start = config.alpha * centred(prior, present)
+        self.delta = None
+        if config.mode != "fixed":
+            self.delta = nn.Parameter(warm_start.float().repeat(layers, heads, 1))
+            if config.l2 > 0:
+                # a penalty in the loss, not AdamW's decoupled decay: it is clipped with the rest of the gradient
+                self.delta.register_hook(gradient_of_penalty(self.delta, config.l2))
+        self.register_buffer("initial", self.class_bias().detach()[0, 0].clone())
+
+    def class_bias(self) -> Tensor:
+        """Return b, (layers or 1, heads or 1, K)."""
+        if self.delta is None:
+            return self.prior.expand(1, 1, -1)
+        return self.delta + self.prior if self.config.mode == "anchored" else self.delta
+
+    def forward(self) -> Tensor:
+        """Return the bias of each token, (layers or 1, heads or 1, extra_tokens + K).
+
+        With exactly K class tokens, token c holds b_c. The official layout is [iou, mask_0, mask_1 .. mask_K]: the
+        output drops mask_0, so class c is driven by position c + 2, while b_c sits at position c + 1. Class c therefore
+        receives b_(c+1), the last class receives none, and b_0 acts on a token whose output is thrown away.
+        """
+        bias = self.class_bias()
+        return F.pad(bias, (1, 1)) if self.config.token_layout == "official" else bias
+
+    def class_parameters(self) -> dict[str, Tensor]:
+        """Return the bias, its start, its prior and, where they differ, what drives each class; (K,) each."""
+        bias = self.class_bias().detach().float().cpu().clone()
+        held = {
+            "attention_bias": bias.mean((0, 1)),
+            "attention_bias_initial": self.initial.cpu().clone(),
+            "attention_bias_prior": self.prior.cpu().clone(),
+        }
+        if self.extra_tokens:
+            held["attention_bias_driving"] = self.forward().detach().float().cpu().mean((0, 1))[self.extra_tokens :]
+        layers, heads, _ = bias.shape
+        for layer in range(layers):
+            for head in range(heads):
+                index = [f"layer={layer}"] * (layers > 1) + [f"head={head}"] * (heads > 1)
+                if index:
+                    held[f"attention_bias[{','.join(index)}]"] = bias[layer, head]
+        return held
+
+    def param_groups(self, model: nn.Module) -> list[ParamGroup]:  # noqa: ARG002
+        """Return the bias's own optimiser group."""
+        if self.delta is None:
+            return []
+        return [
+            ParamGroup(
+                [self.delta],
+                lr_multiplier=self.config.lr_multiplier,
+                weight_decay=0.0,
+                grad_clip=self.config.grad_clip,
+                constant_schedule=True,
+            )
+        ]
+
+
+class DfaConfig(MethodConfig):
+    """Dynamic focal attention; the defaults are those of the official BCSS configuration."""
+
+    prior: Prior = Field(
+        default="one_minus_frequency",
+        description="log pi: gamma log(1 - f) | -log f, centred, without gamma | 0 | the first, permuted among classes "
+        "| the first, centred and negated | gamma log(1 - Dice) of a baseline trained first",
+    )
+    gamma: float = Field(default=2.0, ge=0, description="exponent of the prior")
+    alpha: float = Field(
+        default=0.5, ge=0, description="share of the centred prior that delta starts from; 0 is a cold start"
+    )
+    mode: Mode = Field(default="learned", description="b = delta | log pi + delta | log pi, nothing trained")
+    lr_multiplier: float = Field(default=20.0, gt=0, description="learning rate of delta, times the base rate")
+    l2: float = Field(default=0.0, ge=0, description="weight of sum(delta^2) in the loss")
+    grad_clip: float | None = Field(
+        default=0.5, gt=0, description="gradient-norm limit of delta alone; null for the run's own"
+    )
+    token_layout: TokenLayout = Field(
+        default="class_tokens", description="exactly K tokens, or the official tokens with their index shift"
+    )
+    direction: Direction = Field(
+        default="image_to_token", description="token_to_image is the negative control: it does nothing"
+    )
+    sharing: Sharing = Field(default="shared", description="one bias for all layers and heads, or one each")
+
+    card: ClassVar[Card] = Card(
+        group=Group.REPRESENTATION,
+        title="Dynamic focal attention",
+        formula="W = softmax over class tokens of (q k / sqrt(d) + b); b = delta, starting at alpha (log pi - mean), "
+        "log pi_c = gamma log(1 - p_c)",
+        source="Kumari and Cheung 2026 (arXiv 2604.13479); options and numbers from the code, lakmali240/DFA-Imbalance",
+        deviations="exactly K class tokens without an index shift (`token_layout: official` restores it); the bias "
+        "joins image-to-token attention only, as the other direction has no effect; no token for ignored pixels, so "
+        "the official layout has two extra tokens instead of three; frequencies are measured, not typed in",
+        requires=frozenset({Requirement.CLASS_QUERY}),
+    )
+
+    def requirements(self) -> frozenset[Requirement]:
+        """Need class tokens and, for the difficulty prior, validation counts."""
+        extra = {Requirement.VALIDATION_FEEDBACK} if self.prior == "difficulty" else frozenset()
+        return self.card.requires | extra
+
+    def stages(self) -> tuple[Stage, ...]:
+        """Return one stage, or a baseline before it for the difficulty prior."""
+        return (Stage("baseline"), Stage("main")) if self.prior == "difficulty" else (Stage("main"),)
+
+    def build(self, context: BuildContext) -> Components:
+        """Build the bias and its parameter group; nothing in a baseline stage."""
+        if context.stage < len(self.stages()) - 1:
+            return Components()
+        if context.attention_heads == 0:
+            raise ValueError("`dfa` needs attention that normalises over class tokens, and this architecture has none.")
+        bias = DynamicFocalBias(
+            self,
+            log_prior(self, context),
+            context.statistics.present,
+            layers=context.attention_layers if self.sharing in ("per_layer", "per_layer_and_head") else 1,
+            heads=context.attention_heads if self.sharing in ("per_head", "per_layer_and_head") else 1,
+        )
+        return Components(attention_bias=bias, param_groups=None if bias.delta is None else bias.param_groups)

@@ -1,0 +1,132 @@
+"""Frequency reweighting: class weights for the cross-entropy from statistics of the training split.
+
+Classes that do not occur in the training split get weight 0. All five methods weight the cross-entropy part of
+cross-entropy + soft Dice and differ in nothing but the formula of the weights.
+"""
+
+import math
+from typing import ClassVar, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from methods.base import BuildContext, Card, ClassStatistics, Components, Group, MethodConfig, normalised_to_mean_one
+from methods.cross_entropy import Reduction, WeightedCrossEntropyDice
+
+
+class ReweightingConfig(MethodConfig):
+    """Options that every frequency reweighting shares."""
+
+    reduction: Reduction = Field(
+        default="weighted_mean",
+        description="sum(w ce) / sum(w), the torch convention, or mean(w ce); they are different methods",
+    )
+
+    def weights(self, statistics: ClassStatistics) -> Tensor:
+        """Return the class weights, (K,) float >= 0."""
+        raise NotImplementedError
+
+    def build(self, context: BuildContext) -> Components:
+        """Build weighted cross-entropy + Dice."""
+        return Components(loss=WeightedCrossEntropyDice(self.weights(context.statistics), self.reduction))
+
+
+class InverseFrequencyConfig(ReweightingConfig):
+    """Weights 1/p."""
+
+    card: ClassVar[Card] = Card(
+        group=Group.FREQUENCY,
+        title="Inverse pixel frequency",
+        formula="w_c = 1 / p_c, scaled to mean 1 over the classes that occur",
+        source="folklore; a baseline in Cui 2019",
+    )
+
+    def weights(self, statistics: ClassStatistics) -> Tensor:
+        """Return 1/p, mean 1."""
+        return normalised_to_mean_one(1 / statistics.frequency, statistics.present)
+
+
+class InverseSqrtConfig(ReweightingConfig):
+    """Weights p^-1/2: the milder form of `inverse_frequency`."""
+
+    card: ClassVar[Card] = Card(
+        group=Group.FREQUENCY,
+        title="Inverse square root of the pixel frequency",
+        formula="w_c = p_c^-1/2, scaled to mean 1 over the classes that occur",
+        source="Mikolov 2013 and Mahajan 2018, for sampling; named as a weighting in Cui 2019",
+    )
+
+    def weights(self, statistics: ClassStatistics) -> Tensor:
+        """Return p^-1/2, mean 1."""
+        return normalised_to_mean_one(statistics.frequency.rsqrt(), statistics.present)
+
+
+class MedianFrequencyConfig(ReweightingConfig):
+    """Median frequency balancing: a class is rare where it occurs, not because few images hold it."""
+
+    card: ClassVar[Card] = Card(
+        group=Group.FREQUENCY,
+        title="Median frequency balancing",
+        formula="w_c = median(f) / f_c, f_c = pixels of c / labelled pixels of the images that hold c",
+        source="Eigen and Fergus 2015, semantic-label loss",
+        deviations="the median runs over the classes that occur; of an even number, the mean of the middle two",
+    )
+
+    def weights(self, statistics: ClassStatistics) -> Tensor:
+        """Return median(f) / f, not normalised."""
+        present = statistics.present
+        share = statistics.pixels[present] / statistics.pixels_of_images_with_class[present]
+        weights = torch.zeros_like(statistics.pixels)
+        weights[present] = share.quantile(0.5) / share
+        return weights.float()
+
+
+class EnetConfig(ReweightingConfig):
+    """Bounded inverse-log weights: from 1.4 for a class that covers everything to 50 for one that covers nothing."""
+
+    offset: float = Field(
+        default=1.02, gt=1, description="c in 1 / ln(c + p); the rarest class weighs at most 1 / ln(c)"
+    )
+
+    card: ClassVar[Card] = Card(
+        group=Group.FREQUENCY,
+        title="ENet weights",
+        formula="w_c = 1 / ln(1.02 + p_c), not normalised: with reduction `mean` the loss is 1.4 to 50 times larger",
+        source="Paszke 2016 (ENet), section 5.2",
+    )
+
+    def weights(self, statistics: ClassStatistics) -> Tensor:
+        """Return 1 / ln(offset + p), not normalised."""
+        weights = 1 / (self.offset + statistics.frequency).log()
+        return torch.where(statistics.present, weights, 0.0).float()
+
+
+class EffectiveNumberConfig(ReweightingConfig):
+    """Class-balanced weights by the effective number of samples.
+
+    What counts as a sample is a choice: Cui counts labelled images. Pixels of one region are near copies of each
+    other, and a pixel count makes beta^n vanish, so that all weights become equal. Components depend on how finely an
+    annotator cut regions apart: a confluent tumour is one component, scattered lymphocytes are hundreds. Images are the
+    default because they are closest to independent samples.
+    """
+
+    beta: float = Field(default=0.9999, ge=0, lt=1, description="0 gives equal weights, towards 1 gives inverse counts")
+    count: Literal["images", "components", "pixels"] = Field(
+        default="images", description="what n counts; with pixels the weights become uniform"
+    )
+
+    card: ClassVar[Card] = Card(
+        group=Group.FREQUENCY,
+        title="Class-balanced weights by effective number",
+        formula="w_c = (1 - beta) / (1 - beta^n_c), scaled to sum K over the K classes that occur; n_c = images with c",
+        source="Cui 2019, class-balanced loss: inverse effective number; beta .9999, weights summing to K",
+        deviations="n counts images that hold the class (or components, or pixels) because a pixel has one label each",
+    )
+
+    def weights(self, statistics: ClassStatistics) -> Tensor:
+        """Return (1 - beta) / (1 - beta^n), mean 1 (that is, sum K)."""
+        counts = {"images": statistics.images, "components": statistics.components, "pixels": statistics.pixels}
+        n = counts[self.count].double().clamp(min=1)
+        log_beta = math.log(self.beta) if self.beta > 0 else -math.inf
+        return normalised_to_mean_one((1 - self.beta) / -torch.expm1(n * log_beta), statistics.present)

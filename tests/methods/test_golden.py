@@ -1,0 +1,60 @@
+"""Golden values: every method against an oracle that shares no code with it (see golden/generate.py)."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from methods import REGISTRY
+from methods.base import BuildContext, ClassFeedback, ClassStatistics
+from methods.cross_entropy import CrossEntropyDice
+
+GOLDEN = json.loads((Path(__file__).parent / "golden" / "golden.json").read_text(encoding="utf-8"))
+CASES = GOLDEN["cases"]
+
+
+def label(case: dict) -> str:
+    options = [f"{key}={value}" for key, value in case["options"].items()]
+    return "-".join([case["method"], *options, case["oracle"].split(";")[0]])
+
+
+def statistics_of(case: dict) -> ClassStatistics:
+    given = case.get("statistics", GOLDEN["statistics"])
+    pixels = torch.tensor(given["pixels"], dtype=torch.float64)
+    columns = {
+        name: torch.tensor(given[name], dtype=torch.float64) if name in given else pixels
+        for name in ("images", "components", "pixels_of_images_with_class")
+    }
+    return ClassStatistics(names=tuple(given["names"]), pixels=pixels, n_images=given.get("n_images", 1), **columns)
+
+
+@pytest.mark.parametrize("case", CASES, ids=map(label, CASES))
+def test_golden_values(case):
+    counts = {name: torch.tensor(value) for name, value in GOLDEN["feedback"].items()}
+    feedback = ClassFeedback(step=1, epoch=0, **counts)
+    config = REGISTRY[case["method"]](**case["options"])
+    stage = len(config.stages()) - 1
+    components = config.build(
+        BuildContext(
+            statistics_of(case), attention_layers=2, attention_heads=4, stage=stage, finished=(feedback,) * stage
+        )
+    )
+    if components.on_epoch_end is not None:
+        components.on_epoch_end(feedback)
+    logits = torch.tensor(GOLDEN["logits"])
+    output = (components.loss or CrossEntropyDice())(
+        logits, torch.tensor(GOLDEN["target"]), torch.tensor(GOLDEN["valid"]), 0
+    )
+    assert output.parts.keys() == case["parts"].keys()
+    for name, value in case["parts"].items():
+        assert output.parts[name].item() == pytest.approx(value, rel=2e-6), name
+    assert output.total.item() == pytest.approx(case["total"], rel=2e-6)
+    held = components.class_parameters()
+    for name, value in case["class_parameters"].items():
+        assert held[name].tolist() == pytest.approx(value, rel=2e-6, abs=1e-7), name
+
+
+@pytest.mark.parametrize("method", REGISTRY)
+def test_every_method_has_golden_values_for_its_defaults(method):
+    assert any(case["method"] == method and case["options"] == {} for case in CASES)
