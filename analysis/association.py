@@ -1,8 +1,8 @@
 """Rank correlation over classes with p values from all pairings.
 
-With K classes there are few pairings: the smallest two-sided p is 2 / K!. The distribution over all K! pairings is found
-without listing them: classes are placed in order of x, and the number of ways to reach a sum depends only on the set of y
-values used so far, so a table over the 2^K subsets suffices.
+With K classes there are few pairings: the smallest two-sided p is 2 / K!. The distribution over all K! pairings is
+found without listing them: classes are placed in order of x, and the number of ways to reach a sum depends only on the
+set of y values used so far, so a table over the 2^K subsets suffices.
 """
 
 from collections.abc import Sequence

@@ -1,6 +1,7 @@
 """Every table that `analyze` writes: its columns, in order, and what each of them means."""
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -36,7 +37,7 @@ COLUMNS: dict[str, dict[str, str]] = {
         "metric": "as in class_scores.csv",
         "class": "class name, or macro: mean over the classes that occur, each class weighing the same",
         "mean": "mean over seeds; over folds, the images of all folds are scored together",
-        "low": "lower end of the 95 % interval (units and seeds resampled together; BCa, expanded for few units)",
+        "low": "lower end of the 95 % interval (units resampled: BCa, expanded for few units; seeds: t; joined)",
         "high": "upper end of that interval",
         "sd_over_seeds": "standard deviation over seeds; NaN with one seed",
         "n_units": "units (images or groups) in which the class occurs; for macro, all units",
@@ -57,10 +58,11 @@ COLUMNS: dict[str, dict[str, str]] = {
         "unit": "what is resampled and sign-flipped: group or image",
         "n_units": "units in which the class occurs; for macro, all units",
         "difference": "method minus control: mean over units of the difference, seeds averaged first",
-        "low": "lower end of the 95 % interval (units and seeds resampled together; BCa, expanded for few units)",
+        "low": "lower end of the 95 % interval (units resampled: BCa, expanded for few units; seeds: t; joined)",
         "high": "upper end of that interval",
         "p": "two-sided sign-flip permutation p over units, exact up to 20 units, else Monte Carlo",
-        "p_holm": "p after Holm: macro rows over methods; class rows over methods x classes",
+        "p_seeds": "1 minus the level at which the interval, which knows the variation over seeds, touches 0",
+        "p_holm": "the larger of p and p_seeds after Holm: macro rows over methods; class rows over methods x classes",
         "wilcoxon_p": "two-sided Wilcoxon signed-rank p, secondary, not corrected",
         "cliffs_delta": "P(method > control) - P(method < control) over all pairs of units, -1 to 1",
         "verdict": "better, worse, equivalent, undecided or not_testable",
@@ -136,6 +138,11 @@ def table(name: str, rows: list[dict[str, object]] | pd.DataFrame) -> pd.DataFra
     if set(frame.columns) != set(columns):
         raise ValueError(f"{name} must have the columns {columns}. Got {list(frame.columns)}.")
     return frame[columns].reset_index(drop=True)
+
+
+def rows_of(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the rows of a frame as dictionaries."""
+    return [{str(key): value for key, value in row.items()} for row in frame.to_dict("records")]
 
 
 def write_csv(path: Path, name: str, frame: pd.DataFrame) -> None:

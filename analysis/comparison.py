@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from analysis.intervals import bca, crossed_weights
+from analysis.intervals import uncertainty, unit_weights
 from analysis.metrics import mean_over_occurring, score
 from analysis.permutation import holm, sign_flip_p, smallest_sign_flip_p
 from analysis.tables import AnalysisPlan, RunData, StudyTables
-from analysis.units import Ratios, UnitCounts, unit_counts, weighted_scores
+from analysis.units import Ratios, UnitCounts, scores_by_seed, unit_counts, weighted_scores
 from imbalance_bench.seeding import generator
 
 MACRO = "macro"
@@ -54,13 +54,11 @@ def pair(method: Sequence[RunData], control: Sequence[RunData], tables: StudyTab
     return PairedScores(unit_dice(arranged[0]), unit_dice(arranged[1]), arranged[0].units)
 
 
-def control_of(method: str, control: str | None, methods: Sequence[str]) -> str | None:
-    """Return the control of a method, of the same architecture where labels carry one; None if there is none."""
-    if control is None:
-        return None
-    _, bracket, architecture = method.partition(" (")
-    label = f"{control}{bracket}{architecture}"
-    return label if label in methods and label != method else None
+def control_of(method: str, tables: StudyTables, plan: AnalysisPlan) -> str | None:
+    """Return the control of a method, of the same architecture; None if it has none or is it."""
+    architecture = tables.runs_of(method)[0].architecture
+    controls = [run.method for run in tables.data if run.label == plan.control and run.architecture == architecture]
+    return controls[0] if controls and controls[0] != method else None
 
 
 def compare_methods(tables: StudyTables, plan: AnalysisPlan, unit: str) -> pd.DataFrame:
@@ -72,7 +70,7 @@ def compare_methods(tables: StudyTables, plan: AnalysisPlan, unit: str) -> pd.Da
     """
     rows = []
     for method in tables.methods:
-        control = control_of(method, plan.control, tables.methods)
+        control = control_of(method, tables, plan)
         if control is None:
             continue
         pairs = pair(tables.runs_of(method), tables.runs_of(control), tables, unit)
@@ -80,19 +78,20 @@ def compare_methods(tables: StudyTables, plan: AnalysisPlan, unit: str) -> pd.Da
             keys = {"method": method, "control": control, "metric": "dice", "unit": unit}
             rows += [keys | row for row in compare_pair(pairs, tables.class_names, plan)]
     if not rows:
-        return pd.DataFrame(columns=[*_COLUMNS])
+        return pd.DataFrame(columns=_COLUMNS)
     frame = pd.DataFrame(rows)
     frame["p_holm"], frame["family"] = np.nan, 0
+    joint = frame[["p", "p_seeds"]].max(axis=1).where(frame["p"].notna())
     for family in (frame["class"] == MACRO, frame["class"] != MACRO):
-        frame.loc[family, "p_holm"] = holm(frame.loc[family, "p"].to_numpy())
-        frame.loc[family, "family"] = int(frame.loc[family, "p"].notna().sum())
-    return frame[[*_COLUMNS]]
+        frame.loc[family, "p_holm"] = holm(joint[family].to_numpy())
+        frame.loc[family, "family"] = int(joint[family].notna().sum())
+    return frame[_COLUMNS]
 
 
-_COLUMNS = (
-    "method control class metric unit n_units difference low high p p_holm wilcoxon_p cliffs_delta "
-    "n_seeds min_p family low_tost high_tost"
-).split()
+_COLUMNS = [
+    *("method", "control", "class", "metric", "unit", "n_units", "difference", "low", "high", "p", "p_seeds", "p_holm"),
+    *("wilcoxon_p", "cliffs_delta", "n_seeds", "min_p", "family", "low_tost", "high_tost"),
+]
 
 
 def compare_pair(pairs: PairedScores, class_names: Sequence[str], plan: AnalysisPlan) -> list[dict[str, object]]:
@@ -103,37 +102,26 @@ def compare_pair(pairs: PairedScores, class_names: Sequence[str], plan: Analysis
     """
     difference = pairs.method - pairs.control  # (S, U, K)
     occurs = np.isfinite(difference[0])
-    parts = Ratios(np.nan_to_num(difference), np.broadcast_to(occurs, difference.shape).astype(float), occurs * 1)
+    parts = Ratios(np.nan_to_num(difference), occurs[None].astype(np.float64), occurs.astype(np.int64))
     seeds, units, classes = difference.shape
-    weights = crossed_weights(units, seeds, plan.resamples, plan.seed)
-    resampled = weighted_scores(parts, *weights)  # (B, K + 1)
-    everything = np.ones((1, units)), np.ones((1, seeds))
-    estimate = weighted_scores(parts, *everything)[0]
-    jackknife = weighted_scores(parts, 1 - np.eye(units), np.ones((units, seeds)))
+    by_seed = scores_by_seed(parts)  # (S, K + 1)
+    resampled = weighted_scores(parts, unit_weights(units, plan.resamples, plan.seed))
+    jackknife = weighted_scores(parts, 1 - np.eye(units))
     contributions = unit_contributions(difference.mean(axis=0))  # (U, K + 1)
     of_method, of_control = (_unit_values(values) for values in (pairs.method, pairs.control))
     rows = []
     for column, name in [(classes, MACRO), *enumerate(class_names)]:
         d = contributions[:, column]
         d = d[np.isfinite(d)]
-        interval = {}
-        for suffix, level in (("", 0.95), ("_tost", 1 - 2 * plan.alpha)):
-            ends = bca(estimate[column], resampled[:, column], jackknife[:, column], level=level, n=len(d))
-            interval |= {f"low{suffix}": ends[0], f"high{suffix}": ends[1]}
+        estimate = float(by_seed[:, column].mean())
+        known = uncertainty(estimate, resampled[:, column], jackknife[:, column], by_seed[:, column], len(d))
+        (low, high), (low_tost, high_tost) = known.interval(0.95), known.interval(1 - 2 * plan.alpha)
         rng = generator(plan.seed, "sign_flip", name)
-        rows.append(
-            {
-                "class": name,
-                "n_units": len(d),
-                "n_seeds": seeds,
-                "difference": estimate[column],
-                "p": sign_flip_p(d, permutations=plan.permutations, rng=rng),
-                "min_p": smallest_sign_flip_p(len(d), plan.permutations),
-                "wilcoxon_p": wilcoxon_p(d),
-                "cliffs_delta": cliffs_delta(of_method[:, column], of_control[:, column]),
-                **interval,
-            }
-        )
+        row = {"class": name, "n_units": len(d), "n_seeds": seeds, "difference": estimate, "low": low, "high": high}
+        row |= {"p": sign_flip_p(d, permutations=plan.permutations, rng=rng), "p_seeds": known.p_of_zero()}
+        row |= {"min_p": smallest_sign_flip_p(len(d), plan.permutations), "wilcoxon_p": wilcoxon_p(d)}
+        row |= {"cliffs_delta": cliffs_delta(of_method[:, column], of_control[:, column])}
+        rows.append(row | {"low_tost": low_tost, "high_tost": high_tost})
     return rows
 
 

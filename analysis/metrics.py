@@ -1,7 +1,7 @@
 """Dice, IoU, recall and precision: defined here once, as ratios of integer counts.
 
-A class occurs where the truth holds a pixel of it (tp + fn > 0). Where it does not occur every score is NaN, whatever was
-predicted: which units enter a mean then depends on the truth alone, so that all methods are averaged over the same ones.
+A class occurs where the truth holds a pixel of it (tp + fn > 0). Where it does not occur every score is NaN, whatever
+was predicted: which units enter a mean depends on the truth alone, so all methods are averaged over the same ones.
 A perfect prediction scores 1 in every aggregate.
 
 Aggregations, always named:

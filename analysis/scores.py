@@ -5,7 +5,7 @@ import pandas as pd
 
 from analysis.columns import table
 from analysis.comparison import MACRO, unit_dice
-from analysis.intervals import bca, crossed_weights
+from analysis.intervals import uncertainty, unit_weights
 from analysis.metrics import AGGREGATIONS, METRICS, mean_over_occurring
 from analysis.tables import AnalysisPlan, StudyTables
 from analysis.units import Ratios, UnitCounts, ratios, scores_by_seed, unit_counts, weighted_scores
@@ -44,7 +44,7 @@ def method_scores(tables: StudyTables, units: dict[str, UnitCounts], plan: Analy
     """Score every method with intervals over units and seeds; table `method_scores`."""
     rows = []
     for method, counts in units.items():
-        weights = crossed_weights(len(counts.units), len(counts.seeds), plan.resamples, plan.seed)
+        weights = unit_weights(len(counts.units), plan.resamples, plan.seed)
         for aggregation in AGGREGATIONS:
             for metric in METRICS:
                 keys = {"method": method, "aggregation": aggregation, "metric": metric}
@@ -53,20 +53,19 @@ def method_scores(tables: StudyTables, units: dict[str, UnitCounts], plan: Analy
     return table("method_scores", rows)
 
 
-def _intervals(
-    parts: Ratios, weights: tuple[np.ndarray, np.ndarray], class_names: tuple[str, ...]
-) -> list[dict[str, object]]:
+def _intervals(parts: Ratios, weights: np.ndarray, class_names: tuple[str, ...]) -> list[dict[str, object]]:
     seeds, n_units, classes = parts.numerator.shape
     by_seed = scores_by_seed(parts)  # (S, K + 1)
-    resampled = weighted_scores(parts, *weights)
-    jackknife = weighted_scores(parts, 1 - np.eye(n_units), np.ones((n_units, seeds)))
+    resampled = weighted_scores(parts, weights)
+    jackknife = weighted_scores(parts, 1 - np.eye(n_units))
     rows = []
     for column, name in [(classes, MACRO), *enumerate(class_names)]:
-        n = n_units if name == MACRO else int((parts.occurs[:, column] > 0).sum())
+        n = n_units if column == classes else int((parts.occurs[:, column] > 0).sum())
         mean = float(by_seed[:, column].mean())
-        low, high = bca(mean, resampled[:, column], jackknife[:, column], level=0.95, n=n)
+        known = uncertainty(mean, resampled[:, column], jackknife[:, column], by_seed[:, column], n)
+        low, high = np.clip(known.interval(0.95), 0, 1)
         sd = float(by_seed[:, column].std(ddof=1)) if seeds > 1 else np.nan
-        row = {"class": name, "mean": mean, "low": max(low, 0.0), "high": min(high, 1.0), "sd_over_seeds": sd}
+        row = {"class": name, "mean": mean, "low": low, "high": high, "sd_over_seeds": sd}
         rows.append(row | {"n_units": n, "n_seeds": seeds})
     return rows
 
@@ -96,7 +95,7 @@ def absent_class_sensitivity(units: dict[str, UnitCounts]) -> pd.DataFrame:
             tp, fp, fn = members
             invented = ((tp + fn == 0) & (fp > 0)).sum(axis=1)  # (S, K)
             total = parts.numerator.sum(axis=1)
-            n = parts.denominator.sum(axis=1)
+            n = parts.denominator.sum(axis=1)  # (1, K)
             strict = np.where(n > 0, total / np.maximum(n + invented, 1), np.nan)
             usual = scores_by_seed(parts)[:, -1]
             for rule, macro in (("nan", usual), ("zero_if_predicted", mean_over_occurring(strict))):

@@ -63,7 +63,8 @@ class RunData:
 
     Args:
         run_id: Its folder's name.
-        method: Label; with several architectures "label (architecture)".
+        label: Label of the method in the plan.
+        method: The same; with several architectures "label (architecture)".
         architecture: Its architecture.
         fold: Fold.
         seed: Seed.
@@ -73,6 +74,7 @@ class RunData:
     """
 
     run_id: str
+    label: str
     method: str
     architecture: str
     fold: int
@@ -151,8 +153,8 @@ def _planned(records: StudyRecords) -> list[dict[str, Any]]:
         if lacking:
             raise UserError(f"{path}: every run must have '{lacking[0]}'. Run the study again to write a new plan.")
     if len({run["architecture"] for run in runs}) > 1:
-        return [run | {"method": f"{run['method']} ({run['architecture']})"} for run in runs]
-    return runs
+        return [run | {"label": run["method"], "method": f"{run['method']} ({run['architecture']})"} for run in runs]
+    return [run | {"label": run["method"]} for run in runs]
 
 
 def _read_run(run: RunRecord, keys: dict[str, Any]) -> tuple[dict[str, Any], RunData | None]:
@@ -170,5 +172,5 @@ def _read_run(run: RunRecord, keys: dict[str, Any]) -> tuple[dict[str, Any], Run
         row |= {key: cost.get(key) for key in ("seconds", "steps", "steps_per_second")}
     except UserError as error:
         return row | {"state": "damaged", "error": str(error)}, None
-    identity = (keys["run_id"], keys["method"], keys["architecture"], keys["fold"], keys["seed"])
+    identity = (keys[name] for name in ("run_id", "label", "method", "architecture", "fold", "seed"))
     return row, RunData(*identity, manifest=manifest, counts=counts, ledger=ledger)

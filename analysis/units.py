@@ -1,6 +1,6 @@
 """Counts of one method as arrays over seeds x images x classes, and scores that are ratios of sums over units.
 
-Every aggregate is, per class, sum_u N_u / sum_u D_u over units u, so one function serves the plain estimate (all weights
+Every aggregate is, per class, sum_u N_u / sum_u D_u over units u, so one function serves the estimate (all weights
 1), the bootstrap (multinomial weights) and the jackknife (one weight 0): see `weighted_scores`.
 """
 
@@ -36,29 +36,11 @@ class UnitCounts:
 
     def summed(self, index: np.ndarray, n: int) -> np.ndarray:
         """Sum counts over images with the same index, (3, S, n, K)."""
-        total = np.zeros((*self.counts.shape[:2], n, self.counts.shape[3]), dtype=np.int64)
-        np.add.at(total, (slice(None), slice(None), index), self.counts)
-        return total
+        return np.moveaxis(_sum_by(index, np.moveaxis(self.counts, 2, 0), n), 0, 2)
 
     def of_units(self) -> np.ndarray:
         """Counts per unit, (3, S, U, K) int64."""
         return self.summed(self.unit_of_image, len(self.units))
-
-    def select(self, seeds: Sequence[int], images: Sequence[str]) -> "UnitCounts":
-        """Return the part with these seeds and images."""
-        rows = [self.seeds.index(seed) for seed in seeds]
-        columns = [self.images.index(image) for image in images]
-        units, unit_of_image = np.unique(
-            np.array([self.units[u] for u in self.unit_of_image[columns]]), return_inverse=True
-        )
-        return UnitCounts(
-            tuple(seeds),
-            tuple(units.tolist()),
-            tuple(images),
-            unit_of_image,
-            np.unique(self.group_of_image[columns], return_inverse=True)[1],
-            self.counts[:, rows][:, :, columns],
-        )
 
 
 def complete_block(pairs: Iterable[tuple[int, int]]) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -103,10 +85,10 @@ def unit_counts(runs: Sequence[RunData], *, split: str, unit: str, n_classes: in
     rows = pd.concat(frames)
     # an image that several folds test is summed over them
     image, images = pd.factorize(rows["image_id"], sort=True)
-    counts = np.zeros((3, len(seeds), len(images), n_classes), dtype=np.int64)
-    seed_index = rows["seed"].map({seed: row for row, seed in enumerate(seeds)}).to_numpy()
-    place = (slice(None), seed_index, image, rows["class_id"].to_numpy())
-    np.add.at(counts, place, rows[["tp", "fp", "fn"]].to_numpy().T)
+    seed_index = np.searchsorted(seeds, rows["seed"].to_numpy())
+    place = (seed_index * len(images) + image) * n_classes + rows["class_id"].to_numpy()
+    flat = _sum_by(place, rows[["tp", "fp", "fn"]].to_numpy(), len(seeds) * len(images) * n_classes)
+    counts = flat.T.reshape(3, len(seeds), len(images), n_classes)
     group_of = rows.drop_duplicates("image_id").set_index("image_id")["group_id"].reindex(images)
     group, groups = pd.factorize(group_of, sort=True)
     by_group = unit == "group"
@@ -126,7 +108,7 @@ class Ratios:
 
     Args:
         numerator: (S, U, K) float64.
-        denominator: (S, U, K) float64.
+        denominator: (S, U, K) float64, or (1, U, K) where all seeds share it.
         occurs: (U, K) int64, images or groups of the unit in which the class occurs.
     """
 
@@ -152,36 +134,44 @@ def ratios(counts: UnitCounts, metric: Metric, aggregation: Aggregation) -> Rati
             first = np.unique(counts.group_of_image, return_index=True)[1]
             unit_of_member = counts.unit_of_image[first]
     values = score(metric, *members)  # (S, members, K)
-    occurs = np.zeros((n_units, values.shape[2]), dtype=np.int64)
-    np.add.at(occurs, unit_of_member, np.isfinite(values[0]).astype(np.int64))
-    numerator = np.zeros((values.shape[0], *occurs.shape))
-    np.add.at(numerator, (slice(None), unit_of_member), np.nan_to_num(values))
-    return Ratios(numerator, np.broadcast_to(occurs.astype(np.float64), numerator.shape), occurs)
+    occurs = _sum_by(unit_of_member, np.isfinite(values[0]).astype(np.int64), n_units)
+    numerator = np.moveaxis(_sum_by(unit_of_member, np.moveaxis(np.nan_to_num(values), 1, 0), n_units), 0, 1)
+    return Ratios(numerator, occurs[None].astype(np.float64), occurs)
 
 
-def weighted_scores(parts: Ratios, unit_weights: np.ndarray, seed_weights: np.ndarray) -> np.ndarray:
-    """Score every set of weights.
+def _sum_by(index: np.ndarray, rows: np.ndarray, n: int) -> np.ndarray:
+    """Sum rows (N, ...) with the same index, (n, ...), exactly for integers."""
+    total = np.zeros((n, *rows.shape[1:]), dtype=rows.dtype)
+    np.add.at(total, index, rows)
+    return total
+
+
+def weighted_scores(parts: Ratios, weights: np.ndarray) -> np.ndarray:
+    """Score every set of weights of units, seeds averaged.
 
     Args:
         parts: The score's ratios.
-        unit_weights: (B, U) float, >= 0.
-        seed_weights: (B, S) float, >= 0, some positive in each row.
+        weights: (B, U) float, >= 0.
 
     Returns:
         (B, K + 1) float64: each class, then macro over the classes that occur; NaN where a class does not.
     """
-    occurs = unit_weights @ parts.occurs > 0  # (B, K)
-    share = seed_weights / seed_weights.sum(axis=1, keepdims=True)
+    occurs = weights @ parts.occurs > 0  # (B, K)
+    numerator = parts.numerator
+    if len(parts.denominator) < len(numerator):  # one denominator for all seeds: averaging can come first
+        numerator = numerator.mean(axis=0, keepdims=True)
     values = np.zeros(occurs.shape)
-    for seed in range(parts.numerator.shape[0]):
-        denominator = unit_weights @ parts.denominator[seed]
-        ratio = unit_weights @ parts.numerator[seed] / np.where(denominator > 0, denominator, 1)
-        values += share[:, seed, None] * ratio
+    for above, below in zip(numerator, parts.denominator, strict=True):
+        whole = weights @ below
+        values += (weights @ above) / np.where(whole > 0, whole, 1) / len(numerator)
     values = np.where(occurs, values, np.nan)
     return np.column_stack([values, mean_over_occurring(values)])
 
 
 def scores_by_seed(parts: Ratios) -> np.ndarray:
-    """Return (S, K + 1) float64: scores of each seed, and macro."""
-    seeds, units, _ = parts.numerator.shape
-    return weighted_scores(parts, np.ones((seeds, units)), np.eye(seeds))
+    """Return (S, K + 1) float64: the scores of each seed, and macro."""
+    seeds, units, classes = parts.numerator.shape
+    below = np.broadcast_to(parts.denominator, (seeds, units, classes))
+    everything = np.ones((1, units))
+    each = (Ratios(parts.numerator[s : s + 1], below[s : s + 1], parts.occurs) for s in range(seeds))
+    return np.concatenate([weighted_scores(part, everything) for part in each])

@@ -63,7 +63,6 @@ def print_status(records: StudyRecords, console: Console | None = None) -> None:
 def analyze_and_print(study_dir: Path) -> None:
     """Analyse a study, then print per-class Dice and the verdicts."""
     from analysis.pipeline import analyze_study
-
     from imbalance_bench.progress import ProgressDisplay
 
     console = Console()

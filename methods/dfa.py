@@ -114,8 +114,18 @@ def difficulty_prior(baseline: ClassFeedback, statistics: ClassStatistics, gamma
 
 
 def gradient_of_penalty(parameter: nn.Parameter, l2: float) -> Callable[[Tensor], Tensor]:
-    """Return a gradient hook that adds the gradient of l2 * sum(parameter^2), once per backward pass."""
-    return lambda gradient: gradient + 2 * l2 * parameter.detach()
+    """Return a gradient hook that adds the gradient of l2 * sum(parameter^2), once per optimiser step.
+
+    The penalty joins the first backward pass after the gradients were cleared, so that accumulating over batches
+    does not multiply it.
+    """
+
+    def with_penalty(gradient: Tensor) -> Tensor:
+        if parameter.grad is not None and bool(parameter.grad.any()):
+            return gradient
+        return gradient + 2 * l2 * parameter.detach()
+
+    return with_penalty
 
 
 class DynamicFocalBias(AttentionBias):

@@ -45,7 +45,7 @@ def within(mask: np.ndarray, radius_px: float) -> np.ndarray:
     """
     reach = int(radius_px)
     cap = reach + 1
-    along = np.where(mask, 0, cap).astype(np.int32)  # distance along the row, at most cap
+    along = np.where(mask, 0, cap).astype(np.int16)  # distance along the row, at most cap
     step = 1
     while step <= reach:  # shifts 1, 2, 4 ... reach every distance below 2 * step
         nearer = along.copy()
@@ -111,7 +111,9 @@ def overlap(inside: np.ndarray, outside: np.ndarray) -> np.ndarray:
     """
     size = [each.sum(axis=-1) for each in (inside, outside)]
     known = (size[0] > 0) & (size[1] > 0)
-    p, q = (each / np.where(total > 0, total, 1)[..., None] for each, total in zip((inside, outside), size, strict=True))
+    p, q = (
+        each / np.where(total > 0, total, 1)[..., None] for each, total in zip((inside, outside), size, strict=True)
+    )
     divergence = _entropy((p + q) / 2) - (_entropy(p) + _entropy(q)) / 2
     return np.where(known, 1 - np.sqrt(np.clip(divergence, 0, 1)), np.nan)
 

@@ -7,15 +7,16 @@ from scipy.spatial import ConvexHull
 FEATURES = ("area_px", "log_area", "eccentricity", "solidity", "compactness")
 STANDARDISED = ("log_area", "eccentricity", "solidity", "compactness")
 SMALLEST_INSTANCE_PX = 16  # below, shape is pixel noise
-FEWEST_INSTANCES = 5  # below, no dispersion is given
-MAD_TO_SD = 1.4826  # for a normal distribution
 
 # weights of the 16 configurations of 2 x 2 pixels in Crofton's perimeter along four directions, as in
 # skimage.measure.perimeter_crofton; bits: own pixel 1, above 2, left 4, above-left 8 of each window's lower right pixel
 _DIAGONAL = np.pi / (4 * np.sqrt(2))
+_CORNER = np.pi / 4 * (1 + 1 / np.sqrt(2))
 _CROFTON = np.array(
-    [0, np.pi / 4 * (1 + 1 / np.sqrt(2)), _DIAGONAL, 2 * _DIAGONAL, 0, np.pi / 4 * (1 + 1 / np.sqrt(2)), 0, _DIAGONAL]
-    + [np.pi / 4, np.pi / 2, _DIAGONAL, _DIAGONAL, np.pi / 4, np.pi / 2, 0, 0]
+    [
+        *(0, _CORNER, _DIAGONAL, 2 * _DIAGONAL, 0, _CORNER, 0, _DIAGONAL),
+        *(np.pi / 4, np.pi / 2, _DIAGONAL, _DIAGONAL, np.pi / 4, np.pi / 2, 0, 0),
+    ]
 )
 
 
@@ -38,13 +39,17 @@ def instance_shapes(components: np.ndarray, class_of: np.ndarray, unlabelled: np
     whole[_touching(components, unlabelled)] = False
     chosen = np.flatnonzero(whole)
     size = area[chosen].astype(np.float64)
+    place = np.full(n, -1)
+    place[chosen] = np.arange(len(chosen))
+    y, x = np.nonzero(whole[components])
+    own = place[components[y, x]]
     perimeter = crofton_perimeters(components, n)[chosen]
     columns = {
         "class_id": class_of[chosen],
         "area_px": size,
         "log_area": np.log(size),
-        "eccentricity": eccentricities(components, n)[chosen],
-        "solidity": size / hull_areas(components, whole),
+        "eccentricity": eccentricities(y, x, own, len(chosen)),
+        "solidity": size / hull_areas(y, x, own),
         "compactness": 4 * np.pi * size / np.maximum(perimeter, 1e-9) ** 2,
     }
     return pd.DataFrame(columns)
@@ -63,40 +68,45 @@ def crofton_perimeters(components: np.ndarray, n: int) -> np.ndarray:
     corners = [corner[busy].astype(np.int64) for corner in corners]
     perimeter = np.zeros(n)
     for place, own in enumerate(corners):
-        code = sum((other == own).astype(np.int64) << bit for bit, other in enumerate(corners))
+        code = np.sum([(other == own).astype(np.int64) << bit for bit, other in enumerate(corners)], axis=0)
         first = ~np.any([earlier == own for earlier in corners[:place]], axis=0) if place else np.ones(len(own), bool)
         rows = first & (own > 0)
         perimeter += np.bincount(own[rows], weights=_CROFTON[code[rows]], minlength=n)
     return perimeter
 
 
-def eccentricities(components: np.ndarray, n: int) -> np.ndarray:
-    """Return the eccentricity of the ellipse with the same second moments, (n,) float64 in 0..1; 0 for a disk."""
-    y, x = np.nonzero(components)
-    own = components[y, x]
+def eccentricities(y: np.ndarray, x: np.ndarray, own: np.ndarray, n: int) -> np.ndarray:
+    """Return the eccentricity of the ellipse with the same second moments, (n,) float64 in 0..1; 0 for a disk.
 
-    def sums(weights: np.ndarray) -> np.ndarray:
-        return np.bincount(own, weights=weights, minlength=n)
+    Args:
+        y: (P,) rows of pixels.
+        x: (P,) columns.
+        own: (P,) instance of each pixel, 0..n-1.
+        n: Instances.
+    """
 
-    count = np.maximum(np.bincount(own, minlength=n), 1)
-    mean_y, mean_x = sums(y) / count, sums(x) / count
-    dy, dx = y - mean_y[own], x - mean_x[own]
-    a, b, c = sums(dy * dy) / count + 1 / 12, sums(dy * dx) / count, sums(dx * dx) / count + 1 / 12
+    def mean(values: np.ndarray) -> np.ndarray:
+        return np.bincount(own, weights=values, minlength=n) / count
+
+    count = np.bincount(own, minlength=n)
+    dy, dx = y - mean(y)[own], x - mean(x)[own]
+    a, b, c = mean(dy * dy) + 1 / 12, mean(dy * dx), mean(dx * dx) + 1 / 12  # a pixel is a unit square
     root = np.sqrt(((a - c) / 2) ** 2 + b**2)
     large, small = (a + c) / 2 + root, (a + c) / 2 - root
     return np.sqrt(np.clip(1 - small / large, 0, 1))
 
 
-def hull_areas(components: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-    """Return the area of the convex hull of each chosen component's pixel corners, px, in order of its number.
+def hull_areas(y: np.ndarray, x: np.ndarray, own: np.ndarray) -> np.ndarray:
+    """Return the area of the convex hull of each instance's pixel corners, px, in order of instance number.
 
     Args:
-        components: (H, W) int32.
-        chosen: (n,) bool.
+        y: (P,) rows of pixels, ascending.
+        x: (P,) columns, ascending within a row.
+        own: (P,) instance of each pixel; every number occurs.
     """
-    y, x = np.nonzero(chosen[components])
-    own = components[y, x]
-    row = own.astype(np.int64) * (components.shape[0] + 1) + y  # one key per row of each component
+    if not len(y):
+        return np.zeros(0)
+    row = own * (int(y.max()) + 1) + y  # one key per row of each instance
     order = np.argsort(row, kind="stable")  # x stays ascending within a row
     y, x, own, row = y[order], x[order], own[order], row[order]
     starts = np.flatnonzero(np.diff(row, prepend=-1))
@@ -106,40 +116,10 @@ def hull_areas(components: np.ndarray, chosen: np.ndarray) -> np.ndarray:
     areas = []
     for first, last in zip(bounds, np.append(bounds[1:], len(starts)), strict=True):
         edge = slice(first, last)
-        corners = np.concatenate([left[edge], right[edge], left[edge], right[edge]])
-        heights = np.concatenate([top[edge], top[edge], top[edge] + 1, top[edge] + 1])
-        areas.append(ConvexHull(np.column_stack([corners, heights])).volume)
+        columns = np.concatenate([left[edge], right[edge], left[edge], right[edge]])
+        rows = np.concatenate([top[edge], top[edge], top[edge] + 1, top[edge] + 1])
+        areas.append(ConvexHull(np.column_stack([columns, rows])).volume)
     return np.array(areas)
-
-
-def weighted_median(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Return the median of values under each row of weights.
-
-    Args:
-        values: (N,) float64, ascending.
-        weights: (B, N) float64, >= 0.
-
-    Returns:
-        (B,) float64: the smallest value with at least half of the weight at or below it, or its mean with the next one
-        where exactly half is; NaN where all weights are 0.
-    """
-    total = np.cumsum(weights, axis=1)
-    half = total[:, -1:] / 2
-    low = (total < half * (1 - 1e-12)).sum(axis=1)
-    high = (total <= half * (1 + 1e-12)).sum(axis=1)
-    known, last = total[:, -1] > 0, len(values) - 1
-    return np.where(known, (values[np.minimum(low, last)] + values[np.minimum(high, last)]) / 2, np.nan)
-
-
-def weighted_mad(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Return 1.4826 times the median absolute deviation from the median under each row of weights, (B,) float64."""
-    centre = weighted_median(values, weights)
-    spread = np.full(len(weights), np.nan)
-    for row in np.flatnonzero(np.isfinite(centre)):
-        deviation = np.abs(values - centre[row])
-        order = np.argsort(deviation, kind="stable")
-        spread[row] = weighted_median(deviation[order], weights[None, row, order])[0]
-    return MAD_TO_SD * spread
 
 
 def _touching(components: np.ndarray, unlabelled: np.ndarray | None) -> np.ndarray:

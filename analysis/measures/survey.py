@@ -1,6 +1,6 @@
 """One pass over the training images: each is decoded once and reduced to what the measures need.
 
-Sums are kept per group, because groups are what the bootstrap resamples, so a cohort of any size is streamed: memory grows
+Sums are kept per group, as groups are what the bootstrap resamples, so a cohort of any size is streamed: memory grows
 with groups and instances, never with pixels.
 """
 

@@ -43,11 +43,18 @@ def bias_vs_difficulty(
         The same axes. Names are added by `label_classes` once the layout is final.
     """
     points = class_points(bias, measure)
-    for name, point in points.iterrows():
-        runs = bias.loc[bias["class"] == name, "value"].dropna()
-        axes.plot([point["x"]] * 2, [runs.min(), runs.max()], color=colours[str(name)], linewidth=1.1, zorder=2)
-        axes.scatter([point["x"]] * len(runs), runs, s=5, color=colours[str(name)], alpha=0.45, linewidths=0, zorder=3)
-        axes.scatter(point["x"], point["y"], s=34, color=colours[str(name)], edgecolors=PAPER, linewidths=0.8, zorder=4)
+    shades = [colours[str(name)] for name in points.index]
+    runs = bias[bias["class"].isin(points.index)].dropna(subset=["value"])
+    axes.vlines(points["x"], points["low"], points["high"], colors=shades, linewidth=1.1, zorder=2)
+    axes.scatter(
+        *(runs["class"].map(points["x"]), runs["value"]),
+        s=5,
+        c=[colours[str(name)] for name in runs["class"]],
+        alpha=0.45,
+        linewidths=0,
+        zorder=3,
+    )
+    axes.scatter(points["x"], points["y"], s=34, c=shades, edgecolors=PAPER, linewidths=0.8, zorder=4)
     axes.axhline(0, color=MUTED, linewidth=0.6, zorder=1)
     axes.margins(x=0.2, y=0.18)
     if len(points) and measure["construct"].iloc[0] == "frequency" and (points["x"] > 0).all():
@@ -213,11 +220,19 @@ def bias_trajectory(axes: Axes, trajectories: pd.DataFrame, *, colours: Mapping[
             alpha=0.45,
             rasterized=runs.ngroups > RASTERISE_ABOVE_LINES,
         )
-    for name, mean in rows.groupby(["class", "elapsed"], sort=False)["value"].mean().groupby("class", sort=False):
-        steps = mean.index.get_level_values("elapsed")
-        axes.plot(steps, mean, color=colours[str(name)], linewidth=1.8)
-        axes.scatter(steps[:1], mean.iloc[:1], s=22, facecolors=PAPER, edgecolors=colours[str(name)], zorder=4)
-        axes.scatter(steps[-1:], mean.iloc[-1:], s=22, color=colours[str(name)], zorder=4)
+    means = rows.groupby(["class", "elapsed"], sort=False)["value"].mean().reset_index("elapsed")
+    for name, mean in means.groupby("class", sort=False):
+        colour = colours[str(name)]
+        axes.plot(mean["elapsed"], mean["value"], color=colour, linewidth=1.8)
+        axes.plot(
+            *(mean["elapsed"].iloc[0], mean["value"].iloc[0]),
+            "o",
+            markersize=4.5,
+            markerfacecolor=PAPER,
+            markeredgecolor=colour,
+            zorder=4,
+        )
+        axes.plot(mean["elapsed"].iloc[-1], mean["value"].iloc[-1], "o", markersize=4.5, color=colour, zorder=4)
     axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
     axes.set_xlabel("optimiser steps")
     spare_grid(axes, "y")

@@ -28,10 +28,9 @@ def frequency_difficulty_plane(
         The same axes. Names are added by `bias.label_classes` once the layout is final.
     """
     points = plane_points(frequency, measure)
-    for name, point in points.iterrows():
-        colour = colours[str(name)]
-        axes.plot([point["x"]] * 2, [point["low"], point["high"]], color=colour, linewidth=1.1, zorder=2)
-        axes.scatter(point["x"], point["y"], s=34, color=colour, edgecolors=PAPER, linewidths=0.8, zorder=4)
+    shades = [colours[str(name)] for name in points.index]
+    axes.vlines(points["x"], points["low"], points["high"], colors=shades, linewidth=1.1, zorder=2)
+    axes.scatter(points["x"], points["y"], s=34, c=shades, edgecolors=PAPER, linewidths=0.8, zorder=4)
     axes.margins(x=0.2, y=0.16)
     if len(points) and (points["x"] > 0).all():
         share_axis(axes)

@@ -171,10 +171,11 @@ def gallery_rows(study: AnalysedStudy) -> tuple[list[GalleryRow], str]:
 
 def draw_gallery(study: AnalysedStudy) -> Figure:
     """Draw the best, the median and the worst test image of the control."""
-    rows, _ = gallery_rows(study)
+    rows, rule = gallery_rows(study)
     columns = 2 + len(rows[0].predictions)
     figure = new_figure(min(12.0, 0.8 + 1.45 * columns), 0.9 + 1.5 * len(rows) * min(1.0, 12 / (0.8 + 1.45 * columns)))
     gallery(figure, rows, colours=study.class_colour)
+    figure.set_label(rule)  # the report's caption
     freeze_layout(figure)
     return figure
 

@@ -33,13 +33,20 @@ def prior_to_final(axes: Axes, learned: pd.DataFrame, *, colours: Mapping[str, s
     wide = learned.pivot_table(index=["class", "fold", "seed"], columns="estimand", values="value", sort=False)
     wide = wide.dropna(subset=["learned", "change"]).assign(initial=lambda rows: rows["learned"] - rows["change"])
     mean = wide.groupby("class", sort=False).mean().sort_values("learned", ascending=False)
-    for place, (name, row) in enumerate(mean.iterrows()):
-        colour = colours[str(name)]
-        runs = wide.xs(name, level="class")["learned"]
-        axes.plot([row["initial"], row["learned"]], [place] * 2, color=colour, linewidth=2.2, zorder=2)
-        axes.scatter(runs, [place + 0.27] * len(runs), s=7, color=colour, alpha=0.6, linewidths=0, zorder=3)
-        axes.scatter(row["initial"], place, s=30, facecolors=PAPER, edgecolors=colour, linewidths=1.3, zorder=4)
-        axes.scatter(row["learned"], place, s=34, color=colour, zorder=5)
+    shades = [colours[str(name)] for name in mean.index]
+    places = pd.Series(np.arange(len(mean)), index=mean.index)
+    runs = wide.reset_index()
+    axes.hlines(places, mean["initial"], mean["learned"], colors=shades, linewidth=2.2, zorder=2)
+    axes.scatter(
+        *(runs["learned"], runs["class"].map(places) + 0.27),
+        s=7,
+        c=[colours[str(name)] for name in runs["class"]],
+        alpha=0.6,
+        linewidths=0,
+        zorder=3,
+    )
+    axes.scatter(mean["initial"], places, s=30, facecolors=PAPER, edgecolors=shades, linewidths=1.3, zorder=4)
+    axes.scatter(mean["learned"], places, s=34, c=shades, zorder=5)
     axes.axvline(0, color=MUTED, linewidth=0.6, zorder=1)
     axes.set_yticks(range(len(mean)), [wrapped(str(name), 24) for name in mean.index])
     axes.set_ylim(len(mean) - 0.4, -0.6)
@@ -115,12 +122,13 @@ def draw_ledger_heatmap(study: AnalysedStudy) -> Figure:
     if rows.empty:
         raise NotDrawableError("No finished run left a class-parameter ledger, so there is nothing to draw.")
     table = final_ledger(rows, study.methods, study.class_names)
-    labels = [f"{wrapped(method, 28, 1)}  {words(parameter)}" for method, parameter in table.index]
+    keys = list(table.index)
+    labels = [f"{wrapped(method, 28, 1)}: {words(parameter)}" for method, parameter in keys]
     table.index = pd.Index(labels)
     figure = new_figure(2.9 + max(0.62 * table.shape[1], 2.4), 0.9 + 0.25 * table.shape[0])
     axes = ledger_heatmap(figure.subplots(), table)
     axes.tick_params(axis="y", labelsize=7.5)
-    _separate_methods(axes, [str(label).split("  ")[0] for label in labels])
+    _separate_methods(axes, [str(method) for method, _ in keys])
     freeze_layout(figure)
     return figure
 

@@ -41,16 +41,12 @@ def class_dice(axes: Axes, scores: pd.DataFrame, *, classes: Sequence[str], mark
     """
     rows = _rows(scores, classes)
     offsets = np.linspace(-0.36, 0.36, len(marks)) if len(marks) > 1 else np.zeros(1)
-    by_key = {(row["method"], row["class"]): row for row in scores.to_dict("records")}
+    place = {name: position for position, name in enumerate(rows)}
     for offset, (method, mark) in zip(offsets, marks.items(), strict=True):
-        for place, name in enumerate(rows):
-            if (method, name) not in by_key:
-                continue
-            score = by_key[method, name]
-            axes.plot([score["low"], score["high"]], [place + offset] * 2, color=mark.colour, linewidth=1.1)
-            axes.plot(
-                *(score["mean"], place + offset), mark.marker, color=mark.colour, markersize=4.6, markeredgewidth=0
-            )
+        of_method = scores[(scores["method"] == method) & scores["class"].isin(rows) & scores["mean"].notna()]
+        ys = of_method["class"].map(place) + offset
+        axes.hlines(ys, of_method["low"], of_method["high"], colors=mark.colour, linewidth=1.1)
+        axes.plot(of_method["mean"], ys, mark.marker, color=mark.colour, markersize=4.6, markeredgewidth=0)
     absent = [name for name in rows if scores.loc[scores["class"] == name, "mean"].notna().sum() == 0]
     for name in absent:
         axes.text(0.5, rows.index(name), "absent from the scored images", transform=axes.get_yaxis_transform(),
@@ -84,18 +80,17 @@ def paired_differences(
     if rope:
         axes.axvspan(-rope, rope, color=BAND, linewidth=0, zorder=0)
     axes.axvline(0, color=MUTED, linewidth=0.8, zorder=1)
-    by_class = {row["class"]: row for row in comparisons.to_dict("records")}
-    for place, name in enumerate(rows):
-        row = by_class.get(name)
-        if row is None or not np.isfinite(row["difference"]):
-            continue
-        decided = tone(str(row["verdict"])) in ("better", "worse")
-        axes.plot([row["low"], row["high"]], [place] * 2, color=mark.colour, linewidth=1.8 if decided else 1.0)
+    place = {name: position for position, name in enumerate(rows)}
+    known = comparisons[comparisons["class"].isin(rows) & comparisons["difference"].notna()]
+    decided = known["verdict"].map(lambda verdict: tone(str(verdict)) in ("better", "worse"))
+    for part, width, face in ((known[~decided], 1.0, PAPER), (known[decided], 1.8, mark.colour)):
+        ys = part["class"].map(place)
+        axes.hlines(ys, part["low"], part["high"], colors=mark.colour, linewidth=width)
         axes.scatter(
-            *(row["difference"], place),
-            marker=mark.marker,
+            *(part["difference"], ys),
+            marker=mark.marker,  # pyright: ignore[reportArgumentType]
             s=30,
-            facecolors=mark.colour if decided else PAPER,
+            facecolors=face,
             edgecolors=mark.colour,
             linewidths=1.1,
             zorder=4,
@@ -130,7 +125,7 @@ def draw_class_dice(study: AnalysedStudy) -> Figure:
     if not methods:
         raise NotDrawableError("No method has a finished run, so there is no score to draw.")
     rows = _rows(scores, study.class_names)
-    figure = new_figure(7.2, 0.9 + len(rows) * max(0.26, 0.07 + 0.085 * len(methods)))
+    figure = new_figure(9.0, 0.9 + len(rows) * max(0.26, 0.07 + 0.085 * len(methods)))
     axes = class_dice(figure.subplots(), scores, classes=study.class_names, marks=methods)
     axes.set_xlabel(f"Dice, {AGGREGATION.get(study.aggregation, study.aggregation)}, with 95 % interval")
     handles = [

@@ -124,8 +124,11 @@ def new_figure(width_in: float, height_in: float) -> Figure:
 
 def freeze_layout(figure: Figure) -> None:
     """Lay the figure out once and keep every axes where it then is, so that labels can be placed in pixels."""
+    engine = figure.get_layout_engine()
+    if engine is None:
+        return
     for _ in range(2):  # ticks change with the size of the axes, and the size with the ticks
-        figure.draw_without_rendering()
+        engine.execute(figure)
     figure.set_layout_engine("none")
 
 

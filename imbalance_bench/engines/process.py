@@ -33,27 +33,26 @@ class ProcessEngine:
         """Execute all jobs; see `Engine`."""
         context = multiprocessing.get_context("spawn")
         outcomes: list[RunOutcome] = []
-        with context.Manager() as manager:
-            queue: Any = manager.Queue()
-            pool = ProcessPoolExecutor(
-                min(self._workers, max(len(jobs), 1)),
-                mp_context=context,
-                initializer=_start_worker,
-                initargs=(queue, os.getpid()),
-            )
-            try:
-                pending = {pool.submit(_execute, job): job for job in jobs}
-                while pending:
-                    done, _ = wait(pending, timeout=_POLL_S, return_when=FIRST_COMPLETED)
-                    _drain(queue, listener)
-                    for future in done:
-                        outcome = _outcome(future, pending.pop(future))
-                        listener.on_outcome(outcome)
-                        outcomes.append(outcome)
-                pool.shutdown()
-            except BaseException:
-                _end(pool)
-                raise
+        queue: Any = context.Queue()
+        pool = ProcessPoolExecutor(
+            min(self._workers, max(len(jobs), 1)),
+            mp_context=context,
+            initializer=_start_worker,
+            initargs=(queue, os.getpid()),
+        )
+        try:
+            pending = {pool.submit(_execute, job): job for job in jobs}
+            while pending:
+                done, _ = wait(pending, timeout=_POLL_S, return_when=FIRST_COMPLETED)
+                _drain(queue, listener)
+                for future in done:
+                    outcome = _outcome(future, pending.pop(future))
+                    listener.on_outcome(outcome)
+                    outcomes.append(outcome)
+            pool.shutdown()
+        except BaseException:
+            _end(pool)
+            raise
         return outcomes
 
 

@@ -11,7 +11,7 @@ class Attention(nn.Module):
         dim: Channels of queries, keys, values and output.
         heads: Number of heads; divides `dim`.
         query_bias: False removes the query projection's own bias vector. In image->token attention its product with a
-            class's key is a per-class offset that would make a learned class bias unidentifiable.
+            class's key would be a per-class offset beside a learned class bias.
     """
 
     def __init__(self, *, dim: int, heads: int, query_bias: bool = True) -> None:

@@ -1,5 +1,6 @@
 """Encoders from segmentation-models-pytorch and timm, with weights that are checked key by key."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from imbalance_bench.manifest import file_hash
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 TIMM_PREFIX = "tu-"
 DEPTH = 5  # feature levels after the image: strides 2, 4, 8, 16, 32
+_SCALED_TO_HALF = ("inceptionv4", "inceptionresnetv2", "xception")  # SMP encoders with mean and std 0.5
 _WRAPPERS = ("module.", "model.", "encoder.", "backbone.")
 
 
@@ -92,6 +94,7 @@ def build_encoder(name: str, weights: str) -> Encoder:
     """
     require_known_encoder(name)
     identity = weights_identity(name, weights)
+    logging.getLogger("huggingface_hub").setLevel(logging.CRITICAL)  # its retries; the error below says it once
     try:
         module = smp.encoders.get_encoder(
             name, in_channels=3, depth=DEPTH, weights="imagenet" if weights == "imagenet" else None
@@ -166,17 +169,17 @@ def _bare(key: str) -> str:
 
 
 def _normalisation(name: str) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
-    """Mean and standard deviation that the encoder's published weights were trained with; ImageNet's by default."""
+    """Mean and standard deviation that the encoder's published weights were trained with; ImageNet's by default.
+
+    SMP keeps those of its own encoders in files to be downloaded; they are ImageNet's but for the families named here.
+    """
     mean, std = IMAGENET_MEAN, IMAGENET_STD
     if name.startswith(TIMM_PREFIX):
         published = timm.get_pretrained_cfg(name.removeprefix(TIMM_PREFIX))
         if published is not None:
             mean, std = published.mean, published.std
-    elif smp.encoders.encoders[name].get("pretrained_settings"):
-        settings = smp.encoders.get_preprocessing_params(
-            name, next(iter(smp.encoders.encoders[name]["pretrained_settings"]))
-        )
-        mean, std = settings["mean"] or mean, settings["std"] or std
+    elif name.startswith(_SCALED_TO_HALF):
+        mean, std = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
     return (mean[0], mean[1], mean[2]), (std[0], std[1], std[2])
 
 

@@ -1,6 +1,7 @@
 """A segmentation model in two halves, so that a frozen encoder's features can be cached between them."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import segmentation_models_pytorch as smp
 import torch
@@ -20,9 +21,9 @@ COARSEST_STRIDE_PX = 2**DEPTH
 class SmpHead(nn.Module):
     """Decoder and segmentation head of an SMP model, fed with cached or fresh features."""
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, decoder: nn.Module, segmentation_head: nn.Module) -> None:
         super().__init__()
-        self.decoder, self.segmentation_head = model.decoder, model.segmentation_head
+        self.decoder, self.segmentation_head = decoder, segmentation_head
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
         """Decode features of strides 2, 4, ... into logits, (B, K, H, W) or coarser."""
@@ -159,7 +160,7 @@ def class_query_size(section: ModelSection) -> ClassQuerySize:
 def _smp_halves(section: ModelSection, encoder: Encoder, n_classes: int) -> tuple[Encoder, SmpHead]:
     """Build an SMP model around the weights of `encoder`; some architectures change the encoder's strides."""
     try:
-        model = smp.create_model(
+        model: Any = smp.create_model(
             section.architecture, encoder_name=section.encoder, encoder_weights=None, classes=n_classes
         )
         model.encoder.load_state_dict(encoder.module.state_dict())
@@ -169,4 +170,6 @@ def _smp_halves(section: ModelSection, encoder: Encoder, n_classes: int) -> tupl
             f"`model.architecture` {section.architecture} does not work with encoder {section.encoder}: {first_line}"
         ) from error
     channels = tuple(model.encoder.out_channels)
-    return Encoder(model.encoder, channels, encoder.mean, encoder.std, encoder.weights_hash), SmpHead(model)
+    return Encoder(model.encoder, channels, encoder.mean, encoder.std, encoder.weights_hash), SmpHead(
+        model.decoder, model.segmentation_head
+    )

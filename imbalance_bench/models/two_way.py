@@ -2,7 +2,8 @@
 
 After Kirillov et al. 2023 (Segment Anything, the mask decoder's two-way transformer), with one token per class instead
 of prompt tokens. Deviations: channels are not halved in cross-attention, and the image->token query projection has no
-bias vector, so that a class bias on its logits is identified up to one additive constant.
+bias vector, which would act as one more per-class offset beside a class bias. Even so a bias alone is not identified
+(the mean image token times a class's key is an offset too): compare `AttentionStatistics.effective_offset`.
 """
 
 from dataclasses import dataclass

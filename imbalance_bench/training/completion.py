@@ -120,7 +120,7 @@ def peak_memory_mib(device: torch.device) -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
 
 
-def _panel(image_ids: Sequence[str], limit: int) -> list[str]:
+def _panel(image_ids: tuple[str, ...], limit: int) -> list[str]:
     """Test images whose predictions are kept: all, or a draw that depends on nothing but their number."""
     if len(image_ids) <= limit:
         return list(image_ids)

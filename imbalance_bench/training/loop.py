@@ -13,7 +13,7 @@ from imbalance_bench.errors import UserError
 from imbalance_bench.evaluation.counts import Counts
 from imbalance_bench.models.segmenter import Segmenter
 from imbalance_bench.seeding import derive_seed
-from imbalance_bench.training.batches import BatchSequence
+from imbalance_bench.training.batches import Batch, BatchSequence
 from imbalance_bench.training.journal import RunJournal
 from imbalance_bench.training.optimisation import Optimisation, autocast
 from imbalance_bench.training.tile_data import TileData
@@ -125,29 +125,36 @@ class StageTrainer:
         """Run one optimiser step and return its mean loss."""
         setting, total = self._setting, 0.0
         torch.manual_seed(derive_seed(setting.seed, "step", setting.stage, self.step))
+        squares = torch.zeros(())
         for batch in setting.batches.of_step(self.step):
             self._batch_digest = batch.update(self._batch_digest)
             with autocast(setting.precision, setting.data.device):
                 logits = setting.data.training_logits(self._segmenter, batch)
-            target, valid = setting.data.training_labels(batch)
             if with_gradient_norms:
                 logits.retain_grad()
-            output = self._loss(logits, target, valid, self.step)
-            (output.total / setting.section.accumulate).backward()
-            value = float(output.total.detach())
-            if not math.isfinite(value):
-                raise UserError(
-                    f"The loss is {value} at step {self.step}. Lower `training.learning_rate`.",
-                    exit_code=1,
-                )
+            value = self._backward(logits, batch)
             total += value / setting.section.accumulate
-            self._journal.add_loss({"loss": output.total.detach(), **output.parts})
-        if with_gradient_norms and logits.grad is not None:
-            norms = logits.grad.float().square().sum((0, 2, 3)).sqrt()
-            self._journal.write_ledger(setting.stage, self.step, {"logit_gradient_norm": norms.cpu()})
+            if logits.grad is not None:
+                squares = squares + logits.grad.square().sum((0, 2, 3)).cpu()
+        if with_gradient_norms:
+            self._journal.write_ledger(setting.stage, self.step, {"logit_gradient_norm": squares.sqrt()})
         self._optimisation.step()
         self.step += 1
         return total
+
+    def _backward(self, logits: Tensor, batch: Batch) -> float:
+        """Add the gradients of one batch and return its loss."""
+        target, valid = self._setting.data.training_labels(batch)
+        output = self._loss(logits, target, valid, self.step)
+        value = float(output.total.detach())
+        if not math.isfinite(value):
+            raise UserError(
+                f"The loss is {value} at step {self.step}. Lower `training.learning_rate`.",
+                exit_code=1,
+            )
+        (output.total / self._setting.section.accumulate).backward()
+        self._journal.add_loss({"loss": output.total.detach(), **output.parts})
+        return value
 
     def _run_validation(self) -> None:
         """Count the validation split, record it, and tell a method that asked."""

@@ -36,6 +36,7 @@ from methods.base import ClassFeedback, Components, Stage, compose
 from methods.cross_entropy import CrossEntropyDice
 
 PROBE_TILES = 4  # tiles on which the ledger measures attention
+LOCK_PATIENCE_S = 10.0  # the workers of a killed study need a moment to notice and end
 OnStep = Callable[[int, int, float | None], None]  # steps done, steps in all, loss
 
 
@@ -228,6 +229,8 @@ def configure_torch(section: ComputeSection, device: torch.device) -> None:
     torch.set_num_threads(section.threads)
     # some CUDA kernels (bilinear upsampling among them) have no deterministic form: warn there, refuse elsewhere
     torch.use_deterministic_algorithms(section.deterministic, warn_only=device.type == "cuda")
+    # a debugging aid that costs time
+    torch.utils.deterministic.fill_uninitialized_memory = False  # pyright: ignore[reportAttributeAccessIssue]
     if device.type == "cuda":
         torch.backends.cudnn.benchmark = not section.deterministic
 
@@ -245,13 +248,18 @@ def digest_of(segmenter: Segmenter) -> str:
 def _exclusive(record: RunRecord) -> Iterator[None]:
     """Hold the run's lock; the system releases it when the process ends, however it ends."""
     record.path.mkdir(parents=True, exist_ok=True)
+    deadline = time.monotonic() + LOCK_PATIENCE_S
     with (record.path / ".lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise UserError(
-                f"{record.path}: another process works on this run. Wait for it, or end it.", exit_code=1
-            ) from error
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError as error:
+                if time.monotonic() > deadline:
+                    raise UserError(
+                        f"{record.path}: another process works on this run. Wait for it, or end it.", exit_code=1
+                    ) from error
+                time.sleep(0.2)
         yield
 
 

@@ -193,6 +193,19 @@ def test_l2_is_the_gradient_of_a_penalty_on_delta(mode, dtype):
     torch.testing.assert_close(delta_of(penalised).grad, free.grad)
 
 
+@pytest.mark.parametrize("set_to_none", [True, False])
+def test_l2_joins_once_per_step_however_many_batches_are_accumulated(set_to_none):
+    bias, pull = bias_of(l2=0.1), torch.arange(5.0)
+    optimiser = torch.optim.SGD(bias.parameters(), lr=0.1)
+    for _ in range(2):
+        optimiser.zero_grad(set_to_none=set_to_none)
+        expected = pull + 0.2 * delta_of(bias).detach()
+        for _ in range(4):
+            ((bias() * pull).sum() / 4).backward()
+        torch.testing.assert_close(delta_of(bias).grad, expected)
+        optimiser.step()
+
+
 def test_an_architecture_without_class_tokens_is_refused_with_the_reason():
     with pytest.raises(ValueError, match="normalises over class tokens"):
         DfaConfig().build(BuildContext(cases.skewed_statistics()))

@@ -298,3 +298,15 @@ def test_extra_tokens_leave_the_start_of_every_shared_parameter_alone():
     for name, parameter in official.named_parameters():
         if name in shared:
             assert torch.equal(parameter, shared[name]), name
+
+
+def test_the_extra_tokens_are_never_read_as_classes(image, position):
+    decoder = decoder_of(bias_of(token_layout="official", prior="none"))
+    assert decoder.extra is not None
+    tokens, pixels = decoder(image, position)
+    with torch.no_grad():
+        decoder.extra.copy_(decoder.extra.flip(0))
+    swapped, pixels_swapped = decoder(image, position)
+    assert_same(swapped[:, : decoder.extra_tokens], tokens[:, : decoder.extra_tokens].flip(1))
+    assert_same(decoder.class_part(swapped), decoder.class_part(tokens))
+    assert_same(pixels_swapped, pixels)

@@ -10,10 +10,11 @@ from imbalance_bench.data.phantom.fields import Field, smooth_noise
 from imbalance_bench.data.phantom.layout import Layout
 from imbalance_bench.data.phantom.spec import PhantomSpec
 
-BLEND_UM = (1.0, 6.0)
-WANDER_UM = 2.2
+BLEND_UM = (1.0, 8.0)
+WANDER_UM = 3.0
 RIVAL_SHARE = 0.75
-PURE_RIM_UM = 4.0
+# The rival is mixed in from this depth to that: the rim stays pure, or context would also lower the border contrast.
+PURE_RIM_UM = (4.0, 8.0)
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,16 @@ class Terrain:
     outside_um: Field
     radius_um: Field
     owner: NDArray[np.intp]
+
+    def crop(self, window: tuple[slice, slice]) -> "Terrain":
+        """Return the terrain inside a window."""
+        return Terrain(
+            weights=self.weights[:, *window],
+            inside_um=self.inside_um[window],
+            outside_um=self.outside_um[window],
+            radius_um=self.radius_um[window],
+            owner=self.owner[window],
+        )
 
 
 def survey(spec: PhantomSpec, layout: Layout, rng: np.random.Generator) -> Terrain:
@@ -83,6 +94,7 @@ def _add_mixed(weights: Field, spec: PhantomSpec, class_id: int, membership: Fie
     if tissue.rival is None or tissue.context == 0:
         weights[class_id] += membership
         return
-    mixed = RIVAL_SHARE * tissue.context * membership * np.clip(depth_um / PURE_RIM_UM, 0, 1)
+    interior = np.clip((depth_um - PURE_RIM_UM[0]) / (PURE_RIM_UM[1] - PURE_RIM_UM[0]), 0, 1)
+    mixed = RIVAL_SHARE * tissue.context * membership * interior
     weights[class_id] += membership - mixed
     weights[spec.class_id(tissue.rival)] += mixed

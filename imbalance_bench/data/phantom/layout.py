@@ -133,8 +133,9 @@ class _Board:
         shape = tuple(slice(lo - c + half, hi - c + half) for lo, hi, c in zip(low, high, centre, strict=True))
         free = np.where(self.blocked[window], np.float32(np.inf), distance[shape])
         rank = min(area_px, int(np.isfinite(free).sum())) - 1
-        inside = free <= np.partition(free.ravel(), rank)[rank] if rank >= 0 else np.zeros(free.shape, bool)
-        self.blocked[window] |= ndimage.binary_dilation(inside, iterations=MIN_GAP_PX)
+        outermost = np.partition(free.ravel(), rank)[rank] if rank >= 0 else -np.inf
+        inside = np.asarray(free <= outermost)
+        self.blocked[window] |= np.asarray(ndimage.binary_dilation(inside, iterations=MIN_GAP_PX), bool)
         return window, inside
 
 
@@ -163,4 +164,4 @@ def _pool(mask: Mask, step: int) -> Mask:
     padded = np.zeros((rows, columns), bool)
     padded[: mask.shape[0], : mask.shape[1]] = mask
     lines = padded.reshape(rows // step, step, columns).any(axis=1)
-    return lines.reshape(rows // step, columns // step, step).any(axis=2)
+    return np.asarray(lines.reshape(rows // step, columns // step, step).any(axis=2))

@@ -165,7 +165,7 @@ class Canvas:
     def scatter(
         self,
         stamps: StampSet,
-        centres: NDArray[np.int32],
+        centres: NDArray[np.integer],
         angles: NDArray[np.floating],
         rng: np.random.Generator,
         strength_cv: float = 0.12,

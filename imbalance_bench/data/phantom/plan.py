@@ -6,7 +6,7 @@ morphology are planted. Areas are fixed here, for the data set as a whole; image
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ PLAN_STREAM, IMAGE_STREAM, SLIDE_STREAM = 0, 1, 2
 MAX_COVER = 0.5
 ISLAND_SHARE = 0.12
 MAX_REGION_COVER = 0.2
+BALANCE_STEPS = 6
 MEAN_LOBULATION = 0.16
 MEAN_LOG_ASPECT = 0.45
 
@@ -62,16 +63,10 @@ def plan_images(spec: PhantomSpec) -> list[ImagePlan]:
     matrix = np.array([i.matrix for i in images])
     wanted = np.array([c.share for c in spec.classes]) * labelled.sum()
 
-    region_area = wanted.copy()
-    for c in np.flatnonzero(matrix_weights):
-        own = labelled[matrix == c].sum()
-        foreign = labelled.sum() - own
-        if own == 0:
-            continue
-        region_area[c] = max(island_share * labelled.sum() if foreign else 0.0, wanted[c] - own)
-        cover = max(own + region_area[c] - wanted[c], 0.0)
+    region_area, cover = _region_areas(wanted, island_share, matrix_weights > 0, labelled, matrix)
+    for c in np.unique(matrix):
         weight = (labelled * rng.uniform(0.8, 1.2, len(images)))[matrix == c]
-        for i, capacity in zip(np.flatnonzero(matrix == c), cover * weight / weight.sum(), strict=True):
+        for i, capacity in zip(np.flatnonzero(matrix == c), cover[c] * weight / weight.sum(), strict=True):
             images[i].capacity_px = float(capacity)
     islands_first = sorted(range(len(wanted)), key=lambda c: matrix_weights[c] == 0)
     regions = [list(_shape_regions(spec, rng, c, region_area[c])) for c in islands_first]
@@ -80,6 +75,7 @@ def plan_images(spec: PhantomSpec) -> list[ImagePlan]:
     for batch in (regions[:n_island_classes], regions[n_island_classes:]):
         for region in sorted((r for of_class in batch for r in of_class), key=lambda r: -r.area_px):
             _give(images, region)
+    _balance(images, wanted, spec.size_px**2)
     return images
 
 
@@ -93,13 +89,45 @@ def _matrix_roles(spec: PhantomSpec) -> tuple[NDArray[np.float64], float]:
     order = np.argsort(-shares, kind="stable")
     n, islands, cover = 2, 0.0, 0.0
     for n in range(2, len(shares) + 1):
-        islands = min(ISLAND_SHARE, shares[order[n - 1]] / 2)
-        cover = 1 - shares[order[:n]].sum() + (n - 1) * islands
+        islands = min(ISLAND_SHARE, float(shares[order[n - 1]]) / 2)
+        cover = 1 - float(shares[order[:n]].sum()) + (n - 1) * islands
         if cover <= MAX_COVER:
             break
     weights = np.zeros(len(shares))
     weights[order[:n]] = (shares[order[:n]] - islands) / (1 - cover - islands)
     return weights, islands
+
+
+def _region_areas(
+    wanted: NDArray[np.float64],
+    island_share: float,
+    takes_turns: NDArray[np.bool_],
+    labelled: NDArray[np.float64],
+    matrix: NDArray[np.intp],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Fix the area that every class has in regions, so that regions and matrix together give its share.
+
+    Args:
+        wanted: (K,) labelled pixels that each class must have in the data set.
+        island_share: Share of all labelled pixels that a matrix class should have as islands in other matrices.
+        takes_turns: (K,) whether the class serves as a matrix.
+        labelled: (N,) labelled pixels of each image.
+        matrix: (N,) matrix class of each image.
+
+    Returns:
+        (K,) area of each class in regions, and (K,) area that regions must cover in the images where it is the matrix.
+    """
+    own = np.bincount(matrix, weights=labelled, minlength=len(wanted))
+    foreign = labelled.sum() - own
+    area = np.where(takes_turns, np.minimum(island_share * labelled.sum(), MAX_COVER * foreign), wanted)
+    area = np.where(own == 0, wanted, area)
+    for _ in range(len(wanted)):
+        # Few images round the turns coarsely: make room in each matrix for the islands of the others.
+        islands = np.where(own > 0, area, 0) / np.maximum(foreign, 1)
+        room_needed = own * (islands.sum() - islands)
+        area = np.where(own > 0, np.maximum(area, wanted - own + room_needed), area)
+        area = np.where(foreign == 0, 0, area)
+    return area, np.where(own > 0, np.maximum(own + area - wanted, 0), 0)
 
 
 def _blank_images(spec: PhantomSpec, rng: np.random.Generator, weights: NDArray[np.float64]) -> list[ImagePlan]:
@@ -170,3 +198,20 @@ def _give(images: list[ImagePlan], region: RegionPlan) -> None:
     target = max(open_images, key=lambda i: i.capacity_px)
     target.regions.append(region)
     target.capacity_px -= region.area_px
+
+
+def _balance(images: list[ImagePlan], wanted: NDArray[np.float64], n_pixels: int) -> None:
+    """Scale the regions of each class a little, so that the shares hold although regions were dealt out whole."""
+    n_classes = len(wanted)
+    for _ in range(BALANCE_STEPS):
+        area = np.zeros(n_classes)
+        regions = np.zeros(n_classes)
+        for image in images:
+            sizes = np.array([r.area_px for r in image.regions], float)
+            ids = np.array([r.class_id for r in image.regions], int)
+            regions += np.bincount(ids, weights=sizes, minlength=n_classes)
+            area[image.matrix] += n_pixels - image.unlabelled_px - sizes.sum()
+        # What one class gains its matrices lose, and both are corrected: half a step each.
+        scale = np.clip(1 + (wanted - area - regions) / np.maximum(2 * regions, 1), 0.7, 1.4)
+        for image in images:
+            image.regions = [replace(r, area_px=max(round(r.area_px * scale[r.class_id]), 4)) for r in image.regions]

@@ -19,17 +19,19 @@ class Site:
     """What one texture is told about the image it grows in.
 
     Attributes:
-        shape: (height, width).
+        shape: (height, width) of the window in which the texture shows.
+        origin: Row and column of the window in the image.
         mpp_um: Micrometres per pixel.
         seed: Seed of the stamp library.
         rng: Source of randomness.
-        terrain: Geometry of the image.
+        terrain: Geometry of the window.
         weight: (H, W) weight of this texture.
         own: (H, W) bool, in a region (not the matrix) of the class of this texture.
         canvas: Where bodies are drawn.
     """
 
     shape: tuple[int, int]
+    origin: tuple[int, int]
     mpp_um: float
     seed: int
     rng: np.random.Generator
@@ -52,7 +54,7 @@ class Site:
         """Draw bodies of a kind, turned at random unless angles are given."""
         if angles is None:
             angles = self.rng.uniform(0, np.pi, len(centres))
-        self.canvas.scatter(stamp_set(kind, self.mpp_um, self.seed), centres, angles, self.rng)
+        self.canvas.scatter(stamp_set(kind, self.mpp_um, self.seed), centres + np.array(self.origin), angles, self.rng)
 
 
 def _along_level_lines(height: Field, centres: NDArray[np.int32]) -> NDArray[np.floating]:
@@ -186,6 +188,15 @@ TEXTURES: dict[Texture, Callable[[Site], tuple[Field, Field]]] = {
 }
 
 
+def _visible_window(weight: Field) -> tuple[slice, slice] | None:
+    """Return the smallest window that holds all pixels where a texture shows, or None where it shows nowhere."""
+    visible = weight > VISIBLE_WEIGHT
+    rows, columns = np.flatnonzero(visible.any(axis=1)), np.flatnonzero(visible.any(axis=0))
+    if len(rows) == 0:
+        return None
+    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+
+
 def grow_tissue(spec: PhantomSpec, terrain: Terrain, rng: np.random.Generator) -> tuple[Field, Field]:
     """Grow every visible texture and lay them together.
 
@@ -202,13 +213,23 @@ def grow_tissue(spec: PhantomSpec, terrain: Terrain, rng: np.random.Generator) -
     haematoxylin, eosin = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
     generators = rng.spawn(len(spec.classes))
     for class_id, tissue in enumerate(spec.classes):
-        weight = terrain.weights[class_id]
-        if weight.max() < VISIBLE_WEIGHT:
+        window = _visible_window(terrain.weights[class_id])
+        if window is None:
             continue
-        own = (terrain.owner == class_id) & (terrain.radius_um > 0)
-        site = Site(shape, spec.mpp_um, spec.seed, generators[class_id], terrain, weight, own, canvas)
+        here = terrain.crop(window)
+        site = Site(
+            shape=(here.owner.shape[0], here.owner.shape[1]),
+            origin=(window[0].start, window[1].start),
+            mpp_um=spec.mpp_um,
+            seed=spec.seed,
+            rng=generators[class_id],
+            terrain=here,
+            weight=here.weights[class_id],
+            own=(here.owner == class_id) & (here.radius_um > 0),
+            canvas=canvas,
+        )
         ground = TEXTURES[tissue.texture](site)
-        haematoxylin += weight * ground[0]
-        eosin += weight * ground[1]
+        haematoxylin[window] += site.weight * ground[0]
+        eosin[window] += site.weight * ground[1]
     haematoxylin, eosin = canvas.over(haematoxylin, eosin)
     return np.maximum(haematoxylin, 0), np.maximum(eosin, 0)

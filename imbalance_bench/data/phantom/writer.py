@@ -154,17 +154,16 @@ def _draw_and_save(spec: PhantomSpec, folder: Path, plan: ImagePlan) -> Drawing:
 
 def _instances(spec: PhantomSpec, image_id: str, labels: NDArray[np.uint8]) -> Iterator[tuple[Any, ...]]:
     """Yield one row per 4-connected component; the edge of the annotated area counts as border."""
-    height, width = labels.shape
-    border = ndimage.binary_dilation(labels == UNLABELLED_ID, border_value=1)
+    border = np.asarray(ndimage.binary_dilation(labels == UNLABELLED_ID, border_value=1), bool)
     number = 0
     for class_id in np.unique(labels[labels != UNLABELLED_ID]):
-        components, n = ndimage.label(labels == class_id)
-        area = np.bincount(components.ravel(), minlength=n + 1)
-        touching = np.zeros(n + 1, bool)
-        touching[components[border]] = True
+        components = np.empty(labels.shape, np.int32)
+        ndimage.label(labels == class_id, output=components)
+        area = np.bincount(components.ravel())
+        touching = np.bincount(components[border], minlength=len(area)) > 0
         for component, box in enumerate(ndimage.find_objects(components), start=1):
             number += 1
-            corners = (box[0].start, box[1].start, min(box[0].stop, height), min(box[1].stop, width))
+            corners = (box[0].start, box[1].start, box[0].stop, box[1].stop)
             name = spec.classes[class_id].name
             yield (image_id, number, name, int(area[component]), *corners, bool(touching[component]))
 

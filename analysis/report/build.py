@@ -1,0 +1,113 @@
+"""Assemble `report/index.html` from what `analyze` wrote."""
+
+import base64
+import hashlib
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from analysis.plots.study import AnalysedStudy
+from analysis.plots.wording import MINUS, number, tone, words
+from analysis.report.answer import rare_or_hard, which_method
+from analysis.report.figures import dark_variables, make_figures
+from analysis.report.provenance import provenance
+from analysis.report.tables import make_tables
+from imbalance_bench.manifest import write_atomically
+
+HERE = Path(__file__).resolve().parent
+QUESTION = "Which method should I use, and did it work because my classes were rare or because they were hard?"
+
+
+def build_report(root: Path) -> Path:
+    """Write `report/index.html`, `figures/` and `tables/` of an analysed study.
+
+    Args:
+        root: The study directory, after `imbalance-bench analyze`.
+
+    Returns:
+        The page.
+
+    Raises:
+        UserError: `root` is not a study directory, or was not analysed.
+    """
+    study = AnalysedStudy.open(Path(root))
+    script = (HERE / "page.js").read_text(encoding="utf-8")
+    content = {
+        "study": study,
+        "facts": facts(study),
+        "question": study.plan.get("question") or QUESTION,
+        "answers": [which_method(study), rare_or_hard(study)],
+        "unfinished": unfinished(study),
+        "figures": make_figures(study, study.root / "figures"),
+        "tables": make_tables(study, study.root / "tables"),
+        "verdicts": study.verdicts,
+        "rules": list(dict.fromkeys(str(each.get("rule") or "") for each in study.verdicts if each.get("rule"))),
+        "provenance": provenance(study),
+        "style": Markup((HERE / "page.css").read_text(encoding="utf-8")),
+        "dark_figures": dark_variables(),
+        "script": Markup(script),
+        "script_hash": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+    }
+    page = _environment().get_template("page.html.j2").render(content)
+    target = study.root / "report" / "index.html"
+    write_atomically(target, lambda file: file.write(page.encode()))
+    return target
+
+
+def facts(study: AnalysedStudy) -> list[str]:
+    """Return the line below the title: data set, classes, images, methods, seeds, runs."""
+    runs, dataset = study.table("runs"), study.dataset
+    done = int((runs["state"] == "done").sum())
+    folds = runs["fold"].nunique()
+    return [
+        f"data set {dataset['name']}",
+        f"{len(study.class_names)} classes",
+        f"{dataset.get('n_images', 0)} images",
+        f"{len(study.methods)} methods",
+        f"{runs['seed'].nunique()} seed{'s' if runs['seed'].nunique() != 1 else ''}",
+        f"{folds} fold{'s' if folds != 1 else ''}",
+        f"{done} of {len(runs)} runs finished",
+    ]
+
+
+def unfinished(study: AnalysedStudy) -> str:
+    """Return the sentence on runs that did not finish, in the words of the analysis; empty where all did."""
+    return next((str(each["sentence"]) for each in study.verdicts if each["id"] == "data/runs"), "") or _unfinished(
+        study
+    )
+
+
+def _unfinished(study: AnalysedStudy) -> str:
+    states = study.table("runs")["state"]
+    rest = states[states != "done"].value_counts().to_dict()
+    counts = ", ".join(f"{count} {state}" for state, count in rest.items())
+    return f"Of {len(states)} planned runs, {counts}. Everything below rests on the others." if rest else ""
+
+
+def written_numbers(numbers: Mapping[str, Any]) -> str:
+    """Write the numbers behind a verdict in one line."""
+    return ", ".join(f"{words(str(key))} {_written(value)}" for key, value in numbers.items() if value is not None)
+
+
+def _written(value: object) -> str:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    if isinstance(value, int):
+        return str(value).replace("-", MINUS)
+    return number(value) if math.isfinite(value) else str(value)
+
+
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(HERE),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(words=words, tone=tone, numbers=written_numbers)
+    return environment

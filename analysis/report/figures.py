@@ -1,0 +1,143 @@
+"""Figures of the report: written as files, and inlined as SVG that follows the page's colours and fonts."""
+
+import base64
+import io
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from markupsafe import Markup
+from matplotlib.figure import Figure
+
+from analysis.plots import KINDS, AnalysedStudy, NotDrawableError, draw_figure
+from analysis.plots.style import DARK, figure_style, save
+
+SUFFIXES = (".svg", ".pdf", ".png")
+
+CAPTIONS: dict[str, tuple[str, str]] = {
+    "paired_differences": (
+        "Difference to the control",
+        "Method minus control, in Dice. Bars are 95 % intervals; filled marks have the verdict better or worse, hollow "
+        "ones are open or equivalent; the grey band is the region of practical equivalence.",
+    ),
+    "class_dice": (
+        "Dice per class",
+        "One dot per method with its 95 % interval; the mean over the classes that occur stands on top.",
+    ),
+    "learning_curves": (
+        "Learning curves",
+        "Thin lines are runs, thick lines the mean of a method. Validation Dice is pooled over the validation images.",
+    ),
+    "bias_vs_difficulty": (
+        "What the bias follows",
+        "One point per class: the mean over seeds and folds, each run as a small dot, the bar from the least to the "
+        "greatest. Rows are the two primary estimands, columns the primary measure of each construct.",
+    ),
+    "prior_to_final": (
+        "From prior to final",
+        "Rings are where the bias of a class started, dots where it ended, small dots single runs.",
+    ),
+    "bias_trajectory": (
+        "The bias over training",
+        "As recorded. Thin lines are runs, thick lines their mean; only differences between classes mean something.",
+    ),
+    "ledger_heatmap": (
+        "What every method holds per class at the end",
+        "Numbers are means over runs. Colour compares the classes within one row: blue below, orange above their mean.",
+    ),
+    "frequency_difficulty_plane": (
+        "Frequency and difficulty",
+        "The primary measure of each kind of difficulty against frequency. Bars are 95 % intervals.",
+    ),
+    "gallery": ("Images, truth and predictions", ""),
+}
+
+
+@dataclass(frozen=True)
+class ReportFigure:
+    """One figure, or the reason why there is none.
+
+    Args:
+        kind: Key of `analysis.plots.KINDS`.
+        title: Heading.
+        caption: What one sees.
+        svg: Inline SVG.
+        download: data: address of the stand-alone SVG.
+        missing: Why there is no figure; empty where there is one.
+    """
+
+    kind: str
+    title: str
+    caption: str
+    svg: str = ""
+    download: str = ""
+    missing: str = ""
+
+
+def make_figures(study: AnalysedStudy, folder: Path) -> dict[str, ReportFigure]:
+    """Draw every kind into `folder` as SVG, PDF and PNG; a kind that this study cannot have says why."""
+    return {kind: _make(kind, study, folder) for kind in KINDS}
+
+
+def _make(kind: str, study: AnalysedStudy, folder: Path) -> ReportFigure:
+    title, caption = CAPTIONS[kind]
+    for suffix in SUFFIXES:
+        (folder / f"{kind}{suffix}").unlink(missing_ok=True)
+    try:
+        figure = draw_figure(kind, study)
+    except NotDrawableError as reason:
+        return ReportFigure(kind, title, caption, missing=str(reason))
+    files = [save(figure, folder / f"{kind}{suffix}") for suffix in SUFFIXES]
+    encoded = base64.b64encode(files[0].read_bytes()).decode()
+    caption = f"{caption} {figure.get_label() or ''}".strip()
+    svg = inline_svg(figure, name=kind, title=title)
+    return ReportFigure(kind, title, caption, svg, f"data:image/svg+xml;base64,{encoded}")
+
+
+def inline_svg(figure: Figure, *, name: str, title: str) -> Markup:
+    """Return a figure as an SVG element for a page: text stays text, ids are its own, colours are the page's.
+
+    Args:
+        figure: The figure.
+        name: Prefix of every id, so that several figures live on one page.
+        title: What a screen reader says.
+    """
+    buffer = io.BytesIO()
+    with figure_style(text_as_text=True):
+        figure.savefig(buffer, format="svg", metadata={"Date": None}, facecolor="none")
+    text = buffer.getvalue().decode()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = _in_tags(text, lambda tag: _own_ids(_page_colours(tag), name))
+    width_px = round(figure.get_figwidth() * 96)
+    label = Markup.escape(title)
+    opening = f'<svg role="img" aria-label="{label}" style="--natural:{width_px}px" viewBox='
+    return Markup(re.sub(r"<svg [^>]*?viewBox=", opening, text, count=1))
+
+
+def _in_tags(text: str, change: Callable[[str], str]) -> str:
+    """Change tags only: what stands between them is a name and stays as it is."""
+    return re.sub(r"<[^>]+>", lambda tag: change(tag.group()), text)
+
+
+def _page_colours(tag: str) -> str:
+    for colour in DARK:
+        tag = re.sub(f"{colour}(?![0-9a-f])", f"var({variable(colour)},{colour.upper()})", tag)
+    return tag
+
+
+def _own_ids(tag: str, name: str) -> str:
+    tag = re.sub(r'\bid="', f'id="{name}-', tag)
+    tag = re.sub(r'href="#', f'href="#{name}-', tag)
+    return re.sub(r"url\(#", f"url(#{name}-", tag)
+
+
+def variable(colour: str) -> str:
+    """Return the name of the CSS variable that stands for a colour of the figures."""
+    return f"--fig-{colour.removeprefix('#')}"
+
+
+def dark_variables() -> Markup:
+    """Return the CSS declarations that turn the figures' colours into those of a dark screen."""
+    return Markup("".join(f"{variable(light)}:{dark};" for light, dark in DARK.items()))

@@ -1,0 +1,85 @@
+"""Everything needed to run the study again, as the manifests of its runs tell it."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from analysis.plots.study import AnalysedStudy
+from imbalance_bench.errors import UserError
+from imbalance_bench.records import read_json
+
+Manifest = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What the section "Reproduce" shows.
+
+    Args:
+        facts: Label -> value: digests, versions, devices. Several values where runs differ.
+        methods: Method -> its configuration as readable JSON.
+        commands: Shell lines.
+    """
+
+    facts: dict[str, str]
+    methods: dict[str, str]
+    commands: list[str]
+
+
+def provenance(study: AnalysedStudy) -> Provenance:
+    """Collect provenance from plan.json, dataset.json and the manifests of finished runs."""
+    runs = study.table("runs")
+    done = runs[runs["state"] == "done"]
+    manifests = {}
+    for run_id, method in zip(done["run_id"], done["method"], strict=True):
+        try:
+            manifests[str(run_id)] = (str(method), study.records.run(str(run_id)).manifest())
+        except UserError:
+            continue  # the run is listed with its state in the table of runs
+    found = [manifest for _, manifest in manifests.values()]
+    plan_hash = ""
+    if (path := study.root / "analysis" / "verdicts.json").exists():
+        plan_hash = str(read_json(path).get("plan_hash", ""))
+    facts = {
+        "Data set": str(study.dataset.get("data_hash", "")),
+        "Splits": _values(found, "hashes", "splits"),
+        "Encoder weights": _values(found, "hashes", "encoder_weights"),
+        "Analysis plan": plan_hash,
+        "Model": _values(found, "model"),
+        "Device": _values(found, "environment", "device"),
+        "Precision": _values(found, "environment", "precision"),
+        "Deterministic": _values(found, "environment", "deterministic"),
+        "Threads": _values(found, "environment", "threads"),
+        "Code": _values(found, "environment", "code"),
+        "Versions": _values(found, "environment", "versions"),
+    }
+    methods: dict[str, str] = {}
+    for method, manifest in manifests.values():
+        content = {key: manifest[key] for key in ("method", "model", "training") if key in manifest}
+        methods.setdefault(method, json.dumps(content, indent=2, ensure_ascii=False, sort_keys=True))
+    name = study.root.name
+    commands = [
+        f"imbalance-bench run {name}/study.yaml --out {name}",
+        f"imbalance-bench analyze {name}",
+        f"imbalance-bench report {name}",
+    ]
+    return Provenance({key: value for key, value in facts.items() if value}, methods, commands)
+
+
+def _values(manifests: Iterable[Manifest], *path: str) -> str:
+    """Return the distinct values at a path, in order of appearance; empty where no manifest has one."""
+    seen: dict[str, None] = {}
+    for manifest in manifests:
+        value: Any = manifest
+        for key in path:
+            value = value.get(key) if isinstance(value, Mapping) else None
+        if value not in (None, {}, ""):
+            seen[_text(value)] = None
+    return "; ".join(seen)
+
+
+def _text(value: object) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_text(each)}" for key, each in value.items() if each is not None)
+    return str(value)

@@ -1,0 +1,229 @@
+"""Tables of the report: rows of the analysis, formatted, sortable, and downloadable as they were computed."""
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from analysis.plots.study import MACRO, AnalysedStudy
+from analysis.plots.wording import CONSTRUCT, DASH, ESTIMAND, number, probability, signed, tone, words
+from imbalance_bench.manifest import write_atomically
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell.
+
+    Args:
+        text: What is shown.
+        sort: What it sorts by; empty sorts by the text.
+        tone: "better", "worse", "equal", "open", or empty.
+        note: Shown small below the text.
+    """
+
+    text: str
+    sort: str = ""
+    tone: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class ReportTable:
+    """One table.
+
+    Args:
+        name: File name without suffix, and id on the page.
+        title: Heading.
+        columns: Column headings.
+        rows: Cells; the first of a row names it.
+        data: What is downloaded: the same rows, unrounded.
+        caption: How to read it.
+    """
+
+    name: str
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Cell]]
+    data: pd.DataFrame = field(repr=False)
+    caption: str = ""
+
+    @property
+    def csv(self) -> str:
+        """The downloadable rows as CSV."""
+        return self.data.to_csv(index=False, lineterminator="\n")
+
+    @property
+    def download(self) -> str:
+        """data: address of the CSV."""
+        return f"data:text/csv;charset=utf-8;base64,{base64.b64encode(self.csv.encode()).decode()}"
+
+
+def make_tables(study: AnalysedStudy, folder: Path) -> dict[str, ReportTable]:
+    """Build every table and write it into `folder` as CSV."""
+    built = [
+        scores_table(study),
+        comparisons_table(study.table("comparisons")),
+        associations_table(study.table("associations")),
+        reliability_table(study.table("reliability")),
+        measures_table(study),
+        runs_table(study.table("runs")),
+    ]
+    for each in built:
+        content = each.csv.encode()
+        write_atomically(folder / f"{each.name}.csv", lambda file, content=content: file.write(content))
+    return {each.name: each for each in built}
+
+
+def scores_table(study: AnalysedStudy) -> ReportTable:
+    """Dice of every method (rows) for every class (columns), with intervals."""
+    scores = study.table("method_scores")
+    scores = scores[(scores["metric"] == "dice") & (scores["aggregation"] == study.aggregation)]
+    by_key = {(row["method"], row["class"]): row for row in scores.to_dict("records")}
+    classes = [MACRO, *study.class_names]
+    rows = []
+    for method in study.methods:
+        cells = [Cell(method)]
+        for name in classes:
+            row = by_key.get((method, name))
+            cells.append(Cell(DASH) if row is None else _estimate(row["mean"], row["low"], row["high"]))
+        rows.append(cells)
+    return ReportTable("scores", "Dice per class", ["method", "all classes (macro)", *study.class_names], rows, scores)
+
+
+def comparisons_table(comparisons: pd.DataFrame) -> ReportTable:
+    """Every comparison with a control, overall rows first."""
+    ordered = comparisons.sort_values("class", key=lambda column: column != MACRO, kind="stable")
+    rows = [
+        [
+            Cell(str(row["method"])),
+            Cell("all classes (macro)" if row["class"] == MACRO else str(row["class"])),
+            _estimate(row["difference"], row["low"], row["high"], with_sign=True),
+            _p(row["p"]),
+            _p(row["p_holm"]),
+            _plain(row["cliffs_delta"], 2),
+            _plain(row["n_units"], 0),
+            _verdict(row["verdict"]),
+        ]
+        for row in ordered.to_dict("records")
+    ]
+    columns = ["method", "class", "difference in Dice", "p", "p (Holm)", "Cliff's delta", "units", "verdict"]
+    return ReportTable("comparisons", "Difference to the control", columns, rows, comparisons)
+
+
+def associations_table(associations: pd.DataFrame) -> ReportTable:
+    """Every association of a learned quantity with a class measure, primary ones first, with what was attainable."""
+    learned = set(associations.loc[associations["estimand"] == "change", "method"])
+    ordered = associations.sort_values("method", key=lambda column: ~column.isin(learned), kind="stable")
+    ordered = ordered.sort_values("primary", ascending=False, kind="stable")
+    rows = [
+        [
+            Cell(str(row["method"])),
+            Cell(ESTIMAND.get(str(row["estimand"]), words(str(row["estimand"])))),
+            Cell(words(str(row["measure"])), note=_construct(row)),
+            _plain(row["spearman"], 2, with_sign=True),
+            _p(row["p_spearman"]),
+            _p(row["p_holm"]),
+            _plain(row["n_classes"], 0),
+            _p(row["min_p"]),
+            _plain(row["rho_needed"], 2),
+            _verdict(row["verdict"]),
+        ]
+        for row in ordered.to_dict("records")
+    ]
+    columns = [
+        *("method", "learned quantity", "class measure", "Spearman", "exact p", "p (Holm)"),
+        *("classes", "smallest p possible", "|Spearman| needed", "verdict"),
+    ]
+    return ReportTable("associations", "What the bias follows", columns, rows, associations)
+
+
+def reliability_table(reliability: pd.DataFrame) -> ReportTable:
+    """Agreement of the runs on what was learned."""
+    rows = [
+        [
+            Cell(str(row["method"])),
+            Cell(ESTIMAND.get(str(row["estimand"]), words(str(row["estimand"])))),
+            _estimate(row["icc"], row["low"], row["high"], digits=2),
+            _plain(row["n_seeds"], 0),
+            _plain(row["n_classes"], 0),
+        ]
+        for row in reliability.to_dict("records")
+    ]
+    columns = ["method", "learned quantity", "ICC(3,k)", "runs", "classes"]
+    return ReportTable("reliability", "Agreement of the runs", columns, rows, reliability)
+
+
+def measures_table(study: AnalysedStudy) -> ReportTable:
+    """Class measures: one row per class, primary measures first."""
+    measures = study.table("measures")
+    order = {name: place for place, name in enumerate(CONSTRUCT)}
+    kinds = measures.drop_duplicates("measure").assign(place=lambda rows: rows["construct"].map(order))
+    kinds = kinds.sort_values(["primary", "place"], ascending=[False, True], kind="stable").to_dict("records")
+    by_key = {(row["class"], row["measure"]): row for row in measures.to_dict("records")}
+    rows = []
+    for name in study.class_names if kinds else ():
+        cells = [Cell(name)]
+        for kind in kinds:
+            row = by_key.get((name, kind["measure"]))
+            cells.append(Cell(DASH) if row is None else _estimate(row["value"], row["low"], row["high"]))
+        rows.append(cells)
+    columns = ["class", *(_measure_heading(kind) for kind in kinds)]
+    return ReportTable("measures", "Class difficulty", columns, rows, measures)
+
+
+def runs_table(runs: pd.DataFrame) -> ReportTable:
+    """Every planned run and what became of it, those that did not finish first."""
+    ordered = runs.sort_values("state", key=lambda column: column == "done", kind="stable")
+    rows = [
+        [
+            Cell(str(row["run_id"])),
+            Cell(str(row["method"])),
+            _plain(row["fold"], 0),
+            _plain(row["seed"], 0),
+            Cell(str(row["state"]), tone="" if row["state"] == "done" else "worse", note=str(row["error"])),
+            _plain(row["seconds"], 1),
+            _plain(row["steps"], 0),
+            _plain(row["steps_per_second"], 2),
+        ]
+        for row in ordered.to_dict("records")
+    ]
+    columns = ["run", "method", "fold", "seed", "state", "seconds", "steps", "steps per second"]
+    return ReportTable("runs", "Runs", columns, rows, runs)
+
+
+def _estimate(value: float, low: float, high: float, *, digits: int = 3, with_sign: bool = False) -> Cell:
+    write = signed if with_sign else number
+    if pd.isna(value):
+        return Cell("absent", sort="")
+    interval = "" if pd.isna(low) or pd.isna(high) else f"{write(low, digits)} to {write(high, digits)}"
+    return Cell(write(value, digits), sort=repr(float(value)), note=interval)
+
+
+def _plain(value: float, digits: int, *, with_sign: bool = False) -> Cell:
+    if pd.isna(value):
+        return Cell(number(float("nan")))
+    return Cell((signed if with_sign else number)(float(value), digits), sort=repr(float(value)))
+
+
+def _p(value: float) -> Cell:
+    if pd.isna(value):
+        return Cell(number(float("nan")))
+    return Cell(probability(float(value)).removeprefix("= "), sort=repr(float(value)))
+
+
+def _verdict(word: object) -> Cell:
+    return Cell(words(str(word)), tone=tone(str(word)))
+
+
+def _construct(row: Mapping[Any, Any]) -> str:
+    construct = CONSTRUCT.get(str(row["construct"]), str(row["construct"]))
+    return f"{construct}, {'primary' if row['primary'] else 'exploratory'}"
+
+
+def _measure_heading(kind: Mapping[Any, Any]) -> str:
+    unit = f" ({kind['unit']})" if kind["unit"] not in ("", "1") else ""
+    mark = "" if kind["primary"] else ", exploratory"
+    return f"{words(str(kind['measure']))}{unit}{mark}"
