@@ -40,7 +40,7 @@ class NullDistribution:
 
     def smallest_p(self) -> float:
         """Return the smallest p that any pairing could give."""
-        return self.p(float(np.abs(self.values).max()))
+        return 1 / (self.draws + 1) if self.draws else self.p(float(np.abs(self.values).max()))
 
     def needed(self, alpha: float) -> float:
         """Return the smallest attainable |statistic| with p < alpha; NaN if there is none."""

@@ -9,7 +9,7 @@ estimates, and the two parts are joined by the method of variance estimates reco
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from imbalance_bench.seeding import generator
 
@@ -63,12 +63,12 @@ class Uncertainty:
         if self.n_units < 2 or not np.isfinite(self.estimate) or not len(self.resampled):
             return float("nan"), float("nan")
         tail = 0.5 + level / 2
-        reach = np.sqrt(self.n_units / (self.n_units - 1)) * stats.t.ppf(tail, self.n_units - 1)
+        reach = np.sqrt(self.n_units / (self.n_units - 1)) * special.stdtrit(self.n_units - 1, tail)
         ends = self.bias + np.array([-reach, reach])
         # the map is monotone only while its denominator is positive; beyond that the end is the extreme resample
         denominator = np.maximum(1 - self.acceleration * ends, 1e-3)
-        low, high = np.quantile(self.resampled, stats.norm.cdf(self.bias + ends / denominator))
-        by_seeds = self.seed_error * stats.t.ppf(tail, self.n_seeds - 1) if self.n_seeds > 1 else 0.0
+        low, high = np.quantile(self.resampled, special.ndtr(self.bias + ends / denominator))
+        by_seeds = self.seed_error * special.stdtrit(self.n_seeds - 1, tail) if self.n_seeds > 1 else 0.0
         below, above = max(self.estimate - low, 0.0), max(high - self.estimate, 0.0)
         return float(self.estimate - np.hypot(below, by_seeds)), float(self.estimate + np.hypot(above, by_seeds))
 
@@ -108,7 +108,7 @@ def uncertainty(
     if len(kept):
         below = (np.mean(kept < estimate) + np.mean(kept <= estimate)) / 2
         margin = 0.5 / len(kept)
-        bias = float(stats.norm.ppf(np.clip(below, margin, 1 - margin)))
+        bias = float(special.ndtri(np.clip(below, margin, 1 - margin)))
     else:
         bias = 0.0
     left_out = jackknife[np.isfinite(jackknife)]

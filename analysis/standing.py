@@ -11,6 +11,7 @@ from analysis.attainability import (
     rho_needed,
     smallest_correlation_p,
 )
+from analysis.columns import rows_of
 from analysis.measures import PRIMARY
 from analysis.metrics import mean_over_occurring
 from analysis.permutation import smallest_sign_flip_p
@@ -96,7 +97,7 @@ def measures_verdict(reason: str, measures: pd.DataFrame) -> Verdict | None:
     lacking = measures[measures["primary"] & measures["value"].isna()]
     if lacking.empty:
         return None
-    what = ", ".join(f"{row.measure} of {getattr(row, 'class')}" for row in _named(lacking))
+    what = ", ".join(f"{row['measure']} of {row['class']}" for row in rows_of(lacking))
     sentence = f"Too little training truth to measure: {what}. These classes are left out there."
     return Verdict("data/measures", Topic.DATA, subject, Word.LIMITED, sentence, {"missing": len(lacking)}, rule)
 
@@ -106,10 +107,6 @@ def primary_tests(measures: pd.DataFrame) -> int:
     return (
         max(1, measures.loc[measures["primary"].astype(bool), "measure"].nunique()) if len(measures) else len(PRIMARY)
     )
-
-
-def _named(frame: pd.DataFrame) -> list:
-    return list(frame.rename(columns={"class": "class_name"}).assign(**{"class": frame["class"]}).itertuples())
 
 
 def _independence(tables: StudyTables, units: dict[str, UnitCounts], plan: AnalysisPlan) -> Verdict:

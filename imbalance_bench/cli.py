@@ -29,11 +29,11 @@ class CommandGroup(click.Group):
         try:
             return super().invoke(ctx)
         except UserError as error:
-            raise _one_line(str(error), error.exit_code) from error
+            raise OneLineError(str(error), error.exit_code) from error
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 where = error.filename or "the output disk"
-                raise _one_line(f"{where}: no space left. Free some; the study then resumes.", 1) from error
+                raise OneLineError(f"{where}: no space left. Free some; the study then resumes.", 1) from error
             raise
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
@@ -43,10 +43,12 @@ class CommandGroup(click.Group):
         return super().resolve_command(ctx, args)
 
 
-def _one_line(message: str, exit_code: int) -> click.ClickException:
-    error = click.ClickException(message)
-    error.exit_code = exit_code
-    return error
+class OneLineError(click.ClickException):
+    """An error without a traceback."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code  # pyright: ignore[reportAttributeAccessIssue] - click reads it from the instance
 
 
 @click.group(cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -123,10 +125,10 @@ def report(study_dir: Path) -> None:
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="File; its ending chooses the format.")
 def plot(study_dir: Path, kind: str, out: Path | None) -> None:
     """Draw one figure of an analysed study. `plot DIR list` names the kinds."""
-    from analysis.plots import PLOTS, draw
+    from analysis.plots import KINDS, draw
 
     if kind == "list":
-        click.echo("\n".join(PLOTS))
+        click.echo("\n".join(KINDS))
         return
     click.echo(str(draw(kind, study_dir, out)))
 

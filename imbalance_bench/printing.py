@@ -68,7 +68,7 @@ def analyze_and_print(study_dir: Path) -> None:
     console = Console()
     with ProgressDisplay(console) as display:
         result = analyze_study(study_dir, on_progress=display.on_phase)
-    print_scores(result.method_scores, console)
+    print_scores(result.tables["method_scores"], console)
     for verdict in result.verdicts:
         console.print(f"[bold]{verdict.verdict}[/bold]  {verdict.sentence}", highlight=False, soft_wrap=True)
     console.print(f"tables: {study_dir / 'analysis'}", highlight=False)

@@ -25,6 +25,7 @@ from analysis.plots.style import (
 from analysis.plots.wording import AGGREGATION, MINUS, tone
 
 OVERALL = "all classes (macro)"
+ROW_NAME_WIDTH = 26  # characters before a name breaks
 
 
 def class_dice(axes: Axes, scores: pd.DataFrame, *, classes: Sequence[str], marks: Mapping[str, MethodMark]) -> Axes:
@@ -107,7 +108,7 @@ def _rows(table: pd.DataFrame, classes: Sequence[str]) -> list[str]:
 
 def _class_rows(axes: Axes, rows: Sequence[str]) -> None:
     """Name the rows, top to bottom, with a rule below the macro row."""
-    labels = [OVERALL if name == MACRO else wrapped(name, 26) for name in rows]
+    labels = [OVERALL if name == MACRO else wrapped(name, ROW_NAME_WIDTH) for name in rows]
     axes.set_yticks(range(len(rows)), labels)
     axes.set_ylim(len(rows) - 0.45, -0.55)
     for place in range(len(rows) - 1):
@@ -146,15 +147,17 @@ def draw_paired_differences(study: AnalysedStudy) -> Figure:
     columns = min(4, len(methods))
     lines = -(-len(methods) // columns)
     rows = _rows(comparisons, study.class_names)
-    figure = new_figure(1.9 + 1.75 * columns, 0.45 + lines * (0.75 + 0.24 * len(rows)))
+    row_in = 0.31 if any("\n" in wrapped(name, ROW_NAME_WIDTH) for name in rows) else 0.24
+    figure = new_figure(1.9 + 1.75 * columns, 0.45 + lines * (0.75 + row_in * len(rows)))
     grid = figure.subplots(lines, columns, squeeze=False, sharex=True, sharey=True)
     rope = study.plan.get("analysis", {}).get("rope_dice")
     for axes, method in zip(grid.flat, methods, strict=False):
         of_method = comparisons[comparisons["method"] == method]
         paired_differences(axes, of_method, classes=study.class_names, mark=study.marks[method], rope=rope)
         axes.set_title(wrapped(f"{method} {MINUS} {of_method['control'].iloc[0]}", 24), fontsize=8, color=INK)
-    for axes in list(grid.flat)[len(methods) :]:
-        axes.set_visible(False)
+    for place in range(len(methods), grid.size):
+        grid.flat[place].set_visible(False)
+        grid.flat[place - columns].tick_params(labelbottom=True)  # shared axes hide the labels of the row above
     figure.supxlabel("difference in Dice, with 95 % interval", fontsize=8.5)
     freeze_layout(figure)
     return figure

@@ -90,6 +90,7 @@ RC: dict[Any, Any] = {
 # Matplotlib ships DejaVu Sans; the others are asked, where installed, for the scripts that it lacks.
 FALLBACK_FONTS = ("Noto Sans CJK JP", "Noto Sans CJK SC", "Noto Sans Devanagari", "Noto Sans Arabic", "Noto Sans Thai")
 
+_LEAST_DISTANCE = 0.18  # between a moved colour and the others, in RGB from 0 to 1
 _TEXT_CONTRAST = 1.9  # least contrast of a class colour to paper and to a dark screen
 
 
@@ -171,14 +172,19 @@ def class_colours(colours: Sequence[str]) -> list[str]:
         colours: "#rrggbb" of each class.
 
     Returns:
-        "#rrggbb" of each class, all different where the inputs are.
+        "#rrggbb" of each class; those that were moved stay apart from all others.
     """
-    chosen: list[str] = []
-    for colour in colours:
+    chosen = [to_hex(colour) if _legible(colour) == to_hex(colour) else "" for colour in colours]
+    for place, colour in enumerate(colours):
+        if chosen[place]:
+            continue  # a colour that needs no change keeps its place
         candidate = _legible(colour)
-        while candidate in chosen and colours.count(colour) == 1:
-            candidate = _shift_lightness(candidate, -0.09 if _luminance(candidate) > 0.2 else 0.09)
-        chosen.append(candidate)
+        step = -0.02 if _luminance(candidate) > 0.2 else 0.02
+        for _ in range(25):
+            if all(_distance(candidate, other) > _LEAST_DISTANCE for other in chosen if other):
+                break
+            candidate = _shift_lightness(candidate, step)
+        chosen[place] = candidate
     return chosen
 
 
@@ -194,6 +200,10 @@ def _legible(colour: str) -> str:
         else:
             break
     return candidate
+
+
+def _distance(one: str, other: str) -> float:
+    return sum((a - b) ** 2 for a, b in zip(to_rgb(one), to_rgb(other), strict=True)) ** 0.5
 
 
 def _shift_lightness(colour: str, step: float) -> str:

@@ -88,7 +88,7 @@ def rare_or_hard(study: AnalysedStudy) -> Answer:
         Line(
             name=f"{'Rare' if row['construct'] == 'frequency' else 'Hard'}: {words(str(row['measure']))}",
             value=signed(row["spearman"], 2),
-            detail=f"exact p {probability(row['p_spearman'])}, smallest possible {number(row['min_p'], 3)}",
+            detail=f"exact p {probability(row['p_spearman'])}, at best {number(row['min_p'], 3)}",
             verdict=words(str(row["verdict"])),
             tone="better" if row["verdict"] == "supported" else "open",
         )

@@ -100,7 +100,7 @@ def write_records(
     write_table(record.path / "epochs.parquet", "epochs", journal.epochs())
     write_table(record.path / "class_parameters.parquet", "class_parameters", journal.ledger())
     state = {name: value.contiguous().cpu() for name, value in evaluation.segmenter.stored_state().items()}
-    content = serialise_tensors(state, metadata={"format": "pt", "run_id": run.run_id})
+    content = serialise_tensors(state)  # without metadata, whose order varies: same run, same bytes
     write_atomically(record.path / "model.safetensors", lambda file: file.write(content))
     trained = cost.pop("seconds_before_evaluation")
     cost |= {

@@ -134,7 +134,7 @@ class StageTrainer:
                 logits.retain_grad()
             value = self._backward(logits, batch)
             total += value / setting.section.accumulate
-            if logits.grad is not None:
+            if with_gradient_norms and logits.grad is not None:
                 squares = squares + logits.grad.square().sum((0, 2, 3)).cpu()
         if with_gradient_norms:
             self._journal.write_ledger(setting.stage, self.step, {"logit_gradient_norm": squares.sqrt()})

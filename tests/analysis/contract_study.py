@@ -115,7 +115,9 @@ def _method_scores(
 ) -> list[dict[str, Any]]:
     rows = []
     for method, aggregation in product(methods, ("pooled", "per_image")):
-        values = {name: min(0.97, value + gain[method] + rng.normal(0, 0.02)) for name, value in level.items()}
+        values = {
+            name: float(np.minimum(0.97, value + gain[method] + rng.normal(0, 0.02))) for name, value in level.items()
+        }
         for name, value in {**values, "macro": np.nanmean(list(values.values()))}.items():
             row = {"method": method, "aggregation": aggregation, "metric": "dice", "class": name, "mean": value}
             rows.append(row | _interval(rng, value, 0.05) | {"sd_over_seeds": 0.01, "n_units": 12, "n_seeds": 3})

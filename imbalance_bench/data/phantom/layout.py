@@ -16,7 +16,8 @@ GAPS_UM = (7.0, 3.0, 1.0)
 SEARCH_STEP_UM = 3.0
 MIN_GAP_PX = 2
 CUT_DEPTH = 0.45
-HARMONICS = (2, 3, 4, 5)
+# The second harmonic is left out: it would elongate, which `aspect` does.
+HARMONICS = (3, 4, 5)
 OUTLINE_STEPS = 720
 Mask = NDArray[np.bool_]
 
@@ -134,7 +135,7 @@ class _Board:
         free = np.where(self.blocked[window], np.float32(np.inf), distance[shape])
         rank = min(area_px, int(np.isfinite(free).sum())) - 1
         outermost = np.partition(free.ravel(), rank)[rank] if rank >= 0 else -np.inf
-        inside = np.asarray(free <= outermost)
+        inside = _largest_part(np.asarray(free <= outermost))
         self.blocked[window] |= np.asarray(ndimage.binary_dilation(inside, iterations=MIN_GAP_PX), bool)
         return window, inside
 
@@ -156,6 +157,15 @@ def _outline_distance(region: RegionPlan, rng: np.random.Generator) -> Field:
     inverse = (1 / np.maximum(outline, 0.25)).astype(np.float32)
     direction = (np.arctan2(v, u) + math.pi) * (OUTLINE_STEPS / (2 * math.pi))
     return np.hypot(u, v) * inverse[direction.astype(np.int32)]
+
+
+def _largest_part(mask: Mask) -> Mask:
+    """Keep the largest component of a mask: a region squeezed between others must not leave specks behind them."""
+    parts = np.empty(mask.shape, np.int32)
+    ndimage.label(mask, output=parts)
+    if parts.max() <= 1:
+        return mask
+    return parts == 1 + np.argmax(np.bincount(parts.ravel())[1:])
 
 
 def _pool(mask: Mask, step: int) -> Mask:

@@ -1,0 +1,300 @@
+"""From synthetic records with known truth to every file of the contract, and through every gap a study can have."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from analysis.columns import COLUMNS
+from analysis.pipeline import StudyAnalysis, analyze_study
+from analysis.verdicts import Topic, Word
+from synthetic import METHOD_GAIN, true_difficulty, write_synthetic_study
+
+from imbalance_bench.errors import UserError
+from imbalance_bench.manifest import write_json
+from imbalance_bench.records import RunState, StudyRecords
+
+QUICK = {"resamples": 100, "permutations": 500}
+TWO = ("cross_entropy", "dfa")
+
+
+def study(root: Path, **options) -> StudyAnalysis:
+    """Write and analyse a small study; without a data set, so without measures, unless asked for."""
+    options = {"seeds": 2, "dataset": False} | options | {"analysis": QUICK | options.get("analysis", {})}
+    return analyze_study(write_synthetic_study(root / "study", **options))
+
+
+def verdict(found: StudyAnalysis, identity: str):
+    return next(each for each in found.verdicts if each.id == identity)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> StudyAnalysis:
+    return analyze_study(write_synthetic_study(tmp_path_factory.mktemp("whole") / "study", analysis={"resamples": 500}))
+
+
+def test_importing_analysis_does_not_load_torch():
+    modules = "analysis, analysis.pipeline, analysis.measures.estimates"
+    code = f"import sys, {modules}; assert 'torch' not in sys.modules, 'torch'"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_table_of_the_contract_is_written_with_its_columns(whole):
+    for name, columns in COLUMNS.items():
+        written = pd.read_csv(whole.folder / f"{name}.csv")
+        assert list(written.columns) == list(columns)
+        assert len(written) == len(whole.tables[name]) > 0
+    readme = (whole.folder / "README.md").read_text()
+    assert all(f"| {column} |" in readme for columns in COLUMNS.values() for column in columns)
+
+
+def test_verdicts_are_valid_json_with_unique_ids(whole):
+    content = json.loads((whole.folder / "verdicts.json").read_text(), parse_constant=pytest.fail)
+    assert set(content) == {"plan_hash", "verdicts"}
+    ids = [each["id"] for each in content["verdicts"]]
+    assert len(set(ids)) == len(ids)
+    for each in content["verdicts"]:
+        assert each["topic"] in set(Topic)
+        assert each["verdict"] in set(Word)
+        assert each["sentence"].endswith((".", "!"))
+        assert "nan" not in each["sentence"]
+        assert each["rule"]
+
+
+def test_planted_effects_are_found(whole):
+    macro = whole.tables["comparisons"].query("`class` == 'macro'").set_index("method")
+    assert macro.loc["dfa", "verdict"] == Word.BETTER
+    assert macro.loc["inverse_frequency", "verdict"] == Word.WORSE
+    assert macro.loc["focal", "verdict"] in (Word.UNDECIDED, Word.EQUIVALENT)
+    order = macro["difference"].sort_values().index
+    assert list(order) == sorted(macro.index, key=lambda name: (METHOD_GAIN[name], name))
+    change = whole.tables["learned_bias"].query("estimand == 'change'").groupby("class_id")["value"].mean()
+    assert list(np.argsort(np.argsort(change))) == list(true_difficulty(5))
+    assert verdict(whole, "reliability/dfa/change").verdict == Word.RELIABLE
+
+
+def test_tables_agree_with_one_another(whole):
+    scores, units = whole.tables["method_scores"], whole.tables["unit_scores"]
+    of_classes = scores.query("aggregation == 'per_group' and metric == 'dice' and `class` != 'macro'")
+    expected = units[units["class"] != "macro"].groupby(["method", "class"])["dice"].mean()
+    found = of_classes.set_index(["method", "class"])["mean"]
+    pd.testing.assert_series_equal(found.sort_index(), expected.sort_index(), check_names=False)
+    macro = scores.query("aggregation == 'per_group' and metric == 'dice' and `class` == 'macro'").set_index("method")
+    compared = whole.tables["comparisons"].query("`class` == 'macro'").set_index("method")["difference"]
+    for method, difference in compared.items():
+        assert macro.loc[method, "mean"] - macro.loc["cross_entropy", "mean"] == pytest.approx(difference)
+    runs = whole.tables["class_scores"].query("aggregation == 'pooled' and metric == 'dice'")
+    pooled = scores.query("aggregation == 'pooled' and metric == 'dice'").set_index(["method", "class"])["mean"]
+    for keys, value in runs.groupby(["method", "class"])["value"].mean().items():
+        assert pooled[keys] == pytest.approx(value)
+    assert (scores["low"] <= scores["mean"]).all()
+    assert (scores["mean"] <= scores["high"]).all()
+
+
+def test_learned_bias_is_centred(whole):
+    bias = whole.tables["learned_bias"].query("estimand != 'attention_mass'")
+    sums = bias.groupby(["method", "fold", "seed", "estimand"])["value"].sum()
+    np.testing.assert_allclose(sums, 0, atol=1e-9)
+
+
+def test_five_classes_cannot_show_what_the_bias_follows(whole):
+    primary = whole.tables["associations"].query("primary")
+    assert set(primary["measure"]) == {"pixel_share", "border_stain_overlap", "shape_dispersion"}
+    np.testing.assert_allclose(primary["min_p"], 2 / 120)
+    assert set(primary["verdict"]) == {Word.NOT_TESTABLE}
+    found = verdict(whole, "attainability/classes")
+    assert found.verdict == Word.NOT_TESTABLE
+    assert found.numbers["classes_needed"] == 6
+    exploratory = whole.tables["associations"].query("not primary")
+    assert exploratory["p_holm"].isna().all()
+    assert primary["p_bh"].isna().all()
+
+
+def test_seven_classes_can(tmp_path):
+    found = study(tmp_path, methods=TWO, classes=7, dataset=True)
+    primary = found.tables["associations"].query("primary and method == 'dfa'")
+    assert set(primary["verdict"]) <= {Word.SUPPORTED, Word.NOT_SUPPORTED}
+    assert verdict(found, "attainability/classes").verdict == Word.TESTABLE
+
+
+def test_same_records_same_bytes(tmp_path):
+    root = write_synthetic_study(tmp_path / "study", methods=TWO, seeds=2, analysis=QUICK)
+    before = {path.name: path.read_bytes() for path in analyze_study(root).folder.iterdir()}
+    after = {path.name: path.read_bytes() for path in analyze_study(root).folder.iterdir()}
+    assert before == after
+    assert not [name for name in after if name.startswith(".")]
+
+
+def test_unknown_slides_are_said(tmp_path):
+    found = study(tmp_path, methods=TWO, groups_known=False)
+    said = verdict(found, "data/independence")
+    assert said.verdict == Word.LIMITED
+    assert "images are treated as independent" in said.sentence
+    assert set(found.tables["comparisons"]["unit"]) == {"image"}
+
+
+def test_groups_are_the_unit_where_they_are_known(tmp_path):
+    found = study(tmp_path, methods=TWO, images_per_group=2)
+    macro = found.tables["comparisons"].iloc[0]
+    assert (macro["unit"], macro["n_units"]) == ("group", 7)
+    per_image = found.tables["method_scores"].query("aggregation == 'per_image'")
+    per_group = found.tables["method_scores"].query("aggregation == 'per_group'")
+    assert not np.allclose(per_image["mean"], per_group["mean"])
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_few_classes(tmp_path, classes):
+    found = study(tmp_path, methods=TWO, classes=classes, seeds=3, dataset=True)
+    assert set(found.tables["associations"]["verdict"]) == {Word.NOT_TESTABLE}
+    assert verdict(found, "attainability/classes").verdict == Word.NOT_TESTABLE
+    assert verdict(found, "comparison/dfa/macro").verdict == Word.BETTER
+
+
+def test_one_seed_is_honest_about_methods_and_reliability(tmp_path):
+    found = study(tmp_path, methods=TWO, seeds=1, classes=6, dataset=True)
+    assert found.tables["method_scores"]["sd_over_seeds"].isna().all()
+    assert found.tables["reliability"]["icc"].isna().all()
+    assert set(found.tables["associations"].query("primary")["verdict"]) == {Word.NOT_TESTABLE}
+    assert "one run" in verdict(found, "association/dfa/change/pixel_share").sentence
+    assert "one seed" in verdict(found, "comparison/dfa/macro").sentence
+
+
+def test_one_method_alone_and_no_bias(tmp_path):
+    found = study(tmp_path, methods=("cross_entropy",))
+    assert found.tables["comparisons"].empty
+    assert list(found.tables["comparisons"].columns) == list(COLUMNS["comparisons"])
+    unet = study(tmp_path / "other", methods=TWO, architecture="unet", dataset=True)
+    assert unet.tables["learned_bias"].empty
+    assert unet.tables["associations"].empty
+    assert not [each for each in unet.verdicts if each.topic == Topic.ASSOCIATION]
+
+
+def test_a_control_that_was_not_run_leaves_comparisons_empty(tmp_path):
+    assert study(tmp_path, methods=TWO, analysis={"control": "focal"}).tables["comparisons"].empty
+    assert study(tmp_path / "none", methods=TWO, analysis={"control": None}).tables["comparisons"].empty
+
+
+def test_class_absent_from_test(tmp_path):
+    found = study(tmp_path, methods=TWO, absent_class=True)
+    rows = found.tables["class_scores"].query("`class` == 'vessel'")
+    assert rows["value"].isna().all()
+    assert (rows["n_present"] == 0).all()
+    assert verdict(found, "data/absent").numbers["absent"] == ["vessel"]
+    assert verdict(found, "comparison/dfa/vessel").verdict == Word.NOT_TESTABLE
+    scores = found.tables["method_scores"].query("aggregation == 'pooled' and metric == 'dice'")
+    mean = scores.set_index(["method", "class"])["mean"]["dfa"]
+    assert mean["macro"] == pytest.approx(mean.drop(["macro", "vessel"]).mean())
+    changed = found.tables["sensitivity"].pivot(index=["method", "aggregation"], columns="absent_class")["macro_dice"]
+    np.testing.assert_allclose(changed["nan"], changed["zero_if_predicted"])  # absent everywhere: left out by both
+
+
+def test_folds_are_scored_together(tmp_path):
+    found = study(tmp_path, methods=TWO, folds=2, dataset=True)
+    macro = found.tables["comparisons"].iloc[0]
+    assert macro["n_units"] == 14
+    assert set(found.tables["reliability"]["n_seeds"]) == {4}
+    assert not found.tables["measures"]["value"].isna().all()
+
+
+def test_missing_running_failed_and_damaged_runs_are_reported(tmp_path):
+    root = write_synthetic_study(tmp_path / "study", methods=TWO, seeds=4, dataset=False, analysis=QUICK)
+    runs = [each["run_id"] for each in StudyRecords(root).plan()["runs"] if each["method"] == "dfa"]
+    shutil.rmtree(root / "runs" / runs[0])
+    StudyRecords(root).run(runs[1]).write_status(RunState.FAILED, step=3, steps=300, error="out of memory")
+    counts = root / "runs" / runs[2] / "counts.parquet"
+    counts.write_bytes(counts.read_bytes()[:100])
+    found = analyze_study(root)
+    states = found.tables["runs"].set_index("run_id")["state"]
+    assert [states[run] for run in runs] == ["missing", "failed", "damaged", "done"]
+    assert found.tables["runs"].set_index("run_id").loc[runs[1], "error"] == "out of memory"
+    assert "3 of 8 planned runs are not finished" in verdict(found, "data/runs").sentence
+    macro = found.tables["comparisons"].iloc[0]
+    assert "one seed" in verdict(found, "comparison/dfa/macro").sentence  # only the seed both have
+    assert macro["n_units"] == 14
+
+
+def test_a_seed_without_all_folds_is_left_out_and_said(tmp_path):
+    root = write_synthetic_study(tmp_path / "study", methods=TWO, seeds=3, folds=2, dataset=False, analysis=QUICK)
+    last = next(e for e in StudyRecords(root).plan()["runs"] if (e["method"], e["fold"], e["seed"]) == ("dfa", 1, 2))
+    shutil.rmtree(root / "runs" / last["run_id"])
+    found = analyze_study(root)
+    assert "left out" in verdict(found, "data/folds").sentence
+    scores = found.tables["method_scores"].query("`class` == 'macro'").set_index("method")
+    assert set(scores.loc["dfa", "n_seeds"]) == {2}
+    assert set(scores.loc["dfa", "n_units"]) == {14}
+
+
+def test_without_the_data_set_measures_are_skipped_with_a_sentence(tmp_path):
+    found = study(tmp_path, methods=TWO, seeds=3)
+    assert found.tables["measures"].empty
+    assert found.tables["associations"].empty
+    assert "no longer at" in verdict(found, "data/measures").sentence
+    assert verdict(found, "comparison/dfa/macro").verdict == Word.BETTER
+
+
+def test_a_broken_image_skips_measures_and_names_the_file(tmp_path):
+    root = write_synthetic_study(tmp_path / "study", methods=TWO, seeds=1, analysis=QUICK)
+    image = root / "dataset" / "images" / "train_003.png"
+    image.write_bytes(image.read_bytes()[:50])
+    assert "train_003.png" in verdict(analyze_study(root), "data/measures").sentence
+
+
+def test_two_architectures_are_compared_within_each(tmp_path):
+    root = write_synthetic_study(tmp_path / "study", methods=TWO, seeds=2, dataset=False, analysis=QUICK)
+    other = write_synthetic_study(tmp_path / "other", methods=TWO, seeds=2, architecture="unet", analysis=QUICK)
+    plan = StudyRecords(root).plan()
+    plan["runs"] += StudyRecords(other).plan()["runs"]
+    write_json(root / "plan.json", plan)
+    shutil.copytree(other / "runs", root / "runs", dirs_exist_ok=True)
+    found = analyze_study(root)
+    pairs = set(map(tuple, found.tables["comparisons"][["method", "control"]].to_numpy()))
+    assert pairs == {(f"dfa ({a})", f"cross_entropy ({a})") for a in ("class_query", "unet")}
+
+
+def test_a_plan_changed_afterwards_is_said(tmp_path):
+    root = write_synthetic_study(tmp_path / "study", methods=TWO, seeds=1, analysis=QUICK)
+    assert not [each for each in analyze_study(root).verdicts if each.id == "data/plan"]
+    plan = StudyRecords(root).plan()
+    plan["analysis"]["alpha"] = 0.1
+    write_json(root / "plan.json", plan)
+    assert verdict(analyze_study(root), "data/plan").verdict == Word.LIMITED
+
+
+def test_progress_is_reported(tmp_path):
+    root = write_synthetic_study(tmp_path / "study", methods=TWO, seeds=1, analysis=QUICK)
+    seen = []
+    analyze_study(root, on_progress=lambda what, done, of: seen.append((what, done, of)))
+    assert ("measures", 10, 10) in seen
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda plan: plan["analysis"].pop("alpha"), "must have 'alpha'"),
+        (lambda plan: plan["analysis"].update(unit="slide"), "auto, group or image"),
+        (lambda plan: plan.update(runs=[]), "must list `runs`"),
+        (lambda plan: plan["runs"][0].pop("seed"), "must have 'seed'"),
+    ],
+)
+def test_a_malformed_plan_is_one_line(tmp_path, change, message):
+    root = write_synthetic_study(tmp_path / "study", methods=TWO, seeds=1)
+    plan = StudyRecords(root).plan()
+    change(plan)
+    write_json(root / "plan.json", plan)
+    with pytest.raises(UserError, match=message) as caught:
+        analyze_study(root)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_folder_that_is_no_study_or_has_no_finished_run(tmp_path):
+    with pytest.raises(UserError, match="not a study directory"):
+        analyze_study(tmp_path)
+    root = write_synthetic_study(tmp_path / "study", methods=TWO, seeds=1)
+    shutil.rmtree(root / "runs")
+    with pytest.raises(UserError, match="no run is finished"):
+        analyze_study(root)

@@ -1,0 +1,36 @@
+"""Shared fixtures: a small data set and one finished study on it."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from imbalance_bench.execution import Execution, execute_study
+from tests.small_study import small_config, write_dataset
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Path:
+    """A prepared data set that a test may damage."""
+    return write_dataset(tmp_path / "discs")
+
+
+@pytest.fixture(scope="session")
+def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Tiles and features of the small data set, shared by tests that do not test the cache."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="session")
+def finished_study(tmp_path_factory: pytest.TempPathFactory, shared_cache: Path) -> Path:
+    """All five families on the small data set, two seeds; tests only read it."""
+    folder = tmp_path_factory.mktemp("finished")
+    methods = ["cross_entropy", "inverse_sqrt", "focal", "cdb", "dfa"]
+    config = small_config(write_dataset(folder / "discs"), methods=methods, seeds=[0, 1])
+    execute_study(config, folder / "study", Execution(cache=shared_cache, engine="serial"))
+    return folder / "study"
