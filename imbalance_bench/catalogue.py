@@ -1,11 +1,15 @@
-"""The catalogue of methods for people: what each does, its options, its source."""
+"""The catalogue of methods for people: what each does, its options, its source.
 
+`python -m imbalance_bench.catalogue` prints docs/methods.md.
+"""
+
+import click
 from rich.console import Console
 from rich.table import Table
 
 from imbalance_bench.errors import UserError, nearest
 from methods import REGISTRY
-from methods.base import Group
+from methods.base import Group, MethodConfig
 
 
 def print_catalogue() -> None:
@@ -43,3 +47,42 @@ def print_card(name: str) -> None:
         for option, field in method.model_fields.items():
             options.add_row(option, str(field.default), field.description or "")
         console.print(options, highlight=False)
+
+
+def catalogue_markdown() -> str:
+    """Return docs/methods.md: every card, by family."""
+    lines = [
+        "# Methods",
+        "",
+        "Generated from the registry by `make docs`; `imbalance-bench methods NAME` prints one card.",
+        "p = pixel share in the training split, n = count, z = logits, y = label, K classes.",
+    ]
+    for group in Group:
+        members = {name: method for name, method in REGISTRY.items() if method.card.group == group}
+        if members:
+            lines += ["", f"## {group.value.capitalize()}"]
+        for name, method in members.items():
+            lines += ["", *_card_markdown(name, method)]
+    return "\n".join(lines) + "\n"
+
+
+def _card_markdown(name: str, method: type[MethodConfig]) -> list[str]:
+    card = method.card
+    lines = [
+        f"### `{name}`",
+        f"{card.title}. Needs: {', '.join(f'`{need}`' for need in sorted(card.requires)) or 'nothing'}.",
+        "",
+        f"- Formula: {card.formula}",
+        f"- Source: {card.source}",
+        f"- Deviations: {card.deviations}",
+    ]
+    if method.model_fields:
+        lines += ["", "| option | default | meaning |", "|---|---|---|"]
+        for option, field in method.model_fields.items():
+            meaning = (field.description or "").replace("|", "\\|")
+            lines.append(f"| `{option}` | `{field.default}` | {meaning} |")
+    return lines
+
+
+if __name__ == "__main__":
+    click.echo(catalogue_markdown(), nl=False)

@@ -18,8 +18,8 @@ from imbalance_bench.data.splits import Splits, grouped_splits, published_splits
 from imbalance_bench.data.taxonomy import Taxonomy
 from imbalance_bench.errors import UserError
 from imbalance_bench.manifest import canonical_hash, write_atomically, write_json
-from imbalance_bench.models.encoders import weights_identity
-from imbalance_bench.models.segmenter import CLASS_QUERY, build_segmenter
+from imbalance_bench.models.encoders import require_known_encoder, weights_identity
+from imbalance_bench.models.segmenter import CLASS_QUERY, build_segmenter, require_known_architecture
 from imbalance_bench.records import SCHEMA_VERSION, StudyRecords, read_json
 from imbalance_bench.seeding import derive_seed
 from methods.base import BuildContext, ClassFeedback, ClassStatistics, Requirement, SlotConflictError, compose
@@ -130,6 +130,8 @@ def prepare_study(config: StudyConfig, root: Path, on_progress: OnProgress, *, w
         UserError: Anything is wrong; nothing has been written.
     """
     _require_extension(config, root)
+    require_known_architecture(config.model.architecture)
+    require_known_encoder(config.model.encoder)
     weights_hash = weights_identity(config.model.encoder, config.model.encoder_weights)
     dataset = PreparedDataset.open(config.dataset.path)
     taxonomy = Taxonomy(dataset.info, config.dataset.groups, config.dataset.ignore)

@@ -78,6 +78,8 @@ def crofton_perimeters(components: np.ndarray, n: int) -> np.ndarray:
 def eccentricities(y: np.ndarray, x: np.ndarray, own: np.ndarray, n: int) -> np.ndarray:
     """Return the eccentricity of the ellipse with the same second moments, (n,) float64 in 0..1; 0 for a disk.
 
+    Deviation: a pixel is a unit square, not a point as in skimage's regionprops, so that rectangles come out exactly.
+
     Args:
         y: (P,) rows of pixels.
         x: (P,) columns.
@@ -90,7 +92,7 @@ def eccentricities(y: np.ndarray, x: np.ndarray, own: np.ndarray, n: int) -> np.
 
     count = np.bincount(own, minlength=n)
     dy, dx = y - mean(y)[own], x - mean(x)[own]
-    a, b, c = mean(dy * dy) + 1 / 12, mean(dy * dx), mean(dx * dx) + 1 / 12  # a pixel is a unit square
+    a, b, c = mean(dy * dy) + 1 / 12, mean(dy * dx), mean(dx * dx) + 1 / 12
     root = np.sqrt(((a - c) / 2) ** 2 + b**2)
     large, small = (a + c) / 2 + root, (a + c) / 2 - root
     return np.sqrt(np.clip(1 - small / large, 0, 1))

@@ -13,10 +13,11 @@ from analysis.plots.labels import label_line_ends, label_points, spread_vertical
 from analysis.plots.steps import along_stages
 from analysis.plots.study import AnalysedStudy, NotDrawableError
 from analysis.plots.style import INK, MUTED, PAPER, freeze_layout, new_figure, spare_grid, wrapped
-from analysis.plots.wording import CONSTRUCT, ESTIMAND, RHO, is_not_testable, number, probability, signed
+from analysis.plots.wording import CONSTRUCT, ESTIMAND, RHO, is_not_testable, number, probability, signed, words
 
 PLOTTED_ESTIMANDS = ("change", "effective_offset")
 RASTERISE_ABOVE_LINES = 400
+LONGEST_UNIT = 8  # characters; longer ones are definitions and stand in the table of measures
 
 NO_BIAS = "No finished run of this study holds a learned class bias (a `dfa` method), so there is nothing to draw."
 NO_MEASURES = "The class measures are not available (analysis/measures.csv has no values), so there is nothing to draw."
@@ -62,7 +63,7 @@ def bias_vs_difficulty(
     else:
         axes.xaxis.set_major_locator(MaxNLocator(4))
     name, unit = str(measure["measure"].iloc[0]), str(measure["unit"].iloc[0])
-    axes.set_xlabel(wrapped(name.replace("_", " ") + (f" ({unit})" if unit not in ("", "1") else ""), 30))
+    axes.set_xlabel(wrapped(words(name) + (f" ({unit})" if len(unit) <= LONGEST_UNIT else ""), 30))
     axes.set_title(association_title(association), color=MUTED, fontsize=8)
     return axes
 
@@ -89,7 +90,7 @@ def association_title(association: Mapping[str, Any] | None) -> str:
 def share_axis(axes: Axes) -> None:
     """Show shares on a log axis in per cent; tick texts are plain (no mathematics is parsed in our figures)."""
     axes.set_xscale("log")
-    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if _decades(axes) < 1.3 else (1.0,), numticks=6))
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if _decades(axes) < 2.2 else (1.0,), numticks=8))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
 

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from analysis.plots.bias import methods_with_bias
 from analysis.plots.study import AnalysedStudy, NotDrawableError
-from analysis.plots.style import BAND, GRID, INK, MUTED, PAPER, freeze_layout, new_figure, spare_grid, wrapped
+from analysis.plots.style import BAND, INK, MUTED, PAPER, freeze_layout, new_figure, spare_grid, wrapped
 from analysis.plots.wording import number, words
 
 # Diverging, readable in grey and by every kind of colour vision (blue to orange), light enough for dark numbers.
@@ -79,7 +79,7 @@ def ledger_heatmap(axes: Axes, values: pd.DataFrame) -> Axes:
 
     Args:
         axes: Where to draw.
-        values: Rows are "method: parameter", columns classes.
+        values: Rows are "parameter: method", columns classes.
 
     Returns:
         The same axes.
@@ -111,7 +111,7 @@ def final_ledger(trajectories: pd.DataFrame, methods: list[str], classes: list[s
     keys = ["method", "parameter", "class", "fold", "seed"]
     last = trajectories.sort_values(["stage", "step"]).groupby(keys, sort=False)["value"].last()
     table = last.groupby(["method", "parameter", "class"], sort=False).mean().unstack("class").reindex(columns=classes)
-    order = sorted(table.index, key=lambda key: (methods.index(key[0]), key[1]))
+    order = sorted(table.index, key=lambda key: (key[1], methods.index(key[0])))
     return table.reindex(order)
 
 
@@ -123,17 +123,17 @@ def draw_ledger_heatmap(study: AnalysedStudy) -> Figure:
         raise NotDrawableError("No finished run left a class-parameter ledger, so there is nothing to draw.")
     table = final_ledger(rows, study.methods, study.class_names)
     keys = list(table.index)
-    labels = [f"{wrapped(method, 28, 1)}: {words(parameter)}" for method, parameter in keys]
+    labels = [f"{words(parameter)}: {wrapped(method, 28, 1)}" for method, parameter in keys]
     table.index = pd.Index(labels)
     figure = new_figure(2.9 + max(0.62 * table.shape[1], 2.4), 0.9 + 0.25 * table.shape[0])
     axes = ledger_heatmap(figure.subplots(), table)
     axes.tick_params(axis="y", labelsize=7.5)
-    _separate_methods(axes, [str(method) for method, _ in keys])
+    _separate_rows(axes, [str(parameter) for _, parameter in keys])
     freeze_layout(figure)
     return figure
 
 
-def _separate_methods(axes: Axes, methods: list[str]) -> None:
-    for place, (before, after) in enumerate(pairwise(methods)):
+def _separate_rows(axes: Axes, kinds: list[str]) -> None:
+    for place, (before, after) in enumerate(pairwise(kinds)):
         if before != after:
-            axes.axhline(place + 0.5, color=GRID, linewidth=1.2, zorder=5)
+            axes.axhline(place + 0.5, color=MUTED, linewidth=0.8, zorder=5)

@@ -82,6 +82,10 @@ def paired_differences(
         axes.axvspan(-rope, rope, color=BAND, linewidth=0, zorder=0)
     axes.axvline(0, color=MUTED, linewidth=0.8, zorder=1)
     place = {name: position for position, name in enumerate(rows)}
+    for name in comparisons.loc[comparisons["difference"].isna() & comparisons["class"].isin(rows), "class"]:
+        axes.text(
+            *(0.03, place[name], "absent"), transform=axes.get_yaxis_transform(), va="center", fontsize=7, color=MUTED
+        )
     known = comparisons[comparisons["class"].isin(rows) & comparisons["difference"].notna()]
     decided = known["verdict"].map(lambda verdict: tone(str(verdict)) in ("better", "worse"))
     for part, width, face in ((known[~decided], 1.0, PAPER), (known[decided], 1.8, mark.colour)):
@@ -144,8 +148,8 @@ def draw_paired_differences(study: AnalysedStudy) -> Figure:
     methods = [method for method in study.methods if method in set(comparisons["method"])]
     if not methods:
         raise NotDrawableError("No method could be compared with a control, so there is no difference to draw.")
-    columns = min(4, len(methods))
-    lines = -(-len(methods) // columns)
+    lines = -(-len(methods) // 4)
+    columns = -(-len(methods) // lines)
     rows = _rows(comparisons, study.class_names)
     row_in = 0.31 if any("\n" in wrapped(name, ROW_NAME_WIDTH) for name in rows) else 0.24
     figure = new_figure(1.9 + 1.75 * columns, 0.45 + lines * (0.75 + row_in * len(rows)))
@@ -154,10 +158,10 @@ def draw_paired_differences(study: AnalysedStudy) -> Figure:
     for axes, method in zip(grid.flat, methods, strict=False):
         of_method = comparisons[comparisons["method"] == method]
         paired_differences(axes, of_method, classes=study.class_names, mark=study.marks[method], rope=rope)
-        axes.set_title(wrapped(f"{method} {MINUS} {of_method['control'].iloc[0]}", 24), fontsize=8, color=INK)
-    for place in range(len(methods), grid.size):
-        grid.flat[place].set_visible(False)
-        grid.flat[place - columns].tick_params(labelbottom=True)  # shared axes hide the labels of the row above
-    figure.supxlabel("difference in Dice, with 95 % interval", fontsize=8.5)
+        axes.set_title(wrapped(method, 24), fontsize=8, color=INK)
+        axes.tick_params(labelbottom=True)
+    for axes in list(grid.flat)[len(methods) :]:
+        axes.set_visible(False)
+    figure.supxlabel(f"Dice {MINUS} Dice of {' or '.join(study.controls)}, with 95 % interval", fontsize=8.5)
     freeze_layout(figure)
     return figure

@@ -49,7 +49,7 @@ def probability(value: float) -> str:
     """Write a p value after an equals or less-than sign: "= 0.083", "< 0.001"."""
     if value is None or not math.isfinite(value):
         return "not available"
-    return "< 0.001" if value < 0.001 else f"= {value:.2g}"
+    return "< 0.001" if value < 0.001 else f"= {value:.3f}"
 
 
 def is_not_testable(verdict: str) -> bool:

@@ -1,6 +1,6 @@
 """The first screen: which method, and rare or hard. Sentences are chosen by a fixed order, never written here."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +11,6 @@ Verdict = Mapping[str, Any]
 
 NO_COMPARISON = "This study compares no method with a control."
 NO_BIAS = "No finished run of this study learned a class bias, so nothing can be said about what it follows."
-PRIMARY_ESTIMANDS = {"change": "learned change", "effective_offset": "effective offset"}
 _TONE_ORDER = ("better", "equal", "open", "worse")
 
 
@@ -69,21 +68,13 @@ def which_method(study: AnalysedStudy) -> Answer:
 
 def rare_or_hard(study: AnalysedStudy) -> Answer:
     """Answer "was it because classes were rare or hard": supported associations, else why none can be told."""
-    verdicts = study.verdicts
-    sentences = [str(each["sentence"]) for each in verdicts if str(each["id"]).startswith("answer/reason")]
-    associations = _of_topic(verdicts, "association")
-    if not sentences:
-        supported = [each for each in associations if str(each["verdict"]) == "supported"]
-        refused = [each for each in _of_topic(verdicts, "attainability") if is_not_testable(str(each["verdict"]))]
-        refused = [each for each in refused if each["id"] == "attainability/classes"]
-        unmeasured = [each for each in verdicts if each["id"] == "data/measures"]
-        order = supported[:2] or refused[:1] or associations[:1] or unmeasured[:1]
-        sentences = [str(each["sentence"]) for each in order] or [NO_BIAS]
     rows = study.table("associations")
-    rows = rows[rows["primary"] & rows["estimand"].isin(list(PRIMARY_ESTIMANDS))]
-    learned = [method for method in study.methods if method in set(rows.loc[rows["estimand"] == "change", "method"])]
+    rows = rows[rows["primary"] & (rows["estimand"] == "change")]
+    learned = [method for method in study.methods if method in set(rows["method"])]
+    sentences = [str(each["sentence"]) for each in study.verdicts if str(each["id"]).startswith("answer/reason")]
+    sentences = sentences or _reason(study.verdicts, learned) or [NO_BIAS]
     order = {name: place for place, name in enumerate(CONSTRUCT)}
-    shown = rows[(rows["method"] == (learned[0] if learned else "")) & (rows["estimand"] == "change")]
+    shown = rows[rows["method"] == (learned[0] if learned else "")]
     lines = [
         Line(
             name=f"{'Rare' if row['construct'] == 'frequency' else 'Hard'}: {words(str(row['measure']))}",
@@ -96,6 +87,21 @@ def rare_or_hard(study: AnalysedStudy) -> Answer:
     ]
     heading = f"Spearman correlation of the learned change of {learned[0]} with" if learned else ""
     return Answer("Rare or hard?", sentences, lines, heading)
+
+
+def _reason(verdicts: Sequence[Verdict], learned: Sequence[str]) -> list[str]:
+    """Choose sentences on the learned change: what is supported, else that nothing can be, else what was not found."""
+    found = _of_topic(verdicts, "association")
+    found = [
+        each for method in learned for each in found if str(each["id"]).startswith(f"association/{method}/change/")
+    ]
+    supported = [each for each in found if str(each["verdict"]) == "supported"]
+    refused = [
+        each for each in verdicts if each["id"] == "attainability/classes" and is_not_testable(str(each["verdict"]))
+    ]
+    unmeasured = [each for each in verdicts if each["id"] == "data/measures"]
+    chosen = supported[:2] or (refused if learned else []) or found[:1] or unmeasured
+    return [str(each["sentence"]) for each in chosen]
 
 
 def _of_topic(verdicts: Iterable[Verdict], topic: str) -> list[Verdict]:

@@ -9,8 +9,10 @@ from typing import Any
 import pandas as pd
 
 from analysis.plots.study import MACRO, AnalysedStudy
-from analysis.plots.wording import CONSTRUCT, DASH, ESTIMAND, number, probability, signed, tone, words
+from analysis.plots.wording import CONSTRUCT, DASH, number, probability, signed, tone, words
 from imbalance_bench.manifest import write_atomically
+
+ESTIMAND_NAME = {"learned": "learned bias", "change": "learned change"}
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,14 @@ class Cell:
 
 
 @dataclass(frozen=True)
+class Column:
+    """One heading, with what is shown small below it."""
+
+    text: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
 class ReportTable:
     """One table.
 
@@ -45,7 +55,7 @@ class ReportTable:
 
     name: str
     title: str
-    columns: Sequence[str]
+    columns: Sequence[Column]
     rows: Sequence[Sequence[Cell]]
     data: pd.DataFrame = field(repr=False)
     caption: str = ""
@@ -90,7 +100,8 @@ def scores_table(study: AnalysedStudy) -> ReportTable:
             row = by_key.get((method, name))
             cells.append(Cell(DASH) if row is None else _estimate(row["mean"], row["low"], row["high"]))
         rows.append(cells)
-    return ReportTable("scores", "Dice per class", ["method", "all classes (macro)", *study.class_names], rows, scores)
+    columns = _columns("method", "all classes (macro)", *study.class_names)
+    return ReportTable("scores", "Dice per class", columns, rows, scores)
 
 
 def comparisons_table(comparisons: pd.DataFrame) -> ReportTable:
@@ -109,7 +120,7 @@ def comparisons_table(comparisons: pd.DataFrame) -> ReportTable:
         ]
         for row in ordered.to_dict("records")
     ]
-    columns = ["method", "class", "difference in Dice", "p", "p (Holm)", "Cliff's delta", "units", "verdict"]
+    columns = _columns("method", "class", "difference in Dice", "p", "p (Holm)", "Cliff's delta", "units", "verdict")
     return ReportTable("comparisons", "Difference to the control", columns, rows, comparisons)
 
 
@@ -121,7 +132,7 @@ def associations_table(associations: pd.DataFrame) -> ReportTable:
     rows = [
         [
             Cell(str(row["method"])),
-            Cell(ESTIMAND.get(str(row["estimand"]), words(str(row["estimand"])))),
+            Cell(ESTIMAND_NAME.get(str(row["estimand"]), words(str(row["estimand"])))),
             Cell(words(str(row["measure"])), note=_construct(row)),
             _plain(row["spearman"], 2, with_sign=True),
             _p(row["p_spearman"]),
@@ -133,10 +144,10 @@ def associations_table(associations: pd.DataFrame) -> ReportTable:
         ]
         for row in ordered.to_dict("records")
     ]
-    columns = [
+    columns = _columns(
         *("method", "learned quantity", "class measure", "Spearman", "exact p", "p (Holm)"),
         *("classes", "smallest p possible", "|Spearman| needed", "verdict"),
-    ]
+    )
     return ReportTable("associations", "What the bias follows", columns, rows, associations)
 
 
@@ -145,14 +156,14 @@ def reliability_table(reliability: pd.DataFrame) -> ReportTable:
     rows = [
         [
             Cell(str(row["method"])),
-            Cell(ESTIMAND.get(str(row["estimand"]), words(str(row["estimand"])))),
+            Cell(ESTIMAND_NAME.get(str(row["estimand"]), words(str(row["estimand"])))),
             _estimate(row["icc"], row["low"], row["high"], digits=2),
             _plain(row["n_seeds"], 0),
             _plain(row["n_classes"], 0),
         ]
         for row in reliability.to_dict("records")
     ]
-    columns = ["method", "learned quantity", "ICC(3,k)", "runs", "classes"]
+    columns = _columns("method", "learned quantity", "ICC(3,k)", "runs", "classes")
     return ReportTable("reliability", "Agreement of the runs", columns, rows, reliability)
 
 
@@ -170,7 +181,7 @@ def measures_table(study: AnalysedStudy) -> ReportTable:
             row = by_key.get((name, kind["measure"]))
             cells.append(Cell(DASH) if row is None else _estimate(row["value"], row["low"], row["high"]))
         rows.append(cells)
-    columns = ["class", *(_measure_heading(kind) for kind in kinds)]
+    columns = [Column("class"), *(_measure_heading(kind) for kind in kinds)]
     return ReportTable("measures", "Class difficulty", columns, rows, measures)
 
 
@@ -190,7 +201,7 @@ def runs_table(runs: pd.DataFrame) -> ReportTable:
         ]
         for row in ordered.to_dict("records")
     ]
-    columns = ["run", "method", "fold", "seed", "state", "seconds", "steps", "steps per second"]
+    columns = _columns("run", "method", "fold", "seed", "state", "seconds", "steps", "steps per second")
     return ReportTable("runs", "Runs", columns, rows, runs)
 
 
@@ -223,7 +234,13 @@ def _construct(row: Mapping[Any, Any]) -> str:
     return f"{construct}, {'primary' if row['primary'] else 'exploratory'}"
 
 
-def _measure_heading(kind: Mapping[Any, Any]) -> str:
-    unit = f" ({kind['unit']})" if kind["unit"] not in ("", "1") else ""
-    mark = "" if kind["primary"] else ", exploratory"
-    return f"{words(str(kind['measure']))}{unit}{mark}"
+def _measure_heading(kind: Mapping[Any, Any]) -> Column:
+    notes = [
+        "primary" if kind["primary"] else "exploratory",
+        *([kind["unit"]] if kind["unit"] not in ("", "1") else []),
+    ]
+    return Column(words(str(kind["measure"])), ", ".join(notes))
+
+
+def _columns(*names: str) -> list[Column]:
+    return [Column(name) for name in names]

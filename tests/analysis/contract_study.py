@@ -191,19 +191,19 @@ def _tests(rng: np.random.Generator, methods: list[str], classes: int, testable:
 def _verdicts(names: list[str], methods: list[str]) -> list[dict[str, Any]]:
     best = methods[-1]
     return [
-        {"id": "comparison/macro", "topic": "comparison", "subject": best, "verdict": "better",
+        {"id": f"comparison/{best}/macro", "topic": "comparison", "subject": best, "verdict": "better",
          "sentence": f"{best} is better than {methods[0]} by 0.031 Dice over all classes.",
          "numbers": {"difference": 0.031, "low": 0.012, "high": 0.05, "p_holm": 0.012, "n_units": 12},
          "rule": "Macro Dice per image, sign-flip permutation, Holm over methods, alpha 0.05."},
         {"id": "comparison/class", "topic": "comparison", "subject": names[-1], "verdict": "undecided",
          "sentence": f"On {names[-1]} no method can be told from {methods[0]}.",
          "numbers": {"difference": 0.011, "p_holm": 0.4}, "rule": "The same, per class."},
-        {"id": "association/dfa", "topic": "association", "subject": best, "verdict": "not_supported",
+        {"id": f"association/{best}/change/pixel_share", "topic": "association", "subject": best, "verdict": "not_supported",
          "sentence": "What the bias learned follows neither frequency nor a primary measure of difficulty.",
          "numbers": {"spearman": -0.9, "p": 0.083}, "rule": "Exact Spearman test over classes, Holm over four."},
-        {"id": "attainability", "topic": "attainability", "subject": "classes", "verdict": "limited",
+        {"id": "attainability/classes", "topic": "attainability", "subject": "classes", "verdict": "limited",
          "sentence": f"With {len(names)} classes only a perfect rank correlation can reach 0.05.",
          "numbers": {"min_p": 0.0167}, "rule": "2/K!"},
-        {"id": "reliability", "topic": "reliability", "subject": best, "verdict": "reliable",
+        {"id": f"reliability/{best}/change", "topic": "reliability", "subject": best, "verdict": "reliable",
          "sentence": "The learned change agrees over seeds.", "numbers": {"icc": 0.9}, "rule": "ICC(3,k) >= 0.5"},
     ]  # fmt: skip

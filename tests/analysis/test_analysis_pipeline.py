@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from synthetic import METHOD_GAIN, true_difficulty, write_synthetic_study
+
 from analysis.columns import COLUMNS
 from analysis.pipeline import StudyAnalysis, analyze_study
 from analysis.verdicts import Topic, Word
-from synthetic import METHOD_GAIN, true_difficulty, write_synthetic_study
-
 from imbalance_bench.errors import UserError
 from imbalance_bench.manifest import write_json
 from imbalance_bench.records import RunState, StudyRecords
@@ -35,6 +35,18 @@ def verdict(found: StudyAnalysis, identity: str):
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory) -> StudyAnalysis:
     return analyze_study(write_synthetic_study(tmp_path_factory.mktemp("whole") / "study", analysis={"resamples": 500}))
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory) -> Path:
+    root = tmp_path_factory.mktemp("template") / "study"
+    return write_synthetic_study(root, methods=TWO, seeds=4, dataset=False, analysis=QUICK)
+
+
+@pytest.fixture
+def copied(template, tmp_path) -> Path:
+    """A study without a data set, to be changed."""
+    return shutil.copytree(template, tmp_path / "study")
 
 
 def test_importing_analysis_does_not_load_torch():
@@ -201,8 +213,8 @@ def test_folds_are_scored_together(tmp_path):
     assert not found.tables["measures"]["value"].isna().all()
 
 
-def test_missing_running_failed_and_damaged_runs_are_reported(tmp_path):
-    root = write_synthetic_study(tmp_path / "study", methods=TWO, seeds=4, dataset=False, analysis=QUICK)
+def test_missing_running_failed_and_damaged_runs_are_reported(copied):
+    root = copied
     runs = [each["run_id"] for each in StudyRecords(root).plan()["runs"] if each["method"] == "dfa"]
     shutil.rmtree(root / "runs" / runs[0])
     StudyRecords(root).run(runs[1]).write_status(RunState.FAILED, step=3, steps=300, error="out of memory")
@@ -244,8 +256,8 @@ def test_a_broken_image_skips_measures_and_names_the_file(tmp_path):
     assert "train_003.png" in verdict(analyze_study(root), "data/measures").sentence
 
 
-def test_two_architectures_are_compared_within_each(tmp_path):
-    root = write_synthetic_study(tmp_path / "study", methods=TWO, seeds=2, dataset=False, analysis=QUICK)
+def test_two_architectures_are_compared_within_each(copied, tmp_path):
+    root = copied
     other = write_synthetic_study(tmp_path / "other", methods=TWO, seeds=2, architecture="unet", analysis=QUICK)
     plan = StudyRecords(root).plan()
     plan["runs"] += StudyRecords(other).plan()["runs"]
@@ -256,13 +268,12 @@ def test_two_architectures_are_compared_within_each(tmp_path):
     assert pairs == {(f"dfa ({a})", f"cross_entropy ({a})") for a in ("class_query", "unet")}
 
 
-def test_a_plan_changed_afterwards_is_said(tmp_path):
-    root = write_synthetic_study(tmp_path / "study", methods=TWO, seeds=1, analysis=QUICK)
-    assert not [each for each in analyze_study(root).verdicts if each.id == "data/plan"]
-    plan = StudyRecords(root).plan()
+def test_a_plan_changed_afterwards_is_said(copied, whole):
+    assert not [each for each in whole.verdicts if each.id == "data/plan"]
+    plan = StudyRecords(copied).plan()
     plan["analysis"]["alpha"] = 0.1
-    write_json(root / "plan.json", plan)
-    assert verdict(analyze_study(root), "data/plan").verdict == Word.LIMITED
+    write_json(copied / "plan.json", plan)
+    assert verdict(analyze_study(copied), "data/plan").verdict == Word.LIMITED
 
 
 def test_progress_is_reported(tmp_path):
@@ -281,20 +292,18 @@ def test_progress_is_reported(tmp_path):
         (lambda plan: plan["runs"][0].pop("seed"), "must have 'seed'"),
     ],
 )
-def test_a_malformed_plan_is_one_line(tmp_path, change, message):
-    root = write_synthetic_study(tmp_path / "study", methods=TWO, seeds=1)
-    plan = StudyRecords(root).plan()
+def test_a_malformed_plan_is_one_line(copied, change, message):
+    plan = StudyRecords(copied).plan()
     change(plan)
-    write_json(root / "plan.json", plan)
+    write_json(copied / "plan.json", plan)
     with pytest.raises(UserError, match=message) as caught:
-        analyze_study(root)
+        analyze_study(copied)
     assert "\n" not in str(caught.value)
 
 
-def test_a_folder_that_is_no_study_or_has_no_finished_run(tmp_path):
+def test_a_folder_that_is_no_study_or_has_no_finished_run(copied, tmp_path):
     with pytest.raises(UserError, match="not a study directory"):
         analyze_study(tmp_path)
-    root = write_synthetic_study(tmp_path / "study", methods=TWO, seeds=1)
-    shutil.rmtree(root / "runs")
+    shutil.rmtree(copied / "runs")
     with pytest.raises(UserError, match="no run is finished"):
-        analyze_study(root)
+        analyze_study(copied)

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
-from analysis.metrics import AGGREGATIONS, METRICS, Metric, mean_over_occurring, score
-from analysis.units import UnitCounts, complete_block, ratios, scores_by_seed, weighted_scores
 from hypothesis import given
 from hypothesis import strategies as st
+
+from analysis.metrics import AGGREGATIONS, METRICS, Metric, mean_over_occurring, score
+from analysis.units import UnitCounts, complete_block, ratios, scores_by_seed, weighted_scores
 
 COUNT = st.integers(0, 10**9)
 

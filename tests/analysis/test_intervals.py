@@ -1,9 +1,15 @@
 """Intervals. Oracles: scipy.stats.bootstrap (BCa), Student's t, simulation (see test_calibration.py)."""
 
+from itertools import pairwise
+from typing import Any
+
 import numpy as np
 import pytest
+import scipy.stats
+
 from analysis.intervals import multinomial_weights, uncertainty, unit_weights
-from scipy import stats
+
+stats: Any = scipy.stats  # its return types are not declared
 
 
 def of_mean(d, by_seed=None, resamples=4000, seed=0):
@@ -75,7 +81,7 @@ def test_degenerate_values():
 def test_intervals_nest_and_hold_the_estimate():
     known = of_mean(np.random.default_rng(4).beta(8, 2, 11) - 0.5, np.array([0.25, 0.31, 0.35]))
     ends = [known.interval(level) for level in (0.5, 0.8, 0.9, 0.95, 0.99)]
-    assert all(a[0] >= b[0] and a[1] <= b[1] for a, b in zip(ends, ends[1:], strict=False))
+    assert all(a[0] >= b[0] and a[1] <= b[1] for a, b in pairwise(ends))
     assert all(low <= known.estimate <= high for low, high in ends)
 
 

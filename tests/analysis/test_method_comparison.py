@@ -1,7 +1,14 @@
 """Paired comparisons: definitions, golden values (SciPy, Cliff 1993), planted effects."""
 
+from typing import Any
+
 import numpy as np
 import pytest
+import scipy.stats
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
 from analysis.comparison import (
     MACRO,
     PairedScores,
@@ -13,10 +20,8 @@ from analysis.comparison import (
 from analysis.permutation import sign_flip_p
 from analysis.tables import AnalysisPlan
 from analysis.verdicts import Word, comparison_verdict
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
-from scipy import stats
+
+stats: Any = scipy.stats  # its return types are not declared
 
 PLAN = AnalysisPlan("cross_entropy", 0.05, 0.01, 1000, 5000, 0, 0.5, 2.0, "auto")
 NAMES = ("a", "b", "c")

@@ -1,14 +1,18 @@
 """Exact rank correlation. Oracles: all pairings by itertools, scipy.stats, the table of STATISTICS.md."""
 
 from itertools import permutations as pairings
+from typing import Any
 
 import numpy as np
 import pytest
-from analysis.association import exact_null, kendall, rank_association, spearman
-from analysis.attainability import classes_needed, correlation_power, rho_needed, smallest_correlation_p
+import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import stats
+
+from analysis.association import exact_null, kendall, rank_association, spearman
+from analysis.attainability import classes_needed, correlation_power, rho_needed, smallest_correlation_p
+
+stats: Any = scipy.stats  # its return types are not declared
 
 VALUES = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=2, max_size=6)
 

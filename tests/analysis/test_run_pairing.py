@@ -1,14 +1,16 @@
 """Runs that were not trained under identical conditions are not compared."""
 
+from typing import Any
+
 import pandas as pd
 import pytest
+
 from analysis.pairing import require_pairs
 from analysis.tables import RunData
-
 from imbalance_bench.errors import UserError
 
 
-def run(name: str, *, seed=0, fold=0, architecture="class_query", images=("a", "b"), own_sampler=False, **digests):
+def run(name: str, *, seed=0, fold=0, architecture="class_query", images=("a", "b"), own_sampler=False, **digests: Any):
     held = {"initial_weights": "w" * 64, "batches": "b" * 64, "splits": "s" * 64, "data": "d" * 64} | digests
     pairing = {key: held[key] for key in ("initial_weights", "batches")} | {"own_sampler": own_sampler}
     manifest = {"pairing": pairing, "hashes": {key: held[key] for key in ("splits", "data")}}
@@ -27,7 +29,8 @@ def run(name: str, *, seed=0, fold=0, architecture="class_query", images=("a", "
 )
 def test_refuses_and_names_both_runs_and_the_digest(digest, named):
     with pytest.raises(UserError, match=named) as caught:
-        require_pairs([run("ce"), run("focal"), run("dfa", **{digest: "f" * 64})], "test")
+        changed: dict[str, Any] = {digest: "f" * 64}
+        require_pairs([run("ce"), run("focal"), run("dfa", **changed)], "test")
     message = str(caught.value)
     assert "id_ce" in message
     assert "id_dfa" in message

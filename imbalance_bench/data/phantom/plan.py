@@ -75,7 +75,7 @@ def plan_images(spec: PhantomSpec) -> list[ImagePlan]:
     for batch in (regions[:n_island_classes], regions[n_island_classes:]):
         for region in sorted((r for of_class in batch for r in of_class), key=lambda r: -r.area_px):
             _give(images, region)
-    pass
+    _balance(images, wanted, spec.size_px**2)
     return images
 
 
