@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -94,7 +95,7 @@ _COLUMNS = [
 ]
 
 
-def compare_pair(pairs: PairedScores, class_names: Sequence[str], plan: AnalysisPlan) -> list[dict[str, object]]:
+def compare_pair(pairs: PairedScores, class_names: Sequence[str], plan: AnalysisPlan) -> list[dict[str, Any]]:
     """Compare two methods.
 
     Returns:

@@ -186,7 +186,8 @@ def association_verdict(row: Mapping[str, Any], plan: AnalysisPlan, reliability:
         word = Word.NOT_TESTABLE
         sentence = (
             f"Association of the {what} is not testable with {n} classes: the smallest possible p is "
-            f"{row['min_p']:.2g}, and {row['family']} tests are corrected together ({rho}, {p_text(row['p_spearman'])} uncorrected)."
+            f"{row['min_p']:.2g}, and {row['family']} tests are corrected together ({rho}, "
+            f"{p_text(row['p_spearman'])} uncorrected)."
         )
     else:
         word = Word.SUPPORTED if row["p_adjusted"] < plan.alpha else Word.NOT_SUPPORTED

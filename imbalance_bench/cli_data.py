@@ -23,6 +23,23 @@ def check(folder: Path) -> None:
 
 
 @data.command()
+@click.argument("source", type=click.Path(path_type=Path))
+@click.option("--group-regex", metavar="RE", help="Group in each image id: the first parenthesis.")
+@click.option("--site-regex", metavar="RE", help="Site in each image id.  [default: TCGA's]")
+@click.option("--tile-px", type=click.IntRange(min=1), help="Edge of the tiles that a split file lists.")
+@click.option("--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), help="Write the findings there.")
+def audit(
+    source: Path, group_regex: str | None, site_regex: str | None, tile_px: int | None, json_file: Path | None
+) -> None:
+    """Look for leakage in a prepared data set or a CSV of splits; exit 1 if there is any."""
+    from imbalance_bench.data.audit import AuditOptions
+    from imbalance_bench.data_printing import audit_and_print
+
+    if not audit_and_print(source, AuditOptions(group_regex, site_regex, tile_px), json_file):
+        raise SystemExit(1)
+
+
+@data.command()
 @click.argument("dest", type=FOLDER)
 @click.option("--preset", default="tissue", show_default=True, help="Planted classes and factors.")
 @click.option("--seed", type=click.IntRange(min=0), help="Instead of the preset's.")

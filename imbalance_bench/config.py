@@ -123,6 +123,7 @@ class AnalysisSection(Section):
     resamples: Positive = 10_000
     permutations: Positive = 100_000
     reliability_floor: Annotated[float, Field(ge=0, le=1)] = 0.5  # ICC below which no correlation is interpreted
+    unit: Literal["auto", "group", "image"] = "auto"  # what is independent; auto: groups where they are known
     boundary_band_um: Annotated[float, Field(gt=0)] = 2.0
     seed: int = 0
 

@@ -76,15 +76,15 @@ def class_points(bias: pd.DataFrame, measure: pd.DataFrame) -> pd.DataFrame:
 
 
 def association_title(association: Mapping[str, Any] | None) -> str:
-    """Say what the test said: "rho = -0.90, exact p = 0.083 (K = 5)", or that there was none to make."""
+    """Say what the test said, as "rho = -0.90, exact p = 0.083 (K = 5)", or that there was none to make."""
     if association is None:
         return "not tested"
     classes = f"K = {int(association['n_classes'])}" if np.isfinite(association["n_classes"]) else ""
     rho = f"{RHO} = {signed(association['spearman'], 2)}"
     if is_not_testable(str(association["verdict"])):
         smallest = number(association["min_p"], 3)
-        return f"{rho}, not testable ({classes}, smallest p {smallest})"
-    return f"{rho}, exact p {probability(association['p_spearman'])} ({classes})"
+        return f"{rho}\nnot testable ({classes}, smallest p {smallest})"
+    return f"{rho}\nexact p {probability(association['p_spearman'])} ({classes})"
 
 
 def share_axis(axes: Axes) -> None:

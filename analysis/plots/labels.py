@@ -158,7 +158,9 @@ def _extent(text: Text) -> BboxBase:
         raise ValueError("The text is in no figure.")
     canvas = figure.canvas if isinstance(figure.canvas, FigureCanvasAgg) else FigureCanvasAgg(figure)
     renderer = canvas.get_renderer()
-    return Text.get_window_extent(text, renderer)
+    if isinstance(text, Annotation):
+        text.update_positions(renderer)
+    return Text.get_window_extent(text, renderer)  # without the point that an annotation belongs to
 
 
 def _bounds(axes: Axes) -> tuple[np.ndarray, np.ndarray]:

@@ -172,7 +172,7 @@ def class_colours(colours: Sequence[str]) -> list[str]:
         colours: "#rrggbb" of each class.
 
     Returns:
-        "#rrggbb" of each class; those that were moved stay apart from all others.
+        "#rrggbb" of each class; those that were moved stay apart from all others while there is room.
     """
     chosen = [to_hex(colour) if _legible(colour) == to_hex(colour) else "" for colour in colours]
     for place, colour in enumerate(colours):

@@ -113,6 +113,7 @@ def comparisons_table(comparisons: pd.DataFrame) -> ReportTable:
             Cell("all classes (macro)" if row["class"] == MACRO else str(row["class"])),
             _estimate(row["difference"], row["low"], row["high"], with_sign=True),
             _p(row["p"]),
+            _p(row["p_seeds"]),
             _p(row["p_holm"]),
             _plain(row["cliffs_delta"], 2),
             _plain(row["n_units"], 0),
@@ -120,7 +121,10 @@ def comparisons_table(comparisons: pd.DataFrame) -> ReportTable:
         ]
         for row in ordered.to_dict("records")
     ]
-    columns = _columns("method", "class", "difference in Dice", "p", "p (Holm)", "Cliff's delta", "units", "verdict")
+    columns = _columns(
+        *("method", "class", "difference in Dice", "p (units)", "p (seeds)", "p (Holm)"),
+        *("Cliff's delta", "units", "verdict"),
+    )
     return ReportTable("comparisons", "Difference to the control", columns, rows, comparisons)
 
 

@@ -222,7 +222,7 @@ def found_in(masks, images=None, mpp=0.5, n_classes=3) -> Survey:
     )
 
 
-def values_of(found: Survey, names=("a", "b", "c")):
+def values_of(found: Survey, names=("a", "b", "c")) -> Any:
     return measure_table(found, names, resamples=200, seed=0).set_index(["measure", "class"])
 
 

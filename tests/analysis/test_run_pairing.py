@@ -28,8 +28,8 @@ def run(name: str, *, seed=0, fold=0, architecture="class_query", images=("a", "
     ],
 )
 def test_refuses_and_names_both_runs_and_the_digest(digest, named):
+    changed: dict[str, Any] = {digest: "f" * 64}
     with pytest.raises(UserError, match=named) as caught:
-        changed: dict[str, Any] = {digest: "f" * 64}
         require_pairs([run("ce"), run("focal"), run("dfa", **changed)], "test")
     message = str(caught.value)
     assert "id_ce" in message

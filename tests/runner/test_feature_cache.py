@@ -1,0 +1,81 @@
+"""Cached features are what the encoder gives for the same view, and crops of them lie where the labels lie."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from imbalance_bench.data.augmentation import ELEMENTS, draw_views, jitter, turn, turn_array
+from imbalance_bench.study import prepare_study
+from imbalance_bench.training.batches import Batch
+from imbalance_bench.training.feature_cache import drawn_view
+from imbalance_bench.training.material import initial_segmenter, open_material
+from tests.small_study import small_config
+
+CPU = torch.device("cpu")
+
+
+def test_a_cached_view_is_the_encoded_view(tmp_path: Path, dataset: Path) -> None:
+    config = small_config(dataset, training={"augmentation": {"cached_views": 6}})
+    study = prepare_study(config, tmp_path / "s", lambda *_: None)
+    data = open_material(study, tmp_path / "cache", CPU)
+    segmenter = initial_segmenter(study, 0, 0, CPU).eval()
+    assert data.cache is not None
+    for view in (0, 5):
+        image = torch.from_numpy(np.array(data.tiles.images[1])).permute(2, 0, 1)[None]
+        drawn = drawn_view(data.tiles, 1, view, config)
+        prepared = turn(jitter(image, drawn) if view else image.float(), view % ELEMENTS)
+        with torch.inference_mode():
+            expected = segmenter.encode(prepared)
+        rows, zero = np.array([1]), np.array([0])
+        found = data.cache.read(rows, np.array([view]), zero, zero, 64)
+        for level, (a, b) in enumerate(zip(expected, found, strict=True)):
+            assert torch.allclose(a, b, atol=1e-2, rtol=1e-3), level
+
+
+def test_views_differ_and_view_zero_is_the_tile(tmp_path: Path, dataset: Path) -> None:
+    config = small_config(dataset)
+    study = prepare_study(config, tmp_path / "s", lambda *_: None)
+    tiles = open_material(study, tmp_path / "cache", CPU).tiles
+    plain = drawn_view(tiles, 0, 0, config)
+    assert plain.element[0] == 0
+    assert (plain.stain_scale == 1).all()
+    assert (plain.stain_shift == 0).all()
+    assert (plain.colour == 1).all()
+    assert not np.array_equal(drawn_view(tiles, 0, 1, config).stain_scale, drawn_view(tiles, 1, 1, config).stain_scale)
+
+
+@pytest.mark.parametrize("cached_views", [8, 0])
+def test_labels_are_turned_and_cut_like_the_images(tmp_path: Path, dataset: Path, cached_views: int) -> None:
+    """Where the unturned mask is looked up through coordinates, the labels of a crop must agree."""
+    config = small_config(dataset, training={"augmentation": {"cached_views": cached_views}})
+    study = prepare_study(config, tmp_path / "s", lambda *_: None)
+    data = open_material(study, tmp_path / "cache", CPU)
+    rng = np.random.default_rng(0)
+    views = draw_views(rng, 8, dihedral=True, stain_strength=0.0, colour_strength=0.0)
+    elements = np.arange(8)
+    views.element[:] = elements
+    batch = Batch(np.zeros(8, np.int64), elements, np.full(8, 32), np.zeros(8, np.int64), views)
+    target, valid = data.training_labels(batch)
+    mask = data.tiles.masks[0]
+    for number, element in enumerate(elements):
+        whole = turn(torch.from_numpy(np.array(mask)), int(element))
+        assert np.array_equal(whole.numpy(), turn_array(mask, int(element)))
+        crop = whole[32:64, 0:32]
+        assert torch.equal(valid[number], crop != 255)
+        assert torch.equal(target[number][valid[number]], crop[crop != 255].long())
+
+
+def test_all_eight_turns_differ_and_jitter_of_nothing_changes_nothing() -> None:
+    square = torch.arange(9.0).reshape(3, 3)
+    assert len({tuple(turn(square, e).flatten().tolist()) for e in range(ELEMENTS)}) == ELEMENTS
+    rng = np.random.default_rng(0)
+    images = torch.randint(5, 250, (2, 3, 8, 8))
+    still = draw_views(rng, 2, dihedral=False, stain_strength=0.0, colour_strength=0.0)
+    assert torch.allclose(jitter(images, still), images.float(), atol=0.05)
+    moved = draw_views(rng, 2, dihedral=False, stain_strength=0.3, colour_strength=0.2)
+    changed = jitter(images, moved)
+    assert (changed - images).abs().mean() > 1
+    assert changed.min() >= 0
+    assert changed.max() <= 255
