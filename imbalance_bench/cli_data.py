@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
+FILE = click.Path(path_type=Path, dir_okay=False)
 
 
 @click.group()
@@ -27,7 +28,7 @@ def check(folder: Path) -> None:
 @click.option("--group-regex", metavar="RE", help="Group in each image id: the first parenthesis.")
 @click.option("--site-regex", metavar="RE", help="Site in each image id.  [default: TCGA's]")
 @click.option("--tile-px", type=click.IntRange(min=1), help="Edge of the tiles that a split file lists.")
-@click.option("--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), help="Write the findings there.")
+@click.option("--json", "json_file", type=FILE, help="Write the findings there.")
 def audit(
     source: Path, group_regex: str | None, site_regex: str | None, tile_px: int | None, json_file: Path | None
 ) -> None:
@@ -37,6 +38,33 @@ def audit(
 
     if not audit_and_print(source, AuditOptions(group_regex, site_regex, tile_px), json_file):
         raise SystemExit(1)
+
+
+@data.command()
+@click.argument("name")
+@click.argument("source", type=FOLDER)
+@click.argument("dest", type=FOLDER)
+@click.option("--config", type=FILE, help="Classes and names, for `folder` and `sampath`.")
+@click.option("--group-regex", metavar="RE", help="Patient or slide in each image id: the first parenthesis.")
+@click.option("--splits", type=FILE, help="Split file, for `sampath`.  [default: SOURCE/cv.csv]")
+@click.option("--workers", type=click.IntRange(min=1), help="Processes.  [default: every core]")
+def prepare(
+    name: str,
+    source: Path,
+    dest: Path,
+    config: Path | None,
+    group_regex: str | None,
+    splits: Path | None,
+    workers: int | None,
+) -> None:
+    """Convert the public data set NAME, or any folder; goes on where an interrupted call stopped.
+
+    NAME is bcss, bdsa, consep, crag, glas, pannuke, sampath or folder; docs/datasets/NAME.md shows the layout.
+    """
+    from imbalance_bench.data.converters.source import PrepareOptions
+    from imbalance_bench.data_printing import prepare_and_print
+
+    prepare_and_print(name, source, dest, PrepareOptions(config, group_regex, splits), workers)
 
 
 @data.command()

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from imbalance_bench.data.augmentation import ELEMENTS, draw_views, jitter, turn, turn_array
-from imbalance_bench.study import prepare_study
+from imbalance_bench.planning import prepare_study
 from imbalance_bench.training.batches import Batch
 from imbalance_bench.training.feature_cache import drawn_view
 from imbalance_bench.training.material import initial_segmenter, open_material

@@ -227,6 +227,22 @@ def test_another_recipe_in_the_same_directory_is_refused(tmp_path: Path, finishe
     assert (finished_study / "plan.json").read_bytes() == plan
 
 
+def test_other_data_in_the_same_directory_is_refused(tmp_path: Path, dataset: Path, shared_cache: Path) -> None:
+    root = tmp_path / "s"
+    train(root, shared_cache, dataset, methods=["cross_entropy"])
+    mask = dataset / "masks" / "im_0.png"
+    mask.write_bytes((dataset / "masks" / "im_1.png").read_bytes())
+    with pytest.raises(UserError, match="holds a study whose data were others"):
+        train(root, shared_cache, dataset, methods=["cross_entropy"])
+
+
+def test_a_plan_only_grows(tmp_path: Path, dataset: Path, shared_cache: Path) -> None:
+    root = tmp_path / "s"
+    train(root, shared_cache, dataset, methods=["cross_entropy"])
+    records = train(root, shared_cache, dataset, methods=["focal"])
+    assert [run["method"] for run in records.plan()["runs"]] == ["cross_entropy", "focal"]
+
+
 def test_a_run_in_use_is_left_alone(
     tmp_path: Path, dataset: Path, shared_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,211 @@
+"""Check everything that can be checked before training, then write the plan that makes a directory a study."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from imbalance_bench.config import StudyConfig
+from imbalance_bench.data.class_statistics import per_image_pixels, training_counts
+from imbalance_bench.data.integrity import require_sound
+from imbalance_bench.data.prepared import PreparedDataset
+from imbalance_bench.data.splits import Splits, grouped_splits, published_splits
+from imbalance_bench.data.taxonomy import Taxonomy
+from imbalance_bench.errors import UserError
+from imbalance_bench.manifest import canonical_hash, write_atomically, write_json
+from imbalance_bench.models.encoders import require_known_encoder, weights_identity
+from imbalance_bench.models.segmenter import CLASS_QUERY, build_segmenter, require_known_architecture
+from imbalance_bench.records import read_json
+from imbalance_bench.study import OnProgress, Study, build_context, shared_identity
+from methods.base import Requirement, SlotConflictError, compose
+
+
+def prepare_study(config: StudyConfig, root: Path, on_progress: OnProgress, *, write: bool = True) -> Study:
+    """Check everything that can be checked before training, then write the plan.
+
+    Args:
+        config: The study file.
+        root: The study directory; may hold an earlier plan that this one extends.
+        on_progress: Called while data is read.
+        write: False to check only.
+
+    Raises:
+        UserError: Anything is wrong; nothing has been written.
+    """
+    _require_extension(config, root)
+    require_known_architecture(config.model.architecture)
+    require_known_encoder(config.model.encoder)
+    weights_hash = weights_identity(config.model.encoder, config.model.encoder_weights)
+    dataset = PreparedDataset.open(config.dataset.path)
+    taxonomy = Taxonomy(dataset.info, config.dataset.groups, config.dataset.ignore)
+    require_sound(dataset, on_progress=lambda done, total: on_progress("checking images", done, total))
+    data_hash = dataset.content_hash()
+    splits = _make_splits(config, dataset, taxonomy, on_progress)
+    counts = tuple(training_counts(dataset, taxonomy, fold.train) for fold in splits.folds)
+    study = Study(root, config, dataset, taxonomy, splits, counts, data_hash, weights_hash)
+    _require_same_material(study)
+    for number, fold in enumerate(splits.folds):
+        if not fold.test:
+            raise UserError(
+                f"{dataset.root / 'index.csv'}: fold {number} has no test image. "
+                "Mark some, or set `splits.kind: grouped`."
+            )
+    _require_methods_fit(study)
+    build_segmenter(config.model, n_classes=len(taxonomy.names), seed=0)
+    if write:
+        _write_plan(study)
+    return study
+
+
+def _make_splits(config: StudyConfig, dataset: PreparedDataset, taxonomy: Taxonomy, on_progress: OnProgress) -> Splits:
+    section = config.splits
+    presence = per_image_pixels(
+        dataset, taxonomy, on_progress=lambda done, total: on_progress("counting classes", done, total)
+    )
+    if section.kind == "published":
+        return published_splits(
+            dataset,
+            validation_fraction=section.validation_fraction,
+            seed=section.seed,
+            presence=presence,
+            names=taxonomy.names,
+        )
+    return grouped_splits(
+        dataset,
+        presence,
+        folds=section.folds,
+        validation_fraction=section.validation_fraction,
+        seed=section.seed,
+        names=taxonomy.names,
+    )
+
+
+def _require_methods_fit(study: Study) -> None:
+    """Refuse methods whose needs the study does not meet, or that do not compose."""
+    architecture = study.config.model.architecture
+    without_validation = [number for number, fold in enumerate(study.splits.folds) if not fold.val]
+    for method in study.config.methods:
+        needs = method.requirements()
+        if Requirement.CLASS_QUERY in needs and architecture != CLASS_QUERY:
+            raise UserError(
+                f"Method '{method.label}' needs `model.architecture: {CLASS_QUERY}`. Got {architecture}, whose decoder "
+                "has no attention that is normalised over class tokens, so a class bias would have nothing to act on."
+            )
+        if Requirement.VALIDATION_FEEDBACK in needs and without_validation:
+            raise UserError(
+                f"Method '{method.label}' needs a validation split, and fold {without_validation[0]} has none. "
+                "Set `splits.validation_fraction` above 0."
+            )
+        try:
+            compose(method.parts, build_context(study, study.runs[0], stage=0, finished=()))
+        except (SlotConflictError, ValueError) as error:
+            raise UserError(f"Method '{method.label}': {error}") from error
+
+
+def _require_extension(config: StudyConfig, root: Path) -> None:
+    """Refuse to mix runs of two recipes in one directory."""
+    path = root / "plan.json"
+    if not path.exists():
+        if root.exists() and any(root.iterdir()):
+            raise UserError(f"{root} holds files that are no study of imbalance-bench. Give another --out.")
+        return
+    plan = read_json(path)
+    before, now = plan["identity"], shared_identity(config)
+    changed = _first_difference(before, now)
+    if changed:
+        raise UserError(
+            f"{root} holds a study with {changed}. Give another --out, or the settings that it was started with."
+        )
+    known = plan["methods"]
+    for method in config.methods:
+        if method.label in known and known[method.label] != method.resolved():
+            raise UserError(
+                f"{root} holds runs of '{method.label}' with other options. Give this method a `label` of its own."
+            )
+
+
+def _require_same_material(study: Study) -> None:
+    """Refuse to mix runs on other data, splits or encoder weights in one directory."""
+    path = study.root / "plan.json"
+    before = read_json(path)["hashes"] if path.exists() else study.hashes
+    for name, value in study.hashes.items():
+        if before[name] != value:
+            raise UserError(
+                f"{study.root} holds a study whose {name} were others (hash {before[name][:12]}, now {value[:12]}). "
+                "Give another --out."
+            )
+
+
+def _first_difference(before: Any, now: Any, path: str = "") -> str:
+    """Describe the first value that differs, or return an empty string."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        for key in sorted({*before, *now}):
+            found = _first_difference(before.get(key), now.get(key), f"{path}.{key}".lstrip("."))
+            if found:
+                return found
+        return ""
+    return "" if before == now else f"`{path}` {before!r} instead of {now!r}"
+
+
+def _write_plan(study: Study) -> None:
+    """Write study.yaml, splits.json, dataset.json and, last, plan.json, which makes the directory a study."""
+    root, config = study.root, study.config
+    text = yaml.safe_dump(config.dump(), sort_keys=False, allow_unicode=True)
+    write_atomically(root / "study.yaml", lambda file: file.write(text.encode()))
+    study.splits.save(root / "splits.json")
+    write_json(root / "dataset.json", _dataset_facts(study))
+    analysis = config.analysis.model_dump(mode="json") | {"control": config.control}
+    earlier = read_json(root / "plan.json") if (root / "plan.json").exists() else {}
+    runs = {
+        run.run_id: {"run_id": run.run_id, "method": run.method.label, "fold": run.fold, "seed": run.seed}
+        | {"architecture": config.model.architecture}
+        for run in study.runs
+    }
+    write_json(
+        root / "plan.json",
+        {
+            "name": config.name,
+            "created": earlier.get("created", datetime.now(UTC).isoformat(timespec="seconds")),
+            "identity": shared_identity(config),
+            "methods": earlier.get("methods", {}) | {m.label: m.resolved() for m in config.methods},
+            "hashes": study.hashes,
+            # what was planned earlier stays in the study: a plan only grows
+            "runs": list(({run["run_id"]: run for run in earlier.get("runs", [])} | runs).values()),
+            "analysis": analysis,
+            "analysis_hash": canonical_hash(analysis),
+        },
+    )
+
+
+def _dataset_facts(study: Study) -> dict[str, Any]:
+    taxonomy, info = study.taxonomy, study.dataset.info
+    folds = [
+        {
+            "n_train": len(fold.train),
+            "n_val": len(fold.val),
+            "n_test": len(fold.test),
+            "train": {
+                name: getattr(counts, name).tolist()
+                for name in ("pixels", "images", "components", "pixels_of_images_with_class")
+            },
+        }
+        for fold, counts in zip(study.splits.folds, study.counts, strict=True)
+    ]
+    return {
+        "name": info.name,
+        "path": str(study.config.dataset.path.resolve()),
+        "mpp_um": info.mpp_um,
+        "groups_known": info.groups_known,
+        "citation": info.citation,
+        "licence": info.licence,
+        "n_images": len(study.dataset.entries),
+        "data_hash": study.data_hash,
+        "encoder_weights_hash": study.weights_hash,
+        "classes": [
+            {"id": k, "name": name, "colour": colour}
+            for k, (name, colour) in enumerate(zip(taxonomy.names, taxonomy.colours, strict=True))
+        ],
+        "merging": {"groups": study.config.dataset.groups, "ignore": study.config.dataset.ignore},
+        "folds": folds,
+    }
