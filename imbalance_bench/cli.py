@@ -30,6 +30,8 @@ class CommandGroup(click.Group):
             return super().invoke(ctx)
         except UserError as error:
             raise OneLineError(str(error), error.exit_code) from error
+        except KeyboardInterrupt:
+            raise OneLineError("Interrupted. The same command goes on from here.", 130) from None
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 where = error.filename or "the output disk"

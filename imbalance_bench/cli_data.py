@@ -68,6 +68,34 @@ def prepare(
 
 
 @data.command()
+@click.argument("folder", type=FOLDER)
+@click.option("--folds", type=click.IntRange(min=1), default=5, show_default=True, help="Each group is tested once.")
+@click.option("--repeats", type=click.IntRange(min=1), default=1, show_default=True, help="Divisions to draw.")
+@click.option("--test-fraction", type=float, help="Share of the images to test, with --folds 1.")
+@click.option("--validation-fraction", type=float, default=0.15, show_default=True, help="Share of the rest.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--from", "split_file", type=FILE, help="Read a cv.csv instead of drawing.")
+@click.option("--rotate", is_flag=True, help="With --from: let every fold validate once.")
+@click.option("--out", type=FILE, help="Write the splits there, as JSON with their hash.")
+def splits(
+    folder: Path,
+    folds: int,
+    repeats: int,
+    test_fraction: float | None,
+    validation_fraction: float,
+    seed: int,
+    split_file: Path | None,
+    rotate: bool,
+    out: Path | None,
+) -> None:
+    """Draw splits by group, or import them, and show how evenly they share out the classes."""
+    from imbalance_bench.data_printing import SplitRequest, split_and_print
+
+    request = SplitRequest(folds, repeats, test_fraction, validation_fraction, seed, split_file, rotate)
+    split_and_print(folder, request, out)
+
+
+@data.command()
 @click.argument("dest", type=FOLDER)
 @click.option("--preset", default="tissue", show_default=True, help="Planted classes and factors.")
 @click.option("--seed", type=click.IntRange(min=0), help="Instead of the preset's.")

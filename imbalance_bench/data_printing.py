@@ -1,14 +1,23 @@
 """What the `data` commands print: audits, preparations, splits. No torch."""
 
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from rich.console import Console
 from rich.markup import escape
+from rich.table import Table
 
 from imbalance_bench.data.audit import AuditOptions, AuditReport, audit
+from imbalance_bench.data.class_statistics import per_image_pixels
 from imbalance_bench.data.converters.preparation import Prepared, prepare_dataset
 from imbalance_bench.data.converters.source import PrepareOptions
+from imbalance_bench.data.prepared import SPLITS, PreparedDataset
+from imbalance_bench.data.split_import import import_splits
+from imbalance_bench.data.splits import BalanceRow, Splits, grouped_splits, split_balance
+from imbalance_bench.data.taxonomy import Taxonomy
 from imbalance_bench.manifest import write_json
 from imbalance_bench.progress import ProgressDisplay
 
@@ -71,6 +80,66 @@ def print_prepared(prepared: Prepared, console: Console) -> None:
     for remark in prepared.remarks:
         _print_line(console, f"[yellow]{escape(remark)}")
     _print_line(console, f"next: imbalance-bench data check {escape(str(dataset.root))}")
+
+
+@dataclass(frozen=True)
+class SplitRequest:
+    """Which splits to draw, or to read where `split_file` is given; see `grouped_splits` and `import_splits`."""
+
+    folds: int
+    repeats: int
+    test_fraction: float | None
+    validation_fraction: float
+    seed: int
+    split_file: Path | None = None
+    rotate: bool = False
+
+    def make(self, dataset: PreparedDataset, presence: np.ndarray) -> Splits:
+        """Draw or read the splits."""
+        if self.split_file is not None:
+            return import_splits(self.split_file, dataset, presence, rotate=self.rotate)
+        return grouped_splits(
+            dataset,
+            presence,
+            folds=self.folds,
+            repeats=self.repeats,
+            test_fraction=self.test_fraction,
+            validation_fraction=self.validation_fraction,
+            seed=self.seed,
+        )
+
+
+def split_and_print(folder: Path, request: SplitRequest, out: Path | None = None) -> None:
+    """Make splits of a prepared data set, print how even they are, and save them where wanted."""
+    console = Console()
+    dataset = PreparedDataset.open(folder, allow_leakage=True)
+    taxonomy = Taxonomy(dataset.info)
+    with ProgressDisplay(Console(stderr=True)) as display:
+        presence = per_image_pixels(
+            dataset, taxonomy, on_progress=lambda done, total: display.on_phase("counting classes", done, total)
+        )
+    splits = request.make(dataset, presence)
+    print_balance(splits, split_balance(splits, presence, dataset=dataset), console)
+    if not dataset.info.groups_known:
+        _print_line(console, "[yellow]groups are unknown: every image counts as its own, and slides may be divided")
+    if out is not None:
+        splits.save(out)
+        _print_line(console, f"{escape(str(out))}: hash {splits.hash[:12]}")
+
+
+def print_balance(splits: Splits, rows: Sequence[BalanceRow], console: Console) -> None:
+    """Print the share of each class in each part over its share in the data set: the range over the folds."""
+    count = f"{len(splits.folds)} fold{'s' if len(splits.folds) > 1 else ''}"
+    _print_line(console, f"{count}; share of each class over its share in all images, least to most")
+    parts = [part for part in SPLITS if any(row.part == part for row in rows)]
+    table = Table("class", *parts, "fewest groups", box=None, pad_edge=False)
+    for name in dict.fromkeys(row.class_name for row in rows):
+        mine = [row for row in rows if row.class_name == name]
+        shares = [[row.relative_share for row in mine if row.part == part] for part in parts]
+        fewest = min(mine, key=lambda row: row.groups_with_class)
+        cells = [f"{min(found):.2f} - {max(found):.2f}" for found in shares]
+        table.add_row(escape(name), *cells, f"{fewest.groups_with_class} in {fewest.part} of fold {fewest.fold}")
+    console.print(table, highlight=False)
 
 
 def _print_line(console: Console, line: str) -> None:

@@ -58,11 +58,8 @@ def execute_study(config: StudyConfig, root: Path, execution: Execution) -> None
     name, workers = _choose_engine(execution, config, device)
     jobs = [RunJob(root, run.run_id, run.label, execution.cache) for run in waiting]
     display = ProgressDisplay(console, runs=len(jobs), unit_steps=max(planned_steps(study, run) for run in waiting))
-    try:
-        with display:
-            outcomes = ENGINES[name](workers).execute(jobs, display)
-    except KeyboardInterrupt:
-        raise UserError(f"Interrupted. The same command resumes {root}.", exit_code=130) from None
+    with display:
+        outcomes = ENGINES[name](workers).execute(jobs, display)
     print_status(study.records, console)
     failed = [outcome for outcome in outcomes if outcome.error is not None]
     if failed:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +14,10 @@ from imbalance_bench.records import StudyRecords
 from imbalance_bench.status import RunStatus, study_status
 
 if TYPE_CHECKING:
+    from analysis.verdicts import Verdict
     from imbalance_bench.study import PlannedRun, Study
 
+VERDICT_STYLES = {"better": "green", "supported": "green", "worse": "red", "equivalent": "cyan", "sound": "green"}
 STATE_STYLES = {"done": "green", "running": "cyan", "interrupted": "yellow", "failed": "bold red", "waiting": "dim"}
 
 
@@ -69,9 +72,8 @@ def analyze_and_print(study_dir: Path) -> None:
     with ProgressDisplay(console) as display:
         result = analyze_study(study_dir, on_progress=display.on_phase)
     print_scores(result.tables["method_scores"], console)
-    for verdict in result.verdicts:
-        console.print(f"[bold]{verdict.verdict}[/bold]  {verdict.sentence}", highlight=False, soft_wrap=True)
-    console.print(f"tables: {study_dir / 'analysis'}", highlight=False)
+    print_verdicts(result.verdicts, console)
+    console.print(f"tables: {study_dir / 'analysis'}", highlight=False, soft_wrap=True)
 
 
 def print_scores(scores: Any, console: Console) -> None:
@@ -83,6 +85,36 @@ def print_scores(scores: Any, console: Console) -> None:
         by_class = rows.set_index("class")["mean"]
         table.add_row(str(method), *(f"{by_class[name]:.3f}" if name in by_class else "" for name in classes))
     console.print(table, highlight=False)
+
+
+def print_verdicts(verdicts: Sequence[Verdict], console: Console) -> None:
+    """Print the verdicts that answer the study's questions, and say how many others there are."""
+    headings = {"comparison": "Which method?", "association": "Rare or hard?", "attainability": "What can be shown?"}
+    headings |= {"data": "What limits it?"}
+    shown = [verdict for verdict in verdicts if _answers(verdict.id)]
+    for topic, heading in headings.items():
+        of_topic = [verdict for verdict in shown if verdict.topic == topic]
+        if of_topic:
+            console.print(f"\n[bold]{heading}")
+        for verdict in of_topic:
+            style = VERDICT_STYLES.get(verdict.verdict, "yellow")
+            word = verdict.verdict.replace("_", " ")
+            console.print(f"  [{style}]{word:>13}[/]  ", end="")
+            console.print(verdict.sentence, highlight=False, markup=False, soft_wrap=True)
+    more = len(verdicts) - len(shown)
+    console.print(
+        f"\n{more} more verdicts (single classes, reliability) are in verdicts.json and the report", style="dim"
+    )
+
+
+def _answers(verdict_id: str) -> bool:
+    """True for overall comparisons, for what a learned bias follows, and for every limit."""
+    topic, *rest = verdict_id.split("/")
+    return (
+        topic in ("data", "attainability")
+        or (topic == "comparison" and rest[-1] == "macro")
+        or (topic == "association" and rest[1] == "change")
+    )
 
 
 def check_and_print(folder: Path) -> bool:
