@@ -12,7 +12,7 @@ from analysis.intervals import uncertainty, unit_weights
 from analysis.metrics import mean_over_occurring, score
 from analysis.permutation import holm, sign_flip_p, smallest_sign_flip_p
 from analysis.tables import AnalysisPlan, RunData, StudyTables
-from analysis.units import Ratios, UnitCounts, scores_by_seed, unit_counts, weighted_scores
+from analysis.units import Ratios, UnitCounts, leave_one_out, scores_by_seed, unit_counts, weighted_scores
 from imbalance_bench.seeding import generator
 
 MACRO = "macro"
@@ -107,7 +107,7 @@ def compare_pair(pairs: PairedScores, class_names: Sequence[str], plan: Analysis
     seeds, units, classes = difference.shape
     by_seed = scores_by_seed(parts)  # (S, K + 1)
     resampled = weighted_scores(parts, unit_weights(units, plan.resamples, plan.seed))
-    jackknife = weighted_scores(parts, 1 - np.eye(units))
+    jackknife = leave_one_out(parts)
     contributions = unit_contributions(difference.mean(axis=0))  # (U, K + 1)
     of_method, of_control = (_unit_values(values) for values in (pairs.method, pairs.control))
     rows = []
@@ -115,7 +115,7 @@ def compare_pair(pairs: PairedScores, class_names: Sequence[str], plan: Analysis
         d = contributions[:, column]
         d = d[np.isfinite(d)]
         estimate = float(by_seed[:, column].mean())
-        known = uncertainty(estimate, resampled[:, column], jackknife[:, column], by_seed[:, column], len(d))
+        known = uncertainty(estimate, resampled[:, column], jackknife[:, :, column], by_seed[:, column], len(d))
         (low, high), (low_tost, high_tost) = known.interval(0.95), known.interval(1 - 2 * plan.alpha)
         rng = generator(plan.seed, "sign_flip", name)
         row = {"class": name, "n_units": len(d), "n_seeds": seeds, "difference": estimate, "low": low, "high": high}

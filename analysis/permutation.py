@@ -35,7 +35,7 @@ def sign_flip_p(differences: np.ndarray, *, permutations: int, rng: np.random.Ge
     hits, left = 0, permutations
     while left:
         rows = min(left, max(1, _CHUNK_CELLS // len(d)))
-        signs = rng.integers(0, 2, size=(rows, len(d)), dtype=np.int8)
+        signs = rng.integers(0, 2, size=(rows, len(d)), dtype=np.int8).astype(np.float64)  # a fast product
         hits += int(np.count_nonzero(np.abs(2 * (signs @ d) - d.sum()) >= threshold))
         left -= rows
     return (hits + 1) / (permutations + 1)

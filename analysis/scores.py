@@ -8,7 +8,7 @@ from analysis.comparison import MACRO, unit_dice
 from analysis.intervals import uncertainty, unit_weights
 from analysis.metrics import AGGREGATIONS, METRICS, mean_over_occurring
 from analysis.tables import AnalysisPlan, StudyTables
-from analysis.units import Ratios, UnitCounts, ratios, scores_by_seed, unit_counts, weighted_scores
+from analysis.units import Ratios, UnitCounts, leave_one_out, ratios, scores_by_seed, unit_counts, weighted_scores
 
 
 def class_scores(tables: StudyTables) -> pd.DataFrame:
@@ -57,12 +57,12 @@ def _intervals(parts: Ratios, weights: np.ndarray, class_names: tuple[str, ...])
     seeds, n_units, classes = parts.numerator.shape
     by_seed = scores_by_seed(parts)  # (S, K + 1)
     resampled = weighted_scores(parts, weights)
-    jackknife = weighted_scores(parts, 1 - np.eye(n_units))
+    jackknife = leave_one_out(parts)
     rows = []
     for column, name in [(classes, MACRO), *enumerate(class_names)]:
         n = n_units if column == classes else int((parts.occurs[:, column] > 0).sum())
         mean = float(by_seed[:, column].mean())
-        known = uncertainty(mean, resampled[:, column], jackknife[:, column], by_seed[:, column], n)
+        known = uncertainty(mean, resampled[:, column], jackknife[:, :, column], by_seed[:, column], n)
         low, high = np.clip(known.interval(0.95), 0, 1)
         sd = float(by_seed[:, column].std(ddof=1)) if seeds > 1 else np.nan
         row = {"class": name, "mean": mean, "low": low, "high": high, "sd_over_seeds": sd}

@@ -70,6 +70,7 @@ def data_verdicts(tables: StudyTables, units: dict[str, UnitCounts], plan: Analy
         *_incomplete_blocks(tables, units),
         *_absent_classes(tables, units),
         *_scored_on_validation(tables),
+        *_overlapping_folds(tables),
     ]
 
 
@@ -184,6 +185,18 @@ def _scored_on_validation(tables: StudyTables) -> list[Verdict]:
     sentence = "No test images: scores are on validation images, which training may have looked at."
     rule = "limited: counts hold no test split"
     return [Verdict("data/split", Topic.DATA, "scored images", Word.LIMITED, sentence, {}, rule)]
+
+
+def _overlapping_folds(tables: StudyTables) -> list[Verdict]:
+    folds = len({run.fold for run in tables.data})
+    if folds < 2:
+        return []
+    sentence = (
+        f"The {folds} folds share most of their training images, so that their models are not independent: over folds, "
+        "intervals and p values are somewhat too optimistic."
+    )
+    rule = "limited: more than one fold (Nadeau and Bengio 2003)"
+    return [Verdict("data/overlap", Topic.DATA, "folds", Word.LIMITED, sentence, {"folds": folds}, rule)]
 
 
 def sensitivity_verdict(sensitivity: pd.DataFrame, control: str | None) -> Verdict | None:

@@ -140,6 +140,7 @@ def build_context(study: Study, run: PlannedRun, *, stage: int, finished: tuple[
         attention_layers=model.depth if query else 0,
         attention_heads=model.heads if query else 0,
         stage=stage,
+        steps=study.config.training.steps,
         finished=finished,
     )
 

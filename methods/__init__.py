@@ -2,9 +2,28 @@
 
 from methods.base import MethodConfig
 from methods.cdb import CdbConfig
+from methods.compound import ComboConfig, LabelMarginalL1Config, UnifiedFocalConfig
 from methods.cross_entropy import CrossEntropyConfig
 from methods.dfa import DfaConfig
-from methods.focal import FocalConfig
+from methods.equalization import EqualizationV2Config
+from methods.estimators import (
+    DiffDwConfig,
+    DistDwConfig,
+    RecallLossConfig,
+    TwoStageDiceBiasConfig,
+    TwoStageDiceWeightsConfig,
+)
+from methods.focal import ClassBalancedFocalConfig, FocalConfig
+from methods.ldam import LdamDrwConfig
+from methods.logits import BalancedSoftmaxConfig, LogitAdjustmentConfig, SeesawConfig
+from methods.overlap import (
+    DiceConfig,
+    FocalTverskyConfig,
+    GeneralisedDiceConfig,
+    LovaszSoftmaxConfig,
+    TverskyConfig,
+)
+from methods.pixel_difficulty import GhmConfig, OhemConfig, Poly1Config, TopKConfig
 from methods.reweighting import (
     EffectiveNumberConfig,
     EnetConfig,
@@ -21,6 +40,29 @@ REGISTRY: dict[str, type[MethodConfig]] = {
     "enet": EnetConfig,
     "effective_number": EffectiveNumberConfig,
     "focal": FocalConfig,
+    "class_balanced_focal": ClassBalancedFocalConfig,
+    "ohem": OhemConfig,
+    "topk": TopKConfig,
+    "ghm_c": GhmConfig,
+    "poly1": Poly1Config,
+    "dice": DiceConfig,
+    "generalised_dice": GeneralisedDiceConfig,
+    "tversky": TverskyConfig,
+    "focal_tversky": FocalTverskyConfig,
+    "combo": ComboConfig,
+    "unified_focal": UnifiedFocalConfig,
+    "lovasz_softmax": LovaszSoftmaxConfig,
+    "label_marginal_l1": LabelMarginalL1Config,
+    "ldam_drw": LdamDrwConfig,
+    "logit_adjustment": LogitAdjustmentConfig,
+    "balanced_softmax": BalancedSoftmaxConfig,
+    "seesaw": SeesawConfig,
+    "equalization_v2": EqualizationV2Config,
     "cdb": CdbConfig,
+    "diffdw": DiffDwConfig,
+    "distdw": DistDwConfig,
+    "recall_loss": RecallLossConfig,
+    "two_stage_dice_weights": TwoStageDiceWeightsConfig,
+    "two_stage_dice_bias": TwoStageDiceBiasConfig,
     "dfa": DfaConfig,
 }

@@ -2,78 +2,33 @@
 
 A method is a frozen, validated configuration (`MethodConfig`) that builds `Components`: at most one component per
 slot. An empty slot is neutral, and the empty method is plain cross-entropy + soft Dice. Components of several methods
-compose as long as no slot is taken twice (DFA with focal loss, for example).
+compose as long as no exclusive slot is taken twice (DFA with focal loss, for example).
 
 A method sees statistics of the training split and, if it asks for them, per-class validation counts. It never sees test
 data, paths, global random state or loggers.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import ClassVar, Literal, Protocol
+from functools import partial
+from typing import ClassVar, Literal, Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
-
-@dataclass(frozen=True)
-class ClassStatistics:
-    """Counts of the training split. All tensors are (K,) float64 on the CPU.
-
-    Attributes:
-        names: The K class names, in the order of the logits.
-        pixels: Labelled pixels per class.
-        images: Images that hold the class.
-        components: Connected components of the class.
-        pixels_of_images_with_class: Labelled pixels, of any class, in the images that hold the class.
-        n_images: Images in the training split.
-    """
-
-    names: tuple[str, ...]
-    pixels: Tensor
-    images: Tensor
-    components: Tensor
-    pixels_of_images_with_class: Tensor
-    n_images: int
-
-    @property
-    def n_classes(self) -> int:
-        """K."""
-        return len(self.names)
-
-    @property
-    def frequency(self) -> Tensor:
-        """Share of the labelled training pixels, (K,) float64; sums to 1."""
-        return self.pixels / self.pixels.sum()
-
-    @property
-    def present(self) -> Tensor:
-        """Classes that occur in the training split, (K,) bool."""
-        return self.pixels > 0
+from methods.class_counts import ClassFeedback, ClassStatistics
 
 
-@dataclass(frozen=True)
-class ClassFeedback:
-    """Per-class pixel counts of the whole validation split, (K,) int64 on the CPU, as the model stands at `step`."""
+@runtime_checkable
+class HoldsClassParameters(Protocol):
+    """A component whose per-class numbers the ledger records."""
 
-    step: int
-    epoch: int
-    tp: Tensor
-    fp: Tensor
-    fn: Tensor
-
-    @property
-    def dice(self) -> Tensor:
-        """Pooled Dice per class, (K,) float64; NaN where the class neither occurs nor is predicted."""
-        return 2 * self.tp.double() / (2 * self.tp + self.fp + self.fn)
-
-    @property
-    def recall(self) -> Tensor:
-        """Pooled recall ("class accuracy") per class, (K,) float64; NaN where the class does not occur."""
-        return self.tp.double() / (self.tp + self.fn)
+    def class_parameters(self) -> dict[str, Tensor]:
+        """Whatever the component holds per class: name -> (K,) tensor."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -159,6 +114,8 @@ class ParamGroup:
 class Components:
     """At most one component per slot; None is neutral.
 
+    A component of any slot may hold class parameters: the ledger asks those that do (`HoldsClassParameters`).
+
     Attributes:
         loss: Replaces cross-entropy + soft Dice.
         attention_bias: Fills the class-query decoder's hook.
@@ -178,8 +135,8 @@ class Components:
     def class_parameters(self) -> dict[str, Tensor]:
         """Everything the method holds per class now: name -> (K,) tensor."""
         held: dict[str, Tensor] = {}
-        for part in (self.loss, self.attention_bias):
-            if part is not None:
+        for part in (self.loss, self.attention_bias, self.sampler, self.adjust_logits):
+            if isinstance(part, HoldsClassParameters):
                 held |= part.class_parameters()
         return held
 
@@ -249,6 +206,7 @@ class BuildContext:
         attention_heads: Heads of its attention; 0 likewise.
         stage: Index of the stage that the components are for.
         finished: Validation counts at the end of each earlier stage.
+        steps: Optimiser steps of the stage; None where they are not known.
     """
 
     statistics: ClassStatistics
@@ -257,6 +215,7 @@ class BuildContext:
     attention_heads: int = 0
     stage: int = 0
     finished: tuple[ClassFeedback, ...] = ()
+    steps: int | None = None
 
 
 class MethodConfig(BaseModel):
@@ -283,39 +242,90 @@ class SlotConflictError(ValueError):
     """Two methods of one composition fill the same slot."""
 
 
+EXCLUSIVE_SLOTS = ("loss", "attention_bias", "sampler", "adjust_logits")
+
+
 def compose(parts: Mapping[str, MethodConfig], context: BuildContext) -> Components:
     """Build and merge the components of several methods.
 
+    The exclusive slots take one component. Parameter groups are joined, and every method that asked is told about
+    validation, in the order of `parts`. A method with fewer stages than another joins the last ones, and a conflict of
+    the last stage is reported at every stage, so that it shows before anything trains.
+
     Args:
         parts: Name -> configuration; usually one.
-        context: Passed to each.
+        context: Passed to each; its stage and finished stages count from the first stage of the longest method.
 
     Raises:
-        SlotConflictError: Two parts fill one slot.
+        SlotConflictError: Two parts fill one exclusive slot.
     """
-    merged, owner = Components(), {}
-    for name, config in parts.items():
-        built = config.build(context)
-        for slot in (f.name for f in fields(Components)):
-            component = getattr(built, slot)
-            if component is None:
-                continue
-            if slot in owner:
-                raise SlotConflictError(f"`{owner[slot]}` and `{name}` both fill the slot `{slot}`. Keep one of them.")
-            setattr(merged, slot, component)
-            owner[slot] = name
+    last = max((len(config.stages()) for config in parts.values()), default=1) - 1
+    if context.stage < last:
+        merge(_build_parts(parts, replace(context, stage=last, finished=(_no_feedback(context),) * last), last))
+    return merge(_build_parts(parts, context, last))
+
+
+def merge(built: Mapping[str, Components]) -> Components:
+    """Merge the components of several methods.
+
+    Args:
+        built: Name of the method -> its components.
+
+    Raises:
+        SlotConflictError: Two methods fill one exclusive slot.
+    """
+    merged = Components()
+    for slot in EXCLUSIVE_SLOTS:
+        owners = [name for name, components in built.items() if getattr(components, slot) is not None]
+        if len(owners) > 1:
+            raise SlotConflictError(f"`{owners[0]}` and `{owners[1]}` both fill the slot `{slot}`. Keep one of them.")
+        if owners:
+            setattr(merged, slot, getattr(built[owners[0]], slot))
+    groupers = [components.param_groups for components in built.values() if components.param_groups is not None]
+    if groupers:
+        merged.param_groups = lambda model: [group for grouper in groupers for group in grouper(model)]
+    listeners = [components.on_epoch_end for components in built.values() if components.on_epoch_end is not None]
+    if listeners:
+        merged.on_epoch_end = partial(_tell_all, listeners)
     return merged
+
+
+def _tell_all(listeners: Sequence[Callable[[ClassFeedback], None]], feedback: ClassFeedback) -> None:
+    for listener in listeners:
+        listener(feedback)
+
+
+def _build_parts(parts: Mapping[str, MethodConfig], context: BuildContext, last: int) -> dict[str, Components]:
+    """Build each part at its own stage: the last one falls together for all, and nothing comes before the first."""
+    built = {}
+    for name, config in parts.items():
+        skipped = last + 1 - len(config.stages())
+        if context.stage >= skipped:
+            own = replace(context, stage=context.stage - skipped, finished=context.finished[skipped:])
+            built[name] = config.build(own)
+    return built
+
+
+def _no_feedback(context: BuildContext) -> ClassFeedback:
+    """Stand-in for the counts of a stage that has not run."""
+    nothing = torch.zeros(context.statistics.n_classes, dtype=torch.int64)
+    return ClassFeedback(step=0, epoch=0, tp=nothing, fp=nothing, fn=nothing)
 
 
 def normalised_to_mean_one(weights: Tensor, present: Tensor) -> Tensor:
     """Scale class weights to mean 1 over the classes that occur; absent classes get 0.
 
+    Weights that are all 0 become equal: nothing then tells the classes apart.
+
     Args:
-        weights: (K,) float, finite where `present`.
+        weights: (K,) float >= 0, finite where `present`.
         present: (K,) bool.
 
     Returns:
         (K,) float32.
     """
     kept = torch.where(present, weights, torch.zeros_like(weights))
-    return (kept * present.sum() / kept.sum()).float()
+    total = kept.sum()
+    if not total > 0:
+        return present.float()
+    return (kept * present.sum() / total).float()

@@ -66,17 +66,14 @@ class DifficultyWeightedDice(WeightedCrossEntropyDice):
         """
         present = self.present.cpu()
         score = feedback.recall if self.config.score == "recall" else feedback.dice
-        known = present & feedback.recall.isfinite()  # Dice is 0, not unknown, for a class that is only predicted
+        known = present & score.isfinite()
         if not known.any():
             return
         difficulty = torch.where(known, 1 - score, 1 - score[known].mean())
         tau = self.config.tau
         if self.config.schedule != "fixed":
             tau = dynamic_exponent(score[known], self.config.schedule)
-        weights = difficulty**tau
-        if not (weights[present] > 0).any():  # every class is perfect: nothing is harder than anything else
-            weights = torch.ones_like(weights)
-        self.weight.copy_(normalised_to_mean_one(weights, present))
+        self.weight.copy_(normalised_to_mean_one(difficulty**tau, present))
         self.difficulty.copy_(difficulty)
 
     def class_parameters(self) -> dict[str, Tensor]:

@@ -75,6 +75,26 @@ def mean_over_valid(term: Tensor, valid: Tensor) -> Tensor:
     return torch.where(valid, term, 0.0).sum() / valid.sum().clamp(min=1)
 
 
+def weighted_mean_over_valid(term: Tensor, weight: Tensor, valid: Tensor, reduction: Reduction) -> Tensor:
+    """Average a weighted loss term over the valid pixels.
+
+    Args:
+        term: (B, H, W) float.
+        weight: (B, H, W) float >= 0.
+        valid: (B, H, W) bool.
+        reduction: `weighted_mean` is sum(w term) / sum(w); `mean` is sum(w term) / n.
+
+    Returns:
+        A scalar; 0 with zero gradient when no pixel is valid or no valid pixel weighs anything.
+    """
+    weight = torch.where(valid, weight, 0.0)
+    weighted = weight * torch.where(valid, term, 0.0)
+    if reduction == "mean":
+        return mean_over_valid(weighted, valid)
+    total = weight.sum()
+    return weighted.sum() / torch.where(total > 0, total, 1.0)
+
+
 class CrossEntropyDice(Loss):
     """Add a pixel term and soft Dice with equal weight.
 
@@ -123,17 +143,13 @@ class WeightedCrossEntropyDice(CrossEntropyDice):
 
     def __init__(self, weight: Tensor, reduction: Reduction = "weighted_mean") -> None:
         super().__init__()
-        self.reduction = reduction
+        self.reduction: Reduction = reduction
         self.register_buffer("weight", weight.detach().float().clone())
 
     def pixel_term(self, log_probability: Tensor, target: Tensor, valid: Tensor) -> Tensor:
         """Return weighted cross-entropy; see `CrossEntropyDice.pixel_term`."""
-        weight = torch.where(valid, self.weight[target], 0.0)  # (B, H, W)
-        weighted = weight * cross_entropy_per_pixel(log_probability, target)
-        if self.reduction == "mean":
-            return mean_over_valid(weighted, valid)
-        total = weight.sum()
-        return weighted.sum() / torch.where(total > 0, total, 1.0)
+        cross_entropy = cross_entropy_per_pixel(log_probability, target)
+        return weighted_mean_over_valid(cross_entropy, self.weight[target], valid, self.reduction)
 
     def class_parameters(self) -> dict[str, Tensor]:
         """Return `loss_weight`, (K,)."""

@@ -105,9 +105,7 @@ def difficulty_prior(baseline: ClassFeedback, statistics: ClassStatistics, gamma
     training and the validation split gets the mean of the others.
     """
     dice = baseline.dice
-    known = (
-        statistics.present & baseline.recall.isfinite()
-    )  # Dice is 0, not unknown, for a class that is only predicted
+    known = statistics.present & dice.isfinite()
     if not known.any():
         return torch.zeros_like(statistics.pixels)
     return log_of_remainder(1 - dice.clamp(0, LARGEST_DICE), known, gamma)

@@ -1,4 +1,4 @@
-"""Focal loss: easy pixels count less."""
+"""Focal loss: easy pixels count less; and its class-balanced form, in which frequent classes do too."""
 
 from typing import ClassVar
 
@@ -7,7 +7,23 @@ from pydantic import Field
 from torch import Tensor
 
 from methods.base import BuildContext, Card, Components, Group, MethodConfig
-from methods.cross_entropy import CrossEntropyDice, cross_entropy_per_pixel, mean_over_valid
+from methods.cross_entropy import (
+    CrossEntropyDice,
+    Reduction,
+    WeightedCrossEntropyDice,
+    cross_entropy_per_pixel,
+    mean_over_valid,
+    weighted_mean_over_valid,
+)
+from methods.reweighting import SampleCount, effective_number_weights
+
+
+def focal_per_pixel(log_probability: Tensor, target: Tensor, gamma: float) -> Tensor:
+    """Return (1 - p_y)^gamma * -log p_y of each pixel, (B, H, W) float32; arguments as in `cross_entropy_per_pixel`."""
+    cross_entropy = cross_entropy_per_pixel(log_probability, target)
+    # 1 - p_y without cancellation; the floor keeps the slope of x^gamma finite where p_y is 1 and gamma < 1
+    error = -torch.expm1(-cross_entropy)
+    return error.clamp(min=1e-12) ** gamma * cross_entropy
 
 
 class FocalDice(CrossEntropyDice):
@@ -25,10 +41,7 @@ class FocalDice(CrossEntropyDice):
 
     def pixel_term(self, log_probability: Tensor, target: Tensor, valid: Tensor) -> Tensor:
         """Return the mean focal term; see `CrossEntropyDice.pixel_term`."""
-        cross_entropy = cross_entropy_per_pixel(log_probability, target)
-        # 1 - p_y without cancellation; the floor keeps the slope of x^gamma finite where p_y is 1 and gamma < 1
-        error = -torch.expm1(-cross_entropy)
-        return mean_over_valid(error.clamp(min=1e-12) ** self.gamma * cross_entropy, valid)
+        return mean_over_valid(focal_per_pixel(log_probability, target, self.gamma), valid)
 
 
 class FocalConfig(MethodConfig):
@@ -48,3 +61,49 @@ class FocalConfig(MethodConfig):
     def build(self, context: BuildContext) -> Components:  # noqa: ARG002
         """Build focal + Dice."""
         return Components(loss=FocalDice(self.gamma))
+
+
+class WeightedFocalDice(WeightedCrossEntropyDice):
+    """Weight the focal term of each pixel by the weight of its class.
+
+    Args:
+        weight: (K,) float >= 0.
+        gamma: Focusing exponent >= 0.
+        reduction: `weighted_mean` or `mean`; see `WeightedCrossEntropyDice`.
+    """
+
+    pixel_name: ClassVar[str] = "weighted_focal"
+
+    def __init__(self, weight: Tensor, gamma: float, reduction: Reduction) -> None:
+        super().__init__(weight, reduction)
+        self.gamma = gamma
+
+    def pixel_term(self, log_probability: Tensor, target: Tensor, valid: Tensor) -> Tensor:
+        """Return the weighted focal term; see `CrossEntropyDice.pixel_term`."""
+        focal = focal_per_pixel(log_probability, target, self.gamma)
+        return weighted_mean_over_valid(focal, self.weight[target], valid, self.reduction)
+
+
+class ClassBalancedFocalConfig(MethodConfig):
+    """Focal loss with effective-number weights."""
+
+    gamma: float = Field(default=2.0, ge=0, description="focusing exponent; 0 leaves weighted cross-entropy")
+    beta: float = Field(default=0.9999, ge=0, lt=1, description="0 gives equal weights, towards 1 gives inverse counts")
+    count: SampleCount = Field(default="images", description="what n counts; with pixels the weights become uniform")
+    reduction: Reduction = Field(default="mean", description="mean(w focal), as published, or sum(w focal) / sum(w)")
+
+    card: ClassVar[Card] = Card(
+        group=Group.PIXEL,
+        title="Class-balanced focal loss",
+        formula="mean_i(w_y (1 - p_t)^gamma * -log p_t), w_c = (1 - beta) / (1 - beta^n_c) scaled to sum K over the K "
+        "classes that occur; plus soft Dice",
+        source="Cui 2019, class-balanced focal loss; reduction as in the code, richardaecn/class-balanced-loss: "
+        "the sum over samples and classes over the number of samples",
+        deviations="softmax form with p_t of the true class only, where the source sums K sigmoid terms; gamma 2 as in "
+        "`focal`, so that the two differ in the weights alone (the source searched .5, 1 and 2); n counts images",
+    )
+
+    def build(self, context: BuildContext) -> Components:
+        """Build class-balanced focal + Dice."""
+        weight = effective_number_weights(context.statistics, beta=self.beta, count=self.count)
+        return Components(loss=WeightedFocalDice(weight, self.gamma, self.reduction))

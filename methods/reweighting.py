@@ -102,6 +102,21 @@ class EnetConfig(ReweightingConfig):
         return torch.where(statistics.present, weights, 0.0).float()
 
 
+SampleCount = Literal["images", "components", "pixels"]
+
+
+def sample_counts(statistics: ClassStatistics, count: SampleCount) -> Tensor:
+    """Return what counts as the samples of each class, (K,) float64."""
+    return {"images": statistics.images, "components": statistics.components, "pixels": statistics.pixels}[count]
+
+
+def effective_number_weights(statistics: ClassStatistics, *, beta: float, count: SampleCount) -> Tensor:
+    """Return (1 - beta) / (1 - beta^n), mean 1 (that is, sum K) over the classes that occur, (K,) float32."""
+    n = sample_counts(statistics, count).double().clamp(min=1)
+    log_beta = math.log(beta) if beta > 0 else -math.inf
+    return normalised_to_mean_one((1 - beta) / -torch.expm1(n * log_beta), statistics.present)
+
+
 class EffectiveNumberConfig(ReweightingConfig):
     """Class-balanced weights by the effective number of samples.
 
@@ -112,9 +127,7 @@ class EffectiveNumberConfig(ReweightingConfig):
     """
 
     beta: float = Field(default=0.9999, ge=0, lt=1, description="0 gives equal weights, towards 1 gives inverse counts")
-    count: Literal["images", "components", "pixels"] = Field(
-        default="images", description="what n counts; with pixels the weights become uniform"
-    )
+    count: SampleCount = Field(default="images", description="what n counts; with pixels the weights become uniform")
 
     card: ClassVar[Card] = Card(
         group=Group.FREQUENCY,
@@ -125,8 +138,5 @@ class EffectiveNumberConfig(ReweightingConfig):
     )
 
     def weights(self, statistics: ClassStatistics) -> Tensor:
-        """Return (1 - beta) / (1 - beta^n), mean 1 (that is, sum K)."""
-        counts = {"images": statistics.images, "components": statistics.components, "pixels": statistics.pixels}
-        n = counts[self.count].double().clamp(min=1)
-        log_beta = math.log(self.beta) if self.beta > 0 else -math.inf
-        return normalised_to_mean_one((1 - self.beta) / -torch.expm1(n * log_beta), statistics.present)
+        """Return the effective-number weights, mean 1."""
+        return effective_number_weights(statistics, beta=self.beta, count=self.count)

@@ -12,7 +12,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from analysis.plots.labels import label_line_ends, label_points, spread_vertically
 from analysis.plots.steps import along_stages
 from analysis.plots.study import AnalysedStudy, NotDrawableError
-from analysis.plots.style import INK, MUTED, PAPER, freeze_layout, new_figure, spare_grid, wrapped
+from analysis.plots.style import INK, MUTED, PAPER, freeze_layout, new_figure, spare_grid, thin_line_alpha, wrapped
 from analysis.plots.wording import CONSTRUCT, ESTIMAND, RHO, is_not_testable, number, probability, signed, words
 
 PLOTTED_ESTIMANDS = ("change", "effective_offset")
@@ -218,7 +218,7 @@ def bias_trajectory(axes: Axes, trajectories: pd.DataFrame, *, colours: Mapping[
             run["value"],
             color=colours[str(name)],
             linewidth=0.6,
-            alpha=0.45,
+            alpha=thin_line_alpha(runs.ngroups // max(1, rows["class"].nunique())),
             rasterized=runs.ngroups > RASTERISE_ABOVE_LINES,
         )
     means = rows.groupby(["class", "elapsed"], sort=False)["value"].mean().reset_index("elapsed")

@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 
 from analysis.plots.steps import along_stages
 from analysis.plots.study import AnalysedStudy, NotDrawableError
-from analysis.plots.style import MethodMark, freeze_layout, new_figure, spare_grid, wrapped
+from analysis.plots.style import MethodMark, freeze_layout, new_figure, spare_grid, thin_line_alpha, wrapped
 from imbalance_bench.errors import UserError
 
 
@@ -27,8 +27,9 @@ def learning_curves(axes: Axes, curves: pd.DataFrame, *, marks: Mapping[str, Met
     """
     for method, mark in marks.items():
         rows = curves[curves["method"] == method]
+        alpha = thin_line_alpha(rows["run_id"].nunique())
         for _, run in rows.groupby("run_id", sort=False):
-            axes.plot(run["elapsed"], run["value"], color=mark.colour, linewidth=0.5, alpha=0.4)
+            axes.plot(run["elapsed"], run["value"], color=mark.colour, linewidth=0.5, alpha=alpha)
         mean = rows.groupby("elapsed")["value"].mean()
         axes.plot(
             *(mean.index, mean),

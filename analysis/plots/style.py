@@ -117,20 +117,20 @@ def figure_style(*, text_as_text: bool = False) -> Iterator[None]:
 
 
 def new_figure(width_in: float, height_in: float) -> Figure:
-    """Return an empty figure with constrained layout, outside pyplot's global state."""
-    figure = Figure(figsize=(width_in, height_in), layout=ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.06))
+    """Return an empty figure outside pyplot's global state; `freeze_layout` lays it out."""
+    figure = Figure(figsize=(width_in, height_in))
     FigureCanvasAgg(figure)
     return figure
 
 
 def freeze_layout(figure: Figure) -> None:
-    """Lay the figure out once and keep every axes where it then is, so that labels can be placed in pixels."""
-    engine = figure.get_layout_engine()
-    if engine is None:
-        return
+    """Lay the figure out once, so that labels can be placed in pixels and every file looks the same.
+
+    The engine is not attached to the figure: it would draw everything once more for every file.
+    """
+    engine = ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.06)
     for _ in range(2):  # ticks change with the size of the axes, and the size with the ticks
         engine.execute(figure)
-    figure.set_layout_engine("none")
 
 
 def save(figure: Figure, path: Path, *, text_as_text: bool = False) -> Path:
@@ -141,6 +141,11 @@ def save(figure: Figure, path: Path, *, text_as_text: bool = False) -> Path:
     with figure_style(text_as_text=text_as_text):
         figure.savefig(path, metadata=metadata, facecolor=paper)
     return path
+
+
+def thin_line_alpha(lines: int) -> float:
+    """Opacity of single runs behind their mean: the more there are, the fainter."""
+    return min(0.45, max(0.06, 5 / max(lines, 1)))
 
 
 @dataclass(frozen=True)

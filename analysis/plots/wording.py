@@ -58,7 +58,7 @@ def is_not_testable(verdict: str) -> bool:
 
 
 def tone(verdict: str) -> str:
-    """Sort a verdict into "better", "worse", "equal" or "open", for its mark in figures and tables."""
+    """Sort a verdict into "better", "worse", "equal", "found" or "open", for its mark in figures and tables."""
     first = words(verdict).strip().lower()
     for kind, beginnings in _TONES.items():
         if first.startswith(beginnings):
@@ -70,4 +70,5 @@ _TONES = {
     "better": ("better", "improve", "higher"),
     "worse": ("worse", "harm", "lower"),
     "equal": ("equivalent", "matches", "same"),
+    "found": ("supported",),
 }

@@ -5,13 +5,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from analysis.plots.study import MACRO, AnalysedStudy
-from analysis.plots.wording import CONSTRUCT, is_not_testable, number, probability, signed, tone, words
+from analysis.plots.wording import CONSTRUCT, is_not_testable, probability, signed, tone, words
 
 Verdict = Mapping[str, Any]
 
 NO_COMPARISON = "This study compares no method with a control."
 NO_BIAS = "No finished run of this study learned a class bias, so nothing can be said about what it follows."
-_TONE_ORDER = ("better", "equal", "open", "worse")
+_TONE_ORDER = ("better", "equal", "found", "open", "worse")
 
 
 @dataclass(frozen=True)
@@ -79,9 +79,9 @@ def rare_or_hard(study: AnalysedStudy) -> Answer:
         Line(
             name=f"{'Rare' if row['construct'] == 'frequency' else 'Hard'}: {words(str(row['measure']))}",
             value=signed(row["spearman"], 2),
-            detail=f"exact p {probability(row['p_spearman'])}, at best {number(row['min_p'], 3)}",
+            detail=f"exact p {probability(row['p_spearman'])}, at best {probability(row['min_p']).removeprefix('= ')}",
             verdict=words(str(row["verdict"])),
-            tone="better" if row["verdict"] == "supported" else "open",
+            tone=tone(str(row["verdict"])),
         )
         for row in sorted(shown.to_dict("records"), key=lambda row: order.get(str(row["construct"]), 9))
     ]

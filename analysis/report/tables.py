@@ -22,7 +22,7 @@ class Cell:
     Args:
         text: What is shown.
         sort: What it sorts by; empty sorts by the text.
-        tone: "better", "worse", "equal", "open", or empty.
+        tone: A key of `wording.tone`, or empty.
         note: Shown small below the text.
     """
 

@@ -1,7 +1,7 @@
 """The leakage audit: what do the training, validation and test images share that they must not share?
 
 It looks at a prepared data set or at a bare split file (SAM-Path's cv.csv and its like). Sharing a patient, overlapping
-tissue or a copied image is leakage; shared sites, absent classes and unknown groups are warnings. Reports, mends nothing.
+tissue or a copied image is leakage; shared sites, absent classes and unknown groups are warnings. Nothing is changed.
 """
 
 from collections import defaultdict
@@ -251,7 +251,7 @@ def check_duplicates(
         sentence = f"{len(leaking)} pairs of nearly identical images in different splits"
         return Finding("near_duplicates", LEAK, sentence, counts, shown)
     if foreign:
-        sentence = f"{len(foreign)} pairs of nearly identical images of different {words.group}s: is the grouping right?"
+        sentence = f"{len(foreign)} pairs of nearly identical images of different {words.group}s; is that right?"
         return Finding("near_duplicates", WARNING, sentence, counts, shown)
     return Finding("near_duplicates", CLEAN, f"none among {words.images(len(images))}", counts)
 

@@ -161,7 +161,7 @@ def name_parser(pattern: str, option: str) -> Callable[[str], str | None]:
 
 
 def _extract(pattern: str, names: Sequence[str], option: str) -> list[str | None]:
-    parsed = [name for name in map(name_parser(pattern, option), names)]
+    parsed = list(map(name_parser(pattern, option), names))
     if not any(parsed):
         raise UserError(f"{option} must match some image ids. Got '{pattern}', which misses '{names[0]}'. Mend it.")
     return parsed

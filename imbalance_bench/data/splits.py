@@ -31,7 +31,7 @@ class Splits:
     """The folds of a study.
 
     Args:
-        kind: "published" or "grouped".
+        kind: "published", "grouped" or "imported".
         seed: What the drawn parts depend on.
         folds: One or more.
     """
@@ -162,9 +162,12 @@ def grouped_splits(
     validation_fraction: float,
     seed: int,
     test_fraction: float | None = None,
+    repeats: int = 1,
     names: Sequence[str] | None = None,
 ) -> Splits:
     """Draw splits of whole groups, stratified by class: k folds with each group once in test, or one fold.
+
+    Repeats draw other divisions of the same kind, one after the other; the first is the one without repeats.
 
     Args:
         dataset: The data set.
@@ -173,6 +176,7 @@ def grouped_splits(
         validation_fraction: Share of the images outside the test part that become validation, 0..1.
         seed: What the splits depend on.
         test_fraction: Share of all images that are tested, between 0 and 1; only for `folds` = 1.
+        repeats: Divisions to draw, at least 1; there are `folds` x `repeats` folds.
         names: K class names for messages; default: the data set's own.
 
     Raises:
@@ -180,11 +184,14 @@ def grouped_splits(
     """
     _check_fraction("validation_fraction", validation_fraction)
     every = np.arange(len(dataset.entries))
+    if repeats < 1:
+        raise UserError(f"`repeats` must be at least 1. Got {repeats}. Use 1 for a single division.")
+    streams = [generator(seed, "splits", "test", *([repeat] if repeat else [])) for repeat in range(repeats)]
     if folds > 1 and test_fraction is None:
-        tests = _cross_validation_tests(dataset, presence, folds, seed)
+        tests = [test for rng in streams for test in _cross_validation_tests(dataset, presence, folds, rng)]
     elif folds == 1 and test_fraction:
         _check_fraction("test_fraction", test_fraction)
-        tests = [_take(dataset, presence, every, test_fraction, "test", generator(seed, "splits", "test"))[1]]
+        tests = [_take(dataset, presence, every, test_fraction, "test", rng)[1] for rng in streams]
     else:
         raise UserError(
             f"Grouped splits must have `folds` >= 2, or `folds` = 1 with a `test_fraction`. "
@@ -268,7 +275,9 @@ def split_balance(
     return table
 
 
-def _cross_validation_tests(dataset: PreparedDataset, presence: np.ndarray, folds: int, seed: int) -> list[np.ndarray]:
+def _cross_validation_tests(
+    dataset: PreparedDataset, presence: np.ndarray, folds: int, rng: np.random.Generator
+) -> list[np.ndarray]:
     """Return the image rows of each fold's test part; every group is in exactly one."""
     every = np.arange(len(dataset.entries))
     groups, images, counts, group_of = _by_group(dataset, presence, every)
@@ -276,7 +285,7 @@ def _cross_validation_tests(dataset: PreparedDataset, presence: np.ndarray, fold
         raise UserError(
             f"`folds` must not exceed the number of groups. Got {folds} for {len(groups)}. Use fewer folds."
         )
-    parts = partition_groups(images, counts, [1 / folds] * folds, [True] * folds, generator(seed, "splits", "test"))
+    parts = partition_groups(images, counts, [1 / folds] * folds, [True] * folds, rng)
     return [every[parts[group_of] == fold] for fold in range(folds)]
 
 

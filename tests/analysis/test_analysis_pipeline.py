@@ -117,6 +117,7 @@ def test_learned_bias_is_centred(whole):
 def test_five_classes_cannot_show_what_the_bias_follows(whole):
     primary = whole.tables["associations"].query("primary")
     assert set(primary["measure"]) == {"pixel_share", "border_stain_overlap", "shape_dispersion"}
+    assert set(primary["estimand"]) == {"change", "effective_offset"}
     np.testing.assert_allclose(primary["min_p"], 2 / 120)
     assert set(primary["verdict"]) == {Word.NOT_TESTABLE}
     found = verdict(whole, "attainability/classes")
@@ -210,6 +211,7 @@ def test_folds_are_scored_together(tmp_path):
     macro = found.tables["comparisons"].iloc[0]
     assert macro["n_units"] == 14
     assert set(found.tables["reliability"]["n_seeds"]) == {4}
+    assert verdict(found, "data/overlap").verdict == Word.LIMITED
     assert not found.tables["measures"]["value"].isna().all()
 
 

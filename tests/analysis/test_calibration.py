@@ -70,19 +70,19 @@ def coverage(units: int, seeds: int, seed_sd: float, n: int, rng: np.random.Gene
         d = effect + seed_sd * rng.normal(size=(seeds, 1)) + 0.5 * rng.normal(size=(seeds, units))
         means = d.mean(axis=0)
         resampled = multinomial_weights(units, 400, rng) @ means / units
-        jackknife = (means.sum() - means) / (units - 1)
+        jackknife = (d.sum(axis=1, keepdims=True) - d) / (units - 1)
         low, high = uncertainty(means.mean(), resampled, jackknife, d.mean(axis=1), units).interval(0.95)
         hits += low <= 0 <= high
     return hits / n
 
 
-@pytest.mark.parametrize("units", [10, 20, 40])
+@pytest.mark.parametrize("units", [10, 40])
 @pytest.mark.parametrize(("seeds", "seed_sd"), [(1, 0.0), (3, 0.0), (3, 1.0), (5, 0.3)])
 def test_coverage_of_95_percent_intervals(units, seeds, seed_sd):
     n = 500
     found = coverage(units, seeds, seed_sd, n, np.random.default_rng(units), skewed=True)
     assert found >= 0.93 - three_errors(0.95, n) / 3
-    assert found <= 0.99  # seeds' part counts the seed x unit interaction twice: at most a little too wide
+    assert found <= 0.97 + three_errors(0.95, n) / 2
 
 
 @pytest.mark.parametrize("seed_sd", [0.0, 0.02])
@@ -103,6 +103,18 @@ def test_comparison_rejects_equal_methods_at_most_as_often_as_it_says(seed_sd):
         assert units_alone > 0.15  # sign flips over units alone take a lucky training for a better method
 
 
+def test_equivalence_is_claimed_for_methods_that_differ_by_the_margin_at_most_as_often_as_it_says():
+    rng, n = np.random.default_rng(4), 300
+    claimed = 0
+    for _ in range(n):
+        noise = 0.012 * rng.normal(size=(2, 3, 12, 2)) + 0.004 * rng.normal(size=(2, 3, 1, 2))
+        row = compare_pair(
+            PairedScores(0.7 + noise[0] + PLAN.rope_dice, 0.7 + noise[1], tuple("abcdefghijkl")), ("x", "y"), PLAN
+        )[0]
+        claimed += -PLAN.rope_dice < row["low_tost"] and row["high_tost"] < PLAN.rope_dice
+    assert claimed / n <= 0.05 + three_errors(0.05, n)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("skewed", [False, True])
 @pytest.mark.parametrize("units", [10, 20, 40])
@@ -112,4 +124,4 @@ def test_coverage_with_many_simulations(units, seeds, seed_sd, skewed):
     if seeds == 1 and seed_sd:
         pytest.skip("one seed: the interval speaks of that training alone")
     found = coverage(units, seeds, seed_sd, 2000, np.random.default_rng(seeds), skewed)
-    assert 0.925 <= found <= 0.985
+    assert 0.925 <= found <= 0.975

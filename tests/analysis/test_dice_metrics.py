@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis.metrics import AGGREGATIONS, METRICS, Metric, mean_over_occurring, score
-from analysis.units import UnitCounts, complete_block, ratios, scores_by_seed, weighted_scores
+from analysis.units import UnitCounts, complete_block, leave_one_out, ratios, scores_by_seed, weighted_scores
 
 COUNT = st.integers(0, 10**9)
 
@@ -105,6 +105,14 @@ def test_weights_equal_copies_of_units(aggregation):
     )
     expected = scores_by_seed(ratios(copied, "dice", aggregation)).mean(axis=0)
     np.testing.assert_allclose(weighted_scores(parts, weights)[0, :3], expected[:3], rtol=1e-12)
+
+
+@pytest.mark.parametrize("aggregation", AGGREGATIONS)
+@pytest.mark.parametrize("unit", ["group", "image"])
+def test_leave_one_out_equals_zero_weights(unit, aggregation):
+    parts = ratios(counts_of(unit=unit), "dice", aggregation)
+    weights = 1 - np.eye(parts.occurs.shape[0])
+    np.testing.assert_allclose(leave_one_out(parts).mean(axis=0), weighted_scores(parts, weights), rtol=1e-12)
 
 
 @pytest.mark.parametrize(

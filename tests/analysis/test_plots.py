@@ -20,21 +20,13 @@ from synthetic import write_synthetic_study
 
 from analysis.plots import KINDS, AnalysedStudy, NotDrawableError, draw, draw_figure
 from analysis.plots.gallery import chosen_images, macro_dice_per_image, paint
-from analysis.plots.labels import label_points, overlapping
+from analysis.plots.labels import overlapping
 from analysis.plots.learning import validation_macro_dice
-from analysis.plots.steps import along_stages
 from analysis.plots.style import (
-    CONTROL_COLOUR,
-    DARK,
-    PAPER,
-    class_colours,
     figure_style,
-    freeze_layout,
-    method_marks,
     new_figure,
-    wrapped,
 )
-from analysis.plots.wording import MINUS, number, probability, signed, tone
+from analysis.plots.wording import signed
 from imbalance_bench.errors import UserError
 
 STRANGE = ("<script>alert(1)</script>", 'a "quoted" & $x_1$', "\u816b\u760d", "опухоль", "NA")
@@ -243,71 +235,8 @@ def test_style_leaves_no_trace_and_torch_and_pyplot_stay_out() -> None:
 
 
 def test_formulas_in_names_are_plain_text(tmp_path: Path) -> None:
-    draw("class_dice", POOR["strange names"](tmp_path / "study").root, tmp_path / "figure.png")
-    figure = draw_figure("class_dice", AnalysedStudy.open(tmp_path / "study"))
+    figure = draw_figure("class_dice", POOR["strange names"](tmp_path / "study"))
     assert 'a "quoted" & $x_1$' in [label.get_text() for label in figure.axes[0].get_yticklabels()]
-
-
-def contrast(one: str, other: str) -> float:
-    def luminance(colour: str) -> float:
-        values = (int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5))
-        linear = [value / 12.92 if value <= 0.03928 else ((value + 0.055) / 1.055) ** 2.4 for value in values]
-        return float(np.dot([0.2126, 0.7152, 0.0722], linear))
-
-    high, low = sorted([luminance(one), luminance(other)], reverse=True)
-    return (high + 0.05) / (low + 0.05)
-
-
-def test_class_colours_stay_legible_and_apart() -> None:
-    given = ["#ffffff", "#fefefe", "#000000", "#ffff00", "#d62728", "#b0b0b0"]
-    chosen = class_colours(given)
-    assert chosen[4:] == given[4:]
-    assert all(contrast(colour, PAPER) > 1.6 for colour in chosen)
-    assert all(contrast(colour, DARK[PAPER]) > 1.6 for colour in chosen)
-    rgb = np.array([[int(colour[place : place + 2], 16) for place in (1, 3, 5)] for colour in chosen])
-    gaps = np.linalg.norm(rgb[:, None] - rgb[None], axis=2) + 1000 * np.eye(len(rgb))
-    assert gaps.min() > 40
-
-
-def test_methods_have_marks_of_their_own() -> None:
-    methods = ["control", *(f"method {index}" for index in range(30))]
-    marks = method_marks(methods, ["control"])
-    assert marks["control"].colour == CONTROL_COLOUR
-    assert len({(mark.colour, mark.marker) for mark in marks.values()}) == 31
-
-
-@pytest.mark.parametrize("seed", range(8))
-def test_names_lie_on_nothing(seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    points = pd.DataFrame(rng.uniform(0, 1, (9, 2)), columns=["x", "y"])
-    points = points.assign(low=points["y"] - 0.05, high=points["y"] + 0.05)
-    with figure_style():
-        figure = new_figure(4, 3)
-        axes = figure.subplots()
-        axes.scatter(points["x"], points["y"])
-        axes.margins(0.2)
-        freeze_layout(figure)
-        placed = label_points(axes, points, [f"class {index}" for index in range(9)])
-    assert len(placed) == 9
-    assert not overlapping(placed)
-    box = axes.get_window_extent()
-    anchors = axes.transData.transform(points[["x", "y"]].to_numpy())
-    for text in placed:
-        inner = text.get_tightbbox()
-        assert inner is not None
-        assert box.x0 - 1 <= inner.x0
-        assert inner.x1 <= box.x1 + 1
-        assert not any(inner.contains(*anchor) for anchor in anchors)
-
-
-def test_names_that_do_not_fit_leave_nothing_behind() -> None:
-    points = pd.DataFrame({"x": np.zeros(30), "y": np.zeros(30), "low": np.zeros(30), "high": np.zeros(30)})
-    with figure_style():
-        figure = new_figure(2, 2)
-        axes = figure.subplots()
-        freeze_layout(figure)
-        assert label_points(axes, points, ["a long name that needs room"] * 30) == []
-    assert not axes.texts
 
 
 def test_gallery_ranks_by_the_dice_of_the_control() -> None:
@@ -339,23 +268,3 @@ def test_validation_dice_leaves_out_classes_that_do_not_occur() -> None:
     rows = [("tp", 0, 8), ("fp", 0, 2), ("fn", 0, 2), ("tp", 1, 0), ("fp", 1, 4), ("fn", 1, 0)]
     epochs = pd.DataFrame(rows, columns=["quantity", "class_id", "value"]).assign(stage=0, step=5, split="val")
     assert validation_macro_dice(epochs)["value"].tolist() == pytest.approx([16 / 20])
-
-
-def test_stages_follow_one_another() -> None:
-    rows = pd.DataFrame({"run": "r", "stage": [0, 0, 1, 1], "step": [0, 100, 0, 50]})
-    assert along_stages(rows, ["run"])["elapsed"].tolist() == [0, 100, 100, 150]
-    rows["step"] = [0, 100, 101, 150]  # counted through
-    assert along_stages(rows, ["run"])["elapsed"].tolist() == [0, 100, 101, 150]
-
-
-def test_wording() -> None:
-    assert number(-0.5, 2) == f"{MINUS}0.50"
-    assert number(float("nan")) == "–"  # noqa: RUF001
-    assert signed(0.25, 2) == "+0.25"
-    assert probability(0.0831) == "= 0.083"
-    assert probability(0.0001) == "< 0.001"
-    assert [tone(word) for word in ("better", "worse", "equivalent", "not_testable")] == [
-        *("better", "worse", "equal", "open")
-    ]
-    assert wrapped("one two three four", 7, 2) == "one two\nthree …"
-    assert wrapped("x" * 80) == "x" * 22 + "\n…"

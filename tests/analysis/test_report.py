@@ -23,7 +23,7 @@ from imbalance_bench.errors import UserError
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 STRANGE = ("<script>alert(1)</script>", 'a "quoted" & $x_1$', "\u816b\u760d", "опухоль", "NA")
-METHODS = ("cross_entropy", "dfa <b>bold</b>")
+METHODS = ("cross_entropy", "focal <b>bold</b>")
 
 
 def analysed(root: Path, **gaps: object) -> Path:
@@ -179,12 +179,7 @@ def test_a_study_without_a_learned_bias_says_so(tmp_path: Path) -> None:
     page = build_report(analysed(root, measures=False)).read_text()
     assert "No finished run of this study learned a class bias" in page
     assert "The class measures are not available" in page
-
-
-def test_the_same_study_gives_the_same_bytes(strange: Path) -> None:
-    before = source(strange)
-    build_report(strange)
-    assert source(strange) == before
+    assert build_report(root).read_text() == page  # the same study gives the same bytes
 
 
 def test_a_study_that_was_not_analysed_is_refused(tmp_path: Path) -> None:

@@ -1,9 +1,10 @@
 """The configurations and inputs that every registered method is tested on.
 
 `VARIANTS` adds configurations to each method's default one; `NEUTRAL` says with which options a method must be plain
-cross-entropy + Dice. A method that is missing from `NEUTRAL` fails the suite.
+cross-entropy + Dice, or what else it must then be. A method that is missing from `NEUTRAL` fails the suite.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -11,16 +12,32 @@ from torch import Tensor
 
 from methods import REGISTRY
 from methods.base import BuildContext, ClassFeedback, ClassStatistics, Components, Loss, MethodConfig
-from methods.cross_entropy import CrossEntropyDice
+from methods.cross_entropy import CrossEntropyDice, SoftDice, cross_entropy_per_pixel, mean_over_valid
 
 K = 5
 LAYERS, HEADS = 2, 4
+STEPS = 100  # of the stage
 
 VARIANTS: dict[str, list[dict]] = {
     "inverse_frequency": [{"reduction": "mean"}],
     "effective_number": [{"count": "components"}, {"count": "pixels"}, {"beta": 0.0}],
     "enet": [{"reduction": "mean"}],
     "focal": [{"gamma": 0.0}, {"gamma": 0.5}],
+    "class_balanced_focal": [{"reduction": "weighted_mean", "gamma": 0.5}, {"count": "pixels"}],
+    "ohem": [{"min_kept": 0.5, "threshold": 0.3}],
+    "topk": [{"share": 0.5}],
+    "ghm_c": [{"momentum": 0.75, "bins": 30}],
+    "generalised_dice": [{"cross_entropy_weight": 0.0, "power": 1.0}],
+    "tversky": [{"cross_entropy_weight": 0.0}],
+    "focal_tversky": [{"cross_entropy_weight": 0.0, "exponent": 0.5}],
+    "combo": [{"alpha": 0.8, "beta": 0.2}],
+    "unified_focal": [{"form": "symmetric", "gamma": 0.3}],
+    "lovasz_softmax": [{"cross_entropy_weight": 0.0}],
+    "label_marginal_l1": [{"weight": 10.0}],
+    "ldam_drw": [{"deferral": 0.01, "count": "pixels"}],
+    "logit_adjustment": [{"mode": "post_hoc"}, {"tau": 0.5}],
+    "seesaw": [{"p": 2.0, "q": 0.0}],
+    "equalization_v2": [{"gamma": 1.0, "mu": 0.2}],
     "cdb": [
         {"score": "dice"},
         {"schedule": "sigmoid"},
@@ -28,6 +45,8 @@ VARIANTS: dict[str, list[dict]] = {
         {"tau": 0.0},
         {"reduction": "mean"},
     ],
+    "diffdw": [{"reduction": "mean", "momentum": 0.5}],
+    "recall_loss": [{"reduction": "weighted_mean"}],
     "dfa": [
         *({"prior": prior} for prior in ("log_frequency", "none", "shuffled", "inverted", "difficulty")),
         {"mode": "anchored"},
@@ -41,19 +60,6 @@ VARIANTS: dict[str, list[dict]] = {
     ],
 }
 
-# options and whether the class statistics must be equal for all classes
-NEUTRAL: dict[str, tuple[dict, bool]] = {
-    "cross_entropy": ({}, False),
-    "inverse_frequency": ({}, True),
-    "inverse_sqrt": ({}, True),
-    "median_frequency": ({}, True),
-    "enet": ({}, True),
-    "effective_number": ({"beta": 0.0}, False),
-    "focal": ({"gamma": 0.0}, False),
-    "cdb": ({"tau": 0.0}, False),
-    "dfa": ({"prior": "none", "mode": "fixed"}, False),
-}
-
 
 @dataclass(frozen=True)
 class Batch:
@@ -62,6 +68,100 @@ class Batch:
     logits: Tensor
     target: Tensor
     valid: Tensor
+
+
+def base_loss(batch: Batch) -> Tensor:
+    """Cross-entropy + soft Dice."""
+    return CrossEntropyDice()(batch.logits, batch.target, batch.valid, 0).total
+
+
+def mix_of_base_parts(cross_entropy: float, dice: float) -> Callable[[Batch], Tensor]:
+    """Cross-entropy and soft Dice with other weights than 1 and 1."""
+
+    def mix(batch: Batch) -> Tensor:
+        log_probability = batch.logits.log_softmax(1)
+        pixel = mean_over_valid(cross_entropy_per_pixel(log_probability, batch.target), batch.valid)
+        return cross_entropy * pixel + dice * SoftDice()(log_probability.exp(), batch.target, batch.valid)
+
+    return mix
+
+
+def with_plain_accuracy(batch: Batch) -> Tensor:
+    """Cross-entropy + 1 - mean p_y: generalised Dice when all classes weigh the same."""
+    probability = batch.logits.softmax(1).gather(1, batch.target.unsqueeze(1)).squeeze(1)
+    return mix_of_base_parts(1, 0)(batch) + 1 - probability[batch.valid].mean()
+
+
+def with_jaccard_of_level_sets(batch: Batch) -> Tensor:
+    """Cross-entropy + the Lovasz extension by its definition: the Jaccard loss integrated over error thresholds."""
+    probability, target = batch.logits.softmax(1).movedim(1, -1)[batch.valid], batch.target[batch.valid]
+    losses = []
+    for c in target.unique().tolist():
+        truth = target == c
+        error = (truth.float() - probability[:, c]).abs()
+        levels = torch.cat([torch.zeros(1), error.sort().values])
+        wrong = error.unsqueeze(0) > (levels[:-1] + levels[1:]).unsqueeze(1).detach() / 2  # (levels, pixels)
+        jaccard_loss = wrong.sum(1) / (wrong | truth).sum(1)
+        losses.append((levels.diff() * jaccard_loss).sum())
+    return mix_of_base_parts(1, 0)(batch) + torch.stack(losses).mean()
+
+
+def with_plain_sigmoids(batch: Batch) -> Tensor:
+    """Dice + one binary cross-entropy for each class: equalization v2 before it has seen a gradient."""
+    truth = torch.nn.functional.one_hot(batch.target, K).movedim(-1, 1).float()
+    term = torch.nn.functional.softplus(batch.logits) - truth * batch.logits
+    return mix_of_base_parts(0, 1)(batch) + term.sum(1)[batch.valid].mean()
+
+
+@dataclass(frozen=True)
+class Neutral:
+    """The options with which a method reduces to something simpler, and to what: the base loss if it can.
+
+    Attributes:
+        options: Of the method.
+        uniform_statistics: Whether the class statistics must be equal for all classes.
+        reduces_to: The value that the loss must then have.
+    """
+
+    options: dict
+    uniform_statistics: bool = False
+    reduces_to: Callable[[Batch], Tensor] = base_loss
+
+
+NEUTRAL: dict[str, Neutral] = {
+    "cross_entropy": Neutral({}),
+    "inverse_frequency": Neutral({}, uniform_statistics=True),
+    "inverse_sqrt": Neutral({}, uniform_statistics=True),
+    "median_frequency": Neutral({}, uniform_statistics=True),
+    "enet": Neutral({}, uniform_statistics=True),
+    "effective_number": Neutral({"beta": 0.0}),
+    "focal": Neutral({"gamma": 0.0}),
+    "class_balanced_focal": Neutral({"gamma": 0.0, "beta": 0.0}),
+    "ohem": Neutral({"min_kept": 1.0}),
+    "topk": Neutral({"share": 1.0}),
+    "ghm_c": Neutral({"bins": 1}),
+    "poly1": Neutral({"epsilon": 0.0}),
+    "dice": Neutral({}, reduces_to=mix_of_base_parts(0, 1)),
+    "generalised_dice": Neutral({"power": 0.0}, reduces_to=with_plain_accuracy),
+    "tversky": Neutral({"fp_weight": 0.5, "fn_weight": 0.5}),
+    "focal_tversky": Neutral({"fp_weight": 0.5, "fn_weight": 0.5, "exponent": 1.0}),
+    "combo": Neutral({"alpha": 0.3, "beta": 1.0}, reduces_to=mix_of_base_parts(0.3 / K, 0.7)),
+    "unified_focal": Neutral({"delta": 0.5, "gamma": 0.0}, reduces_to=mix_of_base_parts(0.25, 0.5)),
+    "lovasz_softmax": Neutral({}, reduces_to=with_jaccard_of_level_sets),
+    "label_marginal_l1": Neutral({"weight": 0.0}, reduces_to=mix_of_base_parts(1, 0)),
+    "ldam_drw": Neutral({"max_margin": 0.0, "scale": 1.0}),
+    "logit_adjustment": Neutral({"tau": 0.0}),
+    "balanced_softmax": Neutral({}, uniform_statistics=True),
+    "seesaw": Neutral({"p": 0.0, "q": 0.0}),
+    "equalization_v2": Neutral({}, reduces_to=with_plain_sigmoids),
+    "cdb": Neutral({"tau": 0.0}),
+    "diffdw": Neutral({"strength": 0.0}),
+    "distdw": Neutral({"floor": 1.0}),
+    "recall_loss": Neutral({"strength": 0.0}),
+    "two_stage_dice_weights": Neutral({"gamma": 0.0}),
+    "two_stage_dice_bias": Neutral({"gamma": 0.0}),
+    "dfa": Neutral({"prior": "none", "mode": "fixed"}),
+}
 
 
 def configurations() -> list[tuple[str, dict]]:
@@ -149,6 +249,7 @@ def build(
             attention_heads=HEADS,
             stage=stage,
             finished=(feedback,) * stage,
+            steps=STEPS,
         )
     )
     if components.on_epoch_end is not None:

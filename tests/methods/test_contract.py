@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import method_cases as cases
 import pytest
@@ -14,8 +14,7 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from methods import REGISTRY
-from methods.base import BuildContext, ClassStatistics, Components, Group, MethodConfig, SlotConflictError, compose
-from methods.cross_entropy import CrossEntropyDice
+from methods.base import ClassStatistics, Components, Group, MethodConfig
 
 CASES = cases.configurations()
 every_configuration = pytest.mark.parametrize("case", CASES, ids=[cases.label(case) for case in CASES])
@@ -27,9 +26,9 @@ def config_of(case: tuple[str, dict]) -> MethodConfig:
     return REGISTRY[name](**options)
 
 
-def value_and_gradient(components: Components, batch: cases.Batch) -> tuple[Tensor, Tensor]:
+def value_and_gradient(components: Components, batch: cases.Batch, step: int = 0) -> tuple[Tensor, Tensor]:
     logits = batch.logits.clone().requires_grad_()
-    total = cases.loss_of(components)(logits, batch.target, batch.valid, 0).total
+    total = cases.loss_of(components)(logits, batch.target, batch.valid, step).total
     (gradient,) = torch.autograd.grad(total, logits)
     return total.detach(), gradient
 
@@ -139,13 +138,15 @@ def test_relabelling_the_classes_relabels_the_result(case, order, seed):
 
 
 @every_method
-def test_neutral_parameters_equal_cross_entropy(name):
-    options, needs_uniform_statistics = cases.NEUTRAL[name]
-    statistics = cases.uniform_statistics() if needs_uniform_statistics else cases.skewed_statistics()
+def test_neutral_parameters_reduce_to_the_base(name):
+    neutral = cases.NEUTRAL[name]
+    statistics = cases.uniform_statistics() if neutral.uniform_statistics else cases.skewed_statistics()
     batch = cases.random_batch()
-    total, gradient = value_and_gradient(cases.build(REGISTRY[name](**options), statistics), batch)
-    expected, expected_gradient = value_and_gradient(Components(loss=CrossEntropyDice()), batch)
-    torch.testing.assert_close(total, expected, rtol=1e-6, atol=1e-6)
+    total, gradient = value_and_gradient(cases.build(REGISTRY[name](**neutral.options), statistics), batch)
+    logits = batch.logits.clone().requires_grad_()
+    expected = neutral.reduces_to(replace(batch, logits=logits))
+    (expected_gradient,) = torch.autograd.grad(expected, logits)
+    torch.testing.assert_close(total, expected.detach(), rtol=1e-6, atol=1e-6)
     torch.testing.assert_close(gradient, expected_gradient, rtol=1e-5, atol=1e-7)
 
 
@@ -153,10 +154,10 @@ def test_neutral_parameters_equal_cross_entropy(name):
 def test_a_perfect_prediction_has_minimal_loss(case):
     batch = cases.random_batch()
     loss = cases.loss_of(cases.build(config_of(case)))
-    right = nn.functional.one_hot(batch.target, cases.K).movedim(-1, 1) * 30.0
+    right = nn.functional.one_hot(batch.target, cases.K).movedim(-1, 1) * 60.0 - 30.0  # for softmax and for sigmoid
     perfect = loss(right, batch.target, batch.valid, 0).total
     assert 0 <= perfect < 1e-6
-    for worse in (batch.logits, right * 0.1, right.roll(1, dims=1), torch.zeros_like(right)):
+    for worse in (batch.logits, right * 0.001, right.roll(1, dims=1), torch.zeros_like(right)):
         assert loss(worse, batch.target, batch.valid, 0).total > perfect + 1e-3
 
 
@@ -182,6 +183,22 @@ def test_state_survives_a_save_and_load(case):
     assert all(torch.equal(held[name], held_fresh[name]) for name in held)
     batch = cases.random_batch()
     assert torch.equal(value_and_gradient(trained, batch)[1], value_and_gradient(fresh, batch)[1])
+
+
+@every_configuration
+def test_running_state_is_renewed_between_steps_and_survives_a_save_and_load(case):
+    config = config_of(case)
+    running, resumed = cases.build(config), cases.build(config)
+    for step in range(2):
+        value_and_gradient(running, cases.random_batch(step), step)
+    for module, other in zip(modules_of(running), modules_of(resumed), strict=True):
+        other.load_state_dict(load(save(module.state_dict())))
+    batch = cases.random_batch(2)
+    first, again, after = (value_and_gradient(components, batch, 2) for components in (running, running, resumed))
+    for value, same, restored in zip(first, again, after, strict=True):
+        assert torch.equal(value, same)
+        assert torch.equal(value, restored)
+        assert value.isfinite().all()
 
 
 def reversed_counts():
@@ -286,15 +303,6 @@ def test_configurations_are_frozen(name):
     for field_name in type(config).model_fields:
         with pytest.raises(ValidationError):
             setattr(config, field_name, getattr(config, field_name))
-
-
-def test_slots_compose_and_conflicts_are_refused():
-    context = BuildContext(cases.skewed_statistics(), attention_layers=2, attention_heads=4)
-    both = compose({"dfa": REGISTRY["dfa"](), "focal": REGISTRY["focal"]()}, context)
-    assert both.attention_bias is not None
-    assert both.loss is not None
-    with pytest.raises(SlotConflictError, match="`focal` and `cdb` both fill the slot `loss`"):
-        compose({"focal": REGISTRY["focal"](), "cdb": REGISTRY["cdb"]()}, context)
 
 
 def test_every_method_has_a_neutral_case_and_every_variant_a_method():

@@ -37,19 +37,29 @@ def test_golden_values(case):
     stage = len(config.stages()) - 1
     components = config.build(
         BuildContext(
-            statistics_of(case), attention_layers=2, attention_heads=4, stage=stage, finished=(feedback,) * stage
+            statistics_of(case),
+            attention_layers=2,
+            attention_heads=4,
+            stage=stage,
+            finished=(feedback,) * stage,
+            steps=10,
         )
     )
     if components.on_epoch_end is not None:
         components.on_epoch_end(feedback)
     logits = torch.tensor(GOLDEN["logits"])
-    output = (components.loss or CrossEntropyDice())(
-        logits, torch.tensor(GOLDEN["target"]), torch.tensor(GOLDEN["valid"]), 0
-    )
+    loss, steps = components.loss or CrossEntropyDice(), case.get("steps", 1)  # the same batch at each step
+    outputs = [
+        loss(logits, torch.tensor(GOLDEN["target"]), torch.tensor(GOLDEN["valid"]), step) for step in range(steps)
+    ]
+    output = outputs[-1]
     assert output.parts.keys() == case["parts"].keys()
     for name, value in case["parts"].items():
         assert output.parts[name].item() == pytest.approx(value, rel=2e-6), name
     assert output.total.item() == pytest.approx(case["total"], rel=2e-6)
+    if "adjusted" in case:
+        assert components.adjust_logits is not None
+        assert components.adjust_logits(logits)[0, :, 0, 0].tolist() == pytest.approx(case["adjusted"], rel=2e-6)
     held = components.class_parameters()
     for name, value in case["class_parameters"].items():
         assert held[name].tolist() == pytest.approx(value, rel=2e-6, abs=1e-7), name
