@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: setup quickstart test test-all lint types docs bench clean
+.PHONY: setup quickstart test lint types docs bench clean
 
 setup: $(INSTALLED)
 
@@ -18,7 +18,7 @@ quickstart: setup
 	$(BIN)/imbalance-bench quickstart
 
 test: setup
-	$(BIN)/pytest -m "not gpu"
+	$(BIN)/pytest -m "not gpu" -n auto
 
 lint: setup
 	$(BIN)/ruff format --check .

@@ -115,7 +115,7 @@ def compare_pair(pairs: PairedScores, class_names: Sequence[str], plan: Analysis
         d = contributions[:, column]
         d = d[np.isfinite(d)]
         estimate = float(by_seed[:, column].mean())
-        known = uncertainty(estimate, resampled[:, column], jackknife[:, :, column], by_seed[:, column], len(d))
+        known = uncertainty(estimate, resampled[:, column], jackknife[:, column], by_seed[:, column], len(d))
         (low, high), (low_tost, high_tost) = known.interval(0.95), known.interval(1 - 2 * plan.alpha)
         rng = generator(plan.seed, "sign_flip", name)
         row = {"class": name, "n_units": len(d), "n_seeds": seeds, "difference": estimate, "low": low, "high": high}

@@ -3,8 +3,10 @@
 Units are resampled (cluster bootstrap, BCa, expanded for few units). Seeds are too few to resample: if 3 seeds vary
 as much as units do, the crossed bootstrap of Owen 2007 covers 81 to 86 % instead of 95 %, because no resample of three
 numbers strays as far as a t with two degrees of freedom. Their part is therefore a t interval over the seeds' own
-estimates, less the seed x unit interaction that the units' part already holds, and the two are joined by the method
-of variance estimates recovery (Zou and Donner 2008, eq. 6).
+estimates, and the two parts are joined by the method of variance estimates recovery (Zou and Donner 2008, eq. 6).
+
+Both parts hold the seed x unit interaction, so that 95 % intervals cover 95 to 98 %. Taking it out of the seeds' part makes
+them exact where units differ, but where they do not, 13 % of equal methods are then called different: it stays in.
 """
 
 from dataclasses import dataclass
@@ -38,8 +40,7 @@ class Uncertainty:
         bias: BCa's z0.
         acceleration: BCa's a.
         n_units: Independent units behind the estimate.
-        seed_error: Standard error over seeds, without the seed x unit interaction; 0 with one seed, whose interval then
-            speaks of that one training.
+        seed_error: Standard error over seeds; 0 with one seed, whose interval then speaks of that one training.
         n_seeds: Seeds.
     """
 
@@ -110,7 +111,7 @@ def uncertainty(
     Args:
         estimate: The statistic, seeds averaged.
         resampled: (B,) float, the statistic of each resample of units; NaN ones are left out.
-        jackknife: (S, U) float, the statistic of each seed without each unit; units with NaN are left out.
+        jackknife: (U,) float, the statistic without each unit; NaN ones are left out.
         by_seed: (S,) float, the statistic of each seed.
         n_units: Units behind the estimate.
     """
@@ -121,23 +122,10 @@ def uncertainty(
         bias = float(special.ndtri(np.clip(below, margin, 1 - margin)))
     else:
         bias = 0.0
-    rest = jackknife[:, np.isfinite(jackknife).all(axis=0)]
-    left_out = rest.mean(axis=0)
+    left_out = jackknife[np.isfinite(jackknife)]
     pull = left_out.mean() - left_out if len(left_out) else left_out
     spread = np.sum(pull**2)
     acceleration = float(np.sum(pull**3) / (6 * spread**1.5)) if spread > 0 else 0.0
-    return Uncertainty(estimate, kept, bias, acceleration, n_units, _seed_error(by_seed, rest, n_units), len(by_seed))
-
-
-def _seed_error(by_seed: np.ndarray, jackknife: np.ndarray, n_units: int) -> float:
-    """Return the standard error that seeds cause over and above the seed x unit interaction; 0 with one seed.
-
-    The variance of the seeds' estimates holds 1 / n_units of the interaction's variance, as does that of the units'. It
-    is estimated from the jackknife's residuals after removing seed and unit means, as in two-way analysis of variance.
-    """
     n_seeds = len(by_seed)
-    if n_seeds < 2 or n_units < 2 or not jackknife.size:
-        return 0.0
-    residual = jackknife - jackknife.mean(axis=0) - jackknife.mean(axis=1, keepdims=True) + jackknife.mean()
-    interaction = (n_units - 1) / n_units * np.sum(residual**2) / (n_seeds - 1) / n_seeds
-    return float(np.sqrt(max(by_seed.var(ddof=1) / n_seeds - interaction, 0.0)))
+    seed_error = float(by_seed.std(ddof=1) / np.sqrt(n_seeds)) if n_seeds > 1 else 0.0
+    return Uncertainty(estimate, kept, bias, acceleration, n_units, seed_error, n_seeds)

@@ -62,7 +62,7 @@ def _intervals(parts: Ratios, weights: np.ndarray, class_names: tuple[str, ...])
     for column, name in [(classes, MACRO), *enumerate(class_names)]:
         n = n_units if column == classes else int((parts.occurs[:, column] > 0).sum())
         mean = float(by_seed[:, column].mean())
-        known = uncertainty(mean, resampled[:, column], jackknife[:, :, column], by_seed[:, column], n)
+        known = uncertainty(mean, resampled[:, column], jackknife[:, column], by_seed[:, column], n)
         low, high = np.clip(known.interval(0.95), 0, 1)
         sd = float(by_seed[:, column].std(ddof=1)) if seeds > 1 else np.nan
         row = {"class": name, "mean": mean, "low": low, "high": high, "sd_over_seeds": sd}

@@ -169,11 +169,12 @@ def weighted_scores(parts: Ratios, weights: np.ndarray) -> np.ndarray:
 
 
 def leave_one_out(parts: Ratios) -> np.ndarray:
-    """Return (S, U, K + 1) float64: the scores of each seed without each unit, and macro."""
+    """Return (U, K + 1) float64: the scores without each unit, seeds averaged, and macro."""
     above, below = (each.sum(axis=1, keepdims=True) - each for each in (parts.numerator, parts.denominator))
     occurs = parts.occurs.sum(axis=0) - parts.occurs > 0  # (U, K)
-    values = np.where(occurs, above / np.where(occurs & (below > 0), below, 1), np.nan)
-    return np.concatenate([values, mean_over_occurring(values)[..., None]], axis=-1)
+    ratio = (above / np.where(below > 0, below, 1)).mean(axis=0)
+    values = np.where(occurs, ratio, np.nan)
+    return np.column_stack([values, mean_over_occurring(values)])
 
 
 def scores_by_seed(parts: Ratios) -> np.ndarray:

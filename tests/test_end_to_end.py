@@ -33,7 +33,7 @@ def test_analyze_prints_a_table_and_verdicts_and_writes_tables(tmp_path: Path, f
     assert result.exit_code == 0, result.output
     for method in ("cross_entropy", "inverse_sqrt", "focal", "cdb", "dfa"):
         assert method in result.output
-    assert "not_testable" in result.output  # three classes cannot carry a correlation
+    assert "not testable" in result.output  # three classes cannot carry a correlation
     names = {path.name for path in (copy / "analysis").iterdir()}
     assert {"README.md", "verdicts.json", "method_scores.csv", "associations.csv", "learned_bias.csv"} <= names
 
