@@ -5,7 +5,7 @@ as much as units do, the crossed bootstrap of Owen 2007 covers 81 to 86 % instea
 numbers strays as far as a t with two degrees of freedom. Their part is therefore a t interval over the seeds' own
 estimates, and the two parts are joined by the method of variance estimates recovery (Zou and Donner 2008, eq. 6).
 
-Both parts hold the seed x unit interaction, so that 95 % intervals cover 95 to 98 %. Taking it out of the seeds' part makes
+Both parts hold the seed x unit interaction, so 95 % intervals cover 94 to 98 %. Taking it out of the seeds' part makes
 them exact where units differ, but where they do not, 13 % of equal methods are then called different: it stays in.
 """
 

@@ -79,7 +79,7 @@ def coverage(units: int, seeds: int, seed_sd: float, n: int, rng: np.random.Gene
 @pytest.mark.parametrize("units", [10, 40])
 @pytest.mark.parametrize(("seeds", "seed_sd"), [(1, 0.0), (3, 0.0), (3, 1.0), (5, 0.3)])
 def test_coverage_of_95_percent_intervals(units, seeds, seed_sd):
-    n = 500
+    n = 300
     found = coverage(units, seeds, seed_sd, n, np.random.default_rng(units), skewed=True)
     assert found >= 0.93 - three_errors(0.95, n) / 3
     assert found <= 0.99  # the seed x unit interaction counts twice: at most a little too wide
@@ -104,7 +104,7 @@ def test_comparison_rejects_equal_methods_at_most_as_often_as_it_says(seed_sd):
 
 
 def test_equivalence_is_claimed_for_methods_that_differ_by_the_margin_at_most_as_often_as_it_says():
-    rng, n = np.random.default_rng(4), 300
+    rng, n = np.random.default_rng(4), 150
     claimed = 0
     for _ in range(n):
         noise = 0.012 * rng.normal(size=(2, 3, 12, 2)) + 0.004 * rng.normal(size=(2, 3, 1, 2))

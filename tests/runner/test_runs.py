@@ -209,12 +209,18 @@ def test_fresh_views_of_a_frozen_encoder(tmp_path: Path, dataset: Path, shared_c
 
 
 def test_a_run_that_fails_says_so_and_the_others_go_on(tmp_path: Path, dataset: Path, shared_cache: Path) -> None:
-    methods = [{"name": "dfa", "lr_multiplier": 1e38}, "cross_entropy"]
-    with pytest.raises(UserError, match=r"1 of 2 runs failed\. First: dfa fold 0 seed 0: The loss is nan"):
+    methods = [{"name": "dfa", "lr_multiplier": 1e300}, "cross_entropy"]
+    with pytest.raises(UserError, match=r"1 of 2 runs failed\. First: dfa fold 0 seed 0: RuntimeError"):
         train(tmp_path / "s", shared_cache, dataset, methods=methods)
     records = StudyRecords.open(tmp_path / "s")
     states = Counter(run.status()["state"] for run in records.runs())
     assert states == {"failed": 1, "done": 1}
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(tmp_path: Path, dataset: Path, shared_cache: Path) -> None:
+    section = {"learning_rate": 1e30, "warmup_steps": 0}
+    with pytest.raises(UserError, match=r"The loss is nan at step \d+\. Lower `training\.learning_rate`"):
+        train(tmp_path / "s", shared_cache, dataset, methods=["cross_entropy"], training=section)
 
 
 def test_another_recipe_in_the_same_directory_is_refused(tmp_path: Path, finished_study: Path, dataset: Path) -> None:
