@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from analysis import bias, scores, standing, verdicts
+from analysis.answers import method_answer, reason_answers
 from analysis.associations import associate
 from analysis.columns import COLUMNS, readme, rows_of, table, write_csv
 from analysis.comparison import MACRO, compare_methods
@@ -77,7 +78,10 @@ def analyze_study(root: Path, *, on_progress: OnProgress | None = None) -> Study
     tables["comparisons"] = _with_words("comparisons", compared, of_comparisons)
     tables["associations"] = _with_words("associations", associated, of_associations)
     n_methods = int((compared["class"] == MACRO).sum())
+    primary = [each for each, kept in zip(of_associations, associated["primary"], strict=True) if kept]
     found = [
+        *method_answer([each for each in of_comparisons if each.id.endswith(f"/{MACRO}")], plan.control),
+        *reason_answers([each for each in primary if each.id.split("/")[2] == "change"], _n_occurring(study)),
         *_present(standing.plan_verdict(records.plan()["analysis"], records.plan().get("analysis_hash"))),
         *standing.data_verdicts(study, units, plan),
         *_present(standing.measures_verdict(skipped, tables["measures"])),
@@ -86,7 +90,7 @@ def analyze_study(root: Path, *, on_progress: OnProgress | None = None) -> Study
         standing.comparison_attainability(n_units, unit, n_methods, plan),
         *of_comparisons,
         *of_reliability,
-        *(each for each, primary in zip(of_associations, associated["primary"], strict=True) if primary),
+        *primary,
     ]
     result = StudyAnalysis(records.root / "analysis", {name: tables[name] for name in COLUMNS}, tuple(found))
     _write(result, records.plan())

@@ -162,6 +162,7 @@ def _write_plan(study: Study) -> None:
         | {"architecture": config.model.architecture}
         for run in study.runs
     }
+    trained = bool(earlier) and bool(study.records.finished())
     write_json(
         root / "plan.json",
         {
@@ -173,7 +174,8 @@ def _write_plan(study: Study) -> None:
             # what was planned earlier stays in the study: a plan only grows
             "runs": list(({run["run_id"]: run for run in earlier.get("runs", [])} | runs).values()),
             "analysis": analysis,
-            "analysis_hash": canonical_hash(analysis),
+            # of the plan that the first run was trained under: `analyze` says so when it was changed afterwards
+            "analysis_hash": earlier["analysis_hash"] if trained else canonical_hash(analysis),
         },
     )
 

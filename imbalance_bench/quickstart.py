@@ -1,6 +1,5 @@
 """The first run of a new user: synthetic tissue with known truth, five methods, a report."""
 
-from importlib.resources import as_file, files
 from pathlib import Path
 
 from rich.console import Console
@@ -47,8 +46,7 @@ def run_quickstart(out: Path, cache: Path) -> None:
     phantom, study_dir = out / "phantom", out / "study"
     if not (phantom / "index.csv").exists():
         make_phantom(phantom, preset="tissue", workers=usable_cores())
-    with as_file(files("imbalance_bench") / "quickstart.yaml") as study_file:
-        config = load_study(study_file, [f"dataset.path={phantom}"])
+    config = load_study(Path(__file__).with_name("quickstart.yaml"), [f"dataset.path={phantom}"])
     execute_study(config, study_dir, Execution(cache=cache))
     analyze_and_print(study_dir)
     Console().print(f"report: {build_report(study_dir)}", highlight=False, soft_wrap=True)

@@ -24,7 +24,8 @@ TWO = ("cross_entropy", "dfa")
 
 def study(root: Path, **options) -> StudyAnalysis:
     """Write and analyse a small study; without a data set, so without measures, unless asked for."""
-    options = {"seeds": 2, "n_images": 10, "dataset": False} | options | {"analysis": QUICK | options.get("analysis", {})}
+    small = {"seeds": 2, "n_images": 10, "dataset": False}
+    options = small | options | {"analysis": QUICK | options.get("analysis", {})}
     return analyze_study(write_synthetic_study(root / "study", **options))
 
 
