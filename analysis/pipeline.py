@@ -80,7 +80,7 @@ def analyze_study(root: Path, *, on_progress: OnProgress | None = None) -> Study
     n_methods = int((compared["class"] == MACRO).sum())
     primary = [each for each, kept in zip(of_associations, associated["primary"], strict=True) if kept]
     found = [
-        *method_answer([each for each in of_comparisons if each.id.endswith(f"/{MACRO}")], plan.control),
+        *method_answer([each for each in of_comparisons if each.id.endswith(f"/{MACRO}")], _controls(compared)),
         *reason_answers([each for each in primary if each.id.split("/")[2] == "change"], _n_occurring(study)),
         *_present(standing.plan_verdict(records.plan()["analysis"], records.plan().get("analysis_hash"))),
         *standing.data_verdicts(study, units, plan),
@@ -134,6 +134,10 @@ def _association_verdicts(
 
 def _with_words(name: str, frame: pd.DataFrame, judged: list[Verdict]) -> pd.DataFrame:
     return table(name, frame.assign(verdict=[str(each.verdict) for each in judged])[list(COLUMNS[name])])
+
+
+def _controls(compared: pd.DataFrame) -> str:
+    return " and ".join(dict.fromkeys(compared["control"].astype(str)))
 
 
 def _n_occurring(study: StudyTables) -> int:
