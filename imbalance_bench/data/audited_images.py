@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from imbalance_bench.data.prepared import PreparedDataset
-from imbalance_bench.data.tile_overlap import Position, parse_positions
+from imbalance_bench.data.tile_positions import Position, parse_positions
 from imbalance_bench.errors import UserError, nearest
 
 ID_COLUMNS = ("img_id", "image_id")

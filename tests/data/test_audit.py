@@ -13,7 +13,7 @@ from PIL import Image
 from imbalance_bench.cli import main
 from imbalance_bench.data.audit import AuditOptions, AuditReport, Finding, audit
 from imbalance_bench.data.near_duplicates import similar_pairs, thumbnail
-from imbalance_bench.data.tile_overlap import parse_positions
+from imbalance_bench.data.tile_positions import parse_positions
 from imbalance_bench.errors import UserError
 
 TCGA = r"^(TCGA-\w\w-\w{4})"
