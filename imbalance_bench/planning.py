@@ -33,7 +33,8 @@ def prepare_study(config: StudyConfig, root: Path, on_progress: OnProgress, *, w
     Raises:
         UserError: Anything is wrong; nothing has been written.
     """
-    _require_extension(config, root)
+    earlier = _earlier_plan(root)
+    _require_extension(config, root, earlier)
     require_known_architecture(config.model.architecture)
     require_known_encoder(config.model.encoder)
     weights_hash = weights_identity(config.model.encoder, config.model.encoder_weights)
@@ -44,7 +45,7 @@ def prepare_study(config: StudyConfig, root: Path, on_progress: OnProgress, *, w
     splits = _make_splits(config, dataset, taxonomy, on_progress)
     counts = tuple(training_counts(dataset, taxonomy, fold.train) for fold in splits.folds)
     study = Study(root, config, dataset, taxonomy, splits, counts, data_hash, weights_hash)
-    _require_same_material(study)
+    _require_same_material(study, earlier)
     for number, fold in enumerate(splits.folds):
         if not fold.test:
             raise UserError(
@@ -54,8 +55,21 @@ def prepare_study(config: StudyConfig, root: Path, on_progress: OnProgress, *, w
     _require_methods_fit(study)
     build_segmenter(config.model, n_classes=len(taxonomy.names), seed=0)
     if write:
-        _write_plan(study)
+        _write_plan(study, earlier)
     return study
+
+
+def _earlier_plan(root: Path) -> dict[str, Any]:
+    """Return the plan that the directory holds, or an empty one for a new directory.
+
+    Raises:
+        UserError: The directory holds something else.
+    """
+    if (root / "plan.json").exists():
+        return read_json(root / "plan.json")
+    if root.exists() and any(root.iterdir()):
+        raise UserError(f"{root} holds files that are no study of imbalance-bench. Give another --out.")
+    return {}
 
 
 def _make_splits(config: StudyConfig, dataset: PreparedDataset, taxonomy: Taxonomy, on_progress: OnProgress) -> Splits:
@@ -103,21 +117,16 @@ def _require_methods_fit(study: Study) -> None:
             raise UserError(f"Method '{method.label}': {error}") from error
 
 
-def _require_extension(config: StudyConfig, root: Path) -> None:
+def _require_extension(config: StudyConfig, root: Path, earlier: dict[str, Any]) -> None:
     """Refuse to mix runs of two recipes in one directory."""
-    path = root / "plan.json"
-    if not path.exists():
-        if root.exists() and any(root.iterdir()):
-            raise UserError(f"{root} holds files that are no study of imbalance-bench. Give another --out.")
+    if not earlier:
         return
-    plan = read_json(path)
-    before, now = plan["identity"], shared_identity(config)
-    changed = _first_difference(before, now)
+    changed = _first_difference(earlier["identity"], shared_identity(config))
     if changed:
         raise UserError(
             f"{root} holds a study with {changed}. Give another --out, or the settings that it was started with."
         )
-    known = plan["methods"]
+    known = earlier["methods"]
     for method in config.methods:
         if method.label in known and known[method.label] != method.resolved():
             raise UserError(
@@ -125,10 +134,9 @@ def _require_extension(config: StudyConfig, root: Path) -> None:
             )
 
 
-def _require_same_material(study: Study) -> None:
+def _require_same_material(study: Study, earlier: dict[str, Any]) -> None:
     """Refuse to mix runs on other data, splits or encoder weights in one directory."""
-    path = study.root / "plan.json"
-    before = read_json(path)["hashes"] if path.exists() else study.hashes
+    before = earlier["hashes"] if earlier else study.hashes
     for name, value in study.hashes.items():
         if before[name] != value:
             raise UserError(
@@ -148,7 +156,7 @@ def _first_difference(before: Any, now: Any, path: str = "") -> str:
     return "" if before == now else f"`{path}` {before!r} instead of {now!r}"
 
 
-def _write_plan(study: Study) -> None:
+def _write_plan(study: Study, earlier: dict[str, Any]) -> None:
     """Write study.yaml, splits.json, dataset.json and, last, plan.json, which makes the directory a study."""
     root, config = study.root, study.config
     text = yaml.safe_dump(config.dump(), sort_keys=False, allow_unicode=True)
@@ -156,7 +164,6 @@ def _write_plan(study: Study) -> None:
     study.splits.save(root / "splits.json")
     write_json(root / "dataset.json", _dataset_facts(study))
     analysis = config.analysis.model_dump(mode="json") | {"control": config.control}
-    earlier = read_json(root / "plan.json") if (root / "plan.json").exists() else {}
     runs = {
         run.run_id: {"run_id": run.run_id, "method": run.method.label, "fold": run.fold, "seed": run.seed}
         | {"architecture": config.model.architecture}

@@ -91,12 +91,11 @@ def print_verdicts(verdicts: Sequence[Verdict], console: Console) -> None:
     """Print the verdicts that answer the study's questions, and say how many others there are."""
     headings = {"comparison": "Which method?", "association": "Rare or hard?", "attainability": "What can be shown?"}
     headings |= {"data": "What limits it?"}
-    shown = [verdict for verdict in verdicts if _answers(verdict.id)]
+    answers = [verdict for verdict in verdicts if verdict.id.startswith("answer/")]
+    shown = [verdict for verdict in verdicts if _explains_an_answer(verdict.id)]
     console.print()
-    for verdict in shown:
-        if verdict.id.startswith("answer/"):
-            console.print(verdict.sentence, style="bold", highlight=False, markup=False, soft_wrap=True)
-    shown = [verdict for verdict in shown if not verdict.id.startswith("answer/")]
+    for verdict in answers:
+        console.print(verdict.sentence, style="bold", highlight=False, markup=False, soft_wrap=True)
     for topic, heading in headings.items():
         of_topic = [verdict for verdict in shown if verdict.topic == topic]
         if of_topic:
@@ -106,17 +105,17 @@ def print_verdicts(verdicts: Sequence[Verdict], console: Console) -> None:
             word = verdict.verdict.replace("_", " ")
             console.print(f"  [{style}]{word:>13}[/]  ", end="")
             console.print(verdict.sentence, highlight=False, markup=False, soft_wrap=True)
-    more = len(verdicts) - len(shown)  # the answers repeat what stands below them
+    more = len(verdicts) - len(answers) - len(shown)
     console.print(
         f"\n{more} more verdicts (single classes, reliability) are in verdicts.json and the report", style="dim"
     )
 
 
-def _answers(verdict_id: str) -> bool:
+def _explains_an_answer(verdict_id: str) -> bool:
     """True for overall comparisons, for what a learned bias follows, and for every limit."""
     topic, *rest = verdict_id.split("/")
     return (
-        topic in ("answer", "data", "attainability")
+        topic in ("data", "attainability")
         or (topic == "comparison" and rest[-1] == "macro")
         or (topic == "association" and rest[1] == "change")
     )
