@@ -3,12 +3,24 @@
 from collections import Counter
 from collections.abc import Sequence
 
+from analysis.chapters.findings import Findings
+from analysis.comparison import MACRO
 from analysis.verdicts import Topic, Verdict, Word
 
 _MACRO_RULE = "better: any macro comparison is better; a word that all of them share; else undecided"
 _REASON_RULE = (
     "supported: any primary association with the change is supported; a word that all share; else not_supported"
 )
+
+
+def answers(found: Findings) -> list[Verdict]:
+    """Answer the two questions of a study from the verdicts of its chapters."""
+    macro = [each for each in found.verdicts if each.id.startswith("comparison/") and each.id.endswith(f"/{MACRO}")]
+    controls = " and ".join(dict.fromkeys(found.tables["comparisons"]["control"].astype(str)))
+    change = [
+        each for each in found.verdicts if each.id.startswith("association/") and each.id.split("/")[2] == "change"
+    ]
+    return [*method_answer(macro, controls), *reason_answers(change, found.n_occurring)]
 
 
 def method_answer(macro: Sequence[Verdict], control: str) -> list[Verdict]:

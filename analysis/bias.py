@@ -10,6 +10,12 @@ from analysis.tables import RunData, StudyTables
 ESTIMANDS = ("learned", "change", "effective_offset", "attention_mass")
 PRIMARY_ESTIMANDS = ("change", "effective_offset")
 CENTRED = ("learned", "change", "effective_offset")  # a constant added to every class means nothing
+ESTIMAND_WORDS = {
+    "learned": "learned bias",
+    "change": "change of the bias",
+    "effective_offset": "effective offset",
+    "attention_mass": "attention mass",
+}
 
 
 def trajectories(tables: StudyTables) -> pd.DataFrame:

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from analysis.chapters.comparison import comparison_verdict
 from analysis.comparison import (
     MACRO,
     PairedScores,
@@ -19,7 +20,7 @@ from analysis.comparison import (
 )
 from analysis.permutation import sign_flip_p
 from analysis.tables import AnalysisPlan
-from analysis.verdicts import Word, comparison_verdict
+from analysis.verdicts import Word
 
 stats: Any = scipy.stats  # its return types are not declared
 

@@ -1,0 +1,18 @@
+"""What `analyze` writes, one file per chapter: each makes its tables and judges them. They are written in this order.
+
+A chapter reads the study and the tables of the chapters before it, and returns its own tables and verdicts. To add one:
+a file with a function `(Findings) -> Chapter`, one line in `CHAPTERS`, and its columns in `analysis/columns/`.
+"""
+
+from collections.abc import Callable
+
+from analysis.chapters import association, comparison, difficulty, learning, scores
+from analysis.chapters.findings import Chapter, Findings
+
+CHAPTERS: tuple[Callable[[Findings], Chapter], ...] = (
+    scores.chapter,
+    comparison.chapter,
+    learning.chapter,
+    difficulty.chapter,
+    association.chapter,
+)

@@ -1,0 +1,70 @@
+"""Which method is better than its control."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from analysis import standing
+from analysis.chapters.findings import Chapter, Findings
+from analysis.columns import judged_table, rows_of
+from analysis.comparison import MACRO, compare_methods
+from analysis.tables import AnalysisPlan
+from analysis.verdicts import Topic, Verdict, Word, p_text, points
+
+
+def chapter(found: Findings) -> Chapter:
+    """Compare every method with its control, overall and class by class."""
+    compared = compare_methods(found.study, found.plan, found.unit)
+    judged = [comparison_verdict(row, found.plan) for row in rows_of(compared)]
+    n_units = max(len(each.units) for each in found.units.values())
+    n_methods = int((compared["class"] == MACRO).sum())
+    possible = standing.comparison_attainability(n_units, found.unit, n_methods, found.plan)
+    return Chapter({"comparisons": judged_table("comparisons", compared, judged)}, (possible, *judged))
+
+
+def comparison_verdict(row: Mapping[str, Any], plan: AnalysisPlan) -> Verdict:
+    """Judge one row of `compare_methods`."""
+    method, control, name = row["method"], row["control"], row["class"]
+    unit, n = row["unit"], int(row["n_units"])
+    where = "macro Dice" if name == "macro" else f"Dice of {name}"
+    rule = (
+        f"not_testable: the smallest possible p times the {row['family']} tests corrected together is not below "
+        f"{plan.alpha:g}; equivalent: the {1 - 2 * plan.alpha:.0%} interval lies within +-{plan.rope_dice:g}; better "
+        f"or worse: the larger of the sign-flip p over units and the p that knows the variation over seeds is below "
+        f"{plan.alpha:g} after Holm; else undecided"
+    )
+    interval = f"{points(row['difference'])} points (95 % interval {points(row['low'])} to {points(row['high'])})"
+    tail = f"{interval}, {p_text(row['p_holm'])} after Holm over {n} {unit}s"
+    if n == 0:
+        word, sentence = Word.NOT_TESTABLE, f"{name} does not occur in the scored images."
+    elif row["min_p"] * row["family"] >= plan.alpha * (1 - 1e-9):
+        word = Word.NOT_TESTABLE
+        sentence = (
+            f"{method} and {control} cannot be told apart on {where} with {n} {unit}s: the smallest possible p is "
+            f"{row['min_p']:.2g}, and {row['family']} tests are corrected together. Observed: {interval}."
+        )
+    elif -plan.rope_dice < row["low_tost"] and row["high_tost"] < plan.rope_dice:
+        word = Word.EQUIVALENT
+        sentence = f"{method} matches {control} on {where} within {100 * plan.rope_dice:g} points: {tail}."
+    elif row["p_holm"] < plan.alpha:
+        word = Word.BETTER if row["difference"] > 0 else Word.WORSE
+        sentence = f"{method} is {word} than {control} on {where}: {tail}."
+    else:
+        word = Word.UNDECIDED
+        sentence = f"{method} against {control} on {where} is undecided: {tail}."
+    if row["n_seeds"] == 1 and word not in (Word.NOT_TESTABLE, Word.UNDECIDED):
+        sentence += " With one seed this speaks of these two trained models, not of the methods."
+    keys = (
+        "n_units",
+        "n_seeds",
+        "difference",
+        "low",
+        "high",
+        "low_tost",
+        "high_tost",
+        "p",
+        "p_seeds",
+        "p_holm",
+        "min_p",
+    )
+    numbers = {key: row[key] for key in (*keys, "family", "wilcoxon_p", "cliffs_delta")}
+    return Verdict(f"comparison/{method}/{name}", Topic.COMPARISON, method, word, sentence, numbers, rule)

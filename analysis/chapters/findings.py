@@ -1,0 +1,73 @@
+"""What an analysis has found so far, handed from chapter to chapter."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import pandas as pd
+
+from analysis.scores import method_units
+from analysis.tables import AnalysisPlan, StudyTables
+from analysis.units import UnitCounts
+from analysis.verdicts import Verdict, Word
+from imbalance_bench.records import StudyRecords
+
+OnProgress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """Tables and verdicts of one topic.
+
+    Args:
+        tables: Table name -> frame, as in `analysis.columns.COLUMNS`.
+        verdicts: In the order in which they are read.
+    """
+
+    tables: Mapping[str, pd.DataFrame]
+    verdicts: tuple[Verdict, ...] = ()
+
+
+@dataclass
+class Findings:
+    """The study, and the chapters written so far.
+
+    Args:
+        records: The study directory.
+        study: Its records as frames.
+        plan: What was decided before anything ran.
+        report: Called with (what, done, of).
+        tables: Table name -> frame, of all chapters so far.
+        verdicts: Of all chapters so far.
+    """
+
+    records: StudyRecords
+    study: StudyTables
+    plan: AnalysisPlan
+    report: OnProgress
+    tables: dict[str, pd.DataFrame] = field(default_factory=dict)
+    verdicts: list[Verdict] = field(default_factory=list)
+
+    @cached_property
+    def unit(self) -> str:
+        """What is independent: `group`, or `image`."""
+        return self.plan.unit_kind(bool(self.study.dataset.get("groups_known", False)))
+
+    @cached_property
+    def units(self) -> dict[str, UnitCounts]:
+        """Counts of every method, arranged by unit."""
+        return method_units(self.study, self.unit)
+
+    @cached_property
+    def n_occurring(self) -> int:
+        """Classes that have training pixels in some fold."""
+        return int(pd.DataFrame(self.study.occurring).any().sum())
+
+    def word(self, verdict_id: str) -> Word | None:
+        """Return the word of an earlier verdict, or None if there is none of that id."""
+        return next((each.verdict for each in self.verdicts if each.id == verdict_id), None)
+
+    def add(self, chapter: Chapter) -> None:
+        """Take over what a chapter found."""
+        self.tables.update(chapter.tables)
+        self.verdicts.extend(chapter.verdicts)
