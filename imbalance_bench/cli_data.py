@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from imbalance_bench.cli_options import CACHE_OPTION
+
 FOLDER = click.Path(path_type=Path, file_okay=False)
 FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -74,8 +76,8 @@ def prepare(
 @click.option("--test-fraction", type=float, help="Share of the images to test, with --folds 1.")
 @click.option("--validation-fraction", type=float, default=0.15, show_default=True, help="Share of the rest.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
-@click.option("--from", "split_file", type=FILE, help="Read a cv.csv instead of drawing.")
-@click.option("--rotate", is_flag=True, help="With --from: let every fold validate once.")
+@click.option("--from", "split_file", type=FILE, help="Read a cv.csv or a JSON of splits instead of drawing.")
+@click.option("--rotate", is_flag=True, help="With --from cv.csv: let every fold validate once.")
 @click.option("--out", type=FILE, help="Write the splits there, as JSON with their hash.")
 def splits(
     folder: Path,
@@ -96,12 +98,42 @@ def splits(
 
 
 @data.command()
+@click.argument("folder", type=FOLDER)
+@click.option("--out", type=FOLDER, help="Folder of the cards.  [default: results/cards/NAME]")
+@click.option("--split", type=click.Choice(["train", "val", "test"]), help="Measure this split only.")
+@click.option("--encoder", metavar="NAME", help="Whose features to use, where the cache holds those of several.")
+@click.option("--workers", type=click.IntRange(min=1), help="Processes.  [default: every core]")
+@CACHE_OPTION
+def describe(
+    folder: Path, out: Path | None, split: str | None, encoder: str | None, workers: int | None, cache: Path
+) -> None:
+    """Measure how rare and how hard each class is, and write a card per class."""
+    from analysis.cards.description import CardOptions
+    from imbalance_bench.card_printing import describe_and_print
+
+    options = CardOptions(split=split or "", cache_dir=cache, encoder=encoder, workers=workers)
+    describe_and_print(folder, out, options)
+
+
+@data.command()
 @click.argument("dest", type=FOLDER)
-@click.option("--preset", default="tissue", show_default=True, help="Planted classes and factors.")
-@click.option("--seed", type=click.IntRange(min=0), help="Instead of the preset's.")
+@click.option("--preset", help="Planted classes and factors: tissue or organ.  [default: tissue]")
+@click.option("--design", help="A series of data sets instead: latin (5), wide (10) or factorial (40).")
+@click.option("--seed", type=click.IntRange(min=0), help="Instead of the preset's, or 0.")
 @click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True)
-def phantom(dest: Path, preset: str, seed: int | None, workers: int) -> None:
-    """Make synthetic tissue with known truth, as a prepared data set."""
+def phantom(dest: Path, preset: str | None, design: str | None, seed: int | None, workers: int) -> None:
+    """Make synthetic tissue with known truth, as a prepared data set.
+
+    With --design, a series in which every class carries every level of every factor, so that frequency and difficulty
+    are uncorrelated; goes on where an interrupted call stopped.
+    """
+    if design is not None:
+        from imbalance_bench.data_printing import series_and_print
+
+        if preset is not None:
+            raise click.UsageError("--design brings its own preset. Leave --preset out.")
+        series_and_print(design, dest, seed or 0, workers)
+        return
     from imbalance_bench.quickstart import make_phantom
 
-    click.echo(str(make_phantom(dest, preset=preset, seed=seed, workers=workers)))
+    click.echo(str(make_phantom(dest, preset=preset or "tissue", seed=seed, workers=workers)))

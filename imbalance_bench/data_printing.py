@@ -1,4 +1,4 @@
-"""What the `data` commands print: audits, preparations, splits. No torch."""
+"""What the `data` commands print: audits, preparations, splits, phantoms. No torch."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -14,9 +14,11 @@ from imbalance_bench.data.audit import AuditOptions, AuditReport, audit
 from imbalance_bench.data.class_statistics import per_image_pixels
 from imbalance_bench.data.converters.preparation import Prepared, prepare_dataset
 from imbalance_bench.data.converters.source import PrepareOptions
+from imbalance_bench.data.phantom import FACTORS, factorial_design, generate_series, rank_correlations
 from imbalance_bench.data.prepared import SPLITS, PreparedDataset
-from imbalance_bench.data.split_import import import_splits
-from imbalance_bench.data.splits import BalanceRow, Splits, grouped_splits, split_balance
+from imbalance_bench.data.split_balance import BalanceRow, split_balance
+from imbalance_bench.data.split_import import read_splits
+from imbalance_bench.data.splits import Splits, grouped_splits
 from imbalance_bench.data.taxonomy import Taxonomy
 from imbalance_bench.manifest import write_json
 from imbalance_bench.progress import ProgressDisplay
@@ -84,7 +86,7 @@ def print_prepared(prepared: Prepared, console: Console) -> None:
 
 @dataclass(frozen=True)
 class SplitRequest:
-    """Which splits to draw, or to read where `split_file` is given; see `grouped_splits` and `import_splits`."""
+    """Which splits to draw, or to read where `split_file` is given; see `grouped_splits` and `read_splits`."""
 
     folds: int
     repeats: int
@@ -97,7 +99,7 @@ class SplitRequest:
     def make(self, dataset: PreparedDataset, presence: np.ndarray) -> Splits:
         """Draw or read the splits."""
         if self.split_file is not None:
-            return import_splits(self.split_file, dataset, presence, rotate=self.rotate)
+            return read_splits(self.split_file, dataset, presence, rotate=self.rotate)
         return grouped_splits(
             dataset,
             presence,
@@ -140,6 +142,27 @@ def print_balance(splits: Splits, rows: Sequence[BalanceRow], console: Console) 
         cells = [f"{min(found):.2f} - {max(found):.2f}" for found in shares]
         table.add_row(escape(name), *cells, f"{fewest.groups_with_class} in {fewest.part} of fold {fewest.fold}")
     console.print(table, highlight=False)
+
+
+def series_and_print(design: str, dest: Path, seed: int, workers: int) -> None:
+    """Write the data sets of a phantom design and print how far its factors are correlated."""
+    console = Console()
+    specs = factorial_design(design, seed)
+    with ProgressDisplay(Console(stderr=True)) as display:
+        path = generate_series(
+            specs,
+            dest,
+            workers=workers,
+            on_progress=lambda done, total: display.on_phase("making data sets", done, total),
+        )
+    n_classes = len(specs[0].classes)
+    _print_line(console, f"[bold]{escape(str(dest))}[/bold]: {len(specs)} data sets of {n_classes} classes")
+    _print_line(console, f"Spearman's correlation of the planted factors over {len(specs) * n_classes} classes")
+    table = Table("", *FACTORS, box=None, pad_edge=False)
+    for factor, row in zip(FACTORS, rank_correlations(specs), strict=True):
+        table.add_row(factor, *(f"{value + 0.0:+.2f}" for value in row.round(2)))
+    console.print(table, highlight=False)
+    _print_line(console, f"planted and measured: {escape(str(path))}")
 
 
 def _print_line(console: Console, line: str) -> None:

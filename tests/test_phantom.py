@@ -3,29 +3,36 @@
 import csv
 import hashlib
 import itertools
-from collections.abc import Callable, Iterator
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
+from click.testing import CliRunner
 from numpy.typing import NDArray
 from PIL import Image
 from pydantic import ValidationError
 from scipy import ndimage
 
+from benchmarks import phantom_factors
+from benchmarks.phantom_factors import PLANTED_LEVELS
+from imbalance_bench import data_printing
+from imbalance_bench.cli import main
 from imbalance_bench.data.phantom import (
     DESIGNS,
+    FACTORS,
     PRESETS,
     GroupCounts,
     PhantomSpec,
     factorial_design,
     generate_phantom,
+    generate_series,
     largest_rank_correlation,
 )
 from imbalance_bench.data.phantom.layout import lay_out
 from imbalance_bench.data.phantom.plan import plan_images
-from imbalance_bench.data.phantom.writer import draw_image
 from imbalance_bench.errors import UserError
 
 TISSUE = PRESETS["tissue"]
@@ -198,7 +205,6 @@ def test_wrong_specifications_are_refused(change: dict[str, object], message: st
         PhantomSpec.model_validate(raw)
 
 
-LEVELS = (0.0, 0.5, 1.0)
 TARGET = TISSUE.class_id("tumour")
 
 
@@ -209,46 +215,6 @@ def with_factor(factor: str, level: float, seed: int) -> PhantomSpec:
     classes[TARGET] = classes[TARGET].model_copy(update={factor: level, "rival": "inflammatory"})
     changed = {"classes": tuple(classes), "seed": seed, "groups": GroupCounts(train=2, val=1, test=1)}
     return SMALL.model_copy(update=changed)
-
-
-def stain_histograms(
-    image: NDArray[np.uint8], first: NDArray[np.bool_], second: NDArray[np.bool_]
-) -> NDArray[np.int64]:
-    """Histograms of red and green in two sets of pixels, (2 sets, 2 channels, 16 bins)."""
-    return np.array(
-        [[np.histogram(image[..., channel][mask], 16, (0, 256))[0] for channel in (0, 1)] for mask in (first, second)]
-    )
-
-
-def likeness(histograms: NDArray[np.int64]) -> float:
-    """Bhattacharyya coefficient of the two sets, averaged over the channels."""
-    shares = histograms / histograms.sum(axis=2, keepdims=True)
-    return float(np.sqrt(shares[0] * shares[1]).sum(axis=1).mean())
-
-
-def boundary_likeness(spec: PhantomSpec) -> float:
-    total = np.zeros((2, 2, 16), np.int64)
-    for plan in plan_images(spec):
-        image, labels = draw_image(spec, plan)
-        target, other = labels == TARGET, (labels != TARGET) & (labels != UNLABELLED_ID)
-        near_other, near_target = (np.asarray(ndimage.binary_dilation(m, iterations=5), bool) for m in (other, target))
-        total += stain_histograms(image, target & near_other, other & near_target)
-    return likeness(total)
-
-
-def rival_likeness(spec: PhantomSpec) -> float:
-    total = np.zeros((2, 2, 16), np.int64)
-    rival = spec.class_id("inflammatory")
-    for plan in plan_images(spec):
-        image, labels = draw_image(spec, plan)
-        first, second = (np.asarray(ndimage.binary_erosion(labels == c, iterations=8), bool) for c in (TARGET, rival))
-        total += stain_histograms(image, first, second)
-    return likeness(total)
-
-
-def area_spread(spec: PhantomSpec) -> float:
-    areas = [r.area_px for p in plan_images(spec) for r in p.regions if r.class_id == TARGET]
-    return float(np.std(np.log(areas)))
 
 
 def elongation_spread(spec: PhantomSpec) -> float:
@@ -265,14 +231,47 @@ def elongation_spread(spec: PhantomSpec) -> float:
     return float(np.std(spread))
 
 
-@pytest.mark.parametrize("seed", [0, 1])
-@pytest.mark.parametrize(
-    ("factor", "measure"), [("ambiguity", boundary_likeness), ("context", rival_likeness), ("morphology", area_spread)]
-)
-def test_each_factor_raises_its_own_measure(factor: str, measure: Callable[[PhantomSpec], float], seed: int) -> None:
-    values = [measure(with_factor(factor, level, seed)) for level in LEVELS]
-    assert values[0] < values[1] < values[2]
-    assert values[2] > 1.02 * values[0]
+def test_each_factor_raises_its_own_measure_and_leaves_the_others() -> None:
+    """The table of docs/phantom.md, for one seed, the extreme levels and fewer images."""
+    trial = phantom_factors.Trial(groups=GroupCounts(train=2, val=1, test=1), images_per_group=2)
+    levels = {factor: (planted[0], planted[-1]) for factor, planted in PLANTED_LEVELS.items()}
+    measured = {
+        factor: [trial.measure((factor, level), seed=0) for level in planted] for factor, planted in levels.items()
+    }
+    for factor, at_levels in measured.items():
+        own = [each[factor] for each in at_levels]
+        assert own[0] < own[1], factor
+        for other in (each for each in measured if each != factor):
+            moved = np.ptp([each[other] for each in at_levels])
+            assert moved < np.ptp([each[other] for each in measured[other]]) / 3, (factor, other)
+    assert max(each["share_error"] for rows in measured.values() for each in rows) < 0.1
+
+
+def table_of(slopes: dict[str, float]) -> phantom_factors.Values:
+    """A made-up table of one seed: a level moves a measure by the slope `factor>measure`, by default its own by 1."""
+    neutral = ("share", phantom_factors.NEUTRAL["share"])
+    values: phantom_factors.Values = {}
+    for factor in phantom_factors.FACTORS:
+        planted = phantom_factors.planted_levels(factor)
+        for place, each in enumerate(planted):
+            steps = place - planted.index(neutral)
+            values[0, each] = {
+                other: steps * slopes.get(f"{factor}>{other}", float(factor == other))
+                for other in phantom_factors.FACTORS
+            } | {"share_error": 0.01}
+    return values
+
+
+def test_the_table_of_factors_says_what_does_not_hold(capsys: pytest.CaptureFixture[str]) -> None:
+    for change, holds in (
+        ({}, True),
+        ({"share>context": 0.3}, True),
+        ({"share>context": 0.4}, False),
+        ({"morphology>morphology": -1.0}, False),
+    ):
+        assert phantom_factors.effects(table_of(change), 1)["morphology"].moved["share"] == pytest.approx(0)
+        assert phantom_factors.print_table(table_of(change), 1) is holds, change
+    assert "| context | rival_stain_overlap |" in capsys.readouterr().out
 
 
 def test_morphology_spreads_the_drawn_shapes_at_constant_mean_area() -> None:
@@ -294,8 +293,54 @@ def test_designs_set_frequency_and_difficulty_apart(name: str) -> None:
     assert largest_rank_correlation(specs) < 0.25
     for spec in specs:
         assert sorted(c.share for c in spec.classes) == pytest.approx(sorted(DESIGNS[name].shares))
-        assert len({c.ambiguity for c in spec.classes}) == len(spec.classes)
+        assert len({c.ambiguity for c in spec.classes}) == (2 if DESIGNS[name].crossed else len(spec.classes))
     assert factorial_design(name, seed=0) == specs
+
+
+def test_the_factorial_design_crosses_every_share_with_every_combination() -> None:
+    specs = factorial_design("factorial", seed=1)
+    cells = [{tuple(getattr(s.classes[k], f) for f in FACTORS) for s in specs} for k in range(5)]
+    assert [len(each) for each in cells] == [40] * 5
+    assert largest_rank_correlation(specs) == pytest.approx(0, abs=1e-12)
+
+
+def small_series() -> list[PhantomSpec]:
+    return [TINY.model_copy(update={"name": f"small-{n}", "seed": n}) for n in range(3)]
+
+
+def test_a_series_is_resumed_and_its_factors_are_gathered(tmp_path: Path) -> None:
+    dest = tmp_path / "series"
+    table = generate_series(small_series(), dest)
+    whole = digests(dest)
+    rows = rows_of(table)
+    assert [row["dataset"] for row in rows[::5]] == ["small-0", "small-1", "small-2"]
+    assert [row["class"] for row in rows[:5]] == [c.name for c in TINY.classes]
+    assert [float(row["ambiguity"]) for row in rows[:5]] == [c.ambiguity for c in TINY.classes]
+    kept = (dest / "small-0/index.csv").stat().st_mtime_ns
+    shutil.rmtree(dest / "small-1")
+    (dest / ".small-1-torn").mkdir()
+    table.unlink()
+    seen: list[tuple[int, int]] = []
+    generate_series(small_series(), dest, on_progress=lambda *step: seen.append(step))
+    assert seen == [(2, 3), (3, 3)]
+    assert digests(dest) == whole
+    assert (dest / "small-0/index.csv").stat().st_mtime_ns == kept
+    assert sorted(p.name for p in dest.iterdir()) == ["factors.csv", "series.json", "small-0", "small-1", "small-2"]
+    with pytest.raises(UserError, match="holds another series of phantoms"):
+        generate_series(small_series()[:2], dest)
+    with pytest.raises(UserError, match="not an empty folder"):
+        generate_series(small_series(), dest / "small-0")
+
+
+def test_the_command_of_designs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(data_printing, "factorial_design", lambda _name, _seed: small_series())
+    result = CliRunner().invoke(main, ["data", "phantom", str(tmp_path / "out"), "--design", "latin"])
+    assert result.exit_code == 0, result.output
+    assert "3 data sets of 5 classes" in result.output
+    assert "ambiguity" in result.output
+    result = CliRunner().invoke(main, ["data", "phantom", str(tmp_path), "--design", "latin", "--preset", "organ"])
+    assert result.exit_code == 2
+    assert "--design brings its own preset" in result.output
 
 
 def test_an_unknown_design_is_refused() -> None:

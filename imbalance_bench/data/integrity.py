@@ -1,16 +1,18 @@
 """Integrity of every pixel file: decodes, has the right size, holds declared class ids."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from imbalance_bench.data.prepared import PreparedDataset, usable_cores
+from imbalance_bench.data.prepared import IMAGE_SUFFIXES, PreparedDataset, usable_cores
 from imbalance_bench.errors import UserError
 
 OnProgress = Callable[[int, int], None]
+
+_BAND_PX = 1024  # a multiple of the usual tile sizes
 
 
 @dataclass(frozen=True)
@@ -39,20 +41,35 @@ class IntegrityReport:
         return not self.problems
 
 
+def check_folder(folder: Path, *, on_progress: OnProgress | None = None) -> tuple[PreparedDataset, IntegrityReport]:
+    """Check a data set that may be damaged anywhere: rows of the index, missing files, undecodable files.
+
+    Raises:
+        UserError: There is no data set at all; see `PreparedDataset.inspect`.
+    """
+    dataset, problems = PreparedDataset.inspect(folder)
+    return dataset, check_dataset(dataset, on_progress=on_progress, known=problems)
+
+
 def check_dataset(
-    dataset: PreparedDataset, *, workers: int | None = None, on_progress: OnProgress | None = None
+    dataset: PreparedDataset,
+    *,
+    workers: int | None = None,
+    on_progress: OnProgress | None = None,
+    known: Sequence[str] = (),
 ) -> IntegrityReport:
     """Decode every image and mask once, collecting all problems instead of stopping at the first.
 
     Args:
         dataset: The data set.
+        known: Problems found before; they come first.
         workers: Decoding threads; None takes every usable core.
         on_progress: Called with (images done, images in all).
 
     Returns:
-        The report; problems are in the order of the index.
+        The report; problems are in the order of the index, pairs of files without a row come last.
     """
-    problems: list[str] = []
+    problems: list[str] = list(known)
     remarks: list[str] = []
     values = np.zeros(256, dtype=np.int64)
     ids = [entry.image_id for entry in dataset.entries]
@@ -69,7 +86,13 @@ def check_dataset(
                 on_progress(done, len(ids))
     classes = dataset.info.classes
     remarks += [f"Class '{each.name}' has no pixel in any readable mask." for each in classes if not values[each.id]]
-    remarks += [f"{path} is not in index.csv." for path in _stray_files(dataset)]
+    unlisted, stray = _stray_files(dataset)
+    problems += [
+        f"{dataset.root / 'index.csv'} must have a row for '{image_id}', which has an image and a mask. "
+        "Add the row, or move both files away."
+        for image_id in unlisted
+    ]
+    remarks += [f"{path} is not in index.csv." for path in stray]
     return IntegrityReport(
         problems=tuple(problems),
         remarks=tuple(remarks),
@@ -100,7 +123,7 @@ def _check_image(dataset: PreparedDataset, image_id: str) -> tuple[list[str], np
     problems = []
     counts = None
     try:
-        dataset.read_image(image_id)
+        _decode_image(dataset, image_id)
     except UserError as error:
         problems.append(str(error))
     try:
@@ -110,8 +133,26 @@ def _check_image(dataset: PreparedDataset, image_id: str) -> tuple[list[str], np
     return problems, counts
 
 
-def _stray_files(dataset: PreparedDataset) -> list[Path]:
-    ids = [entry.image_id for entry in dataset.entries]
-    expected = {dataset.image_path(each) for each in ids} | {dataset.mask_path(each) for each in ids}
-    present = [path for folder in ("images", "masks") for path in sorted((dataset.root / folder).iterdir())]
-    return [path for path in present if path not in expected]
+def _decode_image(dataset: PreparedDataset, image_id: str) -> None:
+    """Decode a whole image; one that can be read in windows a band of rows at a time."""
+    if not dataset.is_read_in_windows(image_id):
+        dataset.read_image(image_id)
+        return
+    with dataset.open_windows(image_id) as image:
+        for top in range(0, image.height_px, _BAND_PX):
+            image.read(top, 0, _BAND_PX, image.width_px)
+
+
+def _stray_files(dataset: PreparedDataset) -> tuple[list[str], list[Path]]:
+    """Return the ids of images with a mask but no row in the index, and the files that belong to nothing."""
+    ids = {entry.image_id for entry in dataset.entries}
+    present = {name: _list_folder(dataset.root / name) for name in ("images", "masks")}
+    stray = [path for files in present.values() for path in files if path.stem not in ids or path.name[0] == "."]
+    masks = {path.stem for path in present["masks"] if path.suffix.lower() == ".png"}
+    unlisted = {path.stem for path in stray if path.parent.name == "images" and path.suffix.lower() in IMAGE_SUFFIXES}
+    unlisted &= masks
+    return sorted(unlisted), [path for path in stray if path.stem not in unlisted]
+
+
+def _list_folder(folder: Path) -> list[Path]:
+    return sorted(folder.iterdir()) if folder.is_dir() else []

@@ -1,12 +1,10 @@
 """The one data format that the runner reads: `dataset.yaml`, `index.csv`, `images/` and `masks/`."""
 
-import csv
 import os
 import struct
 import zlib
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Self
@@ -14,57 +12,36 @@ from typing import Self
 import numpy as np
 from PIL import Image
 
-from imbalance_bench.data.dataset_file import ClassInfo, DatasetInfo, is_plain_name, read_dataset_info
+from imbalance_bench.data.dataset_file import ClassInfo, DatasetInfo, read_dataset_info
+from imbalance_bench.data.index_file import COLUMNS, SPLITS, ImageEntry, divided_groups, read_index
+from imbalance_bench.data.tiff_windows import TiledTiff, is_tiled_tiff
 from imbalance_bench.errors import UserError, nearest
 from imbalance_bench.manifest import canonical_hash, file_hash
 
-__all__ = ["ClassInfo", "DatasetInfo", "ImageEntry", "PreparedDataset", "usable_cores"]
+__all__ = ["COLUMNS", "SPLITS", "ClassInfo", "DatasetInfo", "ImageEntry", "PreparedDataset", "usable_cores"]
 
-SPLITS = ("train", "val", "test")
-IMAGE_SUFFIXES = (".png", ".webp", ".jpg", ".jpeg", ".tif", ".tiff")
-COLUMNS = ("image_id", "group_id", "split", "height_px", "width_px")
-
+TIFF_SUFFIXES = (".tif", ".tiff")
+IMAGE_SUFFIXES = (".png", ".webp", ".jpg", ".jpeg", *TIFF_SUFFIXES)
 _DECODE_ERRORS = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError)
 
 
-@dataclass(frozen=True)
-class ImageEntry:
-    """One row of `index.csv`.
-
-    Args:
-        image_id: Stem of the image and of its mask.
-        group_id: Patient or slide; never divided between splits.
-        split: "train", "val", "test", or "" where none is published.
-        height_px: Rows of the image.
-        width_px: Columns of the image.
-        extra: Every other column (site, stain, ...), as text.
-    """
-
-    image_id: str
-    group_id: str
-    split: str
-    height_px: int
-    width_px: int
-    extra: dict[str, str] = field(default_factory=dict)
-
-
 class PreparedDataset:
-    """A prepared data set whose every claim that needs no pixel has been checked.
+    """A prepared data set. `open` checks every claim that needs no pixel; reading a file checks the file.
 
     Args:
         root: The folder that holds `dataset.yaml`.
         info: Content of `dataset.yaml`.
         entries: Rows of `index.csv`, in its order; image indices elsewhere count along them.
-        image_paths: Image id -> image file.
+        image_files: Image id -> the files in `images/` of that name, which should be one.
     """
 
     def __init__(
-        self, root: Path, info: DatasetInfo, entries: tuple[ImageEntry, ...], image_paths: dict[str, Path]
+        self, root: Path, info: DatasetInfo, entries: tuple[ImageEntry, ...], image_files: Mapping[str, Sequence[Path]]
     ) -> None:
         self.root = root
         self.info = info
         self.entries = entries
-        self._image_paths = image_paths
+        self._image_files = image_files
         self._entries = {entry.image_id: entry for entry in entries}
         self._declared = np.zeros(256, dtype=bool)
         self._declared[[info.unlabelled_id, *(each.id for each in info.classes)]] = True
@@ -80,14 +57,32 @@ class PreparedDataset:
         Raises:
             UserError: Anything is missing, malformed or contradictory.
         """
+        dataset, problems = cls.inspect(root, allow_leakage=allow_leakage)
+        if problems:
+            raise UserError(problems[0])
+        for entry in dataset.entries:
+            dataset.image_path(entry.image_id)
+            dataset.mask_path(entry.image_id)
+        return dataset
+
+    @classmethod
+    def inspect(cls, root: Path, *, allow_leakage: bool = False) -> tuple[Self, tuple[str, ...]]:
+        """Read `dataset.yaml` and `index.csv` without stopping at a row that is wrong; no file is looked for.
+
+        Returns:
+            The data set of the sound rows, and one line for each wrong row and each group in several splits.
+
+        Raises:
+            UserError: There is no data set at all: no folder, or a `dataset.yaml` or `index.csv` that cannot be read.
+        """
         root = Path(root)
         if not root.is_dir():
             raise UserError(f"A data set must be a folder. Got '{root}'. Check the path, or run `data prepare` first.")
         info = read_dataset_info(root / "dataset.yaml")
-        entries = _read_index(root / "index.csv")
+        entries, problems = read_index(root / "index.csv")
         if not allow_leakage:
-            _refuse_leakage(root / "index.csv", entries)
-        return cls(root, info, entries, _find_files(root, entries))
+            problems += divided_groups(root / "index.csv", entries)
+        return cls(root, info, entries, _list_images(root)), problems
 
     def entry(self, image_id: str) -> ImageEntry:
         """Return the index row of one image."""
@@ -99,12 +94,34 @@ class PreparedDataset:
             raise UserError(message) from None
 
     def image_path(self, image_id: str) -> Path:
-        """Return the path of one image file."""
-        return self._image_paths[self.entry(image_id).image_id]
+        """Return the path of one image file.
+
+        Raises:
+            UserError: It is missing, or there are several.
+        """
+        files = self._image_files.get(self.entry(image_id).image_id, ())
+        if not files:
+            options = ", ".join(suffix[1:] for suffix in IMAGE_SUFFIXES)
+            raise UserError(
+                f"{self.root / 'images' / image_id}.* must exist ({options}). Got no file for this row of index.csv. "
+                "Add the image, or remove the row."
+            )
+        if len(files) > 1:
+            names = ", ".join(path.name for path in files)
+            folder = self.root / "images"
+            raise UserError(f"{folder}: an image id must have one file. Got {names}. Remove all but one.")
+        return files[0]
 
     def mask_path(self, image_id: str) -> Path:
-        """Return the path of one mask file."""
-        return _mask_path(self.root, self.entry(image_id).image_id)
+        """Return the path of one mask file.
+
+        Raises:
+            UserError: It is missing.
+        """
+        path = self.root / "masks" / f"{self.entry(image_id).image_id}.png"
+        if not path.is_file():
+            raise UserError(f"{path} must exist. Got no mask for image '{image_id}'. Add it, or remove the row.")
+        return path
 
     def read_image(self, image_id: str) -> np.ndarray:
         """Decode one image.
@@ -116,6 +133,24 @@ class PreparedDataset:
             UserError: The file is truncated, not 8-bit RGB, or not of the size in the index.
         """
         return _decode(self.image_path(image_id), self.entry(image_id), ("RGB",), "Convert it to 8-bit RGB.")
+
+    def is_read_in_windows(self, image_id: str) -> bool:
+        """Return whether parts of an image can be decoded without the rest: true of tiled TIFF alone."""
+        path = self.image_path(image_id)
+        return path.suffix.lower() in TIFF_SUFFIXES and is_tiled_tiff(path)
+
+    def open_windows(self, image_id: str) -> TiledTiff:
+        """Open an image for which `is_read_in_windows` holds; a context manager.
+
+        Raises:
+            UserError: The file is damaged, not 8-bit RGB, or not of the size in the index.
+        """
+        path, entry = self.image_path(image_id), self.entry(image_id)
+        image = TiledTiff(path)
+        if (image.height_px, image.width_px) != (entry.height_px, entry.width_px):
+            image.close()
+            raise _wrong_size(path, entry, image.height_px, image.width_px)
+        return image
 
     def read_mask(self, image_id: str) -> np.ndarray:
         """Decode one mask.
@@ -173,106 +208,14 @@ def usable_cores() -> int:
     return os.cpu_count() or 1
 
 
-def _read_index(path: Path) -> tuple[ImageEntry, ...]:
-    if not path.is_file():
-        raise UserError(f"{path} must exist, with one row per image. Write its columns: {', '.join(COLUMNS)}.")
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            header, *rows = [row for row in csv.reader(file, strict=True) if row] or [[]]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path} must be a readable UTF-8 CSV file. Got: {error}. Save it again.") from None
-    for column in COLUMNS:
-        if column not in header:
-            raise UserError(f"{path} must have a column '{column}'. Got {header}.{nearest(column, header)}")
-    if len(set(header)) < len(header):
-        raise UserError(f"{path} must name each column once. Got {header}. Rename or remove the second one.")
-    if not rows:
-        raise UserError(f"{path} must list at least one image. Got a header alone. Add a row per image.")
-    entries = []
-    seen: set[str] = set()
-    for number, row in enumerate(rows, start=2):
-        if len(row) != len(header):
-            raise UserError(f"{path} row {number} must have {len(header)} fields. Got {len(row)}. Mend the row.")
-        entry = _index_entry(path, number, dict(zip(header, row, strict=True)))
-        if entry.image_id in seen:
-            raise UserError(f"{path} row {number}: image_id must be unique. Got '{entry.image_id}' again. Rename one.")
-        seen.add(entry.image_id)
-        entries.append(entry)
-    return tuple(entries)
-
-
-def _index_entry(path: Path, number: int, row: dict[str, str]) -> ImageEntry:
-    where = f"{path} row {number}"
-    if not is_plain_name(row["image_id"]):
-        raise UserError(
-            f"{where}: image_id must be a plain file stem without separators or '..'. "
-            f"Got {row['image_id']!r}. Rename the image and its mask."
-        )
-    if not row["group_id"].strip():
-        raise UserError(
-            f"{where}: group_id must name a patient or slide. Got ''. "
-            "Where it is unknown, repeat the image id and set groups_known: false in dataset.yaml."
-        )
-    if row["split"] not in (*SPLITS, ""):
-        hint = nearest(row["split"], SPLITS)
-        raise UserError(f"{where}: split must be train, val, test or empty. Got {row['split']!r}.{hint}")
-    for column in ("height_px", "width_px"):
-        if not (row[column].isascii() and row[column].isdigit() and int(row[column]) > 0):
-            raise UserError(
-                f"{where}: {column} must be a positive integer. Got {row[column]!r}. Write the image's size in pixels."
-            )
-    return ImageEntry(
-        image_id=row["image_id"],
-        group_id=row["group_id"],
-        split=row["split"],
-        height_px=int(row["height_px"]),
-        width_px=int(row["width_px"]),
-        extra={key: value for key, value in row.items() if key not in COLUMNS},
-    )
-
-
-def _refuse_leakage(path: Path, entries: Iterable[ImageEntry]) -> None:
-    first: dict[str, ImageEntry] = {}
-    for entry in entries:
-        if not entry.split:
-            continue
-        other = first.setdefault(entry.group_id, entry)
-        if other.split != entry.split:
-            raise UserError(
-                f"{path}: a group must lie in one split. Got group '{entry.group_id}' in {other.split} "
-                f"(image '{other.image_id}') and {entry.split} (image '{entry.image_id}'). "
-                "Move its images to one split, or leave `split` empty and use grouped splits."
-            )
-
-
-def _find_files(root: Path, entries: Iterable[ImageEntry]) -> dict[str, Path]:
-    """Return image id -> image file, after checking that each id has one image and one mask."""
+def _list_images(root: Path) -> dict[str, list[Path]]:
+    """Return stem -> files of that name in `images/`."""
     found: dict[str, list[Path]] = {}
     folder = root / "images"
     for path in sorted(folder.iterdir()) if folder.is_dir() else []:
         if path.suffix.lower() in IMAGE_SUFFIXES:
             found.setdefault(path.stem, []).append(path)
-    paths = {}
-    for entry in entries:
-        files = found.get(entry.image_id, [])
-        if not files:
-            options = ", ".join(suffix[1:] for suffix in IMAGE_SUFFIXES)
-            raise UserError(
-                f"{folder / entry.image_id}.* must exist ({options}). Got no file for this row of index.csv. "
-                "Add the image, or remove the row."
-            )
-        if len(files) > 1:
-            names = ", ".join(path.name for path in files)
-            raise UserError(f"{folder}: an image id must have one file. Got {names}. Remove all but one.")
-        mask = _mask_path(root, entry.image_id)
-        if not mask.is_file():
-            raise UserError(f"{mask} must exist. Got no mask for image '{entry.image_id}'. Add it, or remove the row.")
-        paths[entry.image_id] = files[0]
-    return paths
-
-
-def _mask_path(root: Path, image_id: str) -> Path:
-    return root / "masks" / f"{image_id}.png"
+    return found
 
 
 def _decode(path: Path, entry: ImageEntry, modes: tuple[str, ...], mode_fix: str) -> np.ndarray:
@@ -283,13 +226,17 @@ def _decode(path: Path, entry: ImageEntry, modes: tuple[str, ...], mode_fix: str
                 raise UserError(f"{path} must have mode {' or '.join(modes)}. Got {file.mode}. {mode_fix}")
             width, height = file.size
             if (height, width) != (entry.height_px, entry.width_px):
-                raise UserError(
-                    f"{path} must be {entry.height_px} x {entry.width_px} px (height x width), as index.csv says. "
-                    f"Got {height} x {width}. Correct the index, or replace the file."
-                )
+                raise _wrong_size(path, entry, height, width)
             return np.array(file, dtype=np.uint8)
     except _DECODE_ERRORS as error:
         raise UserError(f"{path} must be a complete image file. Got: {error}. Copy or convert it again.") from None
+
+
+def _wrong_size(path: Path, entry: ImageEntry, height: int, width: int) -> UserError:
+    return UserError(
+        f"{path} must be {entry.height_px} x {entry.width_px} px (height x width), as index.csv says. "
+        f"Got {height} x {width}. Correct the index, or replace the file."
+    )
 
 
 def _file_hash(path: Path) -> str:

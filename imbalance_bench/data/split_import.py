@@ -1,6 +1,7 @@
-"""Splits from a cross-validation file such as SAM-Path's `cv.csv`."""
+"""Splits from a file: JSON as this project writes it, or a cross-validation file such as SAM-Path's `cv.csv`."""
 
 from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,48 @@ from imbalance_bench.data.splits import Fold, Splits, check_splits
 from imbalance_bench.errors import UserError, nearest
 
 
-def import_splits(path: Path, dataset: PreparedDataset, presence: np.ndarray, *, rotate: bool = False) -> Splits:
+def read_splits(
+    path: Path,
+    dataset: PreparedDataset,
+    presence: np.ndarray,
+    *,
+    names: Sequence[str] | None = None,
+    rotate: bool = False,
+) -> Splits:
+    """Read the splits of a data set from a JSON file of splits, or from a CSV file as `import_splits` does.
+
+    Args:
+        path: Ends in .json or .csv.
+        dataset: The data set.
+        presence: (n_images, K) int pixels per class, in the order of the index.
+        names: K class names for messages; default: the data set's own.
+        rotate: See `import_splits`; means nothing to JSON, which holds its folds.
+
+    Raises:
+        UserError: The file is none of the two or damaged, names an unknown image, divides a group, or leaves training
+            without a class.
+    """
+    suffix = path.suffix.lower()
+    if suffix == ".csv":
+        return import_splits(path, dataset, presence, names=names, rotate=rotate)
+    if suffix != ".json":
+        raise UserError(f"{path} must be a JSON file of splits or a cv.csv. Got '{path.suffix}'. Give one of them.")
+    if rotate:
+        raise UserError(f"{path} holds its own folds, so `rotate` means nothing to it. Leave it out.")
+    splits = Splits.load(path)
+    _refuse_unknown(path, [each for fold in splits.folds for each in (*fold.train, *fold.val, *fold.test)], dataset)
+    _require_sound(path, splits, dataset, presence, names)
+    return splits
+
+
+def import_splits(
+    path: Path,
+    dataset: PreparedDataset,
+    presence: np.ndarray,
+    *,
+    names: Sequence[str] | None = None,
+    rotate: bool = False,
+) -> Splits:
     """Read the splits of a data set from a file with a fold or split per image.
 
     Fold -1 is test, 0 validation, 1 and above training. Images that the file does not list take no part.
@@ -20,22 +62,37 @@ def import_splits(path: Path, dataset: PreparedDataset, presence: np.ndarray, *,
         path: CSV with the columns img_id and fold (or image_id and split).
         dataset: The data set.
         presence: (n_images, K) int pixels per class, in the order of the index.
+        names: K class names for messages; default: the data set's own.
         rotate: Let each fold but the test set validate once, instead of fold 0 alone.
 
     Raises:
         UserError: The file names an unknown image, divides a group, or leaves training without a class.
     """
     listed = {row.image_id: row for row in read_split_file(path)}
-    known = {entry.image_id for entry in dataset.entries}
-    for name in listed:
-        if name not in known:
-            raise UserError(f"{path} lists '{name}', which {dataset.root} lacks.{nearest(name, known)}")
+    _refuse_unknown(path, listed, dataset)
     rows = [listed[entry.image_id] for entry in dataset.entries if entry.image_id in listed]
     _refuse_divided_groups(path, rows, dataset, rotate)
     validating = sorted({row.fold for row in rows if row.part != "test"}, key=_fold_number) if rotate else [None]
     splits = Splits("imported", 0, tuple(_fold(rows, fold) for fold in validating))
-    check_splits(splits, dataset, presence)
+    _require_sound(path, splits, dataset, presence, names)
     return splits
+
+
+def _refuse_unknown(path: Path, image_ids: Iterable[str], dataset: PreparedDataset) -> None:
+    known = {entry.image_id for entry in dataset.entries}
+    for image_id in image_ids:
+        if image_id not in known:
+            raise UserError(f"{path} lists '{image_id}', which {dataset.root} lacks.{nearest(image_id, known)}")
+
+
+def _require_sound(
+    path: Path, splits: Splits, dataset: PreparedDataset, presence: np.ndarray, names: Sequence[str] | None
+) -> None:
+    """Check splits of known images against the data set, naming the file that they come from."""
+    try:
+        check_splits(splits, dataset, presence, names)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
 
 
 def _fold(rows: list[AuditedImage], validating: str | None) -> Fold:

@@ -1,7 +1,7 @@
 """Splits: grouped by patient or slide, stratified by class, hashed, saved."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -15,6 +15,8 @@ from imbalance_bench.data.taxonomy import Taxonomy
 from imbalance_bench.errors import UserError
 from imbalance_bench.manifest import canonical_hash, write_json
 from imbalance_bench.seeding import generator
+
+_REDRAWS = 50  # of a repeat that equals an earlier one
 
 
 @dataclass(frozen=True)
@@ -74,33 +76,6 @@ class Splits:
                 "drawn. Restore it, or draw the splits again."
             )
         return splits
-
-
-@dataclass(frozen=True)
-class BalanceRow:
-    """How much of one class one part of one fold received.
-
-    Args:
-        fold: Index of the fold.
-        part: train, val or test.
-        class_name: The class.
-        images: Images of the part.
-        images_with_class: Those that hold the class.
-        groups_with_class: Groups of the part that hold the class.
-        pixels: Pixels of the class in the part.
-        pixel_share: Among the labelled pixels of the part.
-        relative_share: `pixel_share` over the share in the whole data set; 1 is perfect, NaN for an unused class.
-    """
-
-    fold: int
-    part: str
-    class_name: str
-    images: int
-    images_with_class: int
-    groups_with_class: int
-    pixels: int
-    pixel_share: float
-    relative_share: float
 
 
 def published_splits(
@@ -188,17 +163,19 @@ def grouped_splits(
         raise UserError(f"`repeats` must be at least 1. Got {repeats}. Use 1 for a single division.")
     streams = [generator(seed, "splits", "test", *([repeat] if repeat else [])) for repeat in range(repeats)]
     if folds > 1 and test_fraction is None:
-        tests = [test for rng in streams for test in _cross_validation_tests(dataset, presence, folds, rng)]
+        divisions = _different(lambda seen, rng: _cross_validation_tests(dataset, seen, folds, rng), presence, streams)
     elif folds == 1 and test_fraction:
         _check_fraction("test_fraction", test_fraction)
-        tests = [_take(dataset, presence, every, test_fraction, "test", rng)[1] for rng in streams]
+        divisions = _different(
+            lambda seen, rng: [_take(dataset, seen, every, test_fraction, "test", rng)[1]], presence, streams
+        )
     else:
         raise UserError(
             f"Grouped splits must have `folds` >= 2, or `folds` = 1 with a `test_fraction`. "
             f"Got folds = {folds}, test_fraction = {test_fraction}. Set one of them."
         )
     drawn = []
-    for number, test in enumerate(tests):
+    for number, test in enumerate(test for division in divisions for test in division):
         train, val = np.setdiff1d(every, test), every[:0]
         if validation_fraction > 0:
             rng = generator(seed, "splits", "validation", number)
@@ -217,7 +194,7 @@ def check_splits(
     Raises:
         UserError: An unknown image, an empty training part, a group in two parts, a class absent from training.
     """
-    labels = _names(dataset, presence, names)
+    labels = class_names(dataset, presence, names)
     row_of = {entry.image_id: row for row, entry in enumerate(dataset.entries)}
     for number, fold in enumerate(splits.folds):
         if not fold.train:
@@ -235,44 +212,33 @@ def check_splits(
         require_every_class(train.sum(axis=0), labels, f"the training part of fold {number}")
 
 
-def split_balance(
-    splits: Splits, presence: np.ndarray, *, dataset: PreparedDataset, names: Sequence[str] | None = None
-) -> list[BalanceRow]:
-    """Report how evenly the classes were shared out.
+def _different(
+    draw: Callable[[np.ndarray, np.random.Generator], list[np.ndarray]],
+    presence: np.ndarray,
+    streams: Sequence[np.random.Generator],
+) -> list[list[np.ndarray]]:
+    """Draw one division from each stream.
 
-    Args:
-        splits: The splits.
-        presence: (n_images, K) int pixels per class, in the order of the index.
-        dataset: The data set.
-        names: K class names; default: the data set's own.
-
-    Returns:
-        One row per fold, non-empty part and class.
+    Few groups have one best division, which every stream would find: where a division came before, it is drawn again
+    for pixel counts that are blurred more and more, which gives up a little balance.
     """
-    row_of = {entry.image_id: row for row, entry in enumerate(dataset.entries)}
-    groups = np.array([entry.group_id for entry in dataset.entries])
-    overall = presence.sum(axis=0) / max(presence.sum(), 1)
-    table = []
-    for number, fold in enumerate(splits.folds):
-        for part in SPLITS:
-            rows = [row_of[image_id] for image_id in getattr(fold, part)]
-            here = presence[rows]
-            for k, name in enumerate(_names(dataset, presence, names) if rows else ()):
-                share = float(here[:, k].sum() / max(here.sum(), 1))
-                table.append(
-                    BalanceRow(
-                        fold=number,
-                        part=part,
-                        class_name=name,
-                        images=len(rows),
-                        images_with_class=int((here[:, k] > 0).sum()),
-                        groups_with_class=len(set(groups[rows][here[:, k] > 0])),
-                        pixels=int(here[:, k].sum()),
-                        pixel_share=share,
-                        relative_share=float(share / overall[k]) if overall[k] else float("nan"),
-                    )
-                )
-    return table
+    divisions: list[list[np.ndarray]] = []
+    known: set[frozenset[bytes]] = set()
+    for number, rng in enumerate(streams):
+        for redraw in range(_REDRAWS):
+            blur = redraw / _REDRAWS
+            seen = np.rint(presence * rng.uniform(1 - blur, 1 + blur, presence.shape)) if redraw else presence
+            division = draw(seen.astype(np.int64), rng)
+            key = frozenset(np.sort(test).tobytes() for test in division)
+            if key not in known:
+                break
+        else:
+            raise UserError(
+                f"`repeats` must not exceed the divisions there are. Got {len(streams)}, and found {number}. Lower it."
+            )
+        known.add(key)
+        divisions.append(division)
+    return divisions
 
 
 def _cross_validation_tests(
@@ -333,7 +299,8 @@ def _read_fold(content: dict[str, Any]) -> Fold:
     return Fold(tuple(content["train"]), tuple(content["val"]), tuple(content["test"]))
 
 
-def _names(dataset: PreparedDataset, presence: np.ndarray, names: Sequence[str] | None) -> tuple[str, ...]:
+def class_names(dataset: PreparedDataset, presence: np.ndarray, names: Sequence[str] | None) -> tuple[str, ...]:
+    """Return the K names of the columns of `presence`: those given, or the data set's own."""
     labels = tuple(names) if names is not None else tuple(each.name for each in dataset.info.classes)
     if len(labels) != presence.shape[1]:
         raise ValueError(f"names must have one name per column of presence. Got {labels} for {presence.shape[1]}.")

@@ -73,14 +73,15 @@ class TileStore:
 class _Cutter:
     """Cuts chunks of tiles, decoding the images of a chunk side by side.
 
-    The last image of a chunk is kept, because the next chunk usually begins in it.
+    The last image of a chunk is kept, because the next chunk usually begins in it. An image that can be read in windows
+    is never decoded as a whole; its mask, a third of the size, is.
     """
 
     def __init__(self, dataset: PreparedDataset, tiles: Sequence[Tile], tile_px: int) -> None:
         self._dataset = dataset
         self._tiles = tiles
         self._tile_px = tile_px
-        self._last: tuple[str, np.ndarray, np.ndarray] | None = None
+        self._last: tuple[str, np.ndarray | None, np.ndarray] | None = None
 
     def __call__(self, rows: Sequence[int]) -> Mapping[str, np.ndarray]:
         t = self._tile_px
@@ -90,16 +91,18 @@ class _Cutter:
         for place, row in enumerate(rows):
             places.setdefault(self._tiles[row].image_id, []).append(place)
 
-        def cut_image(image_id: str) -> tuple[str, np.ndarray, np.ndarray]:
-            kept = self._last
-            if kept is not None and kept[0] == image_id:
-                image, mask = kept[1:]
-            else:
-                image, mask = self._dataset.read_image(image_id), self._dataset.read_mask(image_id)
-            for place in places[image_id]:
-                tile = self._tiles[rows[place]]
-                images[place] = cut(image, tile.top, tile.left, t)
+        def cut_image(image_id: str) -> tuple[str, np.ndarray | None, np.ndarray]:
+            image, mask = self._decode(image_id)
+            here = [(place, self._tiles[rows[place]]) for place in places[image_id]]
+            for place, tile in here:
                 masks[place] = cut_mask(mask, tile.top, tile.left, t)
+            if image is None:
+                with self._dataset.open_windows(image_id) as windows:
+                    for place, tile in here:
+                        images[place] = cut(windows.read(tile.top, tile.left, t, t), 0, 0, t)
+            else:
+                for place, tile in here:
+                    images[place] = cut(image, tile.top, tile.left, t)
             return image_id, image, mask
 
         *first, last = places
@@ -108,6 +111,13 @@ class _Cutter:
                 pass
         self._last = cut_image(last)
         return {"images": images, "masks": masks}
+
+    def _decode(self, image_id: str) -> tuple[np.ndarray | None, np.ndarray]:
+        """Return the image, or None where it is read in windows, and its mask."""
+        if self._last is not None and self._last[0] == image_id:
+            return self._last[1:]
+        in_windows = self._dataset.is_read_in_windows(image_id)
+        return None if in_windows else self._dataset.read_image(image_id), self._dataset.read_mask(image_id)
 
 
 def _key(tiles: Sequence[Tile], tile_px: int, content_hash: str) -> str:

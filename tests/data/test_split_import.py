@@ -10,8 +10,8 @@ from click.testing import CliRunner
 from imbalance_bench.cli import main
 from imbalance_bench.data.class_statistics import per_image_pixels
 from imbalance_bench.data.prepared import PreparedDataset
-from imbalance_bench.data.split_import import import_splits
-from imbalance_bench.data.splits import Splits, grouped_splits
+from imbalance_bench.data.split_import import import_splits, read_splits
+from imbalance_bench.data.splits import Fold, Splits, grouped_splits
 from imbalance_bench.data.taxonomy import Taxonomy
 from imbalance_bench.errors import UserError
 
@@ -45,6 +45,30 @@ def test_rotation_lets_every_fold_validate_once_and_never_the_test_set(opened: O
     assert [fold.val for fold in splits.folds] == [("im_2",), ("im_0", "im_4"), ("im_1", "im_5")]
     assert {fold.test for fold in splits.folds} == {("im_3",)}
     assert splits.folds[1].train == ("im_1", "im_2", "im_5")
+
+
+def test_a_json_of_splits_is_read_back_and_checked(opened: Opened, tmp_path: Path) -> None:
+    dataset, presence = opened
+    drawn = grouped_splits(dataset, presence, folds=3, repeats=2, validation_fraction=0.2, seed=5)
+    path = tmp_path / "splits.json"
+    drawn.save(path)
+    assert read_splits(path, *opened) == drawn
+    assert read_splits(path, *opened).hash == drawn.hash
+    with pytest.raises(UserError, match=r"splits.json holds its own folds"):
+        read_splits(path, *opened, rotate=True)
+    with pytest.raises(UserError, match=r"must be a JSON file of splits or a cv.csv. Got '.txt'"):
+        read_splits(tmp_path / "splits.txt", *opened)
+    for fold, message in (
+        (Fold(("im_0", "im_9"), (), ("im_1",)), r"splits.json lists 'im_9', which .*tiny lacks"),
+        (Fold(("im_0",), ("im_0",), ("im_1",)), r"splits.json: Fold 0: a group must lie in one part"),
+        (Fold((), ("im_0",), ("im_1",)), r"splits.json: Fold 0 must have training images"),
+    ):
+        Splits("grouped", 0, (fold,)).save(path)
+        with pytest.raises(UserError, match=message):
+            read_splits(path, *opened)
+    path.write_text(path.read_text().replace("im_1", "im_2"))
+    with pytest.raises(UserError, match="it was edited after it was drawn"):
+        read_splits(path, *opened)
 
 
 def test_a_divided_group_is_refused(write_dataset: Callable[..., Path], tmp_path: Path) -> None:

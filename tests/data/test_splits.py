@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imbalance_bench.data.prepared import ClassInfo, DatasetInfo, ImageEntry, PreparedDataset
-from imbalance_bench.data.splits import Fold, Splits, check_splits, grouped_splits, published_splits, split_balance
+from imbalance_bench.data.split_balance import split_balance
+from imbalance_bench.data.splits import Fold, Splits, check_splits, grouped_splits, published_splits
 from imbalance_bench.errors import UserError
 
 PARTS = ("train", "val", "test")

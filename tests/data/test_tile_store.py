@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 
 from imbalance_bench.data import tile_store
 from imbalance_bench.data.prepared import PreparedDataset
@@ -53,6 +54,24 @@ def test_is_found_again_and_other_tiles_are_another_store(tiny: Path, tmp_path: 
     TileStore.open(dataset, tiles, TILE_PX, tmp_path / "cache", "other content")
     TileStore.open(dataset, tiles[:-1], TILE_PX, tmp_path / "cache", content_hash)
     assert len(list((tmp_path / "cache").iterdir())) == 3
+
+
+@pytest.mark.parametrize("chunk_tiles", [1, 3, 1000])
+def test_a_tiled_tiff_is_never_decoded_as_a_whole(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, decoded: Counter[str], chunk_tiles: int
+) -> None:
+    monkeypatch.setattr(tile_store, "_CHUNK_BYTES", chunk_tiles * 4 * TILE_PX**2)
+    dataset = PreparedDataset.open(tiny)
+    tiles = tile_dataset(dataset, TILE_PX, 8)
+    before = TileStore.open(dataset, tiles, TILE_PX, tmp_path / "before", "hash")
+    pixels = dataset.read_image("im_2")
+    tifffile.imwrite(tiny / "images/im_2.tif", pixels, tile=(16, 16), photometric="rgb", compression="zlib")
+    (tiny / "images/im_2.png").unlink()
+    decoded.clear()
+    after = TileStore.open(PreparedDataset.open(tiny), tiles, TILE_PX, tmp_path / "after", "hash")
+    np.testing.assert_array_equal(after.images, before.images)
+    np.testing.assert_array_equal(after.masks, before.masks)
+    assert set(decoded) == {f"im_{number}" for number in (0, 1, 3, 4, 5)}
 
 
 def test_tiles_must_be_grouped_by_image(tiny: Path, tmp_path: Path) -> None:

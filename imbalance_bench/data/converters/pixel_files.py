@@ -17,6 +17,7 @@ UNLABELLED_ID = 255
 _DECODE_ERRORS = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError)
 _LABEL_MODES = ("L", "P", "1", "I", "I;16")
 _COLOUR_MODES = ("RGB", "RGBA", "L", "P", "LA")
+_LOSSY_SUFFIXES = (".jpg", ".jpeg")
 _SHOWN = 12  # codes listed in a message
 
 
@@ -56,9 +57,12 @@ class LabelTable:
         if wrong.any():
             row, column = (int(each[0]) for each in np.nonzero(wrong))
             strange = np.unique(codes[wrong])
+            fix = "Map it to a class or to unlabelled, or correct the mask."
+            if path.suffix.lower() in _LOSSY_SUFFIXES:
+                fix = "JPEG changes labels: export the mask again as PNG or TIFF."
             raise UserError(
                 f"{path} must hold known labels ({self._list(known)}). Got {self._list(strange)}, first at row {row}, "
-                f"column {column}. Map it to a class or to unlabelled, or correct the mask."
+                f"column {column}. {fix}"
             )
         return ids[place]
 

@@ -12,7 +12,7 @@ from imbalance_bench.data.phantom.spec import PhantomSpec
 
 BLEND_UM = (1.0, 8.0)
 WANDER_UM = 3.0
-RIVAL_SHARE = 0.75
+RIVAL_SHARE = 0.9
 # The rival is mixed in from this depth to that: the rim stays pure, or context would also lower the border contrast.
 PURE_RIM_UM = (4.0, 8.0)
 

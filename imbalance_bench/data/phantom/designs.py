@@ -29,17 +29,21 @@ class Design:
         datasets: Number of data sets in the series.
         shares: The frequencies dealt out to the classes of each data set; they sum to 1.
         levels: The lowest and the highest level of ambiguity, morphology and context.
+        crossed: Two levels of each of these, every combination with every share (a full factorial), instead of K
+            levels in Latin squares.
     """
 
     preset: str
     datasets: int
     shares: tuple[float, ...]
     levels: tuple[float, float] = (0.0, 1.0)
+    crossed: bool = False
 
 
 DESIGNS: dict[str, Design] = {
     "latin": Design(preset="tissue", datasets=5, shares=(0.44, 0.27, 0.16, 0.09, 0.04)),
     "wide": Design(preset="tissue", datasets=10, shares=(0.40, 0.26, 0.17, 0.11, 0.06)),
+    "factorial": Design(preset="tissue", datasets=40, shares=(0.40, 0.26, 0.17, 0.11, 0.06), crossed=True),
 }
 
 
@@ -47,7 +51,8 @@ def factorial_design(name: str, seed: int) -> list[PhantomSpec]:
     """Return the data sets of a design.
 
     In every data set each factor takes K equally spaced levels, one per class; over each run of K data sets every class
-    meets every level of every factor once (a Latin square per factor).
+    meets every level of every factor once (a Latin square per factor). In a crossed design every class meets every
+    combination of share and two levels of each other factor exactly once, so all correlations are 0.
 
     Args:
         name: Key of `DESIGNS`.
@@ -60,14 +65,20 @@ def factorial_design(name: str, seed: int) -> list[PhantomSpec]:
         raise UserError(f"No phantom design is called '{name}'.{nearest(name, DESIGNS)}")
     design = DESIGNS[name]
     base = PRESETS[design.preset]
-    ranks = _least_correlated_ranks(base.model_copy(update={"seed": seed}), design.datasets)
+    drawn_from = base.model_copy(update={"seed": seed})
+    ranks = _crossed_ranks(drawn_from) if design.crossed else _least_correlated_ranks(drawn_from, design.datasets)
     return [_build(base, design, ranks[d], f"{base.name}-{name}-{d:02d}", seed + d) for d in range(design.datasets)]
 
 
 def largest_rank_correlation(specs: list[PhantomSpec]) -> float:
     """Return the largest absolute Spearman correlation between two factors over all (data set, class) pairs."""
+    return float(np.abs(rank_correlations(specs) - np.eye(len(FACTORS))).max())
+
+
+def rank_correlations(specs: list[PhantomSpec]) -> NDArray[np.float64]:
+    """Return Spearman's correlations of FACTORS over all (data set, class) pairs, (4, 4)."""
     values = np.array([[getattr(c, f) for f in FACTORS] for s in specs for c in s.classes])
-    return _largest_correlation(stats.rankdata(values, axis=0))
+    return np.corrcoef(stats.rankdata(values, axis=0), rowvar=False)
 
 
 def _largest_correlation(columns: NDArray[np.floating]) -> float:
@@ -88,6 +99,23 @@ def _least_correlated_ranks(spec: PhantomSpec, datasets: int) -> NDArray[np.int6
     return best
 
 
+def _crossed_ranks(spec: PhantomSpec) -> NDArray[np.int64]:
+    """Return factor ranks (8 K, K classes, 4): each class meets each share with each of the 8 combinations once.
+
+    Within a data set the shares go round the classes, and so do the combinations.
+    """
+    rng = stream(spec, DESIGN_STREAM)
+    k = len(spec.classes)
+    order, combinations = rng.permutation(k), rng.permutation(8)
+    ranks = []
+    for turn in range(k):
+        for shift in range(8):
+            combination = combinations[(order + shift) % 8]
+            bits = [combination >> bit & 1 for bit in range(3)]
+            ranks.append(np.stack([(np.arange(k) + turn) % k, *bits], axis=-1))
+    return np.stack(ranks)
+
+
 def _latin_rows(rng: np.random.Generator, k: int, rows: int) -> NDArray[np.int64]:
     """Return (rows, k) ranks: every row a permutation, every run of k rows a Latin square."""
     squares = []
@@ -101,7 +129,7 @@ def _build(base: PhantomSpec, design: Design, ranks: NDArray[np.int64], name: st
     """Build one data set from the ranks (K, 4) of its classes' factors."""
     k = len(base.classes)
     shares = sorted(design.shares)
-    levels = [round(float(level), 6) for level in np.linspace(*design.levels, k)]
+    levels = [round(float(level), 6) for level in np.linspace(*design.levels, 2 if design.crossed else k)]
     classes = []
     for i, tissue in enumerate(base.classes):
         share, ambiguity, morphology, context = (int(r) for r in ranks[i])

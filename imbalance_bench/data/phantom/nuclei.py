@@ -46,7 +46,7 @@ class NucleusKind:
 
 
 KINDS: dict[str, NucleusKind] = {
-    "spindle": NucleusKind(14.0, aspect=4.6, size_cv=0.22, irregularity=0.05, haematoxylin=0.5, rim=0.08),
+    "spindle": NucleusKind(12.0, aspect=4.2, size_cv=0.25, irregularity=0.05, haematoxylin=0.42, rim=0.08),
     "cigar": NucleusKind(17.0, aspect=5.5, size_cv=0.15, irregularity=0.03, haematoxylin=0.45, rim=0.08),
     "pleomorphic": NucleusKind(
         12.0, aspect=1.4, size_cv=0.2, irregularity=0.035, haematoxylin=0.3, rim=0.3, chromatin=0.13, nucleoli=1.5

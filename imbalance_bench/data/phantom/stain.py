@@ -15,6 +15,7 @@ from imbalance_bench.data.phantom.spec import PhantomSpec
 HAEMATOXYLIN = np.array([0.58, 0.76, 0.29])
 EOSIN = np.array([0.19, 0.89, 0.41])
 GLASS_DENSITY = 0.012
+GRAIN, GRAIN_UM = 0.11, 0.9  # unevenness of the section below the size of a nucleus, relative to the stain
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,7 @@ def develop(
     """
     shape = (haematoxylin.shape[0], haematoxylin.shape[1])
     thickness = 1 + np.float32(0.06) * smooth_noise(rng, shape, 60 / mpp_um)
+    thickness += np.float32(GRAIN) * smooth_noise(rng, shape, GRAIN_UM / mpp_um)
     stains = np.stack([haematoxylin * thickness, eosin * thickness]) * slide.strength[:, None, None].astype(np.float32)
     sigma = slide.focus_um / mpp_um
     stains = ndimage.gaussian_filter(stains, (0, sigma, sigma), truncate=3.0, output=np.float32)

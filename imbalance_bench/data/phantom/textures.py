@@ -86,14 +86,15 @@ def _fibres(site: Site, along: Field, across: Field, length_um: float, width_um:
 def stroma(site: Site) -> tuple[Field, Field]:
     """Wavy collagen bundles with pale clefts and few spindle nuclei."""
     along, across = _fibre_coordinates(site, waviness_um=6.0, wave_um=34.0, wrap=0.7)
-    bundle = _fibres(site, along, across, 60.0, 3.4)
-    fibril = _fibres(site, along, across, 22.0, 1.3)
+    bundle = _fibres(site, along, across, 44.0, 3.4)
+    fibril = _fibres(site, along, across, 15.0, 1.3)
+    fibre = _fibres(site, along, across, 7.0, 0.8)
     loose = site.noise(22.0)
-    eosin = 0.205 + 0.035 * bundle + 0.04 * fibril + 0.02 * loose
-    cleft = np.clip(-bundle - 0.9 + 0.5 * fibril + 0.4 * loose, 0, 0.6)
-    eosin -= 0.24 * cleft
-    haematoxylin = 0.05 + 0.015 * bundle + 0.01 * fibril - 0.05 * cleft
-    centres = site.points(14.0, 0.5, site.weight * np.float32(0.6))
+    eosin = 0.2 + 0.025 * bundle + 0.035 * fibril + 0.035 * fibre + 0.02 * loose
+    cleft = np.clip(-bundle - 1.1 + 0.5 * fibril + 0.3 * fibre + 0.4 * loose, 0, 0.6)
+    eosin -= 0.2 * cleft
+    haematoxylin = 0.06 + 0.015 * bundle + 0.012 * fibril + 0.015 * fibre - 0.05 * cleft
+    centres = site.points(13.0, 0.5, site.weight * np.float32(0.6))
     site.draw("spindle", centres, _along_level_lines(across, centres))
     return haematoxylin, eosin
 
@@ -103,7 +104,7 @@ def muscle(site: Site) -> tuple[Field, Field]:
     along, across = _fibre_coordinates(site, waviness_um=3.0, wave_um=60.0, wrap=0.25)
     bundle = _fibres(site, along, across, 220.0, 6.5)
     fibril = _fibres(site, along, across, 60.0, 1.5)
-    eosin = 0.36 + 0.035 * bundle + 0.03 * fibril - 0.3 * np.clip(-bundle - 1.4, 0, 0.6)
+    eosin = 0.34 + 0.035 * bundle + 0.045 * fibril - 0.3 * np.clip(-bundle - 1.4, 0, 0.6)
     centres = site.points(19.0, 0.45, site.weight * np.float32(0.7))
     site.draw("cigar", centres, _along_level_lines(across, centres))
     return np.full(site.shape, np.float32(0.09)), eosin
@@ -146,7 +147,7 @@ def gland(site: Site) -> tuple[Field, Field]:
     acini = voronoi_cells(site.rng, site.shape, 46.0 / site.mpp_um)
     depth = np.where(site.own, site.terrain.inside_um, acini.depth * np.float32(site.mpp_um))
     radius = np.where(site.own, site.terrain.radius_um, np.float32(20.0))
-    wall = np.clip(0.62 * radius, 8.0, 22.0) + 1.2 * site.noise(5.0)
+    wall = np.clip(0.5 * radius, 8.0, 18.0) + 1.2 * site.noise(5.0)
     lumen = np.clip((depth - wall) / 1.5 + 0.5, 0, 1)
     mucin = np.clip(2.2 * site.noise(6.5) - 0.9, 0, 1) * np.clip((depth - 7.0) / 3.0, 0, 1)
     grain = site.noise(2.5)

@@ -27,6 +27,7 @@ from imbalance_bench.data.phantom.textures import grow_tissue
 from imbalance_bench.errors import UserError
 
 PNG_COMPRESSION = 1
+TRUTH_FILE = "truth.csv"
 INSTANCE_COLUMNS = ("image_id", "instance_id", "class", "area_px", "top", "left", "bottom", "right", "touches_border")
 INDEX_COLUMNS = ("image_id", "group_id", "split", "height_px", "width_px")
 TRUTH_COLUMNS = (
@@ -129,7 +130,7 @@ def _write_dataset(
     _write_yaml(folder / "phantom.yaml", spec.model_dump(mode="json"))
     side = spec.size_px
     _write_csv(folder / "index.csv", INDEX_COLUMNS, [(p.image_id, p.group_id, p.split, side, side) for p in plans])
-    _write_csv(folder / "truth.csv", TRUTH_COLUMNS, _truth_rows(spec, plans, drawings))
+    _write_csv(folder / TRUTH_FILE, TRUTH_COLUMNS, _truth_rows(spec, plans, drawings))
     _write_csv(folder / "instances.csv", INSTANCE_COLUMNS, [row for d in drawings for row in d.instances])
 
 

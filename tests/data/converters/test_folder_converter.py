@@ -101,6 +101,46 @@ def test_a_layout_with_a_table_needs_no_code(tmp_path: Path) -> None:
     assert published_splits(dataset, validation_fraction=0, seed=0).folds[0].test == ("c",)
 
 
+BINARY_YAML = r"""
+name: lesions
+image: '(?P<patient>Patient \d+)/(?P<slide>[^/]+)/(?P<roi>roi \d+)\.(?i:tiff?)'
+mask: '{patient}/{slide}/{roi}_mask.png'
+group: '{patient}'
+classes:
+  - {name: background, labels: [0]}
+  - {name: lesion, labels: [255]}
+"""
+
+
+def test_nested_folders_with_tiffs_and_binary_masks_need_no_code(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    for patient, slide, ending in ((1, "A.1", "TIF"), (1, "A.2", "tiff"), (2, "B.1", "tif")):
+        folder = source / f"Patient {patient}" / slide
+        mini.save(folder / f"roi 7.{ending}", mini.picture(patient))
+        mini.save(folder / "roi 7_mask.png", mini.stripes((0, 255)))
+        (folder / "._roi 7.TIF").write_bytes(b"left by another system")
+    dataset = prepare(source, BINARY_YAML).dataset
+    assert [
+        (entry.image_id, entry.group_id, dataset.image_path(entry.image_id).suffix) for entry in dataset.entries
+    ] == [
+        ("Patient 1_A.1_roi 7", "Patient 1", ".tif"),
+        ("Patient 1_A.2_roi 7", "Patient 1", ".tiff"),
+        ("Patient 2_B.1_roi 7", "Patient 2", ".tif"),
+    ]
+    for entry in dataset.entries:
+        assert (dataset.read_mask(entry.image_id)[:, 0] == [0] * 6 + [1] * 6).all()
+
+
+def test_a_mask_that_was_saved_as_jpeg_is_refused_with_the_reason(tmp_path: Path) -> None:
+    source = write_colour_source(tmp_path / "source")
+    for path in sorted(source.rglob("*.seg.png")):
+        Image.open(path).convert("RGB").save(path.with_suffix(".jpg"), quality=80)
+    with pytest.raises(
+        UserError, match=r"seg.jpg must hold known labels .* JPEG changes labels: export the mask again"
+    ):
+        prepare(source, COLOUR_YAML.replace(".seg.png", ".seg.jpg"))
+
+
 def test_groups_may_come_from_a_pattern_or_stay_unknown(tmp_path: Path) -> None:
     description = TABLE_YAML.replace("group: '{patient}'\n", "")
     dataset = prepare(write_table_source(tmp_path / "source"), description).dataset

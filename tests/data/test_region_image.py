@@ -1,0 +1,136 @@
+"""Windows of pictures and slides: the right pixels, at the resolution wanted, without seams."""
+
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from imbalance_bench.data import region_image
+from imbalance_bench.data.region_image import iter_windows, open_region_image
+from imbalance_bench.data.tiff_windows import TiledTiff
+from imbalance_bench.errors import UserError
+
+HEIGHT, WIDTH, MPP_UM = 530, 705, 0.25
+
+
+def smooth_picture(height: int = HEIGHT, width: int = WIDTH) -> np.ndarray:
+    """A picture that is the same at any scale: each channel a slow wave along another direction."""
+    y, x = np.mgrid[:height, :width] + 0.5
+    waves = [np.sin(y * a / HEIGHT + x * b / WIDTH) for a, b in ((9, 2), (1, 8), (5, -6))]
+    return np.round(128 + 100 * np.stack(waves, axis=2)).astype(np.uint8)
+
+
+def reduced(picture: np.ndarray, factor: int) -> np.ndarray:
+    """Means of `factor` x `factor` pixels; what is left over at the edges is dropped, as slide scanners do."""
+    height, width = (each // factor for each in picture.shape[:2])
+    blocks = picture[: height * factor, : width * factor].reshape(height, factor, width, factor, 3)
+    return np.round(blocks.mean(axis=(1, 3))).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def slide(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A pyramid of three levels, 0.25, 0.5 and 1 um per pixel, in tiles of 64."""
+    path = tmp_path_factory.mktemp("slides") / "slide.tif"
+    picture = smooth_picture()
+    options = {"tile": (64, 64), "photometric": "rgb", "compression": "zlib"}
+    with tifffile.TiffWriter(path) as file:
+        resolution = (1e4 / MPP_UM, 1e4 / MPP_UM)
+        file.write(picture, subifds=0, resolution=resolution, resolutionunit="CENTIMETER", **options)
+        for factor in (2, 4):
+            file.write(reduced(picture, factor), subfiletype=1, **options)
+    return path
+
+
+def test_a_slide_is_read_at_its_finest_level(slide: Path) -> None:
+    with open_region_image(slide) as image:
+        assert (image.height_px, image.width_px, image.mpp_um) == (HEIGHT, WIDTH, MPP_UM)
+        assert (image.read(100, 333, 150, 91) == smooth_picture()[100:250, 333:424]).all()
+        assert (image.read(0, 0, HEIGHT, WIDTH) == smooth_picture()).all()
+
+
+@pytest.mark.parametrize(("mpp_um", "level"), [(0.25, 0), (0.4, 0), (0.5, 1), (0.7, 1), (1.0, 2), (2.5, 2), (0.2, 0)])
+def test_a_wanted_resolution_takes_the_nearest_finer_level(
+    slide: Path, mpp_um: float, level: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_region_image(slide, mpp_um=mpp_um) as image:
+        assert image.mpp_um == pytest.approx(mpp_um, rel=0.01)
+        assert image.height_px == round(HEIGHT * MPP_UM / mpp_um)
+        assert image.width_px == pytest.approx(WIDTH * MPP_UM / mpp_um, abs=1)
+        levels: list[int] = []
+        read = image._slide.read_region  # pyright: ignore[reportAttributeAccessIssue] - of a SlideImage
+        monkeypatch.setattr(image._slide, "read_region", lambda *a, **k: levels.append(a[1]) or read(*a, **k))  # pyright: ignore[reportAttributeAccessIssue]
+        whole = image.read(0, 0, image.height_px, image.width_px)
+        assert levels == [level]
+    scaled = Image.fromarray(smooth_picture()).resize((image.width_px, image.height_px), Image.Resampling.BOX)
+    assert np.abs(whole.astype(int) - np.asarray(scaled)).max() <= 6  # half a pixel of shift would be 9 and more
+
+
+@pytest.mark.parametrize("mpp_um", [None, 0.2, 0.33, 0.5, 0.8])
+def test_windows_join_without_seam(tmp_path: Path, mpp_um: float | None) -> None:
+    noise = np.random.default_rng(0).integers(1, 256, (150, 190, 3), dtype=np.uint8)
+    path, resolution = tmp_path / "noise.tif", (1e4 / MPP_UM, 1e4 / MPP_UM)
+    tifffile.imwrite(path, noise, tile=(64, 64), photometric="rgb", resolution=resolution, resolutionunit="CENTIMETER")
+    with open_region_image(path, mpp_um=mpp_um) as image:
+        whole = image.read(0, 0, image.height_px, image.width_px)
+        joined = np.zeros_like(whole)
+        for window in iter_windows(image, 40, 13):
+            rows, columns = slice(window.top_px, window.top_px + 40), slice(window.left_px, window.left_px + 40)
+            joined[rows, columns] = window.pixels
+    assert np.abs(joined.astype(int) - whole).max() <= 1
+    assert joined.min() > 0  # every pixel was covered
+
+
+def test_a_picture_is_read_as_it_is(tmp_path: Path) -> None:
+    picture = smooth_picture(40, 30)
+    for name in ("a.png", "a.tif", "a.bmp"):
+        Image.fromarray(picture).save(tmp_path / name)
+        with open_region_image(tmp_path / name, mpp_um=0.5) as image:
+            assert (image.height_px, image.width_px, image.mpp_um) == (40, 30, None)
+            assert (image.read(3, 4, 5, 6) == picture[3:8, 4:10]).all()
+            windows = list(iter_windows(image, 32, 8))
+    assert [(each.top_px, each.left_px) for each in windows] == [(0, 0), (8, 0)]
+    assert (windows[1].pixels[:, :30] == picture[8:]).all()
+    assert (windows[1].pixels[:, 30:] == picture[8:, [28, 27]]).all()  # reflection
+    with pytest.raises(ValueError, match="must lie in 40 x 30"), open_region_image(tmp_path / "a.png") as image:
+        image.read(10, 0, 31, 5)
+
+
+def test_mistakes_are_one_line(slide: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "notes.txt").write_text("x")
+    (tmp_path / "slide.svs").write_text("no slide")
+    damaged = tmp_path / "damaged.tif"
+    damaged.write_bytes(slide.read_bytes()[: slide.stat().st_size // 2])
+    cases = {"absent.png": "no such file", "notes.txt": "Got '.txt'", "slide.svs": "must be a slide that tiffslide"}
+    for name, message in cases.items():
+        with pytest.raises(UserError, match=message):
+            open_region_image(tmp_path / name)
+    with pytest.raises(UserError, match=r"damaged.tif must be"), open_region_image(damaged) as image:
+        image.read(0, 0, image.height_px, image.width_px)
+    with pytest.raises(UserError, match=r"must be 0 to 63 px\. Got 64"), open_region_image(slide) as image:
+        next(iter_windows(image, 64, 64))
+    monkeypatch.setattr(region_image, "find_spec", lambda _name: None)
+    with pytest.raises(UserError, match=r"slide.tif is a slide, .*pip install 'imbalance-bench\[wsi\]'"):
+        open_region_image(slide)
+
+
+def test_a_tiled_tiff_is_read_in_windows_without_any_extra(slide: Path) -> None:
+    picture = smooth_picture()
+    with TiledTiff(slide) as image:
+        assert (image.height_px, image.width_px) == (HEIGHT, WIDTH)
+        for window in ((0, 0, 64, 64), (60, 60, 70, 5), (500, 690, 64, 64), (0, 0, HEIGHT, WIDTH)):
+            top, left, height, width = window
+            assert (image.read(*window) == picture[top : top + height, left : left + width]).all()
+
+
+def test_a_window_of_a_large_tiff_takes_the_memory_of_the_window(tmp_path: Path) -> None:
+    path = tmp_path / "large.tif"
+    tifffile.imwrite(path, smooth_picture(2048, 2048), tile=(256, 256), photometric="rgb", compression="zlib")
+    with TiledTiff(path) as image:
+        tracemalloc.start()
+        image.read(300, 900, 256, 256)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert peak < 0.1 * 2048 * 2048 * 3
