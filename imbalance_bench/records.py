@@ -4,9 +4,12 @@
         study.yaml       the resolved study file       plan.json   the runs it asks for, with their hashes
         dataset.json     class names, colours, counts  splits.json the folds
         runs/<run_id>/   manifest.json status.json epochs.parquet counts.parquet class_parameters.parquet
+                         confusion.parquet boundary.parquet interventions.parquet (runs with an attention bias)
                          model.safetensors predictions/<image_id>.png
+                         attention/<image_id>.safetensors (runs with class tokens)
 
 Counts are integers and no ratio is stored: Dice and IoU exist only in `analysis`, so a new metric needs no retraining.
+Tables that a run need not have (`OPTIONAL_TABLES`) read as None where it has none.
 """
 
 import json
@@ -17,9 +20,12 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from safetensors import SafetensorError
+from safetensors.numpy import load_file
 
 from imbalance_bench.errors import UserError
 from imbalance_bench.manifest import write_atomically, write_json
@@ -57,7 +63,71 @@ CLASS_PARAMETERS = pa.schema(
         ("value", pa.float64()),
     ]
 )
-TABLES = {"counts": COUNTS, "epochs": EPOCHS, "class_parameters": CLASS_PARAMETERS}
+CONFUSION = pa.schema(
+    [
+        ("image_id", pa.string()),
+        ("group_id", pa.string()),
+        ("split", pa.string()),  # val | test
+        ("true_id", pa.int16()),
+        ("predicted_id", pa.int16()),
+        ("pixels", pa.int64()),  # labelled pixels, > 0: pairs that do not occur have no row
+    ]
+)
+BOUNDARY = pa.schema(
+    [
+        ("image_id", pa.string()),
+        ("group_id", pa.string()),
+        ("split", pa.string()),  # val | test
+        ("class_id", pa.int16()),
+        ("measure", pa.string()),  # a BoundaryMeasure
+        ("distance_um", pa.float64()),  # null where the measure has none; inf: beyond the last band
+        ("numerator", pa.int64()),
+        ("denominator", pa.int64()),  # > 0: a class that is neither labelled nor predicted has no row
+    ]
+)
+INTERVENTIONS = pa.schema(
+    [
+        ("image_id", pa.string()),
+        ("group_id", pa.string()),
+        ("split", pa.string()),  # val | test
+        (
+            "intervention",
+            pa.string(),
+        ),  # learned, zeroed, permuted_<i>, shifted_<class_id>: see evaluation.interventions
+        ("class_id", pa.int16()),
+        ("tp", pa.int64()),  # pixels
+        ("fp", pa.int64()),
+        ("fn", pa.int64()),
+        ("n_valid", pa.int64()),
+    ]
+)
+TABLES = {
+    "counts": COUNTS,
+    "epochs": EPOCHS,
+    "class_parameters": CLASS_PARAMETERS,
+    "confusion": CONFUSION,
+    "boundary": BOUNDARY,
+    "interventions": INTERVENTIONS,
+}
+OPTIONAL_TABLES = ("confusion", "boundary", "interventions")  # runs of earlier versions have none
+
+
+class BoundaryMeasure(StrEnum):
+    """Measures of boundary.parquet, each a ratio whose sums over images stay exact; `evaluation.boundary` defines them.
+
+    BOUNDARY_IOU: pixels in both bands / pixels in either; the band is `distance_um` wide.
+    BOUNDARY_IOU_DIAGONAL: the same with a band of a share of the image's diagonal; no distance in um.
+    SURFACE_DICE: border length within `distance_um` of the other border / length of both borders, pm.
+    HAUSDORFF_95: distance, pm / 1; a row only where the class is both labelled and predicted.
+    TRIMAP: wrongly predicted pixels of the class / its labelled pixels, between the next smaller `distance_um` and this
+        one from the true border; the last band has no outer end (inf).
+    """
+
+    BOUNDARY_IOU = "boundary_iou"
+    BOUNDARY_IOU_DIAGONAL = "boundary_iou_diagonal"
+    SURFACE_DICE = "surface_dice"
+    HAUSDORFF_95 = "hausdorff_95"
+    TRIMAP = "trimap"
 
 
 class RunState(StrEnum):
@@ -110,6 +180,19 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
+class AttentionMaps:
+    """How much each place of one image attends to each class (the attention step that a class bias joins).
+
+    Attributes:
+        weights: (K, h, w) float16, mean over layers and heads; sums to 1 over classes (less with extra tokens).
+        stride_px: Image pixels per map pixel along each axis; the last row and column may reach beyond the image.
+    """
+
+    weights: np.ndarray
+    stride_px: int
+
+
+@dataclass(frozen=True)
 class RunRecord:
     """One run's folder."""
 
@@ -152,6 +235,40 @@ class RunRecord:
     def class_parameters(self) -> pd.DataFrame:
         """The class-parameter ledger; columns of CLASS_PARAMETERS."""
         return read_table(self.path / "class_parameters.parquet", "class_parameters")
+
+    def confusion(self) -> pd.DataFrame | None:
+        """Pixels by true and predicted class of each image; columns of CONFUSION; None if the run did not record it."""
+        return self._optional("confusion")
+
+    def boundary(self) -> pd.DataFrame | None:
+        """Integer boundary counts; columns of BOUNDARY; None if the run did not record them."""
+        return self._optional("boundary")
+
+    def interventions(self) -> pd.DataFrame | None:
+        """Counts of predictions with a changed attention bias; columns of INTERVENTIONS.
+
+        None for runs without an attention bias, or of a version that did not record them.
+        """
+        return self._optional("interventions")
+
+    def attention_path(self, image_id: str) -> Path:
+        """Attention of one image; exists only for images of the panel and runs with class tokens."""
+        return self.path / "attention" / f"{image_id}.safetensors"
+
+    def attention(self, image_id: str) -> "AttentionMaps | None":
+        """Image->token attention of one image; None where none was kept."""
+        path = self.attention_path(image_id)
+        if not path.exists():
+            return None
+        try:
+            stored = load_file(path)
+            return AttentionMaps(weights=stored["weights"], stride_px=int(stored["stride_px"][0]))
+        except (OSError, SafetensorError, KeyError) as error:
+            raise UserError(f"{path}: not readable attention maps ({error}).", exit_code=1) from error
+
+    def _optional(self, name: str) -> pd.DataFrame | None:
+        path = self.path / f"{name}.parquet"
+        return read_table(path, name) if path.exists() else None
 
     def prediction_path(self, image_id: str) -> Path:
         """Predicted class ids of one image as a PNG; exists only for images of the panel."""

@@ -26,9 +26,15 @@ class Counts:
     def __add__(self, other: "Counts") -> "Counts":
         return Counts(self.tp + other.tp, self.fp + other.fp, self.fn + other.fn, self.n_valid + other.n_valid)
 
+    @classmethod
+    def of_confusion(cls, confusion: np.ndarray) -> "Counts":
+        """Sum up a confusion matrix, (K, K) int64 of truth x prediction."""
+        tp = confusion.diagonal().copy()
+        return cls(tp=tp, fp=confusion.sum(0) - tp, fn=confusion.sum(1) - tp, n_valid=int(confusion.sum()))
 
-def count_pixels(predicted: np.ndarray, target: np.ndarray, n_classes: int) -> Counts:
-    """Count agreement per class where the target is labelled.
+
+def confusion_matrix(predicted: np.ndarray, target: np.ndarray, n_classes: int) -> np.ndarray:
+    """Count labelled pixels by true class (rows) and predicted class (columns), (K, K) int64.
 
     Args:
         predicted: (H, W) uint8 in 0..K-1.
@@ -37,6 +43,9 @@ def count_pixels(predicted: np.ndarray, target: np.ndarray, n_classes: int) -> C
     """
     valid = target != UNLABELLED
     pairs = target[valid].astype(np.int64) * n_classes + predicted[valid]
-    confusion = np.bincount(pairs, minlength=n_classes**2).reshape(n_classes, n_classes)  # truth x prediction
-    tp = confusion.diagonal().copy()
-    return Counts(tp=tp, fp=confusion.sum(0) - tp, fn=confusion.sum(1) - tp, n_valid=int(valid.sum()))
+    return np.bincount(pairs, minlength=n_classes**2).reshape(n_classes, n_classes)
+
+
+def count_pixels(predicted: np.ndarray, target: np.ndarray, n_classes: int) -> Counts:
+    """Count agreement per class where the target is labelled; arguments as of `confusion_matrix`."""
+    return Counts.of_confusion(confusion_matrix(predicted, target, n_classes))

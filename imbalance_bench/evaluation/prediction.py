@@ -11,6 +11,11 @@ from imbalance_bench.data.tiling import Stitcher, Tile
 TILES_PER_PASS = 4
 
 
+def passes(rows: Sequence[int]) -> list[tuple[int, ...]]:
+    """Divide the rows of an image's tiles into what goes through the model at once."""
+    return [tuple(rows[start : start + TILES_PER_PASS]) for start in range(0, len(rows), TILES_PER_PASS)]
+
+
 @torch.inference_mode()
 def predict_image(
     tile_logits: Callable[[Sequence[int]], Tensor],
@@ -37,8 +42,7 @@ def predict_image(
         (H, W) uint8, class ids 0..K-1.
     """
     stitcher = Stitcher(n_classes, height_px, width_px)
-    for start in range(0, len(rows), TILES_PER_PASS):
-        part = rows[start : start + TILES_PER_PASS]
+    for part in passes(rows):
         logits = tile_logits(part)
         if adjust_logits is not None:
             logits = adjust_logits(logits)

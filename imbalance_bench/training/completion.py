@@ -1,9 +1,10 @@
-"""What a trained run leaves behind: counts per image, predictions, weights, manifest."""
+"""What a trained run leaves behind: counts per image, predictions, attention maps, weights, manifest."""
 
 import resource
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -11,55 +12,93 @@ import numpy as np
 import pandas as pd
 import torch
 from PIL import Image
+from safetensors.numpy import save as serialise_arrays
 from safetensors.torch import save as serialise_tensors
 
-from imbalance_bench.evaluation.counts import Counts, count_pixels
-from imbalance_bench.evaluation.prediction import predict_image
+from imbalance_bench.evaluation.counts import Counts, confusion_matrix, count_pixels
+from imbalance_bench.evaluation.image_tables import (
+    BoundarySetting,
+    ImageKeys,
+    boundary_rows,
+    confusion_rows,
+    count_rows,
+)
+from imbalance_bench.evaluation.interventions import LEARNED, changed_biases
 from imbalance_bench.manifest import code_version, library_versions, write_atomically, write_json
-from imbalance_bench.models.segmenter import Segmenter
 from imbalance_bench.records import SCHEMA_VERSION, RunRecord, write_table
 from imbalance_bench.seeding import generator
 from imbalance_bench.study import PlannedRun, Study
+from imbalance_bench.training.image_evaluation import ImageEvaluation, QueriedImage
 from imbalance_bench.training.journal import RunJournal
-from imbalance_bench.training.optimisation import autocast, parameter_counts
-from imbalance_bench.training.tile_data import TileData
-from methods.base import Components
+from imbalance_bench.training.optimisation import parameter_counts
 
 
-@dataclass(frozen=True)
-class ImageEvaluation:
-    """Predicts and counts whole images with the model as it stands."""
+class RecordTables:
+    """Collects the rows that images leave in the record tables.
 
-    study: Study
-    data: TileData
-    rows: Mapping[str, Sequence[int]]
-    segmenter: Segmenter
-    components: Components
-    precision: str
+    Args:
+        evaluation: The trained model.
+        record: The run's folder.
+    """
 
-    def predict(self, image_id: str) -> np.ndarray:
-        """Return the predicted mask, (H, W) uint8."""
-        entry = self.study.dataset.entry(image_id)
-        self.segmenter.eval()
-        with autocast(self.precision, self.data.device):
-            return predict_image(
-                lambda rows: self.data.tile_logits(self.segmenter, rows),
-                self.data.tiles.tiles,
-                self.rows[image_id],
-                n_classes=len(self.study.taxonomy.names),
-                height_px=entry.height_px,
-                width_px=entry.width_px,
-                adjust_logits=self.components.adjust_logits,
-            )
+    def __init__(self, evaluation: ImageEvaluation, record: RunRecord) -> None:
+        section = evaluation.study.config.evaluation
+        mpp = evaluation.study.dataset.info.mpp_um
+        self._evaluation, self._record = evaluation, record
+        self._boundary = BoundarySetting(
+            mpp_um=None if mpp is None else (mpp, mpp),
+            diagonal=section.boundary_diagonal,
+            boundary_um=section.boundary_um,
+            surface_um=section.surface_um,
+            trimap_um=section.trimap_um,
+        )
+        bias = evaluation.components.attention_bias
+        self._biases = {} if bias is None else changed_biases(bias, section.permuted_biases)
+        self._tables: dict[str, list[pd.DataFrame]] = {}
+        self.seconds = {"prediction": 0.0, "boundary": 0.0, "interventions": 0.0, "attention": 0.0}
 
-    def counts(self, image_id: str) -> Counts:
-        """Return the pixel counts of one image."""
-        return self.compare(image_id, self.predict(image_id))
+    def add(self, image_id: str, split: str, *, keep: bool) -> None:
+        """Predict one image and collect its rows; with `keep`, its predicted mask and attention maps are written."""
+        evaluation = self._evaluation
+        keys = ImageKeys(image_id, evaluation.study.dataset.entry(image_id).group_id, split)
+        target = evaluation.target(image_id)
+        with self._timed("prediction"):
+            query = evaluation.query(image_id) if self._biases or keep else None
+            predicted = evaluation.predict(image_id) if query is None else query.predict()
+        confusion = confusion_matrix(predicted, target, evaluation.n_classes)
+        self._append("confusion", confusion_rows(keys, confusion))
+        counts = count_rows(keys, Counts.of_confusion(confusion))
+        self._append("counts", counts)
+        with self._timed("boundary"):
+            self._append("boundary", boundary_rows(keys, predicted, target, evaluation.n_classes, self._boundary))
+        if query is not None and self._biases:
+            self._append("interventions", counts.assign(intervention=LEARNED))
+            with self._timed("interventions"):
+                self._intervene(keys, query, target)
+        if keep:
+            _write_prediction(self._record, image_id, predicted)
+        if keep and query is not None:
+            with self._timed("attention"):
+                _write_attention(self._record, query)
 
-    def compare(self, image_id: str, predicted: np.ndarray) -> Counts:
-        """Count a predicted mask against the truth."""
-        target = self.study.taxonomy.apply(self.study.dataset.read_mask(image_id))
-        return count_pixels(predicted, target, len(self.study.taxonomy.names))
+    def write(self) -> None:
+        """Write every table that has rows."""
+        for name, tables in self._tables.items():
+            write_table(self._record.path / f"{name}.parquet", name, pd.concat(tables, ignore_index=True))
+
+    def _intervene(self, keys: ImageKeys, query: QueriedImage, target: np.ndarray) -> None:
+        for name, bias in self._biases.items():
+            counts = count_pixels(query.predict(bias), target, self._evaluation.n_classes)
+            self._append("interventions", count_rows(keys, counts).assign(intervention=name))
+
+    def _append(self, name: str, rows: pd.DataFrame) -> None:
+        self._tables.setdefault(name, []).append(rows)
+
+    @contextmanager
+    def _timed(self, what: str) -> Iterator[None]:
+        started = time.monotonic()
+        yield
+        self.seconds[what] += time.monotonic() - started
 
 
 def write_records(
@@ -89,14 +128,11 @@ def write_records(
     """
     fold = study.splits.folds[run.fold]
     panel = set(_panel(fold.test, study.config.compute.saved_predictions))
-    tables = []
+    tables = RecordTables(evaluation, record)
     for split, image_ids in (("val", fold.val), ("test", fold.test)):
         for image_id in image_ids:
-            predicted = evaluation.predict(image_id)
-            tables.append(_rows(study, image_id, split, evaluation.compare(image_id, predicted)))
-            if split == "test" and image_id in panel:
-                _write_prediction(record, image_id, predicted)
-    write_table(record.path / "counts.parquet", "counts", pd.concat(tables, ignore_index=True))
+            tables.add(image_id, split, keep=split == "test" and image_id in panel)
+    tables.write()
     write_table(record.path / "epochs.parquet", "epochs", journal.epochs())
     write_table(record.path / "class_parameters.parquet", "class_parameters", journal.ledger())
     state = {name: value.contiguous().cpu() for name, value in evaluation.segmenter.stored_state().items()}
@@ -107,6 +143,7 @@ def write_records(
         "seconds": seconds(),
         "steps_per_second": cost["steps"] / max(trained, 1e-9),
         "peak_memory_mib": peak_memory_mib(evaluation.data.device),
+        "evaluation_seconds": {name: round(spent, 3) for name, spent in tables.seconds.items()},
     }
     manifest = _manifest(study, run, evaluation, pairing, cost, precision)
     write_json(record.path / "manifest.json", manifest)
@@ -128,25 +165,18 @@ def _panel(image_ids: tuple[str, ...], limit: int) -> list[str]:
     return [image_ids[i] for i in sorted(chosen)]
 
 
-def _rows(study: Study, image_id: str, split: str, counts: Counts) -> pd.DataFrame:
-    """Rows of counts.parquet of one image."""
-    return pd.DataFrame(
-        {
-            "image_id": image_id,
-            "group_id": study.dataset.entry(image_id).group_id,
-            "split": split,
-            "class_id": np.arange(len(counts.tp), dtype=np.int16),
-            "tp": counts.tp,
-            "fp": counts.fp,
-            "fn": counts.fn,
-            "n_valid": counts.n_valid,
-        }
-    )
-
-
 def _write_prediction(record: RunRecord, image_id: str, predicted: np.ndarray) -> None:
     image = Image.fromarray(predicted, mode="L")
     write_atomically(record.prediction_path(image_id), partial(image.save, format="PNG"))
+
+
+def _write_attention(record: RunRecord, query: QueriedImage) -> None:
+    tensors = {
+        "weights": query.attention().astype(np.float16),
+        "stride_px": np.array([query.decoder.size.token_stride_px], dtype=np.int32),
+    }
+    content = serialise_arrays(tensors)
+    write_atomically(record.attention_path(query.image_id), lambda file: file.write(content))
 
 
 def _manifest(
@@ -168,6 +198,7 @@ def _manifest(
         "dataset": study.dataset.info.name,
         "model": config.model.model_dump(mode="json"),
         "training": config.training.model_dump(mode="json"),
+        "evaluation": config.evaluation.model_dump(mode="json"),
         "pairing": pairing,
         "hashes": {"data": study.data_hash, "splits": study.splits.hash, "encoder_weights": study.weights_hash},
         "environment": {

@@ -1,0 +1,66 @@
+"""What happens at borders, and which classes are taken for which: from records that older runs do not have."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pandas as pd
+
+from analysis.boundary_scores import BoundaryCounts, boundary_rows, trimap_rows
+from analysis.chapters.findings import Chapter, Findings
+from analysis.columns import table
+from analysis.confusion import confusion_rows
+from analysis.units import complete_block
+from analysis.verdicts import Topic, Verdict, Word
+from imbalance_bench.errors import UserError
+from imbalance_bench.records import RunRecord
+
+NOT_RECORDED = (
+    "their runs did not record them, as runs of earlier versions did not; a run in a new directory records them"
+)
+
+
+def chapter(found: Findings) -> Chapter:
+    """Score borders and confusions of every method whose runs recorded them; say so where they did not."""
+    names, plan = found.study.class_names, found.plan
+    rows: dict[str, list[dict[str, Any]]] = {"boundary_scores": [], "trimap_curves": [], "confusion": []}
+    lacking: dict[str, str] = {}
+    for method in found.study.methods:
+        try:
+            boundary = _recorded(found, method, RunRecord.boundary)
+            confusion = _recorded(found, method, RunRecord.confusion)
+        except UserError as error:
+            lacking[method] = str(error)
+            continue
+        counts = BoundaryCounts(boundary, found.units[method])
+        ends_um = found.records.plan()["evaluation"]["trimap_um"]
+        rows["boundary_scores"] += boundary_rows(method, counts, names, plan)
+        rows["trimap_curves"] += trimap_rows(method, counts, names, ends_um, plan)
+        rows["confusion"] += confusion_rows(method, confusion, names)
+    tables = {name: table(name, each) for name, each in rows.items()}
+    return Chapter(tables, () if not lacking else (_missing(lacking),))
+
+
+def _recorded(found: Findings, method: str, read: Callable[[RunRecord], pd.DataFrame | None]) -> pd.DataFrame:
+    """Rows of the scored split of the runs that enter the method's scores, with their seed.
+
+    Raises:
+        UserError: A run did not record them, or its file is damaged.
+    """
+    runs = found.study.runs_of(method)
+    folds, seeds = complete_block((run.fold, run.seed) for run in runs)
+    frames = []
+    for run in runs:
+        if run.fold not in folds or run.seed not in seeds:
+            continue
+        rows = read(found.records.run(run.run_id))
+        if rows is None:
+            raise UserError(NOT_RECORDED)
+        frames.append(rows[rows["split"] == found.study.split].assign(seed=run.seed))
+    return pd.concat(frames, ignore_index=True)
+
+
+def _missing(reasons: Mapping[str, str]) -> Verdict:
+    why = "; ".join(dict.fromkeys(reasons.values()))
+    sentence = f"Nothing is said about borders and confusions of {', '.join(reasons)}: {why}."
+    rule = "limited: a scored run has no readable boundary.parquet or confusion.parquet"
+    return Verdict("data/borders", Topic.DATA, "borders", Word.LIMITED, sentence, {"methods": len(reasons)}, rule)

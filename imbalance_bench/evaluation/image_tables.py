@@ -1,0 +1,157 @@
+"""One image's rows of the record tables, from its predicted and its true mask."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from imbalance_bench.evaluation.boundary import (
+    PixelSize,
+    boundary_iou_counts,
+    diagonal_radius_px,
+    radius_px,
+    trimap_counts,
+)
+from imbalance_bench.evaluation.counts import Counts
+from imbalance_bench.evaluation.surface import MaskBorders, border_distances
+from imbalance_bench.records import BOUNDARY, BoundaryMeasure
+
+PM_PER_UM = 1_000_000  # lengths are stored as whole picometres: sums over images stay exact
+_BoundaryRow = tuple[int, str, float, int, int]  # class_id, measure, distance_um, numerator, denominator
+
+
+@dataclass(frozen=True)
+class BoundarySetting:
+    """Which distances are counted.
+
+    Attributes:
+        mpp_um: Height and width of a pixel, um; None where unknown: then only the share of the diagonal is counted.
+        diagonal: Width of the band of boundary IoU as a share of the image's diagonal.
+        boundary_um: Widths of the band of boundary IoU, ascending.
+        surface_um: Tolerances of surface Dice, ascending; empty: neither it nor the Hausdorff distance.
+        trimap_um: Outer ends of the bands around the true border, ascending; empty: none.
+    """
+
+    mpp_um: PixelSize | None
+    diagonal: float
+    boundary_um: Sequence[float]
+    surface_um: Sequence[float]
+    trimap_um: Sequence[float]
+
+
+@dataclass(frozen=True)
+class ImageKeys:
+    """What every row of an image carries."""
+
+    image_id: str
+    group_id: str
+    split: str
+
+    def of(self, columns: dict[str, object]) -> pd.DataFrame:
+        """Return a table with these keys in front of its columns."""
+        return pd.DataFrame(vars(self) | columns)
+
+
+def count_rows(keys: ImageKeys, counts: Counts) -> pd.DataFrame:
+    """Rows of counts.parquet: one per class."""
+    return keys.of(
+        {
+            "class_id": np.arange(len(counts.tp), dtype=np.int16),
+            "tp": counts.tp,
+            "fp": counts.fp,
+            "fn": counts.fn,
+            "n_valid": counts.n_valid,
+        }
+    )
+
+
+def confusion_rows(keys: ImageKeys, confusion: np.ndarray) -> pd.DataFrame:
+    """Rows of confusion.parquet: one per pair of classes that occurs; `confusion` is (K, K), truth x prediction."""
+    true_id, predicted_id = np.nonzero(confusion)
+    return keys.of(
+        {
+            "true_id": true_id.astype(np.int16),
+            "predicted_id": predicted_id.astype(np.int16),
+            "pixels": confusion[true_id, predicted_id],
+        }
+    )
+
+
+def boundary_rows(
+    keys: ImageKeys, predicted: np.ndarray, target: np.ndarray, n_classes: int, setting: BoundarySetting
+) -> pd.DataFrame:
+    """Rows of boundary.parquet: one per class, measure and distance that has something to measure.
+
+    Args:
+        keys: Of the image.
+        predicted: (H, W) uint8 in 0..K-1.
+        target: (H, W) uint8 in 0..K-1, or UNLABELLED.
+        n_classes: K.
+        setting: Distances.
+    """
+    rows = _boundary_iou(predicted, target, n_classes, setting)
+    if setting.mpp_um is not None:
+        rows += _trimap(predicted, target, n_classes, setting.trimap_um, setting.mpp_um)
+        rows += _surfaces(predicted, target, n_classes, setting.surface_um, setting.mpp_um)
+    columns = BOUNDARY.names[3:]
+    values = zip(*rows, strict=True) if rows else ((),) * len(columns)
+    types = ("int16", "str", "float64", "int64", "int64")
+    frame = pd.DataFrame(dict(zip(columns, values, strict=True))).astype(dict(zip(columns, types, strict=True)))
+    return keys.of({name: frame[name] for name in columns})
+
+
+def _boundary_iou(
+    predicted: np.ndarray, target: np.ndarray, n_classes: int, setting: BoundarySetting
+) -> list[_BoundaryRow]:
+    # two calls: where pixels are no squares the widths in um do not nest with a share of the diagonal
+    height_px, width_px = target.shape
+    radius = diagonal_radius_px(height_px, width_px, setting.diagonal)
+    counts = boundary_iou_counts(predicted, target, n_classes, [radius])
+    rows = _occurring(BoundaryMeasure.BOUNDARY_IOU_DIAGONAL, (np.nan,), counts)
+    if setting.mpp_um is not None:
+        radii = [radius_px(far, setting.mpp_um) for far in setting.boundary_um]
+        counts = boundary_iou_counts(predicted, target, n_classes, radii)
+        rows += _occurring(BoundaryMeasure.BOUNDARY_IOU, setting.boundary_um, counts)
+    return rows
+
+
+def _trimap(
+    predicted: np.ndarray, target: np.ndarray, n_classes: int, ends_um: Sequence[float], mpp_um: PixelSize
+) -> list[_BoundaryRow]:
+    if not ends_um:
+        return []
+    counts = trimap_counts(predicted, target, n_classes, [radius_px(far, mpp_um) for far in ends_um])
+    return _occurring(BoundaryMeasure.TRIMAP, (*ends_um, np.inf), counts)
+
+
+def _occurring(
+    measure: BoundaryMeasure, distances_um: Sequence[float], counts: tuple[np.ndarray, np.ndarray]
+) -> list[_BoundaryRow]:
+    """Rows of what has a denominator; `counts` are numerators and denominators, (distances, K) each."""
+    above, below = counts
+    return [
+        (class_id, str(measure), distances_um[row], int(above[row, class_id]), int(below[row, class_id]))
+        for row, class_id in np.argwhere(below).tolist()
+    ]
+
+
+def _surfaces(
+    predicted: np.ndarray, target: np.ndarray, n_classes: int, tolerances_um: Sequence[float], mpp_um: PixelSize
+) -> list[_BoundaryRow]:
+    if not tolerances_um:
+        return []
+    seen, true = MaskBorders.seen(predicted, target), MaskBorders(target)
+    rows: list[_BoundaryRow] = []
+    for class_id in range(n_classes):
+        found = border_distances(seen.of_class(class_id), true.of_class(class_id), mpp_um)
+        whole = round(found.length_um() * PM_PER_UM)
+        if not whole:
+            continue
+        for far in tolerances_um:
+            near = round(found.length_um(far) * PM_PER_UM)
+            rows.append((class_id, str(BoundaryMeasure.SURFACE_DICE), far, near, whole))
+        farthest = found.hausdorff_um()
+        if farthest is not None:
+            rows.append((class_id, str(BoundaryMeasure.HAUSDORFF_95), np.nan, round(farthest * PM_PER_UM), 1))
+    return rows

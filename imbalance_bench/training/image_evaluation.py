@@ -1,0 +1,141 @@
+"""Whole images through a model as it stands: predicted masks, with other attention biases too, and attention maps."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from imbalance_bench.data.tiling import Stitcher
+from imbalance_bench.evaluation.counts import Counts, count_pixels
+from imbalance_bench.evaluation.prediction import passes, predict_image
+from imbalance_bench.models.class_query import ClassQueryDecoder, DecoderInput
+from imbalance_bench.models.segmenter import Segmenter, enlarge
+from imbalance_bench.study import Study
+from imbalance_bench.training.optimisation import autocast
+from imbalance_bench.training.tile_data import TileData
+from methods.base import AttentionBias, Components
+
+
+@dataclass(frozen=True)
+class ImageEvaluation:
+    """Predicts and counts whole images with the model as it stands."""
+
+    study: Study
+    data: TileData
+    rows: Mapping[str, Sequence[int]]
+    segmenter: Segmenter
+    components: Components
+    precision: str
+
+    def predict(self, image_id: str) -> np.ndarray:
+        """Return the predicted mask, (H, W) uint8."""
+        return self.stitch(image_id, lambda rows: self.data.tile_logits(self.segmenter, rows))
+
+    def counts(self, image_id: str) -> Counts:
+        """Return the pixel counts of one image."""
+        return count_pixels(self.predict(image_id), self.target(image_id), self.n_classes)
+
+    def target(self, image_id: str) -> np.ndarray:
+        """Return the true mask after merging, (H, W) uint8 in 0..K-1 or UNLABELLED."""
+        return self.study.taxonomy.apply(self.study.dataset.read_mask(image_id))
+
+    @property
+    def n_classes(self) -> int:
+        """K."""
+        return len(self.study.taxonomy.names)
+
+    def query(self, image_id: str) -> "QueriedImage | None":
+        """Return the image ready to be decoded several times; None for a model without class tokens."""
+        decoder = self.segmenter.class_query
+        if decoder is None:
+            return None
+        self.segmenter.eval()
+        with torch.inference_mode(), autocast(self.precision, self.data.device):
+            inputs = {
+                part: decoder.prepare(self.data.tile_features(self.segmenter, part))
+                for part in passes(self.rows[image_id])
+            }
+        return QueriedImage(self, image_id, decoder, inputs)
+
+    def stitch(self, image_id: str, tile_logits: Callable[[Sequence[int]], Tensor]) -> np.ndarray:
+        """Return the mask that the logits of an image's tiles give, (H, W) uint8; `tile_logits` takes their rows."""
+        entry = self.study.dataset.entry(image_id)
+        self.segmenter.eval()
+        with autocast(self.precision, self.data.device):
+            return predict_image(
+                tile_logits,
+                self.data.tiles.tiles,
+                self.rows[image_id],
+                n_classes=self.n_classes,
+                height_px=entry.height_px,
+                width_px=entry.width_px,
+                adjust_logits=self.components.adjust_logits,
+            )
+
+
+@dataclass(frozen=True)
+class QueriedImage:
+    """One image up to where the class tokens meet it.
+
+    Attributes:
+        evaluation: The model.
+        image_id: The image.
+        decoder: Of the model.
+        inputs: What its decoder reads, for the rows of each pass.
+    """
+
+    evaluation: ImageEvaluation
+    image_id: str
+    decoder: ClassQueryDecoder
+    inputs: Mapping[tuple[int, ...], DecoderInput]
+
+    def predict(self, bias: AttentionBias | None = None) -> np.ndarray:
+        """Return the predicted mask, (H, W) uint8, with another attention bias if one is given."""
+        size_px = self.evaluation.study.config.dataset.tile_px
+        with self._bias(bias):
+            return self.evaluation.stitch(
+                self.image_id, lambda rows: enlarge(self.decoder.finish(self.inputs[tuple(rows)]), size_px)
+            )
+
+    @torch.inference_mode()
+    def attention(self) -> np.ndarray:
+        """Return how much each place attends to each class, (K, ceil(H / s), ceil(W / s)) float32; s = token stride.
+
+        Tiles are averaged where they overlap; their tokens need not lie on the image's grid, so they meet at pixels.
+        """
+        evaluation, stride = self.evaluation, self.decoder.size.token_stride_px
+        entry = evaluation.study.dataset.entry(self.image_id)
+        stitcher = Stitcher(evaluation.n_classes, entry.height_px, entry.width_px)
+        for rows, prepared in self.inputs.items():
+            with autocast(evaluation.precision, evaluation.data.device):
+                maps = self.decoder.attention_maps(prepared)
+            for row, weights in zip(rows, maps.cpu().numpy(), strict=True):
+                tile = evaluation.data.tiles.tiles[row]
+                stitcher.add(tile.top, tile.left, weights.repeat(stride, axis=1).repeat(stride, axis=2))
+        return block_means(stitcher.result(), stride)
+
+    @contextmanager
+    def _bias(self, bias: AttentionBias | None) -> Iterator[None]:
+        """Put another bias into the decoder's hook for a while."""
+        two_way = self.decoder.two_way
+        trained = two_way.attention_bias
+        if bias is not None:
+            two_way.attention_bias = bias
+        try:
+            yield
+        finally:
+            two_way.attention_bias = trained
+
+
+def block_means(values: np.ndarray, edge: int) -> np.ndarray:
+    """Average over blocks of `edge` x `edge` pixels, (K, H, W) -> (K, ceil(H / edge), ceil(W / edge)).
+
+    Blocks that reach beyond the image are averaged over what lies within.
+    """
+    starts = [np.arange(0, length, edge) for length in values.shape[1:]]
+    sums = np.add.reduceat(np.add.reduceat(values, starts[0], axis=1), starts[1], axis=2)
+    heights, widths = (np.bincount(np.arange(length) // edge) for length in values.shape[1:])
+    return sums / np.outer(heights, widths).astype(values.dtype)

@@ -1,0 +1,131 @@
+"""Tables of borders and confusions: the sums that they come from, classes that are missing, older records."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis.boundary_scores import BoundaryCounts, boundary_rows, trimap_rows
+from analysis.chapters.findings import Findings
+from analysis.confusion import confusion_rows
+from analysis.pipeline import analyze_study
+from analysis.tables import AnalysisPlan, read_study
+from analysis.units import UnitCounts
+from imbalance_bench.manifest import write_json
+from imbalance_bench.records import BoundaryMeasure, StudyRecords
+from tests.analysis.synthetic import write_synthetic_study
+
+NAMES = ("a", "b")
+PLAN = AnalysisPlan("control", 0.05, 0.01, 200, 1000, 0, 0.5, 2.0, "auto")
+
+
+def counts_of(rows: list[tuple], occurs: list[list[bool]] | None = None) -> BoundaryCounts:
+    """Return counts of two seeds and three images of two units; rows hold the columns below."""
+    columns = ["seed", "image_id", "class_id", "measure", "distance_um", "numerator", "denominator"]
+    counts = np.zeros((3, 2, 3, 2), dtype=np.int64)
+    counts[0] = np.array(occurs if occurs is not None else [[True] * 2] * 3)
+    units = UnitCounts((0, 1), ("g", "h"), ("i", "j", "k"), np.array([0, 0, 1]), np.array([0, 0, 1]), counts)
+    return BoundaryCounts(pd.DataFrame(rows, columns=columns), units)
+
+
+def test_scores_are_ratios_of_sums_and_means_over_seeds() -> None:
+    rows = [
+        (seed, image, 0, "boundary_iou", 1.0, above, below)
+        for seed, pairs in enumerate([((1, 4), (3, 6), (0, 10)), ((2, 4), (6, 6), (2, 10))])
+        for image, (above, below) in zip("ijk", pairs, strict=True)
+    ]
+    found = {row["class"]: row for row in boundary_rows("m", counts_of(rows), NAMES, PLAN)}
+    assert found["a"]["value"] == pytest.approx((4 / 20 + 10 / 20) / 2)
+    assert found["a"]["sd_over_seeds"] == pytest.approx(np.std([0.2, 0.5], ddof=1))
+    assert (found["a"]["n_units"], found["a"]["n_seeds"]) == (2, 2)
+    assert math.isnan(found["b"]["value"])  # labelled, but no border of it was recorded
+    assert found["b"]["n_units"] == 0
+    assert found["macro"]["value"] == found["a"]["value"]
+    absent = counts_of(rows, occurs=[[False, True]] * 3)
+    assert math.isnan(boundary_rows("m", absent, NAMES, PLAN)[1]["value"])  # predicted only: NaN, as everywhere else
+
+
+def test_the_hausdorff_distance_is_a_mean_over_images_that_every_seed_predicts() -> None:
+    rows = [
+        (0, "i", 0, "hausdorff_95", np.nan, 2_000_000, 1),
+        (0, "j", 0, "hausdorff_95", np.nan, 90_000_000, 1),  # the other seed misses the class in this image
+        (0, "k", 0, "hausdorff_95", np.nan, 4_000_000, 1),
+        (1, "i", 0, "hausdorff_95", np.nan, 3_000_000, 1),
+        (1, "k", 0, "hausdorff_95", np.nan, 7_000_000, 1),
+    ]
+    found = {row["class"]: row for row in boundary_rows("m", counts_of(rows), NAMES, PLAN)}
+    assert found["a"]["value"] == pytest.approx((3.0 + 5.0) / 2)  # um
+    assert found["a"]["high"] > 1  # no share
+    assert math.isnan(found["a"]["distance_um"])
+
+
+def test_rings_are_errors_by_distance_for_each_class_and_all() -> None:
+    rows = [
+        (seed, "i", class_id, "trimap", outer, above, below)
+        for seed in (0, 1)
+        for class_id, outer, above, below in ((0, 1.0, 2, 4), (1, 1.0, 1, 6), (0, np.inf, 0, 10))
+    ]
+    found = trimap_rows("m", counts_of(rows), NAMES, (1.0, 2.0), PLAN)
+    assert [(row["inner_um"], row["outer_um"]) for row in found[::3]] == [(0.0, 1.0), (1.0, 2.0), (2.0, np.inf)]
+    by_class = {(row["class"], row["outer_um"]): row for row in found}
+    assert by_class["a", 1.0]["value"] == 0.5
+    assert by_class["all", 1.0]["value"] == 0.3
+    assert by_class["all", 1.0]["n_pixels"] == 10
+    assert by_class["all", np.inf]["value"] == 0
+    assert math.isnan(by_class["b", np.inf]["value"])
+    assert math.isnan(by_class["all", 2.0]["value"])  # a ring without a pixel
+
+
+def test_confusion_is_the_share_of_the_true_class() -> None:
+    rows = pd.DataFrame({"true_id": [0, 0, 0], "predicted_id": [0, 1, 0], "pixels": [5, 3, 2]})
+    found = confusion_rows("m", rows, NAMES)
+    assert [(row["true"], row["predicted"], row["pixels"]) for row in found[:2]] == [("a", "a", 7), ("a", "b", 3)]
+    assert [row["share"] for row in found[:2]] == [0.7, 0.3]
+    assert all(math.isnan(row["share"]) for row in found[2:])
+
+
+def test_a_study_with_borders_gets_their_tables(tmp_path: Path) -> None:
+    root = write_synthetic_study(
+        tmp_path / "s", methods=("cross_entropy", "dfa"), seeds=2, n_images=4, classes=3, borders=True, dataset=False
+    )
+    result = analyze_study(root)
+    assert "data/borders" not in {each.id for each in result.verdicts}
+    scores, curves, confusion = (result.tables[name] for name in ("boundary_scores", "trimap_curves", "confusion"))
+    assert set(scores["measure"]) == {str(each) for each in BoundaryMeasure} - {"trimap"}
+    assert set(scores["class"]) == {"macro", "background", "tumour", "stroma"}
+    assert scores.loc[scores["measure"] != "hausdorff_95", ["value", "low", "high"]].to_numpy().max() <= 1
+    study = read_study(StudyRecords.open(root))
+    found = Findings(StudyRecords.open(root), study, PLAN, lambda *_: None, tmp_path)
+    tp, _, fn = found.units["dfa"].counts.sum(axis=(1, 2))
+    diagonal = confusion[(confusion["method"] == "dfa") & (confusion["true"] == confusion["predicted"])]
+    assert np.allclose(diagonal["share"], tp / (tp + fn))  # recall of the counts
+    errors = curves.query("method == 'dfa' and `class` == 'all'")
+    assert np.isclose((errors["value"] * errors["n_pixels"]).sum() * 2, fn.sum())  # every error lies in one ring
+    lines = (root / "analysis" / "README.md").read_text()
+    assert all(f"## {name}.csv" in lines for name in ("boundary_scores", "trimap_curves", "confusion"))
+
+
+def test_records_of_earlier_versions_are_analysed_without_borders(tmp_path: Path) -> None:
+    root = write_synthetic_study(tmp_path / "s", methods=("cross_entropy", "dfa"), seeds=2, n_images=4, dataset=False)
+    plan = StudyRecords.open(root).plan()
+    del plan["evaluation"]
+    write_json(root / "plan.json", plan)
+    result = analyze_study(root)
+    said = next(each for each in result.verdicts if each.id == "data/borders")
+    assert said.sentence.startswith("Nothing is said about borders and confusions of cross_entropy, dfa: their runs")
+    assert result.tables["boundary_scores"].empty
+    assert (root / "analysis" / "confusion.csv").read_text() == "method,true,predicted,share,pixels\n"
+
+
+def test_a_damaged_boundary_file_is_named(tmp_path: Path) -> None:
+    root = write_synthetic_study(
+        tmp_path / "s", methods=("cross_entropy", "dfa"), seeds=1, n_images=3, classes=3, borders=True, dataset=False
+    )
+    run = next(run for run in StudyRecords.open(root).finished() if run.manifest()["method"]["label"] == "dfa")
+    (run.path / "boundary.parquet").write_bytes(b"torn")
+    result = analyze_study(root)
+    said = next(each for each in result.verdicts if each.id == "data/borders")
+    assert f"{run.run_id}/boundary.parquet: not a readable boundary table" in said.sentence
+    assert set(result.tables["boundary_scores"]["method"]) == {"cross_entropy"}

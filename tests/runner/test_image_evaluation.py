@@ -1,0 +1,258 @@
+"""What evaluation leaves in the records: consistent counts, interventions, attention maps, the same bytes again."""
+
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+from imbalance_bench.errors import UserError
+from imbalance_bench.evaluation.counts import count_pixels
+from imbalance_bench.evaluation.image_tables import BoundarySetting, ImageKeys, boundary_rows
+from imbalance_bench.evaluation.interventions import FixedBias, changed_biases, permutations
+from imbalance_bench.execution import Execution, execute_study
+from imbalance_bench.planning import prepare_study
+from imbalance_bench.records import BoundaryMeasure, RunRecord, StudyRecords
+from imbalance_bench.study import build_context, open_study
+from imbalance_bench.training import completion
+from imbalance_bench.training.image_evaluation import ImageEvaluation, QueriedImage, block_means
+from imbalance_bench.training.material import initial_segmenter, open_material, rows_by_image
+from methods.base import AttentionBias
+from methods.composition import compose
+from tests.small_study import small_config
+
+KEYS = ["image_id", "group_id", "split", "class_id"]
+
+
+def run_of(root: Path, label: str) -> RunRecord:
+    runs = StudyRecords.open(root).finished()
+    return next(run for run in runs if run.manifest()["method"]["label"] == label and run.manifest()["seed"] == 0)
+
+
+def table_of(run: RunRecord, name: str):
+    rows = getattr(run, name)()
+    assert rows is not None
+    return rows
+
+
+@pytest.fixture
+def trained(finished_study: Path, shared_cache: Path) -> ImageEvaluation:
+    """The model of the finished dfa run, from its weights, with a bias large enough to matter."""
+    study = open_study(finished_study)
+    run = study.run(run_of(finished_study, "dfa").run_id)
+    components = compose(run.method.parts, build_context(study, run, stage=0, finished=()))
+    segmenter = initial_segmenter(study, run.seed, 0, torch.device("cpu"))
+    assert segmenter.class_query is not None
+    segmenter.class_query.two_way.attention_bias = components.attention_bias
+    weights = load_file(study.records.run(run.run_id).path / "model.safetensors")
+    assert not segmenter.load_state_dict(weights, strict=False).unexpected_keys
+    data = open_material(study, shared_cache, torch.device("cpu"))
+    return ImageEvaluation(study, data, rows_by_image(data.tiles), segmenter, components, "float32")
+
+
+def test_confusion_and_counts_tell_the_same(finished_study: Path) -> None:
+    for run in StudyRecords.open(finished_study).finished():
+        confusion, counts = table_of(run, "confusion"), run.counts().set_index(KEYS)
+        assert (confusion.pixels > 0).all()
+        image = KEYS[:3]
+        right = confusion[confusion.true_id == confusion.predicted_id]
+        expected = {
+            "tp": right.set_index([*image, "true_id"]).pixels,
+            "fn": confusion[confusion.true_id != confusion.predicted_id].groupby([*image, "true_id"]).pixels.sum(),
+            "fp": confusion[confusion.true_id != confusion.predicted_id].groupby([*image, "predicted_id"]).pixels.sum(),
+        }
+        for name, values in expected.items():
+            values.index.names = KEYS
+            assert counts[name].equals(values.reindex(counts.index, fill_value=0).rename(name))
+        assert confusion.groupby(image).pixels.sum().tolist() == counts.groupby(image).n_valid.first().tolist()
+
+
+def test_rings_around_borders_add_up_to_the_class(finished_study: Path) -> None:
+    run = run_of(finished_study, "focal")
+    boundary, counts = table_of(run, "boundary"), run.counts().set_index(KEYS)
+    rings = boundary[boundary.measure == BoundaryMeasure.TRIMAP].groupby(KEYS)[["numerator", "denominator"]].sum()
+    occurring = counts[counts.tp + counts.fn > 0]
+    assert (rings.denominator == occurring.tp + occurring.fn).all()
+    assert (rings.numerator == occurring.fn).all()
+
+
+def test_boundary_rows_are_those_of_the_saved_predictions(finished_study: Path) -> None:
+    study, run = open_study(finished_study), run_of(finished_study, "cdb")
+    section = study.config.evaluation
+    setting = BoundarySetting(
+        mpp_um=(0.5, 0.5),  # of the small data set
+        diagonal=section.boundary_diagonal,
+        boundary_um=section.boundary_um,
+        surface_um=section.surface_um,
+        trimap_um=section.trimap_um,
+    )
+    recorded = table_of(run, "boundary").query("split == 'test'")
+    unknown = replace(setting, mpp_um=None)
+    for image_id, rows in recorded.groupby("image_id"):
+        predicted = np.asarray(Image.open(run.prediction_path(str(image_id))))
+        target = study.taxonomy.apply(study.dataset.read_mask(str(image_id)))
+        keys = ImageKeys(str(image_id), study.dataset.entry(str(image_id)).group_id, "test")
+        again = boundary_rows(keys, predicted, target, 3, setting)
+        assert again.reset_index(drop=True).equals(rows.reset_index(drop=True).astype(again.dtypes))
+        assert set(rows.measure) == set(BoundaryMeasure)
+        relative = boundary_rows(keys, predicted, target, 3, unknown)
+        assert set(relative.measure) == {BoundaryMeasure.BOUNDARY_IOU_DIAGONAL}
+        assert relative.distance_um.isna().all()
+
+
+def test_only_runs_with_a_bias_have_interventions(finished_study: Path) -> None:
+    for run in StudyRecords.open(finished_study).finished():
+        rows, label = run.interventions(), run.manifest()["method"]["label"]
+        assert (rows is not None) == (label == "dfa")
+        if rows is None:
+            continue
+        names = ["learned", "zeroed", "permuted_0", "permuted_1", "shifted_0", "shifted_1", "shifted_2"]
+        assert rows.intervention.unique().tolist() == names  # three classes have two derangements
+        learned = rows[rows.intervention == "learned"].drop(columns="intervention")
+        assert learned.reset_index(drop=True).equals(run.counts())
+        for _, each in rows.groupby("intervention"):
+            assert (each.tp + each.fn).tolist() == (learned.tp + learned.fn).tolist()
+        assert run.manifest()["cost"]["evaluation_seconds"]["interventions"] > 0
+
+
+def test_interventions_change_the_bias_and_nothing_else(trained: ImageEvaluation, finished_study: Path) -> None:
+    bias, query = trained.components.attention_bias, trained.query("im_6")
+    assert bias is not None
+    assert query is not None
+    target, recorded = trained.target("im_6"), table_of(run_of(finished_study, "dfa"), "interventions")
+    for name, changed in changed_biases(bias, 3).items():
+        rows = recorded[(recorded.image_id == "im_6") & (recorded.intervention == name)]
+        assert count_pixels(query.predict(changed), target, 3).tp.tolist() == rows.tp.tolist()
+    assert query.decoder.two_way.attention_bias is bias  # put back
+    assert (query.predict(FixedBias(bias().detach(), bias)) == query.predict()).all()
+    strong = FixedBias(bias().detach() + torch.tensor([0.0, 0.0, 60.0]), bias)
+    assert (query.predict(strong) != query.predict()).any()
+    query.decoder.two_way.attention_bias = None
+    zeroed = changed_biases(bias, 0)["zeroed"]
+    assert (query.predict() == query.predict(zeroed)).all()
+
+
+def test_raising_the_bias_of_a_class_raises_the_attention_it_gets_everywhere(trained: ImageEvaluation) -> None:
+    query, bias = trained.query("im_6"), trained.components.attention_bias
+    assert query is not None
+    assert bias is not None
+    before = query.attention()
+    assert before.shape == (3, 4, 4)
+    assert np.allclose(before.sum(0), 1, atol=1e-5)
+    for class_id in range(3):
+        with query._bias(changed_biases(bias, 0)[f"shifted_{class_id}"]):
+            after = query.attention()
+        assert (after[class_id] > before[class_id]).all()
+
+
+def test_kept_attention_maps_are_read_without_torch_and_named_when_damaged(
+    finished_study: Path, trained: ImageEvaluation, tmp_path: Path
+) -> None:
+    run, query = run_of(finished_study, "dfa"), trained.query("im_7")
+    assert query is not None
+    kept = run.attention("im_7")
+    assert kept is not None
+    assert kept.stride_px == 16
+    assert kept.weights.dtype == np.float16
+    assert np.allclose(kept.weights, query.attention(), atol=1e-3)
+    assert run.attention("im_4") is None  # validation: not of the panel
+    broken = RunRecord(tmp_path)
+    broken.attention_path("a").parent.mkdir()
+    broken.attention_path("a").write_bytes(b"torn")
+    with pytest.raises(UserError, match=r"a\.safetensors: not readable attention maps"):
+        broken.attention("a")
+    assert (broken.confusion(), broken.boundary(), broken.interventions()) == (None, None, None)
+
+
+def test_attention_of_tiles_lands_where_the_tiles_are() -> None:
+    """Tiles of 8 px every 6 px, tokens of 4 px: the second tile's tokens lie between those of the image."""
+    tiles = [SimpleNamespace(top=0, left=0), SimpleNamespace(top=0, left=6)]
+    maps = torch.zeros(2, 2, 2, 2)
+    maps[0, 0], maps[1, 1] = 1.0, 1.0  # the left tile attends to class 0 alone, the right one to class 1
+    evaluation = SimpleNamespace(
+        precision="float32",
+        n_classes=2,
+        study=SimpleNamespace(dataset=SimpleNamespace(entry=lambda _: SimpleNamespace(height_px=8, width_px=14))),
+        data=SimpleNamespace(device=torch.device("cpu"), tiles=SimpleNamespace(tiles=tiles)),
+    )
+    decoder = SimpleNamespace(size=SimpleNamespace(token_stride_px=4), attention_maps=lambda _: maps)
+    query = QueriedImage(evaluation, "a", decoder, {(0, 1): None})  # type: ignore[arg-type]
+    # columns 0..5 left tile, 6 and 7 both, 8..13 right tile; blocks of 4 columns, the last one of 2
+    expected = np.array([1.0, (2 * 1.0 + 2 * 0.5) / 4, 0.0, 0.0])
+    assert np.allclose(query.attention(), [[expected] * 2, [1 - expected] * 2])
+
+
+def test_means_of_blocks_use_what_lies_within_the_image() -> None:
+    values = np.arange(2 * 5 * 3, dtype=np.float32).reshape(2, 5, 3)
+    found = block_means(values, 2)
+    assert found.shape == (2, 3, 2)
+    assert found[1, 0, 0] == values[1, :2, :2].mean()
+    assert found[1, 0, 1] == values[1, :2, 2].mean()
+    assert found[0, 2, 1] == values[0, 4, 2]
+
+
+class _ThreeTokens(AttentionBias):
+    extra_tokens = 2
+
+    def forward(self) -> torch.Tensor:
+        return torch.tensor([[[9.0, 8.0, 1.0, 2.0, 3.0]]])
+
+
+def test_biases_are_changed_where_they_drive_a_class() -> None:
+    changed = {name: bias().flatten().tolist() for name, bias in changed_biases(_ThreeTokens(), 5).items()}
+    assert changed["zeroed"] == [0.0] * 5
+    assert changed["shifted_1"] == [9.0, 8.0, 1.0, 3.0, 3.0]
+    permuted = {tuple(changed[f"permuted_{i}"]) for i in range(2)}
+    assert permuted == {(9.0, 8.0, 2.0, 3.0, 1.0), (9.0, 8.0, 3.0, 1.0, 2.0)}
+    assert len(changed) == 1 + 2 + 3
+
+
+@pytest.mark.parametrize(("n_classes", "possible"), [(2, 1), (3, 2), (4, 9), (8, 20)])
+def test_permutations_leave_no_class_in_its_place_and_never_repeat(n_classes: int, possible: int) -> None:
+    drawn = permutations(n_classes, 20)
+    assert len(drawn) == len(set(drawn)) == possible
+    assert all(sorted(order) == list(range(n_classes)) for order in drawn)
+    assert not any(source == place for order in drawn for place, source in enumerate(order))
+    assert permutations(n_classes, 1) == drawn[:1]
+
+
+def test_an_evaluation_that_was_stopped_is_repeated_to_the_byte(
+    tmp_path: Path, dataset: Path, shared_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = small_config(dataset, methods=["dfa"])
+    execution = Execution(cache=shared_cache, engine="serial")
+    execute_study(config, tmp_path / "whole", execution)
+    calls = []
+
+    def stopped(*arguments: object, **options: object):
+        calls.append(arguments)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return boundary_rows(*arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(completion, "boundary_rows", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        execute_study(config, tmp_path / "stopped", execution)
+    run = next(StudyRecords.open(tmp_path / "stopped").runs())
+    assert not run.is_done()
+    monkeypatch.undo()
+    execute_study(config, tmp_path / "stopped", execution)
+    assert run.is_done()
+    files = [path for path in sorted((tmp_path / "whole" / "runs").rglob("*")) if path.is_file()]
+    kept = {path.name for path in files}
+    assert {"boundary.parquet", "confusion.parquet", "interventions.parquet", "im_6.safetensors", "im_6.png"} <= kept
+    for path in files:
+        if path.name not in ("manifest.json", "status.json"):
+            assert (tmp_path / "stopped" / path.relative_to(tmp_path / "whole")).read_bytes() == path.read_bytes()
+
+
+def test_one_directory_never_mixes_distances(tmp_path: Path, dataset: Path) -> None:
+    prepare_study(small_config(dataset), tmp_path / "s", lambda *_: None)
+    with pytest.raises(UserError, match=r"`evaluation\.boundary_um` \[1\.0, 2\.0, 4\.0\] instead of \[3\.0\]"):
+        prepare_study(small_config(dataset, evaluation={"boundary_um": [3.0]}), tmp_path / "s", lambda *_: None)
+    with pytest.raises(UserError, match="Distances must grow"):
+        small_config(dataset, evaluation={"trimap_um": [2.0, 1.0]})
