@@ -1,8 +1,11 @@
 """Imbalance methods. `REGISTRY` is the one place where a method gets its name."""
 
+from methods.attention_gate import FocalAttentionGateConfig
 from methods.base import MethodConfig
 from methods.cdb import CdbConfig
+from methods.classifiers import ClassifierRetrainingConfig, TauNormConfig
 from methods.compound import ComboConfig, LabelMarginalL1Config, UnifiedFocalConfig
+from methods.copy_paste import ClassCopyPasteConfig
 from methods.cross_entropy import CrossEntropyConfig
 from methods.dfa import DfaConfig
 from methods.equalization import EqualizationV2Config
@@ -15,6 +18,7 @@ from methods.estimators import (
 )
 from methods.focal import ClassBalancedFocalConfig, FocalConfig
 from methods.ldam import LdamDrwConfig
+from methods.learned_difficulty import LearnedDifficultyConfig
 from methods.logits import BalancedSoftmaxConfig, LogitAdjustmentConfig, SeesawConfig
 from methods.overlap import (
     DiceConfig,
@@ -31,6 +35,7 @@ from methods.reweighting import (
     InverseSqrtConfig,
     MedianFrequencyConfig,
 )
+from methods.sampling import ClassPresentConfig, RepeatFactorConfig
 
 REGISTRY: dict[str, type[MethodConfig]] = {
     "cross_entropy": CrossEntropyConfig,
@@ -64,5 +69,12 @@ REGISTRY: dict[str, type[MethodConfig]] = {
     "recall_loss": RecallLossConfig,
     "two_stage_dice_weights": TwoStageDiceWeightsConfig,
     "two_stage_dice_bias": TwoStageDiceBiasConfig,
+    "learned_difficulty": LearnedDifficultyConfig,
+    "repeat_factor": RepeatFactorConfig,
+    "class_present": ClassPresentConfig,
+    "class_copy_paste": ClassCopyPasteConfig,
+    "crt": ClassifierRetrainingConfig,
+    "tau_norm": TauNormConfig,
     "dfa": DfaConfig,
+    "focal_attention_gate": FocalAttentionGateConfig,
 }

@@ -9,17 +9,16 @@ data, paths, global random state or loggers.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
-from functools import partial
 from typing import ClassVar, Literal, Protocol, runtime_checkable
 
-import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
 from methods.class_counts import ClassFeedback, ClassStatistics
+from methods.slots import AttentionGate, BatchTransform, Sampler
 
 
 @runtime_checkable
@@ -78,19 +77,6 @@ class AttentionBias(nn.Module):
         return {}
 
 
-class Sampler(Protocol):
-    """Chooses which training tiles an epoch draws."""
-
-    def __call__(self, tile_pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Return tile indices for one epoch, (n,) int64.
-
-        Args:
-            tile_pixels: (n_tiles, K) int64, labelled pixels of each class in each training tile.
-            rng: The epoch's own generator; the only source of randomness.
-        """
-        ...
-
-
 @dataclass(frozen=True)
 class ParamGroup:
     """Parameters with their own optimiser settings.
@@ -119,23 +105,30 @@ class Components:
     Attributes:
         loss: Replaces cross-entropy + soft Dice.
         attention_bias: Fills the class-query decoder's hook.
+        attention_gate: Fills the class-query decoder's other hook.
         sampler: Replaces drawing every training tile once per epoch.
+        batch_transform: Mixes the crops of a training batch.
         param_groups: Called once with the model; parameters that want their own optimiser settings.
         on_epoch_end: Called after each validation pass with its per-class counts.
+        adjust_classifier: Inference-time correction of the weights that turn pixel embeddings into logits, (.., K, E)
+            -> the same shape. Where the classifier is a convolution with a bias vector, the bias is dropped.
         adjust_logits: Inference-time correction, (B, K, H, W) -> the same shape.
     """
 
     loss: Loss | None = None
     attention_bias: AttentionBias | None = None
+    attention_gate: AttentionGate | None = None
     sampler: Sampler | None = None
+    batch_transform: BatchTransform | None = None
     param_groups: Callable[[nn.Module], Sequence[ParamGroup]] | None = None
     on_epoch_end: Callable[[ClassFeedback], None] | None = None
+    adjust_classifier: Callable[[Tensor], Tensor] | None = None
     adjust_logits: Callable[[Tensor], Tensor] | None = None
 
     def class_parameters(self) -> dict[str, Tensor]:
         """Everything the method holds per class now: name -> (K,) tensor."""
         held: dict[str, Tensor] = {}
-        for part in (self.loss, self.attention_bias, self.sampler, self.adjust_logits):
+        for part in (getattr(self, slot) for slot in EXCLUSIVE_SLOTS):
             if isinstance(part, HoldsClassParameters):
                 held |= part.class_parameters()
         return held
@@ -146,6 +139,7 @@ class Requirement(StrEnum):
 
     CLASS_QUERY = "class_query"
     VALIDATION_FEEDBACK = "validation_feedback"
+    SEVERAL_CROPS = "several_crops"
 
 
 class Group(StrEnum):
@@ -172,6 +166,7 @@ class Card:
         source: Author, year, equation or section.
         deviations: How this differs from the source, and why; "none" if it does not.
         requires: Needs of every configuration of this method.
+        cost: What it costs beside the base, where that is more than half a training more; else empty.
     """
 
     group: Group
@@ -180,6 +175,7 @@ class Card:
     source: str
     deviations: str = "none"
     requires: frozenset[Requirement] = frozenset()
+    cost: str = ""
 
 
 @dataclass(frozen=True)
@@ -189,10 +185,19 @@ class Stage:
     Attributes:
         name: For the records and the progress bar.
         carry_weights: Start from the weights of the stage before instead of the run's initial weights.
+        trains: `classifier` freezes everything before the classifier, statistics of normalisation included, and starts
+            the classifier again from its initial weights.
+        share: Optimiser steps of the stage, as a share of the study's `training.steps`.
     """
 
     name: str
     carry_weights: bool = False
+    trains: Literal["model", "classifier"] = "model"
+    share: float = 1.0
+
+    def steps(self, of_study: int) -> int:
+        """Optimiser steps of the stage, at least 1."""
+        return max(round(self.share * of_study), 1)
 
 
 @dataclass(frozen=True)
@@ -238,78 +243,15 @@ class MethodConfig(BaseModel):
         raise NotImplementedError
 
 
-class SlotConflictError(ValueError):
-    """Two methods of one composition fill the same slot."""
-
-
-EXCLUSIVE_SLOTS = ("loss", "attention_bias", "sampler", "adjust_logits")
-
-
-def compose(parts: Mapping[str, MethodConfig], context: BuildContext) -> Components:
-    """Build and merge the components of several methods.
-
-    The exclusive slots take one component. Parameter groups are joined, and every method that asked is told about
-    validation, in the order of `parts`. A method with fewer stages than another joins the last ones, and a conflict of
-    the last stage is reported at every stage, so that it shows before anything trains.
-
-    Args:
-        parts: Name -> configuration; usually one.
-        context: Passed to each; its stage and finished stages count from the first stage of the longest method.
-
-    Raises:
-        SlotConflictError: Two parts fill one exclusive slot.
-    """
-    last = max((len(config.stages()) for config in parts.values()), default=1) - 1
-    if context.stage < last:
-        merge(_build_parts(parts, replace(context, stage=last, finished=(_no_feedback(context),) * last), last))
-    return merge(_build_parts(parts, context, last))
-
-
-def merge(built: Mapping[str, Components]) -> Components:
-    """Merge the components of several methods.
-
-    Args:
-        built: Name of the method -> its components.
-
-    Raises:
-        SlotConflictError: Two methods fill one exclusive slot.
-    """
-    merged = Components()
-    for slot in EXCLUSIVE_SLOTS:
-        owners = [name for name, components in built.items() if getattr(components, slot) is not None]
-        if len(owners) > 1:
-            raise SlotConflictError(f"`{owners[0]}` and `{owners[1]}` both fill the slot `{slot}`. Keep one of them.")
-        if owners:
-            setattr(merged, slot, getattr(built[owners[0]], slot))
-    groupers = [components.param_groups for components in built.values() if components.param_groups is not None]
-    if groupers:
-        merged.param_groups = lambda model: [group for grouper in groupers for group in grouper(model)]
-    listeners = [components.on_epoch_end for components in built.values() if components.on_epoch_end is not None]
-    if listeners:
-        merged.on_epoch_end = partial(_tell_all, listeners)
-    return merged
-
-
-def _tell_all(listeners: Sequence[Callable[[ClassFeedback], None]], feedback: ClassFeedback) -> None:
-    for listener in listeners:
-        listener(feedback)
-
-
-def _build_parts(parts: Mapping[str, MethodConfig], context: BuildContext, last: int) -> dict[str, Components]:
-    """Build each part at its own stage: the last one falls together for all, and nothing comes before the first."""
-    built = {}
-    for name, config in parts.items():
-        skipped = last + 1 - len(config.stages())
-        if context.stage >= skipped:
-            own = replace(context, stage=context.stage - skipped, finished=context.finished[skipped:])
-            built[name] = config.build(own)
-    return built
-
-
-def _no_feedback(context: BuildContext) -> ClassFeedback:
-    """Stand-in for the counts of a stage that has not run."""
-    nothing = torch.zeros(context.statistics.n_classes, dtype=torch.int64)
-    return ClassFeedback(step=0, epoch=0, tp=nothing, fp=nothing, fn=nothing)
+EXCLUSIVE_SLOTS = (
+    "loss",
+    "attention_bias",
+    "attention_gate",
+    "sampler",
+    "batch_transform",
+    "adjust_classifier",
+    "adjust_logits",
+)
 
 
 def normalised_to_mean_one(weights: Tensor, present: Tensor) -> Tensor:

@@ -71,8 +71,8 @@ class RecallLossConfig(MethodConfig):
         "Dice",
         source="Tian 2022 (ICRA), recall loss; at least one miss and the mean over pixels as in the official code, "
         "PotatoTian/recall-semseg",
-        deviations="ignored pixels are left out, where the official code adds them to one class's counts and divides "
-        "by them too; the exponent (`strength`) is ours, 1 in the source",
+        deviations="ignored pixels are left out, where the official code stops with an index error if their label is "
+        "not below K; the exponent (`strength`) is ours, 1 in the source",
     )
 
     def build(self, context: BuildContext) -> Components:
@@ -118,7 +118,7 @@ class DifficultyAwareDice(WeightedCrossEntropyDice):
     """
 
     state: Tensor
-    small: ClassVar[float] = 1e-8  # first Dice, and added to gains and losses, as in the official code
+    small: ClassVar[float] = 1e-8  # first Dice, its smoothing, and added to gains and losses, as in the official code
 
     def __init__(self, config: "DiffDwConfig", n_classes: int) -> None:
         super().__init__(torch.ones(n_classes), config.reduction)
@@ -137,7 +137,7 @@ class DifficultyAwareDice(WeightedCrossEntropyDice):
         """Return the state after a step with these counts, (4, K); a class without labelled pixels keeps its own."""
         tp, fp, fn = counts.double()
         last, gain, loss, error = self.state
-        dice = (2 * tp / (2 * tp + fp + fn).clamp(min=1)).clamp(min=self.small)
+        dice = (2 * tp + self.small) / (2 * tp + fp + fn + 2 * self.small)
         change, log_ratio = dice - last, (dice / last).log()
         keep = self.config.momentum
         after = torch.stack(
@@ -177,8 +177,8 @@ class DiffDwConfig(MethodConfig):
         title="Difficulty-aware weights (DiffDW)",
         formula="w_c = (U_c / L_c)^(1/5) E_c, scaled to mean 1; with D_c the Dice of argmax z in the batch, d its "
         "change and r = ln(D / last D): L, U, E running means (momentum .98) of max(d, 0) r, min(d, 0) r and 1 - D",
-        source="Wang and Li 2023 (DHC, MICCAI), DiffDW; starting values, momentum (50 steps) and the 1e-8 added to U "
-        "and L as in the official code, xmed-lab/DHC",
+        source="Wang and Li 2023 (DHC, MICCAI), DiffDW; starting values, momentum (50 steps), and the 1e-8 that "
+        "smooths Dice and is added to U and L, as in the official code, xmed-lab/DHC",
         deviations="a class without labelled pixels in a step keeps its state (the official smoothing gives it Dice "
         ".5); scaled to mean 1 instead of maximum K, which matters with reduction `mean` only; labelled images alone; "
         "the exponent of the whole (`strength`) is ours, 1 in the source",
@@ -204,8 +204,8 @@ class TwoStageDiceWeightsConfig(MethodConfig):
         formula="w_c = (1 - Dice_c)^gamma, scaled to mean 1 over the classes that occur, Dice of the validation split "
         "at the end of a baseline with the base loss; then training starts again with these weights; gamma 1",
         source="of this project: the fixed counterpart of `cdb`, with the estimate of `two_stage_dice_bias`",
-        deviations="none; a class that is not in the validation split gets the mean difficulty of the others; costs "
-        "two trainings",
+        deviations="none; a class that is not in the validation split gets the mean difficulty of the others",
+        cost="two trainings",
         requires=frozenset({Requirement.VALIDATION_FEEDBACK}),
     )
 
@@ -240,8 +240,8 @@ class TwoStageDiceBiasConfig(MethodConfig):
         formula="b_c = gamma log(1 - Dice_c), fixed, on the logits of image-to-token attention; Dice of the validation "
         "split at the end of a baseline with the base loss; gamma 2",
         source="described in docstrings of the official code of Kumari and Cheung 2026, lakmali240/DFA-Imbalance",
-        deviations="a second name for `dfa` with `prior: difficulty, mode: fixed`; Dice is clipped to .999; costs two "
-        "trainings",
+        deviations="a second name for `dfa` with `prior: difficulty, mode: fixed`; Dice is clipped to .999",
+        cost="two trainings",
         requires=frozenset({Requirement.CLASS_QUERY, Requirement.VALIDATION_FEEDBACK}),
     )
 

@@ -1,7 +1,9 @@
-"""Multi-head attention with an additive bias on its logits."""
+"""Multi-head attention with an additive bias on its logits and an exponent on its weights."""
 
 from torch import Tensor, nn
 from torch.nn import functional
+
+SMALLEST_WEIGHT = 1e-7  # keeps the slope of a power of an attention weight finite
 
 
 class Attention(nn.Module):
@@ -22,7 +24,9 @@ class Attention(nn.Module):
         self.value = nn.Linear(dim, dim)
         self.out = nn.Linear(dim, dim)
 
-    def forward(self, query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None = None) -> Tensor:
+    def forward(
+        self, query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None = None, exponent: Tensor | None = None
+    ) -> Tensor:
         """Attend.
 
         Args:
@@ -30,10 +34,15 @@ class Attention(nn.Module):
             key: (B, T, dim).
             value: (B, T, dim).
             bias: (heads or 1, M or 1, T or 1), added to the logits before the softmax over T.
+            exponent: (T,), power of the weights after the softmax, which are not normalised again.
 
         Returns:
             (B, M, dim).
         """
+        if exponent is not None:
+            weights = self.logits(query, key, bias).float().softmax(-1).clamp(min=SMALLEST_WEIGHT) ** exponent
+            mixed = weights.to(query.dtype) @ self._split(self.value(value)).to(query.dtype)
+            return self.out(mixed.transpose(1, 2).flatten(2))
         mask = None if bias is None else bias.expand(self.heads, query.shape[1], key.shape[1]).to(query.dtype)
         mixed = functional.scaled_dot_product_attention(
             self._split(self.query(query)), self._split(self.key(key)), self._split(self.value(value)), attn_mask=mask
@@ -41,7 +50,7 @@ class Attention(nn.Module):
         return self.out(mixed.transpose(1, 2).flatten(2))
 
     def logits(self, query: Tensor, key: Tensor, bias: Tensor | None = None) -> Tensor:
-        """Return the logits before the softmax, (B, heads, M, T); for diagnostics only."""
+        """Return the logits before the softmax, (B, heads, M, T)."""
         q, k = self._split(self.query(query)), self._split(self.key(key))
         logits = q @ k.transpose(-2, -1) / q.shape[-1] ** 0.5
         return logits if bias is None else logits + bias

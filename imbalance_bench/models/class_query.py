@@ -8,7 +8,7 @@
 After Segment Anything (Kirillov et al. 2023) and SAM-Path (Zhang et al. 2023): one token and one hypernetwork a class.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -17,7 +17,7 @@ from segmentation_models_pytorch.decoders.unet.decoder import UnetDecoder
 from torch import Tensor, nn
 from torch.nn import functional
 
-from imbalance_bench.models.two_way import AttentionProbe, AttentionStatistics, TwoWayDecoder
+from imbalance_bench.models.two_way import AttentionMapProbe, AttentionProbe, AttentionStatistics, TwoWayDecoder
 
 FINEST_STRIDE_PX = 4  # of the features that the pixel decoder reads, and of the pixel map
 
@@ -43,6 +43,23 @@ class ClassQuerySize:
     pixel_channels: tuple[int, int, int]
     embedding_channels: int
     token_stride_px: int
+
+
+@dataclass(frozen=True)
+class DecoderInput:
+    """What the class tokens are shown of a batch of images; no class bias has acted on it yet.
+
+    Attributes:
+        pixels: (B, C, H / 4, W / 4) pixel map.
+        image: (B, N, channels) image tokens.
+        position: (N, channels) their positional encoding.
+        grid: Rows and columns of the image tokens.
+    """
+
+    pixels: Tensor
+    image: Tensor
+    position: Tensor
+    grid: tuple[int, int]
 
 
 class ClassMLP(nn.Module):
@@ -91,7 +108,12 @@ class ClassQueryDecoder(nn.Module):
         n_classes: K.
         size: Channels, depth, heads, strides.
         extra_tokens: See `TwoWayDecoder`.
+
+    Attributes:
+        adjust_classifier: A method's correction at inference of the class weights, (B, K, E) -> the same shape.
     """
+
+    adjust_classifier: Callable[[Tensor], Tensor] | None
 
     def __init__(
         self, *, encoder_channels: Sequence[int], n_classes: int, size: ClassQuerySize, extra_tokens: int = 0
@@ -122,30 +144,50 @@ class ClassQueryDecoder(nn.Module):
             nn.Conv2d(size.embedding_channels, size.embedding_channels, 1),
         )
         self.hypernetworks = ClassMLP(n_classes=n_classes, channels=size.channels, out_channels=size.embedding_channels)
+        self.adjust_classifier = None
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
         """Decode features of strides 4, 8, 16, 32 into logits at stride 4, (B, K, H / 4, W / 4)."""
-        pixels, image, position, grid = self._tokenise(features)
-        tokens, image = self.two_way(image, position)
-        refined = self.from_tokens(image.transpose(1, 2).unflatten(2, grid))
+        return self.finish(self.prepare(features))
+
+    def finish(self, prepared: DecoderInput) -> Tensor:
+        """Decode what `prepare` gave into logits at stride 4, (B, K, H / 4, W / 4)."""
+        tokens, image = self.two_way(prepared.image, prepared.position)
+        refined = self.from_tokens(image.transpose(1, 2).unflatten(2, prepared.grid))
+        pixels = prepared.pixels
         pixels = pixels + functional.interpolate(refined, size=pixels.shape[-2:], mode="bilinear", align_corners=False)
         weights = self.hypernetworks(self.two_way.class_part(tokens))  # (B, K, E)
+        if self.adjust_classifier is not None and not self.hypernetworks.training:
+            weights = self.adjust_classifier(weights)
         return torch.einsum("bke,behw->bkhw", weights, self.embed(pixels))
 
     @torch.no_grad()
     def attention_statistics(self, features: Sequence[Tensor]) -> AttentionStatistics:
         """Summarise what each class receives of the image->token attention on these features."""
-        _, image, position, _ = self._tokenise(features)
-        probe = AttentionProbe()
-        self.two_way(image, position, probe)
-        return probe.statistics(self.two_way.extra_tokens)
+        return self.class_statistics(features)[0]
 
-    def _tokenise(self, features: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor, tuple[int, int]]:
-        """Return pixel map (B, C, H/4, W/4), image tokens (B, N, d), their positions (N, d) and their grid."""
+    @torch.no_grad()
+    def class_statistics(self, features: Sequence[Tensor]) -> tuple[AttentionStatistics, Tensor]:
+        """Return the same, and the mean norm of each class's weights before any correction, (K,) float32."""
+        prepared = self.prepare(features)
+        probe = AttentionProbe()
+        tokens, _ = self.two_way(prepared.image, prepared.position, probe)
+        norms = self.hypernetworks(self.two_way.class_part(tokens)).float().norm(dim=-1).mean(0)
+        return probe.statistics(self.two_way.extra_tokens), norms
+
+    @torch.no_grad()
+    def attention_maps(self, prepared: DecoderInput) -> Tensor:
+        """Return how much each image token attends to each class, (B, K, h, w), averaged over layers and heads."""
+        probe = AttentionMapProbe()
+        self.two_way(prepared.image, prepared.position, probe)
+        return probe.maps(self.two_way.extra_tokens).unflatten(2, prepared.grid)
+
+    def prepare(self, features: Sequence[Tensor]) -> DecoderInput:
+        """Make pixel map and image tokens of features of strides 4, 8, 16, 32: the part that no class bias changes."""
         batch, _, height, width = features[0].shape
         placeholder = features[0].new_empty(()).expand(batch, 3, height, width)
         pixels = self.pixel_decoder([placeholder, *features])
         coarse = functional.avg_pool2d(pixels, self.size.token_stride_px // FINEST_STRIDE_PX)
         grid = (coarse.shape[-2], coarse.shape[-1])
         image = self.to_tokens(coarse).flatten(2).transpose(1, 2)
-        return pixels, image, sine_position(*grid, self.size.channels, image.device), grid
+        return DecoderInput(pixels, image, sine_position(*grid, self.size.channels, image.device), grid)

@@ -7,12 +7,15 @@ bias vector, which would act as one more per-class offset beside a class bias. E
 """
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from imbalance_bench.models.attention import Attention
 from methods.base import AttentionBias
+from methods.slots import AttentionGate
 
 
 @dataclass(frozen=True)
@@ -28,8 +31,16 @@ class AttentionStatistics:
     attention_mass: Tensor
 
 
+class LogitObserver(Protocol):
+    """Is shown the image->token logits of every layer while a decoder runs."""
+
+    def observe(self, logits: Tensor) -> None:
+        """Take one layer's logits, (B, heads, N, T)."""
+        ...
+
+
 class AttentionProbe:
-    """Collects image->token logits of every layer while a decoder runs."""
+    """Averages the image->token attention of every layer over everything but the tokens."""
 
     def __init__(self) -> None:
         self._layers: list[tuple[Tensor, Tensor]] = []
@@ -43,6 +54,21 @@ class AttentionProbe:
         offset = torch.stack([mean for mean, _ in self._layers]).mean(0)[extra_tokens:].float()
         mass = torch.stack([weight for _, weight in self._layers]).mean(0)[extra_tokens:].float()
         return AttentionStatistics(effective_offset=offset - offset.mean(), attention_mass=mass)
+
+
+class AttentionMapProbe:
+    """Keeps the image->token attention of every layer in its place, averaged over heads."""
+
+    def __init__(self) -> None:
+        self._layers: list[Tensor] = []
+
+    def observe(self, logits: Tensor) -> None:
+        """Take one layer's logits, (B, heads, N, T)."""
+        self._layers.append(logits.float().softmax(-1).mean(1))
+
+    def maps(self, extra_tokens: int) -> Tensor:
+        """Average over layers and drop the tokens that are not classes, (B, K, N) float32."""
+        return torch.stack(self._layers).mean(0)[..., extra_tokens:].transpose(1, 2)
 
 
 class TwoWayBlock(nn.Module):
@@ -65,7 +91,8 @@ class TwoWayBlock(nn.Module):
         position: Tensor,
         image_bias: Tensor | None,
         token_bias: Tensor | None,
-        probe: AttentionProbe | None,
+        exponent: Tensor | None,
+        probe: LogitObserver | None,
     ) -> tuple[Tensor, Tensor]:
         """Update both sides.
 
@@ -76,6 +103,7 @@ class TwoWayBlock(nn.Module):
             position: (N, dim), positional encoding of the image tokens, likewise.
             image_bias: (heads or 1, 1, T), joins the logits of image->token attention (a softmax over tokens).
             token_bias: (heads or 1, T, 1), joins the logits of token->image attention (a softmax over pixels).
+            exponent: (T,), power of the weights of image->token attention.
             probe: Observes the image->token logits.
         """
         # Which other classes are there?
@@ -89,7 +117,7 @@ class TwoWayBlock(nn.Module):
         query, key = image + position, tokens + identity
         if probe is not None:
             probe.observe(self.image_to_token.logits(query, key, image_bias))
-        image = self.norms[3](image + self.image_to_token(query, key, tokens, image_bias))
+        image = self.norms[3](image + self.image_to_token(query, key, tokens, image_bias, exponent))
         return tokens, image
 
 
@@ -107,9 +135,11 @@ class TwoWayDecoder(nn.Module):
 
     Attributes:
         attention_bias: The hook. None, or a module that returns (depth or 1, heads or 1, extra_tokens + K).
+        attention_gate: The other hook. None, or a module that returns the exponents of the weights, (depth or 1, K).
     """
 
     attention_bias: AttentionBias | None
+    attention_gate: AttentionGate | None
 
     def __init__(
         self, *, n_classes: int, dim: int, depth: int, heads: int, mlp_dim: int, extra_tokens: int = 0
@@ -124,8 +154,9 @@ class TwoWayDecoder(nn.Module):
         own = torch.Generator().manual_seed(0)
         self.extra = nn.Parameter(torch.randn(extra_tokens, dim, generator=own)) if extra_tokens else None
         self.attention_bias = None
+        self.attention_gate = None
 
-    def forward(self, image: Tensor, position: Tensor, probe: AttentionProbe | None = None) -> tuple[Tensor, Tensor]:
+    def forward(self, image: Tensor, position: Tensor, probe: LogitObserver | None = None) -> tuple[Tensor, Tensor]:
         """Decode.
 
         Args:
@@ -147,6 +178,7 @@ class TwoWayDecoder(nn.Module):
                 position=position,
                 image_bias=image_bias,
                 token_bias=token_bias,
+                exponent=self._exponent_of(layer),
                 probe=probe,
             )
         attended = self.final_token_to_image(tokens + identity, image + position, image)
@@ -172,3 +204,10 @@ class TwoWayDecoder(nn.Module):
         if self.attention_bias.direction == "token_to_image":
             return None, of_layer[:, :, None]
         return of_layer[:, None, :], None
+
+    def _exponent_of(self, layer: int) -> Tensor | None:
+        """Return the exponent of each token's image->token weight in a layer, (T,); 1 for tokens that are no class."""
+        if self.attention_gate is None:
+            return None
+        exponent = self.attention_gate()
+        return functional.pad(exponent[layer if len(exponent) > 1 else 0], (self.extra_tokens, 0), value=1.0)

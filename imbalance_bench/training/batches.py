@@ -10,7 +10,7 @@ from imbalance_bench.config import TrainingSection
 from imbalance_bench.data.augmentation import Views, draw_views
 from imbalance_bench.models.segmenter import COARSEST_STRIDE_PX
 from imbalance_bench.seeding import generator
-from methods.base import Sampler
+from methods.slots import Sampler
 
 
 @dataclass(frozen=True)

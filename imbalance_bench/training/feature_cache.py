@@ -50,11 +50,14 @@ class FeatureCache:
         store: One array per feature level, (rows, C, h, w) float16.
         rows: (tile, view) -> row.
         strides: Of each level, px.
+
+    Attributes:
+        strides: Of each level, px.
     """
 
     def __init__(self, store: ArrayStore, rows: dict[tuple[int, int], int], strides: Sequence[int]) -> None:
         self._levels = [store[f"level_{level}"] for level in range(len(strides))]
-        self._rows, self._strides = rows, strides
+        self._rows, self.strides = rows, tuple(strides)
 
     @classmethod
     def open(
@@ -129,7 +132,7 @@ class FeatureCache:
         """
         rows = [self._rows[int(tile), int(view)] for tile, view in zip(tiles, views, strict=True)]
         features = []
-        for array, stride in zip(self._levels, self._strides, strict=True):
+        for array, stride in zip(self._levels, self.strides, strict=True):
             edge = size_px // stride
             crops = np.empty((len(rows), array.shape[1], edge, edge), dtype=np.float32)
             for i, (row, top, left) in enumerate(zip(rows, tops // stride, lefts // stride, strict=True)):

@@ -11,13 +11,14 @@ from torch import Tensor
 from imbalance_bench.config import TrainingSection
 from imbalance_bench.errors import UserError
 from imbalance_bench.evaluation.counts import Counts
-from imbalance_bench.models.segmenter import Segmenter
-from imbalance_bench.seeding import derive_seed
-from imbalance_bench.training.batches import Batch, BatchSequence
+from imbalance_bench.models.segmenter import Segmenter, SmpHead
+from imbalance_bench.seeding import derive_seed, generator
+from imbalance_bench.training.batches import BatchSequence
 from imbalance_bench.training.journal import RunJournal
 from imbalance_bench.training.optimisation import Optimisation, autocast
 from imbalance_bench.training.tile_data import TileData
 from methods.base import ClassFeedback, Components, Loss
+from methods.slots import TrainingBatch
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class StageSetting:
 
     Attributes:
         stage: Its index.
-        section: The study's training section.
+        section: The study's training section, with the steps of the stage.
         precision: `float32` or `bfloat16`.
         seed: The run's seed.
         data: The tiles.
@@ -126,8 +127,12 @@ class StageTrainer:
         setting, total = self._setting, 0.0
         torch.manual_seed(derive_seed(setting.seed, "step", setting.stage, self.step))
         squares = torch.zeros(())
-        for batch in setting.batches.of_step(self.step):
-            self._batch_digest = batch.update(self._batch_digest)
+        for part, drawn in enumerate(setting.batches.of_step(self.step)):
+            self._batch_digest = drawn.update(self._batch_digest)
+            batch = setting.data.training_batch(drawn)
+            if self._components.batch_transform is not None:
+                own = generator(setting.seed, "batch transform", setting.stage, self.step, part)
+                batch = self._components.batch_transform(batch, own)
             with autocast(setting.precision, setting.data.device):
                 logits = setting.data.training_logits(self._segmenter, batch)
             if with_gradient_norms:
@@ -142,10 +147,9 @@ class StageTrainer:
         self.step += 1
         return total
 
-    def _backward(self, logits: Tensor, batch: Batch) -> float:
+    def _backward(self, logits: Tensor, batch: TrainingBatch) -> float:
         """Add the gradients of one batch and return its loss."""
-        target, valid = self._setting.data.training_labels(batch)
-        output = self._loss(logits, target, valid, self.step)
+        output = self._loss(logits, batch.target, batch.valid, self.step)
         value = float(output.total.detach())
         if not math.isfinite(value):
             raise UserError(
@@ -177,8 +181,11 @@ class StageTrainer:
         if decoder is not None:
             self._segmenter.eval()
             features = self._setting.data.tile_features(self._segmenter, self._setting.probe_tiles)
-            attention = decoder.attention_statistics(features)
+            attention, norms = decoder.class_statistics(features)
             self._segmenter.train()
             held["effective_offset"] = attention.effective_offset.cpu()
             held["attention_mass"] = attention.attention_mass.cpu()
+            held["classifier_norm"] = norms.cpu()
+        elif isinstance(self._segmenter.head, SmpHead):
+            held["classifier_norm"] = self._segmenter.head.class_norms().cpu()
         self._journal.write_ledger(self._setting.stage, self.step, held)

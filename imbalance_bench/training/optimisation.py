@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import torch
 from torch import nn
@@ -19,13 +20,14 @@ class Optimisation:
     Args:
         segmenter: The model; its encoder has a learning rate of its own when it is trained.
         loss: Its parameters, if it has any, join the base group unless the method groups them.
-        groups: The method's own parameter groups.
+        groups: The method's own parameter groups; what is frozen in them stays out.
         section: The study's training section.
     """
 
     def __init__(
         self, segmenter: Segmenter, loss: nn.Module, groups: Sequence[ParamGroup], section: TrainingSection
     ) -> None:
+        groups = [replace(group, parameters=[p for p in group.parameters if p.requires_grad]) for group in groups]
         owned = {id(parameter) for group in groups for parameter in group.parameters}
         encoder = [p for p in segmenter.encoder.parameters() if p.requires_grad and id(p) not in owned]
         owned |= {id(parameter) for parameter in encoder}

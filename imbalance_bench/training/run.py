@@ -5,22 +5,25 @@ import hashlib
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from imbalance_bench.config import ComputeSection
 from imbalance_bench.errors import UserError
 from imbalance_bench.evaluation.counts import Counts
-from imbalance_bench.models.segmenter import Segmenter
+from imbalance_bench.models.segmenter import CLASSIFIER_PREFIXES, Segmenter
 from imbalance_bench.records import RunRecord, RunState
 from imbalance_bench.seeding import derive_seed
 from imbalance_bench.study import PlannedRun, Study, build_context
 from imbalance_bench.training.batches import BatchSequence
 from imbalance_bench.training.checkpoint import delete_checkpoint, load_checkpoint, save_checkpoint
-from imbalance_bench.training.completion import ImageEvaluation, write_records
+from imbalance_bench.training.completion import write_records
+from imbalance_bench.training.image_evaluation import ImageEvaluation
 from imbalance_bench.training.journal import RunJournal
 from imbalance_bench.training.loop import StageSetting, StageTrainer
 from imbalance_bench.training.material import (
@@ -32,12 +35,14 @@ from imbalance_bench.training.material import (
     rows_of,
 )
 from imbalance_bench.training.tile_data import TileData
-from methods.base import ClassFeedback, Components, Stage, compose
+from methods.base import ClassFeedback, Components, Stage
+from methods.composition import compose, stages_of
 from methods.cross_entropy import CrossEntropyDice
 
 PROBE_TILES = 4  # tiles on which the ledger measures attention
 LOCK_PATIENCE_S = 10.0  # the workers of a killed study need a moment to notice and end
-OnStep = Callable[[int, int, float | None], None]  # steps done, steps in all, loss
+# steps done, steps in all, the last loss, and what validation counted last
+OnStep = Callable[[int, int, float | None, ClassFeedback | None], None]
 
 
 def execute_run(study: Study, run: PlannedRun, cache_dir: Path, on_step: OnStep) -> None:
@@ -47,7 +52,7 @@ def execute_run(study: Study, run: PlannedRun, cache_dir: Path, on_step: OnStep)
         study: The study.
         run: One of its runs.
         cache_dir: Where tiles and features are cached.
-        on_step: Called with the steps done, the steps in all, and the last loss.
+        on_step: Called with the steps done, the steps in all, the last loss, and the last validation counts.
 
     Raises:
         UserError: The run cannot go on (its status then says `failed`), or another process works on it.
@@ -71,7 +76,7 @@ def execute_run(study: Study, run: PlannedRun, cache_dir: Path, on_step: OnStep)
 
 def planned_steps(study: Study, run: PlannedRun) -> int:
     """Optimiser steps of a run, over all of its stages."""
-    return len(_stages(run)) * study.config.training.steps
+    return sum(stage.steps(study.config.training.steps) for stage in stages_of(run.method.parts))
 
 
 class RunExecution:
@@ -89,7 +94,9 @@ class RunExecution:
         self._study, self._run, self._record, self._data, self._on_step = study, run, record, data, on_step
         self._rows = rows_by_image(data.tiles)
         self._precision = choose_precision(study.config.training, data.device)
-        self._stages = _stages(run)
+        self._stages = stages_of(run.method.parts)
+        self._stage_steps = [stage.steps(study.config.training.steps) for stage in self._stages]
+        self._stage_ends: list[float] = []  # seconds into the run
         self._journal = RunJournal()
         self._finished: list[ClassFeedback] = []
         self._seconds_before, self._started = 0.0, time.monotonic()
@@ -114,23 +121,26 @@ class RunExecution:
 
     def _set_up(self, index: int, before: Segmenter | None) -> tuple[Components, Segmenter, StageTrainer]:
         """Build method, model and trainer of a stage."""
-        study, config = self._study, self._study.config
+        study, config, stage = self._study, self._study.config, self._stages[index]
         context = build_context(study, self._run, stage=index, finished=tuple(self._finished))
+        context = replace(context, steps=self._stage_steps[index])
         components = compose(self._run.method.parts, context)
         bias = components.attention_bias
         extra_tokens = bias.extra_tokens if bias is not None else 0
         segmenter = initial_segmenter(study, self._run.seed, extra_tokens, self._data.device)
-        if before is not None and self._stages[index].carry_weights:
-            segmenter.load_state_dict(before.stored_state(), strict=False)
-        if bias is not None and segmenter.class_query is not None:
-            segmenter.class_query.two_way.attention_bias = bias.to(self._data.device)
+        segmenter.install(components)
+        segmenter.to(self._data.device)
+        if before is not None and stage.carry_weights:
+            segmenter.load_state_dict(_handed_on(before, stage), strict=False)
+        if stage.trains == "classifier":
+            segmenter.freeze_features()
         if not self._initial_digest:
             self._initial_digest = digest_of(segmenter)
         loss = (components.loss or CrossEntropyDice()).to(self._data.device)
         fold = study.splits.folds[self._run.fold]
         setting = StageSetting(
             stage=index,
-            section=config.training,
+            section=config.training.model_copy(update={"steps": self._stage_steps[index]}),
             precision=self._precision,
             seed=self._run.seed,
             data=self._data,
@@ -157,15 +167,17 @@ class RunExecution:
         )
 
     def _train(self, index: int, trainer: StageTrainer) -> None:
-        before = index * self._study.config.training.steps
+        before = sum(self._stage_steps[:index])
 
         def on_step(step: int, loss: float) -> None:
             self._steps_done = before + step
-            self._on_step(self._steps_done, self._steps, loss)
+            self._on_step(self._steps_done, self._steps, loss, trainer.feedback)
 
         trainer.train(on_step, lambda: self._save(index, trainer))
         if len(self._finished) == index and index + 1 < len(self._stages) and trainer.feedback is not None:
             self._finished.append(trainer.feedback)
+        if len(self._stage_ends) == index:
+            self._stage_ends.append(self.seconds)
         self._save(index, trainer)
 
     def _count(self, segmenter: Segmenter, components: Components, image_ids: tuple[str, ...]) -> Counts:
@@ -181,6 +193,7 @@ class RunExecution:
             "trainer": trainer.state_dict(),
             "journal": self._journal.state_dict(),
             "finished": [vars(feedback) for feedback in self._finished],
+            "stage_ends": self._stage_ends,
             "initial_digest": self._initial_digest,
             "seconds": self.seconds,
         }
@@ -192,13 +205,20 @@ class RunExecution:
         self._finished = [ClassFeedback(**feedback) for feedback in checkpoint["finished"]]
         self._initial_digest = checkpoint["initial_digest"]
         self._seconds_before = checkpoint["seconds"]
-        self._steps_done = checkpoint["stage"] * self._study.config.training.steps + checkpoint["trainer"]["step"]
-        self._on_step(self._steps_done, self._steps, None)
+        self._stage_ends = list(checkpoint["stage_ends"])
+        self._steps_done = sum(self._stage_steps[: checkpoint["stage"]]) + checkpoint["trainer"]["step"]
+        self._on_step(self._steps_done, self._steps, None, None)
 
     @property
     def seconds(self) -> float:
         """Time spent on this run, over all of its resumptions."""
         return self._seconds_before + time.monotonic() - self._started
+
+    def _stage_costs(self) -> list[dict[str, Any]]:
+        """Name, steps and seconds of each stage, validation passes included; seconds over all resumptions."""
+        starts = [0.0, *self._stage_ends[:-1]]
+        spans = zip(self._stages, self._stage_steps, starts, self._stage_ends, strict=True)
+        return [{"name": stage.name, "steps": steps, "seconds": end - start} for stage, steps, start, end in spans]
 
     def _complete(self, segmenter: Segmenter, components: Components, trainer: StageTrainer) -> None:
         """Evaluate, write every record, and only then call the run done."""
@@ -206,9 +226,9 @@ class RunExecution:
         pairing = {
             "initial_weights": self._initial_digest,
             "batches": trainer.batch_digest,
-            "own_sampler": components.sampler is not None,
+            "own_sampler": components.sampler is not None or components.batch_transform is not None,
         }
-        cost = {"steps": self._steps, "seconds_before_evaluation": self.seconds}
+        cost = {"steps": self._steps, "stages": self._stage_costs(), "seconds_before_evaluation": self.seconds}
         write_records(
             self._study,
             self._run,
@@ -222,6 +242,14 @@ class RunExecution:
         )
         self._record.write_status(RunState.DONE, step=self._steps, steps=self._steps)
         delete_checkpoint(self._record.path)
+
+
+def _handed_on(before: Segmenter, stage: Stage) -> dict[str, Tensor]:
+    """What a stage takes over from the model of the stage before."""
+    state = before.stored_state()
+    if stage.trains == "classifier":
+        return {name: value for name, value in state.items() if not name.startswith(CLASSIFIER_PREFIXES)}
+    return state
 
 
 def configure_torch(section: ComputeSection, device: torch.device) -> None:
@@ -261,11 +289,6 @@ def _exclusive(record: RunRecord) -> Iterator[None]:
                     ) from error
                 time.sleep(0.2)
         yield
-
-
-def _stages(run: PlannedRun) -> tuple[Stage, ...]:
-    """Stages of the part that asks for most; the others join its last one."""
-    return max((config.stages() for config in run.method.parts.values()), key=len)
 
 
 def _line(error: Exception) -> str:

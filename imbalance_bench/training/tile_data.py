@@ -14,6 +14,7 @@ from imbalance_bench.data.tile_store import TileStore
 from imbalance_bench.models.segmenter import Segmenter
 from imbalance_bench.training.batches import Batch
 from imbalance_bench.training.feature_cache import FeatureCache, cached_element
+from methods.slots import TrainingBatch
 
 
 @dataclass(frozen=True)
@@ -34,19 +35,31 @@ class TileData:
     cache: FeatureCache | None
     device: torch.device
 
-    def training_logits(self, segmenter: Segmenter, batch: Batch) -> Tensor:
-        """Run the model on a training batch: (B, K, crop, crop) float32."""
-        size = self.config.training.crop_px
+    def training_batch(self, batch: Batch) -> TrainingBatch:
+        """Read the features or images of a training batch, as augmented, and its labels."""
+        target, valid = self.training_labels(batch)
         if self.cache is not None:
+            size = self.config.training.crop_px
             features = self.cache.read(batch.tiles, batch.cached_views, batch.tops, batch.lefts, size)
-            return segmenter.decode([feature.to(self.device) for feature in features], size)
+            return TrainingBatch([feature.to(self.device) for feature in features], self.cache.strides, target, valid)
+        return TrainingBatch([self._training_images(batch)], (1,), target, valid)
+
+    def training_logits(self, segmenter: Segmenter, batch: TrainingBatch) -> Tensor:
+        """Run the model on a training batch: (B, K, crop, crop) float32."""
+        if self.cache is not None:
+            return segmenter.decode(batch.maps, batch.target.shape[-1])
+        return segmenter(batch.maps[0])
+
+    def _training_images(self, batch: Batch) -> Tensor:
+        """Crops of the images, turned and jittered, (B, 3, crop, crop) float32 in 0..255."""
+        size = self.config.training.crop_px
         crops = [
             turn(torch.from_numpy(np.array(self.tiles.images[tile])).permute(2, 0, 1), int(element))[
                 :, top : top + size, left : left + size
             ]
             for tile, element, top, left in zip(batch.tiles, batch.views.element, batch.tops, batch.lefts, strict=True)
         ]
-        return segmenter(jitter(torch.stack(crops).to(self.device), batch.views))
+        return jitter(torch.stack(crops).to(self.device), batch.views)
 
     def training_labels(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return target, (B, crop, crop) int64 in 0..K-1, and valid, (B, crop, crop) bool, of a training batch."""

@@ -47,6 +47,8 @@ VARIANTS: dict[str, list[dict]] = {
     ],
     "diffdw": [{"reduction": "mean", "momentum": 0.5}],
     "recall_loss": [{"reduction": "weighted_mean"}],
+    "learned_difficulty": [{"reduction": "mean", "momentum": 0.5}, {"strength": 0.0, "channels": 2}],
+    "focal_attention_gate": [{"sharing": "per_class", "gamma": 2.0}, {"learned": False, "gamma": 0.5}],
     "dfa": [
         *({"prior": prior} for prior in ("log_frequency", "none", "shuffled", "inverted", "difficulty")),
         {"mode": "anchored"},
@@ -158,9 +160,16 @@ NEUTRAL: dict[str, Neutral] = {
     "diffdw": Neutral({"strength": 0.0}),
     "distdw": Neutral({"floor": 1.0}),
     "recall_loss": Neutral({"strength": 0.0}),
+    "learned_difficulty": Neutral({"prediction_weight": 0.0}),
+    "repeat_factor": Neutral({"threshold": 0.0}),
+    "class_present": Neutral({"share": 0.0}),
+    "class_copy_paste": Neutral({"probability": 0.0}),
+    "crt": Neutral({}),
+    "tau_norm": Neutral({"tau": 0.0}),
     "two_stage_dice_weights": Neutral({"gamma": 0.0}),
     "two_stage_dice_bias": Neutral({"gamma": 0.0}),
     "dfa": Neutral({"prior": "none", "mode": "fixed"}),
+    "focal_attention_gate": Neutral({"learned": False}),
 }
 
 

@@ -9,17 +9,8 @@ import torch
 from torch import nn
 
 from methods import REGISTRY
-from methods.base import (
-    AttentionBias,
-    BuildContext,
-    ClassFeedback,
-    Components,
-    MethodConfig,
-    ParamGroup,
-    SlotConflictError,
-    Stage,
-    compose,
-)
+from methods.base import AttentionBias, BuildContext, ClassFeedback, Components, MethodConfig, ParamGroup, Stage
+from methods.composition import SlotConflictError, compose
 
 
 @dataclass

@@ -34,7 +34,7 @@ def value_and_gradient(components: Components, batch: cases.Batch, step: int = 0
 
 
 def modules_of(components: Components) -> Iterator[nn.Module]:
-    for module in (components.loss, components.attention_bias):
+    for module in (components.loss, components.attention_bias, components.attention_gate):
         if module is not None:
             yield module
 

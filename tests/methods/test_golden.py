@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -31,7 +32,7 @@ def statistics_of(case: dict) -> ClassStatistics:
 
 @pytest.mark.parametrize("case", CASES, ids=map(label, CASES))
 def test_golden_values(case):
-    counts = {name: torch.tensor(value) for name, value in GOLDEN["feedback"].items()}
+    counts = {name: torch.tensor(value) for name, value in case.get("feedback", GOLDEN["feedback"]).items()}
     feedback = ClassFeedback(step=1, epoch=0, **counts)
     config = REGISTRY[case["method"]](**case["options"])
     stage = len(config.stages()) - 1
@@ -48,9 +49,13 @@ def test_golden_values(case):
     if components.on_epoch_end is not None:
         components.on_epoch_end(feedback)
     logits = torch.tensor(GOLDEN["logits"])
-    loss, steps = components.loss or CrossEntropyDice(), case.get("steps", 1)  # the same batch at each step
+    loss = components.loss or CrossEntropyDice()
+    given = {name: torch.tensor(value) for name, value in case.get("parameters", {}).items()}
+    assert not loss.load_state_dict(given, strict=False).unexpected_keys
+    scales = case.get("scales", [1.0] * case.get("steps", 1))  # of the logits at each step
     outputs = [
-        loss(logits, torch.tensor(GOLDEN["target"]), torch.tensor(GOLDEN["valid"]), step) for step in range(steps)
+        loss(scale * logits, torch.tensor(GOLDEN["target"]), torch.tensor(GOLDEN["valid"]), step)
+        for step, scale in enumerate(scales)
     ]
     output = outputs[-1]
     assert output.parts.keys() == case["parts"].keys()
@@ -60,6 +65,13 @@ def test_golden_values(case):
     if "adjusted" in case:
         assert components.adjust_logits is not None
         assert components.adjust_logits(logits)[0, :, 0, 0].tolist() == pytest.approx(case["adjusted"], rel=2e-6)
+    if "adjusted_classifier" in case:
+        assert components.adjust_classifier is not None
+        adjusted = components.adjust_classifier(torch.tensor(case["classifier"]))
+        torch.testing.assert_close(adjusted, torch.tensor(case["adjusted_classifier"]))
+    if "tile_pixels" in case:
+        assert components.sampler is not None
+        components.sampler(np.array(case["tile_pixels"]), np.random.default_rng(0))
     held = components.class_parameters()
     for name, value in case["class_parameters"].items():
         assert held[name].tolist() == pytest.approx(value, rel=2e-6, abs=1e-7), name

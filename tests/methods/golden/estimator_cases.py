@@ -3,16 +3,16 @@
 import math
 
 import numpy as np
-from oracle import DICE, LOGITS, PIXELS, TARGET, VALID, case, mean_one, pixel_mean, weighted, weighted_case
+from oracle import DICE, FEEDBACK, LOGITS, PIXELS, TARGET, VALID, case, mean_one, pixel_mean, weighted, weighted_case
 
 BASE = pixel_mean(lambda p: -math.log(p))
 
 
-def batch_counts() -> np.ndarray:
-    """True and false positives and false negatives of the most likely class, (3, 3)."""
+def batch_counts(scale: float = 1.0) -> np.ndarray:
+    """True and false positives and false negatives of the most likely class of scaled logits, (3, 3)."""
     counts = np.zeros((3, 3))
     for b, i, j in np.argwhere(VALID):
-        predicted, y = int(LOGITS[b, :, i, j].argmax()), int(TARGET[b, i, j])
+        predicted, y = int((scale * LOGITS[b, :, i, j]).argmax()), int(TARGET[b, i, j])
         if predicted == y:
             counts[0, y] += 1
         else:
@@ -32,11 +32,23 @@ def cases() -> list[dict]:
         weighted_case(
             "two_stage_dice_weights", {"gamma": 2.0, "reduction": "mean"}, "numpy", mean_one((1 - DICE) ** 2)
         ),
+        _two_stage_with_a_class_that_validation_lacks(),
         case("two_stage_dice_bias", {}, "numpy", {"cross_entropy": BASE}, {"attention_bias": bias}),
         case("two_stage_dice_bias", {"gamma": 1.0}, "numpy", {"cross_entropy": BASE}, {"attention_bias": bias / 2}),
         *_recall(),
         *_diffdw(),
     ]
+
+
+def _two_stage_with_a_class_that_validation_lacks() -> dict:
+    """The third class is predicted in validation but not there: it gets the mean difficulty of the others."""
+    feedback = {"tp": [*FEEDBACK["tp"][:2], 0], "fp": FEEDBACK["fp"], "fn": [*FEEDBACK["fn"][:2], 0]}
+    difficulty = 1 - DICE
+    difficulty[2] = difficulty[:2].mean()
+    oracle = "numpy; a class that validation lacks"
+    weight = mean_one(difficulty)
+    parts = {"weighted_cross_entropy": weighted(weight, "weighted_mean")}
+    return case("two_stage_dice_weights", {}, oracle, parts, {"loss_weight": weight}, feedback=feedback)
 
 
 def _recall() -> list[dict]:
@@ -58,12 +70,12 @@ def _recall() -> list[dict]:
 
 
 def _diffdw() -> list[dict]:
-    def row(options: dict, momentum: float, exponent: float, oracle: str, steps: int) -> dict:
-        tp, fp, fn = batch_counts()
-        dice = np.maximum(2 * tp / (2 * tp + fp + fn), 1e-8)
+    def row(options: dict, momentum: float, exponent: float, oracle: str, scales: list[float]) -> dict:
         last, gain, loss, error = np.full(3, 1e-8), np.zeros(3), np.zeros(3), np.ones(3)
         held_error = error
-        for _ in range(steps):
+        for scale in scales:  # of the logits, so that Dice moves from step to step
+            tp, fp, fn = batch_counts(scale)
+            dice = (2 * tp + 1e-8) / (2 * tp + fp + fn + 2e-8)
             held_error = error
             change, ratio = dice - last, np.log(dice / last)
             gain = momentum * gain + (1 - momentum) * np.where(change > 0, change * ratio, 0)
@@ -74,11 +86,13 @@ def _diffdw() -> list[dict]:
         parts = {"weighted_cross_entropy": weighted(weight, options.get("reduction", "weighted_mean"))}
         # the ledger shows the running 1 - Dice of the steps before
         held = {"loss_weight": weight, "difficulty": held_error}
-        return case("diffdw", options, oracle, parts, held, steps=steps)
+        return case("diffdw", options, oracle, parts, held, scales=scales)
 
     other = {"momentum": 0.5, "exponent": 0.5, "reduction": "mean"}
     return [
-        row({}, 0.98, 0.2, "numpy", 1),
-        row({}, 0.98, 0.2, "numpy; third step", 3),
-        row(other, 0.5, 0.5, "numpy; second step", 2),
+        row({}, 0.98, 0.2, "numpy", [1.0]),
+        row({}, 0.98, 0.2, "numpy; third step", [1.0] * 3),
+        row(other, 0.5, 0.5, "numpy; second step", [1.0] * 2),
+        row({}, 0.98, 0.2, "numpy; Dice falls, then rises", [1.0, -1.0, 1.0]),
+        row(other, 0.5, 0.5, "numpy; Dice rises, then falls", [-1.0, 1.0, -1.0, 1.0]),
     ]

@@ -18,6 +18,7 @@ import margin_cases
 import numpy as np
 import overlap_cases
 import pixel_cases
+import stage_cases
 from oracle import (
     DICE,
     FEEDBACK,
@@ -131,6 +132,7 @@ def main() -> None:
         *overlap_cases.cases(),
         *margin_cases.cases(),
         *estimator_cases.cases(),
+        *stage_cases.cases(),
         *difficulty_cases(),
         *attention_cases(),
     ]

@@ -1,0 +1,177 @@
+"""Step time of every method as a ratio to cross-entropy + Dice, side by side in one process.
+
+    python -m benchmarks.method_cost [--rounds 15] [--crop 128] [--batch 4] [--methods NAME ...] [--out TABLE.csv]
+
+Every method's last stage is built on the same small phantom, frozen features cached as in a study. Then each round
+takes one training step of each method after the other; the ratio is that of the medians over rounds, so that whatever
+else the machine does falls on all alike. `run` is the cost of a whole run: steps of earlier stages count as the base's.
+Exit code 1 if a method's step takes more than 1.5 times the base's and its card does not say what it costs.
+"""
+
+import argparse
+import statistics
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from imbalance_bench.config import StudyConfig, parse_study
+from imbalance_bench.data.phantom import PRESETS, generate_phantom
+from imbalance_bench.planning import prepare_study
+from imbalance_bench.seeding import derive_seed
+from imbalance_bench.study import PlannedRun, Study, build_context
+from imbalance_bench.training.batches import BatchSequence
+from imbalance_bench.training.journal import RunJournal
+from imbalance_bench.training.loop import StageSetting, StageTrainer
+from imbalance_bench.training.material import initial_segmenter, open_material, rows_by_image, rows_of
+from imbalance_bench.training.tile_data import TileData
+from methods import REGISTRY
+from methods.base import ClassFeedback
+from methods.composition import compose, stages_of
+from methods.cross_entropy import CrossEntropyDice
+
+BASE = "cross_entropy"
+LIMIT = 1.5
+WARM_UP = 2  # rounds that are not counted
+TILE_PX = 256
+
+
+@dataclass(frozen=True)
+class Load:
+    """How much work a step is.
+
+    Attributes:
+        crop_px: Edge of the crops.
+        batch_size: Crops of a step.
+        rounds: Steps of each method that are timed.
+    """
+
+    crop_px: int
+    batch_size: int
+    rounds: int
+
+
+def study_of(folder: Path, methods: list[str], load: Load) -> Study:
+    """Make a small phantom and check a study of all methods on it."""
+    spec = PRESETS["tissue"].model_copy(update={"size_px": TILE_PX, "images_per_group": 1})
+    generate_phantom(spec, folder / "phantom")
+    content = {
+        "name": "cost",
+        "dataset": {"path": str(folder / "phantom"), "tile_px": TILE_PX, "stride_px": TILE_PX},
+        "training": {
+            "steps": load.rounds + WARM_UP,
+            "batch_size": load.batch_size,
+            "crop_px": load.crop_px,
+            "augmentation": {"cached_views": 2},
+        },
+        "compute": {"device": "cpu"},
+        "methods": methods,
+        "seeds": [0],
+    }
+    config: StudyConfig = parse_study(content, source="benchmark")
+    return prepare_study(config, folder / "study", lambda *_: None, write=False)
+
+
+def half_right(n_classes: int) -> ClassFeedback:
+    """Stand-in for the validation counts of a finished baseline; step times do not depend on them."""
+    half = torch.full((n_classes,), 500)
+    return ClassFeedback(step=1, epoch=0, tp=half, fp=half, fn=half)
+
+
+def trainer_of(study: Study, run: PlannedRun, data: TileData) -> StageTrainer:
+    """Build a method's last stage as a run would."""
+    stages = stages_of(run.method.parts)
+    finished = (half_right(len(study.taxonomy.names)),) * (len(stages) - 1)
+    components = compose(run.method.parts, build_context(study, run, stage=len(stages) - 1, finished=finished))
+    extra_tokens = components.attention_bias.extra_tokens if components.attention_bias is not None else 0
+    segmenter = initial_segmenter(study, run.seed, extra_tokens, data.device)
+    segmenter.install(components)
+    if stages[-1].trains == "classifier":
+        segmenter.freeze_features()
+    if components.on_epoch_end is not None:
+        components.on_epoch_end(half_right(len(study.taxonomy.names)))
+    section = study.config.training
+    rows = np.asarray(rows_of(study.splits.folds[0].train, rows_by_image(data.tiles)), dtype=np.int64)
+    batches = BatchSequence(
+        rows,
+        data.tile_pixels(rows.tolist(), len(study.taxonomy.names)),
+        tile_px=TILE_PX,
+        section=section,
+        seed=derive_seed(run.seed, "data order"),
+        cached_views=section.augmentation.cached_views,
+        sampler=components.sampler,
+    )
+    setting = StageSetting(
+        stage=len(stages) - 1,
+        section=section,
+        precision="float32",
+        seed=run.seed,
+        data=data,
+        batches=batches,
+        probe_tiles=rows[:1].tolist(),
+        validate=None,
+    )
+    segmenter.train()
+    return StageTrainer(setting, segmenter, components.loss or CrossEntropyDice(), components, RunJournal())
+
+
+def step_times(trainers: dict[str, StageTrainer], rounds: int) -> dict[str, list[float]]:
+    """Take `rounds` steps of each trainer, interleaved, and return the seconds of each."""
+    times: dict[str, list[float]] = {name: [] for name in trainers}
+    for number in range(WARM_UP + rounds):
+        for name, trainer in trainers.items():
+            started = time.perf_counter()
+            trainer._take_step(with_gradient_norms=False)  # pyright: ignore[reportPrivateUsage]
+            if number >= WARM_UP:
+                times[name].append(time.perf_counter() - started)
+    return times
+
+
+def cost_table(methods: list[str], load: Load) -> pd.DataFrame:
+    """Measure.
+
+    Returns:
+        One row for each method: method, milliseconds, step (ratio to the base), run (ratio of a whole run), card.
+    """
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as name:
+        study = study_of(Path(name), methods, load)
+        data = open_material(study, Path(name) / "cache", torch.device("cpu"))
+        trainers = {run.method.label: trainer_of(study, run, data) for run in study.runs}
+        times = step_times(trainers, load.rounds)
+    medians = {method: statistics.median(seconds) for method, seconds in times.items()}
+    rows = []
+    for method, seconds in medians.items():
+        ratio, stages = seconds / medians[BASE], REGISTRY[method]().stages()
+        earlier = sum(stage.share for stage in stages[:-1])
+        rows.append((method, 1e3 * seconds, ratio, earlier + stages[-1].share * ratio, REGISTRY[method].card.cost))
+    return pd.DataFrame(rows, columns=["method", "milliseconds", "step", "run", "card"])
+
+
+def main() -> None:
+    """Parse the command line, measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--crop", type=int, default=128)
+    parser.add_argument("--batch", type=int, default=4)
+    parser.add_argument("--methods", nargs="+", default=list(REGISTRY), choices=list(REGISTRY), metavar="NAME")
+    parser.add_argument("--out", type=Path, help="also write the table as CSV")
+    options = parser.parse_args()
+    methods = list(dict.fromkeys([BASE, *options.methods]))
+    table = cost_table(methods, Load(crop_px=options.crop, batch_size=options.batch, rounds=options.rounds))
+    print(table.round({"milliseconds": 1, "step": 2, "run": 2}).to_string(index=False))
+    if options.out is not None:
+        table.to_csv(options.out, index=False)
+    slow = table[(table["step"] > LIMIT) & (table["card"] == "")]
+    for row in slow.itertuples():
+        print(f"{row.method}: a step takes {row.step:.2f} times that of {BASE}, and its card does not say so")
+    sys.exit(1 if len(slow) else 0)
+
+
+if __name__ == "__main__":
+    main()
