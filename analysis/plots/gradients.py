@@ -1,0 +1,69 @@
+"""The gradient view: methods x classes, how much more or less of the gradient a class gets than under cross-entropy."""
+
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from analysis.plots.ledger import CELL_INK, SCALE
+from analysis.plots.style import INK, MUTED, PAPER, freeze_layout, new_figure, wrapped
+
+FULL_COLOUR = 3.0  # doublings at which the colour no longer deepens; the number goes on
+
+
+def gradient_heatmap(axes: Axes, gradients: pd.DataFrame) -> Axes:
+    """Draw the table; colour is the logarithm of the factor, numbers are the factor.
+
+    Args:
+        axes: Where to draw.
+        gradients: Columns `method`, `family`, `class` and `relative_share`; methods of a family stand together.
+
+    Returns:
+        The same axes.
+    """
+    methods, classes = list(gradients["method"].unique()), list(gradients["class"].unique())
+    wide = gradients.pivot_table(index="method", columns="class", values="relative_share").loc[methods, classes]
+    factors = wide.to_numpy(float)
+    doublings = np.log2(np.maximum(factors, 2.0 ** -(2 * FULL_COLOUR)))
+    axes.imshow(doublings, cmap=SCALE, vmin=-FULL_COLOUR, vmax=FULL_COLOUR, aspect="auto", interpolation="nearest")
+    for (row, column), value in np.ndenumerate(factors):
+        axes.text(column, row, factor_text(value), ha="center", va="center", fontsize=7, color=CELL_INK)
+    axes.set_xticks(range(len(classes)), [wrapped(str(name), 12) for name in classes])
+    axes.set_yticks(range(len(methods)), methods)
+    axes.tick_params(axis="x", top=True, labeltop=True, bottom=False, labelbottom=False, labelcolor=INK)
+    axes.set_xticks(np.arange(len(classes) + 1) - 0.5, minor=True)
+    axes.set_yticks(np.arange(len(methods) + 1) - 0.5, minor=True)
+    axes.grid(visible=False)
+    axes.grid(visible=True, which="minor", color=PAPER, linewidth=2)
+    axes.set_axisbelow(False)
+    axes.spines[:].set_visible(False)
+    _name_families(axes, gradients.drop_duplicates("method")["family"].tolist())
+    return axes
+
+
+def factor_text(value: float) -> str:
+    """Write a factor with two significant digits; anything below 0.005 is about 0."""
+    return "0" if value < 0.005 else f"{value:.2f}" if value < 9.995 else f"{value:.0f}"
+
+
+def _name_families(axes: Axes, families: list[str]) -> None:
+    """Rule off the families and name each at the right of its first row."""
+    for place, (before, after) in enumerate(pairwise(families)):
+        if before != after:
+            axes.axhline(place + 0.5, color=MUTED, linewidth=0.8, zorder=5)
+    for name in dict.fromkeys(families):
+        axes.annotate(
+            name, (1.01, families.index(name)), xycoords=("axes fraction", "data"), fontsize=7, va="center", color=MUTED
+        )
+
+
+def draw_gradients(gradients: pd.DataFrame) -> Figure:
+    """Draw the gradient view of some methods as a figure."""
+    methods, classes = gradients["method"].nunique(), gradients["class"].nunique()
+    figure = new_figure(3.6 + 0.8 * classes, 1.0 + 0.22 * methods)
+    axes = gradient_heatmap(figure.subplots(), gradients)
+    axes.set_title("Share of the gradient that each class gets, times that under cross-entropy + Dice", pad=34)
+    freeze_layout(figure)
+    return figure
