@@ -1,9 +1,5 @@
-"""Class difficulty from training images and truth alone. The primary measure of each construct is fixed here."""
+"""Class difficulty from training images and truth alone. The primary measure of each construct is fixed in advance."""
 
-PRIMARY = {
-    "frequency": "pixel_share",
-    "boundary": "border_stain_overlap",
-    "morphology": "shape_dispersion",
-    "context": "nearest_rival_overlap",
-}
+from imbalance_bench.preregistration import PRIMARY_MEASURES as PRIMARY
+
 CONSTRUCTS = tuple(PRIMARY)

@@ -1,146 +1,61 @@
-"""Boundary ambiguity: do the stains on the two sides of a class's border differ?"""
+"""Boundary ambiguity: do the two sides of a class's border differ, how sharp is it, and how much of it is there?"""
 
 import numpy as np
-from skimage.color import hed_from_rgb
 
-from imbalance_bench.data.taxonomy import UNLABELLED
-
-# Fixed bins, so that images can be reduced one at a time. Optical densities (natural log) as in skimage's rgb2hed times
-# -ln(1e-6); the last bin takes whatever is above. 99.9 % of CoNSeP's pixels lie within.
-BINS_PER_STAIN = 24
-HAEMATOXYLIN_STEP = 0.10
-EOSIN_STEP = 0.04
-STAIN_BINS = BINS_PER_STAIN**2
-
-_DARKEST = 1e-6  # rgb2hed's floor
-# uint8 -> -ln(intensity), (256,)
-_DENSITY = -np.log(np.maximum(np.arange(256) / 255.0, _DARKEST)).astype(np.float32)
-_TO_STAINS = hed_from_rgb[:, :2].astype(np.float32)  # (RGB, H and E)
+from analysis.measures.construct import Construct, ratio
+from analysis.measures.nearest_border import EDGE_SIGMA_UM
+from analysis.measures.stains import marginal, overlap
+from analysis.measures.survey import Survey
 
 
-def stain_densities(image: np.ndarray) -> np.ndarray:
-    """Unmix haematoxylin and eosin.
+def boundary_measures(found: Survey) -> Construct:
+    """Return how alike the stains on both sides of each class's border are (1 is indistinguishable), and more."""
+    sums, scale = found.sums, found.scale
+    inside, outside = (sums.border[:, side].astype(np.float64) for side in (0, 1))  # (U, K, bins)
+    used = np.flatnonzero(sums.border.any(axis=(0, 1, 2)))
+    pixels = inside.sum(axis=2)  # (U, K)
+    band = scale.written(scale.band_um)
+    unit = f"1 - JS distance, band {band}"
+    units = {
+        "border_stain_overlap": f"{unit}, H and E jointly",
+        "border_haematoxylin_overlap": unit,
+        "border_eosin_overlap": unit,
+        "edge_strength": f"gradient at the border over that in the interior, sigma {scale.written(EDGE_SIGMA_UM)}",
+        "border_exposure": f"share of the class within {band} of its border",
+    }
 
-    Args:
-        image: (..., 3) uint8, RGB.
+    def evaluate(w: np.ndarray) -> np.ndarray:
+        first, second = np.tensordot(w, inside, 1), np.tensordot(w, outside, 1)  # (B, K, bins)
+        stains = [overlap(*(marginal(each, stain) for each in (first, second))) for stain in ("haematoxylin", "eosin")]
+        return np.stack(
+            [
+                overlap(first[..., used], second[..., used]),
+                *stains,
+                _edge_strength(np.tensordot(w, sums.edge, 1)),
+                ratio(w @ pixels, w @ sums.pixels),
+            ]
+        )
 
-    Returns:
-        (..., 2) float32 optical densities >= 0: skimage's `rgb2hed(image)[..., :2]` times -ln(1e-6).
-
-    Source:
-        Ruifrok and Johnston 2001.
-    """
-    return np.maximum(_DENSITY[image] @ _TO_STAINS, 0)
-
-
-def within(mask: np.ndarray, radius_px: float) -> np.ndarray:
-    """Return the pixels whose centre lies within `radius_px` (Euclidean) of the centre of a pixel of `mask`.
-
-    Args:
-        mask: (H, W) bool.
-        radius_px: At least 0; intended for bands, time grows with it.
-
-    Returns:
-        (H, W) bool; equals `distance_transform_edt(~mask) <= radius_px` at a fraction of the time.
-    """
-    reach = int(radius_px)
-    cap = reach + 1
-    along = np.where(mask, 0, cap).astype(np.int16)  # distance along the row, at most cap
-    step = 1
-    while step <= reach:  # shifts 1, 2, 4 ... reach every distance below 2 * step
-        nearer = along.copy()
-        np.minimum(nearer[:, step:], along[:, :-step] + step, out=nearer[:, step:])
-        np.minimum(nearer[:, :-step], along[:, step:] + step, out=nearer[:, :-step])
-        along, step = nearer, 2 * step
-    near = along <= radius_px
-    for rows in range(1, min(reach, len(mask) - 1) + 1):
-        inside = along <= np.sqrt(radius_px**2 - rows**2)
-        near[rows:] |= inside[:-rows]
-        near[:-rows] |= inside[rows:]
-    return near
+    return Construct("boundary", units, evaluate, pixels.sum(axis=0).astype(np.int64))
 
 
-def border_histograms(image: np.ndarray, mask: np.ndarray, n_classes: int, band_px: float) -> np.ndarray:
-    """Count stain values in the bands inside and outside the border of each class.
+def outline_measures(found: Survey) -> Construct:
+    """Return how much border whole instances have for their area, as it is and beside disks of the same areas."""
+    outline = found.sums.outline
+    units = {
+        "perimeter_per_area": f"1/{found.scale.length_unit}, whole instances",
+        "perimeter_over_disk": "perimeter of whole instances over that of disks of the same areas",
+    }
 
-    A border lies between two labelled classes; the edge of the image and of unlabelled areas is none.
+    def evaluate(w: np.ndarray) -> np.ndarray:
+        total = np.tensordot(w, outline, 1)  # (B, K, 4)
+        per_area = ratio(total[..., 2], total[..., 1]) / found.scale.pixel
+        return np.stack([per_area, ratio(total[..., 2], total[..., 3])])
 
-    Args:
-        image: (H, W, 3) uint8, RGB.
-        mask: (H, W) uint8, class indices or UNLABELLED.
-        n_classes: K.
-        band_px: Width of each band, px: along a straight border, that many rows of pixels.
-
-    Returns:
-        (2, K, STAIN_BINS) int64: [0] inside, [1] outside; haematoxylin bin * BINS_PER_STAIN + eosin bin.
-    """
-    radius = band_px + 0.5  # the border runs half a pixel from the nearest centre
-    pad = int(radius) + 1
-    near_other = np.zeros(mask.shape, dtype=bool)
-    outside_places: list[tuple[int, tuple[slice, slice], np.ndarray]] = []
-    for c in range(n_classes):
-        box = _bounding_box(mask == c, pad)
-        if box is None:
-            continue
-        part = mask[box]
-        outside = within(part == c, radius) & (part != c) & (part != UNLABELLED)
-        near_other[box] |= outside
-        outside_places.append((c, box, outside))
-    codes = np.full(mask.shape, -1, dtype=np.int64)
-    codes[near_other] = _stain_codes(image[near_other])
-    counts = np.zeros((2, n_classes, STAIN_BINS), dtype=np.int64)
-    both = mask[near_other].astype(np.int64) * STAIN_BINS + codes[near_other]
-    counts[0] = np.bincount(both, minlength=n_classes * STAIN_BINS).reshape(n_classes, STAIN_BINS)
-    for c, box, outside in outside_places:
-        counts[1, c] = np.bincount(codes[box][outside], minlength=STAIN_BINS)
-    return counts
+    return Construct("boundary", units, evaluate, outline[..., 0].sum(axis=0).astype(np.int64))
 
 
-def overlap(inside: np.ndarray, outside: np.ndarray) -> np.ndarray:
-    """Return 1 - Jensen-Shannon distance (base 2) of histograms along the last axis.
-
-    Args:
-        inside: (..., bins) float, >= 0.
-        outside: The same shape.
-
-    Returns:
-        (...) float64: 1 where the two are indistinguishable, 0 where they do not touch; NaN where one is empty.
-
-    Source:
-        Endres and Schindelin 2003 (the distance is the square root of the divergence).
-    """
-    size = [each.sum(axis=-1) for each in (inside, outside)]
-    known = (size[0] > 0) & (size[1] > 0)
-    p, q = (
-        each / np.where(total > 0, total, 1)[..., None] for each, total in zip((inside, outside), size, strict=True)
-    )
-    divergence = _entropy((p + q) / 2) - (_entropy(p) + _entropy(q)) / 2
-    return np.where(known, 1 - np.sqrt(np.clip(divergence, 0, 1)), np.nan)
-
-
-def marginal(histograms: np.ndarray, stain: str) -> np.ndarray:
-    """Sum joint histograms (..., STAIN_BINS) to one stain, (..., BINS_PER_STAIN)."""
-    joint = histograms.reshape(*histograms.shape[:-1], BINS_PER_STAIN, BINS_PER_STAIN)
-    return joint.sum(axis=-1 if stain == "haematoxylin" else -2)
-
-
-def _entropy(p: np.ndarray) -> np.ndarray:
-    """Return the entropy in bits along the last axis."""
-    return -(p * np.log2(np.where(p > 0, p, 1))).sum(axis=-1)
-
-
-def _stain_codes(pixels: np.ndarray) -> np.ndarray:
-    """Return the joint bin of each pixel, (N,) int64."""
-    bins = (stain_densities(pixels) / np.array([HAEMATOXYLIN_STEP, EOSIN_STEP], np.float32)).astype(np.int64)
-    bins = np.minimum(bins, BINS_PER_STAIN - 1)
-    return bins[:, 0] * BINS_PER_STAIN + bins[:, 1]
-
-
-def _bounding_box(mask: np.ndarray, pad: int) -> tuple[slice, slice] | None:
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if not len(rows):
-        return None
-    return (
-        slice(max(rows[0] - pad, 0), rows[-1] + pad + 1),
-        slice(max(columns[0] - pad, 0), columns[-1] + pad + 1),
-    )
+def _edge_strength(edge: np.ndarray) -> np.ndarray:
+    """Return the mean over H and E of the border's mean gradient over the interior's, from (B, 2, K, 3) sums."""
+    at_border, in_interior = (ratio(edge[:, side, :, 1:], edge[:, side, :, :1]) for side in (0, 1))
+    return ratio(at_border, in_interior).mean(axis=-1)

@@ -1,167 +1,161 @@
-"""Measures of a survey with bootstrap intervals over groups."""
+"""The model-free measures of a survey, with bootstrap intervals over groups."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
 
 from analysis.columns import table
 from analysis.intervals import multinomial_weights
-from analysis.measures import PRIMARY, boundary, frequency
-from analysis.measures.morphology import STANDARDISED
-from analysis.measures.robust import weighted_median_and_mad
+from analysis.measures import PRIMARY
+from analysis.measures.boundary import boundary_measures, outline_measures
+from analysis.measures.construct import Construct, ratio
+from analysis.measures.context import (
+    adjacency_measures,
+    border_shares,
+    feature_measures,
+    stain_measures,
+    stain_overlaps,
+)
+from analysis.measures.feature_space import FeatureSums, class_overlaps
+from analysis.measures.frequency import frequency_measures
+from analysis.measures.morphology import fractal_measures, morphology_measures
+from analysis.measures.nearest_border import PROFILE_STEP_UM, PROFILE_STEPS
+from analysis.measures.size import size_measures
+from analysis.measures.stains import STAIN_BINS
 from analysis.measures.survey import Survey
 from imbalance_bench.seeding import generator
 
 MOST_RESAMPLES = 2000  # an interval's ends then move by about 2 % of its width
-FEWEST_INSTANCES = 5  # below, a class has no shape measure
-_CHUNK = 250
+_MOST_CELLS = 8_000_000  # resamples x instances or histogram bins at a time
+
+Evaluate = Callable[[np.ndarray], np.ndarray]
 
 
-@dataclass(frozen=True)
-class Construct:
-    """The measures of one construct, computed together.
-
-    Args:
-        name: frequency, boundary or morphology.
-        units: Measure -> unit of its value, M of them.
-        evaluate: (B, G) weights of groups -> (M, B, K) values.
-        n: (K,) what each value rests on.
-    """
-
-    name: str
-    units: dict[str, str]
-    evaluate: Callable[[np.ndarray], np.ndarray]
-    n: np.ndarray
-
-
-def measure_table(found: Survey, class_names: tuple[str, ...], *, resamples: int, seed: int) -> pd.DataFrame:
-    """Compute every measure with its interval; over folds, the mean of the folds' values. Table `measures`.
+def measure_table(
+    found: Survey,
+    class_names: tuple[str, ...],
+    *,
+    resamples: int,
+    seed: int,
+    features: FeatureSums | None = None,
+) -> pd.DataFrame:
+    """Compute every model-free measure with its interval; over folds, the mean of the folds' values. Table `measures`.
 
     Args:
         found: The survey of the training images.
         class_names: K names.
         resamples: Bootstrap resamples of groups, at most 2000 are used; percentile intervals.
         seed: Of the resampling.
+        features: Of a frozen encoder; without them the feature overlap is missing.
     """
-    n_groups = len(found.groups)
-    weights = multinomial_weights(n_groups, min(resamples, MOST_RESAMPLES), generator(seed, "bootstrap", "measures"))
     rows = []
-    for construct in (frequency_measures(found), boundary_measures(found), morphology_measures(found)):
-        values = _over_folds(construct, found, np.ones((1, n_groups)))[:, 0]  # (M, K)
-        chunks = [weights[start : start + _CHUNK] for start in range(0, len(weights), _CHUNK)]
-        resampled = np.concatenate([_over_folds(construct, found, chunk) for chunk in chunks], axis=1)
+    for construct in constructs(found, features):
+        values, low, high = _with_interval(construct.evaluate, found, resamples, seed)
         for m, (measure, unit) in enumerate(construct.units.items()):
-            keys = {"construct": construct.name, "measure": measure, "primary": PRIMARY[construct.name] == measure}
+            keys = {"construct": construct.name, "measure": measure, "primary": measure in PRIMARY.values()}
             for c, name in enumerate(class_names):
-                low, high = _percentiles(values[m, c], resampled[m, :, c], n_groups)
-                row = {"class_id": c, "class": name, "value": values[m, c], "low": low, "high": high}
+                row = {"class_id": c, "class": name, "value": values[m, c], "low": low[m, c], "high": high[m, c]}
                 rows.append(keys | row | {"n": int(construct.n[c]), "unit": unit})
     return table("measures", rows)
 
 
-def frequency_measures(found: Survey) -> Construct:
-    """Return how much of each class there is."""
-    units = {
-        "pixel_share": "share of labelled pixels",
-        "image_share": "share of images",
-        "group_share": "share of groups",
-        "components_per_image": "components per image",
-    }
+def constructs(found: Survey, features: FeatureSums | None) -> Sequence[Construct]:
+    """Return the measures by construct."""
+    return (
+        frequency_measures(found),
+        size_measures(found),
+        boundary_measures(found),
+        outline_measures(found),
+        morphology_measures(found),
+        fractal_measures(found),
+        feature_measures(found, features),
+        stain_measures(found),
+        adjacency_measures(found),
+    )
+
+
+def border_profile_table(found: Survey, class_names: tuple[str, ...], *, resamples: int, seed: int) -> pd.DataFrame:
+    """Return the mean H and E by signed distance to the border of each class. Table `border_profiles`."""
+    k = len(class_names)
 
     def evaluate(w: np.ndarray) -> np.ndarray:
+        sums = np.tensordot(w, found.sums.profile, 1)  # (B, 2, K, steps, 3)
+        sums = np.concatenate([sums[:, 1, :, ::-1], sums[:, 0]], axis=2)  # outside, far to near; inside, near to far
+        return ratio(sums[..., 1:], sums[..., :1]).reshape(len(w), -1)[None]
+
+    values, low, high = (
+        each.reshape(k, 2 * PROFILE_STEPS, 2) for each in _with_interval(evaluate, found, resamples, seed)
+    )
+    profile = found.sums.profile[..., 0].sum(axis=0)  # (2, K, steps)
+    pixels = np.concatenate([profile[1, :, ::-1], profile[0]], axis=1)
+    step = found.scale.px(PROFILE_STEP_UM) * found.scale.pixel
+    rows = []
+    for c, name in enumerate(class_names):
+        for stain, which in (("haematoxylin", 0), ("eosin", 1)):
+            for place in range(2 * PROFILE_STEPS):
+                row = {"class_id": c, "class": name, "stain": stain, "distance": (place - PROFILE_STEPS + 0.5) * step}
+                row |= {"value": values[c, place, which], "low": low[c, place, which], "high": high[c, place, which]}
+                rows.append(row | {"n": int(pixels[c, place]), "unit": found.scale.length_unit})
+    return table("border_profiles", rows)
+
+
+def adjacency_table(
+    found: Survey,
+    class_names: tuple[str, ...],
+    *,
+    resamples: int,
+    seed: int,
+    features: FeatureSums | None = None,
+) -> pd.DataFrame:
+    """Return what each class borders on, and how alike the two look. Table `adjacency`."""
+    k = len(class_names)
+
+    def evaluate(w: np.ndarray) -> np.ndarray:
+        nothing = np.full((len(w), k, k), np.nan)
+        alike = nothing if features is None else class_overlaps(w, features)
         return np.stack(
-            [
-                frequency.pixel_share(w, found.pixels),
-                frequency.image_share(w, found.images, found.n_images),
-                frequency.group_share(w, found.images),
-                frequency.components_per_image(w, found.components, found.n_images),
-            ]
+            [each.reshape(len(w), -1) for each in (border_shares(w, found), stain_overlaps(w, found), alike)]
         )
 
-    return Construct("frequency", units, evaluate, found.images.sum(axis=0))
+    found_here = [each.reshape(3, k, k) for each in _with_interval(evaluate, found, resamples, seed)]
+    rival_by = found_here[0][2] if features is not None else found_here[0][1]
+    lengths = found.sums.lengths.sum(axis=0) * found.scale.pixel
+    rows = []
+    for i, name in enumerate(class_names):
+        known = np.isfinite(rival_by[i])
+        rival = int(np.argmax(np.where(known, rival_by[i], -np.inf))) if known.any() else -1
+        for j, other in enumerate(class_names):
+            if i == j:
+                continue
+            row = {"class_id": i, "class": name, "other_id": j, "other": other, "border_length": lengths[i, j]}
+            for m, measure in enumerate(("border_share", "stain_overlap", "feature_overlap")):
+                ends = ("", "_low", "_high")
+                row |= {f"{measure}{end}": each[m, i, j] for end, each in zip(ends, found_here, strict=True)}
+            rows.append(row | {"nearest_rival": j == rival, "unit": found.scale.length_unit})
+    return table("adjacency", rows)
 
 
-def boundary_measures(found: Survey) -> Construct:
-    """Return how alike the stains on both sides of each class's border are; 1 is indistinguishable."""
-    inside, outside = (found.border[:, side].astype(np.float64) for side in (0, 1))  # (G, K, bins)
-    pixels = inside.sum(axis=2)  # (G, K)
-    scale = f"{found.band_px * found.mpp_um:g} um" if found.mpp_um else f"{found.band_px:g} px"
-    unit = f"1 - JS distance, band {scale}"
-    units = {
-        "border_stain_overlap": f"{unit}, H and E jointly",
-        "border_haematoxylin_overlap": unit,
-        "border_eosin_overlap": unit,
-        "border_exposure": f"share of the class within {scale} of its border",
-    }
+def _with_interval(
+    evaluate: Evaluate, found: Survey, resamples: int, seed: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return values and the ends of their 95 % percentile intervals, each of the shape of `evaluate` for one row."""
+    n_units = len(found.n_groups)
 
-    def evaluate(w: np.ndarray) -> np.ndarray:
-        first, second = np.tensordot(w, inside, 1), np.tensordot(w, outside, 1)  # (B, K, bins)
-        stains = [
-            boundary.overlap(*(boundary.marginal(each, stain) for each in (first, second)))
-            for stain in ("haematoxylin", "eosin")
-        ]
-        total = w @ found.pixels
-        exposure = np.where(total > 0, w @ pixels / np.maximum(total, 1), np.nan)
-        return np.stack([boundary.overlap(first, second), *stains, exposure])
+    def over_folds(weights: np.ndarray) -> np.ndarray:
+        return np.mean([evaluate(weights * members) for members in found.in_fold], axis=0)
 
-    return Construct("boundary", units, evaluate, pixels.sum(axis=0).astype(np.int64))
-
-
-def morphology_measures(found: Survey) -> Construct:
-    """Return how much whole instances of each class differ.
-
-    The dispersion is a robust total variation: the sum over four features of the squared robust standard deviation, in
-    units of the median class's, which are not resampled.
-    """
-    n_classes = found.pixels.shape[1]
-    features = ("area_px", *STANDARDISED)
-    columns = {(c, name): _sorted_instances(found, c, name) for c in range(n_classes) for name in features}
-    area = 1.0 if found.mpp_um is None else found.mpp_um**2
-
-    def spreads(w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return median area (B, K) and the features' spreads (F, B, K)."""
-        medians, mads = np.full((2, len(features), len(w), n_classes), np.nan)
-        for (c, name), (x, group) in columns.items():
-            if len(x) >= FEWEST_INSTANCES:
-                row = features.index(name)
-                medians[row, :, c], mads[row, :, c] = weighted_median_and_mad(x, w[:, group])
-        return medians[0] * area, mads[1:]
-
-    typical = np.array([_median_of_known(each) for each in spreads(np.ones((1, len(found.groups))))[1]])
-
-    def evaluate(w: np.ndarray) -> np.ndarray:
-        median_area, mads = spreads(w)
-        dispersion = ((mads / typical[:, None, None]) ** 2).sum(axis=0)
-        return np.stack([dispersion, *mads, median_area])
-
-    units = {"shape_dispersion": "sum of 4 robust variances, each over that of the median class"}
-    units |= {f"{name}_spread": "robust standard deviation" for name in STANDARDISED}
-    units |= {"median_area": "px" if found.mpp_um is None else "um^2"}
-    n = np.bincount(found.instances["class_id"], minlength=n_classes)
-    return Construct("morphology", units, evaluate, n)
-
-
-def _sorted_instances(found: Survey, class_id: int, name: str) -> tuple[np.ndarray, np.ndarray]:
-    rows = found.instances[found.instances["class_id"] == class_id].sort_values(name, kind="stable")
-    return rows[name].to_numpy(dtype=np.float64), rows["group"].to_numpy()
-
-
-def _median_of_known(spread: np.ndarray) -> float:
-    """Return the median over classes of a feature's spread; 1 where there is none or it is 0."""
-    known = spread[np.isfinite(spread)]
-    typical = float(np.median(known)) if len(known) else 1.0
-    return typical if typical > 0 else 1.0
-
-
-def _over_folds(construct: Construct, found: Survey, weights: np.ndarray) -> np.ndarray:
-    return np.mean([construct.evaluate(weights * members) for members in found.in_fold], axis=0)
-
-
-def _percentiles(value: float, resampled: np.ndarray, n_groups: int) -> tuple[float, float]:
-    known = resampled[np.isfinite(resampled)]
-    if n_groups < 2 or not np.isfinite(value) or not len(known):
-        return float("nan"), float("nan")
-    low, high = np.quantile(known, [0.025, 0.975])
-    return float(low), float(high)
+    values = over_folds(np.ones((1, n_units)))[:, 0]  # (M, K)
+    if n_units < 2:
+        return values, np.full_like(values, np.nan), np.full_like(values, np.nan)
+    draws = multinomial_weights(n_units, min(resamples, MOST_RESAMPLES), generator(seed, "bootstrap", "measures"))
+    chunk = max(10, _MOST_CELLS // max(len(found.instances), found.n_classes * STAIN_BINS))
+    chunks = [draws[start : start + chunk] for start in range(0, len(draws), chunk)]
+    resampled = np.concatenate([over_folds(each) for each in chunks], axis=1)  # (M, B, K)
+    low, high = np.full_like(values, np.nan), np.full_like(values, np.nan)
+    for place in np.argwhere(np.isfinite(values)):
+        kept = resampled[place[0], :, place[1]]
+        kept = kept[np.isfinite(kept)]
+        if len(kept):
+            low[tuple(place)], high[tuple(place)] = np.quantile(kept, [0.025, 0.975])
+    return values, low, high

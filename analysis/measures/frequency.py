@@ -1,33 +1,35 @@
-"""How much of each class there is, under weights of groups."""
+"""How much of each class there is."""
 
 import numpy as np
 
-
-def pixel_share(weights: np.ndarray, pixels: np.ndarray) -> np.ndarray:
-    """Return the share of the labelled pixels, (B, K), NaN for a class without any.
-
-    Args:
-        weights: (B, G) float, how often each group is taken.
-        pixels: (G, K) int.
-    """
-    total = weights @ pixels
-    return _ratio(total, total.sum(axis=1, keepdims=True))
+from analysis.measures.construct import Construct
+from analysis.measures.survey import Survey
 
 
-def image_share(weights: np.ndarray, images: np.ndarray, n_images: np.ndarray) -> np.ndarray:
-    """Return the share of the images that hold the class, (B, K); images (G, K) hold it, n_images (G,) there are."""
-    return _ratio(weights @ images, (weights @ n_images)[:, None])
+def frequency_measures(found: Survey) -> Construct:
+    """Return how much of each class there is: pixels, images, groups, components."""
+    sums = found.sums
+    units = {
+        "pixel_share": "share of labelled pixels",
+        "image_share": "share of images",
+        "group_share": "share of groups",
+        "components_per_image": "components per image",
+    }
+
+    def evaluate(w: np.ndarray) -> np.ndarray:
+        pixels, images = w @ sums.pixels, (w @ sums.n_images)[:, None]
+        return np.stack(
+            [
+                _share(pixels, pixels.sum(axis=1, keepdims=True)),
+                _share(w @ sums.images, images),
+                _share(w @ found.group_presence, (w @ found.n_groups)[:, None]),
+                _share(w @ sums.components, images),
+            ]
+        )
+
+    return Construct("frequency", units, evaluate, sums.images.sum(axis=0))
 
 
-def group_share(weights: np.ndarray, images: np.ndarray) -> np.ndarray:
-    """Return the share of the groups that hold the class, (B, K)."""
-    return _ratio(weights @ (images > 0), weights.sum(axis=1, keepdims=True))
-
-
-def components_per_image(weights: np.ndarray, components: np.ndarray, n_images: np.ndarray) -> np.ndarray:
-    """Return connected components per image, (B, K), over all images."""
-    return _ratio(weights @ components, (weights @ n_images)[:, None])
-
-
-def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """Divide; a class that does not occur is missing, not 0."""
     return np.where(part > 0, part / np.maximum(whole, 1), np.nan)

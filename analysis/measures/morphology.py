@@ -1,137 +1,94 @@
-"""Morphological variability: how much do whole instances of a class differ in size and shape?"""
+"""Morphological variability: how much do whole instances of a class differ in shape, and how intricate are they?"""
 
 import numpy as np
-import pandas as pd
-from scipy.spatial import ConvexHull
 
-FEATURES = ("area_px", "log_area", "eccentricity", "solidity", "compactness")
+from analysis.measures.box_counts import fractal_dimension
+from analysis.measures.construct import Construct, ratio
+from analysis.measures.instances import HU_MOMENTS
+from analysis.measures.robust import weighted_median_and_mad
+from analysis.measures.survey import Survey
+
+FEWEST_INSTANCES = 5  # below, a class has no shape measure
 STANDARDISED = ("log_area", "eccentricity", "solidity", "compactness")
-SMALLEST_INSTANCE_PX = 16  # below, shape is pixel noise
-
-# weights of the 16 configurations of 2 x 2 pixels in Crofton's perimeter along four directions, as in
-# skimage.measure.perimeter_crofton; bits: own pixel 1, above 2, left 4, above-left 8 of each window's lower right pixel
-_DIAGONAL = np.pi / (4 * np.sqrt(2))
-_CORNER = np.pi / 4 * (1 + 1 / np.sqrt(2))
-_CROFTON = np.array(
-    [
-        *(0, _CORNER, _DIAGONAL, 2 * _DIAGONAL, 0, _CORNER, 0, _DIAGONAL),
-        *(np.pi / 4, np.pi / 2, _DIAGONAL, _DIAGONAL, np.pi / 4, np.pi / 2, 0, 0),
-    ]
-)
 
 
-def instance_shapes(components: np.ndarray, class_of: np.ndarray, unlabelled: np.ndarray | None = None) -> pd.DataFrame:
-    """Measure every instance that is whole: one that touches the edge of the image or an unlabelled pixel is cut.
+def morphology_measures(found: Survey) -> Construct:
+    """Return how much whole instances of each class differ, and what the typical one is like.
 
-    Args:
-        components: (H, W) int32, component numbers from 1; 0 is no component.
-        class_of: (n + 1,) int64, class of each component; entry 0 is not used.
-        unlabelled: (H, W) bool, or None for none.
-
-    Returns:
-        One row per instance of at least 16 px: class_id and FEATURES. Compactness is 4 pi A / P^2 with Crofton's
-        perimeter, solidity A over the area of the convex hull of the pixels' corners.
+    The dispersion is a robust total variation: the sum over four features of the squared robust standard deviation, in
+    units of the median class's, which are not resampled. The dispersion of Hu's moments is built alike, over log |Hu|.
     """
-    n = len(class_of)
-    area = np.bincount(components.ravel(), minlength=n)
-    whole = area >= SMALLEST_INSTANCE_PX
-    whole[0] = False
-    whole[_touching(components, unlabelled)] = False
-    chosen = np.flatnonzero(whole)
-    size = area[chosen].astype(np.float64)
-    place = np.full(n, -1)
-    place[chosen] = np.arange(len(chosen))
-    y, x = np.nonzero(whole[components])
-    own = place[components[y, x]]
-    perimeter = crofton_perimeters(components, n)[chosen]
-    columns = {
-        "class_id": class_of[chosen],
-        "area_px": size,
-        "log_area": np.log(size),
-        "eccentricity": eccentricities(y, x, own, len(chosen)),
-        "solidity": size / hull_areas(y, x, own),
-        "compactness": 4 * np.pi * size / np.maximum(perimeter, 1e-9) ** 2,
+    features, n = (*STANDARDISED, *HU_MOMENTS), found.n_classes
+    columns = {(c, name): sorted_instances(found, c, name) for c in range(n) for name in features}
+
+    def spreads(w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return medians and robust standard deviations, (F, B, K) each."""
+        medians, mads = np.full((2, len(features), len(w), n), np.nan)
+        for (c, name), (x, rows) in columns.items():
+            if len(x) >= FEWEST_INSTANCES:
+                row = features.index(name)
+                medians[row, :, c], mads[row, :, c] = weighted_median_and_mad(x, w[:, rows])
+        return medians, mads
+
+    typical = np.array([_median_of_known(each) for each in spreads(np.ones((1, len(found.n_groups))))[1]])
+
+    def evaluate(w: np.ndarray) -> np.ndarray:
+        middles, mads = spreads(w)
+        medians = [middles[features.index(name)] for name in ("eccentricity", "solidity")]
+        standardised = (mads / typical[:, None, None]) ** 2
+        ours = len(STANDARDISED)
+        total, squares, first = _fourier(w, found)
+        variance = ratio(squares, total) - (ratio(first, total[..., None]) ** 2).sum(axis=-1)
+        return np.stack(
+            [
+                standardised[:ours].sum(axis=0),
+                *mads[:ours],
+                standardised[ours:].sum(axis=0),
+                np.where(total >= FEWEST_INSTANCES, variance, np.nan),
+                *medians,
+            ]
+        )
+
+    units = {"shape_dispersion": "sum of 4 robust variances, each over that of the median class"}
+    units |= {f"{name}_spread": "robust standard deviation" for name in STANDARDISED}
+    units |= {
+        "hu_dispersion": "sum of 7 robust variances of log |Hu|, each over that of the median class",
+        "fourier_variance": "trace of the covariance of normalised elliptic Fourier descriptors, order 10",
+        "median_eccentricity": "of whole instances, 0 for a disk",
+        "median_solidity": "area over that of the convex hull",
     }
-    return pd.DataFrame(columns)
+    return Construct("morphology", units, evaluate, instance_counts(found))
 
 
-def crofton_perimeters(components: np.ndarray, n: int) -> np.ndarray:
-    """Return the perimeter of each component in px, (n,) float64, all in one pass over the image.
+def fractal_measures(found: Survey) -> Construct:
+    """Return the fractal dimension of the area that each class covers."""
 
-    Source:
-        Crofton's formula along four directions, as `skimage.measure.perimeter_crofton(directions=4)`.
-    """
-    padded = np.pad(components, 1)
-    # the pixel itself, and its neighbours above, left, and above left
-    corners = [padded[1:, 1:], padded[:-1, 1:], padded[1:, :-1], padded[:-1, :-1]]
-    busy = (corners[0] != corners[1]) | (corners[0] != corners[2]) | (corners[0] != corners[3])
-    corners = [corner[busy].astype(np.int64) for corner in corners]
-    perimeter = np.zeros(n)
-    for place, own in enumerate(corners):
-        code = np.sum([(other == own).astype(np.int64) << bit for bit, other in enumerate(corners)], axis=0)
-        first = ~np.any([earlier == own for earlier in corners[:place]], axis=0) if place else np.ones(len(own), bool)
-        rows = first & (own > 0)
-        perimeter += np.bincount(own[rows], weights=_CROFTON[code[rows]], minlength=n)
-    return perimeter
+    def evaluate(w: np.ndarray) -> np.ndarray:
+        return fractal_dimension(np.tensordot(w, found.sums.boxes.astype(np.float64), 1))[None]
+
+    units = {"fractal_dimension": "box counting; 2 for a filled region, 1 for a line"}
+    return Construct("morphology", units, evaluate, found.sums.pixels.sum(axis=0))
 
 
-def eccentricities(y: np.ndarray, x: np.ndarray, own: np.ndarray, n: int) -> np.ndarray:
-    """Return the eccentricity of the ellipse with the same second moments, (n,) float64 in 0..1; 0 for a disk.
-
-    Deviation: a pixel is a unit square, not a point as in skimage's regionprops, so that rectangles come out exactly.
-
-    Args:
-        y: (P,) rows of pixels.
-        x: (P,) columns.
-        own: (P,) instance of each pixel, 0..n-1.
-        n: Instances.
-    """
-
-    def mean(values: np.ndarray) -> np.ndarray:
-        return np.bincount(own, weights=values, minlength=n) / count
-
-    count = np.bincount(own, minlength=n)
-    dy, dx = y - mean(y)[own], x - mean(x)[own]
-    a, b, c = mean(dy * dy) + 1 / 12, mean(dy * dx), mean(dx * dx) + 1 / 12
-    root = np.sqrt(((a - c) / 2) ** 2 + b**2)
-    large, small = (a + c) / 2 + root, (a + c) / 2 - root
-    return np.sqrt(np.clip(1 - small / large, 0, 1))
+def sorted_instances(found: Survey, class_id: int, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return one feature of a class's kept instances, ascending, and the unit of each."""
+    rows = found.instances[found.instances["class_id"] == class_id].sort_values(name, kind="stable")
+    return rows[name].to_numpy(dtype=np.float64), rows["unit"].to_numpy()
 
 
-def hull_areas(y: np.ndarray, x: np.ndarray, own: np.ndarray) -> np.ndarray:
-    """Return the area of the convex hull of each instance's pixel corners, px, in order of instance number.
-
-    Args:
-        y: (P,) rows of pixels, ascending.
-        x: (P,) columns, ascending within a row.
-        own: (P,) instance of each pixel; every number occurs.
-    """
-    if not len(y):
-        return np.zeros(0)
-    row = own * (int(y.max()) + 1) + y  # one key per row of each instance
-    order = np.argsort(row, kind="stable")  # x stays ascending within a row
-    y, x, own, row = y[order], x[order], own[order], row[order]
-    starts = np.flatnonzero(np.diff(row, prepend=-1))
-    ends = np.append(starts[1:], len(row)) - 1
-    left, right, top = x[starts], x[ends] + 1, y[starts]
-    bounds = np.flatnonzero(np.diff(own[starts], prepend=-1))
-    areas = []
-    for first, last in zip(bounds, np.append(bounds[1:], len(starts)), strict=True):
-        edge = slice(first, last)
-        columns = np.concatenate([left[edge], right[edge], left[edge], right[edge]])
-        rows = np.concatenate([top[edge], top[edge], top[edge] + 1, top[edge] + 1])
-        areas.append(ConvexHull(np.column_stack([columns, rows])).volume)
-    return np.array(areas)
+def instance_counts(found: Survey) -> np.ndarray:
+    """Return how many instances of each class were kept, (K,)."""
+    return np.bincount(found.instances["class_id"], minlength=found.n_classes)
 
 
-def _touching(components: np.ndarray, unlabelled: np.ndarray | None) -> np.ndarray:
-    edge = [components[0], components[-1], components[:, 0], components[:, -1]]
-    if unlabelled is not None and unlabelled.any():
-        grown = np.pad(unlabelled, 1)
-        rows, columns = unlabelled.shape
-        near = np.zeros_like(unlabelled)
-        for dy in range(3):
-            for dx in range(3):
-                near |= grown[dy : dy + rows, dx : dx + columns]
-        edge.append(components[near])
-    return np.unique(np.concatenate(edge))
+def _fourier(w: np.ndarray, found: Survey) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return instances (B, K), the sum of squared norms (B, K) and of descriptors (B, K, coefficients)."""
+    sums = np.tensordot(w, found.sums.fourier, 1)
+    return sums[..., 0], sums[..., 1], sums[..., 2:]
+
+
+def _median_of_known(spread: np.ndarray) -> float:
+    """Return the median over classes of a feature's spread; 1 where there is none or it is 0."""
+    known = spread[np.isfinite(spread)]
+    typical = float(np.median(known)) if len(known) else 1.0
+    return typical if typical > 0 else 1.0

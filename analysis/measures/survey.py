@@ -1,23 +1,44 @@
 """One pass over the training images: each is decoded once and reduced to what the measures need.
 
-Sums are kept per group, as groups are what the bootstrap resamples, so a cohort of any size is streamed: memory grows
-with groups and instances, never with pixels.
+Sums are kept per unit, which is what the bootstrap resamples, and instances are kept up to a number per class, so a
+cohort of any size is streamed: memory grows neither with images nor with pixels.
 """
 
-import math
-from collections.abc import Callable, Iterable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 
 import numpy as np
 import pandas as pd
 from skimage.measure import label
 
-from analysis.measures.boundary import STAIN_BINS, border_histograms
-from analysis.measures.morphology import FEATURES, instance_shapes
-from imbalance_bench.data.prepared import PreparedDataset
+from analysis.measures.box_counts import box_counts, smallest_box_px
+from analysis.measures.contours import COEFFICIENTS, fourier_descriptors, outer_contours
+from analysis.measures.instances import FEATURES, instance_shapes, whole_instances
+from analysis.measures.nearest_border import (
+    EDGE_SIGMA_UM,
+    PROFILE_STEP_UM,
+    PROFILE_STEPS,
+    border_lengths,
+    edge_sums,
+    pixels_near_borders,
+    stain_profiles,
+)
+from analysis.measures.scale import Scale
+from analysis.measures.stains import border_histograms, stain_codes, stain_densities, stain_histograms
+from analysis.measures.sums import ClassSums
+from imbalance_bench.data.prepared import PreparedDataset, usable_cores
 from imbalance_bench.data.taxonomy import UNLABELLED, Taxonomy
+from imbalance_bench.seeding import generator
 
 OnProgress = Callable[[str, int, int], None]
+
+MOST_UNITS = 256  # more groups are put together at random: sums then stay small, and intervals hardly change
+MOST_INSTANCES = 10_000  # per class; a seeded sample of more: a median then moves by about 1 % of the spread
+_WAITING_PER_WORKER = 4
+_PIXELS_OF_ONE = 8_000_000  # fewer are done before processes have started
 
 
 @dataclass(frozen=True)
@@ -25,68 +46,78 @@ class ImageSummary:
     """What one image contributes.
 
     Args:
-        pixels: (K,) int64, labelled pixels per class.
-        components: (K,) int64, 8-connected components.
-        border: (2, K, STAIN_BINS) int64, stain histograms inside and outside the class border.
-        instances: One row per whole instance: class_id and FEATURES.
+        sums: Without the axis of units.
+        instances: One row per whole instance: class_id, FEATURES and `draw`, a random number that decides who stays.
     """
 
-    pixels: np.ndarray
-    components: np.ndarray
-    border: np.ndarray
+    sums: ClassSums
     instances: pd.DataFrame
 
 
 @dataclass(frozen=True)
 class Survey:
-    """Sums over the training images.
+    """What the measures know of the training images.
 
     Args:
-        groups: G group ids.
-        in_fold: (F, G) bool: the group trains in the fold.
-        n_images: (G,) int64.
-        pixels: (G, K) int64.
-        images: (G, K) int64, images that hold the class.
-        components: (G, K) int64.
-        border: (G, 2, K, STAIN_BINS) int64.
-        instances: One row per instance: group (index), class_id and FEATURES; areas in px.
-        mpp_um: Micrometres per pixel, or None.
-        band_px: Width of the border band, px.
+        unit_of: Training image id -> unit.
+        in_fold: (F, U) bool: the unit trains in the fold.
+        n_groups: (U,) int64, groups of each unit; 1 unless there are more than MOST_UNITS.
+        group_presence: (U, K) int64, groups that hold the class.
+        sums: Over the images of each unit.
+        instances: One row per kept instance: unit, class_id and FEATURES; areas in px.
+        scale: Lengths.
     """
 
-    groups: tuple[str, ...]
+    unit_of: dict[str, int]
     in_fold: np.ndarray
-    n_images: np.ndarray
-    pixels: np.ndarray
-    images: np.ndarray
-    components: np.ndarray
-    border: np.ndarray
+    n_groups: np.ndarray
+    group_presence: np.ndarray
+    sums: ClassSums
     instances: pd.DataFrame
-    mpp_um: float | None
-    band_px: float
+    scale: Scale
+
+    @property
+    def n_classes(self) -> int:
+        """K."""
+        return self.group_presence.shape[1]
 
 
-BAND_PX_WITHOUT_SCALE = 8.0  # where um per pixel are unknown
-
-
-def summarise_image(image: np.ndarray, mask: np.ndarray, n_classes: int, band_px: float) -> ImageSummary:
+def summarise_image(image: np.ndarray, mask: np.ndarray, n_classes: int, scale: Scale, name: str = "") -> ImageSummary:
     """Reduce one image.
 
     Args:
         image: (H, W, 3) uint8, RGB.
         mask: (H, W) uint8, class indices or UNLABELLED.
         n_classes: K.
-        band_px: Width of the border band, px.
+        scale: Lengths.
+        name: Seeds the sample of instances.
     """
     components = np.asarray(label(mask.astype(np.int16), background=UNLABELLED, connectivity=2), dtype=np.int32)
     class_of = np.zeros(components.max() + 1, dtype=np.int64)
     class_of[components] = mask
-    return ImageSummary(
-        pixels=np.bincount(mask.ravel(), minlength=256)[:n_classes],
+    unlabelled = mask == UNLABELLED
+    shapes = instance_shapes(components, class_of, unlabelled)
+    stains = stain_densities(image)
+    step_px, sigma_px = scale.px(PROFILE_STEP_UM), scale.px(EDGE_SIGMA_UM)
+    near = pixels_near_borders(mask, max(PROFILE_STEPS * step_px, scale.band_px + 0.5))
+    codes = stain_codes(stains)
+    pixels = np.bincount(mask.ravel(), minlength=256)[:n_classes]
+    sums = ClassSums(
+        n_images=np.array(1),
+        pixels=pixels,
+        images=(pixels > 0).astype(np.int64),
         components=np.bincount(class_of[1:], minlength=n_classes)[:n_classes],
-        border=border_histograms(image, mask, n_classes, band_px),
-        instances=instance_shapes(components, class_of, unlabelled=mask == UNLABELLED),
+        border=border_histograms(codes, mask, n_classes, scale.band_px),
+        stains=stain_histograms(codes, mask, n_classes),
+        profile=stain_profiles(near, stains, n_classes, step_px),
+        edge=edge_sums(mask, near, stains, n_classes, sigma_px=sigma_px, band_px=scale.band_px),
+        lengths=border_lengths(mask, n_classes),
+        boxes=box_counts(mask, n_classes, smallest_box_px(scale.px(1.0))),
+        outline=_outlines(shapes, n_classes),
+        fourier=_fourier_sums(components, class_of, unlabelled, n_classes),
     )
+    draw = generator(0, "instances", name).random(len(shapes))
+    return ImageSummary(sums, shapes.assign(draw=draw))
 
 
 def survey(
@@ -95,15 +126,17 @@ def survey(
     folds: Sequence[Sequence[str]],
     *,
     band_um: float,
+    workers: int | None = None,
     on_progress: OnProgress | None = None,
 ) -> Survey:
-    """Decode every training image of the folds once.
+    """Decode every training image of the folds once; the same result for any number of workers.
 
     Args:
         dataset: The prepared data set.
         taxonomy: The study's classes.
         folds: Training image ids of each fold; a group lies wholly inside or outside of a fold's training part.
-        band_um: Width of the border band on each side, um; 8 px where um per pixel are unknown.
+        band_um: Width of the border band on each side, um; 0.25 um per pixel are assumed where unknown.
+        workers: Processes; by default every core, or this process alone for less than 8 megapixels.
         on_progress: Called with ("measures", images done, images in all).
 
     Raises:
@@ -112,33 +145,148 @@ def survey(
     ids = sorted(set().union(*folds))
     group_of = {image_id: dataset.entry(image_id).group_id for image_id in ids}
     groups = sorted(set(group_of.values()))
-    place = {group: row for row, group in enumerate(groups)}
-    mpp = dataset.info.mpp_um
-    band_px = band_um / mpp if mpp else BAND_PX_WITHOUT_SCALE
-    g, k = len(groups), len(taxonomy)
-    sums = {"n_images": np.zeros(g, np.int64), "border": np.zeros((g, 2, k, STAIN_BINS), np.int64)}
-    sums |= {name: np.zeros((g, k), np.int64) for name in ("pixels", "images", "components")}
-    instances = []
-    for done, image_id in enumerate(ids, start=1):
-        mask = taxonomy.apply(dataset.read_mask(image_id))
-        summary = summarise_image(dataset.read_image(image_id), mask, k, band_px)
-        row = place[group_of[image_id]]
-        sums["n_images"][row] += 1
-        sums["pixels"][row] += summary.pixels
-        sums["images"][row] += summary.pixels > 0
-        sums["components"][row] += summary.components
-        sums["border"][row] += summary.border
-        instances.append(summary.instances.assign(group=row))
+    trains = np.array([np.isin(groups, _groups(fold, group_of)) for fold in folds])  # (F, G)
+    unit_of_group = _units(trains)
+    place = dict(zip(groups, unit_of_group, strict=True))
+    number = {group: index for index, group in enumerate(groups)}
+    k, units = len(taxonomy), int(unit_of_group.max()) + 1
+    scale = Scale(dataset.info.mpp_um, band_um)
+    sums, kept = ClassSums.zeros(units, k), _InstanceSample()
+    seen = np.zeros((len(groups), k), dtype=bool)
+    workers = workers or _worthwhile_workers(dataset, ids)
+    summaries = _summaries(_Reader(dataset, taxonomy, scale), ids, workers)
+    for done, (image_id, summary) in enumerate(zip(ids, summaries, strict=True), start=1):
+        unit = place[group_of[image_id]]
+        sums.add(unit, summary.sums)
+        seen[number[group_of[image_id]]] |= summary.sums.images > 0
+        kept.add(summary.instances.assign(unit=unit))
         if on_progress is not None:
             on_progress("measures", done, len(ids))
+    in_fold = np.zeros((len(folds), units), dtype=bool)
+    in_fold[:, unit_of_group] = trains
+    presence = np.zeros((units, k), np.int64)
+    np.add.at(presence, unit_of_group, seen)
     return Survey(
-        groups=tuple(groups),
-        in_fold=np.array([np.isin(groups, _groups(fold, group_of)) for fold in folds]),
-        instances=pd.concat(instances, ignore_index=True)[["group", "class_id", *FEATURES]],
-        mpp_um=mpp,
-        band_px=band_px if math.isfinite(band_px) else BAND_PX_WITHOUT_SCALE,
-        **sums,
+        unit_of={image_id: int(place[group]) for image_id, group in group_of.items()},
+        in_fold=in_fold,
+        n_groups=np.bincount(unit_of_group),
+        group_presence=presence,
+        sums=sums,
+        instances=kept.frame(),
+        scale=scale,
     )
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """Decodes and reduces one image, in any process."""
+
+    dataset: PreparedDataset
+    taxonomy: Taxonomy
+    scale: Scale
+
+    def __call__(self, image_id: str) -> ImageSummary:
+        mask = self.taxonomy.apply(self.dataset.read_mask(image_id))
+        return summarise_image(self.dataset.read_image(image_id), mask, len(self.taxonomy), self.scale, image_id)
+
+
+def _summaries(read: _Reader, ids: Sequence[str], workers: int) -> Iterator[ImageSummary]:
+    """Yield the summaries in order; with several processes a few images ahead of the reader, never all of them."""
+    if workers == 1 or len(ids) < 2 * workers:
+        yield from map(read, ids)
+        return
+    with ProcessPoolExecutor(workers, get_context("spawn"), _start_worker, (read,)) as pool:
+        waiting: deque[Future[ImageSummary]] = deque()
+        try:
+            for image_id in ids:
+                waiting.append(pool.submit(_read_in_worker, image_id))
+                if len(waiting) >= _WAITING_PER_WORKER * workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def _worthwhile_workers(dataset: PreparedDataset, ids: Sequence[str]) -> int:
+    entries = [dataset.entry(image_id) for image_id in ids]
+    return usable_cores() if sum(each.height_px * each.width_px for each in entries) > _PIXELS_OF_ONE else 1
+
+
+_reader_of_worker: list[_Reader] = []  # set once per worker process, so that images alone travel
+
+
+def _start_worker(read: _Reader) -> None:
+    _reader_of_worker[:] = [read]
+
+
+def _read_in_worker(image_id: str) -> ImageSummary:
+    return _reader_of_worker[0](image_id)
+
+
+class _InstanceSample:
+    """Keeps the instances of each class with the smallest draws, whatever the order in which they come."""
+
+    def __init__(self) -> None:
+        self._parts: list[pd.DataFrame] = []
+        self._rows = 0
+
+    def add(self, instances: pd.DataFrame) -> None:
+        self._parts.append(instances)
+        self._rows += len(instances)
+        if self._rows > 8 * MOST_INSTANCES:
+            self._parts = [self._trimmed()]
+            self._rows = 0  # counts what has come since
+
+    def frame(self) -> pd.DataFrame:
+        """Return the rows kept: unit, class_id and FEATURES."""
+        return self._trimmed()[["unit", "class_id", *FEATURES]].reset_index(drop=True)
+
+    def _trimmed(self) -> pd.DataFrame:
+        rows = pd.concat(self._parts, ignore_index=True)
+        rank = rows.groupby("class_id")["draw"].rank(method="first")
+        return rows[rank <= MOST_INSTANCES]
+
+
+def _outlines(shapes: pd.DataFrame, n_classes: int) -> np.ndarray:
+    """Sum whole instances, their areas, perimeters and the perimeters of equal disks, (K, 4)."""
+    area, class_id = shapes["area_px"].to_numpy(), shapes["class_id"].to_numpy(dtype=np.int64)
+    disk = 2 * np.sqrt(np.pi * area)
+    perimeter = disk / np.sqrt(shapes["compactness"].to_numpy())
+    columns = (np.ones_like(area), area, perimeter, disk)
+    return np.stack([np.bincount(class_id, each, minlength=n_classes) for each in columns], axis=1)
+
+
+def _fourier_sums(components: np.ndarray, class_of: np.ndarray, unlabelled: np.ndarray, n_classes: int) -> np.ndarray:
+    """Sum the Fourier descriptors of whole instances, (K, 2 + COEFFICIENTS)."""
+    area = np.bincount(components.ravel(), minlength=len(class_of))
+    whole = whole_instances(components, area, unlabelled)
+    contours = outer_contours(np.where(whole[components], components, 0))
+    found = fourier_descriptors(contours)
+    rows = np.concatenate([np.ones((len(found), 1)), (found**2).sum(axis=1, keepdims=True), found], axis=1)
+    total = np.zeros((n_classes, 2 + COEFFICIENTS))
+    np.add.at(total, class_of[contours.own], rows)
+    return total
+
+
+def _units(trains: np.ndarray) -> np.ndarray:
+    """Return the unit of each group, (G,): itself, or for many groups one of about 256, never across folds.
+
+    Args:
+        trains: (F, G) bool.
+    """
+    n_groups = trains.shape[1]
+    if n_groups <= MOST_UNITS:
+        return np.arange(n_groups)
+    _, pattern = np.unique(trains, axis=1, return_inverse=True)
+    unit, first = np.empty(n_groups, np.int64), 0
+    for each in range(int(pattern.max()) + 1):
+        members = generator(0, "units", each).permutation(np.flatnonzero(pattern.ravel() == each))
+        n_units = max(2, round(MOST_UNITS * len(members) / n_groups))
+        unit[members] = first + np.arange(len(members)) % n_units
+        first = int(unit[members].max()) + 1
+    return unit
 
 
 def _groups(fold: Iterable[str], group_of: dict[str, str]) -> list[str]:

@@ -16,10 +16,21 @@ from skimage.measure import label, perimeter_crofton, regionprops
 from synthetic import write_synthetic_study
 
 from analysis.measures import PRIMARY
-from analysis.measures.boundary import STAIN_BINS, border_histograms, marginal, overlap, stain_densities, within
 from analysis.measures.estimates import measure_table
-from analysis.measures.morphology import STANDARDISED, crofton_perimeters, instance_shapes
-from analysis.measures.robust import weighted_median_and_mad
+from analysis.measures.instances import crofton_perimeters, instance_shapes
+from analysis.measures.morphology import STANDARDISED
+from analysis.measures.robust import weighted_median_and_mad, weighted_quantiles
+from analysis.measures.scale import Scale
+from analysis.measures.stains import (
+    STAIN_BINS,
+    border_histograms,
+    marginal,
+    overlap,
+    stain_codes,
+    stain_densities,
+    within,
+)
+from analysis.measures.sums import ClassSums
 from analysis.measures.survey import Survey, summarise_image, survey
 from imbalance_bench.data.prepared import PreparedDataset
 from imbalance_bench.data.taxonomy import UNLABELLED, Taxonomy
@@ -50,6 +61,11 @@ def disks(radii, size=400, step=80):
     return components
 
 
+def histograms(image: np.ndarray, mask: np.ndarray, n_classes: int, band_px: float) -> np.ndarray:
+    """Count the stains of an image in the bands of its mask."""
+    return border_histograms(stain_codes(stain_densities(image)), mask, n_classes, band_px)
+
+
 # boundary
 
 
@@ -70,16 +86,16 @@ def test_stains_equal_skimage():
 def test_a_straight_border_has_as_many_rows_as_the_band_is_wide():
     mask = np.zeros((60, 50), dtype=np.uint8)
     mask[30:] = 1
-    counts = border_histograms(tissue(np.full((60, 50), 0.5)), mask, 2, band_px=8)
+    counts = histograms(tissue(np.full((60, 50), 0.5)), mask, 2, band_px=8)
     np.testing.assert_array_equal(counts.sum(axis=2), [[400, 400], [400, 400]])
 
 
 def test_unlabelled_areas_and_the_edge_of_the_image_are_no_border():
     mask = np.full((40, 40), UNLABELLED, dtype=np.uint8)
     mask[10:20] = 0
-    assert border_histograms(tissue(np.full((40, 40), 0.5)), mask, 2, band_px=5).sum() == 0
+    assert histograms(tissue(np.full((40, 40), 0.5)), mask, 2, band_px=5).sum() == 0
     mask[25:] = 1  # five unlabelled rows between the classes: within the band they still face each other
-    counts = border_histograms(tissue(np.full((40, 40), 0.5)), mask, 2, band_px=8)
+    counts = histograms(tissue(np.full((40, 40), 0.5)), mask, 2, band_px=8)
     np.testing.assert_array_equal(counts.sum(axis=2), np.full((2, 2), 3 * 40))
 
 
@@ -109,7 +125,7 @@ def test_blurring_a_border_raises_its_ambiguity_and_nothing_else():
     values = []
     for sigma in (0, 2, 4, 8):
         blurred = np.where(x + y < 200, gaussian_filter(stain, sigma) if sigma else stain, stain)  # around class 1 only
-        counts = border_histograms(tissue(blurred), mask, 3, band_px=6)
+        counts = histograms(tissue(blurred), mask, 3, band_px=6)
         values.append(overlap(counts[0].astype(float), counts[1].astype(float)))
     of_one, of_two = np.array(values)[:, 1], np.array(values)[:, 2]
     assert (np.diff(of_one) > 0.02).all()
@@ -126,9 +142,9 @@ def test_histograms_survive_quarter_turns_and_relabelling():
     rng = np.random.default_rng(1)
     mask = (gaussian_filter(rng.normal(size=(60, 60)), 5) > 0).astype(np.uint8)
     image = tissue(0.3 + 0.5 * mask)
-    counts = border_histograms(image, mask, 2, 4)
-    np.testing.assert_array_equal(counts, border_histograms(np.rot90(image), np.rot90(mask), 2, 4))
-    np.testing.assert_array_equal(counts[:, ::-1], border_histograms(image, 1 - mask, 2, 4))
+    counts = histograms(image, mask, 2, 4)
+    np.testing.assert_array_equal(counts, histograms(np.rot90(image), np.rot90(mask), 2, 4))
+    np.testing.assert_array_equal(counts[:, ::-1], histograms(image, 1 - mask, 2, 4))
 
 
 # morphology
@@ -195,9 +211,13 @@ def test_weights_equal_copies(rows):
     assert median[0] == pytest.approx(np.median(copies))
     assert mad[0] == pytest.approx(1.4826 * stats.median_abs_deviation(copies), abs=1e-9)
 
+    quartiles = weighted_quantiles(values, weights[None], (0.25, 0.5, 0.75))[:, 0]
+    np.testing.assert_allclose(quartiles, np.quantile(copies, (0.25, 0.5, 0.75), method="averaged_inverted_cdf"))
+
 
 def test_no_weight_is_missing():
     assert np.isnan(weighted_median_and_mad(np.arange(3.0), np.zeros((1, 3)))).all()
+    assert np.isnan(weighted_quantiles(np.arange(3.0), np.zeros((1, 3)), (0.5,))).all()
 
 
 # together
@@ -205,21 +225,21 @@ def test_no_weight_is_missing():
 
 def found_in(masks, images=None, mpp=0.5, n_classes=3) -> Survey:
     """Survey masks that need no data set, each its own group."""
-    parts = [
-        summarise_image(tissue(0.2 + 0.2 * (mask % 9)) if images is None else images[i], mask, n_classes, 4.0)
-        for i, mask in enumerate(masks)
-    ]
+    scale = Scale(mpp, band_um=4 * mpp)
+    sums, instances = ClassSums.zeros(len(masks), n_classes), []
+    for i, mask in enumerate(masks):
+        image = tissue(0.2 + 0.2 * (mask % 9)) if images is None else images[i]
+        part = summarise_image(image, mask, n_classes, scale, str(i))
+        sums.add(i, part.sums)
+        instances.append(part.instances.assign(unit=i))
     return Survey(
-        groups=tuple(map(str, range(len(masks)))),
+        unit_of={str(i): i for i in range(len(masks))},
         in_fold=np.ones((1, len(masks)), dtype=bool),
-        n_images=np.ones(len(masks), dtype=np.int64),
-        pixels=np.array([part.pixels for part in parts]),
-        images=np.array([part.pixels > 0 for part in parts]).astype(np.int64),
-        components=np.array([part.components for part in parts]),
-        border=np.array([part.border for part in parts]),
-        instances=pd.concat([part.instances.assign(group=i) for i, part in enumerate(parts)]),
-        mpp_um=mpp,
-        band_px=4.0,
+        n_groups=np.ones(len(masks), dtype=np.int64),
+        group_presence=sums.images,
+        sums=sums,
+        instances=pd.concat(instances, ignore_index=True),
+        scale=scale,
     )
 
 
@@ -231,7 +251,7 @@ def test_one_primary_measure_per_construct():
     table = values_of(found_in([disks([9] * 12).clip(0, 1).astype(np.uint8)] * 3)).reset_index()
     primary = table[table["primary"]].groupby("construct")["measure"].unique()
     assert {construct: list(names) for construct, names in primary.items()} == {
-        construct: [PRIMARY[construct]] for construct in ("frequency", "boundary", "morphology")
+        construct: [PRIMARY[construct]] for construct in PRIMARY
     }
 
 
@@ -267,12 +287,12 @@ def test_survey_decodes_each_training_image_once_and_merges_classes(tmp_path, mo
     taxonomy = Taxonomy(dataset.info, {"rare": ["necrosis", "vessel"]}, ["stroma"])
     found = survey(dataset, taxonomy, [train[:6], train[3:]], band_um=2.0)
     assert sorted(read) == train
-    assert found.band_px == 4.0
-    assert found.pixels.shape == (10, 3)
+    assert found.scale.band_px == 4.0
+    assert found.sums.pixels.shape == (10, 3)
     masks = [taxonomy.apply(dataset.read_mask(image_id)) for image_id in train]
-    np.testing.assert_array_equal(found.pixels, [[(mask == c).sum() for c in range(3)] for mask in masks])
-    np.testing.assert_array_equal(found.images, found.pixels > 0)
-    assert list(found.images[:2, 2]) == [0, 1]
+    np.testing.assert_array_equal(found.sums.pixels, [[(mask == c).sum() for c in range(3)] for mask in masks])
+    np.testing.assert_array_equal(found.sums.images, found.sums.pixels > 0)
+    assert list(found.sums.images[:2, 2]) == [0, 1]
     np.testing.assert_array_equal(found.in_fold, [[n < 6 for n in range(10)], [n >= 3 for n in range(10)]])
     table = measure_table(found, taxonomy.names, resamples=50, seed=0)
     share = [

@@ -1,0 +1,160 @@
+"""Everything the cards say, computed: tables of measures, and the pictures' choice."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from analysis.cards.specimens import Specimens, collect_specimens
+from analysis.columns import rows_of
+from analysis.measures import PRIMARY
+from analysis.measures.cached_features import find_features
+from analysis.measures.estimates import adjacency_table, border_profile_table, measure_table
+from analysis.measures.feature_space import feature_sums
+from analysis.measures.survey import OnProgress, survey
+from imbalance_bench.data.prepared import PreparedDataset
+from imbalance_bench.data.taxonomy import Taxonomy
+from imbalance_bench.errors import UserError
+
+BAND_UM = 2.0  # as `analysis.boundary_band_um` of a study
+RESAMPLES = 2000
+
+
+@dataclass(frozen=True)
+class CardOptions:
+    """What to describe.
+
+    Args:
+        split: train, val or test; empty for every image.
+        cache_dir: Where `run` cached frozen features, or None.
+        encoder: Whose features, where the cache holds several.
+        band_um: Width of the border band on each side, um.
+        seed: Of the bootstrap.
+        workers: Processes; None for as many as are worthwhile.
+    """
+
+    split: str = ""
+    cache_dir: Path | None = None
+    encoder: str | None = None
+    band_um: float = BAND_UM
+    seed: int = 0
+    workers: int | None = None
+
+
+@dataclass(frozen=True)
+class Description:
+    """A described data set.
+
+    Args:
+        dataset: The data set.
+        images: Ids of the images that were measured.
+        n_groups: Their groups.
+        options: What was asked for.
+        encoder: Whose features were used; empty for none.
+        no_features: Why there are none; empty where there are.
+        measures: Table `measures`.
+        profiles: Table `border_profiles`.
+        adjacency: Table `adjacency`.
+        specimens: Pictures of each class.
+    """
+
+    dataset: PreparedDataset
+    images: tuple[str, ...]
+    n_groups: int
+    options: CardOptions
+    encoder: str
+    no_features: str
+    measures: pd.DataFrame = field(repr=False)
+    profiles: pd.DataFrame = field(repr=False)
+    adjacency: pd.DataFrame = field(repr=False)
+    specimens: Sequence[Specimens] = field(repr=False)
+
+    @property
+    def class_names(self) -> list[str]:
+        """K names."""
+        return [each.name for each in self.dataset.info.classes]
+
+    def primary(self, class_name: str) -> dict[str, dict[str, Any]]:
+        """Return the row of each construct's primary measure, by construct."""
+        rows = self.measures[self.measures["primary"] & (self.measures["class"] == class_name)]
+        return {str(row["construct"]): row for row in rows_of(rows)}
+
+    def rival(self, class_name: str) -> dict[str, Any] | None:
+        """Return the row of table `adjacency` for the nearest rival, if the class has one."""
+        rows = self.adjacency[(self.adjacency["class"] == class_name) & self.adjacency["nearest_rival"].astype(bool)]
+        return rows_of(rows)[0] if len(rows) else None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what describe.json holds; missing numbers are null."""
+        classes = []
+        for name in self.class_names:
+            rival = self.rival(name)
+            rows = rows_of(self.measures[self.measures["class"] == name])
+            kept = ("construct", "primary", "value", "low", "high", "n", "unit")
+            measures = {row["measure"]: {key: _plain(row[key]) for key in kept} for row in rows}
+            classes.append({"name": name, "nearest_rival": rival and rival["other"], "measures": measures})
+        return {
+            "dataset": self.dataset.info.name,
+            "mpp_um": self.dataset.info.mpp_um,
+            "groups_known": self.dataset.info.groups_known,
+            "images": len(self.images),
+            "groups": self.n_groups,
+            "split": self.options.split,
+            "band_um": self.options.band_um,
+            "seed": self.options.seed,
+            "resamples": RESAMPLES,
+            "encoder": self.encoder or None,
+            "no_features": self.no_features or None,
+            "primary": dict(PRIMARY),
+            "classes": classes,
+        }
+
+
+def describe_dataset(root: Path, options: CardOptions, *, on_progress: OnProgress | None = None) -> Description:
+    """Measure the classes of a prepared data set.
+
+    Args:
+        root: The data set's folder; nothing is written there.
+        options: What to describe.
+        on_progress: Called with (what, done, of).
+
+    Raises:
+        UserError: The data set is unsound, no image is in the split, or the cache holds several encoders.
+    """
+    dataset = PreparedDataset.open(root)
+    taxonomy = Taxonomy(dataset.info)
+    images = tuple(each.image_id for each in dataset.entries if options.split in ("", each.split))
+    if not images:
+        raise UserError(f"{root}/index.csv has no image in split '{options.split}'. Leave --split out for all images.")
+    found = survey(
+        dataset, taxonomy, [images], band_um=options.band_um, workers=options.workers, on_progress=on_progress
+    )
+    features, reason = None, "no cache of features was given"
+    if options.cache_dir is not None:
+        cached = find_features(options.cache_dir, dataset, data_hash=dataset.content_hash(), encoder=options.encoder)
+        features = None if cached is None else feature_sums(cached, dataset, taxonomy, found)
+        whose = options.encoder or "a frozen encoder"
+        reason = f"{options.cache_dir} holds no features of {whose} for this data set" if cached is None else ""
+    resampling = {"resamples": RESAMPLES, "seed": options.seed}
+    return Description(
+        dataset=dataset,
+        images=images,
+        n_groups=int(found.n_groups.sum()),
+        options=options,
+        encoder="" if features is None else features.encoder,
+        no_features=reason,
+        measures=measure_table(found, taxonomy.names, features=features, **resampling),
+        profiles=border_profile_table(found, taxonomy.names, **resampling),
+        adjacency=adjacency_table(found, taxonomy.names, features=features, **resampling),
+        specimens=collect_specimens(dataset, taxonomy, images, seed=options.seed),
+    )
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as JSON knows it."""
+    if isinstance(value, str):
+        return value
+    value = value.item() if hasattr(value, "item") else value
+    return None if value != value else value

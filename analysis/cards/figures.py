@@ -1,0 +1,142 @@
+"""Figures of the cards: where a class stands among the others, its border, its shapes, its tiles."""
+
+import base64
+import io
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from markupsafe import Markup
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from PIL import Image
+
+from analysis.cards.specimens import TILE_UM
+from analysis.measures import CONSTRUCTS, PRIMARY
+from analysis.plots.borders import border_profile
+from analysis.plots.style import GRID, INK, MUTED, PAPER, figure_style, freeze_layout, new_figure
+from analysis.plots.wording import CONSTRUCT, number, words
+from analysis.report.figures import inline_svg
+
+HARDER = {
+    "frequency": "rarer",
+    "boundary": "border harder to see",
+    "morphology": "shapes differ more",
+    "context": "more like its rival",
+}
+_JPEG_QUALITY = 82
+
+
+def difficulty_strips(axes: Axes, measures: pd.DataFrame, class_name: str, colour: str) -> Axes:
+    """Draw where a class stands among all classes on each primary measure, harder to the right.
+
+    Args:
+        axes: Where to draw.
+        measures: Table `measures`.
+        class_name: The class to mark, with its interval.
+        colour: Its colour.
+
+    Returns:
+        The same axes: one row per construct, from the easiest class (0) to the hardest (1); frequency is logarithmic.
+    """
+    for row, construct in enumerate(CONSTRUCTS):
+        rows = measures[(measures["construct"] == construct) & (measures["measure"] == PRIMARY[construct])]
+        place = scaled(rows.set_index("class")[["low", "value", "high"]], construct)
+        axes.plot([0, 1], [row, row], color=GRID, linewidth=1.0, zorder=1)
+        axes.text(1.16, row, HARDER[construct], va="center", fontsize=7.5, color=MUTED)
+        others = place.drop(index=class_name)["value"].dropna()
+        axes.scatter(others, np.full(len(others), row), s=22, color=PAPER, edgecolors=MUTED, linewidths=0.9, zorder=3)
+        own = place.loc[class_name]
+        if not np.isfinite(own["value"]):
+            axes.text(0.5, row + 0.28, "not measured", ha="center", fontsize=7.5, color=MUTED)
+            continue
+        if np.isfinite(own["low"]):
+            ends = np.clip(sorted((own["low"], own["high"])), -0.12, 1.12)
+            axes.plot(ends, [row, row], color=colour, linewidth=3.2, alpha=0.45, zorder=2)
+        axes.scatter([own["value"]], [row], s=62, color=colour, edgecolors=INK, linewidths=0.8, zorder=4)
+    axes.set_yticks(range(len(CONSTRUCTS)), [CONSTRUCT[each] for each in CONSTRUCTS])
+    axes.set_ylim(len(CONSTRUCTS) - 0.45, -0.55)
+    axes.set_xlim(-0.13, 1.13)
+    axes.set_xticks([0, 1], ["easiest class", "hardest class"])
+    axes.grid(visible=False)
+    axes.spines[:].set_visible(False)
+    return axes
+
+
+def scaled(values: pd.DataFrame, construct: str) -> pd.DataFrame:
+    """Map the values of the classes to 0 (easiest) .. 1 (hardest); NaN with fewer than two classes."""
+    if construct == "frequency":
+        values = values.where(values > 0).apply(np.log).mul(-1)
+    known = values["value"].dropna()
+    span = known.max() - known.min() if len(known) > 1 else np.nan
+    return (values - known.min()) / (span if span > 0 else np.nan)
+
+
+def strips_svg(measures: pd.DataFrame, class_name: str, colour: str, name: str) -> Markup:
+    """Return the strips as inline SVG."""
+    with figure_style():
+        figure = new_figure(5.6, 2.1)
+        difficulty_strips(figure.subplots(), measures, class_name, colour)
+        return _inline(figure, name, f"Difficulty of {class_name} among the classes")
+
+
+def profile_svg(profile: pd.DataFrame, class_name: str, name: str) -> Markup:
+    """Return the border profile of a class as inline SVG."""
+    with figure_style():
+        figure = new_figure(5.6, 2.4)
+        axes = border_profile(figure.subplots(), profile)
+        unit = str(profile["unit"].iloc[0])
+        axes.set_xlabel(f"distance to the border ({unit}): outside, then inside (shaded)")
+        axes.set_ylabel("optical density")
+        return _inline(figure, name, f"Stain across the border of {class_name}")
+
+
+def shapes_svg(shapes: Sequence[np.ndarray], mpp_um: float | None) -> Markup:
+    """Return the shapes side by side, all at one scale, with a bar of known length."""
+    if not shapes:
+        return Markup("")
+    extents = [polygon.max(axis=0) - polygon.min(axis=0) for polygon in shapes]
+    largest = float(max(extent.max() for extent in extents))
+    scale = min(3.0, 96 / largest)
+    gap, width, x, y, row_height = 10.0, 640.0, 0.0, 0.0, 0.0
+    paths = []
+    for polygon, extent in zip(shapes, extents, strict=True):
+        w, h = extent * scale
+        if x + w > width and x > 0:
+            x, y, row_height = 0.0, y + row_height + gap, 0.0
+        points = (polygon - polygon.min(axis=0)) * scale + (x, y)
+        paths.append("M" + "L".join(f"{px:.1f} {py:.1f}" for px, py in points) + "Z")
+        x, row_height = x + w + gap, max(row_height, h)
+    unit, length = ("px", 40.0) if mpp_um is None else ("um", 10.0)
+    bar = length / (mpp_um or 1.0) * scale
+    bottom = y + row_height + 22
+    body = f'<path d="{" ".join(paths)}"/><path class="bar-line" d="M0 {bottom:.1f}h{bar:.1f}"/>'
+    text = f'<text x="{bar + 8:.1f}" y="{bottom + 4:.1f}">{length:g} {unit}</text>'
+    box = f"-2 -2 {width + 4:.0f} {bottom + 10:.0f}"
+    return Markup(f'<svg class="shapes" role="img" aria-label="Shapes of instances" viewBox="{box}">{body}{text}</svg>')
+
+
+def tile_address(tile: np.ndarray) -> str:
+    """Return a tile as a data: address."""
+    buffer = io.BytesIO()
+    Image.fromarray(tile).save(buffer, format="JPEG", quality=_JPEG_QUALITY)
+    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def tile_caption(mpp_um: float | None) -> str:
+    """Say how wide a tile is."""
+    return f"{TILE_UM:g} um wide" if mpp_um else f"{TILE_UM / 0.25:g} px wide"
+
+
+def estimate(row: dict | None, *, digits: int = 3) -> str:
+    """Write a value with its interval."""
+    if row is None or not np.isfinite(row["value"]):
+        return words("not measured")
+    if not np.isfinite(row["low"]):
+        return number(row["value"], digits)
+    return f"{number(row['value'], digits)} ({number(row['low'], digits)} to {number(row['high'], digits)})"
+
+
+def _inline(figure: Figure, name: str, title: str) -> Markup:
+    freeze_layout(figure)
+    return inline_svg(figure, name=name, title=title)

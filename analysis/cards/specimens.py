@@ -1,0 +1,108 @@
+"""Pictures of each class, drawn by a seeded rule: tiles around random pixels, and shapes along the range of sizes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+from skimage.measure import label
+
+from analysis.measures.contours import outer_contours
+from analysis.measures.instances import whole_instances
+from imbalance_bench.data.prepared import PreparedDataset
+from imbalance_bench.data.taxonomy import UNLABELLED, Taxonomy
+from imbalance_bench.seeding import generator
+
+TILES = 6
+TILE_UM = 64.0
+SHAPES = 28
+SHAPE_RANKS = (0.05, 0.95)  # from the 5th to the 95th percentile of area: one giant would dwarf all others
+MOST_IMAGES = 60  # looked through for pictures
+RULE = (
+    "Tiles lie around pixels of the class drawn at random (seed {seed}), one per image while images last; shapes are "
+    "whole instances, evenly spaced by rank of area from the 5th to the 95th percentile."
+)
+_MPP_WITHOUT_SCALE = 0.25
+_SHAPES_PER_IMAGE = 200
+
+
+@dataclass(frozen=True)
+class Specimens:
+    """Pictures of one class.
+
+    Args:
+        tiles: Up to TILES of (t, t, 3) uint8, the outline of the class drawn in.
+        shapes: Up to SHAPES outer contours, (V, 2) float, x and y in px, by area.
+    """
+
+    tiles: Sequence[np.ndarray]
+    shapes: Sequence[np.ndarray]
+
+
+def collect_specimens(
+    dataset: PreparedDataset, taxonomy: Taxonomy, image_ids: Sequence[str], *, seed: int
+) -> list[Specimens]:
+    """Draw tiles and shapes of every class.
+
+    Args:
+        dataset: The data set.
+        taxonomy: Its classes.
+        image_ids: Images to draw from; of more than 60, a random part.
+        seed: Of the draw.
+    """
+    order = [str(image_id) for image_id in generator(seed, "cards").permutation(list(image_ids))][:MOST_IMAGES]
+    tile_px = round(TILE_UM / (dataset.info.mpp_um or _MPP_WITHOUT_SCALE))
+    tiles: list[list[np.ndarray]] = [[] for _ in taxonomy.names]
+    spare: list[list[np.ndarray]] = [[] for _ in taxonomy.names]  # second tiles of an image
+    shapes: list[list[tuple[float, np.ndarray]]] = [[] for _ in taxonomy.names]
+    for image_id in order:
+        mask, rng = taxonomy.apply(dataset.read_mask(image_id)), generator(seed, "cards", image_id)
+        _gather_shapes(mask, shapes, rng)
+        present = [c for c in range(len(taxonomy)) if len(tiles[c]) < TILES and (mask == c).any()]
+        image = dataset.read_image(image_id) if present else None
+        for c in present:
+            places = np.flatnonzero(mask == c)
+            for number, place in enumerate(rng.choice(places, TILES)):
+                tile = _tile(image, mask == c, divmod(int(place), mask.shape[1]), tile_px)
+                (spare if number else tiles)[c].append(tile)
+            spare[c] = spare[c][: 2 * TILES]
+    return [Specimens((tiles[c] + spare[c])[:TILES], _along_the_range(shapes[c])) for c in range(len(taxonomy))]
+
+
+def _tile(image: np.ndarray | None, own: np.ndarray, centre: tuple[int, int], tile_px: int) -> np.ndarray:
+    """Cut a tile, shifted to lie in the image, with the class outlined in white on black."""
+    window = []
+    for middle, length in zip(centre, own.shape, strict=True):
+        start = int(np.clip(middle - tile_px // 2, 0, max(length - tile_px, 0)))
+        window.append(slice(start, min(start + tile_px, length)))
+    assert image is not None
+    tile, inside = image[tuple(window)].copy(), own[tuple(window)]
+    ring = ndimage.binary_dilation(inside, iterations=2) & ~inside
+    inner = ndimage.binary_dilation(inside) & ~inside
+    tile[ring], tile[inner] = 0, 255
+    return tile
+
+
+def _gather_shapes(mask: np.ndarray, shapes: list[list[tuple[float, np.ndarray]]], rng: np.random.Generator) -> None:
+    """Add the contours of whole instances of one image to those of their classes."""
+    components = np.asarray(label(mask.astype(np.int16), background=UNLABELLED, connectivity=2), dtype=np.int32)
+    area = np.bincount(components.ravel())
+    class_of = np.zeros(len(area), dtype=np.int64)
+    class_of[components] = mask
+    whole = np.flatnonzero(whole_instances(components, area, mask == UNLABELLED))
+    chosen = np.zeros(len(area), dtype=bool)
+    for c in np.unique(class_of[whole]):
+        chosen[rng.permutation(whole[class_of[whole] == c])[:_SHAPES_PER_IMAGE]] = True
+    contours = outer_contours(np.where(chosen[components], components, 0))
+    ends = np.append(contours.starts[1:], len(contours.x))
+    for number, first, last in zip(contours.own, contours.starts, ends, strict=True):
+        polygon = np.stack([contours.x[first:last], contours.y[first:last]], axis=1)
+        shapes[class_of[number]].append((float(area[number]), polygon))
+
+
+def _along_the_range(found: list[tuple[float, np.ndarray]]) -> list[np.ndarray]:
+    ordered = [polygon for _, polygon in sorted(found, key=lambda each: each[0])]
+    if len(ordered) <= SHAPES:
+        return ordered
+    first, last = (share * (len(ordered) - 1) for share in SHAPE_RANKS)
+    return [ordered[round(place)] for place in np.linspace(first, last, SHAPES)]

@@ -1,0 +1,194 @@
+"""Measures from the runs of the control, which is not the model being explained: how fast and how well it learns."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+from scipy.stats import binom
+
+from analysis.intervals import multinomial_weights
+from analysis.measures.construct import ratio
+from analysis.measures.nearest_border import pixels_near_borders
+from analysis.measures.scale import Scale
+from imbalance_bench.data.prepared import PreparedDataset
+from imbalance_bench.data.taxonomy import Taxonomy
+from imbalance_bench.records import RunRecord
+from imbalance_bench.seeding import generator
+
+LEARNED_DICE = 0.5
+_RESAMPLES = 2000
+
+
+@dataclass(frozen=True)
+class ControlMeasure:
+    """One measure over the classes.
+
+    Args:
+        construct: learnability or model.
+        measure: Its name.
+        unit: (K,) unit of each value.
+        value: (K,).
+        low: (K,) lower end of the interval.
+        high: (K,) upper end.
+        n: (K,) what it rests on.
+    """
+
+    construct: str
+    measure: str
+    unit: tuple[str, ...]
+    value: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    n: np.ndarray
+
+    def rows(self, class_names: Sequence[str]) -> list[dict[str, object]]:
+        """Return rows of table `measures`."""
+        keys: dict[str, object] = {"construct": self.construct, "measure": self.measure, "primary": False}
+        return [
+            keys
+            | {"class_id": c, "class": name, "value": self.value[c], "low": self.low[c], "high": self.high[c]}
+            | {"n": int(self.n[c]), "unit": self.unit[c]}
+            for c, name in enumerate(class_names)
+        ]
+
+
+def first_steps(epochs: pd.DataFrame, n_classes: int, threshold: float) -> tuple[np.ndarray, float]:
+    """Return the first step at which each class's validation Dice reaches the threshold, and the last step looked at.
+
+    Args:
+        epochs: One run's epochs table (records.EPOCHS).
+        n_classes: K.
+        threshold: Dice, pooled over the validation images.
+
+    Returns:
+        (K,) float64: infinite where it never does (censored), NaN where the class is not in validation; the last step.
+    """
+    counts = epochs[(epochs["split"] == "val") & epochs["quantity"].isin(["tp", "fp", "fn"])]
+    grid = counts.pivot_table(index=["stage", "step", "class_id"], columns="quantity", values="value").reset_index()
+    steps = np.full(n_classes, np.nan)
+    for c in range(n_classes):
+        rows = grid[grid["class_id"] == c]
+        if len(rows) and (rows["tp"] + rows["fn"]).max() > 0:
+            dice = 2 * rows["tp"] / (2 * rows["tp"] + rows["fp"] + rows["fn"])
+            reached = rows.loc[dice >= threshold, "step"]
+            steps[c] = reached.min() if len(reached) else np.inf
+    return steps, float(grid["step"].max()) if len(grid) else float("nan")
+
+
+def time_to_learn(runs: Sequence[RunRecord], n_classes: int) -> ControlMeasure:
+    """Return the median over runs of the first step with validation Dice >= 0.5, right-censored.
+
+    Where the median run never reaches it, the value is the last step that was looked at and the unit says so: such
+    classes tie as the slowest. The interval is that of order statistics, which need six runs.
+    """
+    found = [first_steps(run.epochs(), n_classes, LEARNED_DICE) for run in runs]
+    steps = np.stack([each for each, _ in found])  # (R, K)
+    last = float(np.nanmax([each for _, each in found]))
+    value, low, high = np.full((3, n_classes), np.nan)
+    units, n = [], (~np.isnan(steps)).sum(axis=0)
+    for c in range(n_classes):
+        known = np.sort(steps[~np.isnan(steps[:, c]), c])
+        middle = _median(known)
+        value[c] = min(middle, last)
+        units.append(f"steps to Dice {LEARNED_DICE:g}" + (", at least (censored)" if np.isinf(middle) else ""))
+        reach = int(binom.ppf(0.025, len(known), 0.5)) if len(known) else 0
+        if reach >= 1:
+            low[c], high[c] = np.minimum(known[[reach - 1, -reach]], last)
+    return ControlMeasure("learnability", "time_to_learn", tuple(units), value, low, high, n)
+
+
+def baseline_difficulty(method_scores: pd.DataFrame, control: str, class_names: Sequence[str]) -> ControlMeasure:
+    """Return 1 - pooled Dice of the control; the interval is that of its Dice.
+
+    Args:
+        method_scores: Table `method_scores`.
+        control: Label of the control.
+        class_names: K names.
+    """
+    dice = method_scores[(method_scores["metric"] == "dice") & (method_scores["aggregation"] == "pooled")]
+    dice = dice[dice["method"] == control].set_index("class").reindex(list(class_names))
+    mean, low, high = (1 - dice[name].to_numpy(dtype=float) for name in ("mean", "low", "high"))
+    n = dice["n_units"].fillna(0).to_numpy(dtype=np.int64)
+    unit = (f"1 - pooled Dice of {control}",) * len(class_names)
+    return ControlMeasure("model", "baseline_difficulty", unit, mean, high, low, n)
+
+
+def boundary_gap(
+    boundary_scores: pd.DataFrame, method_scores: pd.DataFrame, control: str, class_names: Sequence[str]
+) -> ControlMeasure | None:
+    """Return pooled IoU minus boundary IoU of the control, or None where boundaries were not recorded.
+
+    Args:
+        boundary_scores: Table `boundary_scores`.
+        method_scores: Table `method_scores`.
+        control: Label of the control.
+        class_names: K names.
+    """
+    own = boundary_scores[(boundary_scores["method"] == control) & (boundary_scores["measure"] == "boundary_iou")]
+    if own.empty:
+        return None
+    distance = own["distance_um"].min()
+    own = own[own["distance_um"] == distance].set_index("class").reindex(list(class_names))
+    iou = method_scores[(method_scores["metric"] == "iou") & (method_scores["aggregation"] == "pooled")]
+    iou = iou[iou["method"] == control].set_index("class").reindex(list(class_names))
+    gap = iou["mean"].to_numpy(dtype=float) - own["value"].to_numpy(dtype=float)
+    unknown = np.full(len(class_names), np.nan)
+    n = iou["n_units"].fillna(0).to_numpy(dtype=np.int64)
+    unit = (f"IoU - boundary IoU at {distance:g} um, of {control}",) * len(class_names)
+    return ControlMeasure("model", "boundary_iou_gap", unit, gap, unknown, unknown, n)
+
+
+def ensemble_disagreement(
+    runs: Sequence[RunRecord], dataset: PreparedDataset, taxonomy: Taxonomy, *, band_um: float, seed: int
+) -> ControlMeasure | None:
+    """Return the entropy of the seeds' votes in the band inside each class's border, in the images with predictions.
+
+    Args:
+        runs: Runs that differ in their seeds alone.
+        dataset: The data set.
+        taxonomy: The study's classes.
+        band_um: Width of the band, um.
+        seed: Of the bootstrap over images.
+
+    Returns:
+        The measure, or None with fewer than two runs or no image that all of them predicted.
+    """
+    images = [i.image_id for i in dataset.entries if all(run.prediction_path(i.image_id).exists() for run in runs)]
+    if len(runs) < 2 or not images:
+        return None
+    k, scale = len(taxonomy), Scale(dataset.info.mpp_um, band_um)
+    pixels, entropy = np.zeros((2, len(images), k))
+    for row, image_id in enumerate(images):
+        near = pixels_near_borders(taxonomy.apply(dataset.read_mask(image_id)), scale.band_px + 0.5)
+        votes = np.stack([_read(run.prediction_path(image_id)).ravel()[near.place] for run in runs])
+        pixels[row] = np.bincount(near.own, minlength=k)
+        entropy[row] = np.bincount(near.own, vote_entropy(votes, k), minlength=k)
+    weights = multinomial_weights(len(images), _RESAMPLES, generator(seed, "bootstrap", "disagreement"))
+    resampled = ratio(weights @ entropy, weights @ pixels)
+    low, high = np.full((2, k), np.nan)
+    for c in np.flatnonzero((pixels > 0).sum(axis=0) > 1):
+        low[c], high[c] = np.nanquantile(resampled[:, c], [0.025, 0.975])
+    unit = (f"bits, of {len(runs)} seeds in the band {scale.written(band_um)} inside the border",) * k
+    value, n = ratio(entropy.sum(axis=0), pixels.sum(axis=0)), pixels.sum(axis=0).astype(np.int64)
+    return ControlMeasure("model", "ensemble_disagreement", unit, value, low, high, n)
+
+
+def vote_entropy(votes: np.ndarray, n_classes: int) -> np.ndarray:
+    """Return the entropy in bits of the classes that S voters (S, P) chose for each pixel, (P,)."""
+    shares = np.stack([(votes == c).mean(axis=0) for c in range(n_classes)])
+    return -(shares * np.log2(np.where(shares > 0, shares, 1))).sum(axis=0)
+
+
+def _median(ascending: np.ndarray) -> float:
+    """Return the median of sorted numbers that may be infinite; NaN of none."""
+    if not len(ascending):
+        return float("nan")
+    return float((ascending[(len(ascending) - 1) // 2] + ascending[len(ascending) // 2]) / 2)
+
+
+def _read(path: Path) -> np.ndarray:
+    with Image.open(path) as file:
+        return np.array(file)

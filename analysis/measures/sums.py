@@ -1,0 +1,68 @@
+"""What an image is reduced to, and its sums: everything that adds up over images without loss."""
+
+from dataclasses import dataclass, fields
+from typing import Self
+
+import numpy as np
+
+from analysis.measures.box_counts import BOX_SIZES
+from analysis.measures.contours import COEFFICIENTS
+from analysis.measures.nearest_border import PROFILE_STEPS
+from analysis.measures.stains import STAIN_BINS
+
+
+@dataclass(frozen=True)
+class ClassSums:
+    """Sums over the images of each of U units; of one image without the first axis.
+
+    Args:
+        n_images: (U,) images.
+        pixels: (U, K) labelled pixels.
+        images: (U, K) images that hold the class.
+        components: (U, K) 8-connected components.
+        border: (U, 2, K, STAIN_BINS) stain histograms within the band, inside and outside the class border.
+        stains: (U, K, STAIN_BINS) stain histograms of the whole class.
+        profile: (U, 2, K, PROFILE_STEPS, 3) pixels, H and E inside and outside, by distance to the border.
+        edge: (U, 2, K, 3) pixels and gradient of H and E at the border and in the interior.
+        lengths: (U, K, K) pixel edges between two classes.
+        boxes: (U, K, BOX_SIZES) boxes that hold the class.
+        outline: (U, K, 4) whole instances, their area, perimeter, and that of disks of the same area, px.
+        fourier: (U, K, 2 + COEFFICIENTS) whole instances, sum of the squared norm of their descriptors, and their sum.
+    """
+
+    n_images: np.ndarray
+    pixels: np.ndarray
+    images: np.ndarray
+    components: np.ndarray
+    border: np.ndarray
+    stains: np.ndarray
+    profile: np.ndarray
+    edge: np.ndarray
+    lengths: np.ndarray
+    boxes: np.ndarray
+    outline: np.ndarray
+    fourier: np.ndarray
+
+    @classmethod
+    def zeros(cls, units: int, n_classes: int) -> Self:
+        """Return sums over nothing."""
+        u, k = units, n_classes
+        return cls(
+            n_images=np.zeros(u, np.int64),
+            pixels=np.zeros((u, k), np.int64),
+            images=np.zeros((u, k), np.int64),
+            components=np.zeros((u, k), np.int64),
+            border=np.zeros((u, 2, k, STAIN_BINS), np.int64),
+            stains=np.zeros((u, k, STAIN_BINS), np.int64),
+            profile=np.zeros((u, 2, k, PROFILE_STEPS, 3)),
+            edge=np.zeros((u, 2, k, 3)),
+            lengths=np.zeros((u, k, k), np.int64),
+            boxes=np.zeros((u, k, BOX_SIZES), np.int64),
+            outline=np.zeros((u, k, 4)),
+            fourier=np.zeros((u, k, 2 + COEFFICIENTS)),
+        )
+
+    def add(self, unit: int, image: "ClassSums") -> None:
+        """Add one image to a unit."""
+        for each in fields(self):
+            getattr(self, each.name)[unit] += getattr(image, each.name)

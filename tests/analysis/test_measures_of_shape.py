@@ -1,0 +1,121 @@
+"""Contours, Fourier descriptors, Hu's moments and box counts. Oracles: scikit-image, quadrature, closed forms."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy.ndimage import gaussian_filter
+from skimage.draw import ellipse
+from skimage.measure import find_contours, label, regionprops
+
+from analysis.measures.box_counts import BOX_SIZES, box_counts, fractal_dimension, smallest_box_px
+from analysis.measures.contours import HARMONICS, fourier_descriptors, outer_contours
+from analysis.measures.instances import HU_MOMENTS, instance_shapes
+from imbalance_bench.data.taxonomy import UNLABELLED
+
+
+def components_of(mask: np.ndarray) -> np.ndarray:
+    """Number the 8-connected components."""
+    return np.asarray(label(mask, connectivity=2), dtype=np.int32)
+
+
+def blob(seed: int = 0) -> np.ndarray:
+    """Draw one instance without symmetry."""
+    noise = gaussian_filter(np.random.default_rng(seed).normal(size=(60, 60)), 6)
+    components = components_of(noise > noise.mean())
+    sizes = np.bincount(components.ravel())
+    sizes[0] = 0
+    return np.pad(components == sizes.argmax(), 10)
+
+
+@settings(deadline=None, max_examples=60)
+@given(arrays(bool, st.tuples(st.integers(1, 9), st.integers(1, 9))))
+def test_outer_contours_equal_find_contours(mask):
+    components = components_of(mask)
+    found = outer_contours(components)
+    assert list(found.own) == list(range(1, components.max() + 1))
+    ends = np.append(found.starts, len(found.x))[1:]
+    for number, first, last in zip(found.own, found.starts, ends, strict=True):
+        drawn = find_contours(np.pad(components == number, 1).astype(float), 0.5, fully_connected="high")
+        areas = [abs(np.sum(each[:-1, 0] * each[1:, 1] - each[1:, 0] * each[:-1, 1])) for each in drawn]
+        oracle = drawn[int(np.argmax(areas))][:-1] - 1
+        assert {tuple(point) for point in oracle} == set(zip(found.y[first:last], found.x[first:last], strict=True))
+        assert len(oracle) == last - first
+
+
+def test_fourier_coefficients_equal_quadrature():
+    contour = outer_contours(components_of(blob()))
+    x, y = (np.append(each, each[0]) for each in (contour.x, contour.y))
+    t = np.append(0, np.cumsum(np.hypot(np.diff(x), np.diff(y))))
+    fine = np.linspace(0, t[-1], 200_001)[:-1]
+    curve = np.interp(fine, t, x) + 1j * np.interp(fine, t, y)
+    spectrum = np.fft.fft(curve) / len(fine)
+    size = {n: (abs(spectrum[n]), abs(spectrum[-n])) for n in range(1, HARMONICS + 1)}  # free of start and turn
+    found = np.concatenate([[1, 0, 0], fourier_descriptors(contour)[0]]).reshape(HARMONICS, 4)
+    a, b, c, d = found.T
+    forward, backward = np.hypot(a + d, c - b) / 2, np.hypot(a - d, c + b) / 2
+    scale = forward[0] / max(size[1])
+    for n in range(1, HARMONICS + 1):
+        assert sorted((forward[n - 1], backward[n - 1])) == pytest.approx(sorted(np.array(size[n]) * scale), abs=1e-4)
+
+
+def test_fourier_descriptors_are_free_of_place_turn_size_and_start():
+    one = blob()
+    reference = fourier_descriptors(outer_contours(components_of(one)))[0]
+    for other in (np.pad(one, ((5, 0), (0, 9))), np.rot90(one), np.rot90(one, 2)):
+        np.testing.assert_allclose(fourier_descriptors(outer_contours(components_of(other)))[0], reference, atol=1e-9)
+    larger = np.kron(one, np.ones((4, 4), dtype=bool))
+    np.testing.assert_allclose(fourier_descriptors(outer_contours(components_of(larger)))[0], reference, atol=0.03)
+
+
+def test_a_disk_is_its_first_harmonic():
+    y, x = np.mgrid[:121, :121]
+    found = fourier_descriptors(outer_contours(components_of((y - 60) ** 2 + (x - 60) ** 2 <= 50**2)))[0]
+    assert found[0] == pytest.approx(1, abs=0.01)
+    np.testing.assert_allclose(found[1:], 0, atol=0.01)
+
+
+def test_no_instance_has_no_contour():
+    assert fourier_descriptors(outer_contours(np.zeros((5, 5), dtype=np.int32))).shape == (0, 4 * HARMONICS - 3)
+
+
+def test_hu_moments_equal_skimage():
+    components = components_of(blob(3))
+    row, column = ellipse(150, 150, 40, 15, rotation=0.4)
+    components = np.pad(components, ((0, 150), (0, 150)))
+    components[row, column] = 2
+    found = instance_shapes(components, np.arange(3))[list(HU_MOMENTS)]
+    for region, values in zip(regionprops(components), found.to_numpy(), strict=True):
+        oracle = np.log(np.maximum(np.abs(region.moments_hu), 1e-30))
+        large = np.abs(region.moments_hu) > 1e-12  # smaller ones are rounding
+        np.testing.assert_allclose(values[large], oracle[large], rtol=1e-6)
+        assert large.sum() >= 2
+
+
+def test_box_counts_are_those_of_a_plain_loop():
+    mask = np.random.default_rng(0).integers(0, 3, (37, 50)).astype(np.uint8)
+    mask[:9] = UNLABELLED
+    mask[np.random.default_rng(1).random(mask.shape) < 0.8] = 0
+    found = box_counts(mask, 4, 3.0)
+    for level in range(BOX_SIZES):
+        edge = 3 * 2**level
+        for c in range(4):
+            boxes = [mask[y : y + edge, x : x + edge] for y in range(0, 37, edge) for x in range(0, 50, edge)]
+            assert found[c, level] == sum((box == c).any() for box in boxes)
+
+
+def test_fractal_dimension_of_region_line_and_nothing():
+    mask = np.zeros((256, 256), dtype=np.uint8)
+    mask[:, 7] = 1
+    found = fractal_dimension(box_counts(mask, 3, 4.0).astype(float))
+    assert found[0] == pytest.approx(2, abs=0.01)
+    assert found[1] == pytest.approx(1, abs=1e-12)
+    assert np.isnan(found[2])
+
+
+def test_boxes_are_fixed_in_micrometres_and_never_below_two_pixels():
+    assert smallest_box_px(4.0) == 4
+    assert smallest_box_px(2.0) == 2
+    assert smallest_box_px(1.0) == 2
+    assert smallest_box_px(0.5) == 2
