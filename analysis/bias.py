@@ -6,10 +6,11 @@ from scipy import stats
 
 from analysis.columns import table
 from analysis.tables import RunData, StudyTables
+from imbalance_bench.preregistration import PRIMARY_ESTIMANDS as PRIMARY_ESTIMANDS
 
 ESTIMANDS = ("learned", "change", "effective_offset", "attention_mass")
-PRIMARY_ESTIMANDS = ("change", "effective_offset")
 CENTRED = ("learned", "change", "effective_offset")  # a constant added to every class means nothing
+OUTCOMES = ("effective_offset", "attention_mass")  # what the bias and everything else bring about
 ESTIMAND_WORDS = {
     "learned": "learned bias",
     "change": "change of the bias",
@@ -52,22 +53,47 @@ def estimands(run: RunData, occurring: np.ndarray) -> dict[str, np.ndarray]:
     Returns:
         Estimand -> (K,) float64 at the last step of the last stage.
     """
+    found = {}
+    for name, (start, end) in _values(run, len(occurring)).items():
+        found[name] = end
+        if name == "learned" and start is not None:
+            found["change"] = end - start
+    order = [name for name in ESTIMANDS if name in found]
+    return {name: _centred(found[name], occurring, name in CENTRED) for name in order}
+
+
+def ends(run: RunData, occurring: np.ndarray) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Return where estimands started and ended, (K,) float64 each, centred as in `estimands`.
+
+    Args:
+        run: The run.
+        occurring: (K,) bool, classes with training pixels; the others become NaN.
+
+    Returns:
+        Estimand -> values at the first and at the last step of the last stage; those with a known start only.
+    """
+    return {
+        name: (_centred(start, occurring, name in CENTRED), _centred(end, occurring, name in CENTRED))
+        for name, (start, end) in _values(run, len(occurring)).items()
+        if start is not None
+    }
+
+
+def _values(run: RunData, n_classes: int) -> dict[str, tuple[np.ndarray | None, np.ndarray]]:
+    """Return first (None: unknown) and last values of every estimand but `change`."""
     if run.ledger.empty:
         return {}
     last = run.ledger[run.ledger["stage"] == run.ledger["stage"].max()]
-    final, first = (_at(last, step, len(occurring)) for step in (last["step"].max(), last["step"].min()))
+    final, first = (_at(last, step, n_classes) for step in (last["step"].max(), last["step"].min()))
     # in the official token layout the bias that drives class c is not the one recorded as its own
     name = "attention_bias_driving" if "attention_bias_driving" in final else "attention_bias"
-    found = {}
+    found: dict[str, tuple[np.ndarray | None, np.ndarray]] = {}
     if name in final:
         start = first.get(name, final.get("attention_bias_initial"))
         if name == "attention_bias":
             start = final.get("attention_bias_initial", start)
-        found["learned"] = final[name]
-        if start is not None:
-            found["change"] = final[name] - start
-    found |= {each: final[each] for each in ("effective_offset", "attention_mass") if each in final}
-    return {name: _centred(values, occurring, name in CENTRED) for name, values in found.items()}
+        found["learned"] = (start, final[name])
+    return found | {each: (first.get(each), final[each]) for each in OUTCOMES if each in final}
 
 
 def class_means(bias: pd.DataFrame, method: str, estimand: str, n_classes: int) -> np.ndarray:

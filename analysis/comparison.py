@@ -2,20 +2,23 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
-from analysis.intervals import uncertainty, unit_weights
+from analysis.equivalence import bayesian_signed_rank, tost
+from analysis.intervals import Uncertainty, uncertainty, unit_weights
 from analysis.metrics import mean_over_occurring, score
 from analysis.permutation import holm, sign_flip_p, smallest_sign_flip_p
-from analysis.tables import AnalysisPlan, RunData, StudyTables
+from analysis.tables import AnalysisPlan, StudyTables
 from analysis.units import Ratios, UnitCounts, leave_one_out, scores_by_seed, unit_counts, weighted_scores
 from imbalance_bench.seeding import generator
 
 MACRO = "macro"
+POSTERIOR_DRAWS = 4000  # standard error of a posterior probability: at most .008
 
 
 @dataclass(frozen=True)
@@ -38,21 +41,34 @@ def unit_dice(counts: UnitCounts) -> np.ndarray:
     return score("dice", *counts.of_units())
 
 
-def pair(method: Sequence[RunData], control: Sequence[RunData], tables: StudyTables, unit: str) -> PairedScores | None:
-    """Pair two methods on the folds and seeds that both have finished; None if there are none."""
-    shared = {(run.fold, run.seed) for run in method} & {(run.fold, run.seed) for run in control}
-    if not shared:
-        return None
-    arranged = [
-        unit_counts(
-            [run for run in runs if (run.fold, run.seed) in shared],
-            split=tables.split,
-            unit=unit,
-            n_classes=len(tables.class_names),
-        )
-        for runs in (method, control)
-    ]
-    return PairedScores(unit_dice(arranged[0]), unit_dice(arranged[1]), arranged[0].units)
+class Pairing:
+    """Pairs methods of a study; the counts of a method are arranged once for all of its partners.
+
+    Args:
+        tables: The study.
+        unit: `group` or `image`.
+    """
+
+    def __init__(self, tables: StudyTables, unit: str) -> None:
+        self._finished = {
+            method: frozenset((run.fold, run.seed) for run in tables.runs_of(method)) for method in tables.methods
+        }
+
+        @cache
+        def arranged(method: str, kept: frozenset[tuple[int, int]]) -> tuple[np.ndarray, tuple[str, ...]]:
+            runs = [run for run in tables.runs_of(method) if (run.fold, run.seed) in kept]
+            counts = unit_counts(runs, split=tables.split, unit=unit, n_classes=len(tables.class_names))
+            return unit_dice(counts), counts.units
+
+        self._arranged = arranged
+
+    def pair(self, method: str, control: str) -> PairedScores | None:
+        """Pair two methods on the folds and seeds that both have finished; None if there are none."""
+        shared = self._finished[method] & self._finished[control]
+        if not shared:
+            return None
+        (of_method, units), (of_control, _) = self._arranged(method, shared), self._arranged(control, shared)
+        return PairedScores(of_method, of_control, units)
 
 
 def control_of(method: str, tables: StudyTables, plan: AnalysisPlan) -> str | None:
@@ -66,32 +82,36 @@ def compare_methods(tables: StudyTables, plan: AnalysisPlan, unit: str) -> pd.Da
     """Compare every method with its control, macro and per class.
 
     Returns:
-        Table `comparisons` without `verdict`, and in addition n_seeds, min_p, family (tests corrected together),
-        low_tost and high_tost (interval of level 1 - 2 alpha).
+        Tables `comparisons` and `equivalence` side by side, without `verdict`, and in addition n_seeds, min_p and
+        family (tests corrected together).
     """
-    rows = []
+    rows, pairing = [], Pairing(tables, unit)
     for method in tables.methods:
         control = control_of(method, tables, plan)
         if control is None:
             continue
-        pairs = pair(tables.runs_of(method), tables.runs_of(control), tables, unit)
+        pairs = pairing.pair(method, control)
         if pairs is not None:
             keys = {"method": method, "control": control, "metric": "dice", "unit": unit}
-            rows += [keys | row for row in compare_pair(pairs, tables.class_names, plan)]
+            compared = compare_pair(pairs, tables.class_names, plan)
+            posteriors = posterior_of_pair(pairs, tables.class_names, plan)
+            rows += [keys | row | more for row, more in zip(compared, posteriors, strict=True)]
     if not rows:
         return pd.DataFrame(columns=_COLUMNS)
     frame = pd.DataFrame(rows)
-    frame["p_holm"], frame["family"] = np.nan, 0
+    frame["p_holm"], frame["p_tost_holm"], frame["family"] = np.nan, np.nan, 0
     joint = frame[["p", "p_seeds"]].max(axis=1).where(frame["p"].notna())
     for family in (frame["class"] == MACRO, frame["class"] != MACRO):
         frame.loc[family, "p_holm"] = holm(joint[family].to_numpy())
+        frame.loc[family, "p_tost_holm"] = holm(frame.loc[family, "p_tost"].to_numpy(dtype=np.float64))
         frame.loc[family, "family"] = int(joint[family].notna().sum())
     return frame[_COLUMNS]
 
 
 _COLUMNS = [
     *("method", "control", "class", "metric", "unit", "n_units", "difference", "low", "high", "p", "p_seeds", "p_holm"),
-    *("wilcoxon_p", "cliffs_delta", "n_seeds", "min_p", "family", "low_tost", "high_tost"),
+    *("wilcoxon_p", "cliffs_delta", "n_seeds", "min_p", "family", "margin", "low_tost", "high_tost", "p_tost"),
+    *("p_tost_holm", "p_tost_units", "p_worse", "p_equivalent", "p_better"),
 ]
 
 
@@ -99,7 +119,7 @@ def compare_pair(pairs: PairedScores, class_names: Sequence[str], plan: Analysis
     """Compare two methods.
 
     Returns:
-        One row for macro, then one per class, without p_holm.
+        One row for macro, then one per class, without p_holm, p_tost_holm and the posterior.
     """
     difference = pairs.method - pairs.control  # (S, U, K)
     occurs = np.isfinite(difference[0])
@@ -116,13 +136,31 @@ def compare_pair(pairs: PairedScores, class_names: Sequence[str], plan: Analysis
         d = d[np.isfinite(d)]
         estimate = float(by_seed[:, column].mean())
         known = uncertainty(estimate, resampled[:, column], jackknife[:, column], by_seed[:, column], len(d))
-        (low, high), (low_tost, high_tost) = known.interval(0.95), known.interval(1 - 2 * plan.alpha)
+        low, high = known.interval(0.95)
         rng = generator(plan.seed, "sign_flip", name)
         row = {"class": name, "n_units": len(d), "n_seeds": seeds, "difference": estimate, "low": low, "high": high}
         row |= {"p": sign_flip_p(d, permutations=plan.permutations, rng=rng), "p_seeds": known.p_of_zero()}
         row |= {"min_p": smallest_sign_flip_p(len(d), plan.permutations), "wilcoxon_p": wilcoxon_p(d)}
         row |= {"cliffs_delta": cliffs_delta(of_method[:, column], of_control[:, column])}
-        rows.append(row | {"low_tost": low_tost, "high_tost": high_tost})
+        rows.append(row | _equivalence(known, d, plan))
+    return rows
+
+
+def _equivalence(known: Uncertainty, d: np.ndarray, plan: AnalysisPlan) -> dict[str, float]:
+    """Return the tests of table `equivalence`: of seeds and units together, then of units alone."""
+    low, high = known.interval(1 - 2 * plan.alpha)
+    row = {"margin": plan.rope_dice, "low_tost": low, "high_tost": high}
+    return row | {"p_tost": known.p_of_relevance(plan.rope_dice), "p_tost_units": tost(d, plan.rope_dice).p}
+
+
+def posterior_of_pair(pairs: PairedScores, class_names: Sequence[str], plan: AnalysisPlan) -> list[dict[str, float]]:
+    """Return p_worse, p_equivalent and p_better, in the order of `compare_pair`."""
+    contributions = unit_contributions((pairs.method - pairs.control).mean(axis=0))
+    rows = []
+    for column, name in [(len(class_names), MACRO), *enumerate(class_names)]:
+        rng = generator(plan.seed, "signed_rank", name)
+        found = bayesian_signed_rank(contributions[:, column], plan.rope_dice, draws=POSTERIOR_DRAWS, rng=rng)
+        rows.append({"p_worse": found.worse, "p_equivalent": found.equivalent, "p_better": found.better})
     return rows
 
 

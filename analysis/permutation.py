@@ -3,7 +3,6 @@
 import numpy as np
 
 EXACT_SIGN_FLIPS = 20  # all 2^20 sign patterns are listed; beyond, they are drawn
-_CHUNK_CELLS = 2_000_000
 _TOLERANCE = 1e-10  # relative; sums that differ by rounding are ties
 
 
@@ -25,20 +24,36 @@ def sign_flip_p(differences: np.ndarray, *, permutations: int, rng: np.random.Ge
     d = d[np.isfinite(d)]
     if not len(d):
         return float("nan")
-    size = np.abs(d).sum()
-    threshold = abs(d.sum()) - _TOLERANCE * size
+    threshold = abs(d.sum()) - _TOLERANCE * np.abs(d).sum()
+    if threshold <= 0:
+        return 1.0
     if len(d) <= EXACT_SIGN_FLIPS:
-        sums = np.array([d[0]])  # the first sign stays: patterns come in mirrored pairs
-        for value in d[1:]:
-            sums = np.concatenate([sums + value, sums - value])
-        return float(np.mean(np.abs(sums) >= threshold))
-    hits, left = 0, permutations
-    while left:
-        rows = min(left, max(1, _CHUNK_CELLS // len(d)))
-        signs = rng.integers(0, 2, size=(rows, len(d)), dtype=np.int8).astype(np.float64)  # a fast product
-        hits += int(np.count_nonzero(np.abs(2 * (signs @ d) - d.sum()) >= threshold))
-        left -= rows
+        return _exact_share(d, threshold)
+    octets = [_signed_sums(d[first : first + 8]) for first in range(0, len(d), 8)]
+    sums = np.zeros(permutations)
+    for of_octet in octets:  # a random byte gives eight units their signs
+        sums += of_octet[rng.integers(0, len(of_octet), size=permutations, dtype=np.uint8)]
+    hits = int(np.count_nonzero(np.abs(sums) >= threshold))
     return (hits + 1) / (permutations + 1)
+
+
+def _exact_share(d: np.ndarray, threshold: float) -> float:
+    """Return the share of all 2^n sign patterns whose sum is at least `threshold` > 0 from zero.
+
+    The sums of one half of the units, sorted, are searched for what each sum of the other half lacks.
+    """
+    first, second = _signed_sums(d[: len(d) // 2]), np.sort(_signed_sums(d[len(d) // 2 :]))
+    above = len(second) - np.searchsorted(second, threshold - first, side="left")
+    below = np.searchsorted(second, -threshold - first, side="right")
+    return float((above + below).sum() / (len(first) * len(second)))
+
+
+def _signed_sums(d: np.ndarray) -> np.ndarray:
+    """Return the sums of all 2^n sign patterns."""
+    sums = np.zeros(1)
+    for value in d:
+        sums = np.concatenate([sums + value, sums - value])
+    return sums
 
 
 def smallest_sign_flip_p(n: int, permutations: int) -> float:

@@ -31,11 +31,12 @@ class StudyAnalysis:
     verdicts: tuple[Verdict, ...]
 
 
-def analyze_study(root: Path, *, on_progress: OnProgress | None = None) -> StudyAnalysis:
+def analyze_study(root: Path, *, cache_dir: Path | None = None, on_progress: OnProgress | None = None) -> StudyAnalysis:
     """Analyse a study and write `analysis/*.csv`, its README and `verdicts.json`; same records, same bytes.
 
     Args:
         root: Study directory.
+        cache_dir: Where `run` cached frozen features; without them context is not measured, and a verdict says so.
         on_progress: Called with (what, done, of).
 
     Raises:
@@ -44,7 +45,7 @@ def analyze_study(root: Path, *, on_progress: OnProgress | None = None) -> Study
     records = StudyRecords.open(Path(root))
     plan, study = AnalysisPlan.of(records), read_study(records)
     require_pairs(study.data, study.split)
-    found = Findings(records, study, plan, on_progress or (lambda _what, _done, _of: None))
+    found = Findings(records, study, plan, on_progress or (lambda _what, _done, _of: None), cache_dir)
     for chapter in CHAPTERS:
         found.add(chapter(found))
     verdicts = (*answers(found), *found.verdicts)

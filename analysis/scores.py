@@ -49,11 +49,21 @@ def method_scores(tables: StudyTables, units: dict[str, UnitCounts], plan: Analy
             for metric in METRICS:
                 keys = {"method": method, "aggregation": aggregation, "metric": metric}
                 parts = ratios(counts, metric, aggregation)
-                rows += [keys | row for row in _intervals(parts, weights, tables.class_names)]
+                rows += [keys | row for row in interval_rows(parts, weights, tables.class_names)]
     return table("method_scores", rows)
 
 
-def _intervals(parts: Ratios, weights: np.ndarray, class_names: tuple[str, ...]) -> list[dict[str, object]]:
+def interval_rows(
+    parts: Ratios, weights: np.ndarray, class_names: tuple[str, ...], *, highest: float = 1.0
+) -> list[dict[str, object]]:
+    """Return mean over seeds, interval, spread over seeds and n of macro and each class.
+
+    Args:
+        parts: A score as ratios of sums over units.
+        weights: (B, U) bootstrap weights of the units.
+        class_names: K names.
+        highest: Largest value that the score can take; the smallest is 0.
+    """
     seeds, n_units, classes = parts.numerator.shape
     by_seed = scores_by_seed(parts)  # (S, K + 1)
     resampled = weighted_scores(parts, weights)
@@ -63,7 +73,7 @@ def _intervals(parts: Ratios, weights: np.ndarray, class_names: tuple[str, ...])
         n = n_units if column == classes else int((parts.occurs[:, column] > 0).sum())
         mean = float(by_seed[:, column].mean())
         known = uncertainty(mean, resampled[:, column], jackknife[:, column], by_seed[:, column], n)
-        low, high = np.clip(known.interval(0.95), 0, 1)
+        low, high = np.clip(known.interval(0.95), 0, highest)
         sd = float(by_seed[:, column].std(ddof=1)) if seeds > 1 else np.nan
         row = {"class": name, "mean": mean, "low": low, "high": high, "sd_over_seeds": sd}
         rows.append(row | {"n_units": n, "n_seeds": seeds})

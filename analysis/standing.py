@@ -19,6 +19,7 @@ from analysis.tables import AnalysisPlan, StudyTables
 from analysis.units import UnitCounts
 from analysis.verdicts import Topic, Verdict, Word
 from imbalance_bench.manifest import canonical_hash
+from imbalance_bench.preregistration import primary_choices
 
 
 def correlation_attainability(n_classes: int, tests: int, plan: AnalysisPlan) -> Verdict:
@@ -75,8 +76,9 @@ def data_verdicts(tables: StudyTables, units: dict[str, UnitCounts], plan: Analy
 
 
 def plan_verdict(plan_json: dict, recorded: str | None) -> Verdict | None:
-    """Say so if the analysis plan was changed after the study was planned."""
-    if recorded is None or canonical_hash(plan_json) == recorded:
+    """Say so if the analysis plan, or what this version takes as primary, was changed after the study was planned."""
+    used = plan_json | {key: value for key, value in primary_choices().items() if key in plan_json}
+    if recorded is None or {canonical_hash(plan_json), canonical_hash(used)} == {recorded}:
         return None
     return Verdict(
         "data/plan",
@@ -85,7 +87,7 @@ def plan_verdict(plan_json: dict, recorded: str | None) -> Verdict | None:
         Word.LIMITED,
         "The analysis plan was changed after the study was planned: read every test here as exploratory.",
         {},
-        "limited: the plan's hash differs from the one recorded",
+        "limited: the hash of the plan and of the primary measures differs from the one recorded before training",
     )
 
 
@@ -95,7 +97,8 @@ def measures_verdict(reason: str, measures: pd.DataFrame) -> Verdict | None:
     if reason:
         sentence = f"Class measures were skipped, so nothing is said about what the bias follows: {reason}"
         return Verdict("data/measures", Topic.DATA, subject, Word.LIMITED, sentence, {}, rule)
-    lacking = measures[measures["primary"] & measures["value"].isna()]
+    taken = measures.groupby("measure")["value"].transform("count") > 0  # one that no class has is another matter
+    lacking = measures[measures["primary"] & measures["value"].isna() & taken]
     if lacking.empty:
         return None
     what = ", ".join(f"{row['measure']} of {row['class']}" for row in rows_of(lacking))
@@ -103,11 +106,21 @@ def measures_verdict(reason: str, measures: pd.DataFrame) -> Verdict | None:
     return Verdict("data/measures", Topic.DATA, subject, Word.LIMITED, sentence, {"missing": len(lacking)}, rule)
 
 
+def context_verdict(reason: str) -> Verdict | None:
+    """Say why the primary measure of context is missing, if it is."""
+    if not reason:
+        return None
+    sentence = f"Context was not measured, so nothing is said about rivals that look alike: {reason}."
+    rule = "limited: there are no cached features of a frozen encoder for this data set"
+    return Verdict("data/context", Topic.DATA, "context", Word.LIMITED, sentence, {}, rule)
+
+
 def primary_tests(measures: pd.DataFrame) -> int:
-    """Return how many primary measures there are to correct for."""
-    return (
-        max(1, measures.loc[measures["primary"].astype(bool), "measure"].nunique()) if len(measures) else len(PRIMARY)
-    )
+    """Return how many primary measures there are to correct for; one that no class has is not tested."""
+    if measures.empty:
+        return len(PRIMARY)
+    tested = measures[measures["primary"].astype(bool) & measures["value"].notna()]
+    return max(1, tested["measure"].nunique())
 
 
 def _independence(tables: StudyTables, units: dict[str, UnitCounts], plan: AnalysisPlan) -> Verdict:

@@ -4,8 +4,8 @@ Every aggregate is, per class, sum_u N_u / sum_u D_u over units u, so one functi
 1), the bootstrap (multinomial weights) and the jackknife (one weight 0): see `weighted_scores`.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -84,13 +84,13 @@ def unit_counts(runs: Sequence[RunData], *, split: str, unit: str, n_classes: in
         raise ValueError("unit_counts needs at least one run.")
     rows = pd.concat(frames)
     # an image that several folds test is summed over them
-    image, images = pd.factorize(rows["image_id"], sort=True)
+    image, images = pd.factorize(rows["image_id"].to_numpy(dtype=object), sort=True)
     seed_index = np.searchsorted(seeds, rows["seed"].to_numpy())
     place = (seed_index * len(images) + image) * n_classes + rows["class_id"].to_numpy()
     flat = _sum_by(place, rows[["tp", "fp", "fn"]].to_numpy(), len(seeds) * len(images) * n_classes)
     counts = flat.T.reshape(3, len(seeds), len(images), n_classes)
-    group_of = rows.drop_duplicates("image_id").set_index("image_id")["group_id"].reindex(images)
-    group, groups = pd.factorize(group_of, sort=True)
+    first_row = np.unique(image, return_index=True)[1]
+    group, groups = pd.factorize(rows["group_id"].to_numpy(dtype=object)[first_row], sort=True)
     by_group = unit == "group"
     return UnitCounts(
         seeds=tuple(seeds),
@@ -100,6 +100,24 @@ def unit_counts(runs: Sequence[RunData], *, split: str, unit: str, n_classes: in
         group_of_image=np.asarray(group),
         counts=counts,
     )
+
+
+def shared_seeds(units: Mapping[str, UnitCounts]) -> dict[str, UnitCounts]:
+    """Keep the seeds that every method has finished, on the images that all were scored on.
+
+    Returns:
+        Method -> counts on the same seeds; empty where no seed is shared or the images differ.
+    """
+    if not units or len({each.images for each in units.values()}) > 1:
+        return {}
+    common = set.intersection(*(set(each.seeds) for each in units.values()))
+    if not common:
+        return {}
+    kept = {name: [place for place, seed in enumerate(each.seeds) if seed in common] for name, each in units.items()}
+    return {
+        name: replace(each, seeds=tuple(sorted(common)), counts=each.counts[:, kept[name]])
+        for name, each in units.items()
+    }
 
 
 @dataclass(frozen=True)
@@ -142,7 +160,10 @@ def ratios(counts: UnitCounts, metric: Metric, aggregation: Aggregation) -> Rati
 def _sum_by(index: np.ndarray, rows: np.ndarray, n: int) -> np.ndarray:
     """Sum rows (N, ...) with the same index, (n, ...), exactly for integers."""
     total = np.zeros((n, *rows.shape[1:]), dtype=rows.dtype)
-    np.add.at(total, index, rows)
+    if len(index):
+        order = np.argsort(index, kind="stable")
+        present, first = np.unique(index[order], return_index=True)
+        total[present] = np.add.reduceat(rows[order], first, axis=0)
     return total
 
 
@@ -160,12 +181,40 @@ def weighted_scores(parts: Ratios, weights: np.ndarray) -> np.ndarray:
     numerator = parts.numerator
     if len(parts.denominator) < len(numerator):  # one denominator for all seeds: averaging can come first
         numerator = numerator.mean(axis=0, keepdims=True)
-    values = np.zeros(occurs.shape)
-    for above, below in zip(numerator, parts.denominator, strict=True):
-        whole = weights @ below
-        values += (weights @ above) / np.where(whole > 0, whole, 1) / len(numerator)
+    values = np.where(occurs, _per_seed_ratios(weights, numerator, parts.denominator).mean(axis=1), np.nan)
+    return np.column_stack([values, mean_over_occurring(values)])
+
+
+def crossed_scores(parts: Ratios, unit: np.ndarray, seed: np.ndarray) -> np.ndarray:
+    """Score every pair of weights of units and weights of seeds: the crossed bootstrap of Owen 2007.
+
+    Args:
+        parts: The score's ratios.
+        unit: (B, U) float, >= 0.
+        seed: (B, S) float, >= 0, rows sum to S.
+
+    Returns:
+        (B, K + 1) float64: each class, then macro over the classes that occur; NaN where a class does not.
+    """
+    occurs = unit @ parts.occurs > 0  # (B, K)
+    by_seed = _per_seed_ratios(unit, parts.numerator, parts.denominator)
+    values = np.matmul((seed / seed.shape[1])[:, None], by_seed)[:, 0]  # (B, 1, S) @ (B, S, K)
     values = np.where(occurs, values, np.nan)
     return np.column_stack([values, mean_over_occurring(values)])
+
+
+def _per_seed_ratios(weights: np.ndarray, numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
+    """Return ratios of sums over weighted units, (B, S, K); 0 where nothing is below."""
+    above, below = _per_seed(weights, numerator), _per_seed(weights, denominator)
+    below[below == 0] = 1
+    above /= below
+    return above
+
+
+def _per_seed(weights: np.ndarray, parts: np.ndarray) -> np.ndarray:
+    """Return sums over weighted units, (B, S, K), from (B, U) and (S, U, K)."""
+    seeds, units, classes = parts.shape
+    return (weights @ np.moveaxis(parts, 1, 0).reshape(units, seeds * classes)).reshape(-1, seeds, classes)
 
 
 def leave_one_out(parts: Ratios) -> np.ndarray:

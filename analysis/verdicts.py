@@ -13,6 +13,8 @@ class Word(StrEnum):
     SUPPORTED = "supported"
     NOT_SUPPORTED = "not_supported"
     NOT_TESTABLE = "not_testable"
+    NOT_SEPARABLE = "not_separable"
+    INERTIA = "inertia"
     TESTABLE = "testable"
     RELIABLE = "reliable"
     UNRELIABLE = "unreliable"
@@ -28,8 +30,12 @@ class Topic(StrEnum):
     """What a verdict is about."""
 
     COMPARISON = "comparison"
+    RANKING = "ranking"
     ASSOCIATION = "association"
     RELIABILITY = "reliability"
+    INERTIA = "inertia"
+    EXPLANATION = "explanation"
+    INTERVENTION = "intervention"
     ATTAINABILITY = "attainability"
     DATA = "data"
 

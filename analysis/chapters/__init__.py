@@ -6,13 +6,31 @@ a file with a function `(Findings) -> Chapter`, one line in `CHAPTERS`, and its 
 
 from collections.abc import Callable
 
-from analysis.chapters import association, comparison, difficulty, learning, scores
+from analysis.chapters import (
+    association,
+    borders,
+    comparison,
+    difficulty,
+    explanation,
+    inertia,
+    interventions,
+    leaders,
+    learning,
+    ranking,
+    scores,
+)
 from analysis.chapters.findings import Chapter, Findings
 
 CHAPTERS: tuple[Callable[[Findings], Chapter], ...] = (
     scores.chapter,
+    borders.chapter,
     comparison.chapter,
+    leaders.chapter,
+    ranking.chapter,
     learning.chapter,
     difficulty.chapter,
+    inertia.chapter,
     association.chapter,
+    explanation.chapter,
+    interventions.chapter,
 )

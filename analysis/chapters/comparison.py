@@ -18,7 +18,8 @@ def chapter(found: Findings) -> Chapter:
     n_units = max(len(each.units) for each in found.units.values())
     n_methods = int((compared["class"] == MACRO).sum())
     possible = standing.comparison_attainability(n_units, found.unit, n_methods, found.plan)
-    return Chapter({"comparisons": judged_table("comparisons", compared, judged)}, (possible, *judged))
+    names = ("comparisons", "equivalence")
+    return Chapter({name: judged_table(name, compared, judged) for name in names}, (possible, *judged))
 
 
 def comparison_verdict(row: Mapping[str, Any], plan: AnalysisPlan) -> Verdict:
@@ -28,8 +29,9 @@ def comparison_verdict(row: Mapping[str, Any], plan: AnalysisPlan) -> Verdict:
     where = "macro Dice" if name == "macro" else f"Dice of {name}"
     rule = (
         f"not_testable: the smallest possible p times the {row['family']} tests corrected together is not below "
-        f"{plan.alpha:g}; equivalent: the {1 - 2 * plan.alpha:.0%} interval lies within +-{plan.rope_dice:g}; better "
-        f"or worse: the larger of the sign-flip p over units and the p that knows the variation over seeds is below "
+        f"{plan.alpha:g}; equivalent: two one-sided tests against +-{plan.rope_dice:g}, by an interval that knows "
+        f"units and seeds, give p < {plan.alpha:g} after Holm; better or worse: the larger of the sign-flip p over "
+        "units and the p that knows the variation over seeds is below "
         f"{plan.alpha:g} after Holm; else undecided"
     )
     interval = f"{points(row['difference'])} points (95 % interval {points(row['low'])} to {points(row['high'])})"
@@ -42,9 +44,13 @@ def comparison_verdict(row: Mapping[str, Any], plan: AnalysisPlan) -> Verdict:
             f"{method} and {control} cannot be told apart on {where} with {n} {unit}s: the smallest possible p is "
             f"{row['min_p']:.2g}, and {row['family']} tests are corrected together. Observed: {interval}."
         )
-    elif -plan.rope_dice < row["low_tost"] and row["high_tost"] < plan.rope_dice:
+    elif row["p_tost_holm"] < plan.alpha:
         word = Word.EQUIVALENT
-        sentence = f"{method} matches {control} on {where} within {100 * plan.rope_dice:g} points: {tail}."
+        sentence = (
+            f"{method} matches {control} on {where} within {100 * plan.rope_dice:g} points: {interval}, two one-sided "
+            f"tests {p_text(row['p_tost_holm'])} after Holm over {n} {unit}s, posterior probability of the region "
+            f"{row['p_equivalent']:.2f}."
+        )
     elif row["p_holm"] < plan.alpha:
         word = Word.BETTER if row["difference"] > 0 else Word.WORSE
         sentence = f"{method} is {word} than {control} on {where}: {tail}."
@@ -61,6 +67,11 @@ def comparison_verdict(row: Mapping[str, Any], plan: AnalysisPlan) -> Verdict:
         "high",
         "low_tost",
         "high_tost",
+        "p_tost",
+        "p_tost_holm",
+        "p_worse",
+        "p_equivalent",
+        "p_better",
         "p",
         "p_seeds",
         "p_holm",

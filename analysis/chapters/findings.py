@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 
 import pandas as pd
 
@@ -37,6 +38,7 @@ class Findings:
         study: Its records as frames.
         plan: What was decided before anything ran.
         report: Called with (what, done, of).
+        cache_dir: Where `run` cached frozen features, or None.
         tables: Table name -> frame, of all chapters so far.
         verdicts: Of all chapters so far.
     """
@@ -45,6 +47,7 @@ class Findings:
     study: StudyTables
     plan: AnalysisPlan
     report: OnProgress
+    cache_dir: Path | None
     tables: dict[str, pd.DataFrame] = field(default_factory=dict)
     verdicts: list[Verdict] = field(default_factory=list)
 

@@ -6,11 +6,17 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.columns import difficulty, learning, scores
+from analysis.columns import borders, difficulty, explanation, learning, scores
 from analysis.verdicts import Verdict
 from imbalance_bench.manifest import write_atomically
 
-COLUMNS: dict[str, dict[str, str]] = {**scores.TABLES, **difficulty.TABLES, **learning.TABLES}
+COLUMNS: dict[str, dict[str, str]] = {
+    **scores.TABLES,
+    **borders.TABLES,
+    **difficulty.TABLES,
+    **learning.TABLES,
+    **explanation.TABLES,
+}
 
 
 def table(name: str, rows: list[dict[str, object]] | pd.DataFrame) -> pd.DataFrame:

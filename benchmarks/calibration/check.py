@@ -1,0 +1,118 @@
+"""One check: a simulated study, the answer of one procedure, and the band in which its rate must lie."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from scipy import stats
+
+from imbalance_bench.seeding import generator
+
+LEVEL = 0.05
+COVERAGE = (0.93, 0.97)
+CERTAINTY = 0.99  # of the binomial band
+Kind = Literal["level", "coverage", "power", "shown"]
+Outcome = Literal["holds", "conservative", "FAILS", "shown"]
+Study = Callable[[np.random.Generator], bool]
+
+
+@dataclass(frozen=True)
+class Check:
+    """A procedure on one kind of study.
+
+    Args:
+        procedure: What is checked; checks of one name stand together.
+        setting: The studies, such as "10 groups, 3 seeds".
+        kind: level: how often a true null is rejected; coverage: how often the interval holds the truth; power: how
+            often a planted effect is found, against `expected`; shown: what goes wrong otherwise, never judged.
+        study: Simulates one study and says whether it was rejected, covered or found.
+        expected: Of power, the probability that theory gives.
+    """
+
+    procedure: str
+    setting: str
+    kind: Kind
+    study: Study
+    expected: float = LEVEL
+
+    @property
+    def name(self) -> str:
+        """Procedure and setting."""
+        return f"{self.procedure}, {self.setting}"
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a check gave.
+
+    Args:
+        check: The check.
+        rate: Share of studies.
+        studies: Simulated studies.
+        low: Lower end of the band.
+        high: Upper end.
+        outcome: holds: inside; conservative: a test that rejects less, or an interval that holds the truth more often;
+            FAILS: it errs more often than it says.
+    """
+
+    check: Check
+    rate: float
+    studies: int
+    low: float
+    high: float
+    outcome: Outcome
+
+
+def binomial_band(rate: float, studies: int) -> tuple[float, float]:
+    """Return the central 99 % of the share that a true rate gives in so many studies."""
+    tail = (1 - CERTAINTY) / 2
+    low, high = stats.binom.ppf([tail, 1 - tail], studies, rate) / studies
+    return float(low), float(high)
+
+
+def run_check(check: Check, studies: int, seed: int, on_study: Callable[[], object] = lambda: None) -> Result:
+    """Simulate the studies of one check; same seed, same rate, whatever else runs."""
+    rng = generator(seed, "calibration", check.name)
+    hits = 0
+    for _ in range(studies):
+        hits += bool(check.study(rng))
+        on_study()
+    return judge(check, hits / studies, studies)
+
+
+def judge(check: Check, rate: float, studies: int) -> Result:
+    """Compare a rate with the band of its check."""
+    low, high = COVERAGE if check.kind == "coverage" else binomial_band(check.expected, studies)
+    if check.kind == "shown":
+        return Result(check, rate, studies, low, high, "shown")
+    outcome: Outcome = "holds"
+    if check.kind == "coverage":
+        outcome = "FAILS" if rate < low else "conservative" if rate > high else "holds"
+    elif check.kind == "level":
+        outcome = "FAILS" if rate > high else "conservative" if rate < low else "holds"
+    elif not low <= rate <= high:
+        outcome = "FAILS"
+    return Result(check, rate, studies, low, high, outcome)
+
+
+def markdown(results: Iterable[Result]) -> str:
+    """Return one table per kind."""
+    titles = {
+        "level": "Type I error at 5 %",
+        "coverage": "Coverage of 95 % intervals",
+        "power": "Power against theory",
+        "shown": "What happens otherwise (for comparison, not judged)",
+    }
+    kinds = {kind: [each for each in results if each.check.kind == kind] for kind in titles}
+    parts = []
+    for kind, members in kinds.items():
+        if members:
+            rows = [
+                f"| {each.check.procedure} | {each.check.setting} | {each.rate:.1%} "
+                f"| {each.low:.1%} to {each.high:.1%} | {each.studies} | {each.outcome} |"
+                for each in members
+            ]
+            head = "| procedure | simulated studies | rate | band | studies | |\n|---|---|---|---|---|---|"
+            parts.append("\n".join([f"## {titles[kind]}\n", head, *rows]))
+    return "\n\n".join(parts) + "\n"
