@@ -5,42 +5,59 @@
 
 import click
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
-from imbalance_bench.errors import UserError, nearest
+from imbalance_bench.method_lookup import method_named
 from methods import REGISTRY
 from methods.base import Group, MethodConfig
+from methods.plugins import PluginError, find_method, known_names, origin_of
 
 
 def print_catalogue() -> None:
-    """List every method by family."""
+    """List every method by family, those of plug-ins with their distribution, and plug-ins that cannot be used."""
     console = Console()
     table = Table("name", "title", "needs", box=None, pad_edge=False)
+    found, unusable = _methods_and_errors()
     for group in Group:
-        members = [(name, method.card) for name, method in REGISTRY.items() if method.card.group == group]
+        members = {name: method.card for name, method in found.items() if method.card.group == group}
         if members:
             table.add_row(f"[bold]{group.value}")
-        for name, card in members:
-            table.add_row(f"  {name}", card.title, ", ".join(sorted(card.requires)))
+        for name, card in members.items():
+            origin = origin_of(name)
+            title = f"{card.title} (plug-in: {origin})" if origin else card.title
+            table.add_row(f"  {name}", escape(title), ", ".join(sorted(card.requires)))
     console.print(table, highlight=False)
+    for error in unusable:
+        console.print(f"not usable: {escape(error)}", highlight=False, soft_wrap=True)
+
+
+def _methods_and_errors() -> tuple[dict[str, type[MethodConfig]], list[str]]:
+    """Import everything; what cannot be used becomes a sentence, so that it does not hide the rest."""
+    found, unusable = {}, []
+    for name in known_names():
+        try:
+            found[name] = find_method(name)
+        except PluginError as error:
+            unusable.append(str(error))
+    return found, unusable
 
 
 def print_card(name: str) -> None:
     """Print formula, options with their defaults, source and deviations of one method.
 
     Raises:
-        UserError: No such method.
+        UserError: No such method, or a plug-in that cannot be used.
     """
-    if name not in REGISTRY:
-        raise UserError(f"unknown method '{name}'.{nearest(name, REGISTRY)} `imbalance-bench methods` lists all.")
-    console, method = Console(), REGISTRY[name]
+    console, method, origin = Console(), method_named(name), origin_of(name)
     card = method.card
-    console.print(f"[bold]{name}[/bold]: {card.title} ({card.group.value})", highlight=False)
+    console.print(f"[bold]{name}[/bold]: {escape(card.title)} ({card.group.value})", highlight=False)
     facts = {"formula": card.formula, "source": card.source, "deviations": card.deviations}
-    facts |= {"needs": ", ".join(sorted(card.requires)) or "nothing"}
+    facts |= {"cost": card.cost} if card.cost else {}
+    facts |= {"needs": ", ".join(sorted(card.requires)) or "nothing"} | ({"plug-in": origin} if origin else {})
     table = Table(box=None, show_header=False, pad_edge=False)
     for key, value in facts.items():
-        table.add_row(f"[bold]{key}", value)
+        table.add_row(f"[bold]{key}", escape(value))
     console.print(table, highlight=False, markup=True)
     if method.model_fields:
         options = Table("option", "default", "meaning", box=None, pad_edge=False)
@@ -76,6 +93,8 @@ def _card_markdown(name: str, method: type[MethodConfig]) -> list[str]:
         f"- Source: {card.source}",
         f"- Deviations: {card.deviations}",
     ]
+    if card.cost:
+        lines.append(f"- Cost: {card.cost}")
     if method.model_fields:
         lines += ["", "| option | default | meaning |", "|---|---|---|"]
         for option, field in method.model_fields.items():

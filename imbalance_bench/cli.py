@@ -7,18 +7,11 @@ from typing import Any
 import click
 
 from imbalance_bench.cli_data import data
+from imbalance_bench.cli_options import CACHE_OPTION
+from imbalance_bench.cli_results import compare, predict, track
 from imbalance_bench.errors import UserError, nearest
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
-CACHE_OPTION = click.option(
-    "--cache",
-    type=FOLDER,
-    default=Path("results/cache"),
-    envvar="IMBALANCE_BENCH_CACHE",
-    show_default=True,
-    show_envvar=True,
-    help="Tiles and frozen features, shared by all studies.",
-)
 
 
 class CommandGroup(click.Group):
@@ -60,6 +53,9 @@ def main() -> None:
 
 
 main.add_command(data)
+main.add_command(predict)
+main.add_command(compare)
+main.add_command(track)
 
 
 @main.command()
@@ -105,11 +101,12 @@ def status(study_dir: Path) -> None:
 
 @main.command()
 @click.argument("study_dir", type=FOLDER)
-def analyze(study_dir: Path) -> None:
+@CACHE_OPTION
+def analyze(study_dir: Path, cache: Path) -> None:
     """Turn the records of STUDY_DIR into analysis/*.csv and print the verdicts."""
     from imbalance_bench.printing import analyze_and_print
 
-    analyze_and_print(study_dir)
+    analyze_and_print(study_dir, cache)
 
 
 @main.command()
@@ -137,11 +134,21 @@ def plot(study_dir: Path, kind: str, out: Path | None) -> None:
 
 @main.command()
 @click.argument("name", required=False)
-def methods(name: str | None) -> None:
+@click.option("--gradients", is_flag=True, help="The gradient that each method gives to each class of a fixed batch.")
+@click.option(
+    "--out", type=click.Path(path_type=Path, dir_okay=False), help="With --gradients: a .csv, .svg, .pdf or .png file."
+)
+def methods(name: str | None, gradients: bool, out: Path | None) -> None:
     """List the catalogue, or print one method's card: formula, defaults, source."""
     from imbalance_bench.catalogue import print_card, print_catalogue
 
-    if name is None:
+    if gradients:
+        from imbalance_bench.gradient_printing import print_gradients
+
+        print_gradients(name, out)
+    elif out is not None:
+        raise click.UsageError("--out goes with --gradients.")
+    elif name is None:
         print_catalogue()
     else:
         print_card(name)

@@ -1,18 +1,31 @@
 """The study file: strict, typed, frozen. Defaults of a study live here, those of a method in `methods`."""
 
 from collections.abc import Iterable, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from imbalance_bench.errors import UserError, nearest
-from methods import REGISTRY
+from imbalance_bench.config_errors import first_error
+from imbalance_bench.errors import UserError
+from imbalance_bench.method_lookup import method_named
 from methods.base import MethodConfig, Requirement
+from methods.plugins import origin_of
+
+
+def _ascending(values: tuple[float, ...]) -> tuple[float, ...]:
+    """Refuse values that do not grow."""
+    if any(later <= earlier for earlier, later in pairwise(values)):
+        raise ValueError(f"Distances must grow from one to the next. Got {list(values)}.")
+    return values
+
 
 Positive = Annotated[int, Field(ge=1)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
+Distance = Annotated[float, Field(gt=0)]
+Distances = Annotated[tuple[Distance, ...], AfterValidator(_ascending)]
 PLAIN_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$"
 
 
@@ -41,12 +54,31 @@ class DatasetSection(Section):
 
 
 class SplitsSection(Section):
-    """How images are divided. `published` takes the split column of the data set; `grouped` makes folds."""
+    """How images are divided. `published`: the split column of the data set; `grouped`: drawn; `file`: read."""
 
-    kind: Literal["published", "grouped"] = "published"
-    folds: Positive = 1  # grouped: number of folds, each group is tested once
-    validation_fraction: Fraction = 0.15  # carved out of training, by group, where no validation split is published
+    kind: Literal["published", "grouped", "file"] = "published"
+    folds: Positive = 1  # grouped: each group is tested once; with 1, `test_fraction` is tested
+    repeats: Positive = 1  # grouped: divisions drawn one after the other, of `folds` folds each
+    test_fraction: Fraction | None = None  # grouped, with one fold: share of the images
+    path: Path | None = None  # file: JSON of `data splits --out`, or a cv.csv; relative to the working directory
+    rotate: bool = False  # file, cv.csv: every fold but the test set validates once
+    validation_fraction: Fraction = 0.15  # carved out of training, by group, unless published or read from a file
     seed: int = 0
+
+    @model_validator(mode="after")
+    def _keys_of_kind(self) -> "SplitsSection":
+        if self.kind == "file" and self.path is None:
+            raise ValueError("`splits.path` is required by `splits.kind: file`. Give a JSON of splits or a cv.csv.")
+        keys = {"grouped": ("folds", "repeats", "test_fraction"), "file": ("path", "rotate")}
+        defaults = SplitsSection.model_fields
+        for kind, names in keys.items():
+            for name in names if kind != self.kind else ():
+                if getattr(self, name) != defaults[name].default:
+                    raise ValueError(
+                        f"`splits.{name}` means nothing to `splits.kind: {self.kind}`. Got {getattr(self, name)}. "
+                        f"Leave it out, or set `splits.kind: {kind}`."
+                    )
+        return self
 
 
 class ModelSection(Section):
@@ -114,6 +146,20 @@ class ComputeSection(Section):
     saved_predictions: Annotated[int, Field(ge=0)] = 24  # test images per run whose predicted mask is kept
 
 
+class EvaluationSection(Section):
+    """What is counted on validation and test images beside pixels; fixed for all runs of a study directory.
+
+    Distances in um need a data set with a known resolution; without one they are left out. An empty list leaves a
+    measure out.
+    """
+
+    boundary_diagonal: Annotated[float, Field(gt=0, lt=1)] = 0.02  # boundary IoU: width as a share of the diagonal
+    boundary_um: Distances = (1.0, 2.0, 4.0)  # boundary IoU: widths of the band
+    surface_um: Distances = (0.5, 1.0, 2.0, 4.0)  # surface Dice: tolerances
+    trimap_um: Distances = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)  # outer ends of the bands around true borders
+    permuted_biases: Annotated[int, Field(ge=0)] = 3  # predictions with a permuted attention bias
+
+
 class AnalysisSection(Section):
     """The analysis plan, fixed before training and hashed into the records."""
 
@@ -136,8 +182,7 @@ class MethodEntry(Section):
 
     def resolved(self) -> dict[str, Any]:
         """Label and parts with every option spelled out; part of the run's identity and of its manifest."""
-        parts = [{"name": name, **config.model_dump(mode="json")} for name, config in self.parts.items()]
-        return {"label": self.label, "parts": parts}
+        return {"label": self.label, "parts": [_resolved_part(name, config) for name, config in self.parts.items()]}
 
     def requirements(self) -> frozenset[Requirement]:
         """Needs of all parts."""
@@ -152,6 +197,7 @@ class StudyConfig(Section):
     splits: SplitsSection = SplitsSection()
     model: ModelSection = ModelSection()
     training: TrainingSection = TrainingSection()
+    evaluation: EvaluationSection = EvaluationSection()
     compute: ComputeSection = ComputeSection()
     methods: Annotated[tuple[MethodEntry, ...], Field(min_length=1)]
     seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = (0, 1, 2)
@@ -223,7 +269,7 @@ def parse_study(content: Mapping[str, Any], *, source: str) -> StudyConfig:
     try:
         return StudyConfig.model_validate(content)
     except ValidationError as error:
-        raise UserError(f"{source}: {_sentence(error, StudyConfig)}") from error
+        raise UserError(f"{source}: {first_error(error, StudyConfig)}") from error
 
 
 def _parse_method(entry: object, source: str) -> MethodEntry:
@@ -246,7 +292,7 @@ def _parse_method(entry: object, source: str) -> MethodEntry:
     try:
         return MethodEntry(label=label, parts=configs)
     except ValidationError as error:
-        raise UserError(f"{source}: {_sentence(error, MethodEntry)}") from error
+        raise UserError(f"{source}: {first_error(error, MethodEntry)}") from error
 
 
 def _parse_part(part: object, source: str) -> tuple[str, MethodConfig]:
@@ -255,14 +301,22 @@ def _parse_part(part: object, source: str) -> tuple[str, MethodConfig]:
     name = options.pop("name", None)
     if not isinstance(name, str):
         raise UserError(f"{source}: a method must be a name or a mapping with `name`. Got {part!r}.")
-    if name not in REGISTRY:
+    method, recorded = method_named(name, source), options.pop("plugin", None)
+    if recorded != origin_of(name) and recorded is not None:
         raise UserError(
-            f"{source}: unknown method '{name}'.{nearest(name, REGISTRY)} `imbalance-bench methods` lists all."
+            f"{source}: method '{name}' is of {recorded}, and installed is {origin_of(name) or 'none'}. "
+            "Install the one that is named, or give another --out."
         )
     try:
-        return name, REGISTRY[name].model_validate(options)
+        return name, method.model_validate(options)
     except ValidationError as error:
-        raise UserError(f"{source}: {_sentence(error, REGISTRY[name], of=name)}") from error
+        raise UserError(f"{source}: {first_error(error, method, of=name)}") from error
+
+
+def _resolved_part(name: str, config: MethodConfig) -> dict[str, Any]:
+    """Every option of a part and, of a plug-in, distribution and version: another version is another method."""
+    origin = origin_of(name)
+    return {"name": name} | ({"plugin": origin} if origin else {}) | config.model_dump(mode="json")
 
 
 def _apply(content: dict[str, Any], override: str) -> None:
@@ -281,38 +335,3 @@ def _apply(content: dict[str, Any], override: str) -> None:
             raise UserError(f"--set {key}: '{name}' is not a section of the study.")
         content = below
     content[last] = value
-
-
-_LIMITS = {"greater_than_equal": (">=", "ge"), "greater_than": (">", "gt"), "less_than_equal": ("<=", "le")}
-_LIMITS |= {"less_than": ("<", "lt"), "multiple_of": ("a multiple of", "multiple_of")}
-
-
-def _sentence(error: ValidationError, model: type[BaseModel], *, of: str = "") -> str:
-    """Turn the first of pydantic's errors into one sentence: "`steps` must be >= 1. Got 0."."""
-    first = error.errors(include_url=False)[0]
-    kind, location, context = first["type"], [str(part) for part in first["loc"]], first.get("ctx", {})
-    key = "`" + ".".join(location) + "`" + (f" of {of}" if of else "")
-    if kind == "extra_forbidden":
-        return f"unknown key {key}.{nearest(location[-1], _keys_beside(model, location))}"
-    if kind == "missing":
-        return f"{key} is required."
-    if kind == "value_error":
-        return str(context.get("error", first["msg"]))
-    if kind in _LIMITS:
-        symbol, name = _LIMITS[kind]
-        return f"{key} must be {symbol} {context[name]}. Got {first['input']!r}."
-    if kind == "literal_error":
-        return f"{key} must be one of {context['expected']}. Got {first['input']!r}."
-    if kind == "string_pattern_mismatch":
-        return f"{key} must hold letters, digits, '_', '.', '+' or '-' only. Got {first['input']!r}."
-    expectation = first["msg"].removeprefix("Input ").removeprefix("Value ")
-    return f"{key}: {expectation}. Got {first['input']!r}."
-
-
-def _keys_beside(model: type[BaseModel], location: list[str]) -> list[str]:
-    """Names that the section at `location` knows."""
-    for name in location[:-1]:
-        annotation = model.model_fields[name].annotation if name in model.model_fields else None
-        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            model = annotation
-    return list(model.model_fields)

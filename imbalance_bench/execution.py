@@ -12,6 +12,7 @@ from imbalance_bench.data.prepared import usable_cores
 from imbalance_bench.engines import ENGINES
 from imbalance_bench.engines.base import RunJob
 from imbalance_bench.errors import UserError
+from imbalance_bench.live_table import LiveTable
 from imbalance_bench.planning import prepare_study
 from imbalance_bench.printing import print_plan, print_status
 from imbalance_bench.progress import ProgressDisplay
@@ -57,7 +58,9 @@ def execute_study(config: StudyConfig, root: Path, execution: Execution) -> None
     _prefill(study, execution.cache, device, console)
     name, workers = _choose_engine(execution, config, device)
     jobs = [RunJob(root, run.run_id, run.label, execution.cache) for run in waiting]
-    display = ProgressDisplay(console, runs=len(jobs), unit_steps=max(planned_steps(study, run) for run in waiting))
+    table = LiveTable(study.taxonomy.names, {run.run_id: run.method.label for run in study.runs})
+    longest = max(planned_steps(study, run) for run in waiting)
+    display = ProgressDisplay(console, runs=len(jobs), unit_steps=longest, table=table)
     with display:
         outcomes = ENGINES[name](workers).execute(jobs, display)
     print_status(study.records, console)

@@ -10,15 +10,18 @@ from imbalance_bench.config import StudyConfig
 from imbalance_bench.data.class_statistics import per_image_pixels, training_counts
 from imbalance_bench.data.integrity import require_sound
 from imbalance_bench.data.prepared import PreparedDataset
+from imbalance_bench.data.split_import import read_splits
 from imbalance_bench.data.splits import Splits, grouped_splits, published_splits
 from imbalance_bench.data.taxonomy import Taxonomy
 from imbalance_bench.errors import UserError
 from imbalance_bench.manifest import canonical_hash, write_atomically, write_json
 from imbalance_bench.models.encoders import require_known_encoder, weights_identity
 from imbalance_bench.models.segmenter import CLASS_QUERY, build_segmenter, require_known_architecture
+from imbalance_bench.preregistration import primary_choices
 from imbalance_bench.records import read_json
 from imbalance_bench.study import OnProgress, Study, build_context, shared_identity
-from methods.base import Requirement, SlotConflictError, compose
+from methods.base import Requirement
+from methods.composition import SlotConflictError, compose
 
 
 def prepare_study(config: StudyConfig, root: Path, on_progress: OnProgress, *, write: bool = True) -> Study:
@@ -85,10 +88,14 @@ def _make_splits(config: StudyConfig, dataset: PreparedDataset, taxonomy: Taxono
             presence=presence,
             names=taxonomy.names,
         )
+    if section.path is not None:
+        return read_splits(section.path, dataset, presence, names=taxonomy.names, rotate=section.rotate)
     return grouped_splits(
         dataset,
         presence,
         folds=section.folds,
+        repeats=section.repeats,
+        test_fraction=section.test_fraction,
         validation_fraction=section.validation_fraction,
         seed=section.seed,
         names=taxonomy.names,
@@ -104,7 +111,12 @@ def _require_methods_fit(study: Study) -> None:
         if Requirement.CLASS_QUERY in needs and architecture != CLASS_QUERY:
             raise UserError(
                 f"Method '{method.label}' needs `model.architecture: {CLASS_QUERY}`. Got {architecture}, whose decoder "
-                "has no attention that is normalised over class tokens, so a class bias would have nothing to act on."
+                "has no attention that is normalised over class tokens, so the method would have nothing to act on."
+            )
+        if Requirement.SEVERAL_CROPS in needs and study.config.training.batch_size < 2:
+            raise UserError(
+                f"Method '{method.label}' copies between the crops of a batch. Got `training.batch_size: 1`. "
+                "Set 2 or more."
             )
         if Requirement.VALIDATION_FEEDBACK in needs and without_validation:
             raise UserError(
@@ -122,6 +134,8 @@ def _require_extension(config: StudyConfig, root: Path, earlier: dict[str, Any])
     if not earlier:
         return
     changed = _first_difference(earlier["identity"], shared_identity(config))
+    if not changed and "evaluation" in earlier:  # plans of earlier versions say nothing of it
+        changed = _first_difference(earlier["evaluation"], _evaluation(config), "evaluation")
     if changed:
         raise UserError(
             f"{root} holds a study with {changed}. Give another --out, or the settings that it was started with."
@@ -163,7 +177,7 @@ def _write_plan(study: Study, earlier: dict[str, Any]) -> None:
     write_atomically(root / "study.yaml", lambda file: file.write(text.encode()))
     study.splits.save(root / "splits.json")
     write_json(root / "dataset.json", _dataset_facts(study))
-    analysis = config.analysis.model_dump(mode="json") | {"control": config.control}
+    analysis = config.analysis.model_dump(mode="json") | {"control": config.control} | primary_choices()
     runs = {
         run.run_id: {"run_id": run.run_id, "method": run.method.label, "fold": run.fold, "seed": run.seed}
         | {"architecture": config.model.architecture}
@@ -180,11 +194,17 @@ def _write_plan(study: Study, earlier: dict[str, Any]) -> None:
             "hashes": study.hashes,
             # what was planned earlier stays in the study: a plan only grows
             "runs": list(({run["run_id"]: run for run in earlier.get("runs", [])} | runs).values()),
+            "evaluation": _evaluation(config),
             "analysis": analysis,
             # of the plan that the first run was trained under: `analyze` says so when it was changed afterwards
             "analysis_hash": earlier["analysis_hash"] if trained else canonical_hash(analysis),
         },
     )
+
+
+def _evaluation(config: StudyConfig) -> dict[str, Any]:
+    """What is counted on images: no part of a run's identity, but runs of one directory share it."""
+    return config.evaluation.model_dump(mode="json")
 
 
 def _dataset_facts(study: Study) -> dict[str, Any]:

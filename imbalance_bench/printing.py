@@ -63,14 +63,14 @@ def print_status(records: StudyRecords, console: Console | None = None) -> None:
             console.print(f"{row.method} fold {row.fold} seed {row.seed}: {row.error}", highlight=False, markup=False)
 
 
-def analyze_and_print(study_dir: Path) -> None:
+def analyze_and_print(study_dir: Path, cache: Path) -> None:
     """Analyse a study, then print per-class Dice and the verdicts."""
     from analysis.pipeline import analyze_study
     from imbalance_bench.progress import ProgressDisplay
 
     console = Console()
     with ProgressDisplay(console) as display:
-        result = analyze_study(study_dir, on_progress=display.on_phase)
+        result = analyze_study(study_dir, cache_dir=cache, on_progress=display.on_phase)
     print_scores(result.tables["method_scores"], console)
     print_verdicts(result.verdicts, console)
     console.print(f"tables: {study_dir / 'analysis'}", highlight=False, soft_wrap=True)
@@ -89,8 +89,9 @@ def print_scores(scores: Any, console: Console) -> None:
 
 def print_verdicts(verdicts: Sequence[Verdict], console: Console) -> None:
     """Print the verdicts that answer the study's questions, and say how many others there are."""
-    headings = {"comparison": "Which method?", "association": "Rare or hard?", "attainability": "What can be shown?"}
-    headings |= {"data": "What limits it?"}
+    headings = {"comparison": "Which method?", "association": "Rare or hard?", "explanation": "One beyond the other?"}
+    headings |= {"inertia": "Is it still its start?", "intervention": "What does the bias do?"}
+    headings |= {"attainability": "What can be shown?", "data": "What limits it?"}
     answers = [verdict for verdict in verdicts if verdict.id.startswith("answer/")]
     shown = [verdict for verdict in verdicts if _explains_an_answer(verdict.id)]
     console.print()
@@ -116,21 +117,22 @@ def _explains_an_answer(verdict_id: str) -> bool:
     topic, *rest = verdict_id.split("/")
     return (
         topic in ("data", "attainability")
-        or (topic == "comparison" and rest[-1] == "macro")
-        or (topic == "association" and rest[1] == "change")
+        or (topic in ("comparison", "intervention") and rest[-1] == "macro")
+        or (topic in ("association", "explanation") and rest[1] == "change")
+        or (topic == "inertia" and rest[-1] == "learned")
     )
 
 
 def check_and_print(folder: Path) -> bool:
     """Check a prepared data set, print what was found, and return whether it is sound."""
-    from imbalance_bench.data.integrity import check_dataset
-    from imbalance_bench.data.prepared import PreparedDataset
+    from imbalance_bench.data.integrity import check_folder
     from imbalance_bench.progress import ProgressDisplay
 
     console = Console()
-    dataset = PreparedDataset.open(folder)
     with ProgressDisplay(console) as display:
-        report = check_dataset(dataset, on_progress=lambda done, total: display.on_phase("checking", done, total))
+        dataset, report = check_folder(
+            folder, on_progress=lambda done, total: display.on_phase("checking", done, total)
+        )
     table = Table("class", "pixels", "share", box=None, pad_edge=False)
     labelled = max(int(report.pixels.sum()), 1)
     for name, pixels in zip(report.names, report.pixels.tolist(), strict=True):

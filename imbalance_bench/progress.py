@@ -1,14 +1,16 @@
 """What a person sees while something runs: bars in a terminal, plain lines elsewhere."""
 
 import time
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     TaskID,
     TextColumn,
     TimeElapsedColumn,
@@ -16,8 +18,23 @@ from rich.progress import (
 )
 
 from imbalance_bench.engines.base import RunOutcome, RunProgress
+from imbalance_bench.live_table import LiveTable
 
 PLAIN_INTERVAL_S = 15.0
+
+
+class _BarsAndTable(Progress):
+    """Progress bars with a table below them."""
+
+    def __init__(self, table: LiveTable | None, *columns: ProgressColumn, console: Console, disable: bool) -> None:
+        self._below = table  # before the parent draws for the first time
+        super().__init__(*columns, console=console, disable=disable)
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        """Draw the bars, then the table once it has rows."""
+        yield self.make_tasks_table(self.tasks)
+        if self._below is not None and not self._below.is_empty:
+            yield self._below.render()
 
 
 class ProgressDisplay:
@@ -27,11 +44,14 @@ class ProgressDisplay:
         console: Where to draw.
         runs: Runs to come; 0 while only phases are shown.
         unit_steps: Steps of each run, for the time left of the whole.
+        table: Scores shown below the bars, in a terminal, and a line of it after each run elsewhere.
     """
 
-    def __init__(self, console: Console, *, runs: int = 0, unit_steps: int = 0) -> None:
+    def __init__(self, console: Console, *, runs: int = 0, unit_steps: int = 0, table: LiveTable | None = None) -> None:
         self._console, self._plain = console, not console.is_terminal
-        self._bars = Progress(
+        self._table = table
+        self._bars = _BarsAndTable(
+            table,
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
@@ -72,6 +92,8 @@ class ProgressDisplay:
 
     def on_progress(self, progress: RunProgress) -> None:
         """A run made progress; see `Listener`."""
+        if self._table is not None:
+            self._table.update(progress)
         self._steps[progress.run_id] = progress.step
         self._first_steps.setdefault(progress.run_id, progress.step)
         loss = "" if progress.loss is None else f"loss {progress.loss:.3f}"
@@ -100,6 +122,8 @@ class ProgressDisplay:
         how = "done" if outcome.error is None else f"FAILED: {outcome.error}"
         line = f"{self._done}/{self._runs} {outcome.label}: {how}"
         self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+        if self._plain and self._table is not None and (row := self._table.line(outcome.run_id)):
+            self._console.print(row, highlight=False, markup=False, soft_wrap=True)
 
     def _due(self, what: str) -> bool:
         """True at most once per interval, and never within the first one."""

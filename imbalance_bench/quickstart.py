@@ -48,5 +48,5 @@ def run_quickstart(out: Path, cache: Path) -> None:
         make_phantom(phantom, preset="tissue", workers=usable_cores())
     config = load_study(Path(__file__).with_name("quickstart.yaml"), [f"dataset.path={phantom}"])
     execute_study(config, study_dir, Execution(cache=cache))
-    analyze_and_print(study_dir)
+    analyze_and_print(study_dir, cache)
     Console().print(f"report: {build_report(study_dir)}", highlight=False, soft_wrap=True)

@@ -1,6 +1,6 @@
 """A checked study, and how any process opens one from its directory to execute a run."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -88,12 +88,7 @@ class Study:
 
     def statistics(self, fold: int) -> ClassStatistics:
         """Counts of a fold's training split in the form that methods see."""
-        counts = self.counts[fold]
-        pixels, images, components, exposed = (
-            torch.from_numpy(np.asarray(values)).double()
-            for values in (counts.pixels, counts.images, counts.components, counts.pixels_of_images_with_class)
-        )
-        return ClassStatistics(counts.names, pixels, images, components, exposed, counts.n_images)
+        return class_statistics(self.counts[fold])
 
     def _run_id(self, method: MethodEntry, fold: int, seed: int) -> str:
         """First 12 hex digits of the hash of everything that can change the run's result."""
@@ -125,24 +120,44 @@ def open_study(root: Path) -> Study:
     facts = read_json(root / "dataset.json")
     dataset = PreparedDataset.open(config.dataset.path)
     taxonomy = Taxonomy(dataset.info, config.dataset.groups, config.dataset.ignore)
-    counts = tuple(_counts_from_json(fold["train"], taxonomy.names, fold["n_train"]) for fold in facts["folds"])
+    counts = recorded_counts(facts, taxonomy.names)
     splits = Splits.load(root / "splits.json")
     return Study(root, config, dataset, taxonomy, splits, counts, facts["data_hash"], facts["encoder_weights_hash"])
 
 
 def build_context(study: Study, run: PlannedRun, *, stage: int, finished: tuple[ClassFeedback, ...]) -> BuildContext:
     """What a method is told when its components are built."""
-    model = study.config.model
-    query = model.architecture == CLASS_QUERY
+    return method_context(study.config, study.statistics(run.fold), run.seed, stage=stage, finished=finished)
+
+
+def method_context(
+    config: StudyConfig, statistics: ClassStatistics, seed: int, *, stage: int, finished: tuple[ClassFeedback, ...]
+) -> BuildContext:
+    """The same from the study file and the training statistics alone; no data set is needed."""
+    query = config.model.architecture == CLASS_QUERY
     return BuildContext(
-        statistics=study.statistics(run.fold),
-        seed=derive_seed(run.seed, "method"),
-        attention_layers=model.depth if query else 0,
-        attention_heads=model.heads if query else 0,
+        statistics=statistics,
+        seed=derive_seed(seed, "method"),
+        attention_layers=config.model.depth if query else 0,
+        attention_heads=config.model.heads if query else 0,
         stage=stage,
-        steps=study.config.training.steps,
+        steps=config.training.steps,
         finished=finished,
     )
+
+
+def class_statistics(counts: ClassCounts) -> ClassStatistics:
+    """Training counts in the form that methods see."""
+    pixels, images, components, exposed = (
+        torch.from_numpy(np.asarray(values)).double()
+        for values in (counts.pixels, counts.images, counts.components, counts.pixels_of_images_with_class)
+    )
+    return ClassStatistics(counts.names, pixels, images, components, exposed, counts.n_images)
+
+
+def recorded_counts(facts: Mapping[str, Any], names: tuple[str, ...]) -> tuple[ClassCounts, ...]:
+    """Training counts of each fold, from the content of dataset.json."""
+    return tuple(_counts_from_json(fold["train"], names, fold["n_train"]) for fold in facts["folds"])
 
 
 def _counts_from_json(train: dict[str, list[int]], names: tuple[str, ...], n_images: int) -> ClassCounts:

@@ -9,11 +9,16 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from analysis.plots.attention import draw_attention_maps
 from analysis.plots.bias import draw_bias_trajectory, draw_bias_vs_difficulty
+from analysis.plots.borders import draw_border_profile, draw_trimap_curve
+from analysis.plots.confusion import draw_confusion
 from analysis.plots.difficulty import draw_frequency_difficulty_plane
 from analysis.plots.gallery import draw_gallery
+from analysis.plots.interventions import draw_interventions
 from analysis.plots.learning import draw_learning_curves
 from analysis.plots.ledger import draw_ledger_heatmap, draw_prior_to_final
+from analysis.plots.ranks import draw_critical_difference, draw_ranks
 from analysis.plots.scores import draw_class_dice, draw_paired_differences
 from analysis.plots.study import AnalysedStudy, NotDrawableError
 from analysis.plots.style import figure_style, save
@@ -22,15 +27,22 @@ from imbalance_bench.errors import UserError, nearest
 __all__ = ["KINDS", "SUFFIXES", "AnalysedStudy", "NotDrawableError", "draw", "draw_figure"]
 
 KINDS: dict[str, Callable[[AnalysedStudy], Figure]] = {
+    "attention_maps": draw_attention_maps,
     "bias_trajectory": draw_bias_trajectory,
     "bias_vs_difficulty": draw_bias_vs_difficulty,
+    "border_profile": draw_border_profile,
     "class_dice": draw_class_dice,
+    "confusion": draw_confusion,
+    "critical_difference": draw_critical_difference,
     "frequency_difficulty_plane": draw_frequency_difficulty_plane,
     "gallery": draw_gallery,
+    "interventions": draw_interventions,
     "learning_curves": draw_learning_curves,
     "ledger_heatmap": draw_ledger_heatmap,
     "paired_differences": draw_paired_differences,
     "prior_to_final": draw_prior_to_final,
+    "ranks": draw_ranks,
+    "trimap_curve": draw_trimap_curve,
 }
 SUFFIXES = (".svg", ".pdf", ".png")
 

@@ -17,6 +17,7 @@ from analysis.plots.wording import CONSTRUCT, ESTIMAND, RHO, is_not_testable, nu
 
 PLOTTED_ESTIMANDS = ("change", "effective_offset")
 RASTERISE_ABOVE_LINES = 400
+KEY_CHARACTERS = 60  # of a class name in the key of a figure
 LONGEST_UNIT = 8  # characters; longer ones are definitions and stand in the table of measures
 
 NO_BIAS = "No finished run of this study holds a learned class bias (a `dfa` method), so there is nothing to draw."
@@ -154,7 +155,8 @@ def label_classes(figure: Figure, panels: list[tuple[Axes, pd.DataFrame]], class
 
 def add_key(figure: Figure, class_names: list[str]) -> None:
     """Write "1 tumour   2 stroma ..." below the figure, which grows by as much."""
-    columns = max(1, int(figure.get_figwidth() / 2.3))
+    longest = min(KEY_CHARACTERS, max(len(name) for name in class_names))
+    columns = max(1, int(figure.get_figwidth() / max(2.3, 0.5 + 0.062 * longest)))
     rows = -(-len(class_names) // columns)
     extra = 0.16 * rows + 0.1
     width, height = figure.get_size_inches()
@@ -169,7 +171,7 @@ def add_key(figure: Figure, class_names: list[str]) -> None:
         figure.text(
             0.02 + column * 0.97 / columns,
             (extra - 0.05 - 0.16 * row) / (height + extra),
-            f"{index + 1}  {wrapped(name, 26, 1)}",
+            f"{index + 1}  {wrapped(name, KEY_CHARACTERS, 1)}",
             fontsize=7,
             va="top",
         )

@@ -21,7 +21,8 @@ from imbalance_bench.records import RunRecord
 SHOWN_SIDE_PX = 360
 RULE = (
     "Best, median and worst of the {n} test images with saved predictions of every method, by the macro Dice of "
-    "{control} on the image (fold {fold}, seed {seed}); classes that neither occur nor are predicted do not count."
+    "{control} on the image (fold {fold}, seed {seed}); classes that neither occur nor are predicted do not count. "
+    "Below each prediction, its errors: wrong pixels in the colour of the class that stands there in truth."
 )
 
 
@@ -51,16 +52,18 @@ class GalleryRuns:
         seed: Seed.
         runs: Method -> run.
         control: Method that ranks the images.
+        left_out: The sentence on methods that there is no room for; empty where there are none.
     """
 
     fold: int
     seed: int
     runs: dict[str, RunRecord]
     control: str
+    left_out: str
 
 
 def gallery(figure: Figure, rows: Sequence[GalleryRow], *, colours: Mapping[str, str]) -> Figure:
-    """Draw image, truth and every method's prediction, one row per image.
+    """Draw image, truth and every method's prediction, one row per image, and below each prediction its errors.
 
     Args:
         figure: An empty figure.
@@ -71,18 +74,24 @@ def gallery(figure: Figure, rows: Sequence[GalleryRow], *, colours: Mapping[str,
         The same figure.
     """
     methods = list(rows[0].predictions)
-    grid = figure.subplots(len(rows), 2 + len(methods), squeeze=False)
-    for axes_row, row in zip(grid, rows, strict=True):
+    grid = figure.subplots(2 * len(rows), 2 + len(methods), squeeze=False)
+    palette = list(colours.values())
+    for axes_row, error_row, row in zip(grid[::2], grid[1::2], rows, strict=True):
         masks = [row.truth, *(row.predictions[method] for method in methods)]
-        _show(axes_row[0], _shrink_image(row.image))
+        show(axes_row[0], shrink_image(row.image))
         for axes, mask in zip(axes_row[1:], masks, strict=True):
-            _show(axes, paint(_shrink_mask(mask), list(colours.values())))
+            show(axes, paint(_shrink_mask(mask), palette))
         axes_row[0].set_ylabel(row.label, fontsize=8)
+        for axes in error_row[:2]:
+            axes.set_axis_off()
+        for axes, method in zip(error_row[2:], methods, strict=True):
+            wrong = errors(row.truth, row.predictions[method])
+            show(axes, paint(_shrink_mask(wrong), palette))
+            axes.set_xlabel(f"{np.mean(wrong[row.truth != UNLABELLED] != UNLABELLED):.1%} wrong", fontsize=7)
     for axes, title in zip(grid[0], ["image", "truth", *methods], strict=True):
         axes.set_title(wrapped(title, 18), fontsize=8, loc="center")
     handles = [Patch(facecolor=colour, label=wrapped(name, 24, 1)) for name, colour in colours.items()]
-    if any((row.truth == UNLABELLED).any() for row in rows):
-        handles.append(Patch(facecolor=BAND, edgecolor=MUTED, linewidth=0.5, label="unlabelled"))
+    handles.append(Patch(facecolor=BAND, edgecolor=MUTED, linewidth=0.5, label="unlabelled, or right"))
     columns = max(2, min(len(handles), int(figure.get_figwidth() / 1.7)))
     figure.legend(handles=handles, loc="outside lower center", ncols=columns, handlelength=1.0, handleheight=1.0)
     return figure
@@ -93,6 +102,11 @@ def paint(mask: np.ndarray, colours: Sequence[str]) -> np.ndarray:
     palette = np.tile(np.array(to_rgb(BAND)), (256, 1))
     palette[: len(colours)] = [to_rgb(colour) for colour in colours]
     return (palette[mask] * 255).round().astype(np.uint8)
+
+
+def errors(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """Return (H, W) uint8: the true class where the prediction is wrong, UNLABELLED elsewhere."""
+    return np.where((truth != predicted) & (truth != UNLABELLED), truth, UNLABELLED).astype(np.uint8)
 
 
 def macro_dice_per_image(counts: pd.DataFrame) -> pd.Series:
@@ -135,8 +149,9 @@ def gallery_runs(study: AnalysedStudy) -> GalleryRuns:
     best = keys.assign(n=[finished.loc[(fold, seed)] for fold, seed in keys.itertuples(index=False)])
     fold, seed = best.sort_values(["n", "fold", "seed"], ascending=[False, True, True])[["fold", "seed"]].iloc[0]
     rows = done[(done["fold"] == fold) & (done["seed"] == seed)].drop_duplicates("method").set_index("method")
-    runs = {method: study.records.run(str(rows.loc[method, "run_id"])) for method in controls if method in rows.index}
-    return GalleryRuns(int(fold), int(seed), runs, control)
+    methods, left_out = study.shown([method for method in controls if method in rows.index])
+    runs = {method: study.records.run(str(rows.loc[method, "run_id"])) for method in methods}
+    return GalleryRuns(int(fold), int(seed), runs, control, left_out)
 
 
 def gallery_rows(study: AnalysedStudy) -> tuple[list[GalleryRow], str]:
@@ -166,29 +181,33 @@ def gallery_rows(study: AnalysedStudy) -> tuple[list[GalleryRow], str]:
         truth = taxonomy.apply(dataset.read_mask(image_id))
         rows.append(GalleryRow(label, dataset.read_image(image_id), truth, predictions))
     rule = RULE.format(n=len(saved), control=chosen.control, fold=chosen.fold, seed=chosen.seed)
-    return rows, rule
+    return rows, f"{rule} {chosen.left_out}".strip()
 
 
 def draw_gallery(study: AnalysedStudy) -> Figure:
     """Draw the best, the median and the worst test image of the control."""
     rows, rule = gallery_rows(study)
     columns = 2 + len(rows[0].predictions)
-    figure = new_figure(min(12.0, 0.8 + 1.45 * columns), 0.9 + 1.5 * len(rows) * min(1.0, 12 / (0.8 + 1.45 * columns)))
+    width = 0.8 + 1.45 * columns
+    figure = new_figure(min(12.0, width), 0.9 + (2.95 * min(1.0, 12 / width) + 0.1) * len(rows))
     gallery(figure, rows, colours=study.class_colour)
     figure.set_label(rule)  # the report's caption
     freeze_layout(figure)
     return figure
 
 
-def _show(axes: Axes, picture: np.ndarray) -> None:
+def show(axes: Axes, picture: np.ndarray) -> Axes:
+    """Draw a picture without ticks, grid or frame."""
     axes.imshow(picture, interpolation="nearest")
     axes.set_xticks([])
     axes.set_yticks([])
     axes.grid(visible=False)
     axes.spines[:].set_visible(False)
+    return axes
 
 
-def _shrink_image(image: np.ndarray) -> np.ndarray:
+def shrink_image(image: np.ndarray) -> np.ndarray:
+    """Reduce an image to the size it is shown at."""
     picture = Image.fromarray(image)
     picture.thumbnail((SHOWN_SIDE_PX, SHOWN_SIDE_PX))
     return np.asarray(picture)

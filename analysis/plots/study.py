@@ -1,6 +1,6 @@
 """What figures and report read: the tables that `analyze` wrote, beside the study's own files. Nothing is computed."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,12 +13,15 @@ from analysis.plots.style import MethodMark, class_colours, method_marks
 from imbalance_bench.errors import UserError
 from imbalance_bench.records import StudyRecords, read_json
 
+MOST_PANELS = 8  # methods of a figure that has a whole row, column or matrix for each
 MACRO = "macro"  # the "class" of a row that averages the classes that occur
 
 _TEXT = frozenset(
     {"run_id", "method", "control", "class", "aggregation", "metric", "unit", "construct", "measure", "estimand"}
-    | {"parameter", "state", "error", "verdict", "absent_class"}
+    | {"parameter", "state", "error", "verdict", "absent_class", "architecture", "leader", "mark"}
+    | {"true", "predicted", "stain", "other", "intervention"}
 )
+_TRUTH = frozenset({"primary", "nearest_rival"})  # True or False
 
 
 class NotDrawableError(UserError):
@@ -83,6 +86,17 @@ class AnalysedStudy:
         planned = dict.fromkeys(self.table("runs")["method"])
         return sorted(planned, key=lambda method: method not in self.controls)
 
+    def shown(self, methods: Sequence[str]) -> tuple[list[str], str]:
+        """Return the methods that a figure with a panel for each has room for, and the sentence on the others.
+
+        Args:
+            methods: In the order of the study, controls first.
+        """
+        if len(methods) <= MOST_PANELS:
+            return list(methods), ""
+        left = f"{len(methods) - MOST_PANELS} of {len(methods)} methods"
+        return list(methods[:MOST_PANELS]), f"For want of room {left} are left out, the last in the order of the study."
+
     @cached_property
     def marks(self) -> dict[str, MethodMark]:
         """Colour and marker of each method."""
@@ -134,7 +148,7 @@ def _read_table(path: Path, columns: Iterable[str]) -> pd.DataFrame:
     if missing:
         raise UserError(f"{path} lacks the column '{missing[0]}'. Run `imbalance-bench analyze` again.", exit_code=1)
     for name in rows.columns:
-        if name == "primary":
+        if name in _TRUTH:
             rows[name] = rows[name].str.lower().isin(["true", "1"])
         elif name not in _TEXT:
             rows[name] = pd.to_numeric(rows[name], errors="coerce")
@@ -142,6 +156,6 @@ def _read_table(path: Path, columns: Iterable[str]) -> pd.DataFrame:
 
 
 def _dtype(name: str) -> str:
-    if name == "primary":
+    if name in _TRUTH:
         return "bool"
     return "str" if name in _TEXT else "float"

@@ -10,9 +10,11 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from analysis.paper_tables import write_paper_tables
 from analysis.plots.study import AnalysedStudy
 from analysis.plots.wording import MINUS, number, tone, words
 from analysis.report.answer import rare_or_hard, which_method
+from analysis.report.detail_tables import detail_tables
 from analysis.report.figures import dark_variables, make_figures
 from analysis.report.provenance import provenance
 from analysis.report.tables import make_tables
@@ -35,6 +37,7 @@ def build_report(root: Path) -> Path:
         UserError: `root` is not a study directory, or was not analysed.
     """
     study = AnalysedStudy.open(Path(root))
+    write_paper_tables(study, study.root / "tables")
     script = (HERE / "page.js").read_text(encoding="utf-8")
     content = {
         "study": study,
@@ -43,7 +46,7 @@ def build_report(root: Path) -> Path:
         "answers": [which_method(study), rare_or_hard(study)],
         "unfinished": unfinished(study),
         "figures": make_figures(study, study.root / "figures"),
-        "tables": make_tables(study, study.root / "tables"),
+        "tables": make_tables(study, study.root / "tables", detail_tables(study)),
         "verdicts": study.verdicts,
         "rules": list(dict.fromkeys(str(each.get("rule") or "") for each in study.verdicts if each.get("rule"))),
         "provenance": provenance(study),

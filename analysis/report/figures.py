@@ -25,6 +25,31 @@ CAPTIONS: dict[str, tuple[str, str]] = {
         "Dice per class",
         "One dot per method with its 95 % interval; the mean over the classes that occur stands on top.",
     ),
+    "ranks": (
+        "Stability of the order",
+        "Ranks of macro Dice with 95 % intervals over resampled units and seeds, and how often each method came first. "
+        "Ranks describe; whether two methods differ is tested above.",
+    ),
+    "critical_difference": ("Critical difference", ""),
+    "confusion": (
+        "What is taken for what",
+        "Rows are true classes and sum to 100 %, seeds pooled; shares below half a per cent are left blank.",
+    ),
+    "trimap_curve": (
+        "Errors around borders",
+        "Share of wrong pixels in rings around the true borders; each tick names the outer end of its ring.",
+    ),
+    "border_profile": (
+        "Stain across the border",
+        "Mean optical density of haematoxylin and eosin against the distance to the border of the class. Bands are "
+        "95 % intervals over training groups. A flat profile is a border that stain does not show.",
+    ),
+    "interventions": (
+        "What the bias does",
+        "The same trained model with its bias changed, on the same images. Left of zero the bias as trained was "
+        "better. Filled marks have the verdict better or worse. It is causal for the model, not for tissue.",
+    ),
+    "attention_maps": ("What attends to which class", ""),
     "learning_curves": (
         "Learning curves",
         "Thin lines are runs, thick lines the mean of a method. Validation Dice is pooled over the validation images.",

@@ -71,9 +71,10 @@ class ReportTable:
         return f"data:text/csv;charset=utf-8;base64,{base64.b64encode(self.csv.encode()).decode()}"
 
 
-def make_tables(study: AnalysedStudy, folder: Path) -> dict[str, ReportTable]:
-    """Build every table and write it into `folder` as CSV."""
+def make_tables(study: AnalysedStudy, folder: Path, details: Sequence["ReportTable"] = ()) -> dict[str, "ReportTable"]:
+    """Build every table and write it into `folder` as CSV, with those that were built elsewhere."""
     built = [
+        *details,
         scores_table(study),
         comparisons_table(study.table("comparisons")),
         associations_table(study.table("associations")),
@@ -98,7 +99,7 @@ def scores_table(study: AnalysedStudy) -> ReportTable:
         cells = [Cell(method)]
         for name in classes:
             row = by_key.get((method, name))
-            cells.append(Cell(DASH) if row is None else _estimate(row["mean"], row["low"], row["high"]))
+            cells.append(Cell(DASH) if row is None else estimate_cell(row["mean"], row["low"], row["high"]))
         rows.append(cells)
     columns = _columns("method", "all classes (macro)", *study.class_names)
     return ReportTable("scores", "Dice per class", columns, rows, scores)
@@ -111,13 +112,13 @@ def comparisons_table(comparisons: pd.DataFrame) -> ReportTable:
         [
             Cell(str(row["method"])),
             Cell("all classes (macro)" if row["class"] == MACRO else str(row["class"])),
-            _estimate(row["difference"], row["low"], row["high"], with_sign=True),
-            _p(row["p"]),
-            _p(row["p_seeds"]),
-            _p(row["p_holm"]),
-            _plain(row["cliffs_delta"], 2),
-            _plain(row["n_units"], 0),
-            _verdict(row["verdict"]),
+            estimate_cell(row["difference"], row["low"], row["high"], with_sign=True),
+            p_cell(row["p"]),
+            p_cell(row["p_seeds"]),
+            p_cell(row["p_holm"]),
+            number_cell(row["cliffs_delta"], 2),
+            number_cell(row["n_units"], 0),
+            verdict_cell(row["verdict"]),
         ]
         for row in ordered.to_dict("records")
     ]
@@ -138,13 +139,13 @@ def associations_table(associations: pd.DataFrame) -> ReportTable:
             Cell(str(row["method"])),
             Cell(ESTIMAND_NAME.get(str(row["estimand"]), words(str(row["estimand"])))),
             Cell(words(str(row["measure"])), note=_construct(row)),
-            _plain(row["spearman"], 2, with_sign=True),
-            _p(row["p_spearman"]),
-            _p(row["p_holm"]),
-            _plain(row["n_classes"], 0),
-            _p(row["min_p"]),
-            _plain(row["rho_needed"], 2),
-            _verdict(row["verdict"]),
+            number_cell(row["spearman"], 2, with_sign=True),
+            p_cell(row["p_spearman"]),
+            p_cell(row["p_holm"]),
+            number_cell(row["n_classes"], 0),
+            p_cell(row["min_p"]),
+            number_cell(row["rho_needed"], 2),
+            verdict_cell(row["verdict"]),
         ]
         for row in ordered.to_dict("records")
     ]
@@ -161,9 +162,9 @@ def reliability_table(reliability: pd.DataFrame) -> ReportTable:
         [
             Cell(str(row["method"])),
             Cell(ESTIMAND_NAME.get(str(row["estimand"]), words(str(row["estimand"])))),
-            _estimate(row["icc"], row["low"], row["high"], digits=2),
-            _plain(row["n_seeds"], 0),
-            _plain(row["n_classes"], 0),
+            estimate_cell(row["icc"], row["low"], row["high"], digits=2),
+            number_cell(row["n_seeds"], 0),
+            number_cell(row["n_classes"], 0),
         ]
         for row in reliability.to_dict("records")
     ]
@@ -183,7 +184,7 @@ def measures_table(study: AnalysedStudy) -> ReportTable:
         cells = [Cell(name)]
         for kind in kinds:
             row = by_key.get((name, kind["measure"]))
-            cells.append(Cell(DASH) if row is None else _estimate(row["value"], row["low"], row["high"]))
+            cells.append(Cell(DASH) if row is None else estimate_cell(row["value"], row["low"], row["high"]))
         rows.append(cells)
     columns = [Column("class"), *(_measure_heading(kind) for kind in kinds)]
     return ReportTable("measures", "Class difficulty", columns, rows, measures)
@@ -196,12 +197,12 @@ def runs_table(runs: pd.DataFrame) -> ReportTable:
         [
             Cell(str(row["run_id"])),
             Cell(str(row["method"])),
-            _plain(row["fold"], 0),
-            _plain(row["seed"], 0),
+            number_cell(row["fold"], 0),
+            number_cell(row["seed"], 0),
             Cell(str(row["state"]), tone="" if row["state"] == "done" else "worse", note=str(row["error"])),
-            _plain(row["seconds"], 1),
-            _plain(row["steps"], 0),
-            _plain(row["steps_per_second"], 2),
+            number_cell(row["seconds"], 1),
+            number_cell(row["steps"], 0),
+            number_cell(row["steps_per_second"], 2),
         ]
         for row in ordered.to_dict("records")
     ]
@@ -209,7 +210,8 @@ def runs_table(runs: pd.DataFrame) -> ReportTable:
     return ReportTable("runs", "Runs", columns, rows, runs)
 
 
-def _estimate(value: float, low: float, high: float, *, digits: int = 3, with_sign: bool = False) -> Cell:
+def estimate_cell(value: float, low: float, high: float, *, digits: int = 3, with_sign: bool = False) -> Cell:
+    """A number with its interval small below it; "absent" where there is none."""
     write = signed if with_sign else number
     if pd.isna(value):
         return Cell("absent", sort="")
@@ -217,19 +219,22 @@ def _estimate(value: float, low: float, high: float, *, digits: int = 3, with_si
     return Cell(write(value, digits), sort=repr(float(value)), note=interval)
 
 
-def _plain(value: float, digits: int, *, with_sign: bool = False) -> Cell:
+def number_cell(value: float, digits: int, *, with_sign: bool = False) -> Cell:
+    """A number, or a dash."""
     if pd.isna(value):
         return Cell(number(float("nan")))
     return Cell((signed if with_sign else number)(float(value), digits), sort=repr(float(value)))
 
 
-def _p(value: float) -> Cell:
+def p_cell(value: float) -> Cell:
+    """A p value, or a dash."""
     if pd.isna(value):
         return Cell(number(float("nan")))
     return Cell(probability(float(value)).removeprefix("= "), sort=repr(float(value)))
 
 
-def _verdict(word: object) -> Cell:
+def verdict_cell(word: object) -> Cell:
+    """A verdict with its mark."""
     return Cell(words(str(word)), tone=tone(str(word)))
 
 

@@ -33,6 +33,8 @@ class RunProgress:
         step: Optimiser steps done, over all stages.
         steps: In all.
         loss: Of the last step; None before the first.
+        validation: True positives, false positives and false negatives of each class when the run last counted its
+            validation images; None before that.
     """
 
     run_id: str
@@ -40,6 +42,7 @@ class RunProgress:
     step: int
     steps: int
     loss: float | None = None
+    validation: tuple[tuple[int, int, int], ...] | None = None
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from imbalance_bench.engines.base import RunJob, RunOutcome, RunProgress
 from imbalance_bench.errors import UserError
 from imbalance_bench.study import open_study
 from imbalance_bench.training.run import execute_run
+from methods.base import ClassFeedback
 
 
 def execute_job(job: RunJob, report: Callable[[RunProgress], None]) -> RunOutcome:
@@ -25,10 +26,19 @@ def execute_job(job: RunJob, report: Callable[[RunProgress], None]) -> RunOutcom
             study,
             run,
             job.cache_dir,
-            lambda step, steps, loss: report(RunProgress(job.run_id, job.label, step, steps, loss)),
+            lambda step, steps, loss, feedback: report(
+                RunProgress(job.run_id, job.label, step, steps, loss, _counts(feedback))
+            ),
         )
     except UserError as error:
         return RunOutcome(job.run_id, job.label, str(error))
     except Exception as error:  # noqa: BLE001 - whatever a run dies of, the others go on; the record keeps the reason
         return RunOutcome(job.run_id, job.label, f"{type(error).__name__}: {' '.join(str(error).split())}")
     return RunOutcome(job.run_id, job.label)
+
+
+def _counts(feedback: ClassFeedback | None) -> tuple[tuple[int, int, int], ...] | None:
+    """Plain numbers, which travel between processes."""
+    if feedback is None:
+        return None
+    return tuple(zip(feedback.tp.tolist(), feedback.fp.tolist(), feedback.fn.tolist(), strict=True))

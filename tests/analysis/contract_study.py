@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from safetensors.numpy import save_file
 
 from analysis.columns import COLUMNS, write_csv
 from imbalance_bench.manifest import write_json
@@ -85,6 +86,13 @@ def write_analysis(
         "runs": _runs(plan, failed),
         "method_scores": _method_scores(rng, methods, level, gain),
         "comparisons": _comparisons(rng, [m for m in methods if m != control], control, level, gain),
+        "leaders": _leaders(methods, level, gain),
+        "rankings": _rankings(methods, gain),
+        "confusion": _confusion(rng, methods, level),
+        **_explanation(rng, methods),
+        "interventions": _interventions(rng, methods, level),
+        "trimap_curves": _trimap_curves(rng, methods, level),
+        "border_profiles": _border_profiles(rng, names) if measures else [],
         "measures": _measures(rng, names) if measures else [],
         **_bias(rng, runs, names),
     }
@@ -144,6 +152,106 @@ def _comparisons(
             **interval,
         }
         rows.append(row | {"verdict": "not_testable" if lost else verdict})
+    return rows
+
+
+def _leaders(methods: list[str], level: dict[str, float], gain: dict[str, float]) -> list[dict[str, Any]]:
+    """Macro: everyone shares the lead. First class: best, second, behind. The others: a lead that two share."""
+    ordered = sorted(methods, key=lambda method: -gain[method])
+    marks = {"macro": ["shared_best"] * len(methods), next(iter(level)): ["best", "second", *["behind"] * len(methods)]}
+    rows = []
+    for name, value in {**level, "macro": 0.5}.items():
+        chosen = marks.get(name, ["shared_best", "shared_best", *["shared_second"] * len(methods)])
+        for method, mark in zip(ordered, chosen, strict=False):
+            row = {"architecture": "class_query", "class": name, "method": method, "mean": value + gain[method]}
+            row |= {"leader": ordered[0], "n_units": 12, "difference": gain[method] - gain[ordered[0]], "low": -0.1}
+            row |= {"high": 0.1, "p": 0.2, "p_corrected": 0.6, "family": 3}
+            rows.append(row | {"mark": "absent" if np.isnan(value) else mark})
+    return rows
+
+
+def write_attention(root: Path, dataset: dict[str, Any], *, stride_px: int = 16) -> None:
+    """Write attention maps for the predictions that the runs of a synthetic study kept."""
+    rng = np.random.default_rng(0)
+    for prediction in sorted(root.glob("runs/*/predictions/*.png")):
+        weights = rng.dirichlet([1.0] * len(dataset["classes"]), size=(6, 6)).transpose(2, 0, 1).astype(np.float16)
+        target = prediction.parent.parent / "attention" / f"{prediction.stem}.safetensors"
+        target.parent.mkdir(exist_ok=True)
+        save_file({"weights": np.ascontiguousarray(weights), "stride_px": np.array([stride_px])}, target)
+
+
+def _rankings(methods: list[str], gain: dict[str, float]) -> list[dict[str, Any]]:
+    ordered = sorted(methods, key=lambda method: -gain[method])
+    keys = {"metric": "dice", "class": "macro", "kendall_tau": 0.7, "n_units": 12, "n_seeds": 3}
+    return [
+        keys
+        | {"aggregation": aggregation, "method": method, "score": gain[method], "rank": place + 1}
+        | {"rank_low": max(1, place - 0.4), "rank_high": min(len(methods), place + 2.3), "p_best": 1 / (place + 2)}
+        for aggregation in ("pooled", "per_image")
+        for place, method in enumerate(ordered)
+    ]
+
+
+def _confusion(rng: np.random.Generator, methods: list[str], level: dict[str, float]) -> list[dict[str, Any]]:
+    rows = []
+    for method, (true, value) in product(methods, level.items()):
+        shares = rng.dirichlet([1.0] * len(level))
+        for share, predicted in zip(shares, level, strict=True):
+            known = np.nan if np.isnan(value) else share
+            row = {"method": method, "true": true, "predicted": predicted, "share": known}
+            rows.append(row | {"pixels": 0 if np.isnan(value) else int(1000 * share)})
+    return rows
+
+
+def _explanation(rng: np.random.Generator, methods: list[str]) -> dict[str, list[dict[str, Any]]]:
+    partial, parts, inertia = [], [], []
+    for method in (each for each in methods if each.startswith("dfa")):
+        keys = {"method": method, "estimand": "change"}
+        for construct, measure in (("frequency", "pixel_share"), ("difficulty", "boundary + morphology")):
+            row = {**keys, "construct": construct, "measure": measure, "given": "the other", "n_classes": 5}
+            row |= {"residual_df": 1, "partial_rho": 0.3, "r2": rng.uniform(), "p": 0.4, "min_p": 0.0167, "p_holm": 0.8}
+            partial.append(row | {"vif": 2.5, "verdict": "not_supported"})
+        for component in ("unique frequency", "unique difficulty", "shared"):
+            row = {**keys, "kind": "share", "component": component, "value": rng.uniform(), "adjusted": -0.2}
+            row |= {"low": -0.5, "high": 0.4, "resampled": "runs", "n_classes": 5, "residual_df": 1, "vif": np.nan}
+            parts.append(row)
+        row = {"method": method, "starts": method, "estimand": "learned", "view": "one_start", "n_starts": 1}
+        row |= {"n_runs": 2, "n_classes": 5, "kept": 0.93, "low": 0.8, "high": 1.1, "correlation": 0.9, "decay": -0.1}
+        inertia.append(row | {"moved": 0.3, "moved_low": 0.2, "moved_high": 0.4, "verdict": "inertia"})
+    return {"partial_associations": partial, "partition": parts, "inertia": inertia}
+
+
+def _interventions(rng: np.random.Generator, methods: list[str], level: dict[str, float]) -> list[dict[str, Any]]:
+    rows = []
+    for method in (each for each in methods if each.startswith("dfa")):
+        names = {"zeroed": ["macro", *level], "permuted": ["macro", *level], "shifted": list(level)}
+        for kind, name in ((kind, name) for kind, those in names.items() for name in those):
+            value = np.nan if np.isnan(level.get(name, 0.5)) else rng.normal(-0.03, 0.03)
+            interval = _interval(rng, value, 0.04)
+            verdict = "worse" if interval["high"] < 0 else "undecided"
+            row = {"method": method, "intervention": kind, "class": name, "unit": "image", "n_units": 12, "n_seeds": 3}
+            row |= {"difference": value, "p": 0.03, "p_seeds": 0.04, "p_holm": 0.1, **interval}
+            rows.append(row | {"verdict": verdict})
+    return rows
+
+
+def _trimap_curves(rng: np.random.Generator, methods: list[str], level: dict[str, float]) -> list[dict[str, Any]]:
+    rows = []
+    for method, (name, value) in product(methods, {"all": 0.5, **level}.items()):
+        for inner, outer in ((0, 1), (1, 2), (2, 4), (4, 8), (8, np.inf)):
+            share = np.nan if np.isnan(value) else rng.uniform(0, 0.6) / (1 + inner)
+            row = {"method": method, "class": name, "inner_um": inner, "outer_um": outer, "value": share}
+            rows.append(row | {"low": 0.9 * share, "high": 1.1 * share, "n_units": 12, "n_pixels": 500})
+    return rows
+
+
+def _border_profiles(rng: np.random.Generator, names: Sequence[str]) -> list[dict[str, Any]]:
+    rows = []
+    for (class_id, name), stain in product(enumerate(names), ("haematoxylin", "eosin")):
+        for distance in np.arange(-5.5, 6):
+            value = rng.uniform(0.2, 0.3) + 0.2 * (distance > 0)
+            row = {"class_id": class_id, "class": name, "stain": stain, "distance": distance, "value": value}
+            rows.append(row | {"low": value - 0.03, "high": value + 0.03, "n": 400, "unit": "um"})
     return rows
 
 

@@ -3,11 +3,13 @@
 Truth planted in the records:
 - a pixel of class c is recognised with probability `TRUE_RECALL[c] + METHOD_GAIN[method]` (rarest class gains double),
   plus an effect of the image (shared by all methods and seeds) and one of the run;
+- setting the bias of `dfa` to zero takes `INTERVENTION_LOSS` of that probability, permuting it half as much; raising
+  the bias of one class adds as much to its probability;
 - the bias that `dfa` learns is proportional to the rank of the class in `TRUE_DIFFICULTY`, plus noise of the seed.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +20,14 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from imbalance_bench.data.splits import Fold, Splits
+from imbalance_bench.evaluation.image_tables import BoundarySetting, ImageKeys, boundary_rows, confusion_rows
 from imbalance_bench.manifest import canonical_hash, write_json
 from imbalance_bench.records import RunRecord, RunState, write_table
 from imbalance_bench.seeding import generator
 
 METHODS = ("cross_entropy", "inverse_frequency", "focal", "cdb", "dfa")
 METHOD_GAIN = {"cross_entropy": 0.0, "inverse_frequency": -0.04, "focal": 0.0, "cdb": 0.03, "dfa": 0.08}
+INTERVENTION_LOSS = 0.06
 CLASS_NAMES = ("background", "tumour", "stroma", "necrosis", "vessel", "nerve", "fat", "mucin", "blood")
 COLOURS = ("#ffffff", "#d62728", "#2ca02c", "#9467bd", "#1f77b4", "#ff7f0e", "#bcbd22", "#e377c2", "#8c564b")
 TRUE_RECALL = np.array([0.90, 0.80, 0.72, 0.60, 0.50, 0.55, 0.65, 0.45, 0.70])
@@ -32,6 +36,7 @@ MPP_UM = 0.5
 STEPS = 300
 LEDGER_STEPS = tuple(range(0, STEPS + 1, 30))
 
+BOUNDARY = BoundarySetting((MPP_UM, MPP_UM), 0.02, boundary_um=(1.0,), surface_um=(1.0,), trimap_um=(1.0, 4.0))
 ANALYSIS = {
     "control": "cross_entropy",
     "alpha": 0.05,
@@ -62,6 +67,8 @@ class _Scene:
     effects: dict[str, float]
     frequency: np.ndarray
     rng_seed: int
+    borders: bool = False
+    interventions: bool = False
 
 
 def write_synthetic_study(
@@ -79,6 +86,8 @@ def write_synthetic_study(
     dataset: bool = True,
     architecture: str = "class_query",
     analysis: dict[str, Any] | None = None,
+    borders: bool = False,
+    interventions: bool = False,
 ) -> Path:
     """Write a finished study and the tiny prepared data set that it used.
 
@@ -96,6 +105,8 @@ def write_synthetic_study(
         dataset: False deletes the data set after use, so that measures have nothing to read.
         architecture: Of every run.
         analysis: Changes to the `analysis` part of plan.json.
+        borders: Also write boundary counts and confusions, as runs of today do; slower.
+        interventions: Also write what `dfa` predicts after its bias was changed.
 
     Returns:
         `root`.
@@ -105,6 +116,7 @@ def write_synthetic_study(
     scene = _write_data(
         root, names, n_images, rng_seed, groups_known, images_per_group if groups_known else 1, absent_class, folds
     )
+    scene = replace(scene, borders=borders, interventions=interventions)
     plan_runs = []
     for method in methods:
         for fold in range(folds):
@@ -121,6 +133,7 @@ def write_synthetic_study(
             "created": "2026-01-01T00:00:00+00:00",
             "question": "Does the learned bias follow frequency or difficulty?",
             "runs": plan_runs,
+            "evaluation": {"trimap_um": list(BOUNDARY.trimap_um)},
             "analysis": settings,
             "analysis_hash": canonical_hash(settings),
         },
@@ -237,6 +250,8 @@ def _write_run(scene: _Scene, keys: dict[str, Any]) -> None:
     (run.path / "predictions").mkdir(parents=True, exist_ok=True)
     counts = _predict(scene, run, keys)
     write_table(run.path / "counts.parquet", "counts", counts)
+    if scene.interventions and method == "dfa":
+        write_table(run.path / "interventions.parquet", "interventions", _interventions(scene, keys, counts))
     write_table(run.path / "epochs.parquet", "epochs", _epochs(scene, keys, counts))
     write_table(run.path / "class_parameters.parquet", "class_parameters", _ledger(scene, keys))
     shared = canonical_hash([fold, seed, keys["architecture"]])
@@ -271,7 +286,7 @@ def _predict(scene: _Scene, run: RunRecord, keys: dict[str, Any]) -> pd.DataFram
     run_rng = generator(scene.rng_seed, "run", keys["method"], keys["fold"], keys["seed"])
     recall = TRUE_RECALL[:classes] + gain + run_rng.normal(0, 0.01, classes)
     fold = scene.splits.folds[keys["fold"]]
-    rows = []
+    rows, confused, bounded = [], [], []
     for split, ids in (("val", fold.val), ("test", fold.test)):
         for number, image_id in enumerate(ids):
             truth = scene.masks[image_id]
@@ -282,12 +297,36 @@ def _predict(scene: _Scene, run: RunRecord, keys: dict[str, Any]) -> pd.DataFram
                 Image.fromarray(predicted).save(run.prediction_path(image_id))
             confusion = np.bincount(truth.ravel() * classes + predicted.ravel(), minlength=classes**2)
             confusion = confusion.reshape(classes, classes)
+            if scene.borders:
+                image = ImageKeys(image_id, scene.group_of[image_id], split)
+                confused.append(confusion_rows(image, confusion))
+                bounded.append(boundary_rows(image, predicted, truth, classes, BOUNDARY))
             tp = confusion.diagonal()
             for c in range(classes):
                 fp, fn = confusion[:, c].sum() - tp[c], confusion[c].sum() - tp[c]
                 rows.append([image_id, scene.group_of[image_id], split, c, tp[c], fp, fn, truth.size])
+    if scene.borders:
+        write_table(run.path / "confusion.parquet", "confusion", pd.concat(confused, ignore_index=True))
+        write_table(run.path / "boundary.parquet", "boundary", pd.concat(bounded, ignore_index=True))
     columns = ["image_id", "group_id", "split", "class_id", "tp", "fp", "fn", "n_valid"]
     return pd.DataFrame(rows, columns=columns)
+
+
+def _interventions(scene: _Scene, keys: dict[str, Any], counts: pd.DataFrame) -> pd.DataFrame:
+    """Move a share of each class's pixels from right to wrong, or back."""
+    rng = generator(scene.rng_seed, "interventions", keys["run_id"])
+    classes = len(scene.names)
+    gains = {"learned": np.zeros(classes), "zeroed": np.full(classes, -INTERVENTION_LOSS)}
+    gains |= {f"permuted_{number}": np.full(classes, -INTERVENTION_LOSS / 2) for number in range(2)}
+    gains |= {f"shifted_{c}": INTERVENTION_LOSS * (np.arange(classes) == c) for c in range(classes)}
+    frames = []
+    for name, gain in gains.items():
+        truth = (counts["tp"] + counts["fn"]).to_numpy()
+        noise = 0.005 * rng.normal(size=len(counts)) * (name != "learned")
+        moved = np.round(truth * (gain[counts["class_id"]] + noise)).astype(int)
+        tp = np.clip(counts["tp"].to_numpy() + moved, 0, truth)
+        frames.append(counts.assign(intervention=name, tp=tp, fn=truth - tp))
+    return pd.concat(frames, ignore_index=True)
 
 
 def _epochs(scene: _Scene, keys: dict[str, Any], counts: pd.DataFrame) -> pd.DataFrame:

@@ -12,6 +12,7 @@ import pytest
 from synthetic import METHOD_GAIN, true_difficulty, write_synthetic_study
 
 from analysis.columns import COLUMNS
+from analysis.measures import PRIMARY
 from analysis.pipeline import StudyAnalysis, analyze_study
 from analysis.verdicts import Topic, Word
 from imbalance_bench.errors import UserError
@@ -35,7 +36,8 @@ def verdict(found: StudyAnalysis, identity: str):
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory) -> StudyAnalysis:
-    return analyze_study(write_synthetic_study(tmp_path_factory.mktemp("whole") / "study", analysis={"resamples": 500}))
+    root = tmp_path_factory.mktemp("whole") / "study"
+    return analyze_study(write_synthetic_study(root, borders=True, interventions=True, analysis={"resamples": 500}))
 
 
 @pytest.fixture(scope="module")
@@ -117,9 +119,11 @@ def test_learned_bias_is_centred(whole):
 
 def test_five_classes_cannot_show_what_the_bias_follows(whole):
     primary = whole.tables["associations"].query("primary")
-    assert set(primary["measure"]) == {"pixel_share", "border_stain_overlap", "shape_dispersion"}
+    assert set(primary["measure"]) == set(PRIMARY.values())
     assert set(primary["estimand"]) == {"change", "effective_offset"}
-    np.testing.assert_allclose(primary["min_p"], 2 / 120)
+    measured = primary.query("construct != 'context'")  # nothing is cached, so there are no features to compare
+    np.testing.assert_allclose(measured["min_p"], 2 / 120)
+    assert primary.query("construct == 'context'")["spearman"].isna().all()
     assert set(primary["verdict"]) == {Word.NOT_TESTABLE}
     found = verdict(whole, "attainability/classes")
     assert found.verdict == Word.NOT_TESTABLE
@@ -132,8 +136,11 @@ def test_five_classes_cannot_show_what_the_bias_follows(whole):
 def test_seven_classes_can(tmp_path):
     found = study(tmp_path, methods=TWO, classes=7, dataset=True)
     primary = found.tables["associations"].query("primary and method == 'dfa'")
-    assert set(primary["verdict"]) <= {Word.SUPPORTED, Word.NOT_SUPPORTED}
+    measured = primary["construct"] != "context"
+    assert set(primary[measured]["verdict"]) <= {Word.SUPPORTED, Word.NOT_SUPPORTED}
+    assert set(primary[~measured]["verdict"]) == {Word.NOT_TESTABLE}
     assert verdict(found, "attainability/classes").verdict == Word.TESTABLE
+    assert verdict(found, "attainability/classes").numbers["tests"] == 3
 
 
 def test_same_records_same_bytes(tmp_path):

@@ -15,6 +15,7 @@ from analysis.comparison import (
     PairedScores,
     cliffs_delta,
     compare_pair,
+    posterior_of_pair,
     unit_contributions,
     wilcoxon_p,
 )
@@ -39,9 +40,13 @@ def scores(effect=0.0, units=14, seeds=3, noise=0.02, seed_noise=0.0, rng_seed=0
 
 
 def judged(pairs, family=1, plan=PLAN):
-    row = compare_pair(pairs, NAMES, plan)[0]
+    row = compare_pair(pairs, NAMES, plan)[0] | posterior_of_pair(pairs, NAMES, plan)[0]
     keys = {"method": "dfa", "control": "cross_entropy", "metric": "dice", "unit": "group", "family": family}
-    return comparison_verdict(keys | row | {"p_holm": min(1, family * max(row["p"], row["p_seeds"]))}, plan)
+    corrected = {
+        "p_holm": min(1, family * max(row["p"], row["p_seeds"])),
+        "p_tost_holm": min(1, family * row["p_tost"]),
+    }
+    return comparison_verdict(keys | row | corrected, plan)
 
 
 def test_difference_is_the_mean_over_classes_of_means_over_units():

@@ -10,7 +10,7 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
-from contract_study import LONG_NAMES, write_analysis, write_bare_study
+from contract_study import LONG_NAMES, write_analysis, write_attention, write_bare_study
 from matplotlib.axis import Axis
 from matplotlib.collections import LineCollection, PathCollection
 from matplotlib.colors import to_hex
@@ -19,9 +19,10 @@ from matplotlib.text import Annotation, Text
 from synthetic import write_synthetic_study
 
 from analysis.plots import KINDS, AnalysedStudy, NotDrawableError, draw, draw_figure
-from analysis.plots.gallery import chosen_images, macro_dice_per_image, paint
+from analysis.plots.gallery import chosen_images, errors, macro_dice_per_image, paint
 from analysis.plots.labels import overlapping
 from analysis.plots.learning import validation_macro_dice
+from analysis.plots.ranks import critical_difference
 from analysis.plots.style import (
     figure_style,
     new_figure,
@@ -29,6 +30,8 @@ from analysis.plots.style import (
 from analysis.plots.wording import signed
 from imbalance_bench.errors import UserError
 
+NEEDS_RECORDS = {"gallery", "learning_curves", "attention_maps"}
+REFUSED = {"critical_difference"}  # one study is one data set; `compare` draws it
 STRANGE = ("<script>alert(1)</script>", 'a "quoted" & $x_1$', "\u816b\u760d", "опухоль", "NA")
 
 
@@ -43,12 +46,13 @@ def complete(tmp_path_factory: pytest.TempPathFactory) -> AnalysedStudy:
     root = write_synthetic_study(
         tmp_path_factory.mktemp("plots") / "complete", methods=("cross_entropy", "focal", "dfa"), seeds=2, n_images=5
     )
+    write_attention(root, json.loads((root / "dataset.json").read_text()))
     return analysed(root)
 
 
 @pytest.fixture(scope="module")
 def drawn(complete: AnalysedStudy) -> dict[str, Figure]:
-    return {kind: draw_figure(kind, complete) for kind in KINDS}
+    return {kind: draw_figure(kind, complete) for kind in KINDS if kind not in REFUSED}
 
 
 POOR: dict[str, Callable[[Path], AnalysedStudy]] = {
@@ -70,7 +74,7 @@ def poor(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     study = POOR[request.param](tmp_path_factory.mktemp("poor") / "study")
     figures = {}
     for kind in KINDS:
-        if kind not in ("gallery", "learning_curves"):  # these need records, see below
+        if kind not in NEEDS_RECORDS | REFUSED:
             figures[kind] = draw_figure(kind, study)
     return figures
 
@@ -99,7 +103,8 @@ def texts_of(figure: Figure) -> list[Text]:
 
 
 def assert_legible(figure: Figure, kind: str) -> None:
-    figure.draw_without_rendering()
+    with figure_style():  # as when it is saved: a script that no font has is left to the report
+        figure.draw_without_rendering()
     for axes in figure.axes:
         if axes.get_visible():
             assert not overlapping(shown_ticks(axes.xaxis)), kind
@@ -185,18 +190,125 @@ def test_trajectories_have_a_thin_line_per_run(complete: AnalysedStudy, drawn: d
     assert sorted(np.asarray(line.get_ydata())[-1] for line in thin) == pytest.approx(sorted(last["value"]))
 
 
+def test_confusion_shows_the_shares(complete: AnalysedStudy, drawn: dict[str, Figure]) -> None:
+    shares = complete.table("confusion")
+    for axes, method in zip(drawn["confusion"].axes, complete.methods, strict=True):
+        wide = shares[shares["method"] == method].pivot_table(index="true", columns="predicted", values="share")
+        expected = wide.loc[complete.class_names, complete.class_names].to_numpy()
+        assert np.asarray(axes.images[0].get_array()) == pytest.approx(expected)
+        written = {text.get_position(): text.get_text() for text in axes.texts}
+        for (row, column), share in np.ndenumerate(expected):
+            assert written.get((column, row), "") == (f"{100 * share:.0f}" if share >= 0.005 else "")
+
+
+def test_ranks_show_intervals_and_shares(complete: AnalysedStudy, drawn: dict[str, Figure]) -> None:
+    rows = complete.table("rankings").query("aggregation == 'per_image'").sort_values("rank")
+    (axes,) = drawn["ranks"].axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == rows["method"].tolist()
+    segments = [
+        np.asarray(each.get_segments()[0])[:, 0] for each in axes.collections if isinstance(each, LineCollection)
+    ]
+    assert np.array(segments) == pytest.approx(rows[["rank_low", "rank_high"]].to_numpy())
+    assert [text.get_text() for text in axes.texts] == [f"best in {100 * p:.0f} %" for p in rows["p_best"]]
+
+
+def test_interventions_have_a_panel_each_and_shifts_no_macro_row(
+    complete: AnalysedStudy, drawn: dict[str, Figure]
+) -> None:
+    effects = complete.table("interventions")
+    for axes, kind in zip(drawn["interventions"].axes, ("zeroed", "permuted", "shifted"), strict=True):
+        expected = effects[effects["intervention"] == kind]["difference"]
+        points = np.concatenate(
+            [np.asarray(each.get_offsets()) for each in axes.collections if isinstance(each, PathCollection)]
+        )
+        assert sorted(points[:, 0]) == pytest.approx(sorted(expected))
+        assert len(axes.get_yticks()) == (5 if kind == "shifted" else 6)
+
+
+def test_trimap_curves_have_a_panel_per_class_and_a_line_per_method(
+    complete: AnalysedStudy, drawn: dict[str, Figure]
+) -> None:
+    curves = complete.table("trimap_curves").sort_values("inner_um")
+    panels = [axes for axes in drawn["trimap_curve"].axes if axes.get_visible()]
+    for axes, name in zip(panels, ["all", *complete.class_names], strict=True):
+        for line, method in zip(axes.lines, complete.methods, strict=True):
+            expected = curves[(curves["method"] == method) & (curves["class"] == name)]["value"]
+            assert np.asarray(line.get_ydata()) == pytest.approx(expected.to_numpy())
+        assert [text.get_text() for text in axes.get_xticklabels()] == ["1", "2", "4", "8", ">8"]
+
+
+def test_border_profiles_are_drawn_from_outside_to_inside(complete: AnalysedStudy, drawn: dict[str, Figure]) -> None:
+    profiles = complete.table("border_profiles")
+    for axes, name in zip(drawn["border_profile"].axes, complete.class_names, strict=False):
+        curves = [line for line in axes.lines if len(np.asarray(line.get_xdata())) > 2]
+        for line, stain in zip(curves, ("haematoxylin", "eosin"), strict=True):
+            rows = profiles[(profiles["class"] == name) & (profiles["stain"] == stain)].sort_values("distance")
+            assert np.asarray(line.get_xdata()) == pytest.approx(rows["distance"].to_numpy())
+            assert np.asarray(line.get_ydata()) == pytest.approx(rows["value"].to_numpy())
+
+
+def test_attention_maps_are_those_of_the_record(complete: AnalysedStudy, drawn: dict[str, Figure]) -> None:
+    figure = drawn["attention_maps"]
+    image_id = str(figure.get_label()).split()[1].rstrip(",")
+    runs = complete.table("runs").query("seed == 0").set_index("method")["run_id"]
+    maps = [complete.records.run(runs[method]).attention(image_id) for method in complete.methods]
+    greatest = np.max([np.asarray(each.weights, float).max(axis=(1, 2)) for each in maps if each], axis=0)
+    assert len(figure.axes) == len(maps) * (1 + len(complete.class_names))
+    first = np.asarray(figure.axes[1].images[0].get_array(), float)
+    colour = np.array([int(complete.class_colour[complete.class_names[0]][k : k + 2], 16) for k in (1, 3, 5)])
+    assert maps[0] is not None
+    share = np.asarray(maps[0].weights[0], float)[..., None] / greatest[0]
+    assert first == pytest.approx(255 - share * (255 - colour), abs=2)
+    assert [axes.get_xlabel() for axes in figure.axes[-5:]] == [f"{each:.2f}" for each in greatest]
+
+
+def test_methods_without_room_are_counted_in_the_caption(complete: AnalysedStudy) -> None:
+    assert complete.shown(complete.methods) == (complete.methods, "")
+    names = [f"method {number}" for number in range(11)]
+    shown, sentence = complete.shown(names)
+    assert shown == names[:8]
+    assert "3 of 11 methods are left out" in sentence
+
+
+def test_critical_difference_is_for_several_data_sets(complete: AnalysedStudy) -> None:
+    with pytest.raises(NotDrawableError, match=r"imbalance-bench compare"):
+        draw_figure("critical_difference", complete)
+    average = pd.DataFrame({"method": ["a", "b", "c"], "average_rank": [1.2, 1.9, 2.9]})
+    with figure_style():
+        figure = new_figure(5, 2)
+        axes = critical_difference(figure.subplots(), average, cliques=[("a", "b")], distance=1.0)
+        figure.draw_without_rendering()
+    lines = {
+        each.get_gid(): np.asarray(each.get_segments()[0])
+        for each in axes.collections
+        if isinstance(each, LineCollection) and each.get_gid()
+    }
+    assert lines["clique"][:, 0].tolist() == [1.2, 1.9]
+    assert lines["distance"][:, 0].tolist() == [1.2, 2.2]
+
+
+def test_errors_are_where_truth_and_prediction_differ() -> None:
+    truth, predicted = np.array([[0, 1, 255]], np.uint8), np.array([[0, 2, 1]], np.uint8)
+    assert errors(truth, predicted).tolist() == [[255, 1, 255]]
+
+
 def test_what_a_study_lacks_is_refused_with_a_reason(tmp_path: Path) -> None:
     root = write_bare_study(tmp_path / "study", ["a", "b", "c"], methods=["cross_entropy", "focal"])
     study = analysed(root, measures=False)
+    with pytest.raises(NotDrawableError, match="attention bias"):
+        draw_figure("interventions", study)
     for kind in ("bias_vs_difficulty", "bias_trajectory", "prior_to_final"):
         with pytest.raises(NotDrawableError, match="learned class bias"):
             draw_figure(kind, study)
     with pytest.raises(NotDrawableError, match="measures are not available"):
         draw_figure("frequency_difficulty_plane", study)
+    with pytest.raises(NotDrawableError, match="border profile"):
+        draw_figure("border_profile", study)
     with pytest.raises(NotDrawableError, match="no learning curve"):
         draw_figure("learning_curves", study)
-    with pytest.raises(NotDrawableError, match="cannot be read"):
-        draw_figure("gallery", study)
+    for kind in ("gallery", "attention_maps"):
+        with pytest.raises(NotDrawableError, match="cannot be read"):
+            draw_figure(kind, study)
 
 
 @pytest.mark.parametrize("suffix", [".svg", ".pdf", ".png"])

@@ -127,7 +127,7 @@ def test_a_pickle_is_not_unpickled(tmp_path: Path, dataset: Path) -> None:
 
 def test_dfa_needs_class_tokens(tmp_path: Path, dataset: Path) -> None:
     result = run_study(tmp_path, dataset, "--set", "model.architecture=unet")
-    assert_refused(result, tmp_path, "'dfa' needs `model.architecture: class_query`", "class bias")
+    assert_refused(result, tmp_path, "'dfa' needs `model.architecture: class_query`", "class tokens")
 
 
 def test_cdb_needs_a_validation_split(tmp_path: Path, dataset: Path) -> None:

@@ -128,7 +128,16 @@ def test_a_finished_run_is_never_trained_again(tmp_path: Path, dataset: Path, sh
     assert {run_id: after[run_id] for run_id in before} == before
 
 
-@pytest.mark.parametrize("method", ["cdb", {"name": "dfa", "prior": "difficulty", "label": "two_stage"}])
+@pytest.mark.parametrize(
+    "method",
+    [
+        "cdb",
+        {"name": "dfa", "prior": "difficulty", "label": "two_stage"},
+        {"name": "crt", "share": 0.7},
+        {"label": "mixed", "parts": ["class_copy_paste", "learned_difficulty", "focal_attention_gate"]},
+    ],
+    ids=["cdb", "two_stage", "crt", "mixed"],
+)
 def test_a_run_that_dies_resumes_to_the_same_bytes(
     tmp_path: Path, dataset: Path, shared_cache: Path, monkeypatch: pytest.MonkeyPatch, method: object
 ) -> None:

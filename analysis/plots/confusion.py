@@ -1,0 +1,91 @@
+"""Which classes are taken for which."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+
+from analysis.plots.bias import add_key
+from analysis.plots.study import AnalysedStudy, NotDrawableError
+from analysis.plots.style import BAND, PAPER, freeze_layout, new_figure, wrapped
+
+SHADE = LinearSegmentedColormap.from_list("share", ["#f4f5f6", "#6aa7d6"])  # light enough for dark numbers
+CELL_INK = "#1b1f25"  # stays dark on a dark screen, where the cells stay light
+LONGEST_NAME = 18  # characters beside a matrix
+MOST_NUMBERED = 10  # classes up to which shares are written in full
+LEAST_SHOWN = 0.005  # a smaller share is left blank
+
+
+def confusion(axes: Axes, shares: pd.DataFrame, *, classes: Sequence[str]) -> Axes:
+    """Draw a confusion matrix: each row says where the pixels of one true class went, in per cent.
+
+    Args:
+        axes: Where to draw.
+        shares: Rows of confusion.csv of one method.
+        classes: Class names in the order of rows and columns.
+
+    Returns:
+        The same axes.
+    """
+    wide = shares.pivot_table(index="true", columns="predicted", values="share", sort=False, dropna=False)
+    values = wide.reindex(index=list(classes), columns=list(classes)).to_numpy(float)
+    axes.imshow(values, cmap=SHADE, vmin=0, vmax=1, interpolation="nearest")
+    size = 7 if len(classes) <= MOST_NUMBERED else 4.5
+    for (row, column), share in np.ndenumerate(values):
+        if np.isfinite(share) and share >= LEAST_SHOWN:
+            axes.text(column, row, f"{100 * share:.0f}", ha="center", va="center", fontsize=size, color=CELL_INK)
+    absent = ~np.isfinite(values).any(axis=1)
+    for row in np.flatnonzero(absent).tolist():
+        axes.text((len(classes) - 1) / 2, row, "absent", ha="center", va="center", fontsize=size, color=CELL_INK)
+    names = list(classes) if names_fit(classes) else [str(number + 1) for number in range(len(classes))]
+    axes.set_xticks(range(len(classes)), names, rotation=90 if names_fit(classes) else 0)
+    axes.set_yticks(range(len(classes)), names)
+    axes.tick_params(labelsize=7)
+    axes.set_xticks(np.arange(len(classes) + 1) - 0.5, minor=True)
+    axes.set_yticks(np.arange(len(classes) + 1) - 0.5, minor=True)
+    axes.grid(visible=False)
+    axes.grid(visible=True, which="minor", color=PAPER, linewidth=1.2)
+    axes.set_axisbelow(False)
+    axes.spines[:].set_visible(False)
+    axes.set_facecolor(BAND)
+    return axes
+
+
+def names_fit(classes: Sequence[str]) -> bool:
+    """Tell whether names stand at the matrix; otherwise their numbers do, and a key tells them."""
+    return len(classes) <= MOST_NUMBERED and max(map(len, classes)) <= LONGEST_NAME
+
+
+def draw_confusion(study: AnalysedStudy) -> Figure:
+    """Draw the confusion matrix of every method, the control first."""
+    rows = study.table("confusion")
+    methods = [method for method in study.methods if method in set(rows["method"])]
+    if not methods:
+        raise NotDrawableError("No finished run recorded which classes were taken for which (confusion.parquet).")
+    methods, left_out = study.shown(methods)
+    columns = min(3, len(methods))
+    lines = -(-len(methods) // columns)
+    side = 0.9 + (0.33 if len(study.class_names) <= MOST_NUMBERED else 0.2) * len(study.class_names)
+    figure = new_figure(columns * side + 0.7, lines * side + 0.9)
+    grid = figure.subplots(lines, columns, squeeze=False, sharex=True, sharey=True)
+    for axes, method in zip(grid.flat, methods, strict=False):
+        confusion(axes, rows[rows["method"] == method], classes=study.class_names)
+        axes.set_title(wrapped(method, 26), fontsize=8.5)
+    for axes in list(grid.flat)[len(methods) :]:
+        axes.set_visible(False)
+    if len(methods) % columns:
+        for axes in grid[-2, len(methods) % columns :]:
+            axes.tick_params(labelbottom=True)
+    for axes in grid[:, 0]:
+        axes.set_ylabel("true class")
+    for place, axes in enumerate(list(grid.flat)[: len(methods)]):
+        if place + columns >= len(methods):
+            axes.set_xlabel("predicted class, % of the true one")
+    figure.set_label(left_out)
+    freeze_layout(figure)
+    if not names_fit(study.class_names):
+        add_key(figure, study.class_names)
+    return figure

@@ -1,0 +1,217 @@
+"""Tables behind the answers: order, equivalence, explanation, inertia, interventions, neighbours."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from analysis.plots.study import MACRO, AnalysedStudy
+from analysis.plots.wording import CONSTRUCT, words
+from analysis.report.tables import Cell, Column, ReportTable, estimate_cell, number_cell, p_cell, verdict_cell
+
+Row = dict[Any, Any]
+MakeCell = Callable[[Row], Cell]
+
+
+@dataclass(frozen=True)
+class Detail:
+    """How one table of the analysis is shown.
+
+    Args:
+        name: Key of `analysis.columns.COLUMNS`, and name of the download.
+        title: Heading.
+        caption: How to read it.
+        columns: Heading -> cell of a row.
+        keep: Which rows are shown; all are downloaded.
+    """
+
+    name: str
+    title: str
+    caption: str
+    columns: dict[str, MakeCell]
+    keep: Callable[[pd.DataFrame], pd.DataFrame] = lambda rows: rows
+
+
+def detail_tables(study: AnalysedStudy) -> list[ReportTable]:
+    """Build every table of this file."""
+    tables = []
+    for detail in DETAILS:
+        data = study.table(detail.name)
+        shown = _of_aggregation(detail.keep(data), study.aggregation)
+        rows = [[make(row) for make in detail.columns.values()] for row in shown.to_dict("records")]
+        headings = [Column(name) for name in detail.columns]
+        tables.append(ReportTable(detail.name, detail.title, headings, rows, data, detail.caption))
+    return tables
+
+
+def _of_aggregation(rows: pd.DataFrame, aggregation: str) -> pd.DataFrame:
+    return rows[rows["aggregation"] == aggregation] if "aggregation" in rows else rows
+
+
+def _text(column: str) -> MakeCell:
+    return lambda row: Cell("all classes (macro)" if row[column] == MACRO else words(str(row[column])))
+
+
+def _name(column: str) -> MakeCell:
+    """A name of the user's, which is shown as it is."""
+    return lambda row: Cell("all classes (macro)" if row[column] == MACRO else str(row[column]))
+
+
+def _number(column: str, digits: int, *, with_sign: bool = False) -> MakeCell:
+    return lambda row: number_cell(row[column], digits, with_sign=with_sign)
+
+
+def _range(value: str, low: str, high: str, digits: int = 3, *, with_sign: bool = False) -> MakeCell:
+    return lambda row: estimate_cell(row[value], row[low], row[high], digits=digits, with_sign=with_sign)
+
+
+def _p(column: str) -> MakeCell:
+    return lambda row: p_cell(row[column])
+
+
+def _verdict(row: Row) -> Cell:
+    return verdict_cell(row["verdict"])
+
+
+def _construct(row: Row) -> Cell:
+    construct = str(row["construct"])
+    return Cell(CONSTRUCT.get(construct, construct.capitalize()), note=words(str(row["measure"])))
+
+
+def _rival(row: Row) -> Cell:
+    return Cell("nearest rival" if row["nearest_rival"] else "")
+
+
+DETAILS = (
+    Detail(
+        "rankings",
+        "Stability of the order",
+        "Ranks over resampled units and seeds, under the aggregation of the tests; they describe, and test nothing.",
+        {
+            "method": _name("method"),
+            "class": _name("class"),
+            "rank": _range("rank", "rank_low", "rank_high", 1),
+            "share of resamples that it leads": _number("p_best", 3),
+            "Kendall's tau": _number("kendall_tau", 2),
+        },
+    ),
+    Detail(
+        "leaders",
+        "Who leads, and who cannot be told from the leader",
+        "Each method against the one with the greatest mean of its tier; p is corrected for all pairs of methods, "
+        "because the leader is known only after looking.",
+        {
+            "method": _name("method"),
+            "class": _name("class"),
+            "Dice": _number("mean", 3),
+            "difference to the leader": _range("difference", "low", "high", with_sign=True),
+            "p (all pairs)": _p("p_corrected"),
+            "place": _text("mark"),
+        },
+    ),
+    Detail(
+        "equivalence",
+        "Equivalence",
+        "Two one-sided tests against the margin of the plan, and the Bayesian signed-rank test over units alone.",
+        {
+            "method": _name("method"),
+            "class": _name("class"),
+            "difference in Dice": _range("difference", "low_tost", "high_tost", with_sign=True),
+            "margin": _number("margin", 3),
+            "p (TOST, Holm)": _p("p_tost_holm"),
+            "probability worse": _number("p_worse", 3),
+            "probability equivalent": _number("p_equivalent", 3),
+            "probability better": _number("p_better", 3),
+            "verdict": _verdict,
+        },
+    ),
+    Detail(
+        "partial_associations",
+        "Rare given hard, hard given rare",
+        "What a construct explains of the ranked bias beyond the given ones (Freedman-Lane permutation).",
+        {
+            "method": _name("method"),
+            "learned quantity": _text("estimand"),
+            "class measure": _construct,
+            "given": _text("given"),
+            "partial R squared": _number("r2", 2),
+            "p": _p("p"),
+            "p (Holm)": _p("p_holm"),
+            "smallest p possible": _p("min_p"),
+            "variance inflation": _number("vif", 1),
+            "verdict": _verdict,
+        },
+    ),
+    Detail(
+        "partition",
+        "Partition of the explained variation",
+        "Shares of the variation of the ranked bias; an adjusted share may be negative, which means: nothing.",
+        {
+            "method": _name("method"),
+            "learned quantity": _text("estimand"),
+            "component": _text("component"),
+            "kind": _text("kind"),
+            "share": _number("value", 2, with_sign=True),
+            "adjusted": _range("adjusted", "low", "high", 2, with_sign=True),
+            "interval resamples": _text("resampled"),
+            "variance inflation": _number("vif", 1),
+        },
+    ),
+    Detail(
+        "inertia",
+        "Inertia: does the final bias still show its start?",
+        "`kept` is the slope of the final on the initial bias: 1 means that training moved nothing, 0 that the start "
+        "left no trace.",
+        {
+            "starts": _name("starts"),
+            "learned quantity": _text("estimand"),
+            "view": _text("view"),
+            "kept": _range("kept", "low", "high", 2),
+            "correlation with the start": _number("correlation", 2),
+            "change against spread of the start": _range("moved", "moved_low", "moved_high", 2),
+            "verdict": _verdict,
+        },
+    ),
+    Detail(
+        "interventions",
+        "What the bias does",
+        "Dice with the bias of the trained model changed, minus Dice as trained, on the same images.",
+        {
+            "method": _name("method"),
+            "intervention": _text("intervention"),
+            "class": _name("class"),
+            "difference in Dice": _range("difference", "low", "high", with_sign=True),
+            "p (Holm)": _p("p_holm"),
+            "units": _number("n_units", 0),
+            "verdict": _verdict,
+        },
+    ),
+    Detail(
+        "boundary_scores",
+        "Scores at borders",
+        "Boundary IoU, surface Dice and Hausdorff distance, each with its distance.",
+        {
+            "method": _name("method"),
+            "class": _name("class"),
+            "measure": _text("measure"),
+            "distance (um)": _number("distance_um", 2),
+            "value": _range("value", "low", "high"),
+            "units": _number("n_units", 0),
+        },
+        keep=lambda rows: rows[rows["class"] == MACRO],
+    ),
+    Detail(
+        "adjacency",
+        "Neighbours and rivals",
+        "With which classes each class shares its border, and how alike they look.",
+        {
+            "class": _name("class"),
+            "other class": _name("other"),
+            "share of the border": _range("border_share", "border_share_low", "border_share_high", 2),
+            "overlap of stains": _range("stain_overlap", "stain_overlap_low", "stain_overlap_high", 2),
+            "overlap of features": _range("feature_overlap", "feature_overlap_low", "feature_overlap_high", 2),
+            "": _rival,
+        },
+    ),
+)

@@ -1,0 +1,1 @@
+"""A finished run applied to new images: masks, overlays, areas and outlines."""

@@ -1,0 +1,197 @@
+"""The model of a finished run, opened from its records alone; the data set is not needed."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from imbalance_bench.config import MethodEntry, StudyConfig, parse_study
+from imbalance_bench.errors import UserError
+from imbalance_bench.models.encoders import weights_identity
+from imbalance_bench.models.segmenter import Segmenter, build_segmenter
+from imbalance_bench.records import RunRecord, StudyRecords, read_json
+from imbalance_bench.study import class_statistics, method_context, recorded_counts
+from imbalance_bench.training.material import choose_device, choose_precision
+from imbalance_bench.training.optimisation import autocast
+from methods.base import ClassFeedback, Components
+from methods.composition import compose, stages_of
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A trained model that turns tiles into logits as the run's own evaluation did.
+
+    Attributes:
+        record: The run.
+        config: Its study.
+        method: Label of its method.
+        class_names: K names.
+        class_colours: K times "#rrggbb".
+        mpp_um: Micrometres per pixel that it was trained at, or None where the data set does not say.
+        segmenter: Trained, in evaluation mode.
+        encoder: Whose features the head reads: the segmenter's own, or the one that filled the feature cache.
+        adjust_logits: The method's correction at inference.
+        device: Where it runs.
+    """
+
+    record: RunRecord
+    config: StudyConfig
+    method: str
+    class_names: tuple[str, ...]
+    class_colours: tuple[str, ...]
+    mpp_um: float | None
+    segmenter: Segmenter
+    encoder: Segmenter
+    adjust_logits: Callable[[Tensor], Tensor] | None
+    device: torch.device
+
+    @classmethod
+    def open(cls, run_dir: Path) -> "TrainedModel":
+        """Open the model of a finished run.
+
+        Args:
+            run_dir: `<study>/runs/<run_id>`.
+
+        Raises:
+            UserError: Not a finished run, or its weights or its encoder's weights are missing or others.
+        """
+        run_dir = Path(run_dir).resolve()
+        record = RunRecord(run_dir)
+        if not (run_dir / "manifest.json").exists() or not record.is_done():
+            raise UserError(
+                f"{run_dir} must be a finished run. Give a folder <study>/runs/<run_id> that `imbalance-bench status` "
+                "calls done."
+            )
+        root = run_dir.parent.parent
+        config, facts, manifest = _study_file(root), StudyRecords.open(root).dataset(), record.manifest()
+        _require_same_encoder(config, manifest)
+        method = next((each for each in config.methods if each.label == manifest["method"]["label"]), None)
+        if method is None:
+            raise UserError(f"{root}/study.yaml no longer holds the method '{manifest['method']['label']}'.")
+        names = tuple(str(each["name"]) for each in facts["classes"])
+        components = _components(record, config, method, facts, manifest)
+        device = choose_device(config.compute)
+        segmenter = _segmenter(record, config, components, len(names), int(manifest["seed"]))
+        # a frozen encoder with random weights differs between seeds, but the cache was filled once, with those of 0
+        encoder = (
+            build_segmenter(config.model, n_classes=len(names), seed=0) if config.uses_feature_cache else segmenter
+        )
+        return cls(
+            record=record,
+            config=config,
+            method=method.label,
+            class_names=names,
+            class_colours=tuple(str(each["colour"]).lower() for each in facts["classes"]),
+            mpp_um=facts.get("mpp_um"),
+            segmenter=segmenter.to(device).eval(),
+            encoder=encoder.to(device).eval(),
+            adjust_logits=components.adjust_logits,
+            device=device,
+        )
+
+    @property
+    def tile_px(self) -> int:
+        """Edge of the tiles that it sees."""
+        return self.config.dataset.tile_px
+
+    @torch.inference_mode()
+    def logits(self, tiles: np.ndarray) -> np.ndarray:
+        """Run the model.
+
+        Args:
+            tiles: (n, t, t, 3) uint8, RGB.
+
+        Returns:
+            (n, K, t, t) float32.
+        """
+        images = torch.from_numpy(tiles).permute(0, 3, 1, 2).to(self.device)
+        with autocast(choose_precision(self.config.training, self.device), self.device):
+            features = self.encoder.encode(images)
+            if self.config.uses_feature_cache:
+                features = [each.half().float() for each in features]  # what the head was trained on
+            logits = self.segmenter.decode(features, tiles.shape[1])
+        return (logits if self.adjust_logits is None else self.adjust_logits(logits)).float().cpu().numpy()
+
+
+def _study_file(root: Path) -> StudyConfig:
+    path = root / "study.yaml"
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise UserError(f"{path}: not readable ({error}). The run's study directory must be whole.") from error
+    return parse_study(content, source=str(path))
+
+
+def _require_same_encoder(config: StudyConfig, manifest: dict[str, Any]) -> None:
+    """A frozen encoder is not stored with the run, so its weights must still be the ones it was trained on."""
+    trained_on = manifest["hashes"]["encoder_weights"]
+    found = weights_identity(config.model.encoder, config.model.encoder_weights)
+    if found != trained_on:
+        raise UserError(
+            f"`model.encoder_weights` {config.model.encoder_weights} must be the file of the run ({trained_on[:12]}). "
+            f"Got {found[:12]}. Put the original file back."
+        )
+
+
+def _components(
+    record: RunRecord, config: StudyConfig, method: MethodEntry, facts: dict[str, Any], manifest: dict[str, Any]
+) -> Components:
+    """Build the method as it stood in the run's last stage."""
+    names = tuple(str(each["name"]) for each in facts["classes"])
+    statistics = class_statistics(recorded_counts(facts, names)[int(manifest["fold"])])
+    stages = stages_of(method.parts)
+    finished = tuple(_feedback(record, stage, len(names), config) for stage in range(len(stages) - 1))
+    context = method_context(config, statistics, int(manifest["seed"]), stage=len(stages) - 1, finished=finished)
+    return compose(method.parts, context)
+
+
+def _feedback(record: RunRecord, stage: int, n_classes: int, config: StudyConfig) -> ClassFeedback:
+    """Read what validation had counted at the end of a stage."""
+    rows = record.epochs()
+    rows = rows[(rows["stage"] == stage) & (rows["split"] == "val") & (rows["class_id"] >= 0)]
+    step = int(rows["step"].max())
+    last = rows[rows["step"] == step].pivot_table(index="class_id", columns="quantity", values="value")
+    last = last.reindex(range(n_classes), fill_value=0)
+    counts = {name: torch.from_numpy(last[name].to_numpy(np.int64)) for name in ("tp", "fp", "fn")}
+    return ClassFeedback(step=step, epoch=step // config.training.validate_every, **counts)
+
+
+def _segmenter(record: RunRecord, config: StudyConfig, components: Components, n_classes: int, seed: int) -> Segmenter:
+    """Build the run's model and load what it learned."""
+    bias = components.attention_bias
+    extra_tokens = bias.extra_tokens if bias is not None else 0
+    segmenter = build_segmenter(config.model, n_classes=n_classes, seed=seed, extra_tokens=extra_tokens)
+    segmenter.install(components)
+    path = record.path / "model.safetensors"
+    try:
+        state = load_file(path)
+        wanted = set(segmenter.stored_state())
+        if set(state) != wanted:
+            odd = sorted(set(state) ^ wanted)
+            raise UserError(f"{path}: tensors are not those of the run's model (first: {odd[0]}). Train the run again.")
+        segmenter.load_state_dict(state, strict=False)
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise UserError(f"{path}: not readable as the run's weights ({error}). Train the run again.") from error
+    return segmenter
+
+
+def resolve_run(path: Path) -> Path:
+    """Accept a run's folder; of a study directory say which runs there are.
+
+    Raises:
+        UserError: A study directory, with its finished runs.
+    """
+    path = Path(path)
+    if not (path / "plan.json").exists():
+        return path
+    planned = {run["run_id"]: run for run in read_json(path / "plan.json")["runs"]}
+    done = [run.run_id for run in StudyRecords(path).finished()]
+    named = ", ".join(f"{path}/runs/{run_id} ({planned[run_id]['method']})" for run_id in done if run_id in planned)
+    raise UserError(f"{path} is a study. Give one of its finished runs: {named or 'none is finished yet'}.")

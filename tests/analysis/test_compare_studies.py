@@ -1,0 +1,110 @@
+"""Studies side by side: a data set counts once, and what cannot be compared is refused in one line."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+from contract_study import write_analysis, write_bare_study
+from synthetic import ANALYSIS
+
+from analysis.studies import compare_studies
+from imbalance_bench.cli import main
+from imbalance_bench.errors import UserError
+from imbalance_bench.manifest import write_json
+
+NAMES = ("tumour", "stroma", "fat", "nerve")
+METHODS = ("cross_entropy", "focal", "dfa")
+
+
+def study(root: Path, *, data: str = "", methods: tuple[str, ...] = METHODS) -> Path:
+    write_bare_study(root, NAMES, methods=methods, seeds=2, dataset=f"data of {root.name}")
+    plan, dataset = (json.loads((root / f"{name}.json").read_text()) for name in ("plan", "dataset"))
+    plan["analysis"] = ANALYSIS | {"permutations": 200, "resamples": 100, "control": methods[0]}
+    dataset["data_hash"] = data or root.name
+    write_json(root / "plan.json", plan)
+    write_json(root / "dataset.json", dataset)
+    return write_analysis(root, plan, dataset)
+
+
+def set_scores(root: Path, scores: dict[str, float]) -> None:
+    path = root / "analysis" / "method_scores.csv"
+    rows = pd.read_csv(path)
+    rows["mean"] = rows["method"].map(scores)
+    rows.to_csv(path, index=False)
+
+
+def test_scores_and_verdicts_are_those_of_the_studies(tmp_path: Path) -> None:
+    roots = [study(tmp_path / name) for name in ("one", "other")]
+    found = compare_studies(roots)
+    for root in roots:
+        expected = pd.read_csv(root / "analysis" / "method_scores.csv")
+        expected = expected.query("aggregation == 'pooled' and `class` == 'macro'").set_index("method")["mean"]
+        mine = found.scores[found.scores["study"] == root.name].set_index("method")["mean"]
+        assert mine.to_dict() == pytest.approx(expected.to_dict())
+    assert found.differences["study"].tolist() == ["one"] * 2 + ["other"] * 2
+    assert found.ranks is not None
+    assert not found.ranks.tested  # two data sets describe
+    associations = found.explanation["associations"]
+    assert (associations["n_data_sets"] == 2).all()
+    assert (associations["n_classes"] == 2 * len(NAMES)).all()
+    assert found.verdicts[0].id.startswith("explanation/")
+
+
+def test_five_data_sets_are_tested(tmp_path: Path) -> None:
+    roots = [study(tmp_path / f"study_{number}") for number in range(6)]
+    for root in roots:
+        set_scores(root, {"cross_entropy": 0.5, "focal": 0.6, "dfa": 0.7})
+    found = compare_studies(roots)
+    assert found.ranks is not None
+    assert found.ranks.tested
+    assert found.ranks.ranks.set_index("method")["average_rank"].to_dict() == {"dfa": 1, "focal": 2, "cross_entropy": 3}
+
+
+def test_a_data_set_counts_once(tmp_path: Path) -> None:
+    roots = [study(tmp_path / "one", data="same"), study(tmp_path / "again", data="same"), study(tmp_path / "other")]
+    found = compare_studies(roots)
+    assert set(found.scores["study"]) == {"one", "again", "other"}
+    assert found.ranks is not None
+    assert found.ranks.friedman.n_blocks == 2
+    assert (found.explanation["associations"]["n_data_sets"] == 2).all()
+    assert "again is on the same data as one" in found.notes[0]
+
+
+def test_methods_of_one_study_alone_are_shown_but_not_ranked(tmp_path: Path) -> None:
+    found = compare_studies([study(tmp_path / "one"), study(tmp_path / "other", methods=("cross_entropy", "dfa"))])
+    assert found.ranks is not None
+    assert set(found.ranks.ranks["method"]) == {"cross_entropy", "dfa"}
+    assert any("lacks them: focal" in note for note in found.notes)
+
+
+def test_incompatible_studies_are_refused(tmp_path: Path) -> None:
+    one, stranger = study(tmp_path / "one"), study(tmp_path / "stranger", methods=("seesaw", "ohem"))
+    with pytest.raises(UserError, match="at least two"):
+        compare_studies([one])
+    with pytest.raises(UserError, match="given once"):
+        compare_studies([one, tmp_path / "stranger" / ".." / "one"])
+    with pytest.raises(UserError, match="must share a method"):
+        compare_studies([one, stranger])
+    other = study(tmp_path / "other")
+    for root, gamma in ((one, 2), (other, 5)):
+        runs = json.loads((root / "plan.json").read_text())["runs"]
+        run_id = next(run["run_id"] for run in runs if run["method"] == "focal")
+        manifest = {"method": {"label": "focal", "parts": [{"name": "focal", "gamma": gamma}]}}
+        write_json(root / "runs" / run_id / "manifest.json", manifest)
+    with pytest.raises(UserError, match="'focal' must stand for the same method"):
+        compare_studies([one, other])
+
+
+def test_the_command_writes_tables_and_the_figure(tmp_path: Path) -> None:
+    roots = [str(study(tmp_path / name)) for name in ("one", "other")]
+    done = CliRunner().invoke(main, ["compare", *roots, "--out", str(tmp_path / "out")])
+    assert done.exit_code == 0, done.output
+    assert "pooled macro Dice" in done.output
+    written = {path.name for path in (tmp_path / "out").iterdir()}
+    assert {"scores.csv", "differences.csv", "ranks.csv", "verdicts.json", "critical_difference.svg"} <= written
+    refused = CliRunner().invoke(main, ["compare", roots[0], "--out", str(tmp_path / "none")])
+    assert refused.exit_code == 2
+    assert "at least two" in refused.output
+    assert not (tmp_path / "none").exists()

@@ -1,0 +1,105 @@
+"""Who leads: a greater mean is marked only where the statistics carry it."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from synthetic import write_synthetic_study
+
+from analysis import leaders as module
+from analysis.chapters.findings import Findings
+from analysis.chapters.leaders import chapter
+from analysis.leaders import leaders
+from analysis.scores import method_scores, method_units
+from analysis.tables import AnalysisPlan, read_study
+from imbalance_bench.records import StudyRecords
+
+
+def findings(root: Path) -> Findings:
+    records = StudyRecords.open(root)
+    return Findings(
+        records=records,
+        study=read_study(records),
+        plan=AnalysisPlan.of(records),
+        report=lambda *_: None,
+        cache_dir=root / "cache",
+    )
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> Findings:
+    root = tmp_path_factory.mktemp("leaders") / "study"
+    methods = ("cross_entropy", "inverse_frequency", "focal", "dfa")  # true gains 0, -.04, 0, +.08
+    return findings(write_synthetic_study(root, methods=methods, seeds=3, n_images=14, classes=3))
+
+
+def test_marks_follow_the_planted_order(found: Findings) -> None:
+    written = chapter(found)
+    macro = written.tables["leaders"].query("`class` == 'macro'").set_index("method")
+    marks = macro["mark"].to_dict()
+    assert marks["dfa"] == "best"
+    assert marks["cross_entropy"] == marks["focal"] == "shared_second"  # equal by construction
+    assert (macro["difference"].dropna() <= 0).all()
+    (verdict,) = written.verdicts
+    assert (verdict.verdict, verdict.subject) == ("better", "dfa")
+
+
+def test_means_are_those_of_the_scores(found: Findings) -> None:
+    scores = method_scores(found.study, found.units, found.plan)
+    unit = "per_group" if found.unit == "group" else "per_image"
+    kept = scores[(scores["metric"] == "dice") & (scores["aggregation"] == unit)]
+    expected = kept.set_index(["method", "class"])["mean"]
+    marked = chapter(found).tables["leaders"].set_index(["method", "class"])["mean"]
+    assert marked.to_numpy() == pytest.approx(expected.loc[marked.index].to_numpy())
+
+
+def fake_tiers(
+    monkeypatch: pytest.MonkeyPatch, found: Findings, p: Mapping[frozenset[str], float], means: Mapping[str, float]
+) -> dict[str, str]:
+    """Sort methods whose means and pairwise p values are given."""
+
+    def pair(_: object, method: str, leader: str) -> frozenset[str]:
+        return frozenset({method, leader})
+
+    def compare(pairs: frozenset[str], *_: object) -> list[dict[str, object]]:
+        known = {"n_units": 9, "difference": -0.1, "low": -0.2, "high": 0.0}
+        return [{"class": "macro", "p": p[pairs], "p_seeds": 0.0, **known}]
+
+    monkeypatch.setattr(module.Pairing, "pair", pair)
+    monkeypatch.setattr(module, "compare_pair", compare)
+    tiers = module._Tiers(found.study, list(means), found.plan, "image")
+    return {row["method"]: row["mark"] for row in tiers.of("macro", dict(means))}
+
+
+def test_corrected_for_all_pairs_because_the_leader_is_chosen_after_looking(
+    monkeypatch: pytest.MonkeyPatch, found: Findings
+) -> None:
+    names: tuple[str, ...] = ("dfa", "focal", "cross_entropy")  # three pairs: .05 / 3 = .0167
+    means = {"dfa": 0.7, "focal": 0.6, "cross_entropy": 0.5}
+    pairs = [frozenset({names[0], names[1]}), frozenset({names[0], names[2]}), frozenset({names[1], names[2]})]
+    clear = fake_tiers(monkeypatch, found, dict(zip(pairs, (0.016, 0.001, 0.016), strict=True)), means)
+    assert list(clear.values()) == ["best", "second", "behind"]
+    close = fake_tiers(monkeypatch, found, dict(zip(pairs, (0.017, 0.001, 0.001), strict=True)), means)
+    assert list(close.values()) == ["shared_best", "shared_best", "second"]
+
+
+def test_there_is_no_second_above_an_uncertain_first(monkeypatch: pytest.MonkeyPatch, found: Findings) -> None:
+    # focal is shown to be behind; cross_entropy, lower still, is not
+    p = {frozenset({"dfa", "focal"}): 0.001, frozenset({"dfa", "cross_entropy"}): 0.5}
+    marks = fake_tiers(monkeypatch, found, p, {"dfa": 0.7, "focal": 0.6, "cross_entropy": 0.5})
+    assert marks == {"dfa": "shared_best", "cross_entropy": "shared_best", "focal": "behind"}
+
+
+def test_absent_classes_and_single_methods_get_no_place(tmp_path: Path) -> None:
+    root = write_synthetic_study(
+        tmp_path / "one", methods=("focal",), seeds=2, n_images=5, classes=3, absent_class=True, rng_seed=1
+    )
+    one = findings(root)
+    frame = leaders(one.study, method_units(one.study, "image"), one.plan, "image")
+    assert set(frame["mark"]) == {"alone"}
+    assert not chapter(one).verdicts
+    tiers = module._Tiers(one.study, ["focal", "dfa"], one.plan, "image")
+    assert {row["mark"] for row in tiers.of("macro", {"focal": np.nan, "dfa": np.nan})} == {"absent"}
+    assert isinstance(frame, pd.DataFrame)

@@ -1,0 +1,116 @@
+"""Tables for papers: they compile, they say what the analysis says, and marks are those of the statistics."""
+
+import csv
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from contract_study import LONG_NAMES, write_analysis, write_bare_study
+
+from analysis.paper_tables import write_paper_tables
+from analysis.paper_tables.latex import escape
+from analysis.paper_tables.markdown import escape as escape_markdown
+from analysis.plots.study import AnalysedStudy
+
+STRANGE = (
+    *("<script>alert(1)</script>", 'a "quoted" & $x_1$ {50 %} #3 ~^\\', "\u816b\u760d", "опухоль tissue", "NA"),
+    *("Tïssué naïve", "łęka", "a | b * c _d_"),
+)
+LATEX = [name for name in ("pdflatex", "xelatex") if shutil.which(name)]
+
+
+def analysed(root: Path, **gaps: object) -> AnalysedStudy:
+    plan, dataset = (json.loads((root / f"{name}.json").read_text()) for name in ("plan", "dataset"))
+    write_analysis(root, plan, dataset, **gaps)  # pyright: ignore[reportArgumentType]
+    return AnalysedStudy.open(root)
+
+
+@pytest.fixture(scope="module")
+def strange(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("paper") / "strange"
+    methods = ("cross_entropy", "focal <b>$\\beta_2$</b>", "dfa_50%")
+    study = analysed(write_bare_study(root, STRANGE, methods=methods, dataset="50 % & $more$"), absent=["NA"])
+    write_paper_tables(study, root / "tables")
+    return root
+
+
+@pytest.mark.skipif(not LATEX, reason="no LaTeX is installed")
+@pytest.mark.parametrize("engine", LATEX)
+def test_latex_compiles(strange: Path, tmp_path: Path, engine: str) -> None:
+    folder = shutil.copytree(strange / "tables", tmp_path / "tables")
+    done = subprocess.run(
+        [engine, "-interaction=nonstopmode", "-halt-on-error", "paper_preview.tex"],
+        cwd=folder, capture_output=True, text=True, timeout=100, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert (folder / "paper_preview.pdf").stat().st_size > 5000
+
+
+@pytest.mark.skipif(not LATEX, reason="no LaTeX is installed")
+def test_a_wrong_escape_would_be_seen(tmp_path: Path) -> None:
+    (tmp_path / "bad.tex").write_text("\\documentclass{article}\\begin{document}50 & x_1\\end{document}")
+    done = subprocess.run(
+        [LATEX[0], "-interaction=nonstopmode", "-halt-on-error", "bad.tex"],
+        cwd=tmp_path, capture_output=True, text=True, timeout=100, check=False,
+    )  # fmt: skip
+    assert done.returncode != 0
+
+
+def test_every_special_is_escaped() -> None:
+    assert escape("a_b & 50 % $x$ #1 {y} ~ ^ \\") == (
+        r"a\_b \& 50 \% \$x\$ \#1 \{y\} \textasciitilde{} \textasciicircum{} \textbackslash{}"
+    )
+    assert escape("<b>") == r"\textless{}b\textgreater{}"
+    assert escape("Tïssué") == "Tïssué"
+    assert escape("łęka") == r"\nonlatin{łęka}{[0142][0119]ka}"
+    assert escape("\u816b x") == "\\nonlatin{\u816b}{[816B]} x"
+    assert escape_markdown("a|b *c* <d>\ne") == "a\\|b \\*c\\* &lt;d&gt; e"
+
+
+def test_marks_are_those_of_the_statistics(strange: Path) -> None:
+    study = AnalysedStudy.open(strange)
+    with (strange / "tables" / "paper_scores.csv").open() as file:
+        rows = {row["method"]: row for row in csv.DictReader(file)}
+    leaders = study.table("leaders").set_index(["method", "class"])["mark"]
+    scores = study.table("method_scores").query("aggregation == 'per_image'").set_index(["method", "class"])["mean"]
+    for method in study.methods:
+        for name in ("macro", *study.class_names):
+            mark = leaders[(method, name)]
+            expected = mark if mark in ("best", "shared_best", "second", "shared_second") and name != "NA" else ""
+            assert rows[method][f"{name}: mark"] == expected if f"{name}: mark" in rows[method] else name == "NA"
+            shown = rows[method][name]
+            assert shown == "--" if name == "NA" else float(shown) == pytest.approx(scores[(method, name)], abs=5e-4)
+
+
+def test_the_greatest_number_alone_is_not_bold(strange: Path) -> None:
+    text = (strange / "tables" / "paper_scores.tex").read_text()
+    first_class = text.count(r"\textbf{")
+    assert first_class == 1 + text.count(r"\textbf{x}")  # one method is best on one class; all share the macro column
+    assert text.count(r"\underline{") == 1 + text.count(r"\underline{x}")
+    assert r"\bfseries" not in text
+
+
+def test_formats_agree(strange: Path) -> None:
+    def numbers(text: str) -> list[str]:
+        plain = text.replace("$-$", "-").replace("$+$", "+").replace("\N{MINUS SIGN}", "-")
+        return sorted(re.findall(r"[-+]?\d\.\d{3}", plain))
+
+    for name in ("paper_scores", "paper_differences"):
+        latex, markdown, table = (
+            numbers((strange / "tables" / f"{name}.{ending}").read_text()) for ending in ("tex", "md", "csv")
+        )
+        assert len(latex) >= 48  # 2 methods x 8 columns x 3 numbers
+        assert latex == markdown == table
+
+
+def test_poor_studies_have_the_tables_they_can(tmp_path: Path) -> None:
+    one = analysed(write_bare_study(tmp_path / "one", ["a", "b"], methods=["cross_entropy"], seeds=1), measures=False)
+    names = {path.name for path in write_paper_tables(one, tmp_path / "one" / "tables")}
+    assert "paper_scores.tex" in names
+    assert "paper_differences.tex" not in names
+    many = analysed(write_bare_study(tmp_path / "many", LONG_NAMES, methods=["cross_entropy", "dfa"]))
+    write_paper_tables(many, tmp_path / "many" / "tables")
+    assert "tissue compartment t" in (tmp_path / "many" / "tables" / "paper_scores.tex").read_text()

@@ -1,0 +1,96 @@
+"""Commonality and dominance. Oracle: R (golden/explanation.R): lm on every subset, every order, published formulas."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from analysis.partition import partition, partition_of_correlations, resampled_partitions
+
+GOLDEN = json.loads((Path(__file__).parent / "golden" / "explanation_r.json").read_text())
+VALUES = np.array(GOLDEN["mtcars"]).reshape(5, 32)
+MPG, CARS = VALUES[0], VALUES[1:].T
+
+
+def test_all_subsets_equal_r():
+    found = partition(MPG, CARS)
+    np.testing.assert_allclose(found.r2, GOLDEN["subset_r2"], atol=1e-12)
+    np.testing.assert_allclose(found.adjusted().r2[1:], GOLDEN["subset_adjusted"], atol=1e-12)
+    np.testing.assert_allclose(found.dominance(), GOLDEN["dominance"], atol=1e-12)
+    assert found.residual_df == 27
+
+
+def test_commonality_equals_the_published_formulas():
+    found = partition(MPG, CARS[:, :3])
+    np.testing.assert_allclose(found.commonality()[1:], GOLDEN["commonality_of_three"], atol=1e-12)
+
+
+def test_parts_sum_to_the_whole():
+    found = partition(MPG, CARS)
+    assert found.commonality().sum() == pytest.approx(found.r2[-1])
+    assert found.dominance().sum() == pytest.approx(found.r2[-1])
+    assert sum(found.of_two([0], [1, 2, 3])) == pytest.approx(found.r2[-1])
+    first, second, shared = found.of_two([0], [1, 2, 3])
+    common = found.commonality()
+    has_first = np.arange(16) & 1 == 1
+    assert first == pytest.approx(common[1])
+    assert second == pytest.approx(common[~has_first].sum())
+    assert shared == pytest.approx(common[has_first].sum() - common[1])
+
+
+def test_strata_have_their_own_intercepts():
+    strata = list(np.arange(32) % 3)
+    dummies = np.equal.outer(strata, np.unique(strata)).astype(float)
+
+    def left(columns):
+        return np.sum((MPG - columns @ np.linalg.lstsq(columns, MPG, rcond=None)[0]) ** 2)
+
+    found = partition(MPG + 50 * np.array(strata), CARS, strata)
+    assert found.r2[-1] == pytest.approx(1 - left(np.column_stack([dummies, CARS])) / left(dummies))
+    assert found.residual_df == 32 - 3 - 4
+
+
+def test_from_correlations_alone():
+    correlations = np.corrcoef(np.column_stack([MPG, CARS]).T)
+    np.testing.assert_allclose(partition_of_correlations(correlations, 32).r2, GOLDEN["subset_r2"], atol=1e-12)
+
+
+def test_degenerate_input_is_defined():
+    assert np.isnan(partition(np.ones(8), CARS[:8]).r2).all()
+    constant = partition(MPG, np.column_stack([CARS[:, 0], np.ones(32)]))
+    assert constant.r2[2] == 0
+    assert constant.r2[3] == pytest.approx(constant.r2[1])
+    twice = partition(MPG, np.column_stack([CARS[:, 2], CARS[:, 2]]))
+    assert twice.of_two([0], [1]) == pytest.approx((0, 0, twice.r2[1]), abs=1e-9)
+    saturated = partition(MPG[:4], CARS[:4, :3])
+    assert np.isnan(saturated.adjusted().r2[-1])
+    with pytest.raises(ValueError, match="1 to 8 predictors"):
+        partition(MPG, np.zeros((32, 9)))
+
+
+def test_resampling_stays_within_data_sets_and_repeats():
+    strata = list("a" * 16 + "b" * 16)
+    first, again = (
+        resampled_partitions(MPG, CARS, strata, resamples=40, rng=np.random.default_rng(4)) for _ in range(2)
+    )
+    np.testing.assert_array_equal([each.r2 for each in first], [each.r2 for each in again])
+    # one resample by hand: the first draw of classes
+    rng = np.random.default_rng(4)
+    weights = [rng.multinomial(16, np.full(16, 1 / 16), size=40)[0] for _ in range(2)]
+    chosen = np.repeat(np.arange(32), np.concatenate(weights))
+    expected = partition(MPG[chosen], CARS[chosen], [strata[each] for each in chosen])
+    np.testing.assert_allclose(first[0].r2, expected.r2, atol=1e-9)
+    few = resampled_partitions(MPG[:6], CARS[:6, 1:3], None, resamples=200, rng=np.random.default_rng(0))
+    assert 0 < len(few) < 200  # those without a residual degree of freedom are dropped
+
+
+def test_interval_of_a_unique_share_covers_what_was_planted():
+    rng, n, hits = np.random.default_rng(6), 120, 0
+    truth = 0.5  # y = x + e: half of the variation, none of it shared
+    for _ in range(n):
+        x = rng.normal(size=(20, 2))
+        drawn = resampled_partitions(x[:, 0] + rng.normal(size=20), x, None, resamples=200, rng=rng)
+        low, high = np.quantile([each.adjusted().of_two([0], [1])[0] for each in drawn], [0.025, 0.975])
+        hits += low <= truth <= high
+    assert hits / n >= 0.85

@@ -1,0 +1,156 @@
+"""`imbalance-bench predict` on the images of a finished study, where the right answer is on record."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from click.testing import CliRunner, Result
+from PIL import Image
+from shapely.geometry import Polygon, shape
+
+from imbalance_bench.cli import main
+from imbalance_bench.data.region_image import open_region_image
+from imbalance_bench.data.tiling import Stitcher, cut, tile_image
+from imbalance_bench.inference.prediction import PredictionOptions, predict_images
+from imbalance_bench.inference.trained_model import TrainedModel
+from imbalance_bench.inference.windowed_prediction import predict_bands
+from imbalance_bench.records import RunRecord, StudyRecords
+from tests.small_study import CLASSES, COLOURS
+
+
+def run_of(study: Path, method: str) -> RunRecord:
+    planned = next(run for run in StudyRecords(study).plan()["runs"] if run["method"] == method)
+    return StudyRecords(study).run(planned["run_id"])
+
+
+def images_of(study: Path) -> Path:
+    return Path(StudyRecords(study).dataset()["path"]) / "images"
+
+
+def predict(*arguments: object) -> Result:
+    return CliRunner().invoke(main, ["predict", *map(str, arguments)])
+
+
+@pytest.mark.parametrize("method", ["cross_entropy", "cdb", "dfa"])
+def test_masks_are_those_of_the_run(finished_study: Path, tmp_path: Path, method: str) -> None:
+    record = run_of(finished_study, method)
+    images = [images_of(finished_study) / f"im_{number}.png" for number in (6, 7)]
+    done = predict(record.path, *images, "--out", tmp_path)
+    assert done.exit_code == 0, done.output
+    for image in images:
+        kept = np.asarray(Image.open(record.prediction_path(image.stem)))
+        assert np.array_equal(np.asarray(Image.open(tmp_path / f"{image.stem}_mask.png")), kept)
+        assert np.asarray(Image.open(tmp_path / f"{image.stem}_overlay.png")).shape == (*kept.shape, 3)
+    areas = pd.read_csv(tmp_path / "areas.csv")
+    kept = np.asarray(Image.open(record.prediction_path("im_6")))
+    first = areas[areas["image"] == "im_6.png"]
+    assert first["pixels"].tolist() == np.bincount(kept.ravel(), minlength=3).tolist()
+    assert first["area_um2"].tolist() == (first["pixels"] * 0.25).tolist()  # 0.5 um per pixel
+    assert set(areas["resolution"]) == {"assumed"}
+
+
+def assert_valid_geojson(content: dict) -> None:
+    """RFC 7946, sections 3.1.6, 3.2, 3.3: structure, closed rings, exteriors counter-clockwise, holes clockwise."""
+    assert content["type"] == "FeatureCollection"
+    for feature in content["features"]:
+        assert feature["type"] == "Feature"
+        assert feature["geometry"]["type"] == "Polygon"
+        polygon = shape(feature["geometry"])
+        assert isinstance(polygon, Polygon)
+        assert polygon.is_valid
+        assert polygon.exterior.is_ccw
+        assert not any(hole.is_ccw for hole in polygon.interiors)
+        for ring in feature["geometry"]["coordinates"]:
+            assert ring[0] == ring[-1]
+            assert len(ring) >= 4
+
+
+def test_outlines_are_annotations_with_the_areas_of_the_mask(finished_study: Path, tmp_path: Path) -> None:
+    record = run_of(finished_study, "focal")
+    assert predict(record.path, images_of(finished_study) / "im_6.png", "--out", tmp_path).exit_code == 0
+    content = json.loads((tmp_path / "im_6.geojson").read_text())
+    assert_valid_geojson(content)
+    kept = np.asarray(Image.open(record.prediction_path("im_6")))
+    traced = dict.fromkeys(CLASSES, 0.0)
+    for feature in content["features"]:
+        properties = feature["properties"]
+        assert properties["objectType"] == "annotation"
+        name = properties["classification"]["name"]
+        traced[name] += shape(feature["geometry"]).area
+        assert properties["classification"]["color"] == list(bytes.fromhex(COLOURS[CLASSES.index(name)][1:]))
+    assert list(traced.values()) == np.bincount(kept.ravel(), minlength=3).tolist()
+
+
+def test_a_picture_of_another_resolution_is_resampled_and_outlined_in_its_own_pixels(
+    finished_study: Path, tmp_path: Path
+) -> None:
+    record = run_of(finished_study, "focal")
+    whole = Image.open(images_of(finished_study) / "im_6.png")
+    whole.resize((128, 128), Image.Resampling.BICUBIC).save(tmp_path / "fine.png")
+    done = predict(record.path, tmp_path / "fine.png", "--out", tmp_path / "out", "--mpp", 0.25)
+    assert done.exit_code == 0, done.output
+    mask = np.asarray(Image.open(tmp_path / "out" / "fine_mask.png"))
+    assert mask.shape == (128, 128)
+    areas = pd.read_csv(tmp_path / "out" / "areas.csv")
+    assert areas["area_um2"].sum() == 128 * 128 * 0.0625
+    content = json.loads((tmp_path / "out" / "fine.geojson").read_text())
+    assert sum(shape(each["geometry"]).area for each in content["features"]) == 128 * 128
+    kept = np.asarray(Image.open(record.prediction_path("im_6")))
+    assert (mask[::2, ::2] == kept).mean() > 0.9  # seen at 0.5 um per pixel, as in training
+
+
+@pytest.mark.parametrize("size", [(50, 40), (64, 64), (200, 150), (65, 129)])
+def test_bands_are_the_mask_of_the_whole(size: tuple[int, int], tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 255, (*size, 3)).astype(np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "image.png")
+    weights = torch.randn(3, 3, generator=torch.Generator().manual_seed(0)).numpy()
+
+    def logits(tiles: np.ndarray) -> np.ndarray:
+        place = np.linspace(0, 30, 64, dtype=np.float32)  # depends on the place in the tile, so that overlaps matter
+        return np.moveaxis(tiles @ weights, 3, 1).astype(np.float32) + place[:, None] * np.arange(3)[:, None, None]
+
+    with open_region_image(tmp_path / "image.png") as image:
+        bands = list(predict_bands(image, logits, tile_px=64, stride_px=40))
+    stitcher = Stitcher(3, *size)
+    for top, left in tile_image(*size, 64, 40):
+        stitcher.add(top, left, logits(cut(pixels, top, left, 64)[None])[0])
+    assert np.array_equal(np.concatenate(bands), stitcher.result().argmax(0))
+
+
+def test_mistakes_are_one_line(finished_study: Path, tmp_path: Path) -> None:
+    record, image = run_of(finished_study, "focal"), images_of(finished_study) / "im_6.png"
+    (tmp_path / "text.png").write_text("no image")
+    cases: Sequence[tuple[tuple[object, ...], str]] = [
+        ((finished_study, image), "is a study. Give one of its finished runs"),
+        ((tmp_path, image), "must be a finished run"),
+        ((record.path, tmp_path / "gone.png"), "no such file"),
+        ((record.path, image, image), "must differ in their names"),
+        ((record.path, image, "--overlap", 64), "--overlap must be 0 to 63"),
+        ((record.path, tmp_path / "text.png"), "text.png"),
+    ]
+    for arguments, message in cases:
+        done = predict(*arguments, "--out", tmp_path / "out")
+        assert done.exit_code == 2, done.output
+        assert message in done.output
+        assert "Traceback" not in done.output
+
+
+def test_a_slide_is_seen_at_the_models_resolution(finished_study: Path, tmp_path: Path) -> None:
+    tifffile = pytest.importorskip("tifffile")
+    pytest.importorskip("tiffslide")
+    fine = Image.open(images_of(finished_study) / "im_6.png").resize((256, 256), Image.Resampling.BICUBIC)
+    resolution = {"resolution": (1e4 / 0.125, 1e4 / 0.125), "resolutionunit": "CENTIMETER"}
+    with tifffile.TiffWriter(tmp_path / "slide.tiff") as writer:
+        writer.write(np.asarray(fine), tile=(64, 64), photometric="rgb", **resolution)
+    model = TrainedModel.open(run_of(finished_study, "focal").path)
+    options = PredictionOptions()
+    areas = predict_images(model, [tmp_path / "slide.tiff"], tmp_path / "out", options, lambda *_: None)
+    assert areas["pixels"].sum() == 64 * 64
+    assert areas["mpp_um"].iloc[0] == pytest.approx(0.5)
+    assert set(areas["resolution"]) == {"file"}
+    content = json.loads((tmp_path / "out" / "slide.geojson").read_text())
+    assert sum(shape(each["geometry"]).area for each in content["features"]) == 256 * 256  # of the finest level
