@@ -18,7 +18,8 @@ from pathlib import Path
 
 from imbalance_bench.data.phantom import PRESETS, generate_phantom
 
-TABLES = ("counts.parquet", "epochs.parquet", "class_parameters.parquet", "model.safetensors")
+TABLES = ("counts", "confusion", "boundary", "interventions", "epochs", "class_parameters")
+FILES = (*(f"{name}.parquet" for name in TABLES), "model.safetensors", "attention/*.safetensors", "predictions/*.png")
 SMALL = ("training.steps=30", "training.checkpoint_every=7", "training.validate_every=10", "seeds=[0]")
 
 
@@ -66,8 +67,8 @@ def run_disturbed(disturbance: Disturbance, out: Path) -> list[float]:
 
 
 def record_hashes(out: Path) -> dict[str, str]:
-    """SHA-256 of every table of every run."""
-    files = [path for name in TABLES for path in sorted((out / "runs").glob(f"*/{name}"))]
+    """SHA-256 of every table, weight and picture of every run."""
+    files = [path for name in FILES for path in sorted((out / "runs").glob(f"*/{name}"))]
     return {str(path.relative_to(out)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
