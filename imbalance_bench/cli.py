@@ -93,8 +93,8 @@ def quickstart(out: Path, cache: Path) -> None:
 @click.argument("study_dir", type=FOLDER)
 def status(study_dir: Path) -> None:
     """Show which runs are done, running, interrupted or failed, and the time left."""
-    from imbalance_bench.printing import print_status
     from imbalance_bench.records import StudyRecords
+    from imbalance_bench.terminal.studies import print_status
 
     print_status(StudyRecords.open(study_dir))
 
@@ -104,7 +104,7 @@ def status(study_dir: Path) -> None:
 @CACHE_OPTION
 def analyze(study_dir: Path, cache: Path) -> None:
     """Turn the records of STUDY_DIR into analysis/*.csv and print the verdicts."""
-    from imbalance_bench.printing import analyze_and_print
+    from imbalance_bench.terminal.studies import analyze_and_print
 
     analyze_and_print(study_dir, cache)
 
@@ -143,7 +143,7 @@ def methods(name: str | None, gradients: bool, out: Path | None) -> None:
     from imbalance_bench.catalogue import print_card, print_catalogue
 
     if gradients:
-        from imbalance_bench.gradient_printing import print_gradients
+        from imbalance_bench.terminal.gradients import print_gradients
 
         print_gradients(name, out)
     elif out is not None:

@@ -19,7 +19,7 @@ def data() -> None:
 @click.argument("folder", type=FOLDER)
 def check(folder: Path) -> None:
     """Decode every file of a prepared data set and count its classes; exit 1 if anything is wrong."""
-    from imbalance_bench.printing import check_and_print
+    from imbalance_bench.terminal.studies import check_and_print
 
     if not check_and_print(folder):
         raise SystemExit(1)
@@ -36,7 +36,7 @@ def audit(
 ) -> None:
     """Look for leakage in a prepared data set or a CSV of splits; exit 1 if there is any."""
     from imbalance_bench.data.audit import AuditOptions
-    from imbalance_bench.data_printing import audit_and_print
+    from imbalance_bench.terminal.data import audit_and_print
 
     if not audit_and_print(source, AuditOptions(group_regex, site_regex, tile_px), json_file):
         raise SystemExit(1)
@@ -64,7 +64,7 @@ def prepare(
     NAME is bcss, bdsa, consep, crag, glas, pannuke, sampath or folder; docs/datasets/NAME.md shows the layout.
     """
     from imbalance_bench.data.converters.source import PrepareOptions
-    from imbalance_bench.data_printing import prepare_and_print
+    from imbalance_bench.terminal.data import prepare_and_print
 
     prepare_and_print(name, source, dest, PrepareOptions(config, group_regex, splits), workers)
 
@@ -91,7 +91,7 @@ def splits(
     out: Path | None,
 ) -> None:
     """Draw splits by group, or import them, and show how evenly they share out the classes."""
-    from imbalance_bench.data_printing import SplitRequest, split_and_print
+    from imbalance_bench.terminal.data import SplitRequest, split_and_print
 
     request = SplitRequest(folds, repeats, test_fraction, validation_fraction, seed, split_file, rotate)
     split_and_print(folder, request, out)
@@ -109,7 +109,7 @@ def describe(
 ) -> None:
     """Measure how rare and how hard each class is, and write a card per class."""
     from analysis.cards.description import CardOptions
-    from imbalance_bench.card_printing import describe_and_print
+    from imbalance_bench.terminal.cards import describe_and_print
 
     options = CardOptions(split=split or "", cache_dir=cache, encoder=encoder, workers=workers)
     describe_and_print(folder, out, options)
@@ -128,7 +128,7 @@ def phantom(dest: Path, preset: str | None, design: str | None, seed: int | None
     are uncorrelated; goes on where an interrupted call stopped.
     """
     if design is not None:
-        from imbalance_bench.data_printing import series_and_print
+        from imbalance_bench.terminal.data import series_and_print
 
         if preset is not None:
             raise click.UsageError("--design brings its own preset. Leave --preset out.")

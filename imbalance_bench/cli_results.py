@@ -21,7 +21,7 @@ def predict(
     run_dir: Path, images: tuple[Path, ...], out: Path, mpp: float | None, overlap: int | None, outlines: bool
 ) -> None:
     """Predict new IMAGES, pictures or slides, with the model of a finished run."""
-    from imbalance_bench.results_printing import predict_and_print
+    from imbalance_bench.terminal.results import predict_and_print
 
     predict_and_print(run_dir, images, out, mpp_um=mpp, overlap_px=overlap, outlines=outlines)
 
@@ -31,7 +31,7 @@ def predict(
 @click.option("--out", type=FOLDER, default=Path("results/comparison"), show_default=True, help="Tables and figure.")
 def compare(study_dirs: tuple[Path, ...], out: Path) -> None:
     """Put analysed studies side by side: scores, ranks over data sets, what the biases follow in all of them."""
-    from imbalance_bench.results_printing import compare_and_print
+    from imbalance_bench.terminal.results import compare_and_print
 
     compare_and_print(study_dirs, out)
 

@@ -12,11 +12,11 @@ from imbalance_bench.data.prepared import usable_cores
 from imbalance_bench.engines import ENGINES
 from imbalance_bench.engines.base import RunJob
 from imbalance_bench.errors import UserError
-from imbalance_bench.live_table import LiveTable
 from imbalance_bench.planning import prepare_study
-from imbalance_bench.printing import print_plan, print_status
-from imbalance_bench.progress import ProgressDisplay
 from imbalance_bench.study import Study
+from imbalance_bench.terminal.live_table import LiveTable
+from imbalance_bench.terminal.progress import ProgressDisplay
+from imbalance_bench.terminal.studies import print_plan, print_status
 from imbalance_bench.training.material import choose_device, open_material
 from imbalance_bench.training.run import planned_steps
 

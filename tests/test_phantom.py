@@ -18,7 +18,6 @@ from scipy import ndimage
 
 from benchmarks import phantom_factors
 from benchmarks.phantom_factors import PLANTED_LEVELS
-from imbalance_bench import data_printing
 from imbalance_bench.cli import main
 from imbalance_bench.data.phantom import (
     DESIGNS,
@@ -34,6 +33,7 @@ from imbalance_bench.data.phantom import (
 from imbalance_bench.data.phantom.layout import lay_out
 from imbalance_bench.data.phantom.plan import plan_images
 from imbalance_bench.errors import UserError
+from imbalance_bench.terminal import data as data_printing
 
 TISSUE = PRESETS["tissue"]
 SMALL = TISSUE.model_copy(update={"size_px": 192, "images_per_group": 2})

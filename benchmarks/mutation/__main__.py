@@ -28,6 +28,7 @@ PRELOADED = (
     torch,
 )  # so that a forked trial need not import them
 NEEDED_SHARE = 0.9
+PACKAGE = "methods/__init__.py"  # every test of the methods mentions it
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
@@ -43,10 +44,12 @@ def main(files: tuple[str, ...], limit: int | None, seed: int, verbose: bool) ->
         chosen = files or tuple(sorted(f"methods/{path.name}" for path in (copied / "methods").glob("*.py")))
         called = callers()
         verdicts: list[Verdict] = []
-        for file in chosen:
-            source = (copied / file).read_text(encoding="utf-8")
-            if try_mutant(original := unchanged(file, source), concerned(original, called)).outcome != "survived":
-                raise click.ClickException(f"{file}: the tests fail without any mutation. Make `make test` pass first.")
+        sources = {file: (copied / file).read_text(encoding="utf-8") for file in chosen}
+        asked = set().union(*(concerned(unchanged(file, source), called) for file, source in sources.items()))
+        package = unchanged(PACKAGE, (copied / PACKAGE).read_text(encoding="utf-8"))
+        if try_mutant(package, asked).outcome != "survived":
+            raise click.ClickException("the tests fail without any mutation. Make `make test` pass first.")
+        for file, source in sources.items():
             for mutant in drawn(mutants_of(file, source), limit, seed):
                 verdicts.append(try_mutant(mutant, concerned(mutant, called)))
                 print_verdict(verdicts[-1], verbose=verbose)

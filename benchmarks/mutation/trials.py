@@ -59,7 +59,9 @@ class Substitute(MetaPathFinder, Loader):
         """Claim the mutant's module."""
         if fullname != self.module:
             return None
-        return importlib.util.spec_from_file_location(fullname, self.mutant.file, loader=self)
+        file = Path(self.mutant.file)
+        within = [str(file.parent)] if file.name == "__init__.py" else None
+        return importlib.util.spec_from_file_location(fullname, file, loader=self, submodule_search_locations=within)
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:  # noqa: ARG002
         """Leave the module to the import system."""

@@ -25,7 +25,7 @@ def loaded_modules(statement: str) -> set[str]:
         "import analysis",
         "import analysis.pipeline",
         "import analysis.plots, analysis.report",
-        "import imbalance_bench.records, imbalance_bench.status, imbalance_bench.printing",
+        "import imbalance_bench.records, imbalance_bench.status, imbalance_bench.terminal.studies",
         "import imbalance_bench.data.phantom, imbalance_bench.data.splits",
     ],
 )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import baycomp  # pyright: ignore[reportMissingImports]
 import numpy as np
-import scikit_posthocs
+import scikit_posthocs  # pyright: ignore[reportMissingImports]
 
 SCORES = np.array(
     [

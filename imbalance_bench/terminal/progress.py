@@ -18,7 +18,7 @@ from rich.progress import (
 )
 
 from imbalance_bench.engines.base import RunOutcome, RunProgress
-from imbalance_bench.live_table import LiveTable
+from imbalance_bench.terminal.live_table import LiveTable
 
 PLAIN_INTERVAL_S = 15.0
 

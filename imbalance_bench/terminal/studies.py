@@ -66,7 +66,7 @@ def print_status(records: StudyRecords, console: Console | None = None) -> None:
 def analyze_and_print(study_dir: Path, cache: Path) -> None:
     """Analyse a study, then print per-class Dice and the verdicts."""
     from analysis.pipeline import analyze_study
-    from imbalance_bench.progress import ProgressDisplay
+    from imbalance_bench.terminal.progress import ProgressDisplay
 
     console = Console()
     with ProgressDisplay(console) as display:
@@ -126,7 +126,7 @@ def _explains_an_answer(verdict_id: str) -> bool:
 def check_and_print(folder: Path) -> bool:
     """Check a prepared data set, print what was found, and return whether it is sound."""
     from imbalance_bench.data.integrity import check_folder
-    from imbalance_bench.progress import ProgressDisplay
+    from imbalance_bench.terminal.progress import ProgressDisplay
 
     console = Console()
     with ProgressDisplay(console) as display:

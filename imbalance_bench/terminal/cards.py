@@ -10,7 +10,7 @@ from rich.table import Table
 from analysis.cards import Description, describe_dataset, write_cards
 from analysis.cards.description import CardOptions
 from analysis.measures import CONSTRUCTS, PRIMARY
-from imbalance_bench.progress import ProgressDisplay
+from imbalance_bench.terminal.progress import ProgressDisplay
 
 
 def describe_and_print(folder: Path, out: Path | None, options: CardOptions) -> None:

@@ -21,7 +21,7 @@ from imbalance_bench.data.split_import import read_splits
 from imbalance_bench.data.splits import Splits, grouped_splits
 from imbalance_bench.data.taxonomy import Taxonomy
 from imbalance_bench.manifest import write_json
-from imbalance_bench.progress import ProgressDisplay
+from imbalance_bench.terminal.progress import ProgressDisplay
 
 VERDICT_STYLES = {"clean": "green", "leak": "bold red", "warning": "yellow", "not checked": "dim"}
 

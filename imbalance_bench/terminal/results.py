@@ -21,7 +21,7 @@ def predict_and_print(
     """Predict images and print the share of every class."""
     from imbalance_bench.inference.prediction import PredictionOptions, predict_images
     from imbalance_bench.inference.trained_model import TrainedModel, resolve_run
-    from imbalance_bench.progress import ProgressDisplay
+    from imbalance_bench.terminal.progress import ProgressDisplay
     from imbalance_bench.training.run import configure_torch
 
     console = Console()
