@@ -2,12 +2,14 @@
 
 Units are resampled (cluster bootstrap, BCa, expanded for few units). Seeds are too few to resample: if 3 seeds vary
 as much as units do, the crossed bootstrap of Owen 2007 covers 81 to 86 % instead of 95 %, because no resample of three
-numbers strays as far as a t with two degrees of freedom. Their part is therefore the variance of the seeds' own
-estimates. The two variances are added, and the interval reaches as far as a t whose degrees of freedom lie between
-those of the parts: 1 / v = w / (units - 1) + (1 - w) / (seeds - 1), w the units' share of the variance. Satterthwaite
-1946 has squares of the shares there, which covers 92.7 % for 3 seeds that vary more than units; adding whole intervals
-(Zou and Donner 2008) covers 97.8 %. Both parts hold the seed x unit interaction. `python -m benchmarks.calibration`
-prints what is covered.
+numbers strays as far as a t with two degrees of freedom. Their part is therefore a t interval over the seeds' own
+estimates, and the two parts are joined by the method of variance estimates recovery (Zou and Donner 2008, eq. 6).
+
+With three seeds that vary as much as units do, intervals joined so are wider than needed. One t with degrees of freedom
+between those of the parts (Satterthwaite 1946) is narrower, but three seeds do not tell how far its tails reach: at the
+small levels that corrections for many tests ask for it errs too often. Both parts hold the seed x unit interaction; taking
+it out of the seeds' part makes intervals exact where units differ, but where they do not, equal methods are then called
+different far too often: it stays in. `python -m benchmarks.calibration` prints what is covered.
 """
 
 from collections.abc import Callable
@@ -86,19 +88,9 @@ class Uncertainty:
         # the map is monotone only while its denominator is positive; beyond that the end is the extreme resample
         denominator = np.maximum(1 - self.acceleration * ends, 1e-3)
         low, high = _quantiles(self.resampled, special.ndtr(self.bias + ends / denominator))
-        reaches = np.maximum([self.estimate - low, high - self.estimate], 0.0)
-        below, above = self._with_seeds(reaches, tail)
-        return float(self.estimate - below), float(self.estimate + above)
-
-    def _with_seeds(self, reaches: np.ndarray, tail: float) -> np.ndarray:
-        """Widen how far an interval over units reaches on each side by the variation over seeds."""
-        if self.n_seeds < 2 or self.seed_error == 0:
-            return reaches
-        by_units = (reaches / special.stdtrit(self.n_units - 1, tail)) ** 2  # variances
-        total = by_units + self.seed_error**2
-        share = by_units / total
-        freedom = 1 / (share / (self.n_units - 1) + (1 - share) / (self.n_seeds - 1))
-        return special.stdtrit(freedom, tail) * np.sqrt(total)
+        by_seeds = self.seed_error * special.stdtrit(self.n_seeds - 1, tail) if self.n_seeds > 1 else 0.0
+        below, above = max(self.estimate - low, 0.0), max(high - self.estimate, 0.0)
+        return float(self.estimate - np.hypot(below, by_seeds)), float(self.estimate + np.hypot(above, by_seeds))
 
     def p_of_zero(self) -> float:
         """Return the two-sided p of zero: 1 minus the level at which the interval just touches it.

@@ -51,13 +51,9 @@ def test_parts_add_like_variances():
     d = stats.norm.ppf((np.arange(40) + 0.5) / 40)
     seeds = np.array([-0.2, 0.0, 0.2])
     alone, both = of_mean(d).interval(0.95), of_mean(d, seeds).interval(0.95)
-    of_seeds = 0.2**2 / 3
-    for side, end in zip((-1, 1), both, strict=True):
-        of_units = (max(side * end_alone for end_alone in alone) / stats.t.ppf(0.975, 39)) ** 2
-        share = of_units / (of_units + of_seeds)
-        freedom = 1 / (share / 39 + (1 - share) / 2)
-        assert 2 < freedom < 39
-        assert side * end == pytest.approx(stats.t.ppf(0.975, freedom) * np.sqrt(of_units + of_seeds))
+    extra = stats.t.ppf(0.975, 2) * 0.2 / np.sqrt(3)
+    assert both[1] == pytest.approx(np.hypot(alone[1], extra))
+    assert both[0] == pytest.approx(-np.hypot(alone[0], extra))
 
 
 def test_p_is_where_the_interval_touches_zero():
