@@ -7,8 +7,8 @@ estimates, and the two parts are joined by the method of variance estimates reco
 
 With three seeds that vary as much as units do, intervals joined so are wider than needed. One t with degrees of freedom
 between those of the parts (Satterthwaite 1946) is narrower, but three seeds do not tell how far its tails reach: at the
-small levels that corrections for many tests ask for it errs too often. Both parts hold the seed x unit interaction; taking
-it out of the seeds' part makes intervals exact where units differ, but where they do not, equal methods are then called
+small levels that corrections for many tests ask for it errs too often. Both parts hold the seed x unit interaction;
+taking it out of the seeds' part makes intervals exact where units differ, but where they do not, equal methods are then called
 different far too often: it stays in. `python -m benchmarks.calibration` prints what is covered.
 """
 
