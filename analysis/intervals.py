@@ -5,11 +5,12 @@ as much as units do, the crossed bootstrap of Owen 2007 covers 81 to 86 % instea
 numbers strays as far as a t with two degrees of freedom. Their part is therefore a t interval over the seeds' own
 estimates, and the two parts are joined by the method of variance estimates recovery (Zou and Donner 2008, eq. 6).
 
-With three seeds that vary as much as units do, intervals joined so are wider than needed. One t with degrees of freedom
-between those of the parts (Satterthwaite 1946) is narrower, but three seeds do not tell how far its tails reach: at the
-small levels that corrections for many tests ask for it errs too often. Both parts hold the seed x unit interaction;
-taking it out of the seeds' part makes intervals exact where units differ, but where they do not, equal methods are then called
-different far too often: it stays in. `python -m benchmarks.calibration` prints what is covered.
+With three seeds that vary as much as units do, intervals joined so are wider than needed. One t with degrees of
+freedom between those of the parts (Satterthwaite 1946) is narrower, but three seeds do not tell how far its tails
+reach: at the small levels that corrections for many tests ask for it errs too often. Both parts hold the seed x unit
+interaction; taking it out of the seeds' part makes intervals exact where units differ, but where they do not, equal
+methods are then called different far too often: it stays in. `python -m benchmarks.calibration` prints what is
+covered.
 """
 
 from collections.abc import Callable
