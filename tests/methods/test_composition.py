@@ -19,10 +19,12 @@ class Part:
 
     components: Components = field(default_factory=Components)
     n_stages: int = 1
+    handed_on: int = 0  # last stages that go on with the weights of the stage before
     contexts: list[BuildContext] = field(default_factory=list)
 
     def stages(self) -> tuple[Stage, ...]:
-        return tuple(Stage(str(index)) for index in range(self.n_stages))
+        first = self.n_stages - self.handed_on
+        return tuple(Stage(str(index), carry_weights=index >= first) for index in range(self.n_stages))
 
     def build(self, context: BuildContext) -> Components:
         self.contexts.append(context)
@@ -131,6 +133,30 @@ def test_a_method_of_fewer_stages_joins_the_last_ones():
     assert short.contexts[0].finished == ()
     assert long.contexts[-1].stage == 2
     assert len(long.contexts[-1].finished) == 2
+
+
+@pytest.mark.parametrize(
+    ("long", "short", "joined"),
+    [
+        (Part(n_stages=2, handed_on=1), Part(), [(0, 0), (0, 0)]),
+        (Part(n_stages=3, handed_on=1), Part(), [None, (0, 0), (0, 0)]),
+        (Part(n_stages=3, handed_on=1), Part(n_stages=2), [(0, 0), (1, 1), (1, 1)]),
+        (Part(n_stages=3), Part(n_stages=2), [None, (0, 0), (1, 1)]),
+    ],
+)
+def test_a_method_joins_every_stage_of_the_last_training(long, short, joined):
+    for stage, expected in enumerate(joined):
+        short.contexts.clear()
+        composed(stage, long=long, short=short)
+        # the first stage tries the later ones too, before it builds its own
+        given = short.contexts[-1] if stage or joined[0] else None
+        assert (given and (given.stage, len(given.finished))) == expected
+
+
+def test_every_stage_is_tried_with_the_feedback_of_those_before():
+    long = Part(n_stages=3)
+    composed(0, long=long)
+    assert [(each.stage, len(each.finished)) for each in long.contexts] == [(1, 1), (2, 2), (0, 0)]
 
 
 def test_a_conflict_of_the_last_stage_shows_at_the_first():
