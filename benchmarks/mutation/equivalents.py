@@ -3,6 +3,10 @@
 OVERLAP = "methods/overlap.py::"
 GENERALISED = OVERLAP + "GeneralisedDice.overlap_term"
 SCALE = "the weights are relative to one class: its choice cancels in the ratio, but for a smoothing of 1e-5 pixels"
+REWEIGHTING = "methods/reweighting.py::"
+SAMPLING = "methods/sampling.py::"
+TO_MEAN_ONE = "weights are scaled to mean 1: a factor that all classes share cancels"
+NEVER_EQUAL = "a uniform random number equals its bound with probability 0"
 MASKED = "only classes without pixels are affected, and `where` discards them; integer counts have no gradient"
 
 EQUIVALENT: dict[tuple[str, str, str], str] = {
@@ -18,4 +22,21 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
     ): SCALE,
     (GENERALISED, "labelled.sum().clamp(min=1)", "labelled.sum()"): MASKED,
     (GENERALISED, "labelled.clamp(min=1)", "labelled"): MASKED,
+    (REWEIGHTING + "InverseFrequencyConfig.weights", "1", "2"): TO_MEAN_ONE,
+    (REWEIGHTING + "effective_number_weights", "1 - beta", "1"): TO_MEAN_ONE,
+    (
+        REWEIGHTING + "effective_number_weights",
+        "-math.inf",
+        "math.inf",
+    ): "only beta 0 gets there: all weights are then the same number, or all 0, which become 1",
+    (
+        SAMPLING + "RepeatFactorSampler.draw",
+        "rng.random(len(factor)) < factor % 1",
+        "rng.random(len(factor)) <= factor % 1",
+    ): NEVER_EQUAL,
+    (
+        SAMPLING + "ClassPresentSampler.draw",
+        "rng.random(n_tiles) < self.share",
+        "rng.random(n_tiles) <= self.share",
+    ): NEVER_EQUAL,
 }
