@@ -1,5 +1,7 @@
 """What no loss value shows: exponents of the attention gate, optimiser groups, stages, scores of the feedback."""
 
+from typing import Any
+
 import method_cases as cases
 import pytest
 import torch
@@ -11,7 +13,7 @@ from methods.class_counts import ClassFeedback
 from methods.classifiers import ClassifierRetrainingConfig, TauNormalisation
 
 
-def gate(**options: object) -> FocalGate:
+def gate(**options: Any) -> FocalGate:
     return FocalGate(FocalAttentionGateConfig(**options), layers=2, n_classes=cases.K)
 
 
