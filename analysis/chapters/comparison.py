@@ -26,7 +26,7 @@ def comparison_verdict(row: Mapping[str, Any], plan: AnalysisPlan) -> Verdict:
     """Judge one row of `compare_methods`."""
     method, control, name = row["method"], row["control"], row["class"]
     unit, n = row["unit"], int(row["n_units"])
-    where = "macro Dice" if name == "macro" else f"Dice of {name}"
+    where = "macro Dice" if name == MACRO else f"Dice of {name}"
     rule = (
         f"not_testable: the smallest possible p times the {row['family']} tests corrected together is not below "
         f"{plan.alpha:g}; equivalent: two one-sided tests against +-{plan.rope_dice:g}, by an interval that knows "
