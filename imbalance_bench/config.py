@@ -147,7 +147,7 @@ class ComputeSection(Section):
 
 
 class EvaluationSection(Section):
-    """What is counted on validation and test images beside pixels; fixed for all runs of a study directory.
+    """What is counted beside the pixels of validation and test images; fixed for all runs of a study directory.
 
     Distances in um need a data set with a known resolution; without one they are left out. An empty list leaves a
     measure out.
@@ -158,6 +158,7 @@ class EvaluationSection(Section):
     surface_um: Distances = (0.5, 1.0, 2.0, 4.0)  # surface Dice: tolerances
     trimap_um: Distances = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)  # outer ends of the bands around true borders
     permuted_biases: Annotated[int, Field(ge=0)] = 3  # predictions with a permuted attention bias
+    dynamics_crops: Annotated[int, Field(ge=0)] = 32  # training crops watched while a model trains; 0: none
 
 
 class AnalysisSection(Section):

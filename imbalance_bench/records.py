@@ -5,6 +5,7 @@
         dataset.json     class names, colours, counts  splits.json the folds
         runs/<run_id>/   manifest.json status.json epochs.parquet counts.parquet class_parameters.parquet
                          confusion.parquet boundary.parquet interventions.parquet (runs with an attention bias)
+                         dynamics.parquet probabilities.parquet
                          model.safetensors predictions/<image_id>.png
                          attention/<image_id>.safetensors (runs with class tokens)
 
@@ -101,6 +102,36 @@ INTERVENTIONS = pa.schema(
         ("n_valid", pa.int64()),
     ]
 )
+PROBABILITIES = pa.schema(
+    [
+        ("image_id", pa.string()),
+        ("group_id", pa.string()),
+        ("split", pa.string()),  # val | test
+        ("class_id", pa.int16()),  # whose probability is looked at
+        ("predicted", pa.bool_()),  # the pixels are predicted as the class
+        ("bin", pa.int16()),  # of its probability, from 0 to PROBABILITY_BINS - 1, equally wide
+        ("pixels", pa.int64()),  # labelled pixels, > 0
+        ("true_pixels", pa.int64()),  # those labelled as the class
+        ("p_millionths", pa.int64()),  # sum of the probability over the pixels
+        ("true_p_millionths", pa.int64()),  # over those labelled as the class
+        ("p_squared_millionths", pa.int64()),  # sum of its square over the pixels
+    ]
+)
+DYNAMICS = pa.schema(
+    [
+        ("stage", pa.int8()),
+        ("image_id", pa.string()),  # of the training split
+        ("group_id", pa.string()),
+        ("class_id", pa.int16()),  # the true class
+        ("looks", pa.int32()),  # times that the pixels were predicted during the stage
+        ("pixels", pa.int64()),  # watched pixels, > 0
+        ("learned", pa.int64()),  # pixels that were right at least once
+        ("forgotten", pa.int64()),  # pixels that were right and wrong at the next look at least once
+        ("forgettings", pa.int64()),  # changes from right to wrong, over all pixels
+        ("probability_millionths", pa.int64()),  # sum over pixels and looks of the true class's probability
+        ("margin_millionths", pa.int64()),  # sum over pixels and looks of its logit minus the largest other one
+    ]
+)
 TABLES = {
     "counts": COUNTS,
     "epochs": EPOCHS,
@@ -108,8 +139,13 @@ TABLES = {
     "confusion": CONFUSION,
     "boundary": BOUNDARY,
     "interventions": INTERVENTIONS,
+    "dynamics": DYNAMICS,
+    "probabilities": PROBABILITIES,
 }
-OPTIONAL_TABLES = ("confusion", "boundary", "interventions")  # runs of earlier versions have none
+# runs of earlier versions have none
+OPTIONAL_TABLES = ("confusion", "boundary", "interventions", "dynamics", "probabilities")
+PROBABILITY_BINS = 15  # as Guo et al. 2017
+PROBABILITY_UNIT = 1_000_000  # sums of probabilities and margins are stored in whole millionths
 
 
 class BoundaryMeasure(StrEnum):
@@ -250,6 +286,14 @@ class RunRecord:
         None for runs without an attention bias, or of a version that did not record them.
         """
         return self._optional("interventions")
+
+    def dynamics(self) -> pd.DataFrame | None:
+        """What watched training pixels went through; columns of DYNAMICS; None if the run did not record it."""
+        return self._optional("dynamics")
+
+    def probabilities(self) -> pd.DataFrame | None:
+        """Pixels by predicted probability; columns of PROBABILITIES; None if the run did not record them."""
+        return self._optional("probabilities")
 
     def attention_path(self, image_id: str) -> Path:
         """Attention of one image; exists only for images of the panel and runs with class tokens."""

@@ -78,7 +78,7 @@ class DifficultyWeightedDice(WeightedCrossEntropyDice):
 
     def class_parameters(self) -> dict[str, Tensor]:
         """Return `loss_weight` and `difficulty`, (K,) each."""
-        return super().class_parameters() | {"difficulty": self.difficulty.detach().cpu().clone()}
+        return super().class_parameters() | {"difficulty": self.difficulty.cpu().clone()}
 
 
 class CdbConfig(MethodConfig):

@@ -153,7 +153,7 @@ class WeightedCrossEntropyDice(CrossEntropyDice):
 
     def class_parameters(self) -> dict[str, Tensor]:
         """Return `loss_weight`, (K,)."""
-        return {"loss_weight": self.weight.detach().cpu().clone()}
+        return {"loss_weight": self.weight.cpu().clone()}
 
 
 class CrossEntropyConfig(MethodConfig):

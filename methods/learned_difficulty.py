@@ -103,9 +103,7 @@ class LearnedDifficultyDice(WeightedCrossEntropyDice):
     def count(self, predicted: Tensor, true_loss: Tensor, truth: Tensor) -> None:
         """Add a batch to the step's sums: of predicted losses, of true losses, and of pixels."""
         pooled = (0, 2, 3)
-        sums = [
-            torch.where(truth, loss.detach().unsqueeze(1), 0.0).double().sum(pooled) for loss in (predicted, true_loss)
-        ]
+        sums = [torch.where(truth, loss.unsqueeze(1), 0.0).double().sum(pooled) for loss in (predicted, true_loss)]
         self.pending.add(torch.stack([*sums, truth.sum(pooled).double()]))
 
     def renew(self, counted: Tensor) -> None:
@@ -114,7 +112,7 @@ class LearnedDifficultyDice(WeightedCrossEntropyDice):
         held = pixels > 0
         keep = torch.where(self.seen, self.config.momentum, 0.0)  # the first mean of a class is taken as it is
         for running, total in zip((self.expected, self.observed), counted[:2], strict=True):
-            mean = keep * running + (1 - keep) * total / pixels.clamp(min=1)
+            mean = keep * running + (1 - keep) * total / pixels
             running.copy_(torch.where(held, mean, running))
         self.seen |= held
         difficulty = self.expected + (self.mean_of_seen(self.observed) - self.mean_of_seen(self.expected)).clamp(min=0)
@@ -128,7 +126,7 @@ class LearnedDifficultyDice(WeightedCrossEntropyDice):
     def class_parameters(self) -> dict[str, Tensor]:
         """Return `loss_weight`, `difficulty` (the predicted loss) and `observed_loss`, (K,) each."""
         held = {"difficulty": self.expected, "observed_loss": self.observed}
-        return super().class_parameters() | {name: value.detach().float().cpu().clone() for name, value in held.items()}
+        return super().class_parameters() | {name: value.float().cpu().clone() for name, value in held.items()}
 
     def param_groups(self, model: nn.Module) -> list[ParamGroup]:  # noqa: ARG002
         """Return the head's own optimiser group; its gradient is clipped apart from the model's."""

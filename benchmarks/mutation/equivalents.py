@@ -9,7 +9,15 @@ TO_MEAN_ONE = "weights are scaled to mean 1: a factor that all classes share can
 NEVER_EQUAL = "a uniform random number equals its bound with probability 0"
 MASKED = "only classes without pixels are affected, and `where` discards them; integer counts have no gradient"
 
+MEAN = "methods/cross_entropy.py::weighted_mean_over_valid"
+
 EQUIVALENT: dict[tuple[str, str, str], str] = {
+    (MEAN, "1.0", "2.0"): "divides a sum of weights that are all 0",
+    (
+        "methods/pixel_difficulty.py::hardest_first",
+        "ranked >= 0",
+        "ranked > 0",
+    ): "0 stays 0",
     (
         OVERLAP + "power_of_error",
         "error > SMALLEST_ERROR",

@@ -40,7 +40,7 @@ DROPPED_CALLS = ("log", "exp", "abs", "detach", "rsqrt", "unsqueeze")
 LABELLED_CALLS = ("one_hot", "cross_entropy_per_pixel", "gather", "focal_per_pixel")
 NOT_FORMULAS = ("Card", "TypeVar", "ValueError", "register_buffer", "Literal")
 LARGEST_GUARD = 1e-6
-BOUNDS = ("ge", "gt", "le", "lt", "description")
+CHECKS = ("ge", "gt", "le", "lt", "description", "strict")  # keywords of options and of `zip` that compute nothing
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ def _formulas(tree: ast.Module) -> Iterator[tuple[ast.expr | ast.stmt, str]]:
 
 def _below(node: ast.AST, where: str) -> Iterator[tuple[ast.expr | ast.stmt, str]]:
     for child in ast.iter_child_nodes(node):
-        if _is_text(child) or (isinstance(child, ast.keyword) and child.arg in BOUNDS):
+        if _is_text(child) or (isinstance(child, ast.keyword) and child.arg in CHECKS):
             continue
         if isinstance(child, ast.FunctionDef | ast.ClassDef):
             inner = child.name if where == "module" else f"{where}.{child.name}"

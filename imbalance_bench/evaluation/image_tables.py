@@ -1,4 +1,4 @@
-"""One image's rows of the record tables, from its predicted and its true mask."""
+"""One image's rows of the record tables, from its predicted and its true mask, and its logits."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +14,7 @@ from imbalance_bench.evaluation.boundary import (
     trimap_counts,
 )
 from imbalance_bench.evaluation.counts import Counts
+from imbalance_bench.evaluation.probabilities import ProbabilityCounts
 from imbalance_bench.evaluation.surface import MaskBorders, border_distances
 from imbalance_bench.records import BOUNDARY, BoundaryMeasure
 
@@ -74,6 +75,26 @@ def confusion_rows(keys: ImageKeys, confusion: np.ndarray) -> pd.DataFrame:
             "true_id": true_id.astype(np.int16),
             "predicted_id": predicted_id.astype(np.int16),
             "pixels": confusion[true_id, predicted_id],
+        }
+    )
+
+
+def probability_rows(keys: ImageKeys, counts: ProbabilityCounts) -> pd.DataFrame:
+    """Rows of probabilities.parquet: one per class, predicted as it or not, and bin that holds a pixel."""
+    totals = [each.sum(axis=2) for each in (counts.pixels, counts.p, counts.p_squared)]  # over what the truth is
+    true = [each[:, :, 1] for each in (counts.pixels, counts.p)]
+    where = np.nonzero(totals[0])
+    class_id, predicted, bins = where
+    return keys.of(
+        {
+            "class_id": class_id.astype(np.int16),
+            "predicted": predicted.astype(bool),
+            "bin": bins.astype(np.int16),
+            "pixels": totals[0][where],
+            "true_pixels": true[0][where],
+            "p_millionths": totals[1][where],
+            "true_p_millionths": true[1][where],
+            "p_squared_millionths": totals[2][where],
         }
     )
 

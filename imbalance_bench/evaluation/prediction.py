@@ -16,8 +16,13 @@ def passes(rows: Sequence[int]) -> list[tuple[int, ...]]:
     return [tuple(rows[start : start + TILES_PER_PASS]) for start in range(0, len(rows), TILES_PER_PASS)]
 
 
+def most_likely(logits: np.ndarray) -> np.ndarray:
+    """Return the class of the largest logit, (K, H, W) -> (H, W) uint8."""
+    return logits.argmax(0).astype(np.uint8)
+
+
 @torch.inference_mode()
-def predict_image(
+def image_logits(
     tile_logits: Callable[[Sequence[int]], Tensor],
     tiles: Sequence[Tile],
     rows: Sequence[int],
@@ -27,7 +32,7 @@ def predict_image(
     width_px: int,
     adjust_logits: Callable[[Tensor], Tensor] | None = None,
 ) -> np.ndarray:
-    """Predict one image.
+    """Predict the logits of one image.
 
     Args:
         tile_logits: Rows -> (n, K, t, t) float32.
@@ -39,7 +44,7 @@ def predict_image(
         adjust_logits: A method's inference-time correction.
 
     Returns:
-        (H, W) uint8, class ids 0..K-1.
+        (K, H, W) float32.
     """
     stitcher = Stitcher(n_classes, height_px, width_px)
     for part in passes(rows):
@@ -48,4 +53,4 @@ def predict_image(
             logits = adjust_logits(logits)
         for row, values in zip(part, logits.cpu().numpy(), strict=True):
             stitcher.add(tiles[row].top, tiles[row].left, values)
-    return stitcher.result().argmax(0).astype(np.uint8)
+    return stitcher.result()

@@ -22,8 +22,11 @@ from imbalance_bench.evaluation.image_tables import (
     boundary_rows,
     confusion_rows,
     count_rows,
+    probability_rows,
 )
 from imbalance_bench.evaluation.interventions import LEARNED, changed_biases
+from imbalance_bench.evaluation.prediction import most_likely
+from imbalance_bench.evaluation.probabilities import count_probabilities
 from imbalance_bench.manifest import code_version, library_versions, write_atomically, write_json
 from imbalance_bench.records import SCHEMA_VERSION, RunRecord, write_table
 from imbalance_bench.seeding import generator
@@ -31,6 +34,8 @@ from imbalance_bench.study import PlannedRun, Study
 from imbalance_bench.training.image_evaluation import ImageEvaluation, QueriedImage
 from imbalance_bench.training.journal import RunJournal
 from imbalance_bench.training.optimisation import parameter_counts
+
+_TIMED = ("prediction", "probabilities", "boundary", "interventions", "attention")  # parts of an evaluation
 
 
 class RecordTables:
@@ -55,7 +60,7 @@ class RecordTables:
         bias = evaluation.components.attention_bias
         self._biases = {} if bias is None else changed_biases(bias, section.permuted_biases)
         self._tables: dict[str, list[pd.DataFrame]] = {}
-        self.seconds = {"prediction": 0.0, "boundary": 0.0, "interventions": 0.0, "attention": 0.0}
+        self.seconds: dict[str, float] = dict.fromkeys(_TIMED, 0.0)
 
     def add(self, image_id: str, split: str, *, keep: bool) -> None:
         """Predict one image and collect its rows; with `keep`, its predicted mask and attention maps are written."""
@@ -64,11 +69,14 @@ class RecordTables:
         target = evaluation.target(image_id)
         with self._timed("prediction"):
             query = evaluation.query(image_id) if self._biases or keep else None
-            predicted = evaluation.predict(image_id) if query is None else query.predict()
+            logits = evaluation.logits(image_id) if query is None else query.logits()
+            predicted = most_likely(logits)
         confusion = confusion_matrix(predicted, target, evaluation.n_classes)
         self._append("confusion", confusion_rows(keys, confusion))
         counts = count_rows(keys, Counts.of_confusion(confusion))
         self._append("counts", counts)
+        with self._timed("probabilities"):
+            self._append("probabilities", probability_rows(keys, count_probabilities(logits, predicted, target)))
         with self._timed("boundary"):
             self._append("boundary", boundary_rows(keys, predicted, target, evaluation.n_classes, self._boundary))
         if query is not None and self._biases:
@@ -135,6 +143,9 @@ def write_records(
     tables.write()
     write_table(record.path / "epochs.parquet", "epochs", journal.epochs())
     write_table(record.path / "class_parameters.parquet", "class_parameters", journal.ledger())
+    dynamics = journal.dynamics(lambda image_id: study.dataset.entry(image_id).group_id)
+    if len(dynamics):
+        write_table(record.path / "dynamics.parquet", "dynamics", dynamics)
     state = {name: value.contiguous().cpu() for name, value in evaluation.segmenter.stored_state().items()}
     content = serialise_tensors(state)  # without metadata, whose order varies: same run, same bytes
     write_atomically(record.path / "model.safetensors", lambda file: file.write(content))

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from imbalance_bench.data.tiling import Stitcher
 from imbalance_bench.evaluation.counts import Counts, count_pixels
-from imbalance_bench.evaluation.prediction import passes, predict_image
+from imbalance_bench.evaluation.prediction import image_logits, most_likely, passes
 from imbalance_bench.models.class_query import ClassQueryDecoder, DecoderInput
 from imbalance_bench.models.segmenter import Segmenter, enlarge
 from imbalance_bench.study import Study
@@ -32,6 +32,10 @@ class ImageEvaluation:
 
     def predict(self, image_id: str) -> np.ndarray:
         """Return the predicted mask, (H, W) uint8."""
+        return most_likely(self.logits(image_id))
+
+    def logits(self, image_id: str) -> np.ndarray:
+        """Return the logits of one image, (K, H, W) float32."""
         return self.stitch(image_id, lambda rows: self.data.tile_logits(self.segmenter, rows))
 
     def counts(self, image_id: str) -> Counts:
@@ -61,11 +65,11 @@ class ImageEvaluation:
         return QueriedImage(self, image_id, decoder, inputs)
 
     def stitch(self, image_id: str, tile_logits: Callable[[Sequence[int]], Tensor]) -> np.ndarray:
-        """Return the mask that the logits of an image's tiles give, (H, W) uint8; `tile_logits` takes their rows."""
+        """Put the logits of an image's tiles together, (K, H, W) float32; `tile_logits` takes their rows."""
         entry = self.study.dataset.entry(image_id)
         self.segmenter.eval()
         with autocast(self.precision, self.data.device):
-            return predict_image(
+            return image_logits(
                 tile_logits,
                 self.data.tiles.tiles,
                 self.rows[image_id],
@@ -94,6 +98,10 @@ class QueriedImage:
 
     def predict(self, bias: AttentionBias | None = None) -> np.ndarray:
         """Return the predicted mask, (H, W) uint8, with another attention bias if one is given."""
+        return most_likely(self.logits(bias))
+
+    def logits(self, bias: AttentionBias | None = None) -> np.ndarray:
+        """Return the logits, (K, H, W) float32, with another attention bias if one is given."""
         size_px = self.evaluation.study.config.dataset.tile_px
         with self._bias(bias):
             return self.evaluation.stitch(

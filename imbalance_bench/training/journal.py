@@ -1,21 +1,25 @@
 """Rows that a run collects for its records, kept in the checkpoint until the run is done."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from torch import Tensor
 
+from imbalance_bench.records import DYNAMICS
+from imbalance_bench.training.dynamics import DynamicsRow
+
 NOT_PER_CLASS = -1
 
 
 class RunJournal:
-    """Rows of epochs.parquet and class_parameters.parquet, and loss sums since the last row."""
+    """Rows of epochs.parquet, class_parameters.parquet and dynamics.parquet, and loss sums since the last row."""
 
     def __init__(self) -> None:
         self._epochs: list[tuple[int, int, str, str, int, float]] = []
         self._ledger: list[tuple[int, int, int, str, float]] = []
+        self._dynamics: list[DynamicsRow] = []
         self._sums: dict[str, float] = {}
         self._batches = 0
 
@@ -42,6 +46,10 @@ class RunJournal:
         for name, values in parameters.items():
             self._ledger += [(stage, step, k, name, float(value)) for k, value in enumerate(values.tolist())]
 
+    def write_dynamics(self, rows: Sequence[DynamicsRow]) -> None:
+        """Add what a stage's watched pixels went through."""
+        self._dynamics += rows
+
     def epochs(self) -> pd.DataFrame:
         """Rows of epochs.parquet."""
         return pd.DataFrame(self._epochs, columns=["stage", "step", "split", "quantity", "class_id", "value"]).astype(
@@ -54,12 +62,27 @@ class RunJournal:
             {"stage": "int8", "step": "int32", "class_id": "int16"}
         )
 
+    def dynamics(self, group_of: Callable[[str], str]) -> pd.DataFrame:
+        """Rows of dynamics.parquet; `group_of` gives the group of an image."""
+        columns = [name for name in DYNAMICS.names if name != "group_id"]
+        frame = pd.DataFrame(self._dynamics, columns=columns)
+        return frame.assign(group_id=frame["image_id"].map(group_of)).astype(
+            {"stage": "int8", "class_id": "int16", "looks": "int32"}
+        )
+
     def state_dict(self) -> dict[str, Any]:
         """Everything, as plain values."""
-        return {"epochs": self._epochs, "ledger": self._ledger, "sums": self._sums, "batches": self._batches}
+        return {
+            "epochs": self._epochs,
+            "ledger": self._ledger,
+            "dynamics": self._dynamics,
+            "sums": self._sums,
+            "batches": self._batches,
+        }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restore what `state_dict` gave."""
         self._epochs = [tuple(row) for row in state["epochs"]]
         self._ledger = [tuple(row) for row in state["ledger"]]
+        self._dynamics = [tuple(row) for row in state["dynamics"]]
         self._sums, self._batches = dict(state["sums"]), int(state["batches"])

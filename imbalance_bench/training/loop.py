@@ -14,6 +14,7 @@ from imbalance_bench.evaluation.counts import Counts
 from imbalance_bench.models.segmenter import Segmenter, SmpHead
 from imbalance_bench.seeding import derive_seed, generator
 from imbalance_bench.training.batches import BatchSequence
+from imbalance_bench.training.dynamics import TrainingDynamics, WatchedCrops
 from imbalance_bench.training.journal import RunJournal
 from imbalance_bench.training.optimisation import Optimisation, autocast
 from imbalance_bench.training.tile_data import TileData
@@ -34,6 +35,7 @@ class StageSetting:
         batches: Which crops each step sees.
         probe_tiles: Tiles on which the ledger measures attention.
         validate: Counts the whole validation split; None where there is none.
+        watched: Training crops whose dynamics are recorded; None: none.
     """
 
     stage: int
@@ -44,6 +46,7 @@ class StageSetting:
     batches: BatchSequence
     probe_tiles: Sequence[int]
     validate: Callable[[], Counts] | None
+    watched: WatchedCrops | None
 
 
 class StageTrainer:
@@ -69,6 +72,8 @@ class StageTrainer:
         groups = components.param_groups(segmenter) if components.param_groups else ()
         self._optimisation = Optimisation(segmenter, loss, groups, setting.section)
         self._batch_digest = b""
+        watched = setting.watched
+        self._dynamics = watched and TrainingDynamics(watched, setting.data, setting.section.batch_size)
         self.step = 0
         self.feedback: ClassFeedback | None = None
 
@@ -85,6 +90,7 @@ class StageTrainer:
             "optimisation": self._optimisation.state_dict(),
             "step": self.step,
             "batch_digest": self.batch_digest,
+            "dynamics": self._dynamics and self._dynamics.state_dict(),
             "feedback": None if self.feedback is None else vars(self.feedback),
         }
 
@@ -94,6 +100,8 @@ class StageTrainer:
         self._loss.load_state_dict(state["loss"])
         self._optimisation.load_state_dict(state["optimisation"])
         self.step, self._batch_digest = state["step"], bytes.fromhex(state["batch_digest"])
+        if self._dynamics is not None:
+            self._dynamics.load_state_dict(state["dynamics"])
         self.feedback = None if state["feedback"] is None else ClassFeedback(**state["feedback"])
 
     def train(self, on_step: Callable[[int, float], None], on_checkpoint: Callable[[], None]) -> None:
@@ -118,6 +126,9 @@ class StageTrainer:
             if done or self.step % section.ledger_every == 0:
                 self._journal.write_losses(self._setting.stage, self.step, self._optimisation.learning_rate)
                 self._write_class_parameters()
+                self._watch()
+            if done and self._dynamics is not None:
+                self._journal.write_dynamics(self._dynamics.rows(self._setting.stage))
             on_step(self.step, loss)
             if not done and self.step % section.checkpoint_every == 0:
                 on_checkpoint()
@@ -173,6 +184,15 @@ class StageTrainer:
         self.feedback = ClassFeedback(step=self.step, epoch=epoch, **tensors)
         if self._components.on_epoch_end is not None:
             self._components.on_epoch_end(self.feedback)
+
+    def _watch(self) -> None:
+        """Look at the watched pixels."""
+        if self._dynamics is None:
+            return
+        self._segmenter.eval()
+        with autocast(self._setting.precision, self._setting.data.device):
+            self._dynamics.look(self._segmenter)
+        self._segmenter.train()
 
     def _write_class_parameters(self) -> None:
         """Record what the method and the decoder hold per class now."""

@@ -23,6 +23,7 @@ from imbalance_bench.study import PlannedRun, Study, build_context
 from imbalance_bench.training.batches import BatchSequence
 from imbalance_bench.training.checkpoint import delete_checkpoint, load_checkpoint, save_checkpoint
 from imbalance_bench.training.completion import write_records
+from imbalance_bench.training.dynamics import WatchedCrops
 from imbalance_bench.training.image_evaluation import ImageEvaluation
 from imbalance_bench.training.journal import RunJournal
 from imbalance_bench.training.loop import StageSetting, StageTrainer
@@ -147,6 +148,7 @@ class RunExecution:
             batches=self._batches(components),
             probe_tiles=rows_of(fold.val or fold.train, self._rows)[:PROBE_TILES],
             validate=(lambda: self._count(segmenter, components, fold.val)) if fold.val else None,
+            watched=self._watched(),
         )
         return components, segmenter, StageTrainer(setting, segmenter, loss, components, self._journal)
 
@@ -165,6 +167,14 @@ class RunExecution:
             cached_views=config.training.augmentation.cached_views if config.uses_feature_cache else 0,
             sampler=components.sampler,
         )
+
+    def _watched(self) -> WatchedCrops | None:
+        """Draw the training crops whose dynamics are recorded, the same for every run of the fold."""
+        config, fold = self._study.config, self._study.splits.folds[self._run.fold]
+        limit, k = config.evaluation.dynamics_crops, len(self._study.taxonomy.names)
+        if not limit:
+            return None
+        return WatchedCrops.draw(self._data, rows_of(fold.train, self._rows), n_classes=k, limit=limit)
 
     def _train(self, index: int, trainer: StageTrainer) -> None:
         before = sum(self._stage_steps[:index])

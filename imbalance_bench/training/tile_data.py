@@ -87,7 +87,36 @@ class TileData:
         images = torch.from_numpy(self.tiles.images[rows]).permute(0, 3, 1, 2)
         return segmenter.encode(images.to(self.device))
 
+    def crop_logits(
+        self, segmenter: Segmenter, tiles: np.ndarray, tops: np.ndarray, lefts: np.ndarray, size_px: int
+    ) -> Tensor:
+        """Run the model on crops of tiles as they are: (n, K, size_px, size_px) float32.
+
+        Args:
+            segmenter: The model.
+            tiles: (n,) int64, rows of the tile store.
+            tops: (n,) int64, first row of each crop, px, a multiple of the coarsest stride.
+            lefts: (n,) int64, first column, likewise.
+            size_px: Edge of the crops, likewise.
+        """
+        if self.cache is not None:
+            features = self.cache.read(tiles, np.zeros_like(tiles), tops, lefts, size_px)
+            return segmenter.decode([feature.to(self.device) for feature in features], size_px)
+        crops = [
+            self.tiles.images[tile, top : top + size_px, left : left + size_px]
+            for tile, top, left in zip(tiles, tops, lefts, strict=True)
+        ]
+        return segmenter(torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2).to(self.device))
+
+    def crop_labels(self, tile: int, top: int, left: int, size_px: int) -> np.ndarray:
+        """Labels of a crop as it is, (size_px, size_px) uint8 in 0..K-1 or UNLABELLED."""
+        return self.lookup[self.tiles.masks[tile, top : top + size_px, left : left + size_px]]
+
+    def crop_pixels(self, tile: int, top: int, left: int, size_px: int, n_classes: int) -> np.ndarray:
+        """Labelled pixels of each class in a crop, (n_classes,) int64."""
+        return np.bincount(self.crop_labels(tile, top, left, size_px).ravel(), minlength=256)[:n_classes]
+
     def tile_pixels(self, tiles: Sequence[int], n_classes: int) -> np.ndarray:
         """Labelled pixels of each class in each tile, (n, n_classes) int64."""
-        counts = [np.bincount(self.lookup[self.tiles.masks[tile]].ravel(), minlength=256) for tile in tiles]
-        return np.stack(counts)[:, :n_classes].astype(np.int64)
+        edge = self.config.dataset.tile_px
+        return np.stack([self.crop_pixels(tile, 0, 0, edge, n_classes) for tile in tiles])

@@ -62,6 +62,15 @@ def test_features_take_whole_cells_with_all_levels_and_labels():
     assert torch.equal(after.maps[1][0, :, 1], before.maps[1][0, :, 1])
 
 
+def test_a_cell_that_is_covered_just_enough_is_taken():
+    batch = feature_batch()
+    batch.valid[1] = True
+    batch.target[1] = 0
+    batch.target[1, :4, :4] = 1  # a quarter of the cell
+    assert paste(batch, least_cover=0.25).target[0].sum() == 16
+    assert paste(batch, least_cover=0.26).target[0].sum() == 0
+
+
 def test_the_given_batch_is_left_alone_and_the_generator_decides():
     batch = image_batch()
     first = paste(batch, (1.0, 1.0))
@@ -84,6 +93,7 @@ def test_classes_are_chosen_by_their_odds_among_those_of_the_crop():
     labels = torch.tensor([0, 0, 0, 2])  # the second class is not there: odds 1 to 3
     chosen = [transform.choose_class(labels, position) for position in np.linspace(0, 1, 400, endpoint=False)]
     assert [chosen.count(k) for k in range(3)] == [100, 0, 300]
+    assert transform.choose_class(torch.tensor([2]), 0.5) == 2
     assert transform.choose_class(torch.tensor([], dtype=torch.int64), 0.5) is None
 
 

@@ -1,11 +1,15 @@
 """Corners that golden values do not reach: detached parts, one class, absent classes, predictions without any error."""
 
+from dataclasses import replace
+
 import method_cases as cases
 import pytest
 import torch
 
 from methods import REGISTRY
-from methods.cross_entropy import SoftDice
+from methods.base import BuildContext
+from methods.cross_entropy import SoftDice, mean_over_valid, weighted_mean_over_valid
+from methods.ldam import LdamDice, LdamDrwConfig
 
 CASES = cases.configurations()
 every_configuration = pytest.mark.parametrize("case", CASES, ids=[cases.label(case) for case in CASES])
@@ -57,3 +61,38 @@ def test_generalised_dice_gives_absent_classes_no_weight():
     config = REGISTRY["generalised_dice"].model_validate({"cross_entropy_weight": 0.0})
     total = cases.loss_of(cases.build(config))(batch.logits, target, batch.valid, 0).total
     assert total.item() == pytest.approx(expected.item(), abs=1e-6)
+
+
+def test_a_class_of_a_single_pixel_counts():
+    target = torch.zeros(1, 1, 4, dtype=torch.int64)
+    target[0, 0, 3] = 1
+    probability = torch.tensor([0.9, 0.8, 0.7, 0.4])
+    probability = torch.stack([probability, 1 - probability]).view(1, 2, 1, 4)
+    of_first, of_second = 1 - 2 * 2.4 / (2.8 + 3), 1 - 2 * 0.6 / (1.2 + 1)
+    dice = SoftDice(smooth=0.0)(probability, target, torch.ones_like(target, dtype=torch.bool))
+    assert dice.item() == pytest.approx((of_first + of_second) / 2)
+
+
+def test_means_over_one_valid_pixel_are_its_value():
+    term, valid = torch.tensor([[[3.0, 7.0]]]), torch.tensor([[[True, False]]])
+    assert mean_over_valid(term, valid) == 3
+    light = torch.full_like(term, 0.25)  # less than 1 in all
+    assert weighted_mean_over_valid(term, light, valid, "weighted_mean") == 3
+    assert weighted_mean_over_valid(term, light, valid, "mean") == 0.75
+
+
+def test_a_context_that_says_nothing_else_is_of_the_first_stage_without_class_tokens():
+    context = BuildContext(cases.skewed_statistics())
+    said = (context.seed, context.attention_layers, context.attention_heads, context.stage, context.finished)
+    assert said == (0, 0, 0, 0, ())
+    assert context.steps is None
+
+
+def test_a_class_that_does_not_occur_has_no_margin():
+    statistics = cases.skewed_statistics()
+    there = torch.tensor([1.0, 0.0, 1.0, 1.0, 1.0], dtype=torch.float64)
+    absent = replace(statistics, pixels=statistics.pixels * there, images=statistics.images * there)
+    loss = LdamDrwConfig().build(BuildContext(absent, steps=10)).loss
+    assert isinstance(loss, LdamDice)
+    assert loss.margin[1] == 0
+    assert (loss.margin[[0, 2, 3, 4]] > 0).all()

@@ -244,7 +244,8 @@ def test_an_evaluation_that_was_stopped_is_repeated_to_the_byte(
     assert run.is_done()
     files = [path for path in sorted((tmp_path / "whole" / "runs").rglob("*")) if path.is_file()]
     kept = {path.name for path in files}
-    assert {"boundary.parquet", "confusion.parquet", "interventions.parquet", "im_6.safetensors", "im_6.png"} <= kept
+    tables = {f"{name}.parquet" for name in ("boundary", "confusion", "interventions", "probabilities")}
+    assert tables | {"im_6.safetensors", "im_6.png"} <= kept
     for path in files:
         if path.name not in ("manifest.json", "status.json"):
             assert (tmp_path / "stopped" / path.relative_to(tmp_path / "whole")).read_bytes() == path.read_bytes()

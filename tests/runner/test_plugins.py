@@ -16,27 +16,16 @@ from imbalance_bench.errors import UserError
 from methods.base import BuildContext, ClassStatistics
 from methods.cross_entropy import CrossEntropyDice
 from methods.plugins import find_method
+from tests.methods.plugin_site import add_site, install
 from tests.small_study import study_content, write_study
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "plugin"
 PROJECT = tomllib.loads((EXAMPLE / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 
-def install(site: Path, offers: dict[str, str], *, name: str = "other-package", version: str = "1.0") -> None:
-    """Write the metadata that an installer would."""
-    info = site / f"{name.replace('-', '_')}-{version}.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
-    lines = [f"{method} = {where}" for method, where in offers.items()]
-    (info / "entry_points.txt").write_text("\n".join(["[imbalance_bench.methods]", *lines, ""]))
-
-
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "site"
-    folder.mkdir()
-    monkeypatch.syspath_prepend(folder)
-    return folder
+    return add_site(tmp_path, monkeypatch)
 
 
 @pytest.fixture
