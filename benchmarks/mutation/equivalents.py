@@ -9,9 +9,21 @@ TO_MEAN_ONE = "weights are scaled to mean 1: a factor that all classes share can
 NEVER_EQUAL = "a uniform random number equals its bound with probability 0"
 MASKED = "only classes without pixels are affected, and `where` discards them; integer counts have no gradient"
 
+PASTE = "methods/copy_paste.py::"
 MEAN = "methods/cross_entropy.py::weighted_mean_over_valid"
 
 EQUIVALENT: dict[tuple[str, str, str], str] = {
+    (PASTE + "rarity_weights", "1.0", "2.0"): "stands in for classes without pixels, whose weight becomes 0",
+    (
+        PASTE + "ClassCopyPaste.__call__",
+        "rng.random(size) < self.config.probability",
+        "rng.random(size) <= self.config.probability",
+    ): NEVER_EQUAL,
+    (
+        PASTE + "ClassCopyPaste.__call__",
+        "int(crop) + distance",
+        "int(crop) - distance",
+    ): "every distance from 1 to n - 1 is as likely, and so is its opposite",
     (MEAN, "1.0", "2.0"): "divides a sum of weights that are all 0",
     (
         "methods/pixel_difficulty.py::hardest_first",

@@ -102,3 +102,27 @@ def test_a_single_crop_is_refused():
     single = TrainingBatch([batch.maps[0][:1]], (1,), batch.target[:1], batch.valid[:1])
     with pytest.raises(ValueError, match="Got a batch of one crop"):
         paste(single)
+
+
+def test_every_crop_takes_from_another_one_and_any_other_may_be_it():
+    size = 4
+    images = torch.arange(size, dtype=torch.float32).view(size, 1, 1, 1).expand(size, 3, SIZE, SIZE).contiguous()
+    everywhere = torch.zeros(size, SIZE, SIZE, dtype=torch.int64)
+    batch = TrainingBatch([images], (1,), everywhere, torch.ones_like(everywhere, dtype=torch.bool))
+    transform = ClassCopyPaste(ClassCopyPasteConfig(probability=1.0), torch.ones(1))
+    sources = set()
+    for seed in range(40):
+        taken = transform(batch, np.random.default_rng(seed)).maps[0][:, 0, 0, 0].long().tolist()
+        assert sorted(taken) == list(range(size))
+        sources |= set(enumerate(taken))
+    assert sources == {(crop, source) for crop in range(size) for source in range(size) if crop != source}
+
+
+def test_without_a_least_cover_cells_without_the_class_still_stay():
+    before, after = feature_batch(), paste(feature_batch(), least_cover=0.0)
+    assert torch.equal(after.maps[1][0, :, 1], before.maps[1][0, :, 1])
+
+
+def test_half_of_the_crops_and_a_tenth_of_a_cell_unless_told_otherwise():
+    config = ClassCopyPasteConfig()
+    assert (config.probability, config.least_cover) == (0.5, 0.1)
