@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from methods import REGISTRY
-from methods.base import BuildContext
+from methods.base import AttentionBias, BuildContext
 from methods.cross_entropy import SoftDice, mean_over_valid, weighted_mean_over_valid
 from methods.ldam import LdamDice, LdamDrwConfig
 
@@ -96,3 +96,11 @@ def test_a_class_that_does_not_occur_has_no_margin():
     assert isinstance(loss, LdamDice)
     assert loss.margin[1] == 0
     assert (loss.margin[[0, 2, 3, 4]] > 0).all()
+
+
+def test_a_bias_asks_for_no_more_tokens_unless_its_layout_does():
+    assert AttentionBias().extra_tokens == 0
+    for layout, extra in (("class_tokens", 0), ("official", 2)):
+        bias = cases.build(REGISTRY["dfa"].model_validate({"token_layout": layout})).attention_bias
+        assert bias is not None
+        assert bias.extra_tokens == extra
