@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 
 from analysis.intervals import unit_weights
-from analysis.scores import interval_rows
+from analysis.scores import Estimates, estimate_rows, interval_rows
 from analysis.tables import AnalysisPlan
-from analysis.units import Ratios, UnitCounts
+from analysis.units import Ratios, UnitCounts, effective_units, leave_one_out, ratios, scores_by_seed, weighted_scores
 from imbalance_bench.records import BoundaryMeasure
 
 PM_PER_UM = 1e6
@@ -84,6 +84,42 @@ def boundary_rows(
         keys = {"method": method, "measure": measure, "distance_um": distance}
         rows += [keys | _renamed(row) for row in interval_rows(parts, weights, tuple(class_names), highest=highest)]
     return rows
+
+
+def gap_rows(
+    counts: BoundaryCounts, class_names: Sequence[str], plan: AnalysisPlan
+) -> tuple[float, list[dict[str, Any]]]:
+    """Return the narrowest recorded distance, um, and pooled IoU minus boundary IoU there, a row per class.
+
+    The difference is taken within each seed and each resample of units, so the interval is that of the difference; it
+    rests on as many units as the weaker of the two.
+
+    Args:
+        counts: One method's.
+        class_names: K names.
+        plan: Resamples and seed.
+
+    Raises:
+        ValueError: No boundary IoU was recorded.
+    """
+    own = counts.rows[counts.rows["measure"] == BoundaryMeasure.BOUNDARY_IOU]
+    if own.empty:
+        raise ValueError("gap_rows needs counts of boundary IoU.")
+    distance_um = float(own["distance_um"].min())
+    above, below = counts.arrays(own[own["distance_um"] == distance_um])
+    complete = (below > 0).all(axis=0)
+    weights = unit_weights(len(counts.units.units), plan.resamples, plan.seed)
+    whole = ratios(counts.units, "iou", "pooled")
+    border = counts.by_unit(above, below, counts.occurs() & complete)
+    k = len(class_names)  # what comes after the classes is their macro mean
+    gap = Estimates(
+        by_seed=(scores_by_seed(whole) - scores_by_seed(border))[:, :k],
+        resampled=(weighted_scores(whole, weights) - weighted_scores(border, weights))[:, :k],
+        jackknife=(leave_one_out(whole) - leave_one_out(border))[:, :k],
+        n_units=np.minimum(*((each.occurs > 0).sum(axis=0) for each in (whole, border))),
+        effective_units=np.minimum(effective_units(whole), effective_units(border))[:k],
+    )
+    return distance_um, estimate_rows(gap, class_names, lowest=-1.0)
 
 
 def trimap_rows(

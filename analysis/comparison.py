@@ -1,6 +1,6 @@
 """Which method is better: paired by independent unit, seeds averaged within the unit first."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -14,7 +14,15 @@ from analysis.intervals import Uncertainty, uncertainty, unit_weights
 from analysis.metrics import mean_over_occurring, score
 from analysis.permutation import holm, sign_flip_p, smallest_sign_flip_p
 from analysis.tables import AnalysisPlan, StudyTables
-from analysis.units import Ratios, UnitCounts, leave_one_out, scores_by_seed, unit_counts, weighted_scores
+from analysis.units import (
+    Ratios,
+    UnitCounts,
+    effective_units,
+    leave_one_out,
+    scores_by_seed,
+    unit_counts,
+    weighted_scores,
+)
 from imbalance_bench.seeding import generator
 
 MACRO = "macro"
@@ -35,29 +43,36 @@ class PairedScores:
     control: np.ndarray
     units: tuple[str, ...]
 
+    def of_class(self, class_id: int) -> "PairedScores":
+        """Return the same units and seeds with one class alone."""
+        return PairedScores(self.method[..., [class_id]], self.control[..., [class_id]], self.units)
+
 
 def unit_dice(counts: UnitCounts) -> np.ndarray:
     """Return Dice of each unit's summed counts, (S, U, K) float64; NaN where the class does not occur."""
-    return score("dice", *counts.of_units())
+    return score("dice", *counts.of_units)
 
 
 class Pairing:
-    """Pairs methods of a study; the counts of a method are arranged once for all of its partners.
+    """Pairs methods of a study; Dice of a method is computed once for all of its partners.
 
     Args:
         tables: The study.
+        units: Counts of every method by unit, as `unit_counts` arranges all of its runs.
         unit: `group` or `image`.
     """
 
-    def __init__(self, tables: StudyTables, unit: str) -> None:
+    def __init__(self, tables: StudyTables, units: Mapping[str, UnitCounts], unit: str) -> None:
         self._finished = {
             method: frozenset((run.fold, run.seed) for run in tables.runs_of(method)) for method in tables.methods
         }
 
         @cache
         def arranged(method: str, kept: frozenset[tuple[int, int]]) -> tuple[np.ndarray, tuple[str, ...]]:
-            runs = [run for run in tables.runs_of(method) if (run.fold, run.seed) in kept]
-            counts = unit_counts(runs, split=tables.split, unit=unit, n_classes=len(tables.class_names))
+            counts = units[method]
+            if kept != self._finished[method]:
+                runs = [run for run in tables.runs_of(method) if (run.fold, run.seed) in kept]
+                counts = unit_counts(runs, split=tables.split, unit=unit, n_classes=len(tables.class_names))
             return unit_dice(counts), counts.units
 
         self._arranged = arranged
@@ -78,14 +93,22 @@ def control_of(method: str, tables: StudyTables, plan: AnalysisPlan) -> str | No
     return controls[0] if controls and controls[0] != method else None
 
 
-def compare_methods(tables: StudyTables, plan: AnalysisPlan, unit: str) -> pd.DataFrame:
+def compare_methods(
+    tables: StudyTables, units: Mapping[str, UnitCounts], plan: AnalysisPlan, unit: str
+) -> pd.DataFrame:
     """Compare every method with its control, macro and per class.
+
+    Args:
+        tables: The study.
+        units: Counts of every method by unit.
+        plan: The plan.
+        unit: `group` or `image`.
 
     Returns:
         Tables `comparisons` and `equivalence` side by side, without `verdict`, and in addition n_seeds, min_p and
         family (tests corrected together).
     """
-    rows, pairing = [], Pairing(tables, unit)
+    rows, pairing = [], Pairing(tables, units, unit)
     for method in tables.methods:
         control = control_of(method, tables, plan)
         if control is None:
@@ -115,8 +138,16 @@ _COLUMNS = [
 ]
 
 
-def compare_pair(pairs: PairedScores, class_names: Sequence[str], plan: AnalysisPlan) -> list[dict[str, Any]]:
+def compare_pair(
+    pairs: PairedScores, class_names: Sequence[str], plan: AnalysisPlan, *, only: str | None = None
+) -> list[dict[str, Any]]:
     """Compare two methods.
+
+    Args:
+        pairs: Dice of both.
+        class_names: K names.
+        plan: The plan.
+        only: Return the row of this class, or of macro, alone.
 
     Returns:
         One row for macro, then one per class, without p_holm, p_tost_holm and the posterior.
@@ -130,12 +161,17 @@ def compare_pair(pairs: PairedScores, class_names: Sequence[str], plan: Analysis
     jackknife = leave_one_out(parts)
     contributions = unit_contributions(difference.mean(axis=0))  # (U, K + 1)
     of_method, of_control = (_unit_values(values) for values in (pairs.method, pairs.control))
+    effective = effective_units(parts)
     rows = []
     for column, name in [(classes, MACRO), *enumerate(class_names)]:
+        if only not in (None, name):
+            continue
         d = contributions[:, column]
         d = d[np.isfinite(d)]
         estimate = float(by_seed[:, column].mean())
-        known = uncertainty(estimate, resampled[:, column], jackknife[:, column], by_seed[:, column], len(d))
+        known = uncertainty(
+            estimate, resampled[:, column], jackknife[:, column], by_seed[:, column], float(effective[column])
+        )
         low, high = known.interval(0.95)
         rng = generator(plan.seed, "sign_flip", name)
         row = {"class": name, "n_units": len(d), "n_seeds": seeds, "difference": estimate, "low": low, "high": high}
@@ -148,7 +184,7 @@ def compare_pair(pairs: PairedScores, class_names: Sequence[str], plan: Analysis
 
 def _equivalence(known: Uncertainty, d: np.ndarray, plan: AnalysisPlan) -> dict[str, float]:
     """Return the tests of table `equivalence`: of seeds and units together, then of units alone."""
-    low, high = known.interval(1 - 2 * plan.alpha)
+    low, high = known.test_interval(1 - 2 * plan.alpha)
     row = {"margin": plan.rope_dice, "low_tost": low, "high_tost": high}
     return row | {"p_tost": known.p_of_relevance(plan.rope_dice), "p_tost_units": tost(d, plan.rope_dice).p}
 

@@ -1,5 +1,6 @@
 """What a critical-difference diagram shows, and whether it may be drawn: data sets are the sample."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,7 +59,7 @@ def critical_difference(frame: pd.DataFrame, alpha: float = 0.05) -> CriticalDif
     ranks = ranks.iloc[order].reset_index(drop=True)
     n, k = scores.shape
     if n < FEWEST_DATASETS or k < 2:
-        sentence = _described(n, k, str(ranks["method"].iloc[0]))
+        sentence = _described(n, k, _best(ranks))
         return CriticalDifference(ranks, _NO_PAIRS, test, float("nan"), (), False, left_out, alpha, sentence)
     distance = nemenyi_distance(n, k, alpha)
     groups = tuple(tuple(names[each] for each in members) for members in cliques(test.average_ranks, distance))
@@ -93,13 +94,23 @@ def _complete(frame: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
     return complete, left_out
 
 
-def _described(n: int, k: int, best: str) -> str:
+def _best(ranks: pd.DataFrame) -> list[str]:
+    """Return the methods with the best average rank: one, or all that tie."""
+    average = ranks["average_rank"].to_numpy()
+    return [str(name) for name in ranks["method"][np.isclose(average, average.min(), rtol=0, atol=1e-9)]]
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _described(n: int, k: int, best: Sequence[str]) -> str:
     if k < 2:
         return "There is one method: nothing is ranked."
     sets = "data set is" if n == 1 else "data sets are"
     return (
         f"{n} {sets} too few to test whether methods differ over data sets ({FEWEST_DATASETS} are needed): average "
-        f"ranks are a description, and {best} has the best one."
+        f"ranks are a description, and {_listed(best)} {'has' if len(best) == 1 else 'share'} the best one."
     )
 
 
@@ -110,8 +121,12 @@ def _tested(
     over = f"over {test.n_blocks} data sets (Friedman, Iman-Davenport {p})"
     if test.p >= alpha:
         return f"Methods are not shown to differ in rank {over}."
-    best = str(ranks["method"].iloc[0])
-    beside = next((group for group in groups if best in group), ())
-    rivals = [each for each in beside if each != best]
-    apart = f"; {', '.join(rivals)} cannot be told apart from it" if rivals else "; it is set apart from all others"
-    return f"Methods differ in rank {over}: {best} ranks best{apart} (critical difference {distance:.2f} ranks)."
+    best = _best(ranks)
+    beside = dict.fromkeys(each for group in groups if set(best) & set(group) for each in group)
+    rivals = [each for each in beside if each not in best]
+    they, are, them = ("it", "is", "it") if len(best) == 1 else ("they", "are", "them")
+    apart = (
+        f"{_listed(rivals)} cannot be told apart from {them}" if rivals else f"{they} {are} set apart from all others"
+    )
+    first = f"{_listed(best)} {'ranks' if len(best) == 1 else 'tie as'} best"
+    return f"Methods differ in rank {over}: {first}; {apart} (critical difference {distance:.2f} ranks)."

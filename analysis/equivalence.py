@@ -111,21 +111,30 @@ def bayesian_signed_rank(
         weights = rng.standard_gamma(shape, size=(rows, len(values)))
         weights /= weights.sum(axis=1, keepdims=True)
         before = np.column_stack([np.zeros(rows), np.cumsum(weights, axis=1)])  # weight of the first j values
-        low = sum(np.einsum("ij,ij->i", weights, before.take(place, axis=1)) for place in below) / 2
-        high = 1 - sum(np.einsum("ij,ij->i", weights, before.take(place, axis=1)) for place in above) / 2
+        low, up_to_high = (
+            sum(np.einsum("ij,ij->i", weights, before.take(place, axis=1)) for place in places) / len(places)
+            for places in (below, above)
+        )
+        high = 1 - up_to_high
         shares = np.column_stack([low, 1 - low - high, high])
         counts += np.bincount(shares.argmax(axis=1), minlength=3)
         left -= rows
     return SignedRankPosterior(*(float(each) for each in counts / draws))
 
 
-def _borders(values: np.ndarray, total: float) -> list[np.ndarray]:
-    """Return, for each a of ascending values, how many b have a + b below a total, and how many up to it."""
+def _borders(values: np.ndarray, total: float) -> np.ndarray:
+    """Return, for each a of n ascending values, how many b have a + b below a total, and how many up to it.
+
+    Returns:
+        (2, n) int; (1, n) where the two are the same because no sum lies on the total.
+    """
     rounding = 1e-12 * max(float(np.abs(values).max()), abs(total))
-    return [
-        np.searchsorted(values, total - values - rounding, side="left"),
-        np.searchsorted(values, total - values + rounding, side="right"),
-    ]
+    rest = total - values
+    below, up_to = (
+        np.searchsorted(values, rest - rounding, side="left"),
+        np.searchsorted(values, rest + rounding, side="right"),
+    )
+    return np.unique([below, up_to], axis=0)
 
 
 def _known(differences: np.ndarray) -> np.ndarray:

@@ -10,6 +10,7 @@ import pandas as pd
 from analysis.association import rank_association
 from analysis.bias import PRIMARY_ESTIMANDS, icc_average_consistency
 from analysis.class_points import FREQUENCY, ClassPoints, StudyFrames, class_points
+from analysis.intervals import percentile_interval
 from analysis.measures import PRIMARY
 from analysis.mixed_model import fit_mixed_model
 from analysis.partial_association import PartialAssociation, partial_association
@@ -166,7 +167,7 @@ def _partition(points: ClassPoints, plan: AnalysisPlan, name: str) -> list[dict[
     """Share out the variation of the ranks: rare alone, hard alone, shared; dominance; every common part."""
     ranks = _ranks(points)
     whole = partition(ranks.means, ranks.measures, list(points.strata))
-    resampled, what = _resampled(points, whole, plan, generator(plan.seed, "partition", name))
+    resampled, what, degrees = _resampled(points, whole, plan, generator(plan.seed, "partition", name))
     inflation = variance_inflation(ranks.measures, list(points.strata))
     raw, adjusted = (_components(each, points.constructs) for each in (whole, whole.adjusted()))
     drawn = [_components(each.adjusted(), points.constructs) for each in resampled]
@@ -174,7 +175,7 @@ def _partition(points: ClassPoints, plan: AnalysisPlan, name: str) -> list[dict[
     for kind, component in raw:
         values = np.array([each[kind, component] for each in drawn])
         bounded = len(values) > 0 and component != "total"  # intervals of the total cover 77 to 93 % only
-        low, high = np.quantile(values, [0.025, 0.975]) if bounded else (np.nan, np.nan)
+        low, high = percentile_interval(values, degrees, 0.95) if bounded else (np.nan, np.nan)
         row = {"kind": kind, "component": component, "value": raw[kind, component], "low": low, "high": high}
         row |= {"adjusted": adjusted[kind, component], "resampled": what if bounded else ""}
         vif = inflation[points.constructs.index(component)] if component in points.constructs else np.nan
@@ -201,20 +202,24 @@ def _components(found: Partition, constructs: Sequence[str]) -> dict[tuple[str, 
 
 def _resampled(
     points: ClassPoints, whole: Partition, plan: AnalysisPlan, rng: np.random.Generator
-) -> tuple[list[Partition], str]:
-    """Resample classes where enough are there; else runs, which says nothing about other classes; else nothing."""
+) -> tuple[list[Partition], str, int]:
+    """Resample classes where enough are there; else runs, which says nothing about other classes; else nothing.
+
+    Returns:
+        Partitions, what was resampled, and the degrees of freedom of its spread.
+    """
     strata = list(points.strata)
     if whole.residual_df >= SMALLEST_RESIDUAL_DF:
         ranks = _ranks(points)
         drawn = resampled_partitions(ranks.means, ranks.measures, strata, resamples=plan.resamples, rng=rng)
-        return drawn, "classes"
+        return drawn, "classes", whole.n - whole.n_strata
     runs = points.complete_runs()
     if runs.shape[1] < 2 or whole.residual_df < 1:
-        return [], ""
+        return [], "", 0
     measures = _ranks(points).measures
     chosen = rng.integers(0, runs.shape[1], size=(plan.resamples, runs.shape[1]))
     responses = (within_ranks(runs[:, each].mean(axis=1), strata) for each in chosen)
-    return [partition(each, measures, strata) for each in responses], "runs"
+    return [partition(each, measures, strata) for each in responses], "runs", runs.shape[1] - 1
 
 
 def _ranks(points: ClassPoints) -> ClassPoints:

@@ -17,7 +17,6 @@ from scipy import stats
 from analysis.bias import ends
 from analysis.tables import RunData, StudyTables
 
-KEPT = 0.5  # inertia is named where more than this share of the start is still there
 START_OPTIONS = ("prior", "alpha", "gamma")  # options that move the start of a bias and nothing else
 ESTIMANDS = ("learned", "effective_offset")
 _TOLERANCE = 1e-9

@@ -59,9 +59,9 @@ def intervention_effects(
         for class_id, name in enumerate(study.class_names):
             if (member := f"{SHIFTED}_{class_id}") in names:
                 changed = _dice(pairs, member, study, unit)[0]
-                own = PairedScores(changed[..., [class_id]], trained[..., [class_id]], units)
-                compared = compare_pair(own, (name,), plan)[1]
-                rows.append({"method": method, "intervention": SHIFTED} | compared)
+                own = PairedScores(changed, trained, units).of_class(class_id)
+                compared = compare_pair(own, (name,), plan, only=name)
+                rows += [{"method": method, "intervention": SHIFTED} | row for row in compared]
     return _corrected(pd.DataFrame(rows), unit)
 
 

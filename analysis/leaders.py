@@ -5,7 +5,6 @@ it is corrected as if all pairs of methods had been tested. Methods that are not
 """
 
 from collections.abc import Sequence
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -35,7 +34,7 @@ def leaders(tables: StudyTables, units: dict[str, UnitCounts], plan: AnalysisPla
     rows: list[dict[str, Any]] = []
     for architecture in dict.fromkeys(run.architecture for run in tables.data):
         methods = [m for m in tables.methods if tables.runs_of(m)[0].architecture == architecture]
-        tiers = _Tiers(tables, methods, plan, unit)
+        tiers = _Tiers(tables, methods, plan, Pairing(tables, units, unit))
         means = {method: _mean_dice(units[method]) for method in methods}
         for column, name in [(len(tables.class_names), MACRO), *enumerate(tables.class_names)]:
             of_class = {method: float(values[column]) for method, values in means.items()}
@@ -46,18 +45,8 @@ def leaders(tables: StudyTables, units: dict[str, UnitCounts], plan: AnalysisPla
 class _Tiers:
     """Sorts the methods of one architecture."""
 
-    def __init__(self, tables: StudyTables, methods: Sequence[str], plan: AnalysisPlan, unit: str) -> None:
-        self._methods, self._plan, self._n_classes = methods, plan, len(tables.class_names)
-
-        pairing = Pairing(tables, unit)
-
-        @cache
-        def compared(method: str, leader: str) -> dict[str, dict[str, Any]]:
-            pairs = pairing.pair(method, leader)
-            found = [] if pairs is None else compare_pair(pairs, tables.class_names, plan)
-            return {row["class"]: row for row in found}
-
-        self._compared = compared
+    def __init__(self, tables: StudyTables, methods: Sequence[str], plan: AnalysisPlan, pairing: Pairing) -> None:
+        self._methods, self._plan, self._pairing, self._names = methods, plan, pairing, tables.class_names
 
     def of(self, name: str, means: dict[str, float]) -> list[dict[str, Any]]:
         """Return the rows of one class or macro, best first; methods without a score come last, without a mark."""
@@ -83,13 +72,22 @@ class _Tiers:
         row = self._empty(method, mean, leader)
         if method == leader:
             return row
-        found = self._compared(method, leader).get(name)
+        found = self._compare(name, method, leader)
         p = np.nan if found is None else max(found["p"], found["p_seeds"])
         if found is None or not np.isfinite(p):
             return row | {"p_corrected": 1.0}  # never paired, so never told apart
         family = row["family"]
         keys = {key: found[key] for key in ("n_units", "difference", "low", "high")}
         return row | keys | {"p": p, "p_corrected": min(1.0, p * family)}
+
+    def _compare(self, name: str, method: str, leader: str) -> dict[str, Any] | None:
+        """Compare on one class or macro alone: who leads differs between classes."""
+        pairs = self._pairing.pair(method, leader)
+        if pairs is None:
+            return None
+        if name == MACRO:
+            return compare_pair(pairs, self._names, self._plan, only=MACRO)[0]
+        return compare_pair(pairs.of_class(self._names.index(name)), (name,), self._plan, only=name)[0]
 
     def _empty(self, method: str, mean: float, leader: str) -> dict[str, Any]:
         n = len(self._methods)

@@ -1,5 +1,8 @@
 """Score tables: of each run, of each method with intervals, of each unit."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
 
@@ -7,29 +10,40 @@ from analysis.columns import table
 from analysis.comparison import MACRO, unit_dice
 from analysis.intervals import uncertainty, unit_weights
 from analysis.metrics import AGGREGATIONS, METRICS, mean_over_occurring
-from analysis.tables import AnalysisPlan, StudyTables
-from analysis.units import Ratios, UnitCounts, leave_one_out, ratios, scores_by_seed, unit_counts, weighted_scores
+from analysis.tables import AnalysisPlan, RunData, StudyTables
+from analysis.units import (
+    Ratios,
+    UnitCounts,
+    effective_units,
+    leave_one_out,
+    ratios,
+    scores_by_seed,
+    unit_counts,
+    weighted_scores,
+)
 
 
 def class_scores(tables: StudyTables) -> pd.DataFrame:
     """Score every run by class, aggregation and metric; table `class_scores`."""
-    rows = []
+    alike: dict[tuple[str, int], list[RunData]] = {}  # runs of one method and fold are scored on the same images
     for run in tables.data:
-        counts = unit_counts([run], split=tables.split, unit="image", n_classes=len(tables.class_names))
-        grouped = unit_counts([run], split=tables.split, unit="group", n_classes=len(tables.class_names))
-        keys = {"run_id": run.run_id, "method": run.method, "fold": run.fold, "seed": run.seed}
+        alike.setdefault((run.method, run.fold), []).append(run)
+    rows: dict[str, list[dict[str, object]]] = {}
+    for runs in alike.values():
+        counts = unit_counts(runs, split=tables.split, unit="image", n_classes=len(tables.class_names))
         for aggregation in AGGREGATIONS:
-            members = grouped if aggregation == "per_group" else counts
             for metric in METRICS:
-                parts = ratios(members, metric, aggregation)
-                values, present = scores_by_seed(parts)[0], (parts.occurs > 0).sum(axis=0)
-                rows += [
-                    keys
-                    | {"class_id": c, "class": name, "aggregation": aggregation, "metric": metric}
-                    | {"value": values[c], "n_present": int(present[c])}
-                    for c, name in enumerate(tables.class_names)
-                ]
-    return table("class_scores", rows)
+                parts = ratios(counts, metric, aggregation)
+                by_seed, present = scores_by_seed(parts), (parts.occurs > 0).sum(axis=0)
+                for run in runs:
+                    values = by_seed[counts.seeds.index(run.seed)]
+                    rows.setdefault(run.run_id, []).extend(
+                        {"run_id": run.run_id, "method": run.method, "fold": run.fold, "seed": run.seed}
+                        | {"class_id": c, "class": name, "aggregation": aggregation, "metric": metric}
+                        | {"value": values[c], "n_present": int(present[c])}
+                        for c, name in enumerate(tables.class_names)
+                    )
+    return table("class_scores", [row for run in tables.data for row in rows[run.run_id]])
 
 
 def method_units(tables: StudyTables, unit: str) -> dict[str, UnitCounts]:
@@ -53,6 +67,51 @@ def method_scores(tables: StudyTables, units: dict[str, UnitCounts], plan: Analy
     return table("method_scores", rows)
 
 
+@dataclass(frozen=True)
+class Estimates:
+    """Scores in columns, with what their intervals need.
+
+    Args:
+        by_seed: (S, C) float64, of each seed.
+        resampled: (B, C) float64, seeds averaged, of each resample of units.
+        jackknife: (U, C) float64, seeds averaged, without each unit.
+        n_units: (C,) int, units behind each score.
+        effective_units: (C,) float64, as many equally heavy ones; None: all weigh the same.
+    """
+
+    by_seed: np.ndarray
+    resampled: np.ndarray
+    jackknife: np.ndarray
+    n_units: np.ndarray
+    effective_units: np.ndarray | None = None
+
+
+def estimate_rows(
+    found: Estimates, names: Sequence[str], *, lowest: float = 0.0, highest: float = 1.0
+) -> list[dict[str, object]]:
+    """Return mean over seeds, interval, spread over seeds and n of each column.
+
+    Args:
+        found: The scores.
+        names: C names.
+        lowest: Smallest value that the score can take.
+        highest: Largest value.
+    """
+    seeds = len(found.by_seed)
+    effective = found.n_units if found.effective_units is None else found.effective_units
+    rows = []
+    for column, name in enumerate(names):
+        by_seed, n = found.by_seed[:, column], int(found.n_units[column])
+        mean = float(by_seed.mean())
+        units = float(effective[column])
+        known = uncertainty(mean, found.resampled[:, column], found.jackknife[:, column], by_seed, units)
+        low, high = np.clip(known.interval(0.95), lowest, highest)
+        sd = float(by_seed.std(ddof=1)) if seeds > 1 else np.nan
+        row = {"class": name, "mean": mean, "low": low, "high": high, "sd_over_seeds": sd}
+        rows.append(row | {"n_units": n, "n_seeds": seeds})
+    return rows
+
+
 def interval_rows(
     parts: Ratios, weights: np.ndarray, class_names: tuple[str, ...], *, highest: float = 1.0
 ) -> list[dict[str, object]]:
@@ -64,20 +123,11 @@ def interval_rows(
         class_names: K names.
         highest: Largest value that the score can take; the smallest is 0.
     """
-    seeds, n_units, classes = parts.numerator.shape
-    by_seed = scores_by_seed(parts)  # (S, K + 1)
-    resampled = weighted_scores(parts, weights)
-    jackknife = leave_one_out(parts)
-    rows = []
-    for column, name in [(classes, MACRO), *enumerate(class_names)]:
-        n = n_units if column == classes else int((parts.occurs[:, column] > 0).sum())
-        mean = float(by_seed[:, column].mean())
-        known = uncertainty(mean, resampled[:, column], jackknife[:, column], by_seed[:, column], n)
-        low, high = np.clip(known.interval(0.95), 0, highest)
-        sd = float(by_seed[:, column].std(ddof=1)) if seeds > 1 else np.nan
-        row = {"class": name, "mean": mean, "low": low, "high": high, "sd_over_seeds": sd}
-        rows.append(row | {"n_units": n, "n_seeds": seeds})
-    return rows
+    n_units = np.append((parts.occurs > 0).sum(axis=0), parts.numerator.shape[1])
+    resampled, effective = weighted_scores(parts, weights), effective_units(parts)
+    found = Estimates(scores_by_seed(parts), resampled, leave_one_out(parts), n_units, effective)
+    *classes, macro = estimate_rows(found, (*class_names, MACRO), highest=highest)
+    return [macro, *classes]
 
 
 def unit_scores(tables: StudyTables, units: dict[str, UnitCounts]) -> pd.DataFrame:
@@ -98,11 +148,7 @@ def absent_class_sensitivity(units: dict[str, UnitCounts]) -> pd.DataFrame:
     for method, counts in units.items():
         for aggregation in ("per_image", "per_group"):
             parts = ratios(counts, "dice", aggregation)
-            if aggregation == "per_image":
-                members = counts.counts
-            else:
-                members = counts.summed(counts.group_of_image, int(counts.group_of_image.max()) + 1)
-            tp, fp, fn = members
+            tp, fp, fn = counts.counts if aggregation == "per_image" else counts.of_groups
             invented = ((tp + fn == 0) & (fp > 0)).sum(axis=1)  # (S, K)
             total = parts.numerator.sum(axis=1)
             n = parts.denominator.sum(axis=1)  # (1, K)

@@ -19,7 +19,7 @@ from analysis.tables import AnalysisPlan, StudyTables
 from analysis.units import UnitCounts
 from analysis.verdicts import Topic, Verdict, Word
 from imbalance_bench.manifest import canonical_hash
-from imbalance_bench.preregistration import primary_choices
+from imbalance_bench.preregistration import primary_choices, without_later_choices
 
 
 def correlation_attainability(n_classes: int, tests: int, plan: AnalysisPlan) -> Verdict:
@@ -78,7 +78,9 @@ def data_verdicts(tables: StudyTables, units: dict[str, UnitCounts], plan: Analy
 def plan_verdict(plan_json: dict, recorded: str | None) -> Verdict | None:
     """Say so if the analysis plan, or what this version takes as primary, was changed after the study was planned."""
     used = plan_json | {key: value for key, value in primary_choices().items() if key in plan_json}
-    if recorded is None or {canonical_hash(plan_json), canonical_hash(used)} == {recorded}:
+    plans = (plan_json, used)
+    written = {canonical_hash(each) for each in plans}, {canonical_hash(without_later_choices(each)) for each in plans}
+    if recorded is None or {recorded} in written:
         return None
     return Verdict(
         "data/plan",
@@ -175,7 +177,7 @@ def _incomplete_blocks(tables: StudyTables, units: dict[str, UnitCounts]) -> lis
 
 def _absent_classes(tables: StudyTables, units: dict[str, UnitCounts]) -> list[Verdict]:
     first = next(iter(units.values()))
-    truth = first.of_units()[[0, 2], 0].sum(axis=0)  # (U, K)
+    truth = first.of_units[[0, 2], 0].sum(axis=0)  # (U, K)
     present = (truth > 0).sum(axis=0)
     verdicts = []
     absent = [name for name, n in zip(tables.class_names, present, strict=True) if n == 0]

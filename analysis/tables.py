@@ -7,6 +7,7 @@ import pandas as pd
 
 from analysis.columns import table
 from imbalance_bench.errors import UserError
+from imbalance_bench.preregistration import INERTIA_KEPT, LARGEST_VIF, LATER_CHOICES
 from imbalance_bench.records import RunRecord, RunState, StudyRecords
 
 
@@ -24,6 +25,8 @@ class AnalysisPlan:
         reliability_floor: ICC(3,k) below which no correlation is interpreted.
         boundary_band_um: Width d of the band on each side of a class border, um.
         unit: auto | group | image.
+        inertia_kept: Inertia is named where more than this share of the start is still there.
+        largest_vif: Variance inflation above which two measures are not told apart.
     """
 
     control: str | None
@@ -35,6 +38,8 @@ class AnalysisPlan:
     reliability_floor: float
     boundary_band_um: float
     unit: str
+    inertia_kept: float = INERTIA_KEPT
+    largest_vif: float = LARGEST_VIF
 
     @classmethod
     def of(cls, records: StudyRecords) -> "AnalysisPlan":
@@ -44,6 +49,7 @@ class AnalysisPlan:
             UserError: A key is missing, or the unit is unknown.
         """
         path, content = records.root / "plan.json", records.plan().get("analysis", {})
+        content = LATER_CHOICES | content
         missing = [name for name in cls.__dataclass_fields__ if name not in content]
         if missing:
             raise UserError(f"{path}: `analysis` must have '{missing[0]}'. Run the study again to write a new plan.")

@@ -30,6 +30,7 @@ class Topic(StrEnum):
     """What a verdict is about."""
 
     COMPARISON = "comparison"
+    CALIBRATION = "calibration"
     RANKING = "ranking"
     ASSOCIATION = "association"
     RELIABILITY = "reliability"

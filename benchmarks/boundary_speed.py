@@ -20,6 +20,7 @@ from scipy import ndimage
 from imbalance_bench.config import EvaluationSection
 from imbalance_bench.evaluation.boundary import diagonal_radius_px, radius_px
 from imbalance_bench.evaluation.image_tables import PM_PER_UM, BoundarySetting, ImageKeys, boundary_rows
+from imbalance_bench.evaluation.probabilities import count_probabilities
 from imbalance_bench.evaluation.surface import element_lengths_um
 from imbalance_bench.records import BoundaryMeasure, StudyRecords
 
@@ -99,6 +100,13 @@ def seconds_of(work: Callable[[], object], repeats: int) -> float:
     return min(spent)
 
 
+def probability_seconds(predicted: np.ndarray, target: np.ndarray, options: argparse.Namespace) -> float:
+    """CPU time of counting the probabilities of random logits whose largest is that of the predicted class."""
+    noise = np.random.default_rng(0).normal(size=(options.classes, *predicted.shape)).clip(-2, 2)
+    logits = (noise + 4 * (np.arange(options.classes)[:, None, None] == predicted)).astype(np.float32)
+    return seconds_of(lambda: count_probabilities(logits, predicted, target), options.repeats)
+
+
 def print_study(root: Path) -> None:
     """Print what the runs of a study spent on their evaluation."""
     for run in StudyRecords.open(root).finished():
@@ -109,11 +117,13 @@ def print_study(root: Path) -> None:
             continue
         images = len(run.counts()[["split", "image_id"]].drop_duplicates())
         parts = ", ".join(f"{name} {value:.1f} s" for name, value in spent.items())
-        share = spent["boundary"] / spent["prediction"]
-        print(
-            f"{run.run_id} {label}, {images} images: {parts}; boundary / prediction {share:.0%}, of the whole run "
-            f"{spent['boundary'] / manifest['cost']['seconds']:.1%}"
+        shares = ", ".join(
+            f"{name} / prediction {spent[name] / spent['prediction']:.0%}"
+            for name in ("boundary", "probabilities")
+            if name in spent
         )
+        of_run = spent["boundary"] / manifest["cost"]["seconds"]
+        print(f"{run.run_id} {label}, {images} images: {parts}; {shares}; boundary of the whole run {of_run:.1%}")
 
 
 def main() -> None:
@@ -148,6 +158,8 @@ def main() -> None:
         f"the same by a plain loop:              {1e3 * plain / megapixels:.0f} ms ({plain / ours:.1f} times as long)"
     )
     print(f"with trimaps, as recorded:             {1e3 * whole / megapixels:.0f} ms")
+    probabilities = probability_seconds(predicted, target, options)
+    print(f"counts of predicted probabilities:     {1e3 * probabilities / megapixels:.0f} ms")
     print(f"{len(found)} numbers compared, {len(wrong)} differ")
     if options.study is not None:
         print_study(options.study)

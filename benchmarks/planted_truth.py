@@ -169,7 +169,7 @@ def judge_inertia(truth: Truth, seed: int) -> str:
     study, _ = simulate(truth, np.random.default_rng(seed))[0]
     view = "several_starts" if len(truth.starts) > 1 else "one_start"
     rows = [row for row in rows_of(inertia(study)) if row["view"] == view and row["estimand"] == "learned"]
-    return str(inertia_verdict(rows[0]).verdict)
+    return str(inertia_verdict(rows[0], plan(seed)).verdict)
 
 
 def rates(truth: Truth, studies: int, seed: int) -> Counter[str]:

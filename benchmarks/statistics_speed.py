@@ -141,7 +141,7 @@ def time_million_rows(rows: int) -> list[Timing]:
         "scores of runs": lambda: scores.class_scores(tables),
         "scores of methods with intervals": lambda: scores.method_scores(tables, units, plan),
         "scores of units": lambda: scores.unit_scores(tables, units),
-        "comparisons and equivalence": lambda: compare_methods(tables, plan, "group"),
+        "comparisons and equivalence": lambda: compare_methods(tables, units, plan, "group"),
         "leaders": lambda: leaders(tables, units, plan, "group"),
     }
     timings = [Timing(f"- {name}", seconds_of(step), float("nan")) for name, step in steps.items()]

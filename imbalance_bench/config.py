@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from imbalance_bench.config_errors import first_error
 from imbalance_bench.errors import UserError
 from imbalance_bench.method_lookup import method_named
+from imbalance_bench.preregistration import INERTIA_KEPT, LARGEST_VIF
 from methods.base import MethodConfig, Requirement
 from methods.plugins import origin_of
 
@@ -172,6 +173,8 @@ class AnalysisSection(Section):
     reliability_floor: Annotated[float, Field(ge=0, le=1)] = 0.5  # ICC below which no correlation is interpreted
     unit: Literal["auto", "group", "image"] = "auto"  # what is independent; auto: groups where they are known
     boundary_band_um: Annotated[float, Field(gt=0)] = 2.0
+    inertia_kept: Annotated[float, Field(gt=0, lt=1)] = INERTIA_KEPT  # inertia where more of the start is still there
+    largest_vif: Annotated[float, Field(ge=1)] = LARGEST_VIF  # above, two measures are not told apart
     seed: int = 0
 
 

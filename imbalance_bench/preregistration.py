@@ -8,7 +8,17 @@ PRIMARY_MEASURES = {
 }
 PRIMARY_ESTIMANDS = ("change", "effective_offset")
 
+# plans written before these could be chosen do not name them, and mean the values that the software then had
+INERTIA_KEPT = 0.5
+LARGEST_VIF = 5.0
+LATER_CHOICES = {"inertia_kept": INERTIA_KEPT, "largest_vif": LARGEST_VIF}
+
 
 def primary_choices() -> dict[str, object]:
     """Return the part of the analysis plan that the software fixes, as plain JSON."""
     return {"primary_measures": dict(PRIMARY_MEASURES), "primary_estimands": list(PRIMARY_ESTIMANDS)}
+
+
+def without_later_choices(plan: dict[str, object]) -> dict[str, object]:
+    """Return an analysis plan as an older version would have written it, if it says the same."""
+    return {key: value for key, value in plan.items() if key not in LATER_CHOICES or value != LATER_CHOICES[key]}

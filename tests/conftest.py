@@ -2,11 +2,15 @@
 
 from pathlib import Path
 
+import hypothesis
 import pytest
 import torch
 
 from imbalance_bench.execution import Execution, execute_study
 from tests.small_study import small_config, write_dataset
+
+hypothesis.settings.register_profile("untimed", deadline=None)  # speed is measured in benchmarks, never by a test
+hypothesis.settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.cards.card import rival_row
 from analysis.cards.specimens import Specimens, collect_specimens
 from analysis.columns import rows_of
 from analysis.measures import PRIMARY
@@ -83,8 +84,7 @@ class Description:
 
     def rival(self, class_name: str) -> dict[str, Any] | None:
         """Return the row of table `adjacency` for the nearest rival, if the class has one."""
-        rows = self.adjacency[(self.adjacency["class"] == class_name) & self.adjacency["nearest_rival"].astype(bool)]
-        return rows_of(rows)[0] if len(rows) else None
+        return rival_row(self.adjacency, class_name)
 
     def as_json(self) -> dict[str, Any]:
         """Return what describe.json holds; missing numbers are null."""

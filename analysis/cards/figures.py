@@ -3,6 +3,7 @@
 import base64
 import io
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -14,9 +15,9 @@ from PIL import Image
 from analysis.cards.specimens import TILE_UM
 from analysis.measures import CONSTRUCTS, PRIMARY
 from analysis.plots.borders import border_profile
+from analysis.plots.inline import embedded, svg_of
 from analysis.plots.style import GRID, INK, MUTED, PAPER, figure_style, freeze_layout, new_figure
 from analysis.plots.wording import CONSTRUCT, number, words
-from analysis.report.figures import inline_svg
 
 HARDER = {
     "frequency": "rarer",
@@ -24,7 +25,21 @@ HARDER = {
     "morphology": "shapes differ more",
     "context": "more like its rival",
 }
+TILE_SIDE_PX = 192  # of a tile on a page
 _JPEG_QUALITY = 82
+
+
+@dataclass(frozen=True)
+class CardFigure:
+    """A figure of a card.
+
+    Args:
+        svg: Inline SVG.
+        download: data: address of the SVG.
+    """
+
+    svg: Markup
+    download: str
 
 
 def difficulty_strips(axes: Axes, measures: pd.DataFrame, class_name: str, colour: str) -> Axes:
@@ -42,6 +57,7 @@ def difficulty_strips(axes: Axes, measures: pd.DataFrame, class_name: str, colou
     for row, construct in enumerate(CONSTRUCTS):
         rows = measures[(measures["construct"] == construct) & (measures["measure"] == PRIMARY[construct])]
         place = scaled(rows.set_index("class")[["low", "value", "high"]], construct)
+        place = place.reindex(measures["class"].unique())  # a construct that was not measured has no rows
         axes.plot([0, 1], [row, row], color=GRID, linewidth=1.0, zorder=1)
         axes.text(1.16, row, HARDER[construct], va="center", fontsize=7.5, color=MUTED)
         others = place.drop(index=class_name)["value"].dropna()
@@ -72,23 +88,23 @@ def scaled(values: pd.DataFrame, construct: str) -> pd.DataFrame:
     return (values - known.min()) / (span if span > 0 else np.nan)
 
 
-def strips_svg(measures: pd.DataFrame, class_name: str, colour: str, name: str) -> Markup:
-    """Return the strips as inline SVG."""
+def strips_figure(measures: pd.DataFrame, class_name: str, colour: str, name: str) -> CardFigure:
+    """Return the strips for a page; `name` is the prefix of their ids."""
     with figure_style():
         figure = new_figure(5.6, 2.1)
         difficulty_strips(figure.subplots(), measures, class_name, colour)
-        return _inline(figure, name, f"Difficulty of {class_name} among the classes")
+        return _for_page(figure, name, f"Difficulty of {class_name} among the classes")
 
 
-def profile_svg(profile: pd.DataFrame, class_name: str, name: str) -> Markup:
-    """Return the border profile of a class as inline SVG."""
+def profile_figure(profile: pd.DataFrame, class_name: str, name: str) -> CardFigure:
+    """Return the border profile of a class for a page; `name` is the prefix of its ids."""
     with figure_style():
         figure = new_figure(5.6, 2.4)
         axes = border_profile(figure.subplots(), profile)
         unit = str(profile["unit"].iloc[0])
         axes.set_xlabel(f"distance to the border ({unit}): outside, then inside (shaded)")
         axes.set_ylabel("optical density")
-        return _inline(figure, name, f"Stain across the border of {class_name}")
+        return _for_page(figure, name, f"Stain across the border of {class_name}")
 
 
 def shapes_svg(shapes: Sequence[np.ndarray], mpp_um: float | None) -> Markup:
@@ -117,9 +133,10 @@ def shapes_svg(shapes: Sequence[np.ndarray], mpp_um: float | None) -> Markup:
 
 
 def tile_address(tile: np.ndarray) -> str:
-    """Return a tile as a data: address."""
-    buffer = io.BytesIO()
-    Image.fromarray(tile).save(buffer, format="JPEG", quality=_JPEG_QUALITY)
+    """Return a tile, at the size it is shown at, as a data: address."""
+    buffer, picture = io.BytesIO(), Image.fromarray(tile)
+    picture.thumbnail((TILE_SIDE_PX, TILE_SIDE_PX))
+    picture.save(buffer, format="JPEG", quality=_JPEG_QUALITY)
     return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
@@ -137,6 +154,8 @@ def estimate(row: dict | None, *, digits: int = 3) -> str:
     return f"{number(row['value'], digits)} ({number(row['low'], digits)} to {number(row['high'], digits)})"
 
 
-def _inline(figure: Figure, name: str, title: str) -> Markup:
+def _for_page(figure: Figure, name: str, title: str) -> CardFigure:
     freeze_layout(figure)
-    return inline_svg(figure, name=name, title=title)
+    svg = svg_of(figure)
+    download = f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}"
+    return CardFigure(embedded(svg, name=name, title=title, width_in=figure.get_figwidth()), download)

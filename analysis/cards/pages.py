@@ -9,26 +9,19 @@ import jinja2
 import numpy as np
 from markupsafe import Markup
 
-from analysis import report
+from analysis.cards.card import Card, CardSource, make_cards
 from analysis.cards.description import Description
-from analysis.cards.figures import (
-    estimate,
-    profile_svg,
-    shapes_svg,
-    strips_svg,
-    tile_address,
-    tile_caption,
-)
+from analysis.cards.figures import estimate, tile_caption
 from analysis.cards.specimens import RULE
 from analysis.columns import rows_of, write_csv
 from analysis.measures import CONSTRUCTS, PRIMARY
+from analysis.plots.inline import dark_variables
 from analysis.plots.style import class_colours
-from analysis.plots.wording import CONSTRUCT, number, words
-from analysis.report.figures import dark_variables
+from analysis.plots.wording import CONSTRUCT, words
 from imbalance_bench.manifest import write_atomically, write_json
 
 HERE = Path(__file__).resolve().parent
-REPORT = Path(report.__file__).resolve().parent
+REPORT = HERE.parent / "report"  # whose style and script the pages share
 INDEX = "index.html"
 
 
@@ -47,7 +40,7 @@ def write_cards(described: Description, out: Path) -> Path:
         write_csv(out / f"{name}.csv", name, frame)
     write_json(out / "describe.json", described.as_json())
     environment = _environment()
-    cards = [_card(described, c) for c in range(len(described.class_names))]
+    cards = [vars(card) | _extra(described, card) for card in make_cards(_source(described))]
     shared = _shared(described) | {"cards": cards}
     for card in cards:
         page = environment.get_template("class.html.j2").render(shared | {"card": card})
@@ -83,61 +76,35 @@ def _shared(described: Description) -> dict[str, Any]:
     }
 
 
-def _card(described: Description, c: int) -> dict[str, Any]:
-    """Return the content of one class's page."""
-    name, specimens = described.class_names[c], described.specimens[c]
-    colour = class_colours([each.colour.lower() for each in described.dataset.info.classes])[c]
-    rival = described.rival(name)
-    profile = described.profiles[described.profiles["class"] == name]
+def _extra(described: Description, card: Card) -> dict[str, Any]:
+    """Return what only the pages of a data set show of a class: every measure."""
     return {
-        "file": f"class-{c:03d}.html",
-        "name": name,
-        "colour": colour,
-        "tiles": [tile_address(tile) for tile in specimens.tiles],
-        "strips": strips_svg(described.measures, name, colour, f"strips-{c}"),
-        "profile": profile_svg(profile, name, f"profile-{c}") if profile["value"].notna().any() else "",
-        "shapes": shapes_svg(specimens.shapes, described.dataset.info.mpp_um),
-        "n_shapes": len(specimens.shapes),
-        "rival": rival and _rival(described, rival),
-        "neighbours": _neighbours(described, name),
+        "file": _file(card.number),
         "primary": {
             key: {"text": estimate(row), "sort": _sort_key(row["value"])}
-            for key, row in described.primary(name).items()
+            for key, row in described.primary(card.name).items()
         },
-        "measures": _measure_rows(described, name),
+        "measures": _measure_rows(described, card.name),
     }
 
 
-def _rival(described: Description, row: dict[str, Any]) -> dict[str, Any]:
-    """Return what is shown of the nearest rival."""
-    other = int(row["other_id"])
-    by_features = np.isfinite(row["feature_overlap"])
-    kind = "feature" if by_features else "stain"
-    value = {end: row[f"{kind}_overlap{suffix}"] for end, suffix in (("value", ""), ("low", "_low"), ("high", "_high"))}
-    words_of = f"to {described.encoder}, Bhattacharyya" if by_features else "in stain, 1 - Jensen-Shannon distance"
-    return {
-        "name": row["other"],
-        "file": f"class-{other:03d}.html",
-        "kind": words_of,
-        "overlap": estimate(value),
-        "share": number(row["border_share"], 3),
-        "tiles": [tile_address(tile) for tile in described.specimens[other].tiles[:3]],
-    }
+def _file(c: int) -> str:
+    return f"class-{c:03d}.html"
 
 
-def _neighbours(described: Description, name: str) -> list[dict[str, str]]:
-    """Return the other classes by how alike they are."""
-    rows = described.adjacency[described.adjacency["class"] == name]
-    rows = rows.sort_values(["feature_overlap", "stain_overlap"], ascending=False, kind="stable")
-    return [
-        {
-            "name": row["other"],
-            "feature": number(row["feature_overlap"], 3),
-            "stain": number(row["stain_overlap"], 3),
-            "share": number(row["border_share"], 3),
-        }
-        for row in rows_of(rows)
-    ]
+def _source(described: Description) -> CardSource:
+    info = described.dataset.info
+    return CardSource(
+        class_names=described.class_names,
+        colours=class_colours([each.colour.lower() for each in info.classes]),
+        mpp_um=info.mpp_um,
+        encoder=described.encoder,
+        measures=described.measures,
+        profiles=described.profiles,
+        adjacency=described.adjacency,
+        specimens=described.specimens,
+        link=_file,
+    )
 
 
 def _measure_rows(described: Description, name: str) -> list[dict[str, Any]]:

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import ndimage
-from skimage.measure import label
 
 from analysis.measures.contours import outer_contours
-from analysis.measures.instances import whole_instances
+from analysis.measures.instances import smallest_instance_px, whole_instances
+from analysis.measures.runs import find_runs
+from analysis.measures.scale import MPP_WITHOUT_SCALE
 from imbalance_bench.data.prepared import PreparedDataset
 from imbalance_bench.data.taxonomy import UNLABELLED, Taxonomy
 from imbalance_bench.seeding import generator
@@ -22,7 +23,6 @@ RULE = (
     "Tiles lie around pixels of the class drawn at random (seed {seed}), one per image while images last; shapes are "
     "whole instances, evenly spaced by rank of area from the 5th to the 95th percentile."
 )
-_MPP_WITHOUT_SCALE = 0.25
 _SHAPES_PER_IMAGE = 200
 
 
@@ -40,24 +40,31 @@ class Specimens:
 
 
 def collect_specimens(
-    dataset: PreparedDataset, taxonomy: Taxonomy, image_ids: Sequence[str], *, seed: int
+    dataset: PreparedDataset,
+    taxonomy: Taxonomy,
+    image_ids: Sequence[str],
+    *,
+    seed: int,
+    most_images: int = MOST_IMAGES,
 ) -> list[Specimens]:
     """Draw tiles and shapes of every class.
 
     Args:
         dataset: The data set.
         taxonomy: Its classes.
-        image_ids: Images to draw from; of more than 60, a random part.
+        image_ids: Images to draw from.
         seed: Of the draw.
+        most_images: Of more images, a random part is looked through.
     """
-    order = [str(image_id) for image_id in generator(seed, "cards").permutation(list(image_ids))][:MOST_IMAGES]
-    tile_px = round(TILE_UM / (dataset.info.mpp_um or _MPP_WITHOUT_SCALE))
+    order = [str(image_id) for image_id in generator(seed, "cards").permutation(list(image_ids))][:most_images]
+    px_per_um = 1 / (dataset.info.mpp_um or MPP_WITHOUT_SCALE)
+    tile_px, smallest_px = round(TILE_UM * px_per_um), smallest_instance_px(px_per_um)
     tiles: list[list[np.ndarray]] = [[] for _ in taxonomy.names]
     spare: list[list[np.ndarray]] = [[] for _ in taxonomy.names]  # second tiles of an image
     shapes: list[list[tuple[float, np.ndarray]]] = [[] for _ in taxonomy.names]
     for image_id in order:
         mask, rng = taxonomy.apply(dataset.read_mask(image_id)), generator(seed, "cards", image_id)
-        _gather_shapes(mask, shapes, rng)
+        _gather_shapes(mask, smallest_px, shapes, rng)
         present = [c for c in range(len(taxonomy)) if len(tiles[c]) < TILES and (mask == c).any()]
         image = dataset.read_image(image_id) if present else None
         for c in present:
@@ -83,17 +90,18 @@ def _tile(image: np.ndarray | None, own: np.ndarray, centre: tuple[int, int], ti
     return tile
 
 
-def _gather_shapes(mask: np.ndarray, shapes: list[list[tuple[float, np.ndarray]]], rng: np.random.Generator) -> None:
+def _gather_shapes(
+    mask: np.ndarray, smallest_px: float, shapes: list[list[tuple[float, np.ndarray]]], rng: np.random.Generator
+) -> None:
     """Add the contours of whole instances of one image to those of their classes."""
-    components = np.asarray(label(mask.astype(np.int16), background=UNLABELLED, connectivity=2), dtype=np.int32)
-    area = np.bincount(components.ravel())
-    class_of = np.zeros(len(area), dtype=np.int64)
-    class_of[components] = mask
-    whole = np.flatnonzero(whole_instances(components, area, mask == UNLABELLED))
-    chosen = np.zeros(len(area), dtype=bool)
+    runs = find_runs(mask)
+    class_of = runs.class_of
+    area = np.bincount(runs.component, weights=runs.length, minlength=len(class_of))
+    whole = np.flatnonzero(whole_instances(runs, mask == UNLABELLED, smallest_px))
+    chosen = np.zeros(len(class_of), dtype=bool)
     for c in np.unique(class_of[whole]):
         chosen[rng.permutation(whole[class_of[whole] == c])[:_SHAPES_PER_IMAGE]] = True
-    contours = outer_contours(np.where(chosen[components], components, 0))
+    contours = outer_contours(runs.image(np.where(chosen, np.arange(len(chosen), dtype=np.int32), 0)))
     ends = np.append(contours.starts[1:], len(contours.x))
     for number, first, last in zip(contours.own, contours.starts, ends, strict=True):
         polygon = np.stack([contours.x[first:last], contours.y[first:last]], axis=1)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from analysis.chapters import (
     association,
     borders,
+    calibration,
     comparison,
     difficulty,
     explanation,
@@ -24,6 +25,7 @@ from analysis.chapters.findings import Chapter, Findings
 CHAPTERS: tuple[Callable[[Findings], Chapter], ...] = (
     scores.chapter,
     borders.chapter,
+    calibration.chapter,
     comparison.chapter,
     leaders.chapter,
     ranking.chapter,

@@ -1,22 +1,15 @@
 """What happens at borders, and which classes are taken for which: from records that older runs do not have."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
-
-import pandas as pd
 
 from analysis.boundary_scores import BoundaryCounts, boundary_rows, trimap_rows
 from analysis.chapters.findings import Chapter, Findings
 from analysis.columns import table
 from analysis.confusion import confusion_rows
-from analysis.units import complete_block
 from analysis.verdicts import Topic, Verdict, Word
 from imbalance_bench.errors import UserError
 from imbalance_bench.records import RunRecord
-
-NOT_RECORDED = (
-    "their runs did not record them, as runs of earlier versions did not; a run in a new directory records them"
-)
 
 
 def chapter(found: Findings) -> Chapter:
@@ -26,8 +19,8 @@ def chapter(found: Findings) -> Chapter:
     lacking: dict[str, str] = {}
     for method in found.study.methods:
         try:
-            boundary = _recorded(found, method, RunRecord.boundary)
-            confusion = _recorded(found, method, RunRecord.confusion)
+            boundary = found.recorded(method, RunRecord.boundary)
+            confusion = found.recorded(method, RunRecord.confusion)
         except UserError as error:
             lacking[method] = str(error)
             continue
@@ -38,25 +31,6 @@ def chapter(found: Findings) -> Chapter:
         rows["confusion"] += confusion_rows(method, confusion, names)
     tables = {name: table(name, each) for name, each in rows.items()}
     return Chapter(tables, () if not lacking else (_missing(lacking),))
-
-
-def _recorded(found: Findings, method: str, read: Callable[[RunRecord], pd.DataFrame | None]) -> pd.DataFrame:
-    """Rows of the scored split of the runs that enter the method's scores, with their seed.
-
-    Raises:
-        UserError: A run did not record them, or its file is damaged.
-    """
-    runs = found.study.runs_of(method)
-    folds, seeds = complete_block((run.fold, run.seed) for run in runs)
-    frames = []
-    for run in runs:
-        if run.fold not in folds or run.seed not in seeds:
-            continue
-        rows = read(found.records.run(run.run_id))
-        if rows is None:
-            raise UserError(NOT_RECORDED)
-        frames.append(rows[rows["split"] == found.study.split].assign(seed=run.seed))
-    return pd.concat(frames, ignore_index=True)
 
 
 def _missing(reasons: Mapping[str, str]) -> Verdict:

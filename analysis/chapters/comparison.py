@@ -13,7 +13,7 @@ from analysis.verdicts import Topic, Verdict, Word, p_text, points
 
 def chapter(found: Findings) -> Chapter:
     """Compare every method with its control, overall and class by class."""
-    compared = compare_methods(found.study, found.plan, found.unit)
+    compared = compare_methods(found.study, found.units, found.plan, found.unit)
     judged = [comparison_verdict(row, found.plan) for row in rows_of(compared)]
     n_units = max(len(each.units) for each in found.units.values())
     n_methods = int((compared["class"] == MACRO).sum())
@@ -57,6 +57,12 @@ def comparison_verdict(row: Mapping[str, Any], plan: AnalysisPlan) -> Verdict:
     else:
         word = Word.UNDECIDED
         sentence = f"{method} against {control} on {where} is undecided: {tail}."
+        if row["low"] > 0 or row["high"] < 0:
+            corrected = f" and the correction for {row['family']} tests" if row["family"] > 1 else ""
+            sentence += (
+                " The interval excludes 0, but better or worse must also stand sign flips over units, the variation "
+                f"over seeds in full{corrected}."
+            )
     if row["n_seeds"] == 1 and word not in (Word.NOT_TESTABLE, Word.UNDECIDED):
         sentence += " With one seed this speaks of these two trained models, not of the methods."
     keys = (

@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from analysis import standing
+from analysis.boundary_scores import BoundaryCounts
 from analysis.chapters.findings import Chapter, Findings
 from analysis.columns import table
 from analysis.measures.cached_features import find_features
@@ -19,10 +20,12 @@ from analysis.measures.control_runs import (
 from analysis.measures.estimates import adjacency_table, border_profile_table, measure_table
 from analysis.measures.feature_space import FeatureSums, feature_sums
 from analysis.measures.survey import Survey, survey
+from analysis.measures.training_dynamics import training_dynamics
 from imbalance_bench.data.prepared import PreparedDataset
 from imbalance_bench.data.splits import Splits
 from imbalance_bench.data.taxonomy import Taxonomy
 from imbalance_bench.errors import UserError
+from imbalance_bench.records import RunRecord
 
 TABLES = ("measures", "border_profiles", "adjacency")
 NO_FEATURES = (
@@ -119,6 +122,8 @@ def _of_control(found: Findings, source: _Source) -> list[ControlMeasure]:
         baseline_difficulty(scores, control, study.class_names),
         ensemble_disagreement(first, source.dataset, source.taxonomy, band_um=plan.boundary_band_um, seed=plan.seed),
     ]
-    if "boundary_scores" in found.tables:
-        measures.append(boundary_gap(found.tables["boundary_scores"], scores, control, study.class_names))
+    measures += training_dynamics(records, len(study.class_names), resamples=plan.resamples, seed=plan.seed)
+    if control in set(found.tables["boundary_scores"]["method"]):  # the chapter of borders says where it is not
+        counts = BoundaryCounts(found.recorded(control, RunRecord.boundary), found.units[control])
+        measures.append(boundary_gap(counts, control, study.class_names, plan))
     return [each for each in measures if each is not None]

@@ -14,7 +14,6 @@ from analysis.explanation import DIFFICULTY, HEADLINE, Explanation, associate_st
 from analysis.tables import AnalysisPlan
 from analysis.verdicts import Topic, Verdict, Word, p_text
 
-LARGEST_VIF = 5.0  # above, two measures are not told apart
 _REFUSALS = (Word.NOT_TESTABLE, Word.UNRELIABLE, Word.NOT_SEPARABLE)  # in this order
 WordOf = Callable[[str, str], Word | None]  # (method, estimand) -> verdict on reliability, or on inertia
 
@@ -77,8 +76,8 @@ def partial_verdict(row: Mapping[str, Any], plan: AnalysisPlan, reliability: Wor
     rule = (
         "not_testable: no residual degree of freedom, nothing varies, fewer than two runs, or the smallest possible p "
         f"times the {row['family']} tests corrected together is not below {plan.alpha:g}; unreliable: ICC(3,k) below "
-        f"{plan.reliability_floor:g}; not_separable: VIF above {LARGEST_VIF:g}; supported: corrected Freedman-Lane "
-        f"p < {plan.alpha:g}; else not_supported"
+        f"{plan.reliability_floor:g}; not_separable: VIF above {plan.largest_vif:g}; supported: corrected "
+        f"Freedman-Lane p < {plan.alpha:g}; else not_supported"
     )
     numbers = "" if math.isnan(row["r2"]) else f" (partial R squared {row['r2']:.2f}, {p_text(row['p'])} uncorrected)"
     if row["residual_df"] < 1:
@@ -87,7 +86,7 @@ def partial_verdict(row: Mapping[str, Any], plan: AnalysisPlan, reliability: Wor
         word, tail = Word.NOT_TESTABLE, f"is not interpreted: its reliability is unknown{numbers}"
     elif reliability == Word.UNRELIABLE:
         word, tail = Word.UNRELIABLE, f"is not interpreted: runs do not agree{numbers}"
-    elif row["vif"] > LARGEST_VIF:
+    elif row["vif"] > plan.largest_vif:
         word = Word.NOT_SEPARABLE
         tail = f"cannot be told: they go together too closely (VIF {_inflation(row['vif'])}, {n} classes){numbers}"
     elif math.isnan(row["p"]):
@@ -181,9 +180,9 @@ def explanation_verdict(
     """
     what = f"{ESTIMAND_WORDS[estimand]} of {method}"
     rule = (
-        "a refusal that either test got (not_testable, unreliable, not_separable); inertia: more than half of the "
-        "start is still there; supported: frequency beyond difficulty, difficulty beyond frequency, or both are "
-        "supported; else not_supported"
+        "a refusal that either test got (not_testable, unreliable, not_separable); inertia: what the verdict on the "
+        "inertia of this estimand says; supported: frequency beyond difficulty, difficulty beyond frequency, or both "
+        "are supported; else not_supported"
     )
     follows = [name for name, each in zip(HEADLINE, pair, strict=True) if each.verdict == Word.SUPPORTED]
     refused = next((each for word in _REFUSALS for each in pair if each.verdict == word), None)

@@ -9,10 +9,14 @@ import pandas as pd
 
 from analysis.scores import method_units
 from analysis.tables import AnalysisPlan, StudyTables
-from analysis.units import UnitCounts
+from analysis.units import UnitCounts, complete_block
 from analysis.verdicts import Verdict, Word
-from imbalance_bench.records import StudyRecords
+from imbalance_bench.errors import UserError
+from imbalance_bench.records import RunRecord, StudyRecords
 
+NOT_RECORDED = (
+    "their runs did not record them, as runs of earlier versions did not; a run in a new directory records them"
+)
 OnProgress = Callable[[str, int, int], None]
 
 
@@ -69,6 +73,28 @@ class Findings:
     def word(self, verdict_id: str) -> Word | None:
         """Return the word of an earlier verdict, or None if there is none of that id."""
         return next((each.verdict for each in self.verdicts if each.id == verdict_id), None)
+
+    def recorded(self, method: str, read: Callable[[RunRecord], pd.DataFrame | None]) -> pd.DataFrame:
+        """Return the rows of the scored split of the runs that enter the method's scores, with their seed.
+
+        Args:
+            method: Its label.
+            read: Reads a table that a run need not have.
+
+        Raises:
+            UserError: A run did not record them, or its file is damaged.
+        """
+        runs = self.study.runs_of(method)
+        folds, seeds = complete_block((run.fold, run.seed) for run in runs)
+        frames = []
+        for run in runs:
+            if run.fold not in folds or run.seed not in seeds:
+                continue
+            rows = read(self.records.run(run.run_id))
+            if rows is None:
+                raise UserError(NOT_RECORDED)
+            frames.append(rows[rows["split"] == self.study.split].assign(seed=run.seed))
+        return pd.concat(frames, ignore_index=True)
 
     def add(self, chapter: Chapter) -> None:
         """Take over what a chapter found."""

@@ -70,7 +70,8 @@ def ranking_verdict(
     )
     seeds, units = best["n_seeds"], best["n_units"]
     numbers = {key: best[key] for key in ("p_best", "rank_low", "rank_high", "kendall_tau", "n_units", "n_seeds")}
-    numbers |= {"first": best["method"], **{f"first_{name}": method for name, method in firsts.items()}}
+    numbers |= {"aggregation": f"per_{unit}", "first": best["method"]}
+    numbers |= {f"first_{name}": method for name, method in firsts.items()}
     if units < 2:
         sentence = f"How stable the order of the methods is cannot be tested with one {unit}."
         return Verdict(ID, Topic.RANKING, SUBJECT, Word.NOT_TESTABLE, sentence, numbers, rule)

@@ -1,4 +1,4 @@
-"""Tables of what happens at borders and of which classes are taken for which."""
+"""Tables of what happens at borders, of which classes are taken for which, and of predicted probabilities."""
 
 INTERVAL = {
     "low": "lower end of the 95 % interval (units resampled: BCa, expanded for few units; seeds: t; joined)",
@@ -39,5 +39,31 @@ TABLES: dict[str, dict[str, str]] = {
         "share": "share of the true class's pixels in the scored images that were predicted so, seeds pooled; NaN if "
         "the class does not occur there",
         "pixels": "pixels, summed over scored images and seeds",
+    },
+    "calibration": {
+        "method": "label of the method",
+        "class": "class name; macro: mean over the classes that occur; all: every pixel by its predicted class (for "
+        "brier: squared differences summed over classes)",
+        "measure": "calibration_error: expected calibration error of the class over all labelled pixels, 15 equal "
+        "bins; top_label_error: the same over the pixels predicted as the class; overconfidence: over these, mean "
+        "probability minus share that is right; prevalence_error: over all pixels, mean probability minus share of "
+        "the class; brier: mean squared difference of probability and truth",
+        "value": "mean over seeds; sums are pooled over the scored images first",
+        **INTERVAL,
+        "sd_over_seeds": "standard deviation over seeds; NaN with one seed",
+        "n_units": "units (images or groups) in which the class occurs; for top_label_error and overconfidence, in "
+        "which every seed predicts it; for macro, all units",
+        "n_seeds": "seeds with every fold finished",
+    },
+    "reliability_diagram": {
+        "method": "label of the method",
+        "class": "class name: all labelled pixels by the probability of the class; all: by that of the predicted class",
+        "bin_low": "lower end of the bin of the probability",
+        "bin_high": "upper end of the bin, which belongs to the next one (1 to the last one)",
+        "probability": "mean probability of the pixels in the bin, seeds pooled",
+        "value": "share of them that are labelled as the class (all: as predicted), mean over seeds",
+        **INTERVAL,
+        "n_units": "units (images or groups) that have such pixels under every seed",
+        "pixels": "pixels, summed over scored images and seeds; bins without any have no row",
     },
 }

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from imbalance_bench.data.taxonomy import UNLABELLED
+from analysis.measures.runs import Runs
 
 BOX_SIZES = 6  # each twice the one before
 SMALLEST_BOX_UM = 1.0
@@ -17,27 +17,30 @@ def smallest_box_px(px_per_um: float) -> float:
     return edge
 
 
-def box_counts(mask: np.ndarray, n_classes: int, box_px: float) -> np.ndarray:
+def box_counts(runs: Runs, n_classes: int, box_px: float) -> np.ndarray:
     """Count the boxes that hold a pixel of each class, for boxes of `box_px` and 2, 4 ... 32 times that.
 
     Args:
-        mask: (H, W) uint8, class indices or UNLABELLED.
+        runs: Of the mask.
         n_classes: K.
         box_px: Edge of the smallest box, px; a pixel belongs to the box that holds its centre.
 
     Returns:
         (K, BOX_SIZES) int64.
     """
-    row, column = (np.floor((np.arange(length) + 0.5) / box_px).astype(np.int64) for length in mask.shape)
-    shape = (n_classes + 1, int(row[-1]) + 1, int(column[-1]) + 1)
-    held: np.ndarray = np.zeros(shape, dtype=bool)
-    held[np.where(mask == UNLABELLED, n_classes, mask), row[:, None], column[None, :]] = True
-    held, counts = held[:n_classes], []
+    row, column = (np.floor((np.arange(length) + 0.5) / box_px).astype(np.int64) for length in runs.shape)
+    shape = (n_classes, int(row[-1]) + 1, int(column[-1]) + 2)
+    first = (runs.class_id * shape[1] + row[runs.row]) * shape[2]
+    change = [
+        np.bincount(first + place, minlength=np.prod(shape))
+        for place in (column[runs.start], column[runs.stop - 1] + 1)
+    ]
+    held, counts = (change[0] - change[1]).reshape(shape).cumsum(axis=2)[:, :, :-1] > 0, []
     for _ in range(BOX_SIZES):
         counts.append(held.sum(axis=(1, 2)))
         held = np.pad(held, ((0, 0), (0, held.shape[1] % 2), (0, held.shape[2] % 2)))
-        rows, columns = held.shape[1] // 2, held.shape[2] // 2
-        held = held.reshape(n_classes, rows, 2, columns, 2).max(axis=(2, 4))
+        held = held[:, ::2] | held[:, 1::2]
+        held = held[:, :, ::2] | held[:, :, 1::2]
     return np.stack(counts, axis=1)
 
 

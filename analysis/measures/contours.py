@@ -6,6 +6,7 @@ import numpy as np
 
 HARMONICS = 10
 COEFFICIENTS = 4 * HARMONICS - 3  # the first three of a normalised contour are 1, 0, 0
+_ROUNDING = 1e-9  # of a descriptor that is 0
 
 # sides of a pixel in clockwise order, as (row, column): which way one walks, and where the outside lies
 _ALONG = ((0, 1), (1, 0), (0, -1), (-1, 0))
@@ -52,7 +53,7 @@ def outer_contours(components: np.ndarray) -> Contours:
     if not len(pixel):
         none = np.zeros(0)
         return Contours(none, none, none.astype(np.int64), none.astype(np.int64))
-    successor = _successors(flat, pixel, side, along, outward)
+    successor = _successors(flat, [pixels for pixels, _ in found], along, outward)
     start, rank = _order(successor)
     order = np.lexsort((rank, start))
     pixel, side, start = pixel[order], side[order], start[order]
@@ -66,7 +67,7 @@ def fourier_descriptors(contours: Contours) -> np.ndarray:
     """Return normalised elliptic Fourier descriptors, (N, COEFFICIENTS): free of place, size, turn and starting point.
 
     The order is d_1, then a, b, c, d of harmonics 2 to 10. Of the two ends of the long axis at which a contour may
-    start, the one with a_2 >= 0 is taken.
+    start, the one with a_2 >= 0 is taken; where a symmetric contour has a_2 = 0, the next descriptor decides.
 
     Source:
         Kuhl and Giardina 1982, equations 7, 12, 14 and 19.
@@ -83,29 +84,46 @@ def fourier_descriptors(contours: Contours) -> np.ndarray:
     until = np.cumsum(dt)
     until -= (until[starts] - dt[starts])[owner]
     length = np.add.reduceat(dt, starts)
-    after, before = (2 * np.pi * t / length[owner] for t in (until, until - dt))
+    after = np.exp(2j * np.pi * until / length[owner])  # of the first harmonic, where each step ends
+    before = np.roll(after, 1)  # where it begins
+    before[starts] = 1
     found = np.empty((n, HARMONICS, 2, 2))  # [[a, b], [c, d]]
+    end, begin = after, before
     for harmonic in range(1, HARMONICS + 1):
         factor = length / (2 * (harmonic * np.pi) ** 2)
-        for column, wave in enumerate((np.cos, np.sin)):
-            change = (wave(harmonic * after) - wave(harmonic * before)) / dt
-            for row, step in enumerate((dx, dy)):
-                found[:, harmonic - 1, row, column] = factor * np.add.reduceat(step * change, starts)
+        change = (end - begin) / dt
+        for row, step in enumerate((dx, dy)):
+            wave = factor * np.add.reduceat(step * change, starts)
+            found[:, harmonic - 1, row] = np.stack([wave.real, wave.imag], axis=1)
+        end, begin = end * after, begin * before
     return _normalised(found)
 
 
-def _successors(
-    flat: np.ndarray, pixel: np.ndarray, side: np.ndarray, along: np.ndarray, outward: np.ndarray
-) -> np.ndarray:
-    """Return the next edge of each edge: left at a diagonal neighbour, straight on at a neighbour, else right."""
-    number = np.full((4, len(flat)), -1, dtype=np.int32)
-    number[side, pixel] = np.arange(len(pixel))
-    ahead = pixel + along[side]
-    diagonal = ahead + outward[side]
-    own = flat[pixel]
-    right = number[(side + 1) % 4, pixel]
-    straight = np.where(flat[ahead] == own, number[side, ahead], right)
-    return np.where(flat[diagonal] == own, number[(side - 1) % 4, diagonal], straight)
+def _successors(flat: np.ndarray, edges: list[np.ndarray], along: np.ndarray, outward: np.ndarray) -> np.ndarray:
+    """Return the next edge of each edge: left at a diagonal neighbour, straight on at a neighbour, else right.
+
+    Args:
+        flat: Padded component numbers.
+        edges: For each side, the pixels that have an edge there, ascending; edges are numbered side by side.
+        along: Step along each side.
+        outward: Step across it.
+    """
+    first = np.cumsum([0, *(len(each) for each in edges)])
+
+    def number(side: int, pixels: np.ndarray) -> np.ndarray:
+        return first[side % 4] + np.searchsorted(edges[side % 4], pixels)
+
+    found = []
+    for side, pixel in enumerate(edges):
+        ahead = pixel + along[side]
+        diagonal = ahead + outward[side]
+        left = flat[diagonal] == flat[pixel]
+        straight = ~left & (flat[ahead] == flat[pixel])
+        following = number(side + 1, pixel)
+        following[straight] = number(side, ahead[straight])
+        following[left] = number(side - 1, diagonal[left])
+        found.append(following)
+    return np.concatenate(found)
 
 
 def _order(successor: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -150,7 +168,9 @@ def _normalised(found: np.ndarray) -> np.ndarray:
     psi = np.arctan2(turned[:, 0, 1, 0], turned[:, 0, 0, 0])
     turned = _rotations(-psi)[:, None] @ turned
     turned /= np.abs(turned[:, :1, :1, :1])
-    flip = np.where(turned[:, 1, 0, 0] < 0, -1.0, 1.0)
+    second = turned[:, 1].reshape(-1, 4)
+    telling = (np.abs(second) > _ROUNDING).argmax(axis=1)
+    flip = np.where(second[np.arange(len(second)), telling] < 0, -1.0, 1.0)
     turned[:, 1::2] *= flip[:, None, None, None]
     return turned.reshape(len(found), -1)[:, 3:]
 

@@ -9,10 +9,12 @@ import pandas as pd
 from PIL import Image
 from scipy.stats import binom
 
+from analysis.boundary_scores import BoundaryCounts, gap_rows
 from analysis.intervals import multinomial_weights
 from analysis.measures.construct import ratio
 from analysis.measures.nearest_border import pixels_near_borders
 from analysis.measures.scale import Scale
+from analysis.tables import AnalysisPlan
 from imbalance_bench.data.prepared import PreparedDataset
 from imbalance_bench.data.taxonomy import Taxonomy
 from imbalance_bench.records import RunRecord
@@ -117,28 +119,20 @@ def baseline_difficulty(method_scores: pd.DataFrame, control: str, class_names: 
 
 
 def boundary_gap(
-    boundary_scores: pd.DataFrame, method_scores: pd.DataFrame, control: str, class_names: Sequence[str]
-) -> ControlMeasure | None:
-    """Return pooled IoU minus boundary IoU of the control, or None where boundaries were not recorded.
+    counts: BoundaryCounts, control: str, class_names: Sequence[str], plan: AnalysisPlan
+) -> ControlMeasure:
+    """Return pooled IoU minus boundary IoU of the control, with the interval of the difference.
 
     Args:
-        boundary_scores: Table `boundary_scores`.
-        method_scores: Table `method_scores`.
-        control: Label of the control.
+        counts: The control's boundary counts.
+        control: Its label.
         class_names: K names.
+        plan: Resamples and seed.
     """
-    own = boundary_scores[(boundary_scores["method"] == control) & (boundary_scores["measure"] == "boundary_iou")]
-    if own.empty:
-        return None
-    distance = own["distance_um"].min()
-    own = own[own["distance_um"] == distance].set_index("class").reindex(list(class_names))
-    iou = method_scores[(method_scores["metric"] == "iou") & (method_scores["aggregation"] == "pooled")]
-    iou = iou[iou["method"] == control].set_index("class").reindex(list(class_names))
-    gap = iou["mean"].to_numpy(dtype=float) - own["value"].to_numpy(dtype=float)
-    unknown = np.full(len(class_names), np.nan)
-    n = iou["n_units"].fillna(0).to_numpy(dtype=np.int64)
-    unit = (f"IoU - boundary IoU at {distance:g} um, of {control}",) * len(class_names)
-    return ControlMeasure("model", "boundary_iou_gap", unit, gap, unknown, unknown, n)
+    distance_um, rows = gap_rows(counts, class_names, plan)
+    value, low, high, n = (np.array([row[name] for row in rows]) for name in ("mean", "low", "high", "n_units"))
+    unit = (f"IoU - boundary IoU at {distance_um:g} um, of {control}",) * len(class_names)
+    return ControlMeasure("model", "boundary_iou_gap", unit, value, low, high, n)
 
 
 def ensemble_disagreement(

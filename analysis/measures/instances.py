@@ -2,12 +2,17 @@
 
 import numpy as np
 import pandas as pd
-from scipy.spatial import ConvexHull
+
+from analysis.measures.hulls import hull_areas
+from analysis.measures.runs import Runs
+
+Moments = dict[tuple[int, int], np.ndarray]  # powers of dy and dx -> (n,) sums over the pixels of each instance
 
 HU_MOMENTS = tuple(f"log_hu_{order}" for order in range(1, 8))
 FEATURES = ("area_px", "log_area", "eccentricity", "solidity", "compactness", *HU_MOMENTS)
 STANDARDISED = ("log_area", "eccentricity", "solidity", "compactness")
-SMALLEST_INSTANCE_PX = 16  # below, shape is pixel noise
+SMALLEST_INSTANCE_UM2 = 6.0  # a disk of 2.8 um, 24 px of .5 um: half a small lymphocyte; below, pixels make the shape
+_SMALLEST_PX = 16.0  # below, shape is pixel noise
 _SMALLEST_MOMENT = 1e-30  # a symmetric shape has moments of 0
 
 # weights of the 16 configurations of 2 x 2 pixels in Crofton's perimeter along four directions, as in
@@ -22,46 +27,62 @@ _CROFTON = np.array(
 )
 
 
-def instance_shapes(components: np.ndarray, class_of: np.ndarray, unlabelled: np.ndarray | None = None) -> pd.DataFrame:
-    """Measure every instance that is whole: one that touches the edge of the image or an unlabelled pixel is cut.
+def instance_shapes(runs: Runs, components: np.ndarray, whole: np.ndarray) -> pd.DataFrame:
+    """Measure every whole instance.
 
     Args:
-        components: (H, W) int32, component numbers from 1; 0 is no component.
-        class_of: (n + 1,) int64, class of each component; entry 0 is not used.
-        unlabelled: (H, W) bool, or None for none.
+        runs: Of the mask.
+        components: (H, W) int, component numbers from 1; those of instances that are not whole may be 0.
+        whole: (n + 1,) bool of `whole_instances`.
 
     Returns:
-        One row per instance of at least 16 px: class_id and FEATURES. Compactness is 4 pi A / P^2 with Crofton's
-        perimeter, solidity A over the area of the convex hull of the pixels' corners, log_hu_i the natural logarithm of
-        the absolute value of Hu's i-th moment.
+        One row per whole instance: class_id and FEATURES. Compactness is 4 pi A / P^2 with Crofton's perimeter,
+        solidity A over the area of the convex hull of the pixels' corners, log_hu_i the natural logarithm of the
+        absolute value of Hu's i-th moment.
     """
-    n = len(class_of)
-    area = np.bincount(components.ravel(), minlength=n)
-    whole = whole_instances(components, area, unlabelled)
     chosen = np.flatnonzero(whole)
-    size = area[chosen].astype(np.float64)
-    place = np.full(n, -1)
-    place[chosen] = np.arange(len(chosen))
-    y, x = np.nonzero(whole[components])
-    own = place[components[y, x]]
-    perimeter = crofton_perimeters(components, n)[chosen]
+    place = np.cumsum(whole) - 1
+    kept = whole[runs.component]
+    row, start, stop, own = runs.row[kept], runs.start[kept], runs.stop[kept], place[runs.component[kept]]
+    moments = _central_moments(row, start, stop, own, len(chosen))
+    size = moments[0, 0]
+    perimeter = crofton_perimeters(components, len(whole))[chosen]
+    top, left, right, whose = _row_extents(row, start, stop, own)
+    corners = np.concatenate([top, top, top + 1, top + 1]), np.tile(np.concatenate([left, right]), 2)
     columns = {
-        "class_id": class_of[chosen],
+        "class_id": runs.class_of[chosen],
         "area_px": size,
         "log_area": np.log(size),
-        "eccentricity": eccentricities(y, x, own, len(chosen)),
-        "solidity": size / hull_areas(y, x, own),
+        "eccentricity": eccentricities(moments),
+        "solidity": size / hull_areas(*corners, np.tile(whose, 4), len(chosen)),
         "compactness": 4 * np.pi * size / np.maximum(perimeter, 1e-9) ** 2,
     }
-    moments = np.maximum(np.abs(hu_moments(y, x, own, len(chosen))), _SMALLEST_MOMENT)
-    return pd.DataFrame(columns | dict(zip(HU_MOMENTS, np.log(moments).T, strict=True)))
+    hu = np.maximum(np.abs(hu_moments(moments)), _SMALLEST_MOMENT)
+    return pd.DataFrame(columns | dict(zip(HU_MOMENTS, np.log(hu).T, strict=True)))
 
 
-def whole_instances(components: np.ndarray, area: np.ndarray, unlabelled: np.ndarray | None) -> np.ndarray:
-    """Tell which components of at least 16 px are not cut by the edge of the image or an unlabelled area, (n + 1,)."""
-    whole = area >= SMALLEST_INSTANCE_PX
+def smallest_instance_px(px_per_um: float) -> float:
+    """Return the area of the smallest instance that has a shape, px: 6 um^2 at every resolution, and at least 16 px."""
+    return max(_SMALLEST_PX, SMALLEST_INSTANCE_UM2 * px_per_um**2)
+
+
+def whole_instances(runs: Runs, unlabelled: np.ndarray, smallest_px: float) -> np.ndarray:
+    """Tell which components are large enough and not cut by the edge of the image or an unlabelled area, (n + 1,) bool.
+
+    Args:
+        runs: Of the mask.
+        unlabelled: (H, W) bool.
+        smallest_px: Of `smallest_instance_px`.
+    """
+    n, (height, width) = len(runs.class_of), runs.shape
+    whole = np.bincount(runs.component, weights=runs.length, minlength=n) >= smallest_px
     whole[0] = False
-    whole[_touching(components, unlabelled)] = False
+    cut = (runs.row == 0) | (runs.row == height - 1) | (runs.start == 0) | (runs.stop == width)
+    if unlabelled.any():
+        near = np.concatenate([[0], np.cumsum(_grown(unlabelled))])
+        begin = runs.row * width + runs.start
+        cut |= near[begin + runs.length] > near[begin]
+    whole[runs.component[cut]] = False
     return whole
 
 
@@ -74,7 +95,7 @@ def crofton_perimeters(components: np.ndarray, n: int) -> np.ndarray:
     padded = np.pad(components, 1)
     # the pixel itself, and its neighbours above, left, and above left
     corners = [padded[1:, 1:], padded[:-1, 1:], padded[1:, :-1], padded[:-1, :-1]]
-    busy = (corners[0] != corners[1]) | (corners[0] != corners[2]) | (corners[0] != corners[3])
+    busy = np.nonzero((corners[0] != corners[1]) | (corners[0] != corners[2]) | (corners[0] != corners[3]))
     corners = [corner[busy].astype(np.int64) for corner in corners]
     perimeter = np.zeros(n)
     for place, own in enumerate(corners):
@@ -85,50 +106,27 @@ def crofton_perimeters(components: np.ndarray, n: int) -> np.ndarray:
     return perimeter
 
 
-def eccentricities(y: np.ndarray, x: np.ndarray, own: np.ndarray, n: int) -> np.ndarray:
+def eccentricities(moments: Moments) -> np.ndarray:
     """Return the eccentricity of the ellipse with the same second moments, (n,) float64 in 0..1; 0 for a disk.
 
     Deviation: a pixel is a unit square, not a point as in skimage's regionprops, so that rectangles come out exactly.
-
-    Args:
-        y: (P,) rows of pixels.
-        x: (P,) columns.
-        own: (P,) instance of each pixel, 0..n-1.
-        n: Instances.
     """
-
-    def mean(values: np.ndarray) -> np.ndarray:
-        return np.bincount(own, weights=values, minlength=n) / count
-
-    count = np.bincount(own, minlength=n)
-    dy, dx = y - mean(y)[own], x - mean(x)[own]
-    a, b, c = mean(dy * dy) + 1 / 12, mean(dy * dx), mean(dx * dx) + 1 / 12
+    size = moments[0, 0]
+    a, b, c = moments[2, 0] / size + 1 / 12, moments[1, 1] / size, moments[0, 2] / size + 1 / 12
     root = np.sqrt(((a - c) / 2) ** 2 + b**2)
     large, small = (a + c) / 2 + root, (a + c) / 2 - root
     return np.sqrt(np.clip(1 - small / large, 0, 1))
 
 
-def hu_moments(y: np.ndarray, x: np.ndarray, own: np.ndarray, n: int) -> np.ndarray:
+def hu_moments(moments: Moments) -> np.ndarray:
     """Return Hu's seven moments of each instance, (n, 7) float64, free of place, size and turn.
 
     Source:
         Hu 1962, as `skimage.measure.moments_hu` of the normalised central moments.
-
-    Args:
-        y: (P,) rows of pixels.
-        x: (P,) columns.
-        own: (P,) instance of each pixel, 0..n-1.
-        n: Instances.
     """
-    count = np.bincount(own, minlength=n)
-
-    def total(values: np.ndarray) -> np.ndarray:
-        return np.bincount(own, weights=values, minlength=n)
-
-    dy, dx = y - (total(y) / count)[own], x - (total(x) / count)[own]
-    square, cube = count.astype(np.float64) ** 2, count**2.5
-    n20, n02, n11 = (total(each) / square for each in (dy * dy, dx * dx, dy * dx))
-    n30, n03, n21, n12 = (total(each) / cube for each in (dy**3, dx**3, dy * dy * dx, dy * dx * dx))
+    size = moments[0, 0]
+    n20, n02, n11 = (moments[each] / size**2 for each in ((2, 0), (0, 2), (1, 1)))
+    n30, n03, n21, n12 = (moments[each] / size**2.5 for each in ((3, 0), (0, 3), (2, 1), (1, 2)))
     t0, t1 = n30 + n12, n21 + n03
     p, q = n30 - 3 * n12, 3 * n21 - n03
     return np.stack(
@@ -145,40 +143,55 @@ def hu_moments(y: np.ndarray, x: np.ndarray, own: np.ndarray, n: int) -> np.ndar
     )
 
 
-def hull_areas(y: np.ndarray, x: np.ndarray, own: np.ndarray) -> np.ndarray:
-    """Return the area of the convex hull of each instance's pixel corners, px, in order of instance number.
+def _row_extents(
+    row: np.ndarray, start: np.ndarray, stop: np.ndarray, own: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Join the runs of each instance's rows; arguments as of `_central_moments`, returned in the same order."""
+    order = np.argsort(own, kind="stable")  # runs stay in the order in which one reads
+    row, start, stop, own = row[order], start[order], stop[order], own[order]
+    first = np.flatnonzero((np.diff(own, prepend=-1) != 0) | (np.diff(row, prepend=-1) != 0))
+    last = np.append(first[1:], len(row))[: len(first)] - 1
+    return row[first], start[first], stop[last], own[first]
+
+
+def _central_moments(row: np.ndarray, start: np.ndarray, stop: np.ndarray, own: np.ndarray, n: int) -> Moments:
+    """Return the sums over each instance's pixels of dy^i dx^j, i + j <= 3, each (n,); [0, 0] is the area.
 
     Args:
-        y: (P,) rows of pixels, ascending.
-        x: (P,) columns, ascending within a row.
-        own: (P,) instance of each pixel; every number occurs.
+        row: (R,) rows of runs.
+        start: (R,) first columns.
+        stop: (R,) columns after the last.
+        own: (R,) instance of each run, 0..n-1.
+        n: Instances.
     """
-    if not len(y):
-        return np.zeros(0)
-    row = own * (int(y.max()) + 1) + y  # one key per row of each instance
-    order = np.argsort(row, kind="stable")  # x stays ascending within a row
-    y, x, own, row = y[order], x[order], own[order], row[order]
-    starts = np.flatnonzero(np.diff(row, prepend=-1))
-    ends = np.append(starts[1:], len(row)) - 1
-    left, right, top = x[starts], x[ends] + 1, y[starts]
-    bounds = np.flatnonzero(np.diff(own[starts], prepend=-1))
-    areas = []
-    for first, last in zip(bounds, np.append(bounds[1:], len(starts)), strict=True):
-        edge = slice(first, last)
-        columns = np.concatenate([left[edge], right[edge], left[edge], right[edge]])
-        rows = np.concatenate([top[edge], top[edge], top[edge] + 1, top[edge] + 1])
-        areas.append(ConvexHull(np.column_stack([columns, rows])).volume)
-    return np.array(areas)
+
+    def total(values: np.ndarray) -> np.ndarray:
+        return np.bincount(own, weights=values, minlength=n)
+
+    length, middle = stop - start, (start + stop - 1) / 2
+    size = total(length)
+    dy = row - (total(length * row) / size)[own]
+    dx = middle - (total(length * middle) / size)[own]
+    spread = (length**2 - 1) / 12  # mean square distance of a run's pixels from its middle
+    squared = dx * dx + spread
+    return {
+        (0, 0): size,
+        (2, 0): total(length * dy * dy),
+        (1, 1): total(length * dy * dx),
+        (0, 2): total(length * squared),
+        (3, 0): total(length * dy**3),
+        (2, 1): total(length * dy * dy * dx),
+        (1, 2): total(length * dy * squared),
+        (0, 3): total(length * dx * (squared + 2 * spread)),
+    }
 
 
-def _touching(components: np.ndarray, unlabelled: np.ndarray | None) -> np.ndarray:
-    edge = [components[0], components[-1], components[:, 0], components[:, -1]]
-    if unlabelled is not None and unlabelled.any():
-        grown = np.pad(unlabelled, 1)
-        rows, columns = unlabelled.shape
-        near = np.zeros_like(unlabelled)
-        for dy in range(3):
-            for dx in range(3):
-                near |= grown[dy : dy + rows, dx : dx + columns]
-        edge.append(components[near])
-    return np.unique(np.concatenate(edge))
+def _grown(mask: np.ndarray) -> np.ndarray:
+    """Return the mask and its eight neighbours."""
+    grown = np.pad(mask, 1)
+    rows, columns = mask.shape
+    near = np.zeros_like(mask)
+    for dy in range(3):
+        for dx in range(3):
+            near |= grown[dy : dy + rows, dx : dx + columns]
+    return near

@@ -52,7 +52,7 @@ def morphology_measures(found: Survey) -> Construct:
     units = {"shape_dispersion": "sum of 4 robust variances, each over that of the median class"}
     units |= {f"{name}_spread": "robust standard deviation" for name in STANDARDISED}
     units |= {
-        "hu_dispersion": "sum of 7 robust variances of log |Hu|, each over that of the median class",
+        "hu_dispersion": "as shape_dispersion, of 7 log |Hu|; not comparable between resolutions",
         "fourier_variance": "trace of the covariance of normalised elliptic Fourier descriptors, order 10",
         "median_eccentricity": "of whole instances, 0 for a disk",
         "median_solidity": "area over that of the convex hull",

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage
+from scipy.ndimage import distance_transform_edt, gaussian_filter
 
 from imbalance_bench.data.taxonomy import UNLABELLED
 
@@ -17,16 +17,25 @@ class NearBorder:
     """The labelled pixels near a border between two labelled classes; P of them.
 
     Args:
-        place: (P,) int64, flat index into the image.
-        own: (P,) class of the pixel.
-        other: (P,) class beyond the nearest border.
-        depth_px: (P,) float, distance of the pixel's centre from that border, 0.5 at the border.
+        place: (P,) int64, flat index into the image, ascending.
+        own: (P,) uint8, class of the pixel.
+        other: (P,) uint8, class beyond the nearest border.
+        squared_px: (P,) int32, squared distance of the pixel's centre from that of the nearest pixel at a border.
     """
 
     place: np.ndarray
     own: np.ndarray
     other: np.ndarray
-    depth_px: np.ndarray
+    squared_px: np.ndarray
+
+    @property
+    def depth_px(self) -> np.ndarray:
+        """(P,) float64, distance of the pixel's centre from the border, 0.5 at the border."""
+        return np.sqrt(self.squared_px) + 0.5
+
+    def within(self, depth_px: float) -> np.ndarray:
+        """Tell which pixels are at most so deep, (P,) bool."""
+        return self.squared_px <= _largest_square(depth_px)
 
 
 def pixels_near_borders(mask: np.ndarray, reach_px: float) -> NearBorder:
@@ -39,29 +48,33 @@ def pixels_near_borders(mask: np.ndarray, reach_px: float) -> NearBorder:
         reach_px: Greatest distance, px.
     """
     beyond = np.full(mask.shape, UNLABELLED, dtype=np.uint8)  # of each border pixel: the smallest class across
-    for one, other in _neighbours(mask):
-        met = (mask[one] != mask[other]) & (mask[one] != UNLABELLED) & (mask[other] != UNLABELLED)
+    flat = mask.ravel()
+    for one, other in _meetings(mask):
         for here, there in ((one, other), (other, one)):
-            np.minimum(beyond[here], np.where(met, mask[there], UNLABELLED), out=beyond[here])
+            beyond.ravel()[here] = np.minimum(beyond.ravel()[here], flat[there])
     on_border = beyond != UNLABELLED
     if not on_border.any():
-        none = np.zeros(0, dtype=np.int64)
-        return NearBorder(none, none, none, none.astype(float))
-    distance, nearest = ndimage.distance_transform_edt(~on_border, return_indices=True)  # pyright: ignore[reportGeneralTypeIssues] - the stubs know one array
-    place = np.flatnonzero((distance + 0.5 <= reach_px) & (mask != UNLABELLED))
-    source = nearest[0].ravel()[place].astype(np.int64) * mask.shape[1] + nearest[1].ravel()[place]
-    own, at_source = mask.ravel()[place], mask.ravel()[source]
+        none = np.zeros(0, dtype=np.uint8)
+        return NearBorder(none.astype(np.int64), none, none, none.astype(np.int32))
+    # (H, W) each
+    row, column = np.asarray(distance_transform_edt(~on_border, return_distances=False, return_indices=True))
+    height, width = mask.shape
+    away = row - np.arange(height, dtype=np.int32)[:, None]
+    squared = away * away
+    away = column - np.arange(width, dtype=np.int32)
+    squared += away * away
+    place = np.flatnonzero((squared <= _largest_square(reach_px)) & (mask != UNLABELLED))
+    source = (row * np.int64(width) + column).ravel()[place]
+    own, at_source = flat[place], flat[source]
     other = np.where(at_source == own, beyond.ravel()[source], at_source)
-    return NearBorder(place, own.astype(np.int64), other.astype(np.int64), distance.ravel()[place] + 0.5)
+    return NearBorder(place, own, other, squared.ravel()[place])
 
 
 def border_lengths(mask: np.ndarray, n_classes: int) -> np.ndarray:
     """Count the pixel edges between each pair of classes, (K, K) int64, symmetric, 0 on the diagonal."""
-    lengths = np.zeros(n_classes**2, dtype=np.int64)
-    for one, other in _neighbours(mask):
-        a, b = mask[one], mask[other]
-        met = (a != b) & (a != UNLABELLED) & (b != UNLABELLED)
-        lengths += np.bincount(a[met].astype(np.int64) * n_classes + b[met], minlength=n_classes**2)
+    lengths, flat = np.zeros(n_classes**2, dtype=np.int64), mask.ravel()
+    for one, other in _meetings(mask):
+        lengths += np.bincount(_pairs(flat[one], flat[other], n_classes), minlength=n_classes**2)
     square = lengths.reshape(n_classes, n_classes)
     return square + square.T
 
@@ -79,16 +92,14 @@ def stain_profiles(near: NearBorder, stains: np.ndarray, n_classes: int, step_px
         (2, K, PROFILE_STEPS, 3) float64: [0] inside the class, [1] outside, in the classes that it borders; nearest bin
         first; pixels, sum of H, sum of E.
     """
-    step = np.floor(near.depth_px / step_px).astype(np.int64)
-    kept = step < PROFILE_STEPS
-    values = stains.reshape(-1, 2)[near.place[kept]]
-    found = np.empty((2, n_classes, PROFILE_STEPS, 3))
-    for side, classes in enumerate((near.own, near.other)):
-        code = classes[kept] * PROFILE_STEPS + step[kept]
-        for column, weight in enumerate((None, values[:, 0], values[:, 1])):
-            total = np.bincount(code, weights=weight, minlength=n_classes * PROFILE_STEPS)
-            found[side, :, :, column] = total.reshape(n_classes, PROFILE_STEPS)
-    return found
+    steps = np.floor((np.sqrt(np.arange(near.squared_px.max(initial=0) + 1)) + 0.5) / step_px).astype(np.int64)
+    beyond = PROFILE_STEPS  # one more bin, which is dropped
+    code = _pairs(near.own, near.other, n_classes) * (PROFILE_STEPS + 1) + np.minimum(steps, beyond)[near.squared_px]
+    found = np.empty((n_classes, n_classes, PROFILE_STEPS + 1, 3))
+    weights = (None, *(stains[..., each].ravel()[near.place] for each in (0, 1)))
+    for column, weight in enumerate(weights):
+        found[..., column] = np.bincount(code, weight, minlength=found[..., 0].size).reshape(found.shape[:3])
+    return np.stack([found.sum(axis=1), found.sum(axis=0)])[:, :, :PROFILE_STEPS]
 
 
 def edge_sums(
@@ -107,36 +118,45 @@ def edge_sums(
     Returns:
         (2, K, 3) float64: [0] border, [1] interior; pixels, sum for H, sum for E.
     """
-    magnitude = np.stack([_gradient(stains[..., each], sigma_px).ravel() for each in (0, 1)], axis=1)
-    at = near.depth_px <= sigma_px
-    edge = [(near.own[at], near.place[at]), (near.other[at], near.place[at])]
-    deep = mask.ravel() != UNLABELLED
-    deep[near.place[near.depth_px <= band_px + 0.5]] = False
-    inside = np.flatnonzero(deep)
-    groups = (edge, [(mask.ravel()[inside].astype(np.int64), inside)])
+    magnitudes = [None, *(_gradient(stains[..., each], sigma_px).ravel() for each in (0, 1))]
+    at = near.within(sigma_px)
+    place, pair = near.place[at], _pairs(near.own[at], near.other[at], n_classes)
+    inside = np.where(mask == UNLABELLED, n_classes, mask).ravel().astype(np.int64)
+    inside[near.place[near.within(band_px + 0.5)]] = n_classes  # one more class, which is dropped
     found = np.zeros((2, n_classes, 3))
-    for row, parts in enumerate(groups):
-        for classes, place in parts:
-            found[row, :, 0] += np.bincount(classes, minlength=n_classes)
-            for column in (0, 1):
-                found[row, :, 1 + column] += np.bincount(classes, magnitude[place, column], minlength=n_classes)
+    for column, weight in enumerate(magnitudes):
+        border = np.bincount(pair, weight if weight is None else weight[place], minlength=n_classes**2)
+        border = border.reshape(n_classes, n_classes)
+        found[0, :, column] = border.sum(axis=0) + border.sum(axis=1)
+        found[1, :, column] = np.bincount(inside, weight, minlength=n_classes + 1)[:n_classes]
     return found
+
+
+def _pairs(own: np.ndarray, other: np.ndarray, n_classes: int) -> np.ndarray:
+    """Number pairs of classes, own * K + other, (P,) int64."""
+    return own * np.int64(n_classes) + other
+
+
+def _largest_square(depth_px: float) -> int:
+    """Return the largest squared distance between centres that is at most this deep; -1 where none is."""
+    squares = np.arange((int(max(depth_px, 0)) + 1) ** 2)
+    return int(np.searchsorted(np.sqrt(squares) + 0.5, depth_px, side="right")) - 1
 
 
 def _gradient(stain: np.ndarray, sigma_px: float) -> np.ndarray:
     """Return the gradient's magnitude of the smoothed stain, per px."""
-    smooth = ndimage.gaussian_filter(np.ascontiguousarray(stain), sigma_px, truncate=3.0)
+    smooth = gaussian_filter(np.ascontiguousarray(stain), sigma_px, truncate=3.0)
     down, right = np.zeros_like(smooth), np.zeros_like(smooth)
-    down[1:-1] = (smooth[2:] - smooth[:-2]) / 2
-    right[:, 1:-1] = (smooth[:, 2:] - smooth[:, :-2]) / 2
-    return np.hypot(down, right)
+    np.subtract(smooth[2:], smooth[:-2], out=down[1:-1])
+    np.subtract(smooth[:, 2:], smooth[:, :-2], out=right[:, 1:-1])
+    return np.hypot(down, right) / 2
 
 
-def _neighbours(mask: np.ndarray) -> list[tuple[tuple[slice, slice], tuple[slice, slice]]]:
-    """Return pairs of windows that lay each pixel over its right and its lower neighbour."""
-    rows, columns = mask.shape
-    everything, first, rest = slice(None), slice(0, columns - 1), slice(1, columns)
-    return [
-        ((everything, first), (everything, rest)),
-        ((slice(0, rows - 1), everything), (slice(1, rows), everything)),
-    ]
+def _meetings(mask: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return the flat indices of neighbours of two labelled classes: beside each other, and one below the other."""
+    width, found = mask.shape[1], []
+    for one, other, columns, step in ((mask[:, :-1], mask[:, 1:], width - 1, 1), (mask[:-1], mask[1:], width, width)):
+        place = np.flatnonzero((one != other) & (one != UNLABELLED) & (other != UNLABELLED))
+        here = place + (place // columns) * (width - columns) if columns else place
+        found.append((here, here + step))
+    return found

@@ -12,11 +12,10 @@ from multiprocessing import get_context
 
 import numpy as np
 import pandas as pd
-from skimage.measure import label
 
 from analysis.measures.box_counts import box_counts, smallest_box_px
 from analysis.measures.contours import COEFFICIENTS, fourier_descriptors, outer_contours
-from analysis.measures.instances import FEATURES, instance_shapes, whole_instances
+from analysis.measures.instances import FEATURES, instance_shapes, smallest_instance_px, whole_instances
 from analysis.measures.nearest_border import (
     EDGE_SIGMA_UM,
     PROFILE_STEP_UM,
@@ -26,6 +25,7 @@ from analysis.measures.nearest_border import (
     pixels_near_borders,
     stain_profiles,
 )
+from analysis.measures.runs import find_runs
 from analysis.measures.scale import Scale
 from analysis.measures.stains import border_histograms, stain_codes, stain_densities, stain_histograms
 from analysis.measures.sums import ClassSums
@@ -92,11 +92,10 @@ def summarise_image(image: np.ndarray, mask: np.ndarray, n_classes: int, scale: 
         scale: Lengths.
         name: Seeds the sample of instances.
     """
-    components = np.asarray(label(mask.astype(np.int16), background=UNLABELLED, connectivity=2), dtype=np.int32)
-    class_of = np.zeros(components.max() + 1, dtype=np.int64)
-    class_of[components] = mask
-    unlabelled = mask == UNLABELLED
-    shapes = instance_shapes(components, class_of, unlabelled)
+    runs = find_runs(mask)
+    whole = whole_instances(runs, mask == UNLABELLED, smallest_instance_px(scale.px(1.0)))
+    components = runs.image(np.where(whole, np.arange(len(whole), dtype=np.int32), 0))  # of whole instances
+    shapes = instance_shapes(runs, components, whole)
     stains = stain_densities(image)
     step_px, sigma_px = scale.px(PROFILE_STEP_UM), scale.px(EDGE_SIGMA_UM)
     near = pixels_near_borders(mask, max(PROFILE_STEPS * step_px, scale.band_px + 0.5))
@@ -106,15 +105,15 @@ def summarise_image(image: np.ndarray, mask: np.ndarray, n_classes: int, scale: 
         n_images=np.array(1),
         pixels=pixels,
         images=(pixels > 0).astype(np.int64),
-        components=np.bincount(class_of[1:], minlength=n_classes)[:n_classes],
+        components=np.bincount(runs.class_of[1:], minlength=n_classes),
         border=border_histograms(codes, mask, n_classes, scale.band_px),
         stains=stain_histograms(codes, mask, n_classes),
         profile=stain_profiles(near, stains, n_classes, step_px),
         edge=edge_sums(mask, near, stains, n_classes, sigma_px=sigma_px, band_px=scale.band_px),
         lengths=border_lengths(mask, n_classes),
-        boxes=box_counts(mask, n_classes, smallest_box_px(scale.px(1.0))),
+        boxes=box_counts(runs, n_classes, smallest_box_px(scale.px(1.0))),
         outline=_outlines(shapes, n_classes),
-        fourier=_fourier_sums(components, class_of, unlabelled, n_classes),
+        fourier=_fourier_sums(components, runs.class_of, n_classes),
     )
     draw = generator(0, "instances", name).random(len(shapes))
     return ImageSummary(sums, shapes.assign(draw=draw))
@@ -258,11 +257,9 @@ def _outlines(shapes: pd.DataFrame, n_classes: int) -> np.ndarray:
     return np.stack([np.bincount(class_id, each, minlength=n_classes) for each in columns], axis=1)
 
 
-def _fourier_sums(components: np.ndarray, class_of: np.ndarray, unlabelled: np.ndarray, n_classes: int) -> np.ndarray:
+def _fourier_sums(components: np.ndarray, class_of: np.ndarray, n_classes: int) -> np.ndarray:
     """Sum the Fourier descriptors of whole instances, (K, 2 + COEFFICIENTS)."""
-    area = np.bincount(components.ravel(), minlength=len(class_of))
-    whole = whole_instances(components, area, unlabelled)
-    contours = outer_contours(np.where(whole[components], components, 0))
+    contours = outer_contours(components)
     found = fourier_descriptors(contours)
     rows = np.concatenate([np.ones((len(found), 1)), (found**2).sum(axis=1, keepdims=True), found], axis=1)
     total = np.zeros((n_classes, 2 + COEFFICIENTS))

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from analysis.plots.attention import draw_attention_maps
 from analysis.plots.bias import draw_bias_trajectory, draw_bias_vs_difficulty
 from analysis.plots.borders import draw_border_profile, draw_trimap_curve
+from analysis.plots.calibration import draw_calibration
 from analysis.plots.confusion import draw_confusion
 from analysis.plots.difficulty import draw_frequency_difficulty_plane
 from analysis.plots.gallery import draw_gallery
@@ -31,6 +32,7 @@ KINDS: dict[str, Callable[[AnalysedStudy], Figure]] = {
     "bias_trajectory": draw_bias_trajectory,
     "bias_vs_difficulty": draw_bias_vs_difficulty,
     "border_profile": draw_border_profile,
+    "calibration": draw_calibration,
     "class_dice": draw_class_dice,
     "confusion": draw_confusion,
     "critical_difference": draw_critical_difference,

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
@@ -12,6 +13,9 @@ from analysis.plots.steps import along_stages
 from analysis.plots.study import AnalysedStudy, NotDrawableError
 from analysis.plots.style import MethodMark, freeze_layout, new_figure, spare_grid, thin_line_alpha, wrapped
 from imbalance_bench.errors import UserError
+from imbalance_bench.records import EPOCHS
+
+STEP = ["run_id", "stage", "step"]
 
 
 def learning_curves(axes: Axes, curves: pd.DataFrame, *, marks: Mapping[str, MethodMark]) -> Axes:
@@ -28,8 +32,8 @@ def learning_curves(axes: Axes, curves: pd.DataFrame, *, marks: Mapping[str, Met
     for method, mark in marks.items():
         rows = curves[curves["method"] == method]
         alpha = thin_line_alpha(rows["run_id"].nunique())
-        for _, run in rows.groupby("run_id", sort=False):
-            axes.plot(run["elapsed"], run["value"], color=mark.colour, linewidth=0.5, alpha=alpha)
+        runs = [run[["elapsed", "value"]].to_numpy() for _, run in rows.groupby("run_id", sort=False)]
+        axes.add_collection(LineCollection(runs, colors=mark.colour, linewidths=0.5, alpha=alpha))
         mean = rows.groupby("elapsed")["value"].mean()
         axes.plot(
             *(mean.index, mean),
@@ -49,46 +53,50 @@ def validation_macro_dice(epochs: pd.DataFrame) -> pd.DataFrame:
     """Return the pooled Dice of each class from validation counts, averaged over classes that occur or are predicted.
 
     Args:
-        epochs: Rows of one run's epochs table (records.EPOCHS).
+        epochs: Rows of the runs' epochs tables (records.EPOCHS), with `run_id`.
 
     Returns:
-        Columns stage, step, value.
+        Columns run_id, stage, step, value.
     """
     counts = epochs[
         (epochs["split"] == "val") & epochs["quantity"].isin(["tp", "fp", "fn"]) & (epochs["class_id"] >= 0)
     ]
-    wide = counts.pivot_table(index=["stage", "step", "class_id"], columns="quantity", values="value", aggfunc="sum")
+    keys = [*STEP, "class_id"]
+    wide = counts.pivot_table(index=keys, columns="quantity", values="value", aggfunc="sum")
     if wide.empty:
-        return pd.DataFrame({"stage": [], "step": [], "value": []})
+        return pd.DataFrame({"run_id": [], "stage": [], "step": [], "value": []})
     wide = wide.reindex(columns=["tp", "fp", "fn"], fill_value=0)
-    occurs = (wide["tp"] + wide["fn"]).groupby("class_id").transform("max") > 0
+    occurs = (wide["tp"] + wide["fn"]).groupby(["run_id", "class_id"]).transform("max") > 0
     wide = wide[occurs]
     dice = 2 * wide["tp"] / (2 * wide["tp"] + wide["fp"] + wide["fn"])
-    return dice.groupby(["stage", "step"]).mean().rename("value").reset_index()
+    return dice.groupby(STEP).mean().rename("value").reset_index()
 
 
 def training_loss(epochs: pd.DataFrame) -> pd.DataFrame:
-    """Return the training loss of one run: columns stage, step, value."""
+    """Return the training loss of each run: columns run_id, stage, step, value."""
     rows = epochs[(epochs["split"] == "train") & (epochs["quantity"] == "loss")]
-    return rows[["stage", "step", "value"]]
+    return rows[[*STEP, "value"]]
 
 
 def draw_learning_curves(study: AnalysedStudy) -> Figure:
     """Draw validation macro Dice and training loss of every finished run."""
     done = study.table("runs")
     done = done[done["state"] == "done"]
-    losses, dices = [], []
-    for run_id, method in zip(done["run_id"], done["method"], strict=True):
+    read = []
+    for run_id in done["run_id"]:
         try:
-            epochs = study.records.run(run_id).epochs()
+            read.append(study.records.run(run_id).epochs().assign(run_id=run_id))
         except UserError:
             continue  # the run's state stands in the table of runs; a curve less is no reason for no figure
-        losses.append(training_loss(epochs).assign(run_id=run_id, method=method))
-        dices.append(validation_macro_dice(epochs).assign(run_id=run_id, method=method))
+    epochs = pd.concat(read) if read else pd.DataFrame(columns=[*EPOCHS.names, "run_id"])
+    method_of = done.set_index("run_id")["method"]
     panels = [
-        (label, along_stages(pd.concat(curves), ["run_id"]))
-        for label, curves in (("validation macro Dice, pooled", dices), ("training loss", losses))
-        if curves and any(len(curve) for curve in curves)
+        (label, along_stages(curves.assign(method=curves["run_id"].map(method_of)), ["run_id"]))
+        for label, curves in (
+            ("validation macro Dice, pooled", validation_macro_dice(epochs)),
+            ("training loss", training_loss(epochs)),
+        )
+        if len(curves)
     ]
     if not panels:
         raise NotDrawableError("No finished run has readable epoch records, so there is no learning curve to draw.")

@@ -129,8 +129,11 @@ def freeze_layout(figure: Figure) -> None:
     The engine is not attached to the figure: it would draw everything once more for every file.
     """
     engine = ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.06)
-    for _ in range(2):  # ticks change with the size of the axes, and the size with the ticks
-        engine.execute(figure)
+    engine.execute(
+        figure
+    )  # goes over everything twice: ticks change with the size of the axes, and that with the ticks
+    if any(axes.get_aspect() != "auto" for axes in figure.axes):
+        engine.execute(figure)  # square pixels shrink the axes once more
 
 
 def save(figure: Figure, path: Path, *, text_as_text: bool = False) -> Path:

@@ -11,16 +11,19 @@ import jinja2
 from markupsafe import Markup
 
 from analysis.paper_tables import write_paper_tables
+from analysis.plots.inline import dark_variables
 from analysis.plots.study import AnalysedStudy
 from analysis.plots.wording import MINUS, number, tone, words
 from analysis.report.answer import rare_or_hard, which_method
+from analysis.report.classes import class_cards
 from analysis.report.detail_tables import detail_tables
-from analysis.report.figures import dark_variables, make_figures
+from analysis.report.figures import make_figures
 from analysis.report.provenance import provenance
 from analysis.report.tables import make_tables
 from imbalance_bench.manifest import write_atomically
 
 HERE = Path(__file__).resolve().parent
+CARDS = HERE.parent / "cards"  # whose parts the section on classes shares
 QUESTION = "Which method should I use, and did it work because my classes were rare or because they were hard?"
 
 
@@ -47,10 +50,11 @@ def build_report(root: Path) -> Path:
         "unfinished": unfinished(study),
         "figures": make_figures(study, study.root / "figures"),
         "tables": make_tables(study, study.root / "tables", detail_tables(study)),
+        "classes": class_cards(study),
         "verdicts": study.verdicts,
         "rules": list(dict.fromkeys(str(each.get("rule") or "") for each in study.verdicts if each.get("rule"))),
         "provenance": provenance(study),
-        "style": Markup((HERE / "page.css").read_text(encoding="utf-8")),
+        "style": Markup((HERE / "page.css").read_text(encoding="utf-8") + (CARDS / "cards.css").read_text("utf-8")),
         "dark_figures": dark_variables(),
         "script": Markup(script),
         "script_hash": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
@@ -106,11 +110,12 @@ def _written(value: object) -> str:
 
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(HERE),
+        loader=jinja2.FileSystemLoader([HERE, CARDS]),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     environment.filters.update(words=words, tone=tone, numbers=written_numbers)
+    environment.tests["starting"] = str.startswith
     return environment

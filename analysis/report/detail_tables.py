@@ -202,6 +202,19 @@ DETAILS = (
         keep=lambda rows: rows[rows["class"] == MACRO],
     ),
     Detail(
+        "calibration",
+        "Calibration errors and Brier scores",
+        "Errors are 0 for perfect probabilities; those of a class over all pixels are small for rare classes whatever "
+        "they are, those over the pixels predicted as the class are not.",
+        {
+            "method": _name("method"),
+            "class": _name("class"),
+            "measure": _text("measure"),
+            "value": _range("value", "low", "high"),
+            "units": _number("n_units", 0),
+        },
+    ),
+    Detail(
         "adjacency",
         "Neighbours and rivals",
         "With which classes each class shares its border, and how alike they look.",

@@ -1,17 +1,12 @@
-"""Figures of the report: written as files, and inlined as SVG that follows the page's colours and fonts."""
+"""Figures of the report: written as files, and inlined in the page."""
 
 import base64
-import io
-import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from markupsafe import Markup
-from matplotlib.figure import Figure
-
 from analysis.plots import KINDS, AnalysedStudy, NotDrawableError, draw_figure
-from analysis.plots.style import DARK, figure_style, save
+from analysis.plots.inline import inline_svg
+from analysis.plots.style import save
 
 SUFFIXES = (".svg", ".pdf", ".png")
 
@@ -34,6 +29,13 @@ CAPTIONS: dict[str, tuple[str, str]] = {
     "confusion": (
         "What is taken for what",
         "Rows are true classes and sum to 100 %, seeds pooled; shares below half a per cent are left blank.",
+    ),
+    "calibration": (
+        "Are the probabilities what they say?",
+        "Share of pixels that belong to a class against the predicted probability, in 15 bins, over all labelled "
+        "pixels; on the dashed line the probability is right, below it too large. The first panel has each pixel by "
+        "its predicted class. Below, pixels per bin on a logarithmic scale; bins that fewer than two units have are "
+        "left out above.",
     ),
     "trimap_curve": (
         "Errors around borders",
@@ -118,51 +120,3 @@ def _make(kind: str, study: AnalysedStudy, folder: Path) -> ReportFigure:
     caption = f"{caption} {figure.get_label() or ''}".strip()
     svg = inline_svg(figure, name=kind, title=title)
     return ReportFigure(kind, title, caption, svg, f"data:image/svg+xml;base64,{encoded}")
-
-
-def inline_svg(figure: Figure, *, name: str, title: str) -> Markup:
-    """Return a figure as an SVG element for a page: text stays text, ids are its own, colours are the page's.
-
-    Args:
-        figure: The figure.
-        name: Prefix of every id, so that several figures live on one page.
-        title: What a screen reader says.
-    """
-    buffer = io.BytesIO()
-    with figure_style(text_as_text=True):
-        figure.savefig(buffer, format="svg", metadata={"Date": None}, facecolor="none")
-    text = buffer.getvalue().decode()
-    text = text[text.index("<svg") :]
-    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
-    text = _in_tags(text, lambda tag: _own_ids(_page_colours(tag), name))
-    width_px = round(figure.get_figwidth() * 96)
-    label = Markup.escape(title)
-    opening = f'<svg role="img" aria-label="{label}" style="--natural:{width_px}px" viewBox='
-    return Markup(re.sub(r"<svg [^>]*?viewBox=", opening, text, count=1))
-
-
-def _in_tags(text: str, change: Callable[[str], str]) -> str:
-    """Change tags only: what stands between them is a name and stays as it is."""
-    return re.sub(r"<[^>]+>", lambda tag: change(tag.group()), text)
-
-
-def _page_colours(tag: str) -> str:
-    for colour in DARK:
-        tag = re.sub(f"{colour}(?![0-9a-f])", f"var({variable(colour)},{colour.upper()})", tag)
-    return tag
-
-
-def _own_ids(tag: str, name: str) -> str:
-    tag = re.sub(r'\bid="', f'id="{name}-', tag)
-    tag = re.sub(r'href="#', f'href="#{name}-', tag)
-    return re.sub(r"url\(#", f"url(#{name}-", tag)
-
-
-def variable(colour: str) -> str:
-    """Return the name of the CSS variable that stands for a colour of the figures."""
-    return f"--fig-{colour.removeprefix('#')}"
-
-
-def dark_variables() -> Markup:
-    """Return the CSS declarations that turn the figures' colours into those of a dark screen."""
-    return Markup("".join(f"{variable(light)}:{dark};" for light, dark in DARK.items()))

@@ -8,6 +8,7 @@ from analysis.association import rank_association
 from analysis.attainability import correlation_power, rho_needed
 from analysis.bias import icc_average_consistency
 from analysis.inertia import movement
+from analysis.intervals import percentile_interval
 from analysis.mixed_model import fit_mixed_model
 from analysis.partial_association import partial_association
 from analysis.partition import resampled_partitions
@@ -131,7 +132,8 @@ def _intervals() -> Iterator[Check]:
         truth = alone / (1 + 2 * weight * correlation + weight**2 + 1)
         predictors = np.column_stack([first, second])
         drawn = resampled_partitions(response, predictors, label, resamples=200, rng=rng)
-        low, high = np.quantile([each.adjusted().of_two([0], [1])[1] for each in drawn], [0.025, 0.975])
+        alone_drawn = np.array([each.adjusted().of_two([0], [1])[1] for each in drawn])
+        low, high = percentile_interval(alone_drawn, k - len(SEVERAL), 0.95)
         return low <= truth <= high
 
     for correlation, weight in ((0.0, 1.0), (0.5, 1.0), (0.5, 0.0)):

@@ -91,7 +91,9 @@ OFFICIAL: dict[str, Comparison] = {
     "seesaw": Comparison(
         "seesaw", "seesaw", EVERY, reason="of the classes alone: no objectness branch, no normalised classifier",
     ),
-    "ghm": Comparison("ghm_c", "ghm", EVERY, diverges=EVERY, reason=ONE_SIGMOID_EACH + ". mmdetection's file, from a fork"),
+    "ghm": Comparison(
+        "ghm_c", "ghm", EVERY, diverges=EVERY, reason=ONE_SIGMOID_EACH + ". mmdetection's file, from a fork",
+    ),
     "ghm as one sigmoid": Comparison(
         "ghm_c", "ghm", BINARY, reason="given the difference of two logits as its one channel, it is our softmax form",
     ),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from imbalance_bench.records import StudyRecords
@@ -64,7 +65,7 @@ def print_status(records: StudyRecords, console: Console | None = None) -> None:
 
 
 def analyze_and_print(study_dir: Path, cache: Path) -> None:
-    """Analyse a study, then print per-class Dice and the verdicts."""
+    """Analyse a study, then print per-class Dice, the order of the methods and the verdicts."""
     from analysis.pipeline import analyze_study
     from imbalance_bench.terminal.progress import ProgressDisplay
 
@@ -72,6 +73,7 @@ def analyze_and_print(study_dir: Path, cache: Path) -> None:
     with ProgressDisplay(console) as display:
         result = analyze_study(study_dir, cache_dir=cache, on_progress=display.on_phase)
     print_scores(result.tables["method_scores"], console)
+    print_ranking(result.tables["rankings"], result.verdicts, console)
     print_verdicts(result.verdicts, console)
     console.print(f"tables: {study_dir / 'analysis'}", highlight=False, soft_wrap=True)
 
@@ -87,9 +89,31 @@ def print_scores(scores: Any, console: Console) -> None:
     console.print(table, highlight=False)
 
 
+def print_ranking(rankings: Any, verdicts: Sequence[Verdict], console: Console) -> None:
+    """Print the methods in their order on macro Dice, and how stable it is; the frame is rankings.csv."""
+    judged = next((verdict for verdict in verdicts if verdict.id == "ranking/macro"), None)
+    if judged is None or "aggregation" not in judged.numbers:
+        return  # one method, or none that share a seed: the verdict says so
+    aggregation = judged.numbers["aggregation"]
+    shown = rankings[(rankings["aggregation"] == aggregation) & (rankings["class"] == "macro")]
+    unit = aggregation.removeprefix("per_")
+    table = Table("order", "rank", "95 % of resamples", "best in", f"macro Dice per {unit}", box=None, pad_edge=False)
+    for row in shown.to_dict("records"):
+        span = "" if row["rank_low"] != row["rank_low"] else f"{row['rank_low']:.3g} to {row['rank_high']:.3g}"
+        first = "" if row["p_best"] != row["p_best"] else f"{row['p_best']:.0%}"
+        table.add_row(escape(str(row["method"])), f"{row['rank']:g}", span, first, f"{row['score']:.3f}")
+    console.print()
+    console.print(table, highlight=False)
+
+
 def print_verdicts(verdicts: Sequence[Verdict], console: Console) -> None:
     """Print the verdicts that answer the study's questions, and say how many others there are."""
-    headings = {"comparison": "Which method?", "association": "Rare or hard?", "explanation": "One beyond the other?"}
+    headings = {
+        "comparison": "Which method?",
+        "ranking": "In which order?",
+        "association": "Rare or hard?",
+        "explanation": "One beyond the other?",
+    }
     headings |= {"inertia": "Is it still its start?", "intervention": "What does the bias do?"}
     headings |= {"attainability": "What can be shown?", "data": "What limits it?"}
     answers = [verdict for verdict in verdicts if verdict.id.startswith("answer/")]
@@ -116,7 +140,7 @@ def _explains_an_answer(verdict_id: str) -> bool:
     """True for overall comparisons, for what a learned bias follows, and for every limit."""
     topic, *rest = verdict_id.split("/")
     return (
-        topic in ("data", "attainability")
+        topic in ("data", "attainability", "ranking")
         or (topic in ("comparison", "intervention") and rest[-1] == "macro")
         or (topic in ("association", "explanation") and rest[1] == "change")
         or (topic == "inertia" and rest[-1] == "learned")

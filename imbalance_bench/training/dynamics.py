@@ -20,7 +20,7 @@ from imbalance_bench.seeding import generator
 from imbalance_bench.training.tile_data import TileData
 
 PIXEL_STEP_PX = 4  # every fourth row and column is watched: closer pixels share the decoder's logits
-DynamicsRow = tuple[int, str, int, int, int, int, int, int, int, int]  # columns of `records.DYNAMICS` but group_id
+DynamicsRow = tuple[int | str, ...]  # columns of `records.DYNAMICS` but group_id
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class WatchedCrops:
         size, edge = data.config.training.crop_px, data.config.dataset.tile_px
         corners = list(product(range(0, edge - size + 1, size), repeat=2))
         cells = np.array([(row, top, left) for row in rows for top, left in corners], dtype=np.int64).reshape(-1, 3)
-        pixels = np.stack([data.crop_pixels(*cell, size, n_classes) for cell in cells.tolist()])
+        pixels = np.stack([data.crop_pixels(row, top, left, size, n_classes) for row, top, left in cells.tolist()])
         names, image_of = np.unique([data.tiles.tiles[row].image_id for row in cells[:, 0]], return_inverse=True)
         drawn = draw_cells(pixels, image_of, limit, generator(0, "watched crops"))
         chosen = cells[drawn]
@@ -77,8 +77,9 @@ def draw_cells(pixels: np.ndarray, image_of: np.ndarray, limit: int, rng: np.ran
         (at most `limit`,) int64 ascending, rows of `pixels`; cells without a labelled pixel are never among them.
     """
     order = rng.permutation(len(pixels))
-    held = pixels[order] > 0
-    free, held_by = held.any(axis=1), np.zeros(pixels.shape[1], dtype=np.int64)
+    held: np.ndarray = pixels[order] > 0
+    free = np.logical_or.reduce(held, axis=1)
+    held_by = np.zeros(pixels.shape[1], dtype=np.int64)
     images, used = image_of[order], np.zeros(int(image_of.max(initial=-1)) + 1, dtype=np.int64)
     chosen: list[int] = []
     while len(chosen) < limit and free.any():

@@ -46,7 +46,7 @@ class StageSetting:
     batches: BatchSequence
     probe_tiles: Sequence[int]
     validate: Callable[[], Counts] | None
-    watched: WatchedCrops | None
+    watched: WatchedCrops | None = None
 
 
 class StageTrainer:

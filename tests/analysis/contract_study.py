@@ -92,6 +92,7 @@ def write_analysis(
         **_explanation(rng, methods),
         "interventions": _interventions(rng, methods, level),
         "trimap_curves": _trimap_curves(rng, methods, level),
+        **_probabilities(rng, methods, level),
         "border_profiles": _border_profiles(rng, names) if measures else [],
         "measures": _measures(rng, names) if measures else [],
         **_bias(rng, runs, names),
@@ -233,6 +234,25 @@ def _interventions(rng: np.random.Generator, methods: list[str], level: dict[str
             row |= {"difference": value, "p": 0.03, "p_seeds": 0.04, "p_holm": 0.1, **interval}
             rows.append(row | {"verdict": verdict})
     return rows
+
+
+def _probabilities(
+    rng: np.random.Generator, methods: list[str], level: dict[str, float]
+) -> dict[str, list[dict[str, Any]]]:
+    errors, bins = [], []
+    for method, (name, value) in product(methods, {"macro": 0.5, **level, "all": 0.5}.items()):
+        for measure in ("calibration_error", "overconfidence"):
+            middle = np.nan if np.isnan(value) else rng.normal(0.05, 0.02)
+            row = {"method": method, "class": name, "measure": measure, "value": middle}
+            errors.append(row | {**_interval(rng, middle, 0.02), "sd_over_seeds": 0.01, "n_units": 12, "n_seeds": 3})
+        if name == "macro" or np.isnan(value):
+            continue
+        for place in range(15):
+            p = (place + 0.5) / 15
+            row = {"method": method, "class": name, "bin_low": place / 15, "bin_high": (place + 1) / 15}
+            row |= {"probability": p, "value": p**1.3, **_interval(rng, p**1.3, 0.05), "n_units": 1 + place}
+            bins.append(row | {"pixels": int(10 ** rng.uniform(2, 6))})
+    return {"calibration": errors, "reliability_diagram": bins}
 
 
 def _trimap_curves(rng: np.random.Generator, methods: list[str], level: dict[str, float]) -> list[dict[str, Any]]:

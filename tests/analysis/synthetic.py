@@ -20,7 +20,14 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from imbalance_bench.data.splits import Fold, Splits
-from imbalance_bench.evaluation.image_tables import BoundarySetting, ImageKeys, boundary_rows, confusion_rows
+from imbalance_bench.evaluation.image_tables import (
+    BoundarySetting,
+    ImageKeys,
+    boundary_rows,
+    confusion_rows,
+    probability_rows,
+)
+from imbalance_bench.evaluation.probabilities import count_probabilities
 from imbalance_bench.manifest import canonical_hash, write_json
 from imbalance_bench.records import RunRecord, RunState, write_table
 from imbalance_bench.seeding import generator
@@ -105,7 +112,7 @@ def write_synthetic_study(
         dataset: False deletes the data set after use, so that measures have nothing to read.
         architecture: Of every run.
         analysis: Changes to the `analysis` part of plan.json.
-        borders: Also write boundary counts and confusions, as runs of today do; slower.
+        borders: Also write boundary counts, confusions and probabilities, as runs of today do; slower.
         interventions: Also write what `dfa` predicts after its bias was changed.
 
     Returns:
@@ -286,7 +293,7 @@ def _predict(scene: _Scene, run: RunRecord, keys: dict[str, Any]) -> pd.DataFram
     run_rng = generator(scene.rng_seed, "run", keys["method"], keys["fold"], keys["seed"])
     recall = TRUE_RECALL[:classes] + gain + run_rng.normal(0, 0.01, classes)
     fold = scene.splits.folds[keys["fold"]]
-    rows, confused, bounded = [], [], []
+    rows, confused, bounded, probable = [], [], [], []
     for split, ids in (("val", fold.val), ("test", fold.test)):
         for number, image_id in enumerate(ids):
             truth = scene.masks[image_id]
@@ -301,6 +308,8 @@ def _predict(scene: _Scene, run: RunRecord, keys: dict[str, Any]) -> pd.DataFram
                 image = ImageKeys(image_id, scene.group_of[image_id], split)
                 confused.append(confusion_rows(image, confusion))
                 bounded.append(boundary_rows(image, predicted, truth, classes, BOUNDARY))
+                logits = _logits(predicted, classes, generator(scene.rng_seed, "logits", keys["run_id"], image_id))
+                probable.append(probability_rows(image, count_probabilities(logits, predicted, truth)))
             tp = confusion.diagonal()
             for c in range(classes):
                 fp, fn = confusion[:, c].sum() - tp[c], confusion[c].sum() - tp[c]
@@ -308,8 +317,15 @@ def _predict(scene: _Scene, run: RunRecord, keys: dict[str, Any]) -> pd.DataFram
     if scene.borders:
         write_table(run.path / "confusion.parquet", "confusion", pd.concat(confused, ignore_index=True))
         write_table(run.path / "boundary.parquet", "boundary", pd.concat(bounded, ignore_index=True))
+        write_table(run.path / "probabilities.parquet", "probabilities", pd.concat(probable, ignore_index=True))
     columns = ["image_id", "group_id", "split", "class_id", "tp", "fp", "fn", "n_valid"]
     return pd.DataFrame(rows, columns=columns)
+
+
+def _logits(predicted: np.ndarray, classes: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw logits whose largest is that of the predicted class, (K, H, W) float32."""
+    raised = 3.0 * (np.arange(classes)[:, None, None] == predicted)
+    return (raised + rng.uniform(-1, 1, raised.shape)).astype(np.float32)
 
 
 def _interventions(scene: _Scene, keys: dict[str, Any], counts: pd.DataFrame) -> pd.DataFrame:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.boundary_scores import BoundaryCounts, boundary_rows, trimap_rows
+from analysis.boundary_scores import BoundaryCounts, boundary_rows, gap_rows, trimap_rows
 from analysis.chapters.findings import Findings
 from analysis.confusion import confusion_rows
 from analysis.pipeline import analyze_study
@@ -45,6 +45,51 @@ def test_scores_are_ratios_of_sums_and_means_over_seeds() -> None:
     assert found["macro"]["value"] == found["a"]["value"]
     absent = counts_of(rows, occurs=[[False, True]] * 3)
     assert math.isnan(boundary_rows("m", absent, NAMES, PLAN)[1]["value"])  # predicted only: NaN, as everywhere else
+
+
+def gap_counts(pairs: list[list[tuple[int, int]]]) -> BoundaryCounts:
+    """Class a has 20 pixels and 20 border pixels per unit; pairs are how many of them are right, by seed and unit."""
+    rows = [
+        (seed, image, 0, "boundary_iou", distance, above * share * narrow, 20 * share)
+        for seed, units in enumerate(pairs)
+        for image, share, (_, above) in (("i", 0.25, units[0]), ("j", 0.75, units[0]), ("k", 1.0, units[1]))
+        for distance, narrow in ((2.0, 1.0), (4.0, 0.5))
+    ]
+    found = counts_of(rows)
+    right = np.array([[[units[0][0] // 4, units[0][0] * 3 // 4, units[1][0]] for units in pairs]])
+    whole = np.array([5, 15, 20])
+    found.units.counts[:] = 0
+    found.units.counts[0, :, :, 0], found.units.counts[2, :, :, 0] = right, whole - right
+    return found
+
+
+def test_the_gap_is_iou_minus_boundary_iou_at_the_narrowest_distance_with_the_interval_of_the_difference() -> None:
+    distance, (a, b) = gap_rows(gap_counts([[(16, 12), (8, 4)], [(16, 12), (8, 4)]]), NAMES, PLAN)
+    assert distance == 2.0
+    # IoU .8 and .4, boundary IoU .6 and .2: both vary over units, their difference does not
+    assert (a["mean"], a["low"], a["high"]) == (pytest.approx(0.2), pytest.approx(0.2), pytest.approx(0.2))
+    assert a["n_units"] == 2
+    assert math.isnan(b["mean"])
+    assert math.isnan(b["low"])
+    assert b["n_units"] == 0
+    varied = gap_rows(gap_counts([[(16, 12), (8, 8)], [(16, 8), (8, 4)]]), NAMES, PLAN)[1][0]
+    assert varied["mean"] == pytest.approx((24 / 40 - 20 / 40 + 24 / 40 - 12 / 40) / 2)
+    assert varied["low"] < varied["mean"] < varied["high"]
+
+
+def test_a_study_with_borders_gets_the_gap_of_its_control_with_an_interval(tmp_path: Path) -> None:
+    root = write_synthetic_study(tmp_path / "s", methods=("cross_entropy", "dfa"), n_images=6, classes=3, borders=True)
+    tables = analyze_study(root).tables
+    gap = tables["measures"].query("measure == 'boundary_iou_gap'").set_index("class")
+    control = "method == 'cross_entropy' and `class` != 'macro'"
+    iou = tables["method_scores"].query(f"{control} and metric == 'iou' and aggregation == 'pooled'").set_index("class")
+    border = tables["boundary_scores"].query(f"{control} and measure == 'boundary_iou'").set_index("class")
+    np.testing.assert_allclose(gap["value"], iou["mean"] - border["value"], atol=1e-12)
+    assert (gap["low"] < gap["value"]).all()
+    assert (gap["value"] < gap["high"]).all()
+    assert (gap["n"] == 6).all()
+    apart = (iou["high"] - iou["low"]) + (border["high"] - border["low"])
+    assert (gap["high"] - gap["low"] < apart).all()  # one resample serves both
 
 
 def test_the_hausdorff_distance_is_a_mean_over_images_that_every_seed_predicts() -> None:

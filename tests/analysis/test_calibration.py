@@ -12,7 +12,7 @@ from benchmarks.calibration.__main__ import all_checks, page
 from benchmarks.calibration.check import COVERAGE, Check, binomial_band, judge, markdown, run_check
 
 STUDIES = 300
-SLOW = ("mixed model", "partition", "20 groups", "any of 4", "K = 5 + 5 + 6", "ties", "first of equal", "rank interval")
+SLOW = ("mixed model", "partition", "20 groups", "any of", "K = 5 + 5 + 6", "ties", "first of equal", "rank interval")
 CHECKS = {each.name: each for each in all_checks()}
 FAST = [name for name, each in CHECKS.items() if each.kind != "shown" and not any(word in name for word in SLOW)]
 
@@ -62,6 +62,20 @@ def test_judgement(kind, rate, outcome):
     assert found.outcome == outcome
     assert f"| {outcome} |" in markdown([found])
     assert ("1 rows fail" in page([found], 2000, 0)) == (outcome == "FAILS")
+
+
+@pytest.mark.parametrize(
+    ("rate", "outcome"), [(0.98, "conservative"), (0.95, "holds"), (0.92, "short"), (0.90, "short"), (0.89, "FAILS")]
+)
+def test_intervals_over_few_groups_may_fall_short_and_the_page_says_so(rate, outcome):
+    found = judge(Check("an interval", "10 groups", "coverage", lambda _: True, few=True), rate, 2000)
+    assert found.outcome == outcome
+    assert f"{rate:.1%} to {rate:.1%} with 10 groups" in page([found], 2000, 0)
+
+
+def test_only_studies_of_fewer_than_twenty_groups_may_fall_short():
+    few = {each.setting.split(" groups")[0] for each in CHECKS.values() if each.few}
+    assert few == {"10"}
 
 
 def test_the_band_is_binomial():

@@ -8,7 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis.metrics import AGGREGATIONS, METRICS, Metric, mean_over_occurring, score
-from analysis.units import UnitCounts, complete_block, leave_one_out, ratios, scores_by_seed, weighted_scores
+from analysis.units import (
+    Ratios,
+    UnitCounts,
+    complete_block,
+    effective_units,
+    leave_one_out,
+    ratios,
+    scores_by_seed,
+    weighted_scores,
+)
 
 COUNT = st.integers(0, 10**9)
 
@@ -127,3 +136,15 @@ def test_leave_one_out_equals_zero_weights(unit, aggregation):
 )
 def test_largest_complete_block(pairs, expected):
     assert complete_block(pairs) == expected
+
+
+def test_units_of_unequal_weight_count_as_fewer():
+    below = np.array([[[1.0, 3, 0, 0], [1, 1, 0, 5], [1, 0, 0, 0]]])  # the third class is never predicted, but occurs
+    occurs = np.array([[1, 1, 1, 0], [1, 1, 1, 0], [1, 0, 0, 0]])
+    found = effective_units(Ratios(np.zeros((1, 3, 4)), below, occurs))
+    assert found[:3] == pytest.approx([3, 16 / 10, 2])  # Kish: (3 + 1)^2 / (3^2 + 1^2)
+    assert np.isnan(found[3])  # does not occur
+    shares = np.array([1 / 3 + 3 / 4 + 1 / 2, 1 / 3 + 1 / 4 + 1 / 2, 1 / 3]) / 3
+    assert found[4] == pytest.approx(1 / np.sum(shares**2))
+    alone = effective_units(Ratios(np.ones((2, 1, 1)), np.ones((2, 1, 1)), np.ones((1, 1))))
+    assert list(alone) == [1, 1]

@@ -17,9 +17,10 @@ from synthetic import write_synthetic_study
 
 from analysis.measures import PRIMARY
 from analysis.measures.estimates import measure_table
-from analysis.measures.instances import crofton_perimeters, instance_shapes
+from analysis.measures.instances import crofton_perimeters, instance_shapes, whole_instances
 from analysis.measures.morphology import STANDARDISED
 from analysis.measures.robust import weighted_median_and_mad, weighted_quantiles
+from analysis.measures.runs import find_runs
 from analysis.measures.scale import Scale
 from analysis.measures.stains import (
     STAIN_BINS,
@@ -32,6 +33,7 @@ from analysis.measures.stains import (
 )
 from analysis.measures.sums import ClassSums
 from analysis.measures.survey import Survey, summarise_image, survey
+from benchmarks.plain_measures import largest_difference, plain_loop
 from imbalance_bench.data.prepared import PreparedDataset
 from imbalance_bench.data.taxonomy import UNLABELLED, Taxonomy
 from imbalance_bench.errors import UserError
@@ -59,6 +61,14 @@ def disks(radii, size=400, step=80):
         cy, cx = 60 + step * (i // 4), 60 + step * (i % 4)
         components[(y - cy) ** 2 + (x - cx) ** 2 <= radius**2] = i + 1
     return components
+
+
+def shapes_of(mask: np.ndarray) -> pd.DataFrame:
+    """Measure the whole instances of a mask, by class."""
+    runs = find_runs(mask)
+    whole = whole_instances(runs, mask == UNLABELLED, 16)
+    found = instance_shapes(runs, runs.image(np.where(whole, np.arange(len(whole)), 0)), whole)
+    return found.sort_values("class_id").reset_index(drop=True)
 
 
 def histograms(image: np.ndarray, mask: np.ndarray, n_classes: int, band_px: float) -> np.ndarray:
@@ -145,6 +155,10 @@ def test_histograms_survive_quarter_turns_and_relabelling():
     counts = histograms(image, mask, 2, 4)
     np.testing.assert_array_equal(counts, histograms(np.rot90(image), np.rot90(mask), 2, 4))
     np.testing.assert_array_equal(counts[:, ::-1], histograms(image, 1 - mask, 2, 4))
+    for other in (3, 12, 40, 63, 64, 129):  # flags of 8 to 64 bits, and more than one set of them
+        many = histograms(image, mask * np.uint8(other), 130, 4)
+        np.testing.assert_array_equal(many[:, [0, other]], counts)
+        assert many.sum() == counts.sum()
 
 
 # morphology
@@ -162,7 +176,7 @@ def test_crofton_equals_skimage_for_touching_instances(mask):
 def test_features_equal_skimage_and_closed_forms():
     components = disks([8, 12, 16, 20, 24, 28])
     components[300:330, 200:260] = 7  # a rectangle
-    found = instance_shapes(components, np.arange(8))
+    found = shapes_of(components.astype(np.uint8))
     for region, row in zip(regionprops(components), found.itertuples(), strict=True):
         assert row.area_px == region.area
         assert row.eccentricity == pytest.approx(region.eccentricity, abs=1e-3)  # skimage: pixels are points
@@ -179,22 +193,20 @@ def test_cut_and_tiny_instances_are_left_out():
     components = disks([20, 20, 20, 20])
     components[:5, 100:140] = 5  # touches the edge of the image
     components[390, 200:210] = 6  # 10 px
-    unlabelled = np.zeros(components.shape, dtype=bool)
-    unlabelled[components == 0] = False
-    unlabelled[60, 60 + 21] = True  # next to disk 1
-    found = instance_shapes(components, np.arange(7) * 10, unlabelled)
-    assert list(found["class_id"]) == [20, 30, 40]
-    assert instance_shapes(np.zeros((9, 9), dtype=np.int32), np.zeros(1, dtype=int)).empty
+    mask = (components * 10).astype(np.uint8)
+    mask[60, 60 + 21] = UNLABELLED  # next to disk 1
+    mask[60 + 21, 140 + 21] = UNLABELLED  # not next to disk 2
+    assert list(shapes_of(mask)["class_id"]) == [20, 30, 40]
+    assert shapes_of(np.zeros((9, 9), dtype=np.uint8)).empty
+    assert shapes_of(np.full((9, 9), UNLABELLED, dtype=np.uint8)).empty
 
 
 def test_shape_survives_translation_and_quarter_turns():
     rng = np.random.default_rng(2)
     blob = np.pad(gaussian_filter(rng.normal(size=(60, 60)), 4) > 0, 20)
-    components = np.asarray(label(blob, connectivity=2), dtype=np.int32)
-    one = instance_shapes(components, np.ones(components.max() + 1, dtype=int))
-    for moved in (np.roll(components, (3, -5), (0, 1)), np.rot90(components)):
-        again = np.asarray(label(moved > 0, connectivity=2), dtype=np.int32)
-        other = instance_shapes(again, np.ones(again.max() + 1, dtype=int))
+    one = shapes_of(blob.astype(np.uint8))
+    for moved in (np.roll(blob, (3, -5), (0, 1)), np.rot90(blob)):
+        other = shapes_of(moved.astype(np.uint8))
         for name in STANDARDISED:
             np.testing.assert_allclose(np.sort(one[name]), np.sort(other[name]), atol=1e-9)
 
@@ -245,6 +257,19 @@ def found_in(masks, images=None, mpp=0.5, n_classes=3) -> Survey:
 
 def values_of(found: Survey, names=("a", "b", "c")) -> Any:
     return measure_table(found, names, resamples=200, seed=0).set_index(["measure", "class"])
+
+
+def test_the_survey_equals_the_plain_loop_of_the_benchmark():
+    mask = (
+        gaussian_filter(np.random.default_rng(4).normal(size=(4, 150, 170)), (0, 4, 4)).argmax(axis=0).astype(np.uint8)
+    )
+    mask[30:50, 60:90] = UNLABELLED
+    image = tissue(0.2 + 0.2 * (mask % 9))
+    scale = Scale(0.5, 2.0)
+    found, plain = summarise_image(image, mask, 5, scale, "one"), plain_loop(image, mask, 5, scale)
+    assert largest_difference(plain, found) < 1e-9
+    assert len(found.instances) > 5
+    assert list(plain) == [0, 1, 2, 3]
 
 
 def test_one_primary_measure_per_construct():

@@ -76,9 +76,9 @@ def test_tost_needs_two_units_and_a_margin():
 def test_p_of_relevance_is_below_alpha_where_the_interval_lies_inside(alpha):
     rng = np.random.default_rng(5)
     agreed = set()
-    for margin in (0.3, 0.5, 0.7, 0.9, 1.2):
-        found = known(rng.normal(0.1, 1, 15), (0.05, 0.1, 0.15))
-        low, high = found.interval(1 - 2 * alpha)
+    for margin in (0.5, 0.9, 1.1, 1.3, 1.5, 3.0, 5.0):
+        found = known(rng.normal(0.1, 1, 15), (-0.4, 0.1, 0.6))
+        low, high = found.test_interval(1 - 2 * alpha)
         inside = -margin < low and high < margin
         assert (found.p_of_relevance(margin) < alpha) == inside
         agreed.add(inside)

@@ -154,6 +154,12 @@ def test_each_rule_of_a_partial_association(changes, reliability, expected):
     assert found.topic == Topic.EXPLANATION
 
 
+def test_the_plan_says_how_far_measures_may_go_together():
+    stricter = replace(plan(0), largest_vif=2.0)
+    assert partial_verdict(ROW | {"vif": 2.1}, stricter, Word.RELIABLE).verdict == Word.NOT_SEPARABLE
+    assert "VIF above 2;" in partial_verdict(ROW, stricter, Word.RELIABLE).rule
+
+
 def test_each_rule_of_the_whole():
     def word(*pair: Word, inertia: Word | None = None) -> tuple[Word, str]:
         both = [Verdict(f"x/{name}", Topic.EXPLANATION, "", each, ".", {"p_holm": 0.5})

@@ -137,6 +137,16 @@ def test_fewer_than_five_data_sets_are_only_described(n):
     assert found.ranks["average_rank"].iloc[0] == 1.0
 
 
+def test_all_methods_that_tie_are_named():
+    rng = np.random.default_rng(0)
+    scores = np.repeat([[0.8, 0.8, 0.5, 0.4]], 12, axis=0) + rng.normal(0, 0.01, (12, 1))
+    found = critical_difference(long(scores[:9]))
+    assert found.ranks["average_rank"].tolist() == [1.5, 1.5, 3, 4]
+    assert "a and b tie as best; c cannot be told apart from them" in found.sentence
+    assert "a and b tie as best; they are set apart from all others" in critical_difference(long(scores)).sentence
+    assert "a and b share the best one" in critical_difference(long(scores[:2])).sentence
+
+
 def test_no_difference_is_said():
     found = critical_difference(long(np.random.default_rng(1).normal(size=(6, 3))))
     assert found.friedman.p > 0.05

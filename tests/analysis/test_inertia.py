@@ -1,5 +1,7 @@
 """Inertia: what is left of the start. Oracles: closed forms, least squares with class dummies."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,9 +9,10 @@ import pytest
 from analysis.chapters.inertia import inertia_verdict
 from analysis.columns import rows_of
 from analysis.inertia import families, inertia, kept_share, movement
-from analysis.tables import RunData, StudyTables
+from analysis.tables import AnalysisPlan, RunData, StudyTables
 from analysis.verdicts import Word
 
+PLAN = AnalysisPlan("cross_entropy", 0.05, 0.01, 100, 100, 0, 0.5, 2.0, "auto")
 RNG = np.random.default_rng(0)
 START = np.array([2.0, -1, 0.5, -2, 0.5])
 LEARNED = np.array([0.3, 0.6, -1.0, 0.4, -0.3])
@@ -36,8 +39,8 @@ def study(starts: dict[str, float], *, kept=0.9, learned=LEARNED, noise=0.02, se
     return StudyTables(table, tuple(runs), tuple("abcde"), ((True,) * 5,), {}, "test")
 
 
-def word(found: pd.DataFrame, view: str) -> Word:
-    return inertia_verdict(next(row for row in rows_of(found) if row["view"] == view)).verdict
+def word(found: pd.DataFrame, view: str, plan: AnalysisPlan = PLAN) -> Word:
+    return inertia_verdict(next(row for row in rows_of(found) if row["view"] == view), plan).verdict
 
 
 def test_movement_of_one_start_in_closed_form():
@@ -86,7 +89,7 @@ def test_between_and_cold_and_single_runs():
     assert word(inertia(study({"dfa": 0.0})), "one_start") == Word.NOT_TESTABLE
     alone = inertia(study({"dfa": 1.0}, seeds=1))
     assert word(alone, "one_start") == Word.NOT_TESTABLE
-    assert "one run" in inertia_verdict(rows_of(alone)[0]).sentence
+    assert "one run" in inertia_verdict(rows_of(alone)[0], PLAN).sentence
 
 
 def test_several_starts_tell_what_one_cannot():
@@ -97,6 +100,17 @@ def test_several_starts_tell_what_one_cannot():
     assert word(found, "one_start") == Word.INERTIA
     assert word(found, "several_starts") == Word.NOT_SUPPORTED
     assert word(inertia(study(starts, kept=0.9)), "several_starts") == Word.INERTIA
+
+
+def test_the_plan_says_how_much_of_the_start_is_inertia():
+    starts = {"dfa": 1.0, "cold": 0.0, "inverted": -1.0}
+    one, several = inertia(study({"dfa": 1.0}, kept=0.7, learned=0 * LEARNED)), inertia(study(starts, kept=0.7))
+    for found, view in ((one, "one_start"), (several, "several_starts")):
+        words = [word(found, view, replace(PLAN, inertia_kept=limit)) for limit in (0.6, 0.8)]
+        assert words == [Word.INERTIA, Word.NOT_SUPPORTED]
+    rules = [inertia_verdict(rows_of(each)[-1], replace(PLAN, inertia_kept=0.8)).rule for each in (one, several)]
+    assert "below 0.2" in rules[0]  # of the spread of the start, the change
+    assert "above 0.8" in rules[1]
 
 
 def test_families_differ_in_their_start_only():

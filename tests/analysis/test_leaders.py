@@ -1,6 +1,7 @@
 """Who leads: a greater mean is marked only where the statistics carry it."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from analysis import leaders as module
 from analysis.chapters.findings import Findings
 from analysis.chapters.leaders import chapter
 from analysis.leaders import leaders
-from analysis.scores import method_scores, method_units
+from analysis.scores import class_scores, method_scores, method_units
 from analysis.tables import AnalysisPlan, read_study
 from imbalance_bench.records import StudyRecords
 
@@ -55,6 +56,37 @@ def test_means_are_those_of_the_scores(found: Findings) -> None:
     assert marked.to_numpy() == pytest.approx(expected.loc[marked.index].to_numpy())
 
 
+def test_a_run_among_others_scores_as_it_does_alone(found: Findings) -> None:
+    scored = class_scores(found.study).set_index("run_id")["value"]
+    for run in found.study.data[:4]:
+        alone = class_scores(replace(found.study, data=(run,)))
+        np.testing.assert_allclose(scored.loc[run.run_id], alone["value"], rtol=1e-12)
+
+
+def test_a_class_is_tested_as_in_the_whole_comparison(found: Findings) -> None:
+    names, marked = found.study.class_names, chapter(found).tables["leaders"].dropna(subset="difference")
+    pairing = module.Pairing(found.study, found.units, found.unit)
+    for name in names:
+        row = marked[marked["class"] == name].iloc[0]
+        pairs = pairing.pair(row["method"], row["leader"])
+        assert pairs is not None
+        whole = {each["class"]: each for each in module.compare_pair(pairs, names, found.plan)}[name]
+        assert row[["difference", "low", "high"]].tolist() == pytest.approx(
+            [whole[key] for key in ("difference", "low", "high")]
+        )
+        assert row["p"] == pytest.approx(max(whole["p"], whole["p_seeds"]))
+
+
+def test_methods_are_paired_on_the_seeds_that_both_have_finished(found: Findings) -> None:
+    kept = tuple(run for run in found.study.data if (run.method, run.seed) != ("dfa", 1))
+    study = replace(found.study, data=kept)
+    units = method_units(study, "image")
+    pairs = module.Pairing(study, units, "image").pair("dfa", "focal")
+    assert pairs is not None
+    np.testing.assert_array_equal(pairs.method, module.unit_dice(units["dfa"]))
+    np.testing.assert_array_equal(pairs.control, module.unit_dice(units["focal"])[[0, 2]])
+
+
 def fake_tiers(
     monkeypatch: pytest.MonkeyPatch, found: Findings, p: Mapping[frozenset[str], float], means: Mapping[str, float]
 ) -> dict[str, str]:
@@ -63,13 +95,13 @@ def fake_tiers(
     def pair(_: object, method: str, leader: str) -> frozenset[str]:
         return frozenset({method, leader})
 
-    def compare(pairs: frozenset[str], *_: object) -> list[dict[str, object]]:
+    def compare(pairs: frozenset[str], *_: object, **__: object) -> list[dict[str, object]]:
         known = {"n_units": 9, "difference": -0.1, "low": -0.2, "high": 0.0}
         return [{"class": "macro", "p": p[pairs], "p_seeds": 0.0, **known}]
 
     monkeypatch.setattr(module.Pairing, "pair", pair)
     monkeypatch.setattr(module, "compare_pair", compare)
-    tiers = module._Tiers(found.study, list(means), found.plan, "image")
+    tiers = module._Tiers(found.study, list(means), found.plan, module.Pairing(found.study, found.units, "image"))
     return {row["method"]: row["mark"] for row in tiers.of("macro", dict(means))}
 
 
@@ -100,6 +132,6 @@ def test_absent_classes_and_single_methods_get_no_place(tmp_path: Path) -> None:
     frame = leaders(one.study, method_units(one.study, "image"), one.plan, "image")
     assert set(frame["mark"]) == {"alone"}
     assert not chapter(one).verdicts
-    tiers = module._Tiers(one.study, ["focal", "dfa"], one.plan, "image")
+    tiers = module._Tiers(one.study, ["focal", "dfa"], one.plan, module.Pairing(one.study, one.units, "image"))
     assert {row["mark"] for row in tiers.of("macro", {"focal": np.nan, "dfa": np.nan})} == {"absent"}
     assert isinstance(frame, pd.DataFrame)

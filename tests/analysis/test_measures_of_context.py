@@ -10,7 +10,7 @@ from scipy import integrate, ndimage
 from scipy.ndimage import gaussian_filter
 
 from analysis.measures.context import border_shares, stain_overlaps
-from analysis.measures.control_runs import boundary_gap, first_steps, vote_entropy
+from analysis.measures.control_runs import first_steps, vote_entropy
 from analysis.measures.estimates import adjacency_table, border_profile_table, measure_table
 from analysis.measures.feature_space import (
     bhattacharyya,
@@ -19,7 +19,7 @@ from analysis.measures.feature_space import (
     silhouettes,
     sum_features,
 )
-from analysis.measures.nearest_border import border_lengths, pixels_near_borders
+from analysis.measures.nearest_border import border_lengths, edge_sums, pixels_near_borders
 from analysis.measures.scale import Scale
 from analysis.measures.sums import ClassSums
 from analysis.measures.survey import Survey, summarise_image
@@ -110,6 +110,27 @@ def test_the_profile_shows_the_step_at_its_place_and_height():
     assert outside.nunique() == inside.nunique() == 1
     assert inside.iloc[0] - outside.iloc[0] == pytest.approx(0.6, abs=0.05)
     assert (own["n"] == 2 * 80 * 2).all()  # two columns of 0.5 um per step, in two images
+
+
+def test_edge_sums_equal_a_plain_loop():
+    mask = gaussian_filter(np.random.default_rng(1).normal(size=(3, 60, 60)), (0, 5, 5)).argmax(axis=0).astype(np.uint8)
+    mask[:6, :20] = UNLABELLED
+    stains = np.random.default_rng(2).random((60, 60, 2))
+    near = pixels_near_borders(mask, 12)
+    found = edge_sums(mask, near, stains, 3, sigma_px=2, band_px=3)
+    depth, other = np.full(mask.shape, np.inf), np.full(mask.shape, UNLABELLED)
+    depth.ravel()[near.place], other.ravel()[near.place] = near.depth_px, near.other
+    for stain in (0, 1):
+        smooth = gaussian_filter(stains[..., stain], 2, truncate=3)
+        down, right = (np.asarray(np.gradient(smooth, axis=axis)) for axis in (0, 1))
+        down[[0, -1]], right[:, [0, -1]] = 0, 0  # no neighbour on one side
+        slope = np.hypot(down, right)
+        for c in range(3):
+            at_border = ((mask == c) | (other == c)) & (depth <= 2)
+            inside = (mask == c) & (depth > 3.5)
+            for row, area in enumerate((at_border, inside)):
+                assert found[row, c, 0] == area.sum() > 0
+                assert found[row, c, 1 + stain] == pytest.approx(slope[area].sum())
 
 
 def test_scale_once_micrometres_are_used():
@@ -293,21 +314,3 @@ def test_time_to_learn_is_censored_and_absent_classes_are_missing():
 def test_vote_entropy():
     votes = np.array([[0, 0, 0], [0, 1, 1], [0, 1, 2], [0, 0, 3]])
     np.testing.assert_allclose(vote_entropy(votes, 4), [0, 1, 2])
-
-
-def test_boundary_gap_is_iou_minus_boundary_iou_at_the_narrowest_band():
-    columns = ["method", "class", "measure", "distance_um", "value"]
-    rows = [
-        ["ce", "a", "boundary_iou", 2.0, 0.4],
-        ["ce", "a", "boundary_iou", 4.0, 0.5],
-        ["dfa", "a", "boundary_iou", 1.0, 0],
-    ]
-    scores = pd.DataFrame(
-        {"method": ["ce"], "class": ["a"], "metric": ["iou"], "aggregation": ["pooled"], "mean": [0.7]}
-    )
-    found = boundary_gap(pd.DataFrame(rows, columns=columns), scores.assign(n_units=3), "ce", ("a", "b"))
-    assert found is not None
-    np.testing.assert_allclose(found.value, [0.3, np.nan])
-    assert list(found.n) == [3, 0]
-    assert "2 um" in found.unit[0]
-    assert boundary_gap(pd.DataFrame(columns=columns), scores.assign(n_units=3), "ce", ("a", "b")) is None

@@ -6,12 +6,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.ndimage import gaussian_filter
+from scipy.spatial import ConvexHull
 from skimage.draw import ellipse
 from skimage.measure import find_contours, label, regionprops
 
 from analysis.measures.box_counts import BOX_SIZES, box_counts, fractal_dimension, smallest_box_px
 from analysis.measures.contours import HARMONICS, fourier_descriptors, outer_contours
-from analysis.measures.instances import HU_MOMENTS, instance_shapes
+from analysis.measures.hulls import hull_areas
+from analysis.measures.instances import HU_MOMENTS, instance_shapes, smallest_instance_px, whole_instances
+from analysis.measures.runs import find_runs
 from imbalance_bench.data.taxonomy import UNLABELLED
 
 
@@ -42,6 +45,41 @@ def test_outer_contours_equal_find_contours(mask):
         oracle = drawn[int(np.argmax(areas))][:-1] - 1
         assert {tuple(point) for point in oracle} == set(zip(found.y[first:last], found.x[first:last], strict=True))
         assert len(oracle) == last - first
+
+
+@settings(deadline=None, max_examples=60)
+@given(arrays(np.uint8, st.tuples(st.integers(1, 9), st.integers(1, 9)), elements=st.sampled_from([0, 1, UNLABELLED])))
+def test_runs_number_components_as_skimage_does(mask):
+    runs = find_runs(mask)
+    oracle = label(mask.astype(np.int16), background=UNLABELLED, connectivity=2)
+    np.testing.assert_array_equal(runs.image(np.arange(len(runs.class_of))), oracle)
+    assert runs.length.sum() == (mask != UNLABELLED).sum()
+    np.testing.assert_array_equal(runs.image(runs.class_of)[mask != UNLABELLED], mask[mask != UNLABELLED])
+
+
+POINT_SETS = arrays(
+    np.float64, st.tuples(st.integers(3, 40), st.just(2)), elements=st.integers(-20, 20).map(lambda each: each / 4)
+)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(POINT_SETS, min_size=1, max_size=4), st.integers(0, 9))
+def test_hull_areas_equal_qhull(sets, seed):
+    own = np.repeat(np.arange(len(sets)), [len(each) for each in sets])
+    points, order = np.concatenate(sets), np.random.default_rng(seed).permutation(len(own))
+    found = hull_areas(points[order, 0], points[order, 1], own[order], len(sets) + 1)
+    for number, each in enumerate(sets):
+        flat = np.linalg.matrix_rank(each - each[0], tol=1e-9) < 2
+        assert found[number] == pytest.approx(0 if flat else ConvexHull(each).volume, abs=1e-9)
+    assert found[-1] == 0
+
+
+def test_the_hull_of_a_long_bow_whose_end_lies_far_out_is_found():
+    t = np.linspace(0, 1, 2000)
+    points = np.stack([t, t**2], axis=1)
+    points[-1] = (1.5, -3)  # every other point of the curve is convex beside its neighbours
+    found = hull_areas(points[:, 0], points[:, 1], np.zeros(2000, dtype=int), 1)
+    assert found[0] == pytest.approx(ConvexHull(points).volume, abs=1e-9)
 
 
 def test_fourier_coefficients_equal_quadrature():
@@ -85,7 +123,10 @@ def test_hu_moments_equal_skimage():
     row, column = ellipse(150, 150, 40, 15, rotation=0.4)
     components = np.pad(components, ((0, 150), (0, 150)))
     components[row, column] = 2
-    found = instance_shapes(components, np.arange(3))[list(HU_MOMENTS)]
+    runs = find_runs(components.astype(np.uint8))
+    whole = whole_instances(runs, np.zeros(components.shape, dtype=bool), 16)
+    found = instance_shapes(runs, runs.image(np.where(whole, np.arange(len(whole)), 0)), whole)
+    found = found.sort_values("class_id")[list(HU_MOMENTS)]
     for region, values in zip(regionprops(components), found.to_numpy(), strict=True):
         oracle = np.log(np.maximum(np.abs(region.moments_hu), 1e-30))
         large = np.abs(region.moments_hu) > 1e-12  # smaller ones are rounding
@@ -97,7 +138,7 @@ def test_box_counts_are_those_of_a_plain_loop():
     mask = np.random.default_rng(0).integers(0, 3, (37, 50)).astype(np.uint8)
     mask[:9] = UNLABELLED
     mask[np.random.default_rng(1).random(mask.shape) < 0.8] = 0
-    found = box_counts(mask, 4, 3.0)
+    found = box_counts(find_runs(mask), 4, 3.0)
     for level in range(BOX_SIZES):
         edge = 3 * 2**level
         for c in range(4):
@@ -108,7 +149,7 @@ def test_box_counts_are_those_of_a_plain_loop():
 def test_fractal_dimension_of_region_line_and_nothing():
     mask = np.zeros((256, 256), dtype=np.uint8)
     mask[:, 7] = 1
-    found = fractal_dimension(box_counts(mask, 3, 4.0).astype(float))
+    found = fractal_dimension(box_counts(find_runs(mask), 3, 4.0).astype(float))
     assert found[0] == pytest.approx(2, abs=0.01)
     assert found[1] == pytest.approx(1, abs=1e-12)
     assert np.isnan(found[2])
@@ -119,3 +160,23 @@ def test_boxes_are_fixed_in_micrometres_and_never_below_two_pixels():
     assert smallest_box_px(2.0) == 2
     assert smallest_box_px(1.0) == 2
     assert smallest_box_px(0.5) == 2
+
+
+def test_the_smallest_instance_is_fixed_in_micrometres_and_never_below_16_px():
+    assert smallest_instance_px(4.0) == 96
+    assert smallest_instance_px(2.0) == 24
+    assert smallest_instance_px(1.0) == 16
+    mask = np.zeros((40, 40), dtype=np.uint8)
+    mask[4:12, 4:12], mask[20:30, 20:30] = 1, 2  # 64 and 100 px
+    runs = find_runs(mask)
+    for px_per_um, classes in ((4.0, [2]), (2.0, [1, 2])):
+        whole = whole_instances(runs, np.zeros(mask.shape, dtype=bool), smallest_instance_px(px_per_um))
+        assert list(runs.class_of[whole]) == classes
+
+
+def test_the_sign_of_a_symmetric_contour_is_not_left_to_rounding():
+    rows = np.arange(12)[:, None]
+    trapezoid = np.pad(np.abs(np.arange(81) - 40) <= 40 - 2 * rows, 3)  # its own mirror image, left to right
+    reference = fourier_descriptors(outer_contours(components_of(trapezoid)))[0]
+    for other in (np.rot90(trapezoid, 2), np.rot90(trapezoid), np.rot90(trapezoid, 3)):
+        np.testing.assert_allclose(fourier_descriptors(outer_contours(components_of(other)))[0], reference, atol=1e-9)

@@ -127,6 +127,20 @@ def test_verdicts_on_planted_effects(options, word):
     assert "points" in found.sentence
 
 
+def test_an_undecided_pair_whose_interval_excludes_zero_is_explained():
+    clear, marginal = scores(0.06), scores(0.013, noise=0.03, rng_seed=2)
+    assert judged(marginal, family=1).verdict == Word.BETTER
+    found = judged(marginal, family=3)
+    assert found.verdict == Word.UNDECIDED
+    assert found.numbers["low"] > 0
+    assert "excludes 0" in found.sentence
+    assert "correction for 3 tests" in found.sentence
+    alone = judged(scores(0.012, noise=0.02, rng_seed=1))  # p .06 with the variation over seeds in full
+    assert (alone.verdict, alone.numbers["low"] > 0) == (Word.UNDECIDED, True)
+    assert "correction" not in alone.sentence
+    assert "excludes 0" not in judged(clear).sentence + judged(scores(0.0, noise=0.05, seeds=1)).sentence
+
+
 def test_units_that_agree_do_not_outweigh_seeds_that_do_not():
     row = compare_pair(scores(0.0, seed_noise=0.05, noise=0.002), NAMES, PLAN)[0]
     assert row["p"] < 0.01  # sign flips over units see one lucky set of trainings

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from analysis.intervals import percentile_interval
 from analysis.partition import partition, partition_of_correlations, resampled_partitions
 
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "explanation_r.json").read_text())
@@ -19,6 +20,23 @@ def test_all_subsets_equal_r():
     np.testing.assert_allclose(found.adjusted().r2[1:], GOLDEN["subset_adjusted"], atol=1e-12)
     np.testing.assert_allclose(found.dominance(), GOLDEN["dominance"], atol=1e-12)
     assert found.residual_df == 27
+
+
+def test_dominance_equals_the_published_example():
+    """Azen and Budescu 2003, four predictors; values as the tests of R's dominanceanalysis (Bustos) quote them."""
+    correlations = np.array(
+        [
+            [1, 0.6, 0.3, 0.4, 0.5],
+            [0.6, 1, 0.8, 0.1, 0.3],
+            [0.3, 0.8, 1, 0.1, 0.1],
+            [0.4, 0.1, 0.1, 1, 0.5],
+            [0.5, 0.3, 0.1, 0.5, 1],
+        ]
+    )
+    by_size = [[0.360, 0.090, 0.160, 0.250], [0.300, 0.074, 0.095, 0.152]]  # mean gain over subsets of 0, 1, 2, 3
+    by_size += [[0.263, 0.069, 0.063, 0.073], [0.246, 0.071, 0.061, 0.010]]
+    found = partition_of_correlations(correlations, 100)
+    np.testing.assert_allclose(found.dominance(), np.mean(by_size, axis=0), atol=5e-4)  # of three digits each
 
 
 def test_commonality_equals_the_published_formulas():
@@ -91,6 +109,7 @@ def test_interval_of_a_unique_share_covers_what_was_planted():
     for _ in range(n):
         x = rng.normal(size=(20, 2))
         drawn = resampled_partitions(x[:, 0] + rng.normal(size=20), x, None, resamples=200, rng=rng)
-        low, high = np.quantile([each.adjusted().of_two([0], [1])[0] for each in drawn], [0.025, 0.975])
+        shares = np.array([each.adjusted().of_two([0], [1])[0] for each in drawn])
+        low, high = percentile_interval(shares, 19, 0.95)
         hits += low <= truth <= high
-    assert hits / n >= 0.85
+    assert hits / n >= 0.89

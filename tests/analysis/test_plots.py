@@ -237,6 +237,25 @@ def test_trimap_curves_have_a_panel_per_class_and_a_line_per_method(
         assert [text.get_text() for text in axes.get_xticklabels()] == ["1", "2", "4", "8", ">8"]
 
 
+def test_reliability_diagrams_leave_out_bins_of_one_unit_and_count_them(
+    complete: AnalysedStudy, drawn: dict[str, Figure]
+) -> None:
+    bins = complete.table("reliability_diagram").sort_values("bin_low")
+    panels = [axes for axes in drawn["calibration"].axes if axes.get_visible()]
+    diagrams = [axes for axes in panels if axes.get_yscale() == "linear"]
+    strips = [axes for axes in panels if axes.get_yscale() == "log"]
+    for diagram, strip, name in zip(diagrams, strips, ["all", *complete.class_names], strict=True):
+        diagonal, *lines = diagram.lines
+        assert np.array_equal(diagonal.get_xdata(), diagonal.get_ydata())
+        for line, count, method in zip(lines, strip.lines, complete.methods, strict=True):
+            own = bins[(bins["method"] == method) & (bins["class"] == name)]
+            shown = own[own["n_units"] > 1]
+            assert len(shown) == len(own) - 1 == 14
+            assert np.asarray(line.get_xdata()) == pytest.approx(shown["probability"].to_numpy())
+            assert np.asarray(line.get_ydata()) == pytest.approx(shown["value"].to_numpy())
+            assert np.asarray(count.get_ydata()) == pytest.approx(own["pixels"].to_numpy())
+
+
 def test_border_profiles_are_drawn_from_outside_to_inside(complete: AnalysedStudy, drawn: dict[str, Figure]) -> None:
     profiles = complete.table("border_profiles")
     for axes, name in zip(drawn["border_profile"].axes, complete.class_names, strict=False):
@@ -379,4 +398,6 @@ def test_unlabelled_pixels_are_not_a_class() -> None:
 def test_validation_dice_leaves_out_classes_that_do_not_occur() -> None:
     rows = [("tp", 0, 8), ("fp", 0, 2), ("fn", 0, 2), ("tp", 1, 0), ("fp", 1, 4), ("fn", 1, 0)]
     epochs = pd.DataFrame(rows, columns=["quantity", "class_id", "value"]).assign(stage=0, step=5, split="val")
-    assert validation_macro_dice(epochs)["value"].tolist() == pytest.approx([16 / 20])
+    other = epochs.assign(value=[4, 2, 2, 1, 1, 1])  # there class 1 occurs
+    both = pd.concat([epochs.assign(run_id="a"), other.assign(run_id="b")])
+    assert validation_macro_dice(both)["value"].tolist() == pytest.approx([16 / 20, (8 / 12 + 2 / 4) / 2])

@@ -1,5 +1,6 @@
 """The plan that is hashed before training holds every choice, and a later change is said."""
 
+import json
 from dataclasses import fields
 
 import pytest
@@ -11,6 +12,7 @@ from imbalance_bench import preregistration
 from imbalance_bench.config import AnalysisSection
 from imbalance_bench.manifest import canonical_hash
 from imbalance_bench.preregistration import primary_choices
+from imbalance_bench.records import StudyRecords
 
 PLAN = AnalysisSection(control="cross_entropy").model_dump(mode="json") | primary_choices()
 HASH = canonical_hash(PLAN)
@@ -28,6 +30,18 @@ def test_an_unchanged_plan_says_nothing():
     assert plan_verdict(older, canonical_hash(older)) is None
 
 
+def test_a_plan_of_before_a_choice_existed_means_what_the_software_did_then(tmp_path):
+    older = {key: value for key, value in PLAN.items() if key not in ("inertia_kept", "largest_vif")}
+    (tmp_path / "plan.json").write_text(json.dumps({"analysis": older}))
+    read = AnalysisPlan.of(StudyRecords.open(tmp_path))
+    assert (read.inertia_kept, read.largest_vif) == (0.5, 5.0)
+    assert plan_verdict(older, canonical_hash(older)) is None
+    assert plan_verdict(PLAN, canonical_hash(older)) is None  # resumed by a version that writes them down
+    assert plan_verdict(PLAN | {"largest_vif": 10.0}, canonical_hash(older)) is not None
+    (tmp_path / "plan.json").write_text(json.dumps({"analysis": PLAN | {"largest_vif": 10.0}}))
+    assert AnalysisPlan.of(StudyRecords.open(tmp_path)).largest_vif == 10.0
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -36,6 +50,8 @@ def test_an_unchanged_plan_says_nothing():
         {"reliability_floor": 0.3},
         {"seed": 1},
         {"control": "focal"},
+        {"inertia_kept": 0.6},
+        {"largest_vif": 10.0},
         {"primary_measures": {"frequency": "image_share"}},
     ],
 )

@@ -1,17 +1,21 @@
 """Ranking stability: definitions, planted orders, degenerate methods, the chapter of the analysis."""
 
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.stats
+from rich.console import Console
 
 from analysis.chapters.ranking import ranking_verdict
 from analysis.intervals import multinomial_weights, seed_weights
 from analysis.ranking import rank_methods, rank_stability, resampled_scores
 from analysis.units import Ratios, crossed_scores, shared_seeds, weighted_scores
-from analysis.verdicts import Word
+from analysis.verdicts import Topic, Verdict, Word
+from imbalance_bench.terminal.studies import print_ranking
 
 stats: Any = scipy.stats  # its return types are not declared
 
@@ -132,3 +136,21 @@ def test_verdict_on_the_order(ahead, firsts, changes, word):
 
 def test_nothing_is_ranked_without_shared_seeds():
     assert shared_seeds({}) == {}
+
+
+def test_the_order_is_printed_with_its_stability() -> None:
+    keys = {"aggregation": "per_group", "metric": "dice", "class": "macro", "kendall_tau": 0.5}
+    rows = [
+        keys | {"method": "b[old]", "rank": 1.0, "rank_low": 1.0, "rank_high": 1.5, "p_best": 0.875, "score": 0.71},
+        keys | {"method": "a", "rank": 2.0, "rank_low": 1.5, "rank_high": 2.0, "p_best": 0.125, "score": 0.7},
+    ]
+    frame = pd.DataFrame([*rows, rows[0] | {"aggregation": "pooled", "score": 0.9}, rows[0] | {"class": "tumour"}])
+    judged = Verdict("ranking/macro", Topic.RANKING, "order", Word.LIMITED, "s", {"aggregation": "per_group"})
+    console = Console(record=True, width=120)
+    print_ranking(frame, [judged], console)
+    header, first, second = (line.split() for line in console.export_text().strip().splitlines())
+    assert header[-4:] == ["macro", "Dice", "per", "group"]
+    assert first == ["b[old]", "1", "1", "to", "1.5", "88%", "0.710"]
+    assert second == ["a", "2", "1.5", "to", "2", "12%", "0.700"]
+    print_ranking(frame, [replace(judged, numbers={})], console)
+    assert console.export_text() == ""

@@ -179,6 +179,15 @@ def test_ids_are_unique(complete: Path) -> None:
     assert len(ids) == len(set(ids))
 
 
+def test_every_class_has_a_card(complete: Path, strange: Path) -> None:
+    page = Page.of(complete)
+    assert [each for each in page.attributes("id") if each.startswith("card-")] == [f"card-{c}" for c in range(5)]
+    downloads = page.attributes("download")
+    assert {f"{name}-{c}.svg" for c in range(5) for name in ("strips", "profile")} <= set(downloads)
+    assert sum(tag == "img" for tag, _ in page.tags) >= 5
+    assert "There are no pictures of the classes: the data set is no longer at" in Page.of(strange).text
+
+
 def test_what_is_missing_is_said(strange: Path) -> None:
     text = Page.of(strange).text
     assert "Of 4 planned runs, 1 failed" in text

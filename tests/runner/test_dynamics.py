@@ -2,7 +2,7 @@
 
 from pathlib import Path
 from types import SimpleNamespace
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -86,7 +86,7 @@ def test_empty_cells_are_never_watched_and_few_cells_are_all_taken():
     assert draw_cells(pixels, np.zeros(3, int), 9, np.random.default_rng(0)).tolist() == [1, 2]
 
 
-def run_study(folder: Path, dataset: Path, cache: Path, **sections: dict[str, object]) -> list[RunRecord]:
+def run_study(folder: Path, dataset: Path, cache: Path, **sections: Any) -> list[RunRecord]:
     """Run a study of three methods, one of them with two stages."""
     folder.mkdir(exist_ok=True)
     study = write_study(folder / "study.yaml", dataset, **sections)

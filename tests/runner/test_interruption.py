@@ -14,6 +14,13 @@ from imbalance_bench.records import StudyRecords
 from tests.small_study import write_study
 
 PATIENCE_S = 180.0
+# a shell starts background jobs with Ctrl-C ignored, and the tests may be one
+PROGRAM = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from imbalance_bench.cli import main
+main()
+"""
 
 
 def wait_for_a_checkpoint(out: Path, process: subprocess.Popen[str]) -> None:
@@ -29,7 +36,7 @@ def test_ctrl_c_leaves_a_resumable_study(tmp_path: Path, dataset: Path, shared_c
     study = write_study(tmp_path / "study.yaml", dataset, training={"steps": 100_000, "validate_every": 100_000})
     out = tmp_path / "out"
     words = ["run", str(study), "--out", str(out), "--cache", str(shared_cache), "--engine", engine, "--workers", "2"]
-    program = [sys.executable, "-c", "from imbalance_bench.cli import main; main()", *words]
+    program = [sys.executable, "-c", PROGRAM, *words]
     process = subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         wait_for_a_checkpoint(out, process)
