@@ -81,6 +81,11 @@ def points(dice: float) -> str:
     return f"{100 * dice:+.1f}"
 
 
+def margin_text(margin: float) -> str:
+    """Write a margin of Dice in points, such as "1 point"."""
+    return "1 point" if margin == 0.01 else f"{100 * margin:g} points"
+
+
 def p_text(p: float) -> str:
     """Write a p value, such as "p = 0.013"."""
     return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"

@@ -8,7 +8,7 @@ from analysis.chapters.findings import Chapter, Findings
 from analysis.columns import judged_table, rows_of
 from analysis.comparison import MACRO, compare_methods
 from analysis.tables import AnalysisPlan
-from analysis.verdicts import Topic, Verdict, Word, p_text, points
+from analysis.verdicts import Topic, Verdict, Word, margin_text, p_text, points
 
 
 def chapter(found: Findings) -> Chapter:
@@ -47,7 +47,7 @@ def comparison_verdict(row: Mapping[str, Any], plan: AnalysisPlan) -> Verdict:
     elif row["p_tost_holm"] < plan.alpha:
         word = Word.EQUIVALENT
         sentence = (
-            f"{method} matches {control} on {where} within {100 * plan.rope_dice:g} points: {interval}, two one-sided "
+            f"{method} matches {control} on {where} within {margin_text(plan.rope_dice)}: {interval}, two one-sided "
             f"tests {p_text(row['p_tost_holm'])} after Holm over {n} {unit}s, posterior probability of the region "
             f"{row['p_equivalent']:.2f}."
         )

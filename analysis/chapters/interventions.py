@@ -9,7 +9,7 @@ from analysis.columns import judged_table, rows_of
 from analysis.comparison import MACRO
 from analysis.interventions import PERMUTED, SHIFTED, ZEROED, intervention_effects, intervention_runs
 from analysis.tables import AnalysisPlan
-from analysis.verdicts import Topic, Verdict, Word, p_text, points
+from analysis.verdicts import Topic, Verdict, Word, margin_text, p_text, points
 
 _WORDS = {
     ZEROED: "Setting the bias of {method} to zero",
@@ -48,7 +48,7 @@ def intervention_verdict(row: Mapping[str, Any], plan: AnalysisPlan) -> Verdict:
             f"{row['family']} tests are corrected together (observed {effect})"
         )
     elif row["p_tost_holm"] < plan.alpha:
-        word, tail = Word.EQUIVALENT, f"leaves {where} within {100 * margin:g} points: {effect}"
+        word, tail = Word.EQUIVALENT, f"leaves {where} within {margin_text(margin)}: {effect}"
     elif row["p_holm"] < plan.alpha:
         word = Word.BETTER if row["difference"] > 0 else Word.WORSE
         tail = f"makes {where} {word}: {effect}"

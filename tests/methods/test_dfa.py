@@ -226,3 +226,23 @@ def test_an_architecture_without_class_tokens_is_refused_with_the_reason():
 def test_wrong_options_are_refused(option, value, message):
     with pytest.raises(ValidationError, match=message):
         DfaConfig.model_validate({option: value})
+
+
+def test_what_drives_a_class_in_the_official_layout_is_the_mean_over_layers_and_heads():
+    config = DfaConfig(token_layout="official", sharing="per_layer_and_head")
+    bias = cases.build(config).attention_bias
+    assert isinstance(bias, DynamicFocalBias)
+    assert bias.delta is not None
+    with torch.no_grad():
+        bias.delta.copy_(torch.arange(bias.delta.numel(), dtype=torch.float32).view_as(bias.delta))
+    held = bias.class_parameters()
+    mean = bias.delta.detach().mean((0, 1))
+    torch.testing.assert_close(held["attention_bias"], mean)
+    torch.testing.assert_close(held["attention_bias_driving"], torch.cat([mean[1:], torch.zeros(1)]))
+
+
+def test_the_bias_learns_twenty_times_as_fast_with_a_clip_of_its_own():
+    components = cases.build(DfaConfig())
+    assert components.param_groups is not None
+    (group,) = components.param_groups(torch.nn.Identity())
+    assert (group.lr_multiplier, group.grad_clip) == (20, 0.5)
