@@ -162,7 +162,8 @@ def test_a_run_that_dies_resumes_to_the_same_bytes(
             deaths += 1
     assert deaths >= 2
     found = StudyRecords.open(tmp_path / "torn").finished()[0]
-    for name in ("counts.parquet", "epochs.parquet", "class_parameters.parquet", "model.safetensors"):
+    tables = ("counts", "epochs", "class_parameters", "dynamics", "probabilities")
+    for name in (*(f"{table}.parquet" for table in tables), "model.safetensors"):
         assert (found.path / name).read_bytes() == (expected.path / name).read_bytes(), name
     assert found.manifest()["pairing"] == expected.manifest()["pairing"]
 
