@@ -1,7 +1,6 @@
 """How rare and how hard the classes are: from training images and truth, frozen features, and the control's runs."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import pandas as pd
 
@@ -21,6 +20,7 @@ from analysis.measures.estimates import adjacency_table, border_profile_table, m
 from analysis.measures.feature_space import FeatureSums, feature_sums
 from analysis.measures.survey import Survey, survey
 from analysis.measures.training_dynamics import training_dynamics
+from analysis.study_data import open_study_data
 from imbalance_bench.data.prepared import PreparedDataset
 from imbalance_bench.data.splits import Splits
 from imbalance_bench.data.taxonomy import Taxonomy
@@ -73,16 +73,8 @@ def _survey(found: Findings) -> _Source:
     Raises:
         UserError: The data set is gone or has changed.
     """
-    study, dataset = found.study, found.study.dataset
-    path = Path(dataset["path"])
-    path = path if path.is_absolute() else found.records.root / path
-    if not path.is_dir():
-        raise UserError(f"the data set is no longer at {path}.")
-    source = PreparedDataset.open(path)
-    merging = dataset.get("merging", {})
-    taxonomy = Taxonomy(source.info, merging.get("groups", {}), merging.get("ignore", ()))
-    if taxonomy.names != study.class_names:
-        raise UserError(f"the data set at {path} has other classes now.")
+    study = found.study
+    source, taxonomy = open_study_data(found.records.root, study.dataset, study.class_names)
     folds = Splits.load(found.records.root / "splits.json").folds
     train = [folds[fold].train for fold in sorted({run.fold for run in study.data})]
     surveyed = survey(source, taxonomy, train, band_um=found.plan.boundary_band_um, on_progress=found.report)

@@ -23,6 +23,21 @@ class Construct:
     n: np.ndarray
 
 
+def pooled_ratio(part: np.ndarray, whole: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return sum / sum over units of each class and its percentile interval, (K,) each; no interval of a single unit.
+
+    Args:
+        part: (U, K) numerators.
+        whole: (U, K) denominators.
+        weights: (B, U) how often each resample takes each unit.
+    """
+    resampled = ratio(weights @ part, weights @ whole)
+    low, high = np.full((2, part.shape[1]), np.nan)
+    for c in np.flatnonzero((whole > 0).sum(axis=0) > 1):
+        low[c], high[c] = np.nanquantile(resampled[:, c], [0.025, 0.975])
+    return ratio(part.sum(axis=0), whole.sum(axis=0)), low, high
+
+
 def ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
     """Divide; NaN where there is nothing to divide by."""
     return np.where(whole > 0, part / np.where(whole > 0, whole, 1), np.nan)

@@ -11,7 +11,7 @@ from scipy.stats import binom
 
 from analysis.boundary_scores import BoundaryCounts, gap_rows
 from analysis.intervals import multinomial_weights
-from analysis.measures.construct import ratio
+from analysis.measures.construct import pooled_ratio
 from analysis.measures.nearest_border import pixels_near_borders
 from analysis.measures.scale import Scale
 from analysis.tables import AnalysisPlan
@@ -161,12 +161,9 @@ def ensemble_disagreement(
         pixels[row] = np.bincount(near.own, minlength=k)
         entropy[row] = np.bincount(near.own, vote_entropy(votes, k), minlength=k)
     weights = multinomial_weights(len(images), _RESAMPLES, generator(seed, "bootstrap", "disagreement"))
-    resampled = ratio(weights @ entropy, weights @ pixels)
-    low, high = np.full((2, k), np.nan)
-    for c in np.flatnonzero((pixels > 0).sum(axis=0) > 1):
-        low[c], high[c] = np.nanquantile(resampled[:, c], [0.025, 0.975])
+    value, low, high = pooled_ratio(entropy, pixels, weights)
     unit = (f"bits, of {len(runs)} seeds in the band {scale.written(band_um)} inside the border",) * k
-    value, n = ratio(entropy.sum(axis=0), pixels.sum(axis=0)), pixels.sum(axis=0).astype(np.int64)
+    n = pixels.sum(axis=0).astype(np.int64)
     return ControlMeasure("model", "ensemble_disagreement", unit, value, low, high, n)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.intervals import multinomial_weights
-from analysis.measures.construct import ratio
+from analysis.measures.construct import pooled_ratio
 from analysis.measures.control_runs import ControlMeasure
 from imbalance_bench.records import RunRecord
 from imbalance_bench.seeding import generator
@@ -58,10 +58,6 @@ def training_dynamics(runs: Sequence[RunRecord], n_classes: int, *, resamples: i
 
     measures = []
     for name, (unit, above, below, scale) in _MEASURES.items():
-        part, whole = sums(above) / scale, sums(below)
-        value, resampled = ratio(part.sum(axis=0), whole.sum(axis=0)), ratio(weights @ part, weights @ whole)
-        low, high = np.full((2, n_classes), np.nan)
-        for c in np.flatnonzero((whole > 0).sum(axis=0) > 1):
-            low[c], high[c] = np.nanquantile(resampled[:, c], [0.025, 0.975])
+        value, low, high = pooled_ratio(sums(above) / scale, sums(below), weights)
         measures.append(ControlMeasure("learnability", name, (unit,) * n_classes, value, low, high, n))
     return measures

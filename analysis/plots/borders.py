@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from analysis.plots.study import AnalysedStudy, NotDrawableError
-from analysis.plots.style import BAND, MUTED, MethodMark, freeze_layout, new_figure, spare_grid, wrapped
+from analysis.plots.style import BAND, MUTED, MethodMark, freeze_layout, method_handles, new_figure, spare_grid, wrapped
 
 STAIN_COLOUR = {"haematoxylin": "#7b4ea3", "eosin": "#cc79a7"}
 EVERY_CLASS = "all"  # the "class" of trimap_curves.csv that counts every labelled pixel
@@ -104,10 +104,7 @@ def draw_trimap_curve(study: AnalysedStudy) -> Figure:
     for axes, name in zip(panels, names, strict=True):
         trimap_curve(axes, curves[curves["class"] == name], marks=methods)
         axes.set_title("all pixels" if name == EVERY_CLASS else wrapped(name, 24, 3), fontsize=8)
-    handles = [
-        Line2D([], [], color=mark.colour, marker=mark.marker, markersize=4, linewidth=1.2, label=wrapped(name, 28))
-        for name, mark in methods.items()
-    ]
+    handles = method_handles(methods)
     figure.legend(handles=handles, loc="outside right upper", handlelength=1.6)
     figure.supylabel("share of wrong pixels", fontsize=8.5)
     figure.supxlabel("distance to the nearest true border (um)", fontsize=8.5)

@@ -5,11 +5,10 @@ from collections.abc import Mapping
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 
 from analysis.plots.study import AnalysedStudy, NotDrawableError
-from analysis.plots.style import GRID, MUTED, MethodMark, freeze_layout, new_figure, spare_grid, wrapped
+from analysis.plots.style import GRID, MUTED, MethodMark, freeze_layout, method_handles, new_figure, spare_grid, wrapped
 
 EVERY_PIXEL = "all"  # the "class" of reliability_diagram.csv that has each pixel by its predicted class
 LEAST_UNITS = 2  # a bin that fewer units have is not drawn
@@ -97,10 +96,7 @@ def draw_calibration(study: AnalysedStudy) -> Figure:
         count_strip(strip, own, marks=methods)
         title = "predicted class" if names[place] == EVERY_PIXEL else wrapped(names[place], 22, 3)
         diagram.set_title(title, fontsize=8)
-    handles = [
-        Line2D([], [], color=mark.colour, marker=mark.marker, markersize=4, linewidth=1.2, label=wrapped(name, 28))
-        for name, mark in methods.items()
-    ]
+    handles = method_handles(methods)
     figure.legend(handles=handles, loc="outside right upper", handlelength=1.6)
     figure.supylabel("share of the class (below: pixels)", fontsize=8.5)
     figure.supxlabel("predicted probability", fontsize=8.5)

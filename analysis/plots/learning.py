@@ -6,12 +6,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from analysis.plots.steps import along_stages
 from analysis.plots.study import AnalysedStudy, NotDrawableError
-from analysis.plots.style import MethodMark, freeze_layout, new_figure, spare_grid, thin_line_alpha, wrapped
+from analysis.plots.style import MethodMark, freeze_layout, method_handles, new_figure, spare_grid, thin_line_alpha
 from imbalance_bench.errors import UserError
 from imbalance_bench.records import EPOCHS
 
@@ -105,10 +104,7 @@ def draw_learning_curves(study: AnalysedStudy) -> Figure:
     for axes, (label, curves) in zip(figure.subplots(1, len(panels), squeeze=False).flat, panels, strict=True):
         learning_curves(axes, curves, marks=methods)
         axes.set_title(label)
-    handles = [
-        Line2D([], [], color=mark.colour, marker=mark.marker, markersize=4, linewidth=1.8, label=wrapped(name, 24))
-        for name, mark in methods.items()
-    ]
+    handles = method_handles(methods, linewidth=1.8, width=24)
     figure.legend(handles=handles, loc="outside right upper", handlelength=1.6)
     freeze_layout(figure)
     return figure

@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from analysis.plots.study import MACRO, AnalysedStudy, NotDrawableError
@@ -18,6 +17,7 @@ from analysis.plots.style import (
     PAPER,
     MethodMark,
     freeze_layout,
+    method_handles,
     new_figure,
     spare_grid,
     wrapped,
@@ -133,10 +133,7 @@ def draw_class_dice(study: AnalysedStudy) -> Figure:
     figure = new_figure(9.0, 0.9 + len(rows) * max(0.26, 0.07 + 0.085 * len(methods)))
     axes = class_dice(figure.subplots(), scores, classes=study.class_names, marks=methods)
     axes.set_xlabel(f"Dice, {AGGREGATION.get(study.aggregation, study.aggregation)}, with 95 % interval")
-    handles = [
-        Line2D([], [], color=mark.colour, marker=mark.marker, markersize=5, linewidth=1.1, label=wrapped(name, 28))
-        for name, mark in methods.items()
-    ]
+    handles = method_handles(methods, markersize=5, linewidth=1.1)
     figure.legend(handles=handles, loc="outside right upper", handlelength=1.6)
     freeze_layout(figure)
     return figure

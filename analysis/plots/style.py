@@ -3,7 +3,7 @@
 import colorsys
 import textwrap
 import warnings
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -17,6 +17,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.lines import Line2D
 
 INK = "#1b1f24"
 MUTED = "#5c6570"
@@ -157,6 +158,24 @@ class MethodMark:
 
     colour: str
     marker: str
+
+
+def method_handles(
+    marks: Mapping[str, MethodMark], *, markersize: float = 4, linewidth: float = 1.2, width: int = 28
+) -> list[Line2D]:
+    """Return what a legend shows of each method; names are wrapped at `width` letters."""
+    return [
+        Line2D(
+            [],
+            [],
+            color=mark.colour,
+            marker=mark.marker,
+            markersize=markersize,
+            linewidth=linewidth,
+            label=wrapped(name, width),
+        )
+        for name, mark in marks.items()
+    ]
 
 
 def method_marks(methods: Sequence[str], controls: Collection[str]) -> dict[str, MethodMark]:

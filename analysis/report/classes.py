@@ -2,15 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from analysis.cards.card import Card, CardSource, make_cards
 from analysis.cards.figures import tile_caption
 from analysis.cards.specimens import RULE, Specimens, collect_specimens
 from analysis.plots.study import AnalysedStudy
-from imbalance_bench.data.prepared import PreparedDataset
+from analysis.study_data import open_study_data
 from imbalance_bench.data.splits import Splits
-from imbalance_bench.data.taxonomy import Taxonomy
 from imbalance_bench.errors import UserError
 
 MOST_IMAGES = 12  # looked through for pictures: a report should not take as long as an analysis
@@ -65,13 +63,7 @@ def _specimens(study: AnalysedStudy, seed: int) -> list[Specimens]:
     Raises:
         UserError: The data set is gone or has changed.
     """
-    path = study.root / Path(str(study.dataset["path"]))
-    if not path.is_dir():
-        raise UserError(f"the data set is no longer at {path}.")
-    dataset, merging = PreparedDataset.open(path), study.dataset.get("merging", {})
-    taxonomy = Taxonomy(dataset.info, merging.get("groups", {}), merging.get("ignore", ()))
-    if list(taxonomy.names) != study.class_names:
-        raise UserError(f"the data set at {path} has other classes now.")
+    dataset, taxonomy = open_study_data(study.root, study.dataset, study.class_names)
     folds = Splits.load(study.root / "splits.json").folds
     train = sorted({image_id for fold in folds for image_id in fold.train})
     return collect_specimens(dataset, taxonomy, train, seed=seed, most_images=MOST_IMAGES)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -148,7 +149,7 @@ class RunExecution:
             batches=self._batches(components),
             probe_tiles=rows_of(fold.val or fold.train, self._rows)[:PROBE_TILES],
             validate=(lambda: self._count(segmenter, components, fold.val)) if fold.val else None,
-            watched=self._watched(),
+            watched=self._watched,
         )
         return components, segmenter, StageTrainer(setting, segmenter, loss, components, self._journal)
 
@@ -168,8 +169,9 @@ class RunExecution:
             sampler=components.sampler,
         )
 
+    @cached_property
     def _watched(self) -> WatchedCrops | None:
-        """Draw the training crops whose dynamics are recorded, the same for every run of the fold."""
+        """Training crops whose dynamics are recorded, the same for every stage and run of the fold."""
         config, fold = self._study.config, self._study.splits.folds[self._run.fold]
         limit, k = config.evaluation.dynamics_crops, len(self._study.taxonomy.names)
         if not limit:

@@ -1,0 +1,32 @@
+"""The data set behind a study, where it is still there and still the same."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from imbalance_bench.data.prepared import PreparedDataset
+from imbalance_bench.data.taxonomy import Taxonomy
+from imbalance_bench.errors import UserError
+
+
+def open_study_data(
+    root: Path, facts: Mapping[str, Any], class_names: Sequence[str]
+) -> tuple[PreparedDataset, Taxonomy]:
+    """Open the data set of a study and merge its classes as the study does.
+
+    Args:
+        root: The study directory; a relative path of the data set starts there.
+        facts: Content of the study's dataset.json.
+        class_names: K names of the study's classes.
+
+    Raises:
+        UserError: The data set is gone or has changed.
+    """
+    path = root / facts["path"]
+    if not path.is_dir():
+        raise UserError(f"the data set is no longer at {path}.")
+    dataset, merging = PreparedDataset.open(path), facts.get("merging", {})
+    taxonomy = Taxonomy(dataset.info, merging.get("groups", {}), merging.get("ignore", ()))
+    if tuple(taxonomy.names) != tuple(class_names):
+        raise UserError(f"the data set at {path} has other classes now.")
+    return dataset, taxonomy
