@@ -3,8 +3,8 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from analysis.chapters.findings import Findings
-from analysis.comparison import MACRO
+from analysis.schema.names import MACRO
+from analysis.topics.context import Context
 from analysis.verdicts import Topic, Verdict, Word
 
 _MACRO_RULE = "better: any macro comparison is better; a word that all of them share; else undecided"
@@ -13,14 +13,14 @@ _REASON_RULE = (
 )
 
 
-def answers(found: Findings) -> list[Verdict]:
-    """Answer the two questions of a study from the verdicts of its chapters."""
-    macro = [each for each in found.verdicts if each.id.startswith("comparison/") and each.id.endswith(f"/{MACRO}")]
-    controls = " and ".join(dict.fromkeys(found.tables["comparisons"]["control"].astype(str)))
+def answers(context: Context) -> list[Verdict]:
+    """Answer the two questions of a study from the verdicts of its topics."""
+    macro = [each for each in context.verdicts if each.id.startswith("comparison/") and each.id.endswith(f"/{MACRO}")]
+    controls = " and ".join(dict.fromkeys(context.tables["comparisons"]["control"].astype(str)))
     change = [
-        each for each in found.verdicts if each.id.startswith("association/") and each.id.split("/")[2] == "change"
+        each for each in context.verdicts if each.id.startswith("association/") and each.id.split("/")[2] == "change"
     ]
-    return [*method_answer(macro, controls), *reason_answers(change, found.n_occurring)]
+    return [*method_answer(macro, controls), *reason_answers(change, context.n_occurring)]
 
 
 def method_answer(macro: Sequence[Verdict], control: str) -> list[Verdict]:

@@ -6,11 +6,11 @@ from pathlib import Path
 import pandas as pd
 
 from analysis.answers import answers
-from analysis.chapters import CHAPTERS
-from analysis.chapters.findings import Findings, OnProgress
-from analysis.columns import COLUMNS, readme, write_csv
-from analysis.pairing import require_pairs
-from analysis.tables import AnalysisPlan, read_study
+from analysis.schema import COLUMNS, readme, write_csv
+from analysis.study.pairing import require_pairs
+from analysis.study.runs import AnalysisPlan, read_study
+from analysis.topics import TOPICS
+from analysis.topics.context import Context, OnProgress
 from analysis.verdicts import Verdict
 from imbalance_bench.manifest import canonical_hash, write_atomically, write_json
 from imbalance_bench.records import StudyRecords
@@ -45,11 +45,11 @@ def analyze_study(root: Path, *, cache_dir: Path | None = None, on_progress: OnP
     records = StudyRecords.open(Path(root))
     plan, study = AnalysisPlan.of(records), read_study(records)
     require_pairs(study.data, study.split)
-    found = Findings(records, study, plan, on_progress or (lambda _what, _done, _of: None), cache_dir)
-    for chapter in CHAPTERS:
-        found.add(chapter(found))
-    verdicts = (*answers(found), *found.verdicts)
-    result = StudyAnalysis(records.root / "analysis", {name: found.tables[name] for name in COLUMNS}, verdicts)
+    context = Context(records, study, plan, on_progress or (lambda _what, _done, _of: None), cache_dir)
+    for analyze in TOPICS:
+        context.add(analyze(context))
+    verdicts = (*answers(context), *context.verdicts)
+    result = StudyAnalysis(records.root / "analysis", {name: context.tables[name] for name in COLUMNS}, verdicts)
     _write(result, records.plan())
     return result
 

@@ -1,4 +1,4 @@
-"""The vocabulary of verdicts. The rules that give each word stand in `analysis/chapters/`, beside their tables."""
+"""The vocabulary of verdicts. The rules that give each word stand in `analysis/topics/`, beside their tables."""
 
 import math
 from collections.abc import Mapping

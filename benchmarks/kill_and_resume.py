@@ -93,7 +93,7 @@ def small_study(folder: Path) -> list[str]:
 def command_of(study: Path, overrides: tuple[str, ...], cache: Path) -> list[str]:
     """Return `imbalance-bench run` for a study."""
     settings = [word for override in overrides for word in ("--set", override)]
-    program = [sys.executable, "-c", "from imbalance_bench.cli import main; main()"]
+    program = [sys.executable, "-c", "from imbalance_bench.cli.main import main; main()"]
     return [*program, "run", str(study), *settings, "--cache", str(cache)]
 
 

@@ -14,10 +14,10 @@ from scipy.ndimage import binary_dilation, distance_transform_edt, gaussian_grad
 from skimage.color import rgb2hed
 from skimage.measure import find_contours, label, perimeter_crofton, regionprops
 
-from analysis.measures.box_counts import BOX_SIZES, smallest_box_px
-from analysis.measures.contours import HARMONICS
-from analysis.measures.instances import HU_MOMENTS, smallest_instance_px
-from analysis.measures.nearest_border import EDGE_SIGMA_UM, PROFILE_STEP_UM, PROFILE_STEPS
+from analysis.geometry.box_counts import BOX_SIZES, smallest_box_px
+from analysis.geometry.contours import HARMONICS
+from analysis.geometry.instances import HU_MOMENTS, smallest_instance_px
+from analysis.geometry.nearest_border import EDGE_SIGMA_UM, PROFILE_STEP_UM, PROFILE_STEPS
 from analysis.measures.scale import Scale
 from analysis.measures.stains import BINS_PER_STAIN, EOSIN_STEP, HAEMATOXYLIN_STEP, STAIN_BINS
 from analysis.measures.survey import ImageSummary

@@ -17,16 +17,13 @@ import pandas as pd
 from rich.console import Console
 from rich.progress import track
 
-from analysis.bias import learned_bias
-from analysis.chapters.explanation import judge
-from analysis.chapters.inertia import inertia_verdict
-from analysis.chapters.learning import reliability_verdict
-from analysis.class_points import StudyFrames
-from analysis.columns import rows_of
-from analysis.explanation import associate_studies
-from analysis.inertia import inertia
 from analysis.measures import PRIMARY
-from analysis.tables import AnalysisPlan, RunData, StudyTables
+from analysis.schema import rows_of
+from analysis.study.class_points import StudyFrames
+from analysis.study.runs import AnalysisPlan, RunData, StudyTables
+from analysis.topics.explanation import associate_studies, judge
+from analysis.topics.inertia import inertia, inertia_verdict
+from analysis.topics.learned_bias import learned_bias, reliability_verdict
 from analysis.verdicts import Word
 
 METHOD = "dfa"

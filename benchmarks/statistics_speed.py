@@ -17,14 +17,14 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from analysis import scores
-from analysis.association import rank_association
-from analysis.comparison import compare_methods
-from analysis.intervals import seed_weights, unit_weights
-from analysis.leaders import leaders
-from analysis.ranking import resampled_scores
-from analysis.tables import AnalysisPlan, RunData, StudyTables
-from analysis.units import Ratios
+from analysis.scoring.units import Ratios, method_units
+from analysis.statistics.intervals import seed_weights, unit_weights
+from analysis.statistics.rank_association import rank_association
+from analysis.study.runs import AnalysisPlan, RunData, StudyTables
+from analysis.topics import scores
+from analysis.topics.leaders import leaders
+from analysis.topics.method_comparison import compare_methods
+from analysis.topics.ranking import resampled_scores
 
 STRATA, MEASURES = (5, 5, 6), 4
 METHODS, SEEDS, GROUPS, CLASSES, RESAMPLES = 20, 10, 100, 5, 10_000
@@ -137,7 +137,7 @@ def time_million_rows(rows: int) -> list[Timing]:
     tables, plan = _study(images, rng), AnalysisPlan("m0", 0.05, 0.01, 10_000, 100_000, 0, 0.5, 2.0, "auto")
     units: dict[str, scores.UnitCounts] = {}
     steps: dict[str, Callable[[], object]] = {
-        "arranging the counts": lambda: units.update(scores.method_units(tables, "group")),
+        "arranging the counts": lambda: units.update(method_units(tables, "group")),
         "scores of runs": lambda: scores.class_scores(tables),
         "scores of methods with intervals": lambda: scores.method_scores(tables, units, plan),
         "scores of units": lambda: scores.unit_scores(tables, units),

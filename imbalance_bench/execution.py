@@ -7,6 +7,9 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
+from imbalance_bench.cli.live_table import LiveTable
+from imbalance_bench.cli.progress import ProgressDisplay
+from imbalance_bench.cli.study_view import print_plan, print_status
 from imbalance_bench.config import StudyConfig
 from imbalance_bench.data.prepared import usable_cores
 from imbalance_bench.engines import ENGINES
@@ -14,9 +17,6 @@ from imbalance_bench.engines.base import RunJob
 from imbalance_bench.errors import UserError
 from imbalance_bench.planning import prepare_study
 from imbalance_bench.study import Study
-from imbalance_bench.terminal.live_table import LiveTable
-from imbalance_bench.terminal.progress import ProgressDisplay
-from imbalance_bench.terminal.studies import print_plan, print_status
 from imbalance_bench.training.material import choose_device, open_material
 from imbalance_bench.training.run import planned_steps
 

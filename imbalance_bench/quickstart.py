@@ -4,13 +4,13 @@ from pathlib import Path
 
 from rich.console import Console
 
+from imbalance_bench.cli.progress import ProgressDisplay
+from imbalance_bench.cli.study_view import analyze_and_print
 from imbalance_bench.config import load_study
 from imbalance_bench.data.phantom import PRESETS, generate_phantom
 from imbalance_bench.data.prepared import usable_cores
 from imbalance_bench.errors import UserError, nearest
 from imbalance_bench.execution import Execution, execute_study
-from imbalance_bench.terminal.progress import ProgressDisplay
-from imbalance_bench.terminal.studies import analyze_and_print
 
 
 def make_phantom(dest: Path, *, preset: str, seed: int | None = None, workers: int = 1) -> Path:

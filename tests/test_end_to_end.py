@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
 
-from imbalance_bench.cli import main
+from imbalance_bench.cli.main import main
 from imbalance_bench.records import StudyRecords
 from tests.small_study import write_study
 

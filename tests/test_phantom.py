@@ -18,7 +18,8 @@ from scipy import ndimage
 
 from benchmarks import phantom_factors
 from benchmarks.phantom_factors import PLANTED_LEVELS
-from imbalance_bench.cli import main
+from imbalance_bench.cli import data_view as data_printing
+from imbalance_bench.cli.main import main
 from imbalance_bench.data.phantom import (
     DESIGNS,
     FACTORS,
@@ -33,7 +34,6 @@ from imbalance_bench.data.phantom import (
 from imbalance_bench.data.phantom.layout import lay_out
 from imbalance_bench.data.phantom.plan import plan_images
 from imbalance_bench.errors import UserError
-from imbalance_bench.terminal import data as data_printing
 
 TISSUE = PRESETS["tissue"]
 SMALL = TISSUE.model_copy(update={"size_px": 192, "images_per_group": 2})

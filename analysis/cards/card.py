@@ -9,8 +9,8 @@ import pandas as pd
 
 from analysis.cards.figures import CardFigure, estimate, profile_figure, shapes_svg, strips_figure, tile_address
 from analysis.cards.specimens import Specimens
-from analysis.columns import rows_of
-from analysis.plots.wording import number
+from analysis.reading.wording import number
+from analysis.schema import rows_of
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,12 @@ import pandas as pd
 
 from analysis.cards.card import rival_row
 from analysis.cards.specimens import Specimens, collect_specimens
-from analysis.columns import rows_of
 from analysis.measures import PRIMARY
 from analysis.measures.cached_features import find_features
 from analysis.measures.estimates import adjacency_table, border_profile_table, measure_table
 from analysis.measures.feature_space import feature_sums
 from analysis.measures.survey import OnProgress, survey
+from analysis.schema import rows_of
 from imbalance_bench.data.prepared import PreparedDataset
 from imbalance_bench.data.taxonomy import Taxonomy
 from imbalance_bench.errors import UserError

@@ -17,7 +17,7 @@ from analysis.measures import CONSTRUCTS, PRIMARY
 from analysis.plots.borders import border_profile
 from analysis.plots.inline import embedded, svg_of
 from analysis.plots.style import GRID, INK, MUTED, PAPER, figure_style, freeze_layout, new_figure
-from analysis.plots.wording import CONSTRUCT, number, words
+from analysis.reading.wording import CONSTRUCT, number, words
 
 HARDER = {
     "frequency": "rarer",

@@ -13,11 +13,11 @@ from analysis.cards.card import Card, CardSource, make_cards
 from analysis.cards.description import Description
 from analysis.cards.figures import estimate, tile_caption
 from analysis.cards.specimens import RULE
-from analysis.columns import rows_of, write_csv
 from analysis.measures import CONSTRUCTS, PRIMARY
 from analysis.plots.inline import dark_variables
 from analysis.plots.style import class_colours
-from analysis.plots.wording import CONSTRUCT, words
+from analysis.reading.wording import CONSTRUCT, words
+from analysis.schema import rows_of, write_csv
 from imbalance_bench.manifest import write_atomically, write_json
 
 HERE = Path(__file__).resolve().parent

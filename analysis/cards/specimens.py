@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from analysis.measures.contours import outer_contours
-from analysis.measures.instances import smallest_instance_px, whole_instances
-from analysis.measures.runs import find_runs
+from analysis.geometry.contours import outer_contours
+from analysis.geometry.instances import smallest_instance_px, whole_instances
+from analysis.geometry.runs import find_runs
 from analysis.measures.scale import MPP_WITHOUT_SCALE
 from imbalance_bench.data.prepared import PreparedDataset
 from imbalance_bench.data.taxonomy import UNLABELLED, Taxonomy

@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from analysis.geometry.nearest_border import EDGE_SIGMA_UM
 from analysis.measures.construct import Construct, ratio
-from analysis.measures.nearest_border import EDGE_SIGMA_UM
 from analysis.measures.stains import marginal, overlap
 from analysis.measures.survey import Survey
 

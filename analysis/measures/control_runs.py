@@ -9,12 +9,12 @@ import pandas as pd
 from PIL import Image
 from scipy.stats import binom
 
-from analysis.boundary_scores import BoundaryCounts, gap_rows
-from analysis.intervals import multinomial_weights
+from analysis.geometry.nearest_border import pixels_near_borders
 from analysis.measures.construct import pooled_ratio
-from analysis.measures.nearest_border import pixels_near_borders
 from analysis.measures.scale import Scale
-from analysis.tables import AnalysisPlan
+from analysis.scoring.boundary_scores import BoundaryCounts, gap_rows
+from analysis.statistics.intervals import multinomial_weights
+from analysis.study.runs import AnalysisPlan
 from imbalance_bench.data.prepared import PreparedDataset
 from imbalance_bench.data.taxonomy import Taxonomy
 from imbalance_bench.records import RunRecord

@@ -5,8 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pandas as pd
 
-from analysis.columns import table
-from analysis.intervals import multinomial_weights
+from analysis.geometry.nearest_border import PROFILE_STEP_UM, PROFILE_STEPS
 from analysis.measures import PRIMARY
 from analysis.measures.boundary import boundary_measures, outline_measures
 from analysis.measures.construct import Construct, ratio
@@ -20,10 +19,11 @@ from analysis.measures.context import (
 from analysis.measures.feature_space import FeatureSums, class_overlaps
 from analysis.measures.frequency import frequency_measures
 from analysis.measures.morphology import fractal_measures, morphology_measures
-from analysis.measures.nearest_border import PROFILE_STEP_UM, PROFILE_STEPS
 from analysis.measures.size import size_measures
 from analysis.measures.stains import STAIN_BINS
 from analysis.measures.survey import Survey
+from analysis.schema import table
+from analysis.statistics.intervals import multinomial_weights
 from imbalance_bench.seeding import generator
 
 MOST_RESAMPLES = 2000  # an interval's ends then move by about 2 % of its width

@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from analysis.measures.box_counts import fractal_dimension
+from analysis.geometry.box_counts import fractal_dimension
+from analysis.geometry.instances import HU_MOMENTS
 from analysis.measures.construct import Construct, ratio
-from analysis.measures.instances import HU_MOMENTS
-from analysis.measures.robust import weighted_median_and_mad
 from analysis.measures.survey import Survey
+from analysis.statistics.robust import weighted_median_and_mad
 
 FEWEST_INSTANCES = 5  # below, a class has no shape measure
 STANDARDISED = ("log_area", "eccentricity", "solidity", "compactness")

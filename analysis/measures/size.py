@@ -4,8 +4,8 @@ import numpy as np
 
 from analysis.measures.construct import Construct
 from analysis.measures.morphology import FEWEST_INSTANCES, instance_counts, sorted_instances
-from analysis.measures.robust import weighted_quantiles
 from analysis.measures.survey import Survey
+from analysis.statistics.robust import weighted_quantiles
 
 
 def size_measures(found: Survey) -> Construct:

@@ -5,9 +5,9 @@ from typing import Self
 
 import numpy as np
 
-from analysis.measures.box_counts import BOX_SIZES
-from analysis.measures.contours import COEFFICIENTS
-from analysis.measures.nearest_border import PROFILE_STEPS
+from analysis.geometry.box_counts import BOX_SIZES
+from analysis.geometry.contours import COEFFICIENTS
+from analysis.geometry.nearest_border import PROFILE_STEPS
 from analysis.measures.stains import STAIN_BINS
 
 

@@ -13,10 +13,10 @@ from multiprocessing import get_context
 import numpy as np
 import pandas as pd
 
-from analysis.measures.box_counts import box_counts, smallest_box_px
-from analysis.measures.contours import COEFFICIENTS, fourier_descriptors, outer_contours
-from analysis.measures.instances import FEATURES, instance_shapes, smallest_instance_px, whole_instances
-from analysis.measures.nearest_border import (
+from analysis.geometry.box_counts import box_counts, smallest_box_px
+from analysis.geometry.contours import COEFFICIENTS, fourier_descriptors, outer_contours
+from analysis.geometry.instances import FEATURES, instance_shapes, smallest_instance_px, whole_instances
+from analysis.geometry.nearest_border import (
     EDGE_SIGMA_UM,
     PROFILE_STEP_UM,
     PROFILE_STEPS,
@@ -25,7 +25,7 @@ from analysis.measures.nearest_border import (
     pixels_near_borders,
     stain_profiles,
 )
-from analysis.measures.runs import find_runs
+from analysis.geometry.runs import find_runs
 from analysis.measures.scale import Scale
 from analysis.measures.stains import border_histograms, stain_codes, stain_densities, stain_histograms
 from analysis.measures.sums import ClassSums

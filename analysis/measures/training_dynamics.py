@@ -11,9 +11,9 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from analysis.intervals import multinomial_weights
 from analysis.measures.construct import pooled_ratio
 from analysis.measures.control_runs import ControlMeasure
+from analysis.statistics.intervals import multinomial_weights
 from imbalance_bench.records import RunRecord
 from imbalance_bench.seeding import generator
 

@@ -21,8 +21,8 @@ from analysis.plots.learning import draw_learning_curves
 from analysis.plots.ledger import draw_ledger_heatmap, draw_prior_to_final
 from analysis.plots.ranks import draw_critical_difference, draw_ranks
 from analysis.plots.scores import draw_class_dice, draw_paired_differences
-from analysis.plots.study import AnalysedStudy, NotDrawableError
 from analysis.plots.style import figure_style, save
+from analysis.reading.analysed_study import AnalysedStudy, NotDrawableError
 from imbalance_bench.errors import UserError, nearest
 
 __all__ = ["KINDS", "SUFFIXES", "AnalysedStudy", "NotDrawableError", "draw", "draw_figure"]

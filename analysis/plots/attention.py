@@ -8,8 +8,8 @@ from matplotlib.colors import LinearSegmentedColormap, to_rgb
 from matplotlib.figure import Figure
 
 from analysis.plots.gallery import chosen_images, gallery_runs, macro_dice_per_image, show, shrink_image
-from analysis.plots.study import AnalysedStudy, NotDrawableError
 from analysis.plots.style import MUTED, freeze_layout, new_figure, wrapped
+from analysis.reading.analysed_study import AnalysedStudy, NotDrawableError
 from imbalance_bench.data.prepared import PreparedDataset
 from imbalance_bench.errors import UserError
 from imbalance_bench.records import AttentionMaps

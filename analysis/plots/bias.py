@@ -11,9 +11,9 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 
 from analysis.plots.labels import label_line_ends, label_points, spread_vertically
 from analysis.plots.steps import along_stages
-from analysis.plots.study import AnalysedStudy, NotDrawableError
 from analysis.plots.style import INK, MUTED, PAPER, freeze_layout, new_figure, spare_grid, thin_line_alpha, wrapped
-from analysis.plots.wording import CONSTRUCT, ESTIMAND, RHO, is_not_testable, number, probability, signed, words
+from analysis.reading.analysed_study import AnalysedStudy, NotDrawableError
+from analysis.reading.wording import CONSTRUCT, ESTIMAND, RHO, is_not_testable, number, probability, signed, words
 
 PLOTTED_ESTIMANDS = ("change", "effective_offset")
 RASTERISE_ABOVE_LINES = 400

@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from PIL import Image
 
-from analysis.plots.study import AnalysedStudy, NotDrawableError
 from analysis.plots.style import BAND, MUTED, freeze_layout, new_figure, wrapped
+from analysis.reading.analysed_study import AnalysedStudy, NotDrawableError
 from imbalance_bench.data.prepared import PreparedDataset
 from imbalance_bench.data.taxonomy import UNLABELLED, Taxonomy
 from imbalance_bench.errors import UserError

@@ -7,9 +7,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.plots.scores import paired_differences
-from analysis.plots.study import AnalysedStudy, NotDrawableError
 from analysis.plots.style import INK, MethodMark, freeze_layout, new_figure, wrapped
-from analysis.plots.wording import MINUS
+from analysis.reading.analysed_study import AnalysedStudy, NotDrawableError
+from analysis.reading.wording import MINUS
 
 TITLE = {
     "zeroed": "bias set to zero",

@@ -10,9 +10,9 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
 from analysis.plots.bias import methods_with_bias
-from analysis.plots.study import AnalysedStudy, NotDrawableError
 from analysis.plots.style import BAND, INK, MUTED, PAPER, freeze_layout, new_figure, spare_grid, wrapped
-from analysis.plots.wording import number, words
+from analysis.reading.analysed_study import AnalysedStudy, NotDrawableError
+from analysis.reading.wording import number, words
 
 # Diverging, readable in grey and by every kind of colour vision (blue to orange), light enough for dark numbers.
 CELL_INK = "#1b1f25"  # stays dark on a dark screen, where the cells stay light

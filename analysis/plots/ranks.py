@@ -9,8 +9,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from analysis.critical_difference import CriticalDifference
-from analysis.plots.study import MACRO, AnalysedStudy, NotDrawableError
 from analysis.plots.style import (
     INK,
     MUTED,
@@ -22,7 +20,10 @@ from analysis.plots.style import (
     spare_grid,
     wrapped,
 )
-from analysis.plots.wording import AGGREGATION
+from analysis.reading.analysed_study import AnalysedStudy, NotDrawableError
+from analysis.reading.wording import AGGREGATION
+from analysis.schema.names import MACRO
+from analysis.statistics.critical_difference import CriticalDifference
 
 ONE_DATA_SET = (
     "A critical difference compares methods over data sets, and this is one study of one data set. "
@@ -121,7 +122,7 @@ def save_critical_difference(found: CriticalDifference, path: Path) -> Path:
     """Draw the ranks of `compare` into a file; where nothing was tested there are neither bars nor a distance.
 
     Args:
-        found: From `analysis.critical_difference`.
+        found: From `analysis.statistics.critical_difference`.
         path: An .svg, .pdf or .png file.
 
     Returns:

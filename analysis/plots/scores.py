@@ -8,7 +8,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from analysis.plots.study import MACRO, AnalysedStudy, NotDrawableError
 from analysis.plots.style import (
     BAND,
     GRID,
@@ -22,7 +21,9 @@ from analysis.plots.style import (
     spare_grid,
     wrapped,
 )
-from analysis.plots.wording import AGGREGATION, MINUS, tone
+from analysis.reading.analysed_study import AnalysedStudy, NotDrawableError
+from analysis.reading.wording import AGGREGATION, MINUS, tone
+from analysis.schema.names import MACRO
 
 OVERALL = "all classes (macro)"
 ROW_NAME_WIDTH = 26  # characters before a name breaks

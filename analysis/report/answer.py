@@ -4,8 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from analysis.plots.study import MACRO, AnalysedStudy
-from analysis.plots.wording import CONSTRUCT, is_not_testable, probability, signed, tone, words
+from analysis.reading.analysed_study import AnalysedStudy
+from analysis.reading.wording import CONSTRUCT, is_not_testable, probability, signed, tone, words
+from analysis.schema.names import MACRO
 
 Verdict = Mapping[str, Any]
 

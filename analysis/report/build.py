@@ -10,14 +10,14 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from analysis.paper_tables import write_paper_tables
 from analysis.plots.inline import dark_variables
-from analysis.plots.study import AnalysedStudy
-from analysis.plots.wording import MINUS, number, tone, words
+from analysis.reading.analysed_study import AnalysedStudy
+from analysis.reading.wording import MINUS, number, tone, words
 from analysis.report.answer import rare_or_hard, which_method
 from analysis.report.classes import class_cards
 from analysis.report.detail_tables import detail_tables
 from analysis.report.figures import make_figures
+from analysis.report.paper_tables import write_paper_tables
 from analysis.report.provenance import provenance
 from analysis.report.tables import make_tables
 from imbalance_bench.manifest import write_atomically

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from analysis.cards.card import Card, CardSource, make_cards
 from analysis.cards.figures import tile_caption
 from analysis.cards.specimens import RULE, Specimens, collect_specimens
-from analysis.plots.study import AnalysedStudy
-from analysis.study_data import open_study_data
+from analysis.reading.analysed_study import AnalysedStudy
+from analysis.study.dataset import open_study_data
 from imbalance_bench.data.splits import Splits
 from imbalance_bench.errors import UserError
 

@@ -6,9 +6,10 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.plots.study import MACRO, AnalysedStudy
-from analysis.plots.wording import CONSTRUCT, words
+from analysis.reading.analysed_study import AnalysedStudy
+from analysis.reading.wording import CONSTRUCT, words
 from analysis.report.tables import Cell, Column, ReportTable, estimate_cell, number_cell, p_cell, verdict_cell
+from analysis.schema.names import MACRO
 
 Row = dict[Any, Any]
 MakeCell = Callable[[Row], Cell]
@@ -19,7 +20,7 @@ class Detail:
     """How one table of the analysis is shown.
 
     Args:
-        name: Key of `analysis.columns.COLUMNS`, and name of the download.
+        name: Key of `analysis.schema.COLUMNS`, and name of the download.
         title: Heading.
         caption: How to read it.
         columns: Heading -> cell of a row.

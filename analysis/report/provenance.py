@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from analysis.plots.study import AnalysedStudy
+from analysis.reading.analysed_study import AnalysedStudy
 from imbalance_bench.errors import UserError
 from imbalance_bench.records import read_json
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.plots.study import MACRO, AnalysedStudy
-from analysis.plots.wording import CONSTRUCT, DASH, number, probability, signed, tone, words
+from analysis.reading.analysed_study import AnalysedStudy
+from analysis.reading.wording import CONSTRUCT, DASH, number, probability, signed, tone, words
+from analysis.schema.names import MACRO
 from imbalance_bench.manifest import write_atomically
 
 ESTIMAND_NAME = {"learned": "learned bias", "change": "learned change"}

@@ -4,15 +4,15 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from analysis.association import rank_association
-from analysis.attainability import correlation_power, rho_needed
-from analysis.bias import icc_average_consistency
-from analysis.inertia import movement
-from analysis.intervals import percentile_interval
-from analysis.mixed_model import fit_mixed_model
-from analysis.partial_association import partial_association
-from analysis.partition import resampled_partitions
-from analysis.strata import within_ranks
+from analysis.statistics.attainability import correlation_power, rho_needed
+from analysis.statistics.intervals import percentile_interval
+from analysis.statistics.intraclass_correlation import icc_average_consistency
+from analysis.statistics.mixed_model import fit_mixed_model
+from analysis.statistics.partial_association import partial_association
+from analysis.statistics.partition import resampled_partitions
+from analysis.statistics.rank_association import rank_association
+from analysis.statistics.strata import within_ranks
+from analysis.topics.inertia import movement
 from benchmarks.calibration.check import LEVEL, Check
 
 SEVERAL = (5, 5, 6)  # classes of three data sets

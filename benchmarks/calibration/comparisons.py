@@ -7,14 +7,15 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from analysis.comparison import wilcoxon_p
-from analysis.equivalence import bayesian_signed_rank, tost
-from analysis.friedman import block_ranks, conover_p, friedman, nemenyi_distance
-from analysis.intervals import Uncertainty, multinomial_weights, uncertainty
-from analysis.permutation import holm, sign_flip_p
-from analysis.ranking import RankStability, rank_stability
-from analysis.scores import interval_rows
-from analysis.units import Ratios, crossed_scores
+from analysis.scoring.estimates import interval_rows
+from analysis.scoring.units import Ratios, crossed_scores
+from analysis.statistics.corrections import holm
+from analysis.statistics.effect_size import wilcoxon_p
+from analysis.statistics.equivalence import bayesian_signed_rank, tost
+from analysis.statistics.friedman import block_ranks, conover_p, friedman, nemenyi_distance
+from analysis.statistics.intervals import Uncertainty, multinomial_weights, uncertainty
+from analysis.statistics.sign_flip import sign_flip_p
+from analysis.topics.ranking import RankStability, rank_stability
 from benchmarks.calibration.check import LEVEL, Check
 
 GROUPS = (10, 20, 40)
@@ -110,7 +111,7 @@ def _paired_tests() -> Iterator[Check]:
 
 
 def known(d: np.ndarray, rng: np.random.Generator) -> Uncertainty:
-    """Return what `analysis.intervals` knows of the mean of (S, G) differences."""
+    """Return what `analysis.statistics.intervals` knows of the mean of (S, G) differences."""
     means = d.mean(axis=0)
     groups = len(means)
     resampled = multinomial_weights(groups, RESAMPLES, rng) @ means / groups

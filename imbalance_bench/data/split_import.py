@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from imbalance_bench.data.audited_images import AuditedImage, read_split_file
+from imbalance_bench.data.audit.images import AuditedImage, read_split_file
 from imbalance_bench.data.prepared import PreparedDataset
 from imbalance_bench.data.splits import Fold, Splits, check_splits
 from imbalance_bench.errors import UserError, nearest

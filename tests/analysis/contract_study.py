@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from safetensors.numpy import save_file
 
-from analysis.columns import COLUMNS, write_csv
+from analysis.schema import COLUMNS, write_csv
 from imbalance_bench.manifest import write_json
 
 METHODS = ("cross_entropy", "inverse_frequency", "focal", "cdb", "dfa")

@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 from synthetic import METHOD_GAIN, true_difficulty, write_synthetic_study
 
-from analysis.columns import COLUMNS
 from analysis.measures import PRIMARY
 from analysis.pipeline import StudyAnalysis, analyze_study
+from analysis.schema import COLUMNS
 from analysis.verdicts import Topic, Word
 from imbalance_bench.errors import UserError
 from imbalance_bench.manifest import write_json

@@ -7,12 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.boundary_scores import BoundaryCounts, boundary_rows, gap_rows, trimap_rows
-from analysis.chapters.findings import Findings
-from analysis.confusion import confusion_rows
 from analysis.pipeline import analyze_study
-from analysis.tables import AnalysisPlan, read_study
-from analysis.units import UnitCounts
+from analysis.scoring.boundary_scores import BoundaryCounts, boundary_rows, gap_rows, trimap_rows
+from analysis.scoring.confusion import confusion_rows
+from analysis.scoring.units import UnitCounts
+from analysis.study.runs import AnalysisPlan, read_study
+from analysis.topics.context import Context
 from imbalance_bench.manifest import write_json
 from imbalance_bench.records import BoundaryMeasure, StudyRecords
 from tests.analysis.synthetic import write_synthetic_study
@@ -142,7 +142,7 @@ def test_a_study_with_borders_gets_their_tables(tmp_path: Path) -> None:
     assert set(scores["class"]) == {"macro", "background", "tumour", "stroma"}
     assert scores.loc[scores["measure"] != "hausdorff_95", ["value", "low", "high"]].to_numpy().max() <= 1
     study = read_study(StudyRecords.open(root))
-    found = Findings(StudyRecords.open(root), study, PLAN, lambda *_: None, tmp_path)
+    found = Context(StudyRecords.open(root), study, PLAN, lambda *_: None, tmp_path)
     tp, _, fn = found.units["dfa"].counts.sum(axis=(1, 2))
     diagonal = confusion[(confusion["method"] == "dfa") & (confusion["true"] == confusion["predicted"])]
     assert np.allclose(diagonal["share"], tp / (tp + fn))  # recall of the counts

@@ -6,8 +6,8 @@
 import numpy as np
 import pytest
 
-from analysis.comparison import PairedScores, compare_pair
-from analysis.tables import AnalysisPlan
+from analysis.scoring.pairs import PairedScores, compare_pair
+from analysis.study.runs import AnalysisPlan
 from benchmarks.calibration.__main__ import all_checks, page
 from benchmarks.calibration.check import COVERAGE, Check, binomial_band, judge, markdown, run_check
 

@@ -18,7 +18,7 @@ from analysis.measures.cached_features import find_features
 from analysis.measures.feature_space import class_overlaps, feature_sums
 from analysis.measures.survey import survey
 from analysis.pipeline import analyze_study
-from imbalance_bench.cli import main
+from imbalance_bench.cli.main import main
 from imbalance_bench.data.prepared import PreparedDataset
 from imbalance_bench.data.taxonomy import Taxonomy
 from imbalance_bench.data.tiling import tile_dataset

@@ -13,10 +13,10 @@ from PIL import Image
 from synthetic import write_synthetic_study
 
 from analysis.cards.figures import TILE_SIDE_PX
-from analysis.columns import COLUMNS, write_csv
-from analysis.plots.study import AnalysedStudy
+from analysis.reading.analysed_study import AnalysedStudy
 from analysis.report import classes
 from analysis.report.classes import class_cards
+from analysis.schema import COLUMNS, write_csv
 
 OVERLAPS = {(0, 1): 0.25, (0, 2): 0.75, (1, 0): 0.5, (1, 2): 0.4}
 

@@ -9,8 +9,8 @@ from click.testing import CliRunner
 from contract_study import write_analysis, write_bare_study
 from synthetic import ANALYSIS
 
-from analysis.studies import compare_studies
-from imbalance_bench.cli import main
+from analysis.compare import compare_studies
+from imbalance_bench.cli.main import main
 from imbalance_bench.errors import UserError
 from imbalance_bench.manifest import write_json
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.metrics import AGGREGATIONS, METRICS, Metric, mean_over_occurring, score
-from analysis.units import (
+from analysis.scoring.metrics import AGGREGATIONS, METRICS, Metric, mean_over_occurring, score
+from analysis.scoring.units import (
     Ratios,
     UnitCounts,
     complete_block,

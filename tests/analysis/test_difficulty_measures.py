@@ -15,12 +15,11 @@ from skimage.color import rgb2hed
 from skimage.measure import label, perimeter_crofton, regionprops
 from synthetic import write_synthetic_study
 
+from analysis.geometry.instances import crofton_perimeters, instance_shapes, whole_instances
+from analysis.geometry.runs import find_runs
 from analysis.measures import PRIMARY
 from analysis.measures.estimates import measure_table
-from analysis.measures.instances import crofton_perimeters, instance_shapes, whole_instances
 from analysis.measures.morphology import STANDARDISED
-from analysis.measures.robust import weighted_median_and_mad, weighted_quantiles
-from analysis.measures.runs import find_runs
 from analysis.measures.scale import Scale
 from analysis.measures.stains import (
     STAIN_BINS,
@@ -33,6 +32,7 @@ from analysis.measures.stains import (
 )
 from analysis.measures.sums import ClassSums
 from analysis.measures.survey import Survey, summarise_image, survey
+from analysis.statistics.robust import weighted_median_and_mad, weighted_quantiles
 from benchmarks.plain_measures import largest_difference, plain_loop
 from imbalance_bench.data.prepared import PreparedDataset
 from imbalance_bench.data.taxonomy import UNLABELLED, Taxonomy

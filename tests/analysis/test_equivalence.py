@@ -5,8 +5,8 @@ import pytest
 from statistics_golden import POSTHOC_DIFFERENCES, posthoc_value
 from statsmodels.stats.weightstats import ttost_paired
 
-from analysis.equivalence import bayesian_signed_rank, tost
-from analysis.intervals import multinomial_weights, uncertainty
+from analysis.statistics.equivalence import bayesian_signed_rank, tost
+from analysis.statistics.intervals import multinomial_weights, uncertainty
 
 
 def posterior(d, margin, draws=40_000, seed=0):

@@ -8,10 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.chapters.explanation import explanation_verdict, judge, mixed_verdict, partial_verdict
-from analysis.class_points import StudyFrames, class_points
-from analysis.columns import rows_of
-from analysis.explanation import associate_studies
+from analysis.schema import rows_of
+from analysis.study.class_points import StudyFrames, class_points
+from analysis.topics.explanation import associate_studies, explanation_verdict, judge, mixed_verdict, partial_verdict
 from analysis.verdicts import Topic, Verdict, Word
 from benchmarks.planted_truth import EXPLANATIONS, INERTIA, Truth, plan, rates, simulate
 

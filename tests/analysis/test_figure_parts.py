@@ -17,7 +17,7 @@ from analysis.plots.style import (
     new_figure,
     wrapped,
 )
-from analysis.plots.wording import MINUS, number, probability, signed, tone
+from analysis.reading.wording import MINUS, number, probability, signed, tone
 
 
 def contrast(one: str, other: str) -> float:

@@ -6,10 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.chapters.inertia import inertia_verdict
-from analysis.columns import rows_of
-from analysis.inertia import families, inertia, kept_share, movement
-from analysis.tables import AnalysisPlan, RunData, StudyTables
+from analysis.schema import rows_of
+from analysis.study.runs import AnalysisPlan, RunData, StudyTables
+from analysis.topics.inertia import families, inertia, inertia_verdict, kept_share, movement
 from analysis.verdicts import Word
 
 PLAN = AnalysisPlan("cross_entropy", 0.05, 0.01, 100, 100, 0, 0.5, 2.0, "auto")

@@ -9,7 +9,13 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.intervals import Uncertainty, multinomial_weights, percentile_interval, uncertainty, unit_weights
+from analysis.statistics.intervals import (
+    Uncertainty,
+    multinomial_weights,
+    percentile_interval,
+    uncertainty,
+    unit_weights,
+)
 
 stats: Any = scipy.stats  # its return types are not declared
 

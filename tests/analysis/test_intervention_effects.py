@@ -7,11 +7,10 @@ import pandas as pd
 import pytest
 from synthetic import INTERVENTION_LOSS, write_synthetic_study
 
-from analysis.chapters.interventions import intervention_verdict
-from analysis.columns import rows_of
-from analysis.comparison import MACRO
-from analysis.interventions import intervention_effects, intervention_runs
-from analysis.tables import AnalysisPlan, StudyTables, read_study
+from analysis.schema import rows_of
+from analysis.schema.names import MACRO
+from analysis.study.runs import AnalysisPlan, StudyTables, read_study
+from analysis.topics.interventions import intervention_effects, intervention_runs, intervention_verdict
 from analysis.verdicts import Verdict, Word
 from imbalance_bench.records import StudyRecords
 

@@ -9,18 +9,18 @@ import pandas as pd
 import pytest
 from synthetic import write_synthetic_study
 
-from analysis import leaders as module
-from analysis.chapters.findings import Findings
-from analysis.chapters.leaders import chapter
-from analysis.leaders import leaders
-from analysis.scores import class_scores, method_scores, method_units
-from analysis.tables import AnalysisPlan, read_study
+from analysis.scoring.units import method_units
+from analysis.study.runs import AnalysisPlan, read_study
+from analysis.topics import leaders as module
+from analysis.topics.context import Context
+from analysis.topics.leaders import analyze, leaders
+from analysis.topics.scores import class_scores, method_scores
 from imbalance_bench.records import StudyRecords
 
 
-def findings(root: Path) -> Findings:
+def context_of(root: Path) -> Context:
     records = StudyRecords.open(root)
-    return Findings(
+    return Context(
         records=records,
         study=read_study(records),
         plan=AnalysisPlan.of(records),
@@ -30,14 +30,14 @@ def findings(root: Path) -> Findings:
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory: pytest.TempPathFactory) -> Findings:
+def context(tmp_path_factory: pytest.TempPathFactory) -> Context:
     root = tmp_path_factory.mktemp("leaders") / "study"
     methods = ("cross_entropy", "inverse_frequency", "focal", "dfa")  # true gains 0, -.04, 0, +.08
-    return findings(write_synthetic_study(root, methods=methods, seeds=3, n_images=14, classes=3))
+    return context_of(write_synthetic_study(root, methods=methods, seeds=3, n_images=14, classes=3))
 
 
-def test_marks_follow_the_planted_order(found: Findings) -> None:
-    written = chapter(found)
+def test_marks_follow_the_planted_order(context: Context) -> None:
+    written = analyze(context)
     macro = written.tables["leaders"].query("`class` == 'macro'").set_index("method")
     marks = macro["mark"].to_dict()
     assert marks["dfa"] == "best"
@@ -47,39 +47,39 @@ def test_marks_follow_the_planted_order(found: Findings) -> None:
     assert (verdict.verdict, verdict.subject) == ("better", "dfa")
 
 
-def test_means_are_those_of_the_scores(found: Findings) -> None:
-    scores = method_scores(found.study, found.units, found.plan)
-    unit = "per_group" if found.unit == "group" else "per_image"
+def test_means_are_those_of_the_scores(context: Context) -> None:
+    scores = method_scores(context.study, context.units, context.plan)
+    unit = "per_group" if context.unit == "group" else "per_image"
     kept = scores[(scores["metric"] == "dice") & (scores["aggregation"] == unit)]
     expected = kept.set_index(["method", "class"])["mean"]
-    marked = chapter(found).tables["leaders"].set_index(["method", "class"])["mean"]
+    marked = analyze(context).tables["leaders"].set_index(["method", "class"])["mean"]
     assert marked.to_numpy() == pytest.approx(expected.loc[marked.index].to_numpy())
 
 
-def test_a_run_among_others_scores_as_it_does_alone(found: Findings) -> None:
-    scored = class_scores(found.study).set_index("run_id")["value"]
-    for run in found.study.data[:4]:
-        alone = class_scores(replace(found.study, data=(run,)))
+def test_a_run_among_others_scores_as_it_does_alone(context: Context) -> None:
+    scored = class_scores(context.study).set_index("run_id")["value"]
+    for run in context.study.data[:4]:
+        alone = class_scores(replace(context.study, data=(run,)))
         np.testing.assert_allclose(scored.loc[run.run_id], alone["value"], rtol=1e-12)
 
 
-def test_a_class_is_tested_as_in_the_whole_comparison(found: Findings) -> None:
-    names, marked = found.study.class_names, chapter(found).tables["leaders"].dropna(subset="difference")
-    pairing = module.Pairing(found.study, found.units, found.unit)
+def test_a_class_is_tested_as_in_the_whole_comparison(context: Context) -> None:
+    names, marked = context.study.class_names, analyze(context).tables["leaders"].dropna(subset="difference")
+    pairing = module.Pairing(context.study, context.units, context.unit)
     for name in names:
         row = marked[marked["class"] == name].iloc[0]
         pairs = pairing.pair(row["method"], row["leader"])
         assert pairs is not None
-        whole = {each["class"]: each for each in module.compare_pair(pairs, names, found.plan)}[name]
+        whole = {each["class"]: each for each in module.compare_pair(pairs, names, context.plan)}[name]
         assert row[["difference", "low", "high"]].tolist() == pytest.approx(
             [whole[key] for key in ("difference", "low", "high")]
         )
         assert row["p"] == pytest.approx(max(whole["p"], whole["p_seeds"]))
 
 
-def test_methods_are_paired_on_the_seeds_that_both_have_finished(found: Findings) -> None:
-    kept = tuple(run for run in found.study.data if (run.method, run.seed) != ("dfa", 1))
-    study = replace(found.study, data=kept)
+def test_methods_are_paired_on_the_seeds_that_both_have_finished(context: Context) -> None:
+    kept = tuple(run for run in context.study.data if (run.method, run.seed) != ("dfa", 1))
+    study = replace(context.study, data=kept)
     units = method_units(study, "image")
     pairs = module.Pairing(study, units, "image").pair("dfa", "focal")
     assert pairs is not None
@@ -88,7 +88,7 @@ def test_methods_are_paired_on_the_seeds_that_both_have_finished(found: Findings
 
 
 def fake_tiers(
-    monkeypatch: pytest.MonkeyPatch, found: Findings, p: Mapping[frozenset[str], float], means: Mapping[str, float]
+    monkeypatch: pytest.MonkeyPatch, context: Context, p: Mapping[frozenset[str], float], means: Mapping[str, float]
 ) -> dict[str, str]:
     """Sort methods whose means and pairwise p values are given."""
 
@@ -101,26 +101,28 @@ def fake_tiers(
 
     monkeypatch.setattr(module.Pairing, "pair", pair)
     monkeypatch.setattr(module, "compare_pair", compare)
-    tiers = module._Tiers(found.study, list(means), found.plan, module.Pairing(found.study, found.units, "image"))
+    tiers = module._Tiers(
+        context.study, list(means), context.plan, module.Pairing(context.study, context.units, "image")
+    )
     return {row["method"]: row["mark"] for row in tiers.of("macro", dict(means))}
 
 
 def test_corrected_for_all_pairs_because_the_leader_is_chosen_after_looking(
-    monkeypatch: pytest.MonkeyPatch, found: Findings
+    monkeypatch: pytest.MonkeyPatch, context: Context
 ) -> None:
     names: tuple[str, ...] = ("dfa", "focal", "cross_entropy")  # three pairs: .05 / 3 = .0167
     means = {"dfa": 0.7, "focal": 0.6, "cross_entropy": 0.5}
     pairs = [frozenset({names[0], names[1]}), frozenset({names[0], names[2]}), frozenset({names[1], names[2]})]
-    clear = fake_tiers(monkeypatch, found, dict(zip(pairs, (0.016, 0.001, 0.016), strict=True)), means)
+    clear = fake_tiers(monkeypatch, context, dict(zip(pairs, (0.016, 0.001, 0.016), strict=True)), means)
     assert list(clear.values()) == ["best", "second", "behind"]
-    close = fake_tiers(monkeypatch, found, dict(zip(pairs, (0.017, 0.001, 0.001), strict=True)), means)
+    close = fake_tiers(monkeypatch, context, dict(zip(pairs, (0.017, 0.001, 0.001), strict=True)), means)
     assert list(close.values()) == ["shared_best", "shared_best", "second"]
 
 
-def test_there_is_no_second_above_an_uncertain_first(monkeypatch: pytest.MonkeyPatch, found: Findings) -> None:
+def test_there_is_no_second_above_an_uncertain_first(monkeypatch: pytest.MonkeyPatch, context: Context) -> None:
     # focal is shown to be behind; cross_entropy, lower still, is not
     p = {frozenset({"dfa", "focal"}): 0.001, frozenset({"dfa", "cross_entropy"}): 0.5}
-    marks = fake_tiers(monkeypatch, found, p, {"dfa": 0.7, "focal": 0.6, "cross_entropy": 0.5})
+    marks = fake_tiers(monkeypatch, context, p, {"dfa": 0.7, "focal": 0.6, "cross_entropy": 0.5})
     assert marks == {"dfa": "shared_best", "cross_entropy": "shared_best", "focal": "behind"}
 
 
@@ -128,10 +130,10 @@ def test_absent_classes_and_single_methods_get_no_place(tmp_path: Path) -> None:
     root = write_synthetic_study(
         tmp_path / "one", methods=("focal",), seeds=2, n_images=5, classes=3, absent_class=True, rng_seed=1
     )
-    one = findings(root)
+    one = context_of(root)
     frame = leaders(one.study, method_units(one.study, "image"), one.plan, "image")
     assert set(frame["mark"]) == {"alone"}
-    assert not chapter(one).verdicts
+    assert not analyze(one).verdicts
     tiers = module._Tiers(one.study, ["focal", "dfa"], one.plan, module.Pairing(one.study, one.units, "image"))
     assert {row["mark"] for row in tiers.of("macro", {"focal": np.nan, "dfa": np.nan})} == {"absent"}
     assert isinstance(frame, pd.DataFrame)

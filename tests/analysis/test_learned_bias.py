@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.bias import estimands, icc_average_consistency
-from analysis.tables import RunData
+from analysis.statistics.intraclass_correlation import icc_average_consistency
+from analysis.study.runs import RunData
+from analysis.topics.learned_bias import estimands
 
 JUDGES = np.array([[9, 2, 5, 8], [6, 1, 3, 2], [8, 4, 6, 8], [7, 1, 2, 6], [10, 5, 6, 9], [6, 2, 4, 7]], dtype=float)
 

@@ -9,6 +9,7 @@ import scipy.stats
 from scipy import integrate, ndimage
 from scipy.ndimage import gaussian_filter
 
+from analysis.geometry.nearest_border import border_lengths, edge_sums, pixels_near_borders
 from analysis.measures.context import border_shares, stain_overlaps
 from analysis.measures.control_runs import first_steps, vote_entropy
 from analysis.measures.estimates import adjacency_table, border_profile_table, measure_table
@@ -19,7 +20,6 @@ from analysis.measures.feature_space import (
     silhouettes,
     sum_features,
 )
-from analysis.measures.nearest_border import border_lengths, edge_sums, pixels_near_borders
 from analysis.measures.scale import Scale
 from analysis.measures.sums import ClassSums
 from analysis.measures.survey import Survey, summarise_image

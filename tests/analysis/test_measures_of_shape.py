@@ -10,11 +10,11 @@ from scipy.spatial import ConvexHull
 from skimage.draw import ellipse
 from skimage.measure import find_contours, label, regionprops
 
-from analysis.measures.box_counts import BOX_SIZES, box_counts, fractal_dimension, smallest_box_px
-from analysis.measures.contours import HARMONICS, fourier_descriptors, outer_contours
-from analysis.measures.hulls import hull_areas
-from analysis.measures.instances import HU_MOMENTS, instance_shapes, smallest_instance_px, whole_instances
-from analysis.measures.runs import find_runs
+from analysis.geometry.box_counts import BOX_SIZES, box_counts, fractal_dimension, smallest_box_px
+from analysis.geometry.contours import HARMONICS, fourier_descriptors, outer_contours
+from analysis.geometry.hulls import hull_areas
+from analysis.geometry.instances import HU_MOMENTS, instance_shapes, smallest_instance_px, whole_instances
+from analysis.geometry.runs import find_runs
 from imbalance_bench.data.taxonomy import UNLABELLED
 
 

@@ -9,18 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from analysis.chapters.comparison import comparison_verdict
-from analysis.comparison import (
-    MACRO,
-    PairedScores,
-    cliffs_delta,
-    compare_pair,
-    posterior_of_pair,
-    unit_contributions,
-    wilcoxon_p,
-)
-from analysis.permutation import sign_flip_p
-from analysis.tables import AnalysisPlan
+from analysis.schema.names import MACRO
+from analysis.scoring.pairs import PairedScores, compare_pair, posterior_of_pair, unit_contributions
+from analysis.statistics.effect_size import cliffs_delta, wilcoxon_p
+from analysis.statistics.sign_flip import sign_flip_p
+from analysis.study.runs import AnalysisPlan
+from analysis.topics.method_comparison import comparison_verdict
 from analysis.verdicts import Word
 
 stats: Any = scipy.stats  # its return types are not declared

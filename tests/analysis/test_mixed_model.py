@@ -9,8 +9,8 @@ import pytest
 import statsmodels.api as sm
 from statsmodels.tools.sm_exceptions import ConvergenceWarning
 
-from analysis import mixed_model
-from analysis.mixed_model import SMALLEST_CLASS_DF, fit_mixed_model
+from analysis.statistics import mixed_model
+from analysis.statistics.mixed_model import SMALLEST_CLASS_DF, fit_mixed_model
 
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "explanation_r.json").read_text())
 A = np.repeat([1.2, 0.4, -0.7, 0.1, 1.9, -1.1, 0.3, -0.5, 0.8, 1.4, -0.2, -1.6], 3)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from analysis.partial_association import partial_association
-from analysis.strata import variance_inflation, within_ranks, within_scores
+from analysis.statistics.partial_association import partial_association
+from analysis.statistics.strata import variance_inflation, within_ranks, within_scores
 
 stats: Any = scipy.stats  # its return types are not declared
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "explanation_r.json").read_text())

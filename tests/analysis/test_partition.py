@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis.intervals import percentile_interval
-from analysis.partition import partition, partition_of_correlations, resampled_partitions
+from analysis.statistics.intervals import percentile_interval
+from analysis.statistics.partition import partition, partition_of_correlations, resampled_partitions
 
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "explanation_r.json").read_text())
 VALUES = np.array(GOLDEN["mtcars"]).reshape(5, 32)

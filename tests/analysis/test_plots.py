@@ -27,7 +27,7 @@ from analysis.plots.style import (
     figure_style,
     new_figure,
 )
-from analysis.plots.wording import signed
+from analysis.reading.wording import signed
 from imbalance_bench.errors import UserError
 
 NEEDS_RECORDS = {"gallery", "learning_curves", "attention_maps"}

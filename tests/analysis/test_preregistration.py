@@ -5,8 +5,8 @@ from dataclasses import fields
 
 import pytest
 
-from analysis.standing import plan_verdict
-from analysis.tables import AnalysisPlan
+from analysis.study.runs import AnalysisPlan
+from analysis.topics.study_limits import plan_verdict
 from analysis.verdicts import Word
 from imbalance_bench import preregistration
 from imbalance_bench.config import AnalysisSection

@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 from statistics_golden import DARWIN, r_value
 
-from analysis.association import rank_association
-from analysis.bias import icc_average_consistency
-from analysis.comparison import cliffs_delta, wilcoxon_p
-from analysis.equivalence import tost
-from analysis.permutation import benjamini_hochberg, holm, sign_flip_p
+from analysis.statistics.corrections import benjamini_hochberg, holm
+from analysis.statistics.effect_size import cliffs_delta, wilcoxon_p
+from analysis.statistics.equivalence import tost
+from analysis.statistics.intraclass_correlation import icc_average_consistency
+from analysis.statistics.rank_association import rank_association
+from analysis.statistics.sign_flip import sign_flip_p
 
 RNG = np.random.default_rng(0)
 

@@ -9,8 +9,8 @@ import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis.association import exact_null, kendall, rank_association, spearman
-from analysis.attainability import classes_needed, correlation_power, rho_needed, smallest_correlation_p
+from analysis.statistics.attainability import classes_needed, correlation_power, rho_needed, smallest_correlation_p
+from analysis.statistics.rank_association import exact_null, kendall, rank_association, spearman
 
 stats: Any = scipy.stats  # its return types are not declared
 

@@ -10,12 +10,11 @@ import pytest
 import scipy.stats
 from rich.console import Console
 
-from analysis.chapters.ranking import ranking_verdict
-from analysis.intervals import multinomial_weights, seed_weights
-from analysis.ranking import rank_methods, rank_stability, resampled_scores
-from analysis.units import Ratios, crossed_scores, shared_seeds, weighted_scores
+from analysis.scoring.units import Ratios, crossed_scores, shared_seeds, weighted_scores
+from analysis.statistics.intervals import multinomial_weights, seed_weights
+from analysis.topics.ranking import rank_methods, rank_stability, ranking_verdict, resampled_scores
 from analysis.verdicts import Topic, Verdict, Word
-from imbalance_bench.terminal.studies import print_ranking
+from imbalance_bench.cli.study_view import print_ranking
 
 stats: Any = scipy.stats  # its return types are not declared
 

@@ -7,9 +7,8 @@ import pandas as pd
 import pytest
 from synthetic import write_synthetic_study  # pyright: ignore[reportMissingImports]
 
-from analysis.intervals import unit_weights
 from analysis.pipeline import analyze_study
-from analysis.reliability import (
+from analysis.scoring.predicted_probabilities import (
     ALL,
     BRIER,
     CALIBRATION_ERROR,
@@ -21,8 +20,9 @@ from analysis.reliability import (
     classwise_errors,
     diagram_rows,
 )
-from analysis.tables import AnalysisPlan
-from analysis.units import UnitCounts
+from analysis.scoring.units import UnitCounts
+from analysis.statistics.intervals import unit_weights
+from analysis.study.runs import AnalysisPlan
 from imbalance_bench.evaluation.counts import count_pixels
 from imbalance_bench.evaluation.image_tables import ImageKeys, probability_rows
 from imbalance_bench.evaluation.probabilities import count_probabilities

@@ -5,8 +5,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from analysis.pairing import require_pairs
-from analysis.tables import RunData
+from analysis.study.pairing import require_pairs
+from analysis.study.runs import RunData
 from imbalance_bench.errors import UserError
 
 

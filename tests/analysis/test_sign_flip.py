@@ -9,7 +9,8 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.permutation import benjamini_hochberg, holm, sign_flip_p, smallest_sign_flip_p
+from analysis.statistics.corrections import benjamini_hochberg, holm
+from analysis.statistics.sign_flip import sign_flip_p, smallest_sign_flip_p
 
 stats: Any = scipy.stats  # its return types are not declared
 

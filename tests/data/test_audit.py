@@ -10,10 +10,10 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from imbalance_bench.cli import main
+from imbalance_bench.cli.main import main
 from imbalance_bench.data.audit import AuditOptions, AuditReport, Finding, audit
-from imbalance_bench.data.near_duplicates import similar_pairs, thumbnail
-from imbalance_bench.data.tile_positions import parse_positions
+from imbalance_bench.data.audit.near_duplicates import similar_pairs, thumbnail
+from imbalance_bench.data.audit.tile_positions import parse_positions
 from imbalance_bench.errors import UserError
 
 TCGA = r"^(TCGA-\w\w-\w{4})"

@@ -10,7 +10,7 @@ import tifffile
 from click.testing import CliRunner
 from PIL import Image
 
-from imbalance_bench.cli import main
+from imbalance_bench.cli.main import main
 from imbalance_bench.data import integrity
 from imbalance_bench.data.integrity import check_dataset, check_folder, require_sound
 from imbalance_bench.data.prepared import PreparedDataset

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from imbalance_bench.cli import main
+from imbalance_bench.cli.main import main
 from imbalance_bench.data.class_statistics import per_image_pixels
 from imbalance_bench.data.prepared import PreparedDataset
 from imbalance_bench.data.split_import import import_splits, read_splits

@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from PIL import Image
 from shapely.geometry import Polygon, shape
 
-from imbalance_bench.cli import main
+from imbalance_bench.cli.main import main
 from imbalance_bench.data.region_image import open_region_image
 from imbalance_bench.data.tiling import Stitcher, cut, tile_image
 from imbalance_bench.inference.prediction import PredictionOptions, predict_images

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from imbalance_bench.catalogue import catalogue_markdown
-from imbalance_bench.cli import main
+from imbalance_bench.cli.main import main
 from methods import REGISTRY
 from tests.small_study import write_study
 
@@ -25,7 +25,7 @@ def loaded_modules(statement: str) -> set[str]:
         "import analysis",
         "import analysis.pipeline",
         "import analysis.plots, analysis.report",
-        "import imbalance_bench.records, imbalance_bench.status, imbalance_bench.terminal.studies",
+        "import imbalance_bench.records, imbalance_bench.status, imbalance_bench.cli.study_view",
         "import imbalance_bench.data.phantom, imbalance_bench.data.splits",
     ],
 )
@@ -35,7 +35,7 @@ def test_reading_records_needs_no_torch(statement: str) -> None:
 
 def test_help_imports_nothing_heavy() -> None:
     heavy = {"torch", "pandas", "numpy", "scipy", "pydantic", "matplotlib", "pyarrow"}
-    assert not loaded_modules("import imbalance_bench.cli") & heavy
+    assert not loaded_modules("import imbalance_bench.cli.main") & heavy
 
 
 def test_methods_import_nothing_of_ours() -> None:

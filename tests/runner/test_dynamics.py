@@ -9,7 +9,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from imbalance_bench.cli import main
+from imbalance_bench.cli.main import main
 from imbalance_bench.records import RunRecord, StudyRecords
 from imbalance_bench.training.dynamics import TrainingDynamics, WatchedCrops, draw_cells
 from imbalance_bench.training.tile_data import TileData

@@ -9,7 +9,7 @@ import torch
 from click.testing import CliRunner
 
 from analysis.plots.gradients import draw_gradients, factor_text
-from imbalance_bench.cli import main
+from imbalance_bench.cli.main import main
 from imbalance_bench.gradient_view import CLASSES, class_gradients, fixed_batch, gradient_table
 from methods import REGISTRY
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from imbalance_bench.cli import main
+from imbalance_bench.cli.main import main
 from imbalance_bench.records import StudyRecords
 from tests.small_study import write_study
 
@@ -18,7 +18,7 @@ PATIENCE_S = 180.0
 PROGRAM = """
 import signal
 signal.signal(signal.SIGINT, signal.default_int_handler)
-from imbalance_bench.cli import main
+from imbalance_bench.cli.main import main
 main()
 """
 

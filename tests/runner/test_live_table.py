@@ -6,9 +6,9 @@ import math
 import pytest
 from rich.console import Console
 
+from imbalance_bench.cli.live_table import LiveTable
+from imbalance_bench.cli.progress import ProgressDisplay
 from imbalance_bench.engines.base import RunOutcome, RunProgress
-from imbalance_bench.terminal.live_table import LiveTable
-from imbalance_bench.terminal.progress import ProgressDisplay
 
 METHODS = {"r0": "focal", "r1": "focal", "r2": "dfa [b]"}
 

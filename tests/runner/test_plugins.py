@@ -10,7 +10,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from imbalance_bench.cli import main
+from imbalance_bench.cli.main import main
 from imbalance_bench.config import parse_study
 from imbalance_bench.errors import UserError
 from methods.base import BuildContext, ClassStatistics
@@ -72,7 +72,7 @@ def test_a_plugin_is_imported_only_when_asked_for():
 
 
 def test_help_looks_for_no_plugin():
-    code = "import sys, imbalance_bench.cli; sys.exit('methods.plugins' in sys.modules)"
+    code = "import sys, imbalance_bench.cli.main; sys.exit('methods.plugins' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

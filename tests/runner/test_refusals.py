@@ -15,7 +15,7 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch import zeros
 
-from imbalance_bench.cli import main
+from imbalance_bench.cli.main import main
 from tests.small_study import write_study
 
 Damage = Callable[[Path], object]
@@ -158,7 +158,7 @@ def test_a_disk_that_fills_up_fails_the_run_in_one_line(tmp_path: Path, dataset:
         "    resource.setrlimit(resource.RLIMIT_FSIZE, (1000 if small else -1, -1))\n"
         "    write(path, content)\n"
         "manifest.write_atomically = limited\n"
-        "from imbalance_bench.cli import main; main()"
+        "from imbalance_bench.cli.main import main; main()"
     )
     words = ["run", str(study), "--out", str(tmp_path / "out"), "--cache", str(tmp_path / "c"), "--engine", "serial"]
     done = subprocess.run([sys.executable, "-c", program, *words], capture_output=True, text=True, check=False)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from imbalance_bench.cli import main
+from imbalance_bench.cli.main import main
 from imbalance_bench.errors import UserError
 from imbalance_bench.records import StudyRecords
 from imbalance_bench.tracking import EXPORTS, run_scalars

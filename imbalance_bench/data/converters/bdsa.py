@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from imbalance_bench.data.audited_images import name_parser
+from imbalance_bench.data.audit.images import name_parser
 from imbalance_bench.data.converters.pixel_files import UNLABELLED_ID, LabelTable, read_labels, read_rgb
 from imbalance_bench.data.converters.source import (
     Converter,

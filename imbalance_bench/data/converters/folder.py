@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from imbalance_bench.data.audited_images import name_parser
+from imbalance_bench.data.audit.images import name_parser
 from imbalance_bench.data.converters.description import Description, read_description
 from imbalance_bench.data.converters.pixel_files import LabelTable, read_colours, read_labels, read_rgb
 from imbalance_bench.data.converters.source import (

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from imbalance_bench.data.audited_images import name_parser, read_split_file
+from imbalance_bench.data.audit.images import name_parser, read_split_file
 from imbalance_bench.data.converters.description import Description, Label, read_description
 from imbalance_bench.data.converters.folder import read_pair
 from imbalance_bench.data.converters.source import (

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from imbalance_bench.cli import main
+from imbalance_bench.cli.main import main
 from imbalance_bench.data.converters import REGISTRY
 from imbalance_bench.data.converters.preparation import prepare_dataset
 from imbalance_bench.data.converters.source import PrepareOptions

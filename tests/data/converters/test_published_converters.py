@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
-from imbalance_bench.data.audited_images import read_split_file
+from imbalance_bench.data.audit.images import read_split_file
 from imbalance_bench.data.converters import bcss
 from imbalance_bench.data.converters.preparation import Prepared, prepare_dataset
 from imbalance_bench.data.converters.source import PrepareOptions

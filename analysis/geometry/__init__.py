@@ -1,0 +1,1 @@
+"""Pixel geometry of masks: runs, instances, outlines and distances to borders. No class names, no studies."""

@@ -1,0 +1,197 @@
+"""The shape of whole instances, all of an image at once."""
+
+import numpy as np
+import pandas as pd
+
+from analysis.geometry.hulls import hull_areas
+from analysis.geometry.runs import Runs
+
+Moments = dict[tuple[int, int], np.ndarray]  # powers of dy and dx -> (n,) sums over the pixels of each instance
+
+HU_MOMENTS = tuple(f"log_hu_{order}" for order in range(1, 8))
+FEATURES = ("area_px", "log_area", "eccentricity", "solidity", "compactness", *HU_MOMENTS)
+STANDARDISED = ("log_area", "eccentricity", "solidity", "compactness")
+SMALLEST_INSTANCE_UM2 = 6.0  # a disk of 2.8 um, 24 px of .5 um: half a small lymphocyte; below, pixels make the shape
+_SMALLEST_PX = 16.0  # below, shape is pixel noise
+_SMALLEST_MOMENT = 1e-30  # a symmetric shape has moments of 0
+
+# weights of the 16 configurations of 2 x 2 pixels in Crofton's perimeter along four directions, as in
+# skimage.measure.perimeter_crofton; bits: own pixel 1, above 2, left 4, above-left 8 of each window's lower right pixel
+_DIAGONAL = np.pi / (4 * np.sqrt(2))
+_CORNER = np.pi / 4 * (1 + 1 / np.sqrt(2))
+_CROFTON = np.array(
+    [
+        *(0, _CORNER, _DIAGONAL, 2 * _DIAGONAL, 0, _CORNER, 0, _DIAGONAL),
+        *(np.pi / 4, np.pi / 2, _DIAGONAL, _DIAGONAL, np.pi / 4, np.pi / 2, 0, 0),
+    ]
+)
+
+
+def instance_shapes(runs: Runs, components: np.ndarray, whole: np.ndarray) -> pd.DataFrame:
+    """Measure every whole instance.
+
+    Args:
+        runs: Of the mask.
+        components: (H, W) int, component numbers from 1; those of instances that are not whole may be 0.
+        whole: (n + 1,) bool of `whole_instances`.
+
+    Returns:
+        One row per whole instance: class_id and FEATURES. Compactness is 4 pi A / P^2 with Crofton's perimeter,
+        solidity A over the area of the convex hull of the pixels' corners, log_hu_i the natural logarithm of the
+        absolute value of Hu's i-th moment.
+    """
+    chosen = np.flatnonzero(whole)
+    place = np.cumsum(whole) - 1
+    kept = whole[runs.component]
+    row, start, stop, own = runs.row[kept], runs.start[kept], runs.stop[kept], place[runs.component[kept]]
+    moments = _central_moments(row, start, stop, own, len(chosen))
+    size = moments[0, 0]
+    perimeter = crofton_perimeters(components, len(whole))[chosen]
+    top, left, right, whose = _row_extents(row, start, stop, own)
+    corners = np.concatenate([top, top, top + 1, top + 1]), np.tile(np.concatenate([left, right]), 2)
+    columns = {
+        "class_id": runs.class_of[chosen],
+        "area_px": size,
+        "log_area": np.log(size),
+        "eccentricity": eccentricities(moments),
+        "solidity": size / hull_areas(*corners, np.tile(whose, 4), len(chosen)),
+        "compactness": 4 * np.pi * size / np.maximum(perimeter, 1e-9) ** 2,
+    }
+    hu = np.maximum(np.abs(hu_moments(moments)), _SMALLEST_MOMENT)
+    return pd.DataFrame(columns | dict(zip(HU_MOMENTS, np.log(hu).T, strict=True)))
+
+
+def smallest_instance_px(px_per_um: float) -> float:
+    """Return the area of the smallest instance that has a shape, px: 6 um^2 at every resolution, and at least 16 px."""
+    return max(_SMALLEST_PX, SMALLEST_INSTANCE_UM2 * px_per_um**2)
+
+
+def whole_instances(runs: Runs, unlabelled: np.ndarray, smallest_px: float) -> np.ndarray:
+    """Tell which components are large enough and not cut by the edge of the image or an unlabelled area, (n + 1,) bool.
+
+    Args:
+        runs: Of the mask.
+        unlabelled: (H, W) bool.
+        smallest_px: Of `smallest_instance_px`.
+    """
+    n, (height, width) = len(runs.class_of), runs.shape
+    whole = np.bincount(runs.component, weights=runs.length, minlength=n) >= smallest_px
+    whole[0] = False
+    cut = (runs.row == 0) | (runs.row == height - 1) | (runs.start == 0) | (runs.stop == width)
+    if unlabelled.any():
+        near = np.concatenate([[0], np.cumsum(_grown(unlabelled))])
+        begin = runs.row * width + runs.start
+        cut |= near[begin + runs.length] > near[begin]
+    whole[runs.component[cut]] = False
+    return whole
+
+
+def crofton_perimeters(components: np.ndarray, n: int) -> np.ndarray:
+    """Return the perimeter of each component in px, (n,) float64, all in one pass over the image.
+
+    Source:
+        Crofton's formula along four directions, as `skimage.measure.perimeter_crofton(directions=4)`.
+    """
+    padded = np.pad(components, 1)
+    # the pixel itself, and its neighbours above, left, and above left
+    corners = [padded[1:, 1:], padded[:-1, 1:], padded[1:, :-1], padded[:-1, :-1]]
+    busy = np.nonzero((corners[0] != corners[1]) | (corners[0] != corners[2]) | (corners[0] != corners[3]))
+    corners = [corner[busy].astype(np.int64) for corner in corners]
+    perimeter = np.zeros(n)
+    for place, own in enumerate(corners):
+        code = np.sum([(other == own).astype(np.int64) << bit for bit, other in enumerate(corners)], axis=0)
+        first = ~np.any([earlier == own for earlier in corners[:place]], axis=0) if place else np.ones(len(own), bool)
+        rows = first & (own > 0)
+        perimeter += np.bincount(own[rows], weights=_CROFTON[code[rows]], minlength=n)
+    return perimeter
+
+
+def eccentricities(moments: Moments) -> np.ndarray:
+    """Return the eccentricity of the ellipse with the same second moments, (n,) float64 in 0..1; 0 for a disk.
+
+    Deviation: a pixel is a unit square, not a point as in skimage's regionprops, so that rectangles come out exactly.
+    """
+    size = moments[0, 0]
+    a, b, c = moments[2, 0] / size + 1 / 12, moments[1, 1] / size, moments[0, 2] / size + 1 / 12
+    root = np.sqrt(((a - c) / 2) ** 2 + b**2)
+    large, small = (a + c) / 2 + root, (a + c) / 2 - root
+    return np.sqrt(np.clip(1 - small / large, 0, 1))
+
+
+def hu_moments(moments: Moments) -> np.ndarray:
+    """Return Hu's seven moments of each instance, (n, 7) float64, free of place, size and turn.
+
+    Source:
+        Hu 1962, as `skimage.measure.moments_hu` of the normalised central moments.
+    """
+    size = moments[0, 0]
+    n20, n02, n11 = (moments[each] / size**2 for each in ((2, 0), (0, 2), (1, 1)))
+    n30, n03, n21, n12 = (moments[each] / size**2.5 for each in ((3, 0), (0, 3), (2, 1), (1, 2)))
+    t0, t1 = n30 + n12, n21 + n03
+    p, q = n30 - 3 * n12, 3 * n21 - n03
+    return np.stack(
+        [
+            n20 + n02,
+            (n20 - n02) ** 2 + 4 * n11**2,
+            p**2 + q**2,
+            t0**2 + t1**2,
+            p * t0 * (t0**2 - 3 * t1**2) + q * t1 * (3 * t0**2 - t1**2),
+            (n20 - n02) * (t0**2 - t1**2) + 4 * n11 * t0 * t1,
+            q * t0 * (t0**2 - 3 * t1**2) - p * t1 * (3 * t0**2 - t1**2),
+        ],
+        axis=1,
+    )
+
+
+def _row_extents(
+    row: np.ndarray, start: np.ndarray, stop: np.ndarray, own: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Join the runs of each instance's rows; arguments as of `_central_moments`, returned in the same order."""
+    order = np.argsort(own, kind="stable")  # runs stay in the order in which one reads
+    row, start, stop, own = row[order], start[order], stop[order], own[order]
+    first = np.flatnonzero((np.diff(own, prepend=-1) != 0) | (np.diff(row, prepend=-1) != 0))
+    last = np.append(first[1:], len(row))[: len(first)] - 1
+    return row[first], start[first], stop[last], own[first]
+
+
+def _central_moments(row: np.ndarray, start: np.ndarray, stop: np.ndarray, own: np.ndarray, n: int) -> Moments:
+    """Return the sums over each instance's pixels of dy^i dx^j, i + j <= 3, each (n,); [0, 0] is the area.
+
+    Args:
+        row: (R,) rows of runs.
+        start: (R,) first columns.
+        stop: (R,) columns after the last.
+        own: (R,) instance of each run, 0..n-1.
+        n: Instances.
+    """
+
+    def total(values: np.ndarray) -> np.ndarray:
+        return np.bincount(own, weights=values, minlength=n)
+
+    length, middle = stop - start, (start + stop - 1) / 2
+    size = total(length)
+    dy = row - (total(length * row) / size)[own]
+    dx = middle - (total(length * middle) / size)[own]
+    spread = (length**2 - 1) / 12  # mean square distance of a run's pixels from its middle
+    squared = dx * dx + spread
+    return {
+        (0, 0): size,
+        (2, 0): total(length * dy * dy),
+        (1, 1): total(length * dy * dx),
+        (0, 2): total(length * squared),
+        (3, 0): total(length * dy**3),
+        (2, 1): total(length * dy * dy * dx),
+        (1, 2): total(length * dy * squared),
+        (0, 3): total(length * dx * (squared + 2 * spread)),
+    }
+
+
+def _grown(mask: np.ndarray) -> np.ndarray:
+    """Return the mask and its eight neighbours."""
+    grown = np.pad(mask, 1)
+    rows, columns = mask.shape
+    near = np.zeros_like(mask)
+    for dy in range(3):
+        for dx in range(3):
+            near |= grown[dy : dy + rows, dx : dx + columns]
+    return near

@@ -1,0 +1,161 @@
+"""What figures and report read: the tables that `analyze` wrote, beside the study's own files. Nothing is computed."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from analysis.plots.style import MethodMark, class_colours, method_marks
+from analysis.schema import COLUMNS
+from imbalance_bench.errors import UserError
+from imbalance_bench.records import StudyRecords, read_json
+
+MOST_PANELS = 8  # methods of a figure that has a whole row, column or matrix for each
+MACRO = "macro"  # the "class" of a row that averages the classes that occur
+
+_TEXT = frozenset(
+    {"run_id", "method", "control", "class", "aggregation", "metric", "unit", "construct", "measure", "estimand"}
+    | {"parameter", "state", "error", "verdict", "absent_class", "architecture", "leader", "mark"}
+    | {"true", "predicted", "stain", "other", "intervention"}
+)
+_TRUTH = frozenset({"primary", "nearest_rival"})  # True or False
+
+
+class NotDrawableError(UserError):
+    """A figure that this study cannot have, with the reason in one sentence."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason, exit_code=1)
+
+
+@dataclass(frozen=True)
+class AnalysedStudy:
+    """A study directory that has been analysed.
+
+    Args:
+        root: The study directory.
+    """
+
+    root: Path
+
+    @classmethod
+    def open(cls, root: Path) -> "AnalysedStudy":
+        """Open an analysed study.
+
+        Raises:
+            UserError: `root` is not a study directory, or `analyze` has not run.
+        """
+        StudyRecords.open(root)
+        if not (root / "analysis").is_dir():
+            raise UserError(f"{root}/analysis does not exist. Run `imbalance-bench analyze {root}` first.")
+        return cls(root)
+
+    @cached_property
+    def records(self) -> StudyRecords:
+        """The study's records."""
+        return StudyRecords(self.root)
+
+    @cached_property
+    def plan(self) -> dict[str, Any]:
+        """Content of plan.json."""
+        return self.records.plan()
+
+    @cached_property
+    def dataset(self) -> dict[str, Any]:
+        """Content of dataset.json."""
+        return self.records.dataset()
+
+    @cached_property
+    def verdicts(self) -> list[dict[str, Any]]:
+        """The verdicts, most important first within each topic; empty where `analyze` wrote none."""
+        path = self.root / "analysis" / "verdicts.json"
+        return list(read_json(path).get("verdicts", [])) if path.exists() else []
+
+    @cached_property
+    def controls(self) -> tuple[str, ...]:
+        """Methods that the others are compared with (one per architecture)."""
+        planned = str(self.plan.get("analysis", {}).get("control") or "")
+        return tuple(dict.fromkeys(self.table("comparisons")["control"])) or (planned,)
+
+    @cached_property
+    def methods(self) -> list[str]:
+        """Every planned method, controls first, then in the order of the plan."""
+        planned = dict.fromkeys(self.table("runs")["method"])
+        return sorted(planned, key=lambda method: method not in self.controls)
+
+    def shown(self, methods: Sequence[str]) -> tuple[list[str], str]:
+        """Return the methods that a figure with a panel for each has room for, and the sentence on the others.
+
+        Args:
+            methods: In the order of the study, controls first.
+        """
+        if len(methods) <= MOST_PANELS:
+            return list(methods), ""
+        left = f"{len(methods) - MOST_PANELS} of {len(methods)} methods"
+        return list(methods[:MOST_PANELS]), f"For want of room {left} are left out, the last in the order of the study."
+
+    @cached_property
+    def marks(self) -> dict[str, MethodMark]:
+        """Colour and marker of each method."""
+        return method_marks(self.methods, self.controls)
+
+    @cached_property
+    def class_names(self) -> list[str]:
+        """Class names in the order of their ids."""
+        return [str(each["name"]) for each in self.dataset["classes"]]
+
+    @cached_property
+    def class_colour(self) -> dict[str, str]:
+        """Legible colour of each class."""
+        colours = class_colours([str(each["colour"]).lower() for each in self.dataset["classes"]])
+        return dict(zip(self.class_names, colours, strict=True))
+
+    @cached_property
+    def aggregation(self) -> str:
+        """How `method_scores` was aggregated for the figures: over the units of the tests, else pooled."""
+        known = set(self.table("method_scores")["aggregation"])
+        units = self.table("comparisons")["unit"]
+        preferred = "per_image" if len(units) and units.iloc[0] == "image" else "per_group"
+        return next((name for name in (preferred, "per_image", "pooled") if name in known), preferred)
+
+    def table(self, name: str) -> pd.DataFrame:
+        """Return `analysis/<name>.csv`, or no rows where it was not written.
+
+        Raises:
+            UserError: The file is damaged or lacks a column.
+        """
+        if name not in self._tables:
+            self._tables[name] = _read_table(self.root / "analysis" / f"{name}.csv", COLUMNS[name])
+        return self._tables[name]
+
+    @cached_property
+    def _tables(self) -> dict[str, pd.DataFrame]:
+        return {}
+
+
+def _read_table(path: Path, columns: Iterable[str]) -> pd.DataFrame:
+    """Read text as text (a class may be called "NA") and numbers as numbers."""
+    if not path.exists():
+        return pd.DataFrame({name: pd.Series(dtype=_dtype(name)) for name in columns})
+    try:
+        rows = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: not readable ({error}). Run `imbalance-bench analyze` again.", exit_code=1) from error
+    missing = [name for name in columns if name not in rows.columns]
+    if missing:
+        raise UserError(f"{path} lacks the column '{missing[0]}'. Run `imbalance-bench analyze` again.", exit_code=1)
+    for name in rows.columns:
+        if name in _TRUTH:
+            rows[name] = rows[name].str.lower().isin(["true", "1"])
+        elif name not in _TEXT:
+            rows[name] = pd.to_numeric(rows[name], errors="coerce")
+    return rows
+
+
+def _dtype(name: str) -> str:
+    if name in _TRUTH:
+        return "bool"
+    return "str" if name in _TEXT else "float"

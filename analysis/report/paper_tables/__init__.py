@@ -1,0 +1,5 @@
+"""Tables for papers: LaTeX (booktabs), Markdown and CSV, with marks that the statistics gave."""
+
+from analysis.report.paper_tables.build import write_paper_tables
+
+__all__ = ["write_paper_tables"]

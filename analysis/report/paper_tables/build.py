@@ -1,0 +1,54 @@
+"""Write the tables of an analysed study into a folder."""
+
+import csv
+import io
+from pathlib import Path
+
+from analysis.reading.analysed_study import AnalysedStudy
+from analysis.report.paper_tables.content import PaperTable, association_table, difference_table, score_table
+from analysis.report.paper_tables.latex import latex_preview, latex_table
+from analysis.report.paper_tables.markdown import markdown_table
+from imbalance_bench.manifest import write_atomically
+
+
+def write_paper_tables(study: AnalysedStudy, folder: Path) -> list[Path]:
+    """Write `paper_*.tex|md|csv` and `paper_preview.tex`, which shows the LaTeX tables.
+
+    Args:
+        study: An analysed study.
+        folder: Where to.
+
+    Returns:
+        The files; tables without rows are left out.
+    """
+    tables = [table for make in (score_table, difference_table, association_table) if (table := make(study)).rows]
+    content = {f"{table.name}.tex": latex_table(table) for table in tables}
+    content |= {f"{table.name}.md": markdown_table(table) for table in tables}
+    content |= {f"{table.name}.csv": csv_table(table) for table in tables}
+    content["paper_preview.tex"] = latex_preview([table.name for table in tables])
+    for name, text in content.items():
+        write_atomically(folder / name, lambda file, text=text: file.write(text.encode()))
+    return [folder / name for name in content]
+
+
+def csv_table(table: PaperTable) -> str:
+    """Write a table as CSV: for each heading a column, and for marked or ranged ones two more."""
+    ranged = [any(row[column].below or row[column].mark for row in table.rows) for column in range(len(table.columns))]
+    heading = [
+        name
+        for column, has_range in zip(table.columns, ranged, strict=True)
+        for name in ([column, f"{column}: interval", f"{column}: mark"] if has_range else [column])
+    ]
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(heading)
+    for row in table.rows:
+        cells = zip(row, ranged, strict=True)
+        writer.writerow(
+            [
+                text
+                for cell, has_range in cells
+                for text in ([cell.text, cell.below, cell.mark] if has_range else [cell.text])
+            ]
+        )
+    return file.getvalue()

@@ -1,0 +1,149 @@
+"""What the tables for papers hold, before any of their formats."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import pandas as pd
+
+from analysis.reading.analysed_study import AnalysedStudy
+from analysis.reading.wording import AGGREGATION, CONSTRUCT, words
+from analysis.schema.names import MACRO
+
+NOTHING = "--"  # where there is no number
+
+
+class Mark(StrEnum):
+    """What the statistics say about a cell. Every format writes a mark in its own way."""
+
+    NONE = ""
+    BEST = "best"
+    SHARED_BEST = "shared_best"
+    SECOND = "second"
+    SHARED_SECOND = "shared_second"
+    BETTER = "better"
+    WORSE = "worse"
+    EQUIVALENT = "equivalent"
+
+
+MEANING = {
+    Mark.BEST: "best: every other method is shown to be behind",
+    Mark.SHARED_BEST: "not shown to be behind the greatest mean, which it shares first place with",
+    Mark.SECOND: "second: shown to be behind the best, and ahead of all others",
+    Mark.SHARED_SECOND: "shown to be behind the best, sharing second place",
+    Mark.BETTER: "better than the control",
+    Mark.WORSE: "worse than the control",
+    Mark.EQUIVALENT: "equivalent to the control",
+}
+
+
+@dataclass(frozen=True)
+class PaperCell:
+    """One cell: a number or a name, what stands small below it, and its mark."""
+
+    text: str
+    below: str = ""
+    mark: Mark = Mark.NONE
+
+
+@dataclass(frozen=True)
+class PaperTable:
+    """One table.
+
+    Args:
+        name: File name without suffix, and label.
+        caption: How to read it.
+        columns: Headings.
+        rows: Cells; the first of a row names it.
+    """
+
+    name: str
+    caption: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[PaperCell]]
+
+    @property
+    def marks(self) -> list[Mark]:
+        """The marks that occur, in the order of their definition."""
+        used = {cell.mark for row in self.rows for cell in row}
+        return [mark for mark in MEANING if mark in used]
+
+
+def score_table(study: AnalysedStudy) -> PaperTable:
+    """Dice of every method, overall and per class, with intervals and the tiers of leaders.csv."""
+    scores = study.table("method_scores")
+    scores = scores[(scores["metric"] == "dice") & (scores["aggregation"] == study.aggregation)]
+    by_key = {(row["method"], row["class"]): row for row in scores.to_dict("records")}
+    marks = {(row["method"], row["class"]): str(row["mark"]) for row in study.table("leaders").to_dict("records")}
+    rows = []
+    for method in study.methods:
+        cells = [PaperCell(method)]
+        for name in (MACRO, *study.class_names):
+            row = by_key.get((method, name))
+            found = marks.get((method, name), "")
+            mark = Mark(found) if found in list(Mark) else Mark.NONE
+            cells.append(PaperCell(NOTHING) if row is None else _estimate(row["mean"], row["low"], row["high"], mark))
+        rows.append(cells)
+    how = AGGREGATION.get(study.aggregation, study.aggregation)
+    caption = f"Dice on {study.dataset['name']}, {how}, with 95 % intervals over units and seeds."
+    return PaperTable("paper_scores", caption, ["method", "macro", *study.class_names], rows)
+
+
+def difference_table(study: AnalysedStudy) -> PaperTable:
+    """Difference of every method to its control, overall and per class, with the verdicts of comparisons.csv."""
+    comparisons = study.table("comparisons")
+    by_key = {(row["method"], row["class"]): row for row in comparisons.to_dict("records")}
+    rows = []
+    for method in [each for each in study.methods if each in set(comparisons["method"])]:
+        cells = [PaperCell(method)]
+        for name in (MACRO, *study.class_names):
+            row = by_key.get((method, name))
+            if row is None:
+                cells.append(PaperCell(NOTHING))
+                continue
+            mark = Mark(row["verdict"]) if row["verdict"] in list(Mark) else Mark.NONE
+            cells.append(_estimate(row["difference"], row["low"], row["high"], mark, with_sign=True))
+        rows.append(cells)
+    control = " or ".join(study.controls)
+    caption = f"Difference in Dice to {control} on {study.dataset['name']}, paired, with 95 % intervals."
+    return PaperTable("paper_differences", caption, ["method", "macro", *study.class_names], rows)
+
+
+def association_table(study: AnalysedStudy) -> PaperTable:
+    """What the learned change of every method follows: primary associations with what was attainable."""
+    rows = study.table("associations")
+    rows = rows[rows["primary"]]
+    cells = [
+        [
+            PaperCell(str(row["method"])),
+            PaperCell(words(str(row["estimand"]))),
+            PaperCell(CONSTRUCT.get(str(row["construct"]), str(row["construct"])), below=words(str(row["measure"]))),
+            PaperCell(_number(row["spearman"], 2, with_sign=True)),
+            PaperCell(_number(row["p_spearman"], 3)),
+            PaperCell(_number(row["p_holm"], 3)),
+            PaperCell(_number(row["min_p"], 3)),
+            PaperCell(_number(row["n_classes"], 0)),
+            PaperCell(words(str(row["verdict"]))),
+        ]
+        for row in rows.to_dict("records")
+    ]
+    caption = f"Spearman correlation of what was learned with class difficulty on {study.dataset['name']}, exact tests."
+    columns = ["method", "learned", "class measure", "rho", "p", "p (Holm)", "smallest p", "K", "verdict"]
+    return PaperTable("paper_associations", caption, columns, cells)
+
+
+def _estimate(value: float, low: float, high: float, mark: Mark, *, with_sign: bool = False) -> PaperCell:
+    if pd.isna(value):
+        return PaperCell(NOTHING)
+    write = lambda number: _number(number, 3, with_sign=with_sign)  # noqa: E731
+    below = "" if pd.isna(low) or pd.isna(high) else f"{write(low)} to {write(high)}"
+    return PaperCell(write(value), below, mark)
+
+
+def _number(value: float, digits: int, *, with_sign: bool = False) -> str:
+    """Write a number with an ASCII minus; the formats set their own."""
+    if pd.isna(value):
+        return NOTHING
+    if digits == 3 and 0 < abs(value) < 0.0005:
+        return f"{value:+.4f}" if with_sign else "< 0.001"
+    return f"{value:{'+' if with_sign else ''}.{digits}f}"

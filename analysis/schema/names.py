@@ -1,0 +1,22 @@
+"""Names that stand in the cells of several tables."""
+
+from imbalance_bench.preregistration import PRIMARY_ESTIMANDS as PRIMARY_ESTIMANDS
+
+MACRO = "macro"
+
+
+ESTIMANDS = ("learned", "change", "effective_offset", "attention_mass")
+
+
+CENTRED = ("learned", "change", "effective_offset")  # a constant added to every class means nothing
+
+
+OUTCOMES = ("effective_offset", "attention_mass")  # what the bias and everything else bring about
+
+
+ESTIMAND_WORDS = {
+    "learned": "learned bias",
+    "change": "change of the bias",
+    "effective_offset": "effective offset",
+    "attention_mass": "attention mass",
+}

@@ -1,0 +1,254 @@
+"""Whether predicted probabilities are what they say, from integer sums over bins of the probability, with intervals.
+
+Sums are pooled over images before anything is divided; units are resampled, and seeds averaged, as for every score.
+Bins are fixed and equally wide, so sums over images and resamples stay exact. A calibration error is a sum of absolute
+values: what is left of a perfectly calibrated model on few units is above 0.
+
+Sources:
+    Naeini, Cooper and Hauskrecht 2015 and Guo, Pleiss, Sun and Weinberger 2017 (expected calibration error); Kull et
+    al. 2019 and Nixon et al. 2019 (class by class over all pixels); Gupta and Ramdas 2022 (class by class over the
+    pixels predicted as the class, "top label"); Brier 1950.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.schema.names import MACRO
+from analysis.scoring.estimates import Estimates, estimate_rows, interval_rows
+from analysis.scoring.metrics import mean_over_occurring
+from analysis.scoring.units import Ratios, UnitCounts, effective_units, leave_one_out, scores_by_seed, weighted_scores
+from analysis.statistics.intervals import unit_weights
+from analysis.study.runs import AnalysisPlan
+from imbalance_bench.records import PROBABILITY_BINS, PROBABILITY_UNIT
+
+ALL = "all"  # every pixel by its predicted class
+CALIBRATION_ERROR, TOP_LABEL_ERROR = "calibration_error", "top_label_error"
+PREVALENCE_ERROR, OVERCONFIDENCE, BRIER = "prevalence_error", "overconfidence", "brier"
+_COLUMNS = ("pixels", "true_pixels", "p_millionths", "true_p_millionths", "p_squared_millionths")
+_PREDICTED = 1  # place on the axis "predicted as the class"
+
+
+@dataclass(frozen=True)
+class ProbabilitySums:
+    """Sums of one method over the pixels of each unit; (S, U, K, 2, B) float64 each.
+
+    The axes are seeds, units, the class whose probability is looked at, whether pixels are predicted as it, and bins.
+
+    Args:
+        pixels: Labelled pixels.
+        true_pixels: Those labelled as the class.
+        p: Sum of the probability.
+        true_p: Sum of the probability over the pixels labelled as the class.
+        p_squared: Sum of its square.
+        occurs: (U, K) images of the unit in which the class occurs.
+    """
+
+    pixels: np.ndarray
+    true_pixels: np.ndarray
+    p: np.ndarray
+    true_p: np.ndarray
+    p_squared: np.ndarray
+    occurs: np.ndarray
+
+    @classmethod
+    def of_rows(cls, rows: pd.DataFrame, units: UnitCounts) -> "ProbabilitySums":
+        """Arrange the rows of one method.
+
+        Args:
+            rows: Columns of records.PROBABILITIES of the scored split and the seeds of `units`, and `seed`.
+            units: The method's images and units, with the counts that say which class occurs where.
+        """
+        shape = (len(units.seeds), len(units.units), units.counts.shape[-1], 2, PROBABILITY_BINS)
+        image = pd.Index(units.images).get_indexer(pd.Index(rows["image_id"]))
+        seed = np.searchsorted(units.seeds, rows["seed"].to_numpy())
+        where = (rows[name].to_numpy().astype(np.int64) for name in ("class_id", "predicted", "bin"))
+        place = np.ravel_multi_index((seed, units.unit_of_image[image], *where), shape)
+        sums = (np.bincount(place, rows[name].to_numpy(), int(np.prod(shape))).reshape(shape) for name in _COLUMNS)
+        pixels, true_pixels, p, true_p, p_squared = sums
+        tp, _, fn = units.counts[:, 0]
+        occurs = np.zeros(shape[1:3], dtype=np.int64)
+        np.add.at(occurs, units.unit_of_image, (tp + fn > 0).astype(np.int64))
+        unit = PROBABILITY_UNIT
+        return cls(pixels, true_pixels, p / unit, true_p / unit, p_squared / unit, occurs)
+
+
+@dataclass(frozen=True)
+class BinnedErrors:
+    """What an expected calibration error is made of.
+
+    Args:
+        difference: (S, U, C, B) float64, sum of probabilities minus pixels of the class, per bin.
+        pixels: (S, U, C) float64.
+        occurs: (U, C) int64, > 0 where the unit counts.
+    """
+
+    difference: np.ndarray
+    pixels: np.ndarray
+    occurs: np.ndarray
+
+    def by_seed(self, weights: np.ndarray) -> np.ndarray:
+        """Return the error of each seed under (R, U) weights of units, (R, S, C); NaN where no unit counts.
+
+        It is sum_b |sum of p - pixels of the class| / pixels, the expected calibration error of fixed bins.
+        """
+        seeds, units, classes, bins = self.difference.shape
+        errors = np.empty((len(weights), seeds, classes))
+        for s in range(seeds):  # one at a time: the differences of all resamples need not be held at once
+            gaps = np.abs(weights @ self.difference[s].reshape(units, classes * bins))
+            below = weights @ self.pixels[s]
+            errors[:, s] = gaps.reshape(-1, classes, bins).sum(axis=2) / np.where(below > 0, below, 1)
+        return np.where((weights @ self.occurs > 0)[:, None], errors, np.nan)
+
+
+def classwise_errors(sums: ProbabilitySums) -> BinnedErrors:
+    """Gather the calibration errors of each class over all labelled pixels, C = K.
+
+    Source: Kull et al. 2019, section 2, "classwise-ECE" before averaging; Nixon et al. 2019, "SCE".
+    """
+    difference = (sums.p - sums.true_pixels).sum(axis=3)
+    return BinnedErrors(difference, sums.pixels.sum(axis=(3, 4)), sums.occurs)
+
+
+def top_label_errors(sums: ProbabilitySums) -> BinnedErrors:
+    """Gather the calibration errors of each class over the pixels predicted as it, and of all pixels, C = K + 1.
+
+    Source: Gupta and Ramdas 2022 (per class); Guo et al. 2017, equation 3 (all pixels: `ALL`, the last one).
+    """
+    difference = (sums.p - sums.true_pixels)[:, :, :, _PREDICTED]
+    pixels = sums.pixels[:, :, :, _PREDICTED].sum(axis=-1)
+    difference, pixels = _with_total(difference), _with_total(pixels)
+    return BinnedErrors(difference, pixels, _counting(sums, pixels))
+
+
+def overconfidence(sums: ProbabilitySums) -> Ratios:
+    """Mean probability of the predicted class minus the share that is right: per predicted class, and of all pixels."""
+    chosen = [each[:, :, :, _PREDICTED].sum(axis=-1) for each in (sums.p, sums.true_pixels, sums.pixels)]
+    p, right, pixels = (_with_total(each) for each in chosen)
+    return Ratios(p - right, pixels, _counting(sums, pixels))
+
+
+def prevalence_error(sums: ProbabilitySums) -> Ratios:
+    """Mean probability of a class over all labelled pixels minus the share of the class: too much of it, or too little.
+
+    Source: Cox 1958, "calibration in the large".
+    """
+    difference = (sums.p - sums.true_pixels).sum(axis=(3, 4))
+    return Ratios(difference, sums.pixels.sum(axis=(3, 4)), sums.occurs)
+
+
+def brier(sums: ProbabilitySums) -> Ratios:
+    """Mean squared difference of probability and truth, per class; of all: summed over classes, 0 to 2.
+
+    Source: Brier 1950. Exact: sum (p - y)^2 = sum p^2 - 2 sum of p where y is 1 + pixels where y is 1.
+    """
+    squares = (sums.p_squared - 2 * sums.true_p + sums.true_pixels).sum(axis=(3, 4))
+    pixels = sums.pixels.sum(axis=(3, 4))
+    total = squares.sum(axis=-1, keepdims=True), pixels[..., :1]
+    everywhere = (sums.occurs.sum(axis=-1, keepdims=True) > 0).astype(np.int64)
+    above, below = (np.concatenate(each, axis=-1) for each in zip((squares, pixels), total, strict=True))
+    return Ratios(above, below, np.concatenate([sums.occurs, everywhere], axis=-1))
+
+
+def calibration_rows(
+    method: str, sums: ProbabilitySums, class_names: Sequence[str], plan: AnalysisPlan
+) -> list[dict[str, Any]]:
+    """Judge the probabilities of one method; rows of table `calibration`.
+
+    Args:
+        method: Its label.
+        sums: Its sums.
+        class_names: K names.
+        plan: Resamples and seed.
+    """
+    weights = unit_weights(len(sums.occurs), plan.resamples, plan.seed)
+    found: dict[str, tuple[BinnedErrors | Ratios, float, float]] = {
+        CALIBRATION_ERROR: (classwise_errors(sums), 0, 1),
+        TOP_LABEL_ERROR: (top_label_errors(sums), 0, 1),
+        OVERCONFIDENCE: (overconfidence(sums), -1, 1),
+        PREVALENCE_ERROR: (prevalence_error(sums), -1, 1),
+        BRIER: (brier(sums), 0, 2),
+    }
+    rows = []
+    for measure, (parts, lowest, highest) in found.items():
+        estimates = _estimates(parts, weights, len(class_names))
+        names = (MACRO, *class_names, ALL)[: len(estimates.n_units)]
+        scored = estimate_rows(estimates, names, lowest=lowest, highest=highest)
+        rows += [{"method": method, "measure": measure} | _renamed(row) for row in scored]
+    return rows
+
+
+def diagram_rows(
+    method: str, sums: ProbabilitySums, class_names: Sequence[str], plan: AnalysisPlan
+) -> list[dict[str, Any]]:
+    """Compare probability and frequency bin by bin; rows of table `reliability_diagram`, of bins with a pixel.
+
+    Args:
+        method: Its label.
+        sums: Its sums.
+        class_names: K names; over all pixels each, and `ALL`: pixels by the probability of their predicted class.
+        plan: Resamples and seed.
+    """
+    weights = unit_weights(len(sums.occurs), plan.resamples, plan.seed)
+    names, rows = (*class_names, ALL), []
+    pixels, true, p = (_diagram_parts(each) for each in (sums.pixels, sums.true_pixels, sums.p))
+    for b in range(PROBABILITY_BINS):
+        below = pixels[..., b]
+        occurs = np.all(below > 0, axis=0).astype(np.int64)
+        if not below.any():
+            continue
+        observed = {row["class"]: row for row in interval_rows(Ratios(true[..., b], below, occurs), weights, names)}
+        for c, name in enumerate(names):
+            n = int(below[..., c].sum())
+            if not n:
+                continue
+            row = _renamed(observed[name])
+            keys = {"method": method, "class": name, "bin_low": b / PROBABILITY_BINS}
+            keys |= {"bin_high": (b + 1) / PROBABILITY_BINS, "probability": float(p[..., c, b].sum() / n)}
+            rows.append(keys | {key: row[key] for key in ("value", "low", "high", "n_units")} | {"pixels": n})
+    return rows
+
+
+def _diagram_parts(values: np.ndarray) -> np.ndarray:
+    """Sums per class over all pixels, and over pixels of every predicted class, (S, U, K, 2, B) -> (S, U, K + 1, B)."""
+    predicted = values[:, :, :, _PREDICTED].sum(axis=2, keepdims=True)
+    return np.concatenate([values.sum(axis=3), predicted], axis=2)
+
+
+def _with_total(values: np.ndarray) -> np.ndarray:
+    """Append the sum over classes, the third axis, as one more class."""
+    return np.concatenate([values, values.sum(axis=2, keepdims=True)], axis=2)
+
+
+def _counting(sums: ProbabilitySums, pixels: np.ndarray) -> np.ndarray:
+    """Units in which every seed predicts the class, which occurs in some unit, and all units, (U, K + 1)."""
+    counting = np.all(pixels > 0, axis=0)
+    occurs = np.append(sums.occurs.any(axis=0), True)
+    return (counting & occurs).astype(np.int64)
+
+
+def _estimates(parts: BinnedErrors | Ratios, weights: np.ndarray, classes: int) -> Estimates:
+    """Estimate the mean over the K classes that occur, each of them and, where it is there, `ALL`."""
+
+    def with_macro(values: np.ndarray) -> np.ndarray:
+        return np.column_stack([mean_over_occurring(values[:, :classes]), values])
+
+    below, occurs = parts.pixels if isinstance(parts, BinnedErrors) else parts.denominator, parts.occurs
+    of_classes = (each[..., :classes] for each in (below, below, occurs))
+    effective = np.append(effective_units(Ratios(*of_classes))[-1], effective_units(Ratios(below, below, occurs))[:-1])
+    if isinstance(parts, BinnedErrors):
+        n_units = len(occurs)
+        by_seed = parts.by_seed(np.ones((1, n_units)))[0]
+        resampled, jackknife = (parts.by_seed(each).mean(axis=1) for each in (weights, 1.0 - np.eye(n_units)))
+    else:
+        found = scores_by_seed(parts), weighted_scores(parts, weights), leave_one_out(parts)
+        by_seed, resampled, jackknife = (each[:, :-1] for each in found)
+    n_units = np.append(len(occurs), (occurs > 0).sum(axis=0))
+    return Estimates(with_macro(by_seed), with_macro(resampled), with_macro(jackknife), n_units, effective)
+
+
+def _renamed(row: dict[str, Any]) -> dict[str, Any]:
+    return {"value" if key == "mean" else key: value for key, value in row.items()}

@@ -1,0 +1,272 @@
+"""Counts of one method as arrays over seeds x images x classes, and scores that are ratios of sums over units.
+
+Every aggregate is, per class, sum_u N_u / sum_u D_u over units u, so one function serves the estimate (all weights
+1), the bootstrap (multinomial weights) and the jackknife (one weight 0): see `weighted_scores`.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from analysis.scoring.metrics import Aggregation, Metric, fraction, mean_over_occurring, score
+from analysis.study.runs import RunData, StudyTables
+
+
+@dataclass(frozen=True)
+class UnitCounts:
+    """Test counts of one method.
+
+    Args:
+        seeds: S seeds, each with every fold finished; over folds, images are scored together.
+        units: U group or image ids, sorted: what is resampled.
+        images: I image ids, sorted.
+        unit_of_image: (I,) index into `units`.
+        group_of_image: (I,) index of the image's group, 0..G-1.
+        counts: (3, S, I, K) int64: tp, fp, fn.
+    """
+
+    seeds: tuple[int, ...]
+    units: tuple[str, ...]
+    images: tuple[str, ...]
+    unit_of_image: np.ndarray
+    group_of_image: np.ndarray
+    counts: np.ndarray
+
+    @cached_property
+    def of_units(self) -> np.ndarray:
+        """Counts per unit, (3, S, U, K) int64."""
+        return self._summed(self.unit_of_image, len(self.units))
+
+    @cached_property
+    def of_groups(self) -> np.ndarray:
+        """Counts per group, (3, S, G, K) int64."""
+        return self._summed(self.group_of_image, int(self.group_of_image.max()) + 1)
+
+    def _summed(self, index: np.ndarray, n: int) -> np.ndarray:
+        """Sum counts over images with the same index, (3, S, n, K)."""
+        return np.moveaxis(_sum_by(index, np.moveaxis(self.counts, 2, 0), n), 0, 2)
+
+
+def complete_block(pairs: Iterable[tuple[int, int]]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return the largest set of folds and seeds of which every combination is finished.
+
+    Args:
+        pairs: (fold, seed) of finished runs.
+
+    Returns:
+        Folds and seeds, sorted. Of equally large blocks, the one with more folds.
+    """
+    folds_of: dict[int, set[int]] = {}
+    for fold, seed in pairs:
+        folds_of.setdefault(seed, set()).add(fold)
+    blocks = []
+    for folds in folds_of.values():
+        seeds = tuple(sorted(seed for seed, finished in folds_of.items() if folds <= finished))
+        blocks.append((len(folds) * len(seeds), len(folds), tuple(sorted(folds)), seeds))
+    return max(blocks)[2:] if blocks else ((), ())
+
+
+def unit_counts(runs: Sequence[RunData], *, split: str, unit: str, n_classes: int) -> UnitCounts:
+    """Arrange the counts of one method's runs.
+
+    Args:
+        runs: Finished runs of one method.
+        split: Scored split.
+        unit: "group" or "image".
+        n_classes: K.
+
+    Raises:
+        ValueError: There is no run.
+    """
+    folds, seeds = complete_block((run.fold, run.seed) for run in runs)
+    frames = [
+        run.counts[run.counts["split"] == split].assign(seed=run.seed)
+        for run in runs
+        if run.fold in folds and run.seed in seeds
+    ]
+    if not frames:
+        raise ValueError("unit_counts needs at least one run.")
+    rows = pd.concat(frames)
+    # an image that several folds test is summed over them
+    image, images = pd.factorize(rows["image_id"], sort=True)
+    seed_index = np.searchsorted(seeds, rows["seed"].to_numpy())
+    place = (seed_index * len(images) + image) * n_classes + rows["class_id"].to_numpy()
+    flat = _sum_by(place, rows[["tp", "fp", "fn"]].to_numpy(), len(seeds) * len(images) * n_classes)
+    counts = flat.T.reshape(3, len(seeds), len(images), n_classes)
+    first_row = np.unique(image, return_index=True)[1]
+    group, groups = pd.factorize(rows["group_id"].iloc[first_row], sort=True)
+    images, groups = (tuple(map(str, each.to_numpy(dtype=object))) for each in (images, groups))
+    by_group = unit == "group"
+    return UnitCounts(
+        seeds=tuple(seeds),
+        units=groups if by_group else images,
+        images=images,
+        unit_of_image=np.asarray(group if by_group else np.arange(len(images))),
+        group_of_image=np.asarray(group),
+        counts=counts,
+    )
+
+
+def shared_seeds(units: Mapping[str, UnitCounts]) -> dict[str, UnitCounts]:
+    """Keep the seeds that every method has finished, on the images that all were scored on.
+
+    Returns:
+        Method -> counts on the same seeds; empty where no seed is shared or the images differ.
+    """
+    if not units or len({each.images for each in units.values()}) > 1:
+        return {}
+    common = set.intersection(*(set(each.seeds) for each in units.values()))
+    if not common:
+        return {}
+    kept = {name: [place for place, seed in enumerate(each.seeds) if seed in common] for name, each in units.items()}
+    return {
+        name: replace(each, seeds=tuple(sorted(common)), counts=each.counts[:, kept[name]])
+        for name, each in units.items()
+    }
+
+
+@dataclass(frozen=True)
+class Ratios:
+    """A score as ratios of sums over units.
+
+    Args:
+        numerator: (S, U, K) float64.
+        denominator: (S, U, K) float64, or (1, U, K) where all seeds share it.
+        occurs: (U, K) int64, images or groups of the unit in which the class occurs.
+    """
+
+    numerator: np.ndarray
+    denominator: np.ndarray
+    occurs: np.ndarray
+
+
+def ratios(counts: UnitCounts, metric: Metric, aggregation: Aggregation) -> Ratios:
+    """Return the per-unit numerators and denominators of an aggregate."""
+    n_units = len(counts.units)
+    if aggregation == "pooled":
+        tp, fp, fn = counts.of_units.astype(np.float64)
+        occurs = counts.of_units[[0, 2], 0].sum(axis=0) > 0
+        return Ratios(*fraction(metric, tp, fp, fn), occurs.astype(np.int64))
+    if aggregation == "per_image":
+        members, unit_of_member = counts.counts, counts.unit_of_image
+    else:
+        members = counts.of_groups
+        n_groups = members.shape[2]
+        unit_of_member = np.arange(n_groups)
+        if n_units != n_groups:  # images are units: a group's score belongs to the unit of its first image
+            first = np.unique(counts.group_of_image, return_index=True)[1]
+            unit_of_member = counts.unit_of_image[first]
+    values = score(metric, *members)  # (S, members, K)
+    occurs = _sum_by(unit_of_member, np.isfinite(values[0]).astype(np.int64), n_units)
+    numerator = np.moveaxis(_sum_by(unit_of_member, np.moveaxis(np.nan_to_num(values), 1, 0), n_units), 0, 1)
+    return Ratios(numerator, occurs[None].astype(np.float64), occurs)
+
+
+def _sum_by(index: np.ndarray, rows: np.ndarray, n: int) -> np.ndarray:
+    """Sum rows (N, ...) with the same index, (n, ...), exactly for integers."""
+    total = np.zeros((n, *rows.shape[1:]), dtype=rows.dtype)
+    if not len(index):
+        return total
+    order = np.argsort(index, kind="stable")
+    ordered = index[order]
+    first = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1]))
+    alone = len(first) == len(index)  # nothing to add
+    total[ordered[first]] = rows[order] if alone else np.add.reduceat(rows[order], first, axis=0)
+    return total
+
+
+def weighted_scores(parts: Ratios, weights: np.ndarray) -> np.ndarray:
+    """Score every set of weights of units, seeds averaged.
+
+    Args:
+        parts: The score's ratios.
+        weights: (B, U) float, >= 0.
+
+    Returns:
+        (B, K + 1) float64: each class, then macro over the classes that occur; NaN where a class does not.
+    """
+    numerator = parts.numerator
+    if len(parts.denominator) < len(numerator):  # one denominator for all seeds: averaging can come first
+        numerator = numerator.mean(axis=0, keepdims=True)
+    by_seed, occurs = _per_seed_ratios(weights, replace(parts, numerator=numerator))
+    mean = np.einsum("bsk->bk", by_seed) / by_seed.shape[1]  # several times as fast as `mean` over a short axis
+    values = np.where(occurs, mean, np.nan)
+    return np.column_stack([values, mean_over_occurring(values)])
+
+
+def crossed_scores(parts: Ratios, unit: np.ndarray, seed: np.ndarray) -> np.ndarray:
+    """Score every pair of weights of units and weights of seeds: the crossed bootstrap of Owen 2007.
+
+    Args:
+        parts: The score's ratios.
+        unit: (B, U) float, >= 0.
+        seed: (B, S) float, >= 0, rows sum to S.
+
+    Returns:
+        (B, K + 1) float64: each class, then macro over the classes that occur; NaN where a class does not.
+    """
+    by_seed, occurs = _per_seed_ratios(unit, parts)
+    values = np.matmul((seed / seed.shape[1])[:, None], by_seed)[:, 0]  # (B, 1, S) @ (B, S, K)
+    values = np.where(occurs, values, np.nan)
+    return np.column_stack([values, mean_over_occurring(values)])
+
+
+def _per_seed_ratios(weights: np.ndarray, parts: Ratios) -> tuple[np.ndarray, np.ndarray]:
+    """Return ratios of sums over weighted units, (B, S, K), 0 where nothing is below, and (B, K) which classes occur.
+
+    One product with the weights gives all sums: reading (B, U) weights takes longer than a few more columns.
+    """
+    arrays = (parts.numerator, parts.denominator, parts.occurs[None])
+    columns = [np.moveaxis(each, 1, 0).reshape(weights.shape[1], -1) for each in arrays]  # (U, S K) or (U, K)
+    sums = weights @ np.concatenate(columns, axis=1)
+    ends = np.cumsum([each.shape[1] for each in columns])
+    above, below, occurs = (
+        sums[:, end - own.shape[1] : end].reshape(len(weights), *each[:, 0].shape)
+        for end, own, each in zip(ends, columns, arrays, strict=True)
+    )
+    below[below == 0] = 1
+    return above / below, occurs[:, 0] > 0
+
+
+def leave_one_out(parts: Ratios) -> np.ndarray:
+    """Return (U, K + 1) float64: the scores without each unit, seeds averaged, and macro."""
+    above, below = (each.sum(axis=1, keepdims=True) - each for each in (parts.numerator, parts.denominator))
+    occurs = parts.occurs.sum(axis=0) - parts.occurs > 0  # (U, K)
+    ratio = (above / np.where(below > 0, below, 1)).mean(axis=0)
+    values = np.where(occurs, ratio, np.nan)
+    return np.column_stack([values, mean_over_occurring(values)])
+
+
+def scores_by_seed(parts: Ratios) -> np.ndarray:
+    """Return (S, K + 1) float64: the scores of each seed, and macro."""
+    above, below = parts.numerator.sum(axis=1), parts.denominator.sum(axis=1)
+    values = np.where(parts.occurs.sum(axis=0) > 0, above / np.where(below > 0, below, 1), np.nan)
+    return np.column_stack([values, mean_over_occurring(values)])
+
+
+def effective_units(parts: Ratios) -> np.ndarray:
+    """Return how many units of equal weight say as much as these of unequal weight, (K + 1,): each class, then macro.
+
+    A unit weighs as much as its part of the sum below (where that is 0, as the other units in which the class occurs);
+    in macro, the mean of its parts over the classes that occur. At most the number of units; NaN where no class occurs.
+
+    Source:
+        Kish 1965, section 11.7: (sum of weights)^2 / sum of squared weights.
+    """
+    below = parts.denominator.mean(axis=0)  # (U, K)
+    weight = np.where(below.sum(axis=0) > 0, below, parts.occurs > 0)
+    occurs = parts.occurs.sum(axis=0) > 0
+    share = np.where(occurs, weight / np.where(occurs, weight.sum(axis=0), 1), np.nan)
+    share = np.column_stack([share, mean_over_occurring(share)])
+    return share.sum(axis=0) ** 2 / (share**2).sum(axis=0)
+
+
+def method_units(tables: StudyTables, unit: str) -> dict[str, UnitCounts]:
+    """Arrange the counts of every method."""
+    return {
+        method: unit_counts(tables.runs_of(method), split=tables.split, unit=unit, n_classes=len(tables.class_names))
+        for method in tables.methods
+    }

@@ -1,0 +1,193 @@
+"""How much of the variation each measure explains alone, and how much only together: all subsets of the measures.
+
+R squared of a subset comes from the correlations within data sets. With few classes R squared grows with every measure,
+whether it means anything or not, so shares are given raw (as in the sources) and adjusted for that.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import comb
+
+import numpy as np
+
+from analysis.statistics.strata import labels
+
+MOST_PREDICTORS = 8  # 2^8 subsets
+SMALLEST_RESIDUAL_DF = 5  # below, classes are not resampled: too many resamples would fit perfectly
+_RELATIVE_RANK = 1e-9
+_CHUNK = 256
+
+
+@dataclass(frozen=True)
+class Partition:
+    """Shares of the variation of one response within data sets.
+
+    Args:
+        r2: (2^P,) R squared of each subset; bit j of the index says that predictor j is in it.
+        n: Classes.
+        n_strata: Data sets, each with its own intercept.
+    """
+
+    r2: np.ndarray
+    n: int
+    n_strata: int
+
+    @property
+    def predictors(self) -> int:
+        """P."""
+        return int(np.log2(len(self.r2)))
+
+    @property
+    def residual_df(self) -> int:
+        """Degrees of freedom that all predictors leave."""
+        return self.n - self.n_strata - self.predictors
+
+    def adjusted(self) -> "Partition":
+        """Return the same with every R squared adjusted for the number of its predictors; NaN without residual df.
+
+        Source:
+            Ezekiel 1930: 1 - (1 - R^2) (n - S) / (n - S - p) with S intercepts.
+        """
+        free = self.n - self.n_strata
+        left = free - _sizes(self.predictors)
+        shrunk = 1 - (1 - self.r2) * free / np.where(left > 0, left, np.nan)
+        return Partition(shrunk, self.n, self.n_strata)
+
+    def commonality(self) -> np.ndarray:
+        """Return what each set of predictors explains together and none of them alone or with others, (2^P,).
+
+        Entry A is the part shared by exactly the predictors of A (for a single one: unique); entry 0 is 0. Entries may
+        be negative (suppression) and sum to the R squared of all.
+
+        Source:
+            Nimon et al. 2008; Seibold and McPhee 1979, here as the Moebius inverse of what is lost without a set.
+        """
+        everything = len(self.r2) - 1
+        shares = self.r2[everything] - self.r2[everything ^ np.arange(len(self.r2))]
+        for j in range(self.predictors):
+            with_j = np.flatnonzero(np.arange(len(self.r2)) >> j & 1)
+            shares[with_j] -= shares[with_j ^ (1 << j)]
+        return shares
+
+    def dominance(self) -> np.ndarray:
+        """Return the general dominance weight of each predictor, (P,); they sum to the R squared of all.
+
+        Source:
+            Budescu 1993; Azen and Budescu 2003: the gain in R squared, averaged over subsets of each size, then sizes.
+        """
+        p = self.predictors
+        subsets, sizes = np.arange(len(self.r2)), _sizes(p)
+        weights = np.zeros(p)
+        for j in range(p):
+            without = subsets[(subsets >> j & 1) == 0]
+            gain = self.r2[without | 1 << j] - self.r2[without]
+            weights[j] = np.sum(gain / np.array([comb(p - 1, size) for size in sizes[without]])) / p
+        return weights
+
+    def of_two(self, first: Sequence[int], second: Sequence[int]) -> tuple[float, float, float]:
+        """Return what two disjoint groups of predictors explain: first alone, second alone, shared.
+
+        Args:
+            first: Indices of the predictors of one group.
+            second: Those of the other; together they are all.
+        """
+        a, b = (float(self.r2[sum(1 << j for j in group)]) for group in (first, second))
+        whole = float(self.r2[-1])
+        return whole - b, whole - a, a + b - whole
+
+
+def partition(response: np.ndarray, predictors: np.ndarray, strata: Sequence[object] | None = None) -> Partition:
+    """Fit all subsets of the predictors.
+
+    Args:
+        response: (N,) float without NaN.
+        predictors: (N, P) float without NaN, P <= 8.
+        strata: (N,) labels of the data set; each has its own intercept, slopes are shared.
+
+    Raises:
+        ValueError: More than 8 predictors, or none.
+    """
+    x = np.asarray(predictors, dtype=np.float64)
+    label = labels(strata, len(x))
+    r2 = _weighted_r2(np.column_stack([response, x]), label, np.ones((1, len(x))))[0]
+    return Partition(r2, len(x), len(np.unique(label)))
+
+
+def resampled_partitions(
+    response: np.ndarray,
+    predictors: np.ndarray,
+    strata: Sequence[object] | None,
+    *,
+    resamples: int,
+    rng: np.random.Generator,
+) -> list[Partition]:
+    """Draw classes anew within each data set and fit all subsets again.
+
+    Resamples whose different classes leave no residual degree of freedom are dropped, so fewer may come back.
+
+    Returns:
+        One partition per resample.
+
+    Source:
+        Efron 1979, pairs resampled. Intervals from it cover conservatively for parts near 0; see docs/explanation.md.
+    """
+    x = np.asarray(predictors, dtype=np.float64)
+    label = labels(strata, len(x))
+    weights = np.zeros((resamples, len(x)))
+    for each in np.unique(label):
+        rows = np.flatnonzero(label == each)
+        weights[:, rows] = rng.multinomial(len(rows), np.full(len(rows), 1 / len(rows)), size=resamples)
+    n_strata = len(np.unique(label))
+    different = (weights > 0).sum(axis=1)
+    kept = different > n_strata + x.shape[1]
+    r2 = _weighted_r2(np.column_stack([response, x]), label, weights[kept])
+    return [Partition(row, len(x), n_strata) for row in r2]
+
+
+def partition_of_correlations(correlations: np.ndarray, n: int) -> Partition:
+    """Fit all subsets from a correlation matrix.
+
+    Args:
+        correlations: (P + 1, P + 1) float; the response comes first.
+        n: Observations behind it, one data set.
+    """
+    return Partition(_subset_r2(np.asarray(correlations, dtype=np.float64)[None])[0], n, 1)
+
+
+def _weighted_r2(values: np.ndarray, label: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return (B, 2^P) R squared of (N, 1 + P) values for (B, N) weights, centred within each stratum."""
+    parts = []
+    for start in range(0, len(weights), _CHUNK):
+        own = weights[start : start + _CHUNK]
+        products = np.zeros((len(own), values.shape[1], values.shape[1]))
+        for each in np.unique(label):
+            rows = label == each
+            total = own[:, rows].sum(axis=1)[:, None, None]
+            mean = own[:, rows] @ values[rows]
+            squares = np.einsum("bn,ni,nj->bij", own[:, rows], values[rows], values[rows])
+            products += squares - mean[:, :, None] * mean[:, None, :] / np.where(total > 0, total, 1)
+        parts.append(_subset_r2(products))
+    return np.concatenate(parts) if parts else np.zeros((0, 2 ** (values.shape[1] - 1)))
+
+
+def _subset_r2(products: np.ndarray) -> np.ndarray:
+    """Return (B, 2^P) R squared from (B, 1 + P, 1 + P) cross products; NaN where the response does not vary."""
+    p = products.shape[1] - 1
+    if not 1 <= p <= MOST_PREDICTORS:
+        raise ValueError(f"a partition takes 1 to {MOST_PREDICTORS} predictors. Got {p}.")
+    spread = np.sqrt(np.clip(np.diagonal(products, axis1=1, axis2=2), 0, None))
+    varies = spread > 0
+    scale = np.where(varies, spread, 1)
+    correlations = products / (scale[:, :, None] * scale[:, None, :])
+    r2 = np.zeros((len(products), 2**p))
+    for subset in range(1, 2**p):
+        chosen = 1 + np.flatnonzero(subset >> np.arange(p) & 1)
+        with_response = correlations[:, chosen, 0]
+        inverse = np.linalg.pinv(correlations[:, chosen[:, None], chosen], rcond=_RELATIVE_RANK, hermitian=True)
+        r2[:, subset] = np.einsum("bi,bij,bj->b", with_response, inverse, with_response)
+    return np.where(varies[:, :1], np.clip(r2, 0, 1), np.nan)
+
+
+def _sizes(p: int) -> np.ndarray:
+    """Return the number of predictors in each subset, (2^P,)."""
+    return np.array([bin(subset).count("1") for subset in range(2**p)])

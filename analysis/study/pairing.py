@@ -1,0 +1,69 @@
+"""Refuse to compare runs that were not trained under identical conditions."""
+
+from collections.abc import Iterable
+
+from analysis.study.runs import RunData
+from imbalance_bench.errors import UserError
+
+# where a digest lies in the manifest, and what it is called
+_DIGESTS = {
+    "batches": ("pairing", "batches"),
+    "initial weights": ("pairing", "initial_weights"),
+    "splits": ("hashes", "splits"),
+    "data": ("hashes", "data"),
+}
+
+
+def require_pairs(runs: Iterable[RunData], split: str) -> None:
+    """Check that all runs of one architecture, fold and seed began alike and were scored on the same images.
+
+    Batches may differ from those of a run whose method brings its own sampler.
+
+    Args:
+        runs: Finished runs.
+        split: The scored split.
+
+    Raises:
+        UserError: Two runs differ; the message names both and the digest. Exit code 1.
+    """
+    cells: dict[tuple[str, int, int], list[RunData]] = {}
+    for run in runs:
+        cells.setdefault((run.architecture, run.fold, run.seed), []).append(run)
+    for members in cells.values():
+        for name in _DIGESTS:
+            compared = [run for run in members if name != "batches" or not own_sampler(run)]
+            for run in compared[1:]:
+                _require_equal(compared[0], run, name)
+        for run in members[1:]:
+            if scored_images(run, split) != scored_images(members[0], split):
+                raise UserError(_message(members[0], run, f"{split} images", "", ""), exit_code=1)
+
+
+def own_sampler(run: RunData) -> bool:
+    """Return whether the run's method draws its own batches."""
+    return bool(run.manifest.get("pairing", {}).get("own_sampler", False))
+
+
+def scored_images(run: RunData, split: str) -> set[str]:
+    """Return the ids of the images of `split` that the run was scored on."""
+    return set(run.counts.loc[run.counts["split"] == split, "image_id"])
+
+
+def _require_equal(first: RunData, second: RunData, name: str) -> None:
+    part, key = _DIGESTS[name]
+    digests = [run.manifest.get(part, {}).get(key) for run in (first, second)]
+    if digests[0] is None or digests[0] != digests[1]:
+        raise UserError(_message(first, second, f"digest of {name}", *(_short(each) for each in digests)), exit_code=1)
+
+
+def _short(digest: object) -> str:
+    return "none" if digest is None else str(digest)[:12]
+
+
+def _message(first: RunData, second: RunData, what: str, one: str, other: str) -> str:
+    values = f" ({one} and {other})" if one else ""
+    return (
+        f"Runs {first.run_id} ({first.method}) and {second.run_id} ({second.method}) of fold {first.fold}, "
+        f"seed {first.seed} cannot be paired: their {what} differ{values}. "
+        "Delete the folder of the stale one and run the study again."
+    )

@@ -1,0 +1,182 @@
+"""Study records as tidy frames. Runs that are missing, unfinished or damaged are listed, not fatal."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+from analysis.schema import table
+from imbalance_bench.errors import UserError
+from imbalance_bench.preregistration import INERTIA_KEPT, LARGEST_VIF, LATER_CHOICES
+from imbalance_bench.records import RunRecord, RunState, StudyRecords
+
+
+@dataclass(frozen=True)
+class AnalysisPlan:
+    """The `analysis` part of plan.json: what was decided before anything ran.
+
+    Args:
+        control: Method that the others are compared with, or None.
+        alpha: Level of every test.
+        rope_dice: Half width of the region of practical equivalence, Dice.
+        resamples: Bootstrap resamples.
+        permutations: Monte Carlo permutations where all cannot be listed.
+        seed: Of every random procedure.
+        reliability_floor: ICC(3,k) below which no correlation is interpreted.
+        boundary_band_um: Width d of the band on each side of a class border, um.
+        unit: auto | group | image.
+        inertia_kept: Inertia is named where more than this share of the start is still there.
+        largest_vif: Variance inflation above which two measures are not told apart.
+    """
+
+    control: str | None
+    alpha: float
+    rope_dice: float
+    resamples: int
+    permutations: int
+    seed: int
+    reliability_floor: float
+    boundary_band_um: float
+    unit: str
+    inertia_kept: float = INERTIA_KEPT
+    largest_vif: float = LARGEST_VIF
+
+    @classmethod
+    def of(cls, records: StudyRecords) -> "AnalysisPlan":
+        """Read the plan of a study.
+
+        Raises:
+            UserError: A key is missing, or the unit is unknown.
+        """
+        path, content = records.root / "plan.json", records.plan().get("analysis", {})
+        content = LATER_CHOICES | content
+        missing = [name for name in cls.__dataclass_fields__ if name not in content]
+        if missing:
+            raise UserError(f"{path}: `analysis` must have '{missing[0]}'. Run the study again to write a new plan.")
+        plan = cls(**{name: content[name] for name in cls.__dataclass_fields__})
+        if plan.unit not in ("auto", "group", "image"):
+            raise UserError(f"{path}: `analysis.unit` must be auto, group or image. Got '{plan.unit}'. Write auto.")
+        return plan
+
+    def unit_kind(self, groups_known: bool) -> str:
+        """Return what is independent: "group" where groups are known (unless the plan says image), else "image"."""
+        return "image" if self.unit == "image" or not groups_known else "group"
+
+
+@dataclass(frozen=True)
+class RunData:
+    """One finished run in memory.
+
+    Args:
+        run_id: Its folder's name.
+        label: Label of the method in the plan.
+        method: The same; with several architectures "label (architecture)".
+        architecture: Its architecture.
+        fold: Fold.
+        seed: Seed.
+        manifest: Content of manifest.json.
+        counts: Columns of records.COUNTS.
+        ledger: Columns of records.CLASS_PARAMETERS.
+    """
+
+    run_id: str
+    label: str
+    method: str
+    architecture: str
+    fold: int
+    seed: int
+    manifest: dict[str, Any] = field(repr=False)
+    counts: pd.DataFrame = field(repr=False)
+    ledger: pd.DataFrame = field(repr=False)
+
+
+@dataclass(frozen=True)
+class StudyTables:
+    """Everything read from a study.
+
+    Args:
+        runs: Table `runs`, one row per planned run.
+        data: Finished runs, in the order of the plan.
+        class_names: K names.
+        occurring: Per fold, (K,) bool: class has training pixels.
+        dataset: Content of dataset.json.
+        split: Split that is scored: "test", or "val" where nothing was tested.
+    """
+
+    runs: pd.DataFrame
+    data: tuple[RunData, ...]
+    class_names: tuple[str, ...]
+    occurring: tuple[tuple[bool, ...], ...]
+    dataset: dict[str, Any]
+    split: str
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """Methods with a finished run, in the order of the plan."""
+        return tuple(dict.fromkeys(run.method for run in self.data))
+
+    def runs_of(self, method: str) -> list[RunData]:
+        """Finished runs of one method."""
+        return [run for run in self.data if run.method == method]
+
+
+def read_study(records: StudyRecords) -> StudyTables:
+    """Read every planned run that is done; list the others with their state.
+
+    Raises:
+        UserError: plan.json or dataset.json is missing or malformed, or no run is finished.
+    """
+    planned, dataset = _planned(records), records.dataset()
+    rows, data = [], []
+    for keys in planned:
+        run = records.run(keys["run_id"])
+        row, loaded = _read_run(run, keys)
+        rows.append(row)
+        if loaded is not None:
+            data.append(loaded)
+    if not data:
+        states = pd.Series([row["state"] for row in rows]).value_counts().to_dict()
+        raise UserError(f"{records.root}: no run is finished ({states}). Run the study first.", exit_code=1)
+    names = tuple(each["name"] for each in sorted(dataset["classes"], key=lambda each: each["id"]))
+    tested = any((run.counts["split"] == "test").any() for run in data)
+    return StudyTables(
+        runs=table("runs", rows),
+        data=tuple(data),
+        class_names=names,
+        occurring=tuple(tuple(count > 0 for count in fold["train"]["pixels"]) for fold in dataset["folds"]),
+        dataset=dataset,
+        split="test" if tested else "val",
+    )
+
+
+def _planned(records: StudyRecords) -> list[dict[str, Any]]:
+    path, runs = records.root / "plan.json", records.plan().get("runs")
+    if not runs:
+        raise UserError(f"{path} must list `runs`. Got none. Run the study again to write a new plan.")
+    needed = ("run_id", "method", "fold", "seed", "architecture")
+    for run in runs:
+        lacking = [key for key in needed if key not in run]
+        if lacking:
+            raise UserError(f"{path}: every run must have '{lacking[0]}'. Run the study again to write a new plan.")
+    if len({run["architecture"] for run in runs}) > 1:
+        return [run | {"label": run["method"], "method": f"{run['method']} ({run['architecture']})"} for run in runs]
+    return [run | {"label": run["method"]} for run in runs]
+
+
+def _read_run(run: RunRecord, keys: dict[str, Any]) -> tuple[dict[str, Any], RunData | None]:
+    row = {key: keys[key] for key in ("run_id", "method", "fold", "seed")}
+    row |= {"state": "missing", "seconds": None, "steps": None, "steps_per_second": None, "error": ""}
+    try:
+        status = run.status()
+        if not status:
+            return row, None
+        row |= {"state": str(status.get("state")), "steps": status.get("step"), "error": status.get("error") or ""}
+        if status.get("state") != RunState.DONE:
+            return row, None
+        manifest, counts, ledger = run.manifest(), run.counts(), run.class_parameters()
+        cost = manifest.get("cost", {})
+        row |= {key: cost.get(key) for key in ("seconds", "steps", "steps_per_second")}
+    except UserError as error:
+        return row | {"state": "damaged", "error": str(error)}, None
+    identity = (keys[name] for name in ("run_id", "label", "method", "architecture", "fold", "seed"))
+    return row, RunData(*identity, manifest=manifest, counts=counts, ledger=ledger)

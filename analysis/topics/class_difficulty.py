@@ -1,0 +1,123 @@
+"""How rare and how hard the classes are: from training images and truth, frozen features, and the control's runs."""
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from analysis.measures.cached_features import find_features
+from analysis.measures.control_runs import (
+    ControlMeasure,
+    baseline_difficulty,
+    boundary_gap,
+    ensemble_disagreement,
+    time_to_learn,
+)
+from analysis.measures.estimates import adjacency_table, border_profile_table, measure_table
+from analysis.measures.feature_space import FeatureSums, feature_sums
+from analysis.measures.survey import Survey, survey
+from analysis.measures.training_dynamics import training_dynamics
+from analysis.schema import table
+from analysis.scoring.boundary_scores import BoundaryCounts
+from analysis.study.dataset import open_study_data
+from analysis.topics import study_limits
+from analysis.topics.context import Context, TopicResult
+from imbalance_bench.data.prepared import PreparedDataset
+from imbalance_bench.data.splits import Splits
+from imbalance_bench.data.taxonomy import Taxonomy
+from imbalance_bench.errors import UserError
+from imbalance_bench.records import RunRecord
+
+TABLES = ("measures", "border_profiles", "adjacency")
+NO_FEATURES = (
+    "no features of the study's frozen encoder are in {cache}: run the study again to encode once more, or give "
+    "`analyze` its --cache"
+)
+
+
+@dataclass(frozen=True)
+class _Source:
+    """What the measures are taken from."""
+
+    dataset: PreparedDataset
+    taxonomy: Taxonomy
+    found: Survey
+    features: FeatureSums | None
+    no_features: str
+
+
+def analyze(context: Context) -> TopicResult:
+    """Measure the classes; say so where that is not possible."""
+    try:
+        source = _survey(context)
+    except UserError as error:
+        nothing = {name: table(name, []) for name in TABLES}
+        verdict = study_limits.measures_verdict(str(error), nothing["measures"])
+        return TopicResult(nothing, () if verdict is None else (verdict,))
+    names = context.study.class_names
+    options = {"resamples": context.plan.resamples, "seed": context.plan.seed}
+    free = measure_table(source.found, names, features=source.features, **options)
+    of_control = [row for each in _of_control(context, source) for row in each.rows(names)]
+    measures = table("measures", pd.concat([free, table("measures", of_control)]) if of_control else free)
+    tables = {
+        "measures": measures,
+        "border_profiles": border_profile_table(source.found, names, **options),
+        "adjacency": adjacency_table(source.found, names, features=source.features, **options),
+    }
+    verdicts = (study_limits.measures_verdict("", measures), study_limits.context_verdict(source.no_features))
+    return TopicResult(tables, tuple(each for each in verdicts if each is not None))
+
+
+def _survey(context: Context) -> _Source:
+    """Survey the training images and their cached features.
+
+    Raises:
+        UserError: The data set is gone or has changed.
+    """
+    study = context.study
+    source, taxonomy = open_study_data(context.records.root, study.dataset, study.class_names)
+    folds = Splits.load(context.records.root / "splits.json").folds
+    train = [folds[fold].train for fold in sorted({run.fold for run in study.data})]
+    surveyed = survey(source, taxonomy, train, band_um=context.plan.boundary_band_um, on_progress=context.report)
+    features, reason = _features(context, source, taxonomy, surveyed)
+    return _Source(source, taxonomy, surveyed, features, reason)
+
+
+def _features(
+    context: Context, source: PreparedDataset, taxonomy: Taxonomy, surveyed: Survey
+) -> tuple[FeatureSums | None, str]:
+    """Return the features' sums, or None and why there are none."""
+    facts = context.study.dataset
+    if context.cache_dir is None:
+        return None, "the analysis was given no cache of frozen features"
+    try:
+        cached = find_features(
+            context.cache_dir, source, data_hash=facts["data_hash"], weights_hash=facts.get("encoder_weights_hash")
+        )
+    except UserError as error:
+        return None, str(error)
+    if cached is None:
+        return None, NO_FEATURES.format(cache=context.cache_dir)
+    return feature_sums(cached, source, taxonomy, surveyed), ""
+
+
+def _of_control(context: Context, source: _Source) -> list[ControlMeasure]:
+    """Return what the control's runs say about the classes; nothing where there is no control."""
+    study, plan = context.study, context.plan
+    runs = [run for run in study.data if run.label == plan.control]
+    if not runs:
+        return []
+    records = [context.records.run(run.run_id) for run in runs]
+    first = [
+        context.records.run(run.run_id) for run in runs if (run.fold, run.method) == (runs[0].fold, runs[0].method)
+    ]
+    control, scores = runs[0].method, context.tables["method_scores"]
+    measures = [
+        time_to_learn(records, len(study.class_names)),
+        baseline_difficulty(scores, control, study.class_names),
+        ensemble_disagreement(first, source.dataset, source.taxonomy, band_um=plan.boundary_band_um, seed=plan.seed),
+    ]
+    measures += training_dynamics(records, len(study.class_names), resamples=plan.resamples, seed=plan.seed)
+    if control in set(context.tables["boundary_scores"]["method"]):  # the topic `boundaries` says where it is not
+        counts = BoundaryCounts(context.recorded(control, RunRecord.boundary), context.units[control])
+        measures.append(boundary_gap(counts, control, study.class_names, plan))
+    return [each for each in measures if each is not None]

@@ -1,0 +1,138 @@
+"""Which methods lead, as far as the statistics can tell: for tables that mark more than the greatest number.
+
+The method with the greatest mean leads. Who leads is only known after looking, so each test of another method against
+it is corrected as if all pairs of methods had been tested. Methods that are not shown to be behind share its tier.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.schema import table
+from analysis.schema.names import MACRO
+from analysis.scoring.metrics import mean_over_occurring
+from analysis.scoring.pairs import Pairing, compare_pair, unit_dice
+from analysis.scoring.units import UnitCounts
+from analysis.study.runs import AnalysisPlan, StudyTables
+from analysis.topics.context import Context, TopicResult
+from analysis.verdicts import Topic, Verdict, Word
+
+TIERS = 2  # best and second; everything below is "behind"
+MARKS = {(1, True): "best", (1, False): "shared_best", (2, True): "second", (2, False): "shared_second"}
+
+
+def leaders(tables: StudyTables, units: dict[str, UnitCounts], plan: AnalysisPlan, unit: str) -> pd.DataFrame:
+    """Sort the methods of each architecture into tiers, macro and per class.
+
+    Args:
+        tables: The study.
+        units: Counts of every method by unit.
+        plan: The plan; its alpha decides.
+        unit: `group` or `image`.
+
+    Returns:
+        Table `leaders`.
+    """
+    rows: list[dict[str, Any]] = []
+    for architecture in dict.fromkeys(run.architecture for run in tables.data):
+        methods = [m for m in tables.methods if tables.runs_of(m)[0].architecture == architecture]
+        tiers = _Tiers(tables, methods, plan, Pairing(tables, units, unit))
+        means = {method: _mean_dice(units[method]) for method in methods}
+        for column, name in [(len(tables.class_names), MACRO), *enumerate(tables.class_names)]:
+            of_class = {method: float(values[column]) for method, values in means.items()}
+            rows += [{"architecture": architecture, "class": name} | row for row in tiers.of(name, of_class)]
+    return pd.DataFrame(rows)
+
+
+class _Tiers:
+    """Sorts the methods of one architecture."""
+
+    def __init__(self, tables: StudyTables, methods: Sequence[str], plan: AnalysisPlan, pairing: Pairing) -> None:
+        self._methods, self._plan, self._pairing, self._names = methods, plan, pairing, tables.class_names
+
+    def of(self, name: str, means: dict[str, float]) -> list[dict[str, Any]]:
+        """Return the rows of one class or macro, best first; methods without a score come last, without a mark."""
+        left = sorted((m for m in means if np.isfinite(means[m])), key=lambda method: -means[method])
+        absent = [method for method in means if not np.isfinite(means[method])]
+        rows: list[dict[str, Any]] = []
+        if len(self._methods) == 1:
+            return [self._empty(method, mean, "") | {"mark": "alone"} for method, mean in means.items()]
+        for tier in range(1, TIERS + 1 if left else 1):
+            tested = [self._test(name, method, left[0], means[method]) for method in left]
+            level = [row for row in tested if not row["p_corrected"] < self._plan.alpha]
+            rows += [row | {"mark": MARKS[tier, len(level) == 1]} for row in level]
+            behind = [row for row in tested if row["p_corrected"] < self._plan.alpha]
+            left = [row["method"] for row in behind]
+            # a method may be behind although one with a smaller, less certain mean is not: then nobody is second
+            if not left or tier == TIERS or level[-1]["mean"] < behind[0]["mean"]:
+                rows += [row | {"mark": "behind"} for row in behind]
+                break
+        return rows + [self._empty(method, np.nan, "") | {"mark": "absent"} for method in absent]
+
+    def _test(self, name: str, method: str, leader: str, mean: float) -> dict[str, Any]:
+        """Test a method against the leader of its tier; the leader itself is not tested."""
+        row = self._empty(method, mean, leader)
+        if method == leader:
+            return row
+        found = self._compare(name, method, leader)
+        p = np.nan if found is None else max(found["p"], found["p_seeds"])
+        if found is None or not np.isfinite(p):
+            return row | {"p_corrected": 1.0}  # never paired, so never told apart
+        family = row["family"]
+        keys = {key: found[key] for key in ("n_units", "difference", "low", "high")}
+        return row | keys | {"p": p, "p_corrected": min(1.0, p * family)}
+
+    def _compare(self, name: str, method: str, leader: str) -> dict[str, Any] | None:
+        """Compare on one class or macro alone: who leads differs between classes."""
+        pairs = self._pairing.pair(method, leader)
+        if pairs is None:
+            return None
+        if name == MACRO:
+            return compare_pair(pairs, self._names, self._plan, only=MACRO)[0]
+        return compare_pair(pairs.of_class(self._names.index(name)), (name,), self._plan, only=name)[0]
+
+    def _empty(self, method: str, mean: float, leader: str) -> dict[str, Any]:
+        n = len(self._methods)
+        missing = dict.fromkeys(("n_units", "difference", "low", "high", "p", "p_corrected"), np.nan)
+        return {"method": method, "mean": mean, "leader": leader, **missing, "family": n * (n - 1) // 2}
+
+
+def _mean_dice(counts: UnitCounts) -> np.ndarray:
+    """Return (K + 1,): the mean over units of Dice per class, seeds averaged, and its mean over the classes."""
+    dice = unit_dice(counts).mean(axis=0)
+    n = np.isfinite(dice).sum(axis=0)
+    by_class = np.where(n > 0, np.nansum(dice, axis=0) / np.maximum(n, 1), np.nan)
+    return np.append(by_class, mean_over_occurring(by_class[None])[0])
+
+
+def analyze(context: Context) -> TopicResult:
+    """Sort methods into tiers; the macro row of each architecture becomes a verdict."""
+    frame = table("leaders", leaders(context.study, context.units, context.plan, context.unit))
+    overall = frame[frame["class"] == MACRO]
+    judged = [
+        leader_verdict(str(architecture), rows, context.plan)
+        for architecture, rows in overall.groupby("architecture", sort=False)
+        if len(rows) > 1
+    ]
+    return TopicResult({"leaders": frame}, tuple(judged))
+
+
+def leader_verdict(architecture: str, rows: pd.DataFrame, plan: AnalysisPlan) -> Verdict:
+    """Say whether one method stands out on macro Dice."""
+    first = rows["method"].iloc[0]
+    shared = rows.loc[rows["mark"] == "shared_best", "method"].tolist()
+    if shared:
+        others = ", ".join(shared[1:])
+        word = Word.UNDECIDED
+        sentence = f"{first} has the greatest macro Dice; {others} cannot be told from it."
+    else:
+        word = Word.BETTER
+        sentence = f"{first} has the greatest macro Dice, and every other method is shown to be behind it."
+    rule = (
+        "better: each other method differs from the leader by the larger of the sign-flip p over units and the p that "
+        f"knows the variation over seeds, times the number of pairs of methods, below {plan.alpha:g}; else undecided"
+    )
+    numbers = {"mean": rows["mean"].iloc[0], "methods": len(rows), "family": int(rows["family"].iloc[0])}
+    return Verdict(f"leaders/{architecture}/all", Topic.COMPARISON, str(first), word, sentence, numbers, rule)

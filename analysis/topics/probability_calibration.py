@@ -1,0 +1,72 @@
+"""Whether predicted probabilities are what they say: from records that older runs do not have."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from analysis.schema import rows_of, table
+from analysis.scoring.predicted_probabilities import (
+    ALL,
+    OVERCONFIDENCE,
+    ProbabilitySums,
+    calibration_rows,
+    diagram_rows,
+)
+from analysis.topics.context import Context, TopicResult
+from analysis.verdicts import Topic, Verdict, Word
+from imbalance_bench.errors import UserError
+from imbalance_bench.records import RunRecord
+
+
+def analyze(context: Context) -> TopicResult:
+    """Judge the probabilities of every method whose runs recorded them; say so where they did not."""
+    names, plan = context.study.class_names, context.plan
+    rows: dict[str, list[dict[str, Any]]] = {"calibration": [], "reliability_diagram": []}
+    lacking: dict[str, str] = {}
+    for method in context.study.methods:
+        try:
+            recorded = context.recorded(method, RunRecord.probabilities)
+        except UserError as error:
+            lacking[method] = str(error)
+            continue
+        sums = ProbabilitySums.of_rows(recorded, context.units[method])
+        rows["calibration"] += calibration_rows(method, sums, names, plan)
+        rows["reliability_diagram"] += diagram_rows(method, sums, names, plan)
+    tables = {name: table(name, each) for name, each in rows.items()}
+    of_all = tables["calibration"][(tables["calibration"]["measure"] == OVERCONFIDENCE)]
+    judged = [confidence_verdict(row) for row in rows_of(of_all[of_all["class"] == ALL])]
+    return TopicResult(tables, (*judged, *((_missing(lacking),) if lacking else ())))
+
+
+def confidence_verdict(row: Mapping[str, Any]) -> Verdict:
+    """Say whether a method trusts its predictions too much or too little.
+
+    Args:
+        row: Row `overconfidence` of `all` of table `calibration`.
+    """
+    method, value = str(row["method"]), row["value"]
+    rule = (
+        "supported: the 95 % interval of mean confidence minus share of right pixels excludes 0, not corrected for the "
+        "number of methods; not_testable: there is no interval; else not_supported"
+    )
+    numbers = {key: row[key] for key in ("value", "low", "high", "n_units", "n_seeds")}
+    gap = f"mean probability of the predicted class minus share of right pixels {value:+.3f}"
+    if not math.isfinite(row["low"]):
+        word, sentence = Word.NOT_TESTABLE, f"Whether {method} is over-confident cannot be tested with one unit: {gap}."
+    else:
+        interval = f"{gap}, 95 % interval {row['low']:+.3f} to {row['high']:+.3f}"
+        if row["low"] <= 0 <= row["high"]:
+            word = Word.NOT_SUPPORTED
+            sentence = f"{method} is not shown to be over- or under-confident: {interval}."
+        else:
+            word = Word.SUPPORTED
+            sentence = f"{method} is {'over' if value > 0 else 'under'}-confident: {interval}."
+    return Verdict(f"calibration/{method}", Topic.CALIBRATION, f"confidence of {method}", word, sentence, numbers, rule)
+
+
+def _missing(reasons: Mapping[str, str]) -> Verdict:
+    why = "; ".join(dict.fromkeys(reasons.values()))
+    sentence = f"Nothing is said about the probabilities of {', '.join(reasons)}: {why}."
+    rule = "limited: a scored run has no readable probabilities.parquet"
+    numbers = {"methods": len(reasons)}
+    return Verdict("data/probabilities", Topic.DATA, "probabilities", Word.LIMITED, sentence, numbers, rule)

@@ -1,0 +1,210 @@
+"""How stable an order of methods is: what rank each would have had with other units and other seeds.
+
+Ranks are described, not tested: whether two methods differ is a question for `method_comparison`. Units and seeds are
+resampled crossed, the same ones for all methods, because all methods saw the same ones.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.stats import rankdata
+
+from analysis.schema import rows_of, table
+from analysis.schema.names import MACRO
+from analysis.scoring.metrics import AGGREGATIONS
+from analysis.scoring.units import Ratios, UnitCounts, crossed_scores, ratios, scores_by_seed, shared_seeds
+from analysis.statistics.intervals import seed_weights, unit_weights
+from analysis.topics.context import Context, TopicResult
+from analysis.verdicts import Topic, Verdict, Word
+
+LEVEL = 0.95  # of rank intervals
+
+
+@dataclass(frozen=True)
+class RankStability:
+    """Ranks of M methods and what resampling makes of them.
+
+    Args:
+        score: (M,) float64, the observed score.
+        rank: (M,) float64, 1 = best, mean ranks for ties; NaN without a score.
+        low: (M,) float64, lower end of the 95 % percentile interval of the rank.
+        high: (M,) float64, its upper end.
+        p_best: (M,) float64, share of resamples in which the method is the best; ties share it.
+        kendall: Mean of Kendall's tau-b between the observed and the resampled order; 1: never changes.
+        resamples: Resamples in which every method had a score.
+    """
+
+    score: np.ndarray
+    rank: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    p_best: np.ndarray
+    kendall: float
+    resamples: int
+
+
+def rank_stability(observed: np.ndarray, resampled: np.ndarray) -> RankStability:
+    """Compare an observed order with resampled ones.
+
+    Args:
+        observed: (M,) float, higher is better.
+        resampled: (B, M) float, the same scores in each resample; rows with NaN are left out.
+
+    Returns:
+        All NaN where a score is missing or no resample is left. Methods that tie everywhere share ranks and p_best,
+        and tau is then NaN, because there is no order.
+
+    Source:
+        Wiesenfarth et al. 2021 (ranking stability by bootstrap, Kendall's tau); here units and seeds are resampled
+        instead of cases.
+    """
+    observed = np.asarray(observed, dtype=np.float64)
+    kept = resampled[np.isfinite(resampled).all(axis=1)]
+    if not np.isfinite(observed).all() or not len(kept) or not len(observed):
+        nan = np.full(len(observed), np.nan)
+        return RankStability(observed, nan, nan, nan, nan, float("nan"), 0)
+    ranks = _ranks(kept)
+    top = ranks == ranks.min(axis=1, keepdims=True)
+    low, high = np.quantile(ranks, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0, method="inverted_cdf")
+    own = _ranks(observed[None])[0]
+    p_best = (top / top.sum(axis=1, keepdims=True)).mean(axis=0)
+    return RankStability(observed, own, low, high, p_best, _mean_tau(own, ranks), len(kept))
+
+
+def resampled_scores(parts: Mapping[str, Ratios], unit: np.ndarray, seed: np.ndarray) -> np.ndarray:
+    """Score every method on the same resamples of units and seeds.
+
+    Args:
+        parts: Method -> ratios; all on the same S seeds and U units.
+        unit: (B, U) float, how often each unit is taken.
+        seed: (B, S) float, how often each seed is taken.
+
+    Returns:
+        (B, M, K + 1) float64: each class, then macro.
+    """
+    return np.stack([crossed_scores(each, unit, seed) for each in parts.values()], axis=1)
+
+
+def rank_methods(
+    parts: Mapping[str, Ratios], class_names: tuple[str, ...], unit: np.ndarray, seed: np.ndarray
+) -> pd.DataFrame:
+    """Rank methods on macro and on every class.
+
+    Args:
+        parts: Method -> ratios of one score; all on the same seeds and units.
+        class_names: K names.
+        unit: (B, U) bootstrap weights of units.
+        seed: (B, S) bootstrap weights of seeds.
+
+    Returns:
+        One row per class (`macro` first) and method, best first: class, method, score, rank, rank_low, rank_high,
+        p_best, kendall_tau, n_units, n_seeds.
+    """
+    methods = list(parts)
+    seeds, units, classes = next(iter(parts.values())).numerator.shape
+    observed = np.stack([scores_by_seed(each).mean(axis=0) for each in parts.values()])  # (M, K + 1)
+    resampled = resampled_scores(parts, unit, seed)
+    frames = []
+    for column, name in [(classes, "macro"), *enumerate(class_names)]:
+        found = rank_stability(observed[:, column], resampled[:, :, column])
+        frame = pd.DataFrame({"class": name, "method": methods, "score": found.score, "rank": found.rank})
+        frame = frame.assign(rank_low=found.low, rank_high=found.high, p_best=found.p_best, kendall_tau=found.kendall)
+        frames.append(frame.sort_values("rank", kind="stable"))
+    return pd.concat(frames, ignore_index=True).assign(n_units=units, n_seeds=seeds)
+
+
+def _ranks(scores: np.ndarray) -> np.ndarray:
+    """Return (B, M) ranks, 1 = highest; scores that differ by rounding tie."""
+    return rankdata(-np.round(scores, 12), axis=1)
+
+
+def _mean_tau(order: np.ndarray, ranks: np.ndarray) -> float:
+    """Return the mean of tau-b between one order (M,) and many (B, M); NaN where the one has no order."""
+    first, second = np.triu_indices(len(order), 1)
+    own = np.sign(order[first] - order[second])
+    if not own.any():
+        return float("nan")
+    signs = np.sign(ranks[:, first] - ranks[:, second])
+    size = np.sqrt((own**2).sum() * (signs**2).sum(axis=1))
+    tau = np.divide(signs @ own, size, out=np.zeros(len(signs)), where=size > 0)  # no order at all agrees with none
+    return float(tau.mean())
+
+
+ID, SUBJECT = "ranking/macro", "order of the methods"
+
+
+def analyze(context: Context) -> TopicResult:
+    """Rank all methods under every aggregation, overall and class by class."""
+    units = shared_seeds(context.units)
+    if len(units) < 2:
+        lacking = (_nothing_shared(),) if len(context.units) > 1 else ()
+        return TopicResult({"rankings": table("rankings", [])}, lacking)
+    ranked = _rankings(units, context)
+    judged = ranked[(ranked["aggregation"] == f"per_{context.unit}") & (ranked["class"] == MACRO)]
+    others = ranked[(ranked["aggregation"] != f"per_{context.unit}") & (ranked["class"] == MACRO)]
+    firsts = {str(name): str(part.iloc[0]["method"]) for name, part in others.groupby("aggregation", sort=False)}
+    ahead = [
+        each.subject for each in context.verdicts if each.id.startswith("leaders/") and each.verdict == Word.BETTER
+    ]
+    several = len({run.architecture for run in context.study.data}) > 1  # which are not tested against each other
+    verdict = ranking_verdict(rows_of(judged), firsts, context.unit, [] if several else ahead)
+    return TopicResult({"rankings": table("rankings", ranked)}, (verdict,))
+
+
+def _rankings(units: Mapping[str, UnitCounts], context: Context) -> pd.DataFrame:
+    first, plan = next(iter(units.values())), context.plan
+    by_unit = unit_weights(len(first.units), plan.resamples, plan.seed)
+    by_seed = seed_weights(len(first.seeds), plan.resamples, plan.seed)
+    frames = []
+    for aggregation in AGGREGATIONS:
+        parts = {method: ratios(counts, "dice", aggregation) for method, counts in units.items()}
+        ranked = rank_methods(parts, context.study.class_names, by_unit, by_seed)
+        frames.append(ranked.assign(aggregation=aggregation, metric="dice"))
+    return pd.concat(frames, ignore_index=True)
+
+
+def _nothing_shared() -> Verdict:
+    sentence = "The methods cannot be ranked: there is no seed that all of them have finished on the same images."
+    rule = "not_testable: methods share no finished seed"
+    return Verdict(ID, Topic.RANKING, SUBJECT, Word.NOT_TESTABLE, sentence, {}, rule)
+
+
+def ranking_verdict(
+    rows: list[dict[str, Any]], firsts: Mapping[str, str], unit: str, shown_ahead: Collection[str]
+) -> Verdict:
+    """Say how stable the first rank on macro Dice is.
+
+    Args:
+        rows: Macro rows of table `rankings` under the aggregation that comparisons use, best first.
+        firsts: First method under each of the other aggregations.
+        unit: "group" or "image".
+        shown_ahead: Methods that are shown to be ahead of every other (topic `leaders`).
+    """
+    best = rows[0]
+    rule = (
+        "sound: the first method is shown to be ahead of every other and is first under every aggregation; "
+        f"not_testable: fewer than two {unit}s; else limited. Resampled ranks only describe: with few seeds they are "
+        "too sure of themselves"
+    )
+    seeds, units = best["n_seeds"], best["n_units"]
+    numbers = {key: best[key] for key in ("p_best", "rank_low", "rank_high", "kendall_tau", "n_units", "n_seeds")}
+    numbers |= {"aggregation": f"per_{unit}", "first": best["method"]}
+    numbers |= {f"first_{name}": method for name, method in firsts.items()}
+    if units < 2:
+        sentence = f"How stable the order of the methods is cannot be tested with one {unit}."
+        return Verdict(ID, Topic.RANKING, SUBJECT, Word.NOT_TESTABLE, sentence, numbers, rule)
+    elsewhere = sorted({method for method in firsts.values() if method != best["method"]})
+    stable = best["method"] in shown_ahead and not elsewhere
+    sentence = (
+        f"{best['method']} ranks first of {len(rows)} methods on macro Dice and stays first in {best['p_best']:.0%} of "
+        f"resamples of {units} {unit}s and {seeds} seed{'s' if seeds > 1 else ''} "
+        f"(rank {best['rank_low']:g} to {best['rank_high']:g})"
+    )
+    if elsewhere:
+        sentence += f"; under another aggregation {' or '.join(elsewhere)} ranks first"
+    sentence += "." if stable else ": the order of the methods is not settled."
+    word = Word.SOUND if stable else Word.LIMITED
+    return Verdict(ID, Topic.RANKING, SUBJECT, word, sentence, numbers, rule)

@@ -1,0 +1,107 @@
+"""Score tables: of each run, of each method with intervals, of each unit."""
+
+import numpy as np
+import pandas as pd
+
+from analysis.schema import table
+from analysis.schema.names import MACRO
+from analysis.scoring.estimates import interval_rows
+from analysis.scoring.metrics import AGGREGATIONS, METRICS, mean_over_occurring
+from analysis.scoring.pairs import unit_dice
+from analysis.scoring.units import (
+    UnitCounts,
+    ratios,
+    scores_by_seed,
+    unit_counts,
+)
+from analysis.statistics.intervals import unit_weights
+from analysis.study.runs import AnalysisPlan, RunData, StudyTables
+from analysis.topics import study_limits
+from analysis.topics.context import Context, TopicResult
+
+
+def class_scores(tables: StudyTables) -> pd.DataFrame:
+    """Score every run by class, aggregation and metric; table `class_scores`."""
+    alike: dict[tuple[str, int], list[RunData]] = {}  # runs of one method and fold are scored on the same images
+    for run in tables.data:
+        alike.setdefault((run.method, run.fold), []).append(run)
+    rows: dict[str, list[dict[str, object]]] = {}
+    for runs in alike.values():
+        counts = unit_counts(runs, split=tables.split, unit="image", n_classes=len(tables.class_names))
+        for aggregation in AGGREGATIONS:
+            for metric in METRICS:
+                parts = ratios(counts, metric, aggregation)
+                by_seed, present = scores_by_seed(parts), (parts.occurs > 0).sum(axis=0)
+                for run in runs:
+                    values = by_seed[counts.seeds.index(run.seed)]
+                    rows.setdefault(run.run_id, []).extend(
+                        {"run_id": run.run_id, "method": run.method, "fold": run.fold, "seed": run.seed}
+                        | {"class_id": c, "class": name, "aggregation": aggregation, "metric": metric}
+                        | {"value": values[c], "n_present": int(present[c])}
+                        for c, name in enumerate(tables.class_names)
+                    )
+    return table("class_scores", [row for run in tables.data for row in rows[run.run_id]])
+
+
+def method_scores(tables: StudyTables, units: dict[str, UnitCounts], plan: AnalysisPlan) -> pd.DataFrame:
+    """Score every method with intervals over units and seeds; table `method_scores`."""
+    rows = []
+    for method, counts in units.items():
+        weights = unit_weights(len(counts.units), plan.resamples, plan.seed)
+        for aggregation in AGGREGATIONS:
+            for metric in METRICS:
+                keys = {"method": method, "aggregation": aggregation, "metric": metric}
+                parts = ratios(counts, metric, aggregation)
+                rows += [keys | row for row in interval_rows(parts, weights, tables.class_names)]
+    return table("method_scores", rows)
+
+
+def unit_scores(tables: StudyTables, units: dict[str, UnitCounts]) -> pd.DataFrame:
+    """Score every unit, seeds averaged; table `unit_scores`."""
+    rows = []
+    for method, counts in units.items():
+        dice = unit_dice(counts).mean(axis=0)  # (U, K)
+        values = np.column_stack([mean_over_occurring(dice), dice])
+        for row, unit in enumerate(counts.units):
+            for name, value in zip((MACRO, *tables.class_names), values[row], strict=True):
+                rows.append({"method": method, "unit": unit, "class": name, "dice": value})
+    return table("unit_scores", rows)
+
+
+def absent_class_sensitivity(units: dict[str, UnitCounts]) -> pd.DataFrame:
+    """Compare leaving out units without a class with counting them 0 where it was predicted; table `sensitivity`."""
+    rows = []
+    for method, counts in units.items():
+        for aggregation in ("per_image", "per_group"):
+            parts = ratios(counts, "dice", aggregation)
+            tp, fp, fn = counts.counts if aggregation == "per_image" else counts.of_groups
+            invented = ((tp + fn == 0) & (fp > 0)).sum(axis=1)  # (S, K)
+            total = parts.numerator.sum(axis=1)
+            n = parts.denominator.sum(axis=1)  # (1, K)
+            strict = np.where(n > 0, total / np.maximum(n + invented, 1), np.nan)
+            usual = scores_by_seed(parts)[:, -1]
+            for rule, macro in (("nan", usual), ("zero_if_predicted", mean_over_occurring(strict))):
+                keys = {"method": method, "aggregation": aggregation, "absent_class": rule}
+                rows.append(keys | {"macro_dice": float(macro.mean())})
+    return table("sensitivity", rows)
+
+
+def analyze(context: Context) -> TopicResult:
+    """Score everything; judge independence, missing runs and absent classes."""
+    context.report("scores", 0, 1)
+    sensitivity = absent_class_sensitivity(context.units)
+    tables = {
+        "runs": context.study.runs,
+        "class_scores": class_scores(context.study),
+        "method_scores": method_scores(context.study, context.units, context.plan),
+        "unit_scores": unit_scores(context.study, context.units),
+        "sensitivity": sensitivity,
+    }
+    context.report("scores", 1, 1)
+    written = context.records.plan()
+    judged = (
+        study_limits.plan_verdict(written["analysis"], written.get("analysis_hash")),
+        *study_limits.data_verdicts(context.study, context.units, context.plan),
+        study_limits.sensitivity_verdict(sensitivity, context.plan.control),
+    )
+    return TopicResult(tables, tuple(each for each in judged if each is not None))

@@ -1,0 +1,234 @@
+"""Verdicts on the study itself: what its data, its runs and its number of classes allow to be said."""
+
+import math
+
+import pandas as pd
+
+from analysis.measures import PRIMARY
+from analysis.schema import rows_of
+from analysis.scoring.metrics import mean_over_occurring
+from analysis.scoring.units import UnitCounts
+from analysis.statistics.attainability import (
+    POWER_AT,
+    classes_needed,
+    correlation_power,
+    rho_needed,
+    smallest_correlation_p,
+)
+from analysis.statistics.sign_flip import smallest_sign_flip_p
+from analysis.study.runs import AnalysisPlan, StudyTables
+from analysis.verdicts import Topic, Verdict, Word
+from imbalance_bench.manifest import canonical_hash
+from imbalance_bench.preregistration import primary_choices, without_later_choices
+
+
+def correlation_attainability(n_classes: int, tests: int, plan: AnalysisPlan) -> Verdict:
+    """Say what a rank correlation over K classes can and cannot show, `tests` of them corrected together."""
+    smallest, needed = smallest_correlation_p([n_classes]), rho_needed(n_classes, plan.alpha)
+    corrected = min(1.0, smallest * tests)
+    numbers = {"n_classes": n_classes, "min_p": smallest, "rho_needed": needed, "tests": tests}
+    numbers |= {"min_p_corrected": corrected, "classes_needed": classes_needed(plan.alpha, tests)}
+    numbers |= {f"power_at_rho_{rho:g}": correlation_power(n_classes, rho, plan.alpha, plan.seed) for rho in POWER_AT}
+    possible = corrected < plan.alpha * (1 - 1e-9)
+    if math.isnan(needed) and n_classes <= 10:
+        one = f"no correlation over {n_classes} classes can reach p < {plan.alpha:g}"
+    elif math.isnan(needed):
+        one = f"{n_classes} classes suffice for p values by simulation"
+    else:
+        rho = "a perfect rank order" if needed > 1 - 1e-9 else f"|rho| of at least {needed:.2f}"
+        power = numbers[f"power_at_rho_{POWER_AT[-1]:g}"]
+        one = (
+            f"one correlation over {n_classes} classes needs {rho} for p < {plan.alpha:g} (smallest possible p "
+            f"{smallest:.2g}; power {power:.0%} if the true correlation is {POWER_AT[-1]:g})"
+        )
+    many = f"corrected for {tests} primary measures the smallest possible p is {corrected:.2g}"
+    end = "" if possible else f", so at least {numbers['classes_needed']} classes would be needed"
+    word = Word.TESTABLE if possible else Word.NOT_TESTABLE
+    rule = f"testable: 2 / K! times the tests corrected together < {plan.alpha:g}"
+    sentence = f"{one[0].upper()}{one[1:]}; {many}{end}."
+    return Verdict("attainability/classes", Topic.ATTAINABILITY, "classes", word, sentence, numbers, rule)
+
+
+def comparison_attainability(n_units: int, unit: str, tests: int, plan: AnalysisPlan) -> Verdict:
+    """Say whether a paired test over the units can reach the level."""
+    smallest = smallest_sign_flip_p(n_units, plan.permutations)
+    possible = smallest * max(tests, 1) < plan.alpha * (1 - 1e-9)
+    word = Word.TESTABLE if possible else Word.NOT_TESTABLE
+    sentence = (
+        f"A paired test over {n_units} {unit}s can give p = {smallest:.2g} at best; corrected for {tests} methods that "
+        f"is {min(1.0, smallest * max(tests, 1)):.2g}, which {'can' if possible else 'cannot'} show a difference."
+    )
+    numbers = {"n_units": n_units, "min_p": smallest, "tests": tests}
+    rule = f"testable: 2 / 2^units times the tests corrected together < {plan.alpha:g}"
+    return Verdict("attainability/units", Topic.ATTAINABILITY, f"{unit}s", word, sentence, numbers, rule)
+
+
+def data_verdicts(tables: StudyTables, units: dict[str, UnitCounts], plan: AnalysisPlan) -> list[Verdict]:
+    """Say what the data and the state of the runs allow."""
+    return [
+        _independence(tables, units, plan),
+        *_unfinished(tables),
+        *_incomplete_blocks(tables, units),
+        *_absent_classes(tables, units),
+        *_scored_on_validation(tables),
+        *_overlapping_folds(tables),
+    ]
+
+
+def plan_verdict(plan_json: dict, recorded: str | None) -> Verdict | None:
+    """Say so if the analysis plan, or what this version takes as primary, was changed after the study was planned."""
+    used = plan_json | {key: value for key, value in primary_choices().items() if key in plan_json}
+    plans = (plan_json, used)
+    written = {canonical_hash(each) for each in plans}, {canonical_hash(without_later_choices(each)) for each in plans}
+    if recorded is None or {recorded} in written:
+        return None
+    return Verdict(
+        "data/plan",
+        Topic.DATA,
+        "analysis plan",
+        Word.LIMITED,
+        "The analysis plan was changed after the study was planned: read every test here as exploratory.",
+        {},
+        "limited: the hash of the plan and of the primary measures differs from the one recorded before training",
+    )
+
+
+def measures_verdict(reason: str, measures: pd.DataFrame) -> Verdict | None:
+    """Say why there are no measures, or which classes have no primary measure."""
+    subject, rule = "class measures", "limited: a primary measure is missing for a class"
+    if reason:
+        sentence = f"Class measures were skipped, so nothing is said about what the bias follows: {reason}"
+        return Verdict("data/measures", Topic.DATA, subject, Word.LIMITED, sentence, {}, rule)
+    taken = measures.groupby("measure")["value"].transform("count") > 0  # one that no class has is another matter
+    lacking = measures[measures["primary"] & measures["value"].isna() & taken]
+    if lacking.empty:
+        return None
+    what = ", ".join(f"{row['measure']} of {row['class']}" for row in rows_of(lacking))
+    sentence = f"Too little training truth to measure: {what}. These classes are left out there."
+    return Verdict("data/measures", Topic.DATA, subject, Word.LIMITED, sentence, {"missing": len(lacking)}, rule)
+
+
+def context_verdict(reason: str) -> Verdict | None:
+    """Say why the primary measure of context is missing, if it is."""
+    if not reason:
+        return None
+    sentence = f"Context was not measured, so nothing is said about rivals that look alike: {reason}."
+    rule = "limited: there are no cached features of a frozen encoder for this data set"
+    return Verdict("data/context", Topic.DATA, "context", Word.LIMITED, sentence, {}, rule)
+
+
+def primary_tests(measures: pd.DataFrame) -> int:
+    """Return how many primary measures there are to correct for; one that no class has is not tested."""
+    if measures.empty:
+        return len(PRIMARY)
+    tested = measures[measures["primary"].astype(bool) & measures["value"].notna()]
+    return max(1, tested["measure"].nunique())
+
+
+def _independence(tables: StudyTables, units: dict[str, UnitCounts], plan: AnalysisPlan) -> Verdict:
+    known = bool(tables.dataset.get("groups_known", False))
+    unit = plan.unit_kind(known)
+    n = max((len(each.units) for each in units.values()), default=0)
+    numbers, rule = {"n_units": n, "groups_known": known}, "sound: groups are known and are the unit; else limited"
+    if not known:
+        word, sentence = (
+            Word.LIMITED,
+            "Slides are unknown: images are treated as independent, which understates uncertainty "
+            f"({n} images are scored).",
+        )
+    elif unit == "image":
+        word, sentence = (
+            Word.LIMITED,
+            "The plan treats images as independent although slides are known, which understates uncertainty.",
+        )
+    else:
+        word, sentence = Word.SOUND, f"Slides or patients are known: {n} of them are the units of every test."
+    return Verdict("data/independence", Topic.DATA, "independent units", word, sentence, numbers, rule)
+
+
+def _unfinished(tables: StudyTables) -> list[Verdict]:
+    rest = tables.runs[tables.runs["state"] != "done"]
+    if rest.empty:
+        return []
+    states = {str(state): int(n) for state, n in rest["state"].value_counts().items()}
+    told = ", ".join(f"{count} {state}" for state, count in states.items())
+    names = ", ".join(f"{row.method} fold {row.fold} seed {row.seed}" for row in rest.head(5).itertuples())
+    more = ", ..." if len(rest) > 5 else ""
+    sentence = f"{len(rest)} of {len(tables.runs)} planned runs are not finished ({told}): {names}{more}."
+    rule = "limited: a planned run is missing, running, failed or damaged"
+    return [Verdict("data/runs", Topic.DATA, "planned runs", Word.LIMITED, sentence, states, rule)]
+
+
+def _incomplete_blocks(tables: StudyTables, units: dict[str, UnitCounts]) -> list[Verdict]:
+    left_out = {}
+    for method, counts in units.items():
+        runs = tables.runs_of(method)
+        folds = {run.fold for run in runs if run.seed in counts.seeds}
+        used = sum(run.seed in counts.seeds and run.fold in folds for run in runs)
+        if used < len(runs):
+            left_out[method] = len(runs) - used
+    if not left_out:
+        return []
+    told = ", ".join(f"{count} of {method}" for method, count in left_out.items())
+    sentence = f"Finished runs were left out of the scores because their seed lacks a fold: {told}."
+    rule = "limited: a method has no complete set of folds x seeds"
+    return [Verdict("data/folds", Topic.DATA, "folds and seeds", Word.LIMITED, sentence, left_out, rule)]
+
+
+def _absent_classes(tables: StudyTables, units: dict[str, UnitCounts]) -> list[Verdict]:
+    first = next(iter(units.values()))
+    truth = first.of_units[[0, 2], 0].sum(axis=0)  # (U, K)
+    present = (truth > 0).sum(axis=0)
+    verdicts = []
+    absent = [name for name, n in zip(tables.class_names, present, strict=True) if n == 0]
+    if absent:
+        sentence = f"No scored image holds {', '.join(absent)}: its scores are missing and macro means leave it out."
+        rule = "limited: a class has no pixel in the scored truth"
+        verdicts.append(Verdict("data/absent", Topic.DATA, "classes", Word.LIMITED, sentence, {"absent": absent}, rule))
+    rare = {name: int(n) for name, n in zip(tables.class_names, present, strict=True) if 0 < n < 6}
+    if rare:
+        told = ", ".join(f"{name} ({n})" for name, n in rare.items())
+        sentence = f"Some classes occur in fewer than 6 units, too few for any test of that class: {told}."
+        rule = "limited: a class occurs in fewer than 6 units (smallest possible p .0625 or more)"
+        verdicts.append(Verdict("data/rare", Topic.DATA, "classes", Word.LIMITED, sentence, rare, rule))
+    return verdicts
+
+
+def _scored_on_validation(tables: StudyTables) -> list[Verdict]:
+    if tables.split == "test":
+        return []
+    sentence = "No test images: scores are on validation images, which training may have looked at."
+    rule = "limited: counts hold no test split"
+    return [Verdict("data/split", Topic.DATA, "scored images", Word.LIMITED, sentence, {}, rule)]
+
+
+def _overlapping_folds(tables: StudyTables) -> list[Verdict]:
+    folds = len({run.fold for run in tables.data})
+    if folds < 2:
+        return []
+    sentence = (
+        f"The {folds} folds share most of their training images, so that their models are not independent: over folds, "
+        "intervals and p values are somewhat too optimistic."
+    )
+    rule = "limited: more than one fold (Nadeau and Bengio 2003)"
+    return [Verdict("data/overlap", Topic.DATA, "folds", Word.LIMITED, sentence, {"folds": folds}, rule)]
+
+
+def sensitivity_verdict(sensitivity: pd.DataFrame, control: str | None) -> Verdict | None:
+    """Say whether the treatment of absent classes changes the order of the methods."""
+    part = sensitivity[sensitivity["aggregation"] == "per_group"]
+    grid = part.pivot(index="method", columns="absent_class", values="macro_dice")
+    if len(grid) < 2 or mean_over_occurring(grid.to_numpy().ravel()) != mean_over_occurring(grid.to_numpy().ravel()):
+        return None
+    order = {rule: list(grid[rule].sort_values(ascending=False).index) for rule in grid.columns}
+    same = order["nan"] == order["zero_if_predicted"]
+    largest = float((grid["nan"] - grid["zero_if_predicted"]).abs().max())
+    word = Word.SOUND if same else Word.LIMITED
+    effect = "does not change" if same else "changes"
+    sentence = (
+        f"Counting a class 0 where it is predicted but absent {effect} the order of the methods "
+        f"(largest change of macro Dice {100 * largest:.1f} points)."
+    )
+    numbers = {"largest_change": largest, "control": control}
+    rule = "sound: methods rank alike under both treatments of absent classes"
+    return Verdict("data/absent_class_rule", Topic.DATA, "absent classes", word, sentence, numbers, rule)

@@ -1,0 +1,5 @@
+"""`python -m imbalance_bench.cli` is the console script `imbalance-bench`."""
+
+from imbalance_bench.cli.main import main
+
+main()

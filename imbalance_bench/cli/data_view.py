@@ -1,0 +1,169 @@
+"""What the `data` commands print: audits, preparations, splits, phantoms. No torch."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from imbalance_bench.cli.progress import ProgressDisplay
+from imbalance_bench.data.audit import AuditOptions, AuditReport, audit
+from imbalance_bench.data.class_statistics import per_image_pixels
+from imbalance_bench.data.converters.preparation import Prepared, prepare_dataset
+from imbalance_bench.data.converters.source import PrepareOptions
+from imbalance_bench.data.phantom import FACTORS, factorial_design, generate_series, rank_correlations
+from imbalance_bench.data.prepared import SPLITS, PreparedDataset
+from imbalance_bench.data.split_balance import BalanceRow, split_balance
+from imbalance_bench.data.split_import import read_splits
+from imbalance_bench.data.splits import Splits, grouped_splits
+from imbalance_bench.data.taxonomy import Taxonomy
+from imbalance_bench.manifest import write_json
+
+VERDICT_STYLES = {"clean": "green", "leak": "bold red", "warning": "yellow", "not checked": "dim"}
+
+
+def audit_and_print(path: Path, options: AuditOptions, json_file: Path | None = None) -> bool:
+    """Audit a data set or split file, print what was found, and return whether it is free of leakage."""
+    console = Console()
+    with ProgressDisplay(Console(stderr=True)) as display:
+        report = audit(path, options, on_phase=display.on_phase)
+    print_audit(report, console)
+    if json_file is not None:
+        write_json(json_file, report.as_json())
+        console.print(f"json: {json_file}", highlight=False, soft_wrap=True)
+    return not report.leaks
+
+
+def print_audit(report: AuditReport, console: Console) -> None:
+    """Print one line per check, an example below each that found something."""
+    images = "patches" if report.noun == "patch" else "images"
+    groups = f"{report.n_groups} {report.group_noun}s" if report.n_groups else f"{report.group_noun}s unknown"
+    _print_line(console, f"[bold]{escape(report.source)}[/bold]: {report.n_images} {images}, {groups}")
+    for finding in report.findings:
+        style = VERDICT_STYLES[finding.verdict]
+        check, sentence = finding.check.replace("_", " "), escape(finding.sentence)
+        _print_line(console, f"{check:<20} [{style}]{finding.verdict:<12}[/]{sentence}")
+        if finding.examples and finding.verdict in ("leak", "warning"):
+            _print_line(console, f"{'':<33}[dim]for instance {escape(finding.examples[0])}")
+    unsure = "" if report.n_groups else f", but {report.group_noun}s are unknown"
+    verdict = "[bold red]leakage found" if report.leaks else f"[green]no leakage found[/]{unsure}"
+    _print_line(console, verdict)
+
+
+def prepare_and_print(name: str, source: Path, dest: Path, options: PrepareOptions, workers: int | None = None) -> None:
+    """Convert a data set, show the progress, and print what came of it."""
+    console = Console()
+    with ProgressDisplay(Console(stderr=True)) as display:
+        done = prepare_dataset(
+            name,
+            source,
+            dest,
+            options,
+            workers=workers,
+            on_progress=lambda images, total: display.on_phase("converting", images, total),
+        )
+    print_prepared(done, console)
+
+
+def print_prepared(prepared: Prepared, console: Console) -> None:
+    """Print the size, groups and splits of a prepared data set, and what is remarkable."""
+    dataset = prepared.dataset
+    parts = Counter(entry.split or "without split" for entry in dataset.entries)
+    splits = ", ".join(f"{number} {part}" for part, number in parts.items())
+    n_groups = len({entry.group_id for entry in dataset.entries})
+    groups = f"{n_groups} groups" if dataset.info.groups_known else "groups unknown"
+    classes = ", ".join(each.name for each in dataset.info.classes)
+    _print_line(console, f"[bold]{escape(str(dataset.root))}[/bold]: {len(dataset.entries)} images, {groups}; {splits}")
+    _print_line(console, f"classes: {escape(classes)}")
+    for remark in prepared.remarks:
+        _print_line(console, f"[yellow]{escape(remark)}")
+    _print_line(console, f"next: imbalance-bench data check {escape(str(dataset.root))}")
+
+
+@dataclass(frozen=True)
+class SplitRequest:
+    """Which splits to draw, or to read where `split_file` is given; see `grouped_splits` and `read_splits`."""
+
+    folds: int
+    repeats: int
+    test_fraction: float | None
+    validation_fraction: float
+    seed: int
+    split_file: Path | None = None
+    rotate: bool = False
+
+    def make(self, dataset: PreparedDataset, presence: np.ndarray) -> Splits:
+        """Draw or read the splits."""
+        if self.split_file is not None:
+            return read_splits(self.split_file, dataset, presence, rotate=self.rotate)
+        return grouped_splits(
+            dataset,
+            presence,
+            folds=self.folds,
+            repeats=self.repeats,
+            test_fraction=self.test_fraction,
+            validation_fraction=self.validation_fraction,
+            seed=self.seed,
+        )
+
+
+def split_and_print(folder: Path, request: SplitRequest, out: Path | None = None) -> None:
+    """Make splits of a prepared data set, print how even they are, and save them where wanted."""
+    console = Console()
+    dataset = PreparedDataset.open(folder, allow_leakage=True)
+    taxonomy = Taxonomy(dataset.info)
+    with ProgressDisplay(Console(stderr=True)) as display:
+        presence = per_image_pixels(
+            dataset, taxonomy, on_progress=lambda done, total: display.on_phase("counting classes", done, total)
+        )
+    splits = request.make(dataset, presence)
+    print_balance(splits, split_balance(splits, presence, dataset=dataset), console)
+    if not dataset.info.groups_known:
+        _print_line(console, "[yellow]groups are unknown: every image counts as its own, and slides may be divided")
+    if out is not None:
+        splits.save(out)
+        _print_line(console, f"{escape(str(out))}: hash {splits.hash[:12]}")
+
+
+def print_balance(splits: Splits, rows: Sequence[BalanceRow], console: Console) -> None:
+    """Print the share of each class in each part over its share in the data set: the range over the folds."""
+    count = f"{len(splits.folds)} fold{'s' if len(splits.folds) > 1 else ''}"
+    _print_line(console, f"{count}; share of each class over its share in all images, least to most")
+    parts = [part for part in SPLITS if any(row.part == part for row in rows)]
+    table = Table("class", *parts, "fewest groups", box=None, pad_edge=False)
+    for name in dict.fromkeys(row.class_name for row in rows):
+        mine = [row for row in rows if row.class_name == name]
+        shares = [[row.relative_share for row in mine if row.part == part] for part in parts]
+        fewest = min(mine, key=lambda row: row.groups_with_class)
+        cells = [f"{min(found):.2f} - {max(found):.2f}" for found in shares]
+        table.add_row(escape(name), *cells, f"{fewest.groups_with_class} in {fewest.part} of fold {fewest.fold}")
+    console.print(table, highlight=False)
+
+
+def series_and_print(design: str, dest: Path, seed: int, workers: int) -> None:
+    """Write the data sets of a phantom design and print how far its factors are correlated."""
+    console = Console()
+    specs = factorial_design(design, seed)
+    with ProgressDisplay(Console(stderr=True)) as display:
+        path = generate_series(
+            specs,
+            dest,
+            workers=workers,
+            on_progress=lambda done, total: display.on_phase("making data sets", done, total),
+        )
+    n_classes = len(specs[0].classes)
+    _print_line(console, f"[bold]{escape(str(dest))}[/bold]: {len(specs)} data sets of {n_classes} classes")
+    _print_line(console, f"Spearman's correlation of the planted factors over {len(specs) * n_classes} classes")
+    table = Table("", *FACTORS, box=None, pad_edge=False)
+    for factor, row in zip(FACTORS, rank_correlations(specs), strict=True):
+        table.add_row(factor, *(f"{value + 0.0:+.2f}" for value in row.round(2)))
+    console.print(table, highlight=False)
+    _print_line(console, f"planted and measured: {escape(str(path))}")
+
+
+def _print_line(console: Console, line: str) -> None:
+    console.print(line, highlight=False, soft_wrap=True)

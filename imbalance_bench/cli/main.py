@@ -1,0 +1,162 @@
+"""The command line. Heavy imports happen inside the commands that need them, so that --help stays fast."""
+
+import errno
+from pathlib import Path
+from typing import Any
+
+import click
+
+from imbalance_bench.cli.data import data
+from imbalance_bench.cli.options import CACHE_OPTION
+from imbalance_bench.cli.results import compare, predict, track
+from imbalance_bench.errors import UserError, nearest
+
+FOLDER = click.Path(path_type=Path, file_okay=False)
+
+
+class CommandGroup(click.Group):
+    """Prints what a user can mend as one line, and suggests the nearest command for an unknown one."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except UserError as error:
+            raise OneLineError(str(error), error.exit_code) from error
+        except KeyboardInterrupt:
+            raise OneLineError("Interrupted. The same command goes on from here.", 130) from None
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                where = error.filename or "the output disk"
+                raise OneLineError(f"{where}: no space left. Free some; the study then resumes.", 1) from error
+            raise
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        """Find the command, or name the nearest one."""
+        if args and self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
+            raise click.UsageError(f"No such command '{args[0]}'.{nearest(args[0], self.list_commands(ctx))}", ctx)
+        return super().resolve_command(ctx, args)
+
+
+class OneLineError(click.ClickException):
+    """An error without a traceback."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code  # pyright: ignore[reportAttributeAccessIssue] - click reads it from the instance
+
+
+@click.group(cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="imbalance-bench")
+def main() -> None:
+    """Which imbalance method for tissue segmentation, and did it work because classes were rare or hard?"""
+
+
+main.add_command(data)
+main.add_command(predict)
+main.add_command(compare)
+main.add_command(track)
+
+
+@main.command()
+@click.argument("study", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a study key, repeatably.")
+@click.option("--out", type=FOLDER, help="Study directory.  [default: results/studies/NAME]")
+@click.option("--engine", type=click.Choice(["serial", "process"]), help="Default: process on CPUs, serial on a GPU.")
+@click.option("--workers", type=click.IntRange(min=1), help="Runs at a time.  [default: cores / compute.threads]")
+@click.option("--dry-run", is_flag=True, help="Check everything, print the plan, train nothing.")
+@CACHE_OPTION
+def run(
+    study: Path, overrides: tuple[str, ...], out: Path | None, engine: str | None, workers: int | None,
+    dry_run: bool, cache: Path,
+) -> None:  # fmt: skip
+    """Train every run of a STUDY file; on an existing directory, resume."""
+    from imbalance_bench.config import load_study
+    from imbalance_bench.execution import Execution, execute_study
+
+    config = load_study(study, overrides)
+    root = out or Path("results/studies") / config.name
+    execute_study(config, root, Execution(cache=cache, engine=engine, workers=workers, dry_run=dry_run))
+
+
+@main.command()
+@click.option("--out", type=FOLDER, default=Path("results/studies/quickstart"), show_default=True)
+@CACHE_OPTION
+def quickstart(out: Path, cache: Path) -> None:
+    """Phantom tissue, five methods x 3 seeds, a report: minutes on two cores, no data needed."""
+    from imbalance_bench.quickstart import run_quickstart
+
+    run_quickstart(out, cache)
+
+
+@main.command()
+@click.argument("study_dir", type=FOLDER)
+def status(study_dir: Path) -> None:
+    """Show which runs are done, running, interrupted or failed, and the time left."""
+    from imbalance_bench.cli.study_view import print_status
+    from imbalance_bench.records import StudyRecords
+
+    print_status(StudyRecords.open(study_dir))
+
+
+@main.command()
+@click.argument("study_dir", type=FOLDER)
+@CACHE_OPTION
+def analyze(study_dir: Path, cache: Path) -> None:
+    """Turn the records of STUDY_DIR into analysis/*.csv and print the verdicts."""
+    from imbalance_bench.cli.study_view import analyze_and_print
+
+    analyze_and_print(study_dir, cache)
+
+
+@main.command()
+@click.argument("study_dir", type=FOLDER)
+def report(study_dir: Path) -> None:
+    """Write report/index.html, figures and tables of an analysed study."""
+    from analysis.report import build_report
+
+    click.echo(f"report: {build_report(study_dir)}")
+
+
+@main.command()
+@click.argument("study_dir", type=FOLDER)
+@click.argument("kind")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="File; its ending chooses the format.")
+def plot(study_dir: Path, kind: str, out: Path | None) -> None:
+    """Draw one figure of an analysed study. `plot DIR list` names the kinds."""
+    from analysis.plots import KINDS, draw
+
+    if kind == "list":
+        click.echo("\n".join(KINDS))
+        return
+    click.echo(str(draw(kind, study_dir, out)))
+
+
+@main.command()
+@click.argument("name", required=False)
+@click.option("--gradients", is_flag=True, help="The gradient that each method gives to each class of a fixed batch.")
+@click.option(
+    "--out", type=click.Path(path_type=Path, dir_okay=False), help="With --gradients: a .csv, .svg, .pdf or .png file."
+)
+def methods(name: str | None, gradients: bool, out: Path | None) -> None:
+    """List the catalogue, or print one method's card: formula, defaults, source."""
+    from imbalance_bench.catalogue import print_card, print_catalogue
+
+    if gradients:
+        from imbalance_bench.cli.gradient_view import print_gradients
+
+        print_gradients(name, out)
+    elif out is not None:
+        raise click.UsageError("--out goes with --gradients.")
+    elif name is None:
+        print_catalogue()
+    else:
+        print_card(name)
+
+
+@main.command()
+def doctor() -> None:
+    """Show what is installed, which devices there are, and what is missing."""
+    from imbalance_bench.doctor import print_diagnosis
+
+    print_diagnosis()

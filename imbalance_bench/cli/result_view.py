@@ -1,0 +1,93 @@
+"""What the commands on results print."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from analysis.compare import ComparedStudies
+
+
+def predict_and_print(
+    run_dir: Path, images: Sequence[Path], out: Path, *, mpp_um: float | None, overlap_px: int | None, outlines: bool
+) -> None:
+    """Predict images and print the share of every class."""
+    from imbalance_bench.cli.progress import ProgressDisplay
+    from imbalance_bench.inference.prediction import PredictionOptions, predict_images
+    from imbalance_bench.inference.trained_model import TrainedModel, resolve_run
+    from imbalance_bench.training.run import configure_torch
+
+    console = Console()
+    model = TrainedModel.open(resolve_run(run_dir))
+    configure_torch(model.config.compute, model.device)
+    with ProgressDisplay(console) as display:
+        options = PredictionOptions(mpp_um, overlap_px, outlines)
+        areas = predict_images(model, images, out, options, display.on_phase)
+    print_areas(areas, console)
+    console.print(f"masks, overlays{', outlines' if outlines else ''} and areas.csv: {out}", highlight=False)
+
+
+def print_areas(areas: pd.DataFrame, console: Console) -> None:
+    """Print the share of each class in each image; the frame is areas.csv."""
+    classes = list(dict.fromkeys(areas["class"]))
+    table = Table("image", "um/px", *map(escape, classes), box=None, pad_edge=False)
+    for image, rows in areas.groupby("image", sort=False):
+        mpp, origin = rows["mpp_um"].iloc[0], str(rows["resolution"].iloc[0])
+        known = origin if pd.isna(mpp) else f"{mpp:.3g} ({origin})"
+        table.add_row(escape(str(image)), known, *(f"{share:.3f}" for share in rows["share"]))
+    console.print(table, highlight=False)
+
+
+def compare_and_print(roots: Sequence[Path], out: Path) -> None:
+    """Compare studies, print what they share, and write tables and the figure of ranks."""
+    from analysis.compare import compare_studies
+    from analysis.plots.ranks import save_critical_difference
+    from imbalance_bench.manifest import write_atomically, write_json
+
+    console = Console()
+    compared = compare_studies(roots)
+    print_studies(compared, console)
+    ranks = {} if compared.ranks is None else {"ranks": compared.ranks.ranks, "rank_pairs": compared.ranks.pairs}
+    tables = {"scores": compared.scores, "differences": compared.differences, **ranks, **compared.explanation}
+    for name, frame in tables.items():
+        content = frame.to_csv(index=False, lineterminator="\n").encode()
+        write_atomically(out / f"{name}.csv", lambda file, content=content: file.write(content))
+    sentence = None if compared.ranks is None else compared.ranks.sentence
+    verdicts = [each.as_json() for each in compared.verdicts]
+    write_json(out / "verdicts.json", {"ranks": sentence, "notes": list(compared.notes), "verdicts": verdicts})
+    if compared.ranks is not None:
+        save_critical_difference(compared.ranks, out / "critical_difference.svg")
+    console.print(f"tables and figure: {out}", highlight=False, soft_wrap=True)
+
+
+def print_studies(compared: ComparedStudies, console: Console) -> None:
+    """Print macro Dice of every method and study, average ranks, and what the biases follow."""
+    scores, marks = compared.scores, {"better": " ▲", "worse": " ▼", "equivalent": " ="}
+    studies = list(dict.fromkeys(scores["study"]))
+    verdicts = {(row["method"], row["study"]): row["verdict"] for row in compared.differences.to_dict("records")}
+    average = {} if compared.ranks is None else dict(compared.ranks.ranks[["method", "average_rank"]].to_numpy())
+    table = Table("pooled macro Dice", *map(escape, studies), "average rank", box=None, pad_edge=False)
+    for method in dict.fromkeys(scores["method"]):
+        rows = scores[scores["method"] == method].set_index("study")
+        cells = []
+        for study in studies:
+            if study not in rows.index or pd.isna(rows.loc[study, "mean"]):
+                cells.append("")
+                continue
+            mean, low, high = (float(rows.loc[study, name]) for name in ("mean", "low", "high"))
+            mark = marks.get(str(verdicts.get((method, study))), "")
+            cells.append(f"{mean:.3f}{mark} [dim]{low:.3f} to {high:.3f}[/]")
+        table.add_row(escape(str(method)), *cells, f"{average[method]:.2f}" if method in average else "")
+    console.print(table, highlight=False)
+    console.print("▲ better, ▼ worse, = equivalent to the study's control; intervals 95 %", style="dim")
+    headlines = [each.sentence for each in compared.verdicts if each.id.startswith("explanation/")]
+    sentences = [] if compared.ranks is None else [compared.ranks.sentence]
+    for sentence in [*sentences, *headlines, *compared.notes]:
+        console.print(sentence, highlight=False, markup=False, soft_wrap=True)

@@ -1,0 +1,50 @@
+"""Commands on what a study left behind: prediction, comparison of studies, export."""
+
+from pathlib import Path
+
+import click
+
+FOLDER = click.Path(path_type=Path, file_okay=False)
+FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+@click.command()
+@click.argument("run_dir", type=FOLDER)
+@click.argument("images", nargs=-1, required=True, type=FILE)
+@click.option("--out", type=FOLDER, required=True, help="Folder of masks, overlays, outlines and areas.csv.")
+@click.option(
+    "--mpp", type=click.FloatRange(min=0, min_open=True), help="um per pixel of images whose file does not tell."
+)
+@click.option("--overlap", type=click.IntRange(min=0), help="Pixels shared by tiles.  [default: as in the run]")
+@click.option("--outlines/--no-outlines", default=True, show_default=True, help="GeoJSON that QuPath opens.")
+def predict(
+    run_dir: Path, images: tuple[Path, ...], out: Path, mpp: float | None, overlap: int | None, outlines: bool
+) -> None:
+    """Predict new IMAGES, pictures or slides, with the model of a finished run."""
+    from imbalance_bench.cli.result_view import predict_and_print
+
+    predict_and_print(run_dir, images, out, mpp_um=mpp, overlap_px=overlap, outlines=outlines)
+
+
+@click.command()
+@click.argument("study_dirs", nargs=-1, required=True, type=FOLDER)
+@click.option("--out", type=FOLDER, default=Path("results/comparison"), show_default=True, help="Tables and figure.")
+def compare(study_dirs: tuple[Path, ...], out: Path) -> None:
+    """Put analysed studies side by side: scores, ranks over data sets, what the biases follow in all of them."""
+    from imbalance_bench.cli.result_view import compare_and_print
+
+    compare_and_print(study_dirs, out)
+
+
+@click.command()
+@click.argument("study_dir", type=FOLDER)
+@click.option("--to", "target", type=click.Choice(["tensorboard", "mlflow"]), required=True, help="Of the extra.")
+@click.option("--out", type=FOLDER, help="Folder of the export.  [default: STUDY_DIR/tracking/TARGET]")
+def track(study_dir: Path, target: str, out: Path | None) -> None:
+    """Export losses, validation Dice and the ledger of finished runs for TensorBoard or MLflow."""
+    from imbalance_bench.records import StudyRecords
+    from imbalance_bench.tracking import EXPORTS
+
+    folder = out or study_dir / "tracking" / target
+    runs = EXPORTS[target](StudyRecords.open(study_dir), folder)
+    click.echo(f"{runs} runs: {folder}")

@@ -1,0 +1,179 @@
+"""Tables for people at a terminal. No torch."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from imbalance_bench.records import StudyRecords
+from imbalance_bench.status import RunStatus, study_status
+
+if TYPE_CHECKING:
+    from analysis.verdicts import Verdict
+    from imbalance_bench.study import PlannedRun, Study
+
+VERDICT_STYLES = {"better": "green", "supported": "green", "worse": "red", "equivalent": "cyan", "sound": "green"}
+STATE_STYLES = {"done": "green", "running": "cyan", "interrupted": "yellow", "failed": "bold red", "waiting": "dim"}
+
+
+def print_plan(study: Study, waiting: list[PlannedRun], device: Any, console: Console) -> None:
+    """Print what is about to be trained, on what."""
+    config, fold = study.config, study.splits.folds[0]
+    table = Table(box=None, show_header=False, pad_edge=False)
+    methods = ", ".join(method.label for method in config.methods)
+    groups = "" if study.dataset.info.groups_known else " (slides unknown: every image is its own group)"
+    rows = {
+        "study": f"{config.name} in {study.root}",
+        "data": f"{study.dataset.info.name}: {len(study.dataset.entries)} images{groups}",
+        "split": f"{config.splits.kind}: {len(fold.train)} train, {len(fold.val)} val, {len(fold.test)} test",
+        "classes": ", ".join(
+            f"{name} {share:.3g}" for name, share in zip(study.taxonomy.names, study.counts[0].frequency, strict=True)
+        ),
+        "model": f"{config.model.architecture}, {config.model.encoder} "
+        f"({'frozen' if config.model.encoder_frozen else 'trained'}), on {device}",
+        "methods": methods,
+        "runs": f"{len(study.runs)}: {len(config.methods)} methods x {len(study.splits.folds)} folds x "
+        f"{len(config.seeds)} seeds, {config.training.steps} steps each; {len(study.runs) - len(waiting)} done already",
+    }
+    for key, value in rows.items():
+        table.add_row(f"[bold]{key}", value)
+    console.print(table, highlight=False)
+
+
+def print_status(records: StudyRecords, console: Console | None = None) -> None:
+    """Print the state of every planned run, and the time left."""
+    console = console or Console()
+    rows = study_status(records)
+    table = Table("method", "fold", "seed", "state", "steps", "minutes", box=None, pad_edge=False)
+    for row in rows:
+        minutes = "" if row.seconds is None else f"{row.seconds / 60:.1f}"
+        steps = f"{row.step}/{row.steps}" if row.steps else ""
+        style = STATE_STYLES.get(row.state, "")
+        table.add_row(row.method, str(row.fold), str(row.seed), f"[{style}]{row.state}", steps, minutes)
+    console.print(table, highlight=False)
+    states = Counter(row.state for row in rows)
+    console.print(", ".join(f"{n} {state}" for state, n in states.items()) + _time_left(rows), highlight=False)
+    for row in rows:
+        if row.error:
+            console.print(f"{row.method} fold {row.fold} seed {row.seed}: {row.error}", highlight=False, markup=False)
+
+
+def analyze_and_print(study_dir: Path, cache: Path) -> None:
+    """Analyse a study, then print per-class Dice, the order of the methods and the verdicts."""
+    from analysis.pipeline import analyze_study
+    from imbalance_bench.cli.progress import ProgressDisplay
+
+    console = Console()
+    with ProgressDisplay(console) as display:
+        result = analyze_study(study_dir, cache_dir=cache, on_progress=display.on_phase)
+    print_scores(result.tables["method_scores"], console)
+    print_ranking(result.tables["rankings"], result.verdicts, console)
+    print_verdicts(result.verdicts, console)
+    console.print(f"tables: {study_dir / 'analysis'}", highlight=False, soft_wrap=True)
+
+
+def print_scores(scores: Any, console: Console) -> None:
+    """Print mean Dice per method and class with its interval; the frame is method_scores.csv."""
+    shown = scores[(scores["metric"] == "dice") & (scores["aggregation"] == "pooled")]
+    classes = list(dict.fromkeys(shown["class"]))
+    table = Table("pooled Dice", *classes, box=None, pad_edge=False)
+    for method, rows in shown.groupby("method", sort=False):
+        by_class = rows.set_index("class")["mean"]
+        table.add_row(str(method), *(f"{by_class[name]:.3f}" if name in by_class else "" for name in classes))
+    console.print(table, highlight=False)
+
+
+def print_ranking(rankings: Any, verdicts: Sequence[Verdict], console: Console) -> None:
+    """Print the methods in their order on macro Dice, and how stable it is; the frame is rankings.csv."""
+    judged = next((verdict for verdict in verdicts if verdict.id == "ranking/macro"), None)
+    if judged is None or "aggregation" not in judged.numbers:
+        return  # one method, or none that share a seed: the verdict says so
+    aggregation = judged.numbers["aggregation"]
+    shown = rankings[(rankings["aggregation"] == aggregation) & (rankings["class"] == "macro")]
+    unit = aggregation.removeprefix("per_")
+    table = Table("order", "rank", "95 % of resamples", "best in", f"macro Dice per {unit}", box=None, pad_edge=False)
+    for row in shown.to_dict("records"):
+        span = "" if row["rank_low"] != row["rank_low"] else f"{row['rank_low']:.3g} to {row['rank_high']:.3g}"
+        first = "" if row["p_best"] != row["p_best"] else f"{row['p_best']:.0%}"
+        table.add_row(escape(str(row["method"])), f"{row['rank']:g}", span, first, f"{row['score']:.3f}")
+    console.print()
+    console.print(table, highlight=False)
+
+
+def print_verdicts(verdicts: Sequence[Verdict], console: Console) -> None:
+    """Print the verdicts that answer the study's questions, and say how many others there are."""
+    headings = {
+        "comparison": "Which method?",
+        "ranking": "In which order?",
+        "association": "Rare or hard?",
+        "explanation": "One beyond the other?",
+    }
+    headings |= {"inertia": "Is it still its start?", "intervention": "What does the bias do?"}
+    headings |= {"attainability": "What can be shown?", "data": "What limits it?"}
+    answers = [verdict for verdict in verdicts if verdict.id.startswith("answer/")]
+    shown = [verdict for verdict in verdicts if _explains_an_answer(verdict.id)]
+    console.print()
+    for verdict in answers:
+        console.print(verdict.sentence, style="bold", highlight=False, markup=False, soft_wrap=True)
+    for topic, heading in headings.items():
+        of_topic = [verdict for verdict in shown if verdict.topic == topic]
+        if of_topic:
+            console.print(f"\n[bold]{heading}")
+        for verdict in of_topic:
+            style = VERDICT_STYLES.get(verdict.verdict, "yellow")
+            word = verdict.verdict.replace("_", " ")
+            console.print(f"  [{style}]{word:>13}[/]  ", end="")
+            console.print(verdict.sentence, highlight=False, markup=False, soft_wrap=True)
+    more = len(verdicts) - len(answers) - len(shown)
+    console.print(
+        f"\n{more} more verdicts (single classes, reliability) are in verdicts.json and the report", style="dim"
+    )
+
+
+def _explains_an_answer(verdict_id: str) -> bool:
+    """True for overall comparisons, for what a learned bias follows, and for every limit."""
+    topic, *rest = verdict_id.split("/")
+    return (
+        topic in ("data", "attainability", "ranking")
+        or (topic in ("comparison", "intervention") and rest[-1] == "macro")
+        or (topic in ("association", "explanation") and rest[1] == "change")
+        or (topic == "inertia" and rest[-1] == "learned")
+    )
+
+
+def check_and_print(folder: Path) -> bool:
+    """Check a prepared data set, print what was found, and return whether it is sound."""
+    from imbalance_bench.cli.progress import ProgressDisplay
+    from imbalance_bench.data.integrity import check_folder
+
+    console = Console()
+    with ProgressDisplay(console) as display:
+        dataset, report = check_folder(
+            folder, on_progress=lambda done, total: display.on_phase("checking", done, total)
+        )
+    table = Table("class", "pixels", "share", box=None, pad_edge=False)
+    labelled = max(int(report.pixels.sum()), 1)
+    for name, pixels in zip(report.names, report.pixels.tolist(), strict=True):
+        table.add_row(name, f"{pixels:,}", f"{pixels / labelled:.3g}")
+    table.add_row("[dim]unlabelled", f"{report.unlabelled_pixels:,}", "")
+    console.print(table, highlight=False)
+    for line in (*report.problems, *report.remarks):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+    verdict = "nothing wrong" if report.sound else f"{len(report.problems)} problems"
+    console.print(f"{dataset.info.name}: {report.n_images} images, {verdict}", highlight=False)
+    return report.sound
+
+
+def _time_left(rows: list[RunStatus]) -> str:
+    """Estimate from finished runs, as if one run went at a time."""
+    known = [row.seconds for row in rows if row.seconds is not None]
+    left = sum(1 - (row.step / row.steps if row.steps else 0) for row in rows if row.state not in ("done", "failed"))
+    if not known or not left:
+        return ""
+    return f"; about {left * sum(known) / len(known) / 60:.0f} run-minutes left"

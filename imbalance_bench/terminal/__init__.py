@@ -1,1 +1,0 @@
-"""What a person at a terminal sees: tables, progress, sentences. Each file serves the commands of one topic."""
