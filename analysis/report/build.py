@@ -94,7 +94,9 @@ def written_numbers(numbers: Mapping[str, Any]) -> str:
 
 
 def _written(value: object) -> str:
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if not isinstance(value, int | float):
         return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
     if isinstance(value, int):
         return str(value).replace("-", MINUS)

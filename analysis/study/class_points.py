@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from analysis.measures import CONSTRUCTS, PRIMARY
 from analysis.statistics.strata import centred, labels
+from imbalance_bench.preregistration import PRIMARY_MEASURES
 
 FREQUENCY = "frequency"
 
@@ -100,7 +100,7 @@ def class_points(studies: Sequence[StudyFrames], method: str, estimand: str) -> 
 def _primary(measures: pd.DataFrame) -> pd.DataFrame:
     """Return primary measures, classes x constructs; frequency as its logarithm, NaN where it is 0."""
     chosen = measures[measures["primary"].astype(bool)]
-    chosen = chosen[chosen["measure"] == chosen["construct"].map(PRIMARY)] if len(chosen) else chosen
+    chosen = chosen[chosen["measure"] == chosen["construct"].map(PRIMARY_MEASURES)] if len(chosen) else chosen
     grid = chosen.pivot(index="class_id", columns="construct", values="value").astype(np.float64)
     if FREQUENCY in grid:
         share = grid[FREQUENCY].where(grid[FREQUENCY] > 0)
@@ -110,4 +110,4 @@ def _primary(measures: pd.DataFrame) -> pd.DataFrame:
 
 def _shared_constructs(studies: Sequence[StudyFrames]) -> tuple[str, ...]:
     grids = [_primary(study.measures) for study in studies]
-    return tuple(name for name in CONSTRUCTS if all(name in grid and grid[name].count() >= 2 for grid in grids))
+    return tuple(name for name in PRIMARY_MEASURES if all(name in grid and grid[name].count() >= 2 for grid in grids))

@@ -1,6 +1,7 @@
 """From synthetic records with known truth to every file of the contract, and through every gap a study can have."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -13,7 +14,16 @@ from synthetic import METHOD_GAIN, true_difficulty, write_synthetic_study
 
 from analysis.measures import PRIMARY
 from analysis.pipeline import StudyAnalysis, analyze_study
-from analysis.schema import TABLES
+from analysis.reading.analysed_study import AnalysedStudy
+from analysis.report import build_report
+from analysis.report.detail_tables import detail_tables
+from analysis.report.tables import make_tables
+from analysis.schema import TABLES, table
+from analysis.schema.column import Kind
+from analysis.schema.files import read_table
+from analysis.study.runs import AnalysisPlan, read_study
+from analysis.topics import TOPICS
+from analysis.topics.context import Context, TopicResult
 from analysis.verdicts import Topic, Word
 from imbalance_bench.errors import UserError
 from imbalance_bench.manifest import write_json
@@ -317,3 +327,65 @@ def test_a_folder_that_is_no_study_or_has_no_finished_run(copied, tmp_path):
     shutil.rmtree(copied / "runs")
     with pytest.raises(UserError, match="no run is finished"):
         analyze_study(copied)
+
+
+def test_every_table_is_read_back_as_it_was_computed(whole):
+    kinds = set()
+    for name, declared in TABLES.items():
+        computed, read = table(name, whole.tables[name]), read_table(whole.folder, name)
+        pd.testing.assert_frame_equal(read, computed, rtol=1e-12)
+        kinds |= {column.kind for column in declared.columns.values()}
+        assert not computed.duplicated(list(declared.key)).any(), name
+    assert kinds == set(Kind)
+    assert whole.tables["inertia"]["view"].isin(["one_start", "several_starts"]).all()
+    assert (whole.tables["partial_associations"]["given"] != "").all()
+
+
+def test_no_cell_of_a_report_is_a_raw_value(whole):
+    page = build_report(whole.folder.parent).read_text()
+    cells = [
+        re.sub(r"<[^>]*>", " ", cell).strip() for cell in re.findall(r"<t[dh][^>]*>(.*?)</t[dh]>", page, re.DOTALL)
+    ]
+    assert len(cells) > 500
+    for cell in cells:
+        assert not re.search(r"(?<![\w-])(nan|None|True|False|<NA>|inf)(?![\w-])", cell), cell
+        assert not re.search(r"\d\.\d{7,}", cell), cell
+
+
+def test_every_download_of_a_report_is_its_table(whole):
+    study = AnalysedStudy.open(whole.folder.parent)
+    for name, shown in make_tables(study, whole.folder.parent / "again", detail_tables(study)).items():
+        source = {"scores": "method_scores"}.get(name, name)
+        computed = (whole.folder / f"{source}.csv").read_text().splitlines()
+        assert set(shown.csv.splitlines()) <= set(computed), name
+        assert shown.csv.splitlines()[0] == computed[0]
+
+
+def test_a_topic_runs_on_what_it_declares_that_it_needs(whole):
+    records = StudyRecords.open(whole.folder.parent)
+    study, plan = read_study(records), AnalysisPlan.of(records)
+    for name, step in TOPICS.items():
+        needed = {*step.needs}
+        for other in reversed(TOPICS):
+            needed |= set(TOPICS[other].needs) if other in needed else set()
+        context = Context(records, study, plan, lambda *_: None, None)
+        for other in [each for each in TOPICS if each in needed]:  # the order of TOPICS puts needs first
+            assert list(TOPICS).index(other) < list(TOPICS).index(name)
+            context.add(TOPICS[other].analyze(context), TOPICS[other].judges)
+        found = step.analyze(context)
+        assert {each.topic for each in found.verdicts} <= {*step.judges, Topic.DATA}
+
+
+def test_a_verdict_is_not_asked_for_before_it_is_judged(whole):
+    records = StudyRecords.open(whole.folder.parent)
+    context = Context(records, read_study(records), AnalysisPlan.of(records), lambda *_: None, None)
+    with pytest.raises(LookupError, match="'reliability'"):
+        context.word(Topic.RELIABILITY, method="dfa", estimand="change")
+    context.add(TopicResult({}), (Topic.RELIABILITY,))
+    assert context.word(Topic.RELIABILITY, method="dfa", estimand="change") is None
+
+
+def test_verdicts_are_read_back_as_they_were_written(whole):
+    assert [each.as_json() for each in AnalysedStudy.open(whole.folder.parent).verdicts] == [
+        each.as_json() for each in whole.verdicts
+    ]
