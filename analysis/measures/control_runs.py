@@ -17,7 +17,7 @@ from analysis.statistics.intervals import multinomial_weights
 from analysis.study.runs import AnalysisPlan
 from imbalance_bench.data.prepared import PreparedDataset
 from imbalance_bench.data.taxonomy import Taxonomy
-from imbalance_bench.records import RunRecord
+from imbalance_bench.records import BoundaryMeasure, RunRecord
 from imbalance_bench.seeding import generator
 
 LEARNED_DICE = 0.5
@@ -120,8 +120,11 @@ def baseline_difficulty(method_scores: pd.DataFrame, control: str, class_names: 
 
 def boundary_gap(
     counts: BoundaryCounts, control: str, class_names: Sequence[str], plan: AnalysisPlan
-) -> ControlMeasure:
+) -> ControlMeasure | None:
     """Return pooled IoU minus boundary IoU of the control, with the interval of the difference.
+
+    None where boundary IoU was not recorded: a data set without a resolution has no distances in um, and a study may
+    ask for none.
 
     Args:
         counts: The control's boundary counts.
@@ -129,6 +132,8 @@ def boundary_gap(
         class_names: K names.
         plan: Resamples and seed.
     """
+    if not counts.recorded(BoundaryMeasure.BOUNDARY_IOU):
+        return None
     distance_um, rows = gap_rows(counts, class_names, plan)
     value, low, high, n = (np.array([row[name] for row in rows]) for name in ("mean", "low", "high", "n_units"))
     unit = (f"IoU - boundary IoU at {distance_um:g} um, of {control}",) * len(class_names)

@@ -55,6 +55,10 @@ class BoundaryCounts:
         )
         return above, below
 
+    def recorded(self, measure: BoundaryMeasure) -> bool:
+        """Whether any run recorded the measure."""
+        return bool((self.rows["measure"] == measure).any())
+
     def occurs(self) -> np.ndarray:
         """Images in which the truth holds a pixel of the class, (I, K) bool."""
         tp, _, fn = self.units.counts[:, 0]

@@ -85,7 +85,7 @@ def print_scores(scores: Any, console: Console) -> None:
     table = Table("pooled Dice", *classes, box=None, pad_edge=False)
     for method, rows in shown.groupby("method", sort=False):
         by_class = rows.set_index("class")["mean"]
-        table.add_row(str(method), *(f"{by_class[name]:.3f}" if name in by_class else "" for name in classes))
+        table.add_row(escape(str(method)), *(score_text(by_class.get(name)) for name in classes))
     console.print(table, highlight=False)
 
 
@@ -101,9 +101,14 @@ def print_ranking(rankings: Any, verdicts: Sequence[Verdict], console: Console) 
     for row in shown.to_dict("records"):
         span = "" if row["rank_low"] != row["rank_low"] else f"{row['rank_low']:.3g} to {row['rank_high']:.3g}"
         first = "" if row["p_best"] != row["p_best"] else f"{row['p_best']:.0%}"
-        table.add_row(escape(str(row["method"])), f"{row['rank']:g}", span, first, f"{row['score']:.3f}")
+        table.add_row(escape(str(row["method"])), score_text(row["rank"], "g"), span, first, score_text(row["score"]))
     console.print()
     console.print(table, highlight=False)
+
+
+def score_text(value: float | None, form: str = ".3f") -> str:
+    """Write a score, or a dash where the class does not occur."""
+    return "–" if value is None or value != value else f"{value:{form}}"
 
 
 def print_verdicts(verdicts: Sequence[Verdict], console: Console) -> None:
