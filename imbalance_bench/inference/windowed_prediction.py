@@ -5,7 +5,7 @@ from itertools import groupby
 
 import numpy as np
 
-from imbalance_bench.data.region_image import RegionImage
+from imbalance_bench.data.windowed_image import RegionImage
 from imbalance_bench.data.tiling import cut, tile_image
 from imbalance_bench.evaluation.prediction import TILES_PER_PASS
 

@@ -8,9 +8,9 @@ import pytest
 import tifffile
 from PIL import Image
 
-from imbalance_bench.data import region_image
+from imbalance_bench.data import slide_image
+from imbalance_bench.data.pictures import TiffPicture
 from imbalance_bench.data.region_image import iter_windows, open_region_image
-from imbalance_bench.data.tiff_windows import TiledTiff
 from imbalance_bench.errors import UserError
 
 HEIGHT, WIDTH, MPP_UM = 530, 705, 0.25
@@ -111,15 +111,15 @@ def test_mistakes_are_one_line(slide: Path, tmp_path: Path, monkeypatch: pytest.
         image.read(0, 0, image.height_px, image.width_px)
     with pytest.raises(UserError, match=r"must be 0 to 63 px\. Got 64"), open_region_image(slide) as image:
         next(iter_windows(image, 64, 64))
-    monkeypatch.setattr(region_image, "find_spec", lambda _name: None)
+    monkeypatch.setattr(slide_image, "find_spec", lambda _name: None)
     with pytest.raises(UserError, match=r"slide.tif is a slide, .*pip install 'imbalance-bench\[wsi\]'"):
         open_region_image(slide)
 
 
 def test_a_tiled_tiff_is_read_in_windows_without_any_extra(slide: Path) -> None:
     picture = smooth_picture()
-    with TiledTiff(slide) as image:
-        assert (image.height_px, image.width_px) == (HEIGHT, WIDTH)
+    with TiffPicture(slide) as image:
+        assert (image.facts.height_px, image.facts.width_px) == (HEIGHT, WIDTH)
         for window in ((0, 0, 64, 64), (60, 60, 70, 5), (500, 690, 64, 64), (0, 0, HEIGHT, WIDTH)):
             top, left, height, width = window
             assert (image.read(*window) == picture[top : top + height, left : left + width]).all()
@@ -128,7 +128,7 @@ def test_a_tiled_tiff_is_read_in_windows_without_any_extra(slide: Path) -> None:
 def test_a_window_of_a_large_tiff_takes_the_memory_of_the_window(tmp_path: Path) -> None:
     path = tmp_path / "large.tif"
     tifffile.imwrite(path, smooth_picture(2048, 2048), tile=(256, 256), photometric="rgb", compression="zlib")
-    with TiledTiff(path) as image:
+    with TiffPicture(path) as image:
         tracemalloc.start()
         image.read(300, 900, 256, 256)
         peak = tracemalloc.get_traced_memory()[1]
