@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from imbalance_bench.data.pictures import decode_rgb, is_tiled_tiff, open_picture, require_image
-from imbalance_bench.data.windowed_image import RegionImage
 from imbalance_bench.data.slide_image import SlideImage
 from imbalance_bench.data.tiling import cut, tile_image
+from imbalance_bench.data.windowed_image import RegionImage
 from imbalance_bench.errors import UserError
 
 PICTURE_SUFFIXES = (".png", ".webp", ".jpg", ".jpeg", ".bmp")

@@ -45,7 +45,11 @@ class SlideImage(RegionImage):
         if given_um is not None:
             size = PixelSize(given_um, given_um)
         if mpp_um is not None and size is not None:
-            require_bounded_enlargement(path, size, mpp_um)
+            try:
+                require_bounded_enlargement(path, size, mpp_um)
+            except UserError:
+                self.close()
+                raise
         self.finest_px = self._slide.dimensions
         self._choose_level(size, mpp_um)
 
@@ -130,7 +134,9 @@ def _open_slide(path: Path, facts: PictureFacts) -> Any:
     except Exception as error:  # noqa: BLE001 - the readers of slide formats share no class of errors
         if slide is not None:
             slide.close()
-        raise UserError(f"{path} must be a slide that tiffslide reads. Got: {error}. Copy or convert it.") from None
+        raise UserError(
+            f"{path} must be a slide that tiffslide reads. Got {facts} ({error}). Copy or convert it."
+        ) from None
     if vendor == "generic-tiff" and facts.pictures > 1:  # other vendors keep labels and overviews beside the slide
         slide.close()
         raise UserError(f"{path} must hold one slide. Got {facts}. Save the one that is meant as a file of its own.")

@@ -39,8 +39,8 @@ class PredictionOptions:
     """How images are predicted.
 
     Attributes:
-        mpp_um: Micrometres per pixel of the images, whatever their files tell; None: as a slide tells, else as the model
-            was trained.
+        mpp_um: Micrometres per pixel of the images, whatever their files tell; None: as a slide tells, else as the
+            model was trained.
         overlap_px: Pixels that neighbouring tiles share; None: as in the evaluation of the run.
         outlines: Whether to write GeoJSON.
     """

@@ -7,8 +7,8 @@ import numpy as np
 from PIL import Image
 
 from imbalance_bench.data.pixel_size import COARSEST_UM, FINEST_UM, PixelSize, require_bounded_enlargement
-from imbalance_bench.data.windowed_image import RegionImage
 from imbalance_bench.data.slide_image import SlideImage
+from imbalance_bench.data.windowed_image import RegionImage
 
 SAME_RESOLUTION = 0.02  # relative difference below which nothing is resampled
 

@@ -63,8 +63,8 @@ class LabelTable:
             if path.suffix.lower() in _LOSSY_SUFFIXES:
                 fix = "JPEG changes labels: export the mask again as PNG or TIFF."
             raise UserError(
-                f"{path} must hold known labels ({self._list(known)}). Got {self._list(strange)}, first at row {top + row}, "
-                f"column {column}. {fix}"
+                f"{path} must hold known labels ({self._list(known)}). Got {self._list(strange)}, first at row "
+                f"{top + row}, column {column}. {fix}"
             )
         return ids[place]
 

@@ -185,9 +185,9 @@ def _opaque(picture: Picture, samples: np.ndarray) -> np.ndarray:
 def _transparent(picture: Picture, hidden: np.ndarray) -> UserError:
     row, column = (int(each) for each in np.unravel_index(hidden.argmax(), hidden.shape))
     return UserError(
-        f"{picture.path} must be opaque. Got {int(hidden.sum())} of {hidden.size} pixels that are transparent, first at "
-        f"row {row}, column {column}: what they show depends on the program. Flatten it onto a background, or save it "
-        "without alpha."
+        f"{picture.path} must be opaque. Got {int(hidden.sum())} of {hidden.size} pixels that are transparent, first "
+        f"at row {row}, column {column}: what they show depends on the program. Flatten it onto a background, or "
+        "save it without alpha."
     )
 
 
