@@ -54,9 +54,9 @@ def planes(samples: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(np.moveaxis(samples, -1, 0))
 
 
-def palette_tiff(colours: np.ndarray) -> Writer:
+def palette_tiff(colours: np.ndarray, factor: int = 257) -> Writer:
     table = np.zeros((3, 256), np.uint16)
-    table[:, : len(colours)] = colours.T.astype(np.uint16) * 257
+    table[:, : len(colours)] = colours.T.astype(np.uint16) * factor
     return tiff(LABELS, photometric="palette", colormap=table)
 
 
@@ -228,9 +228,10 @@ def test_grey_and_palettes_are_read_as_they_are_shown(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "white.tif", LABELS, photometric="miniswhite")
     assert (read_rgb(tmp_path / "white.tif") == 255 - THREE).all()
     palette_tiff(COLOURS)(tmp_path / "palette.tif")
+    palette_tiff(COLOURS, factor=1)(tmp_path / "narrow.tif")
     png(LABELS, 2, 3, PLTE)(tmp_path / "palette.png")
     png(LABELS, 8, 0)(tmp_path / "grey.png")
-    for name in ("palette.tif", "palette.png"):
+    for name in ("palette.tif", "narrow.tif", "palette.png"):
         assert (read_rgb(tmp_path / name) == COLOURS[LABELS]).all()
     assert (read_rgb(tmp_path / "grey.png") == THREE).all()
 

@@ -76,7 +76,9 @@ class TiffPicture(Picture):
     def palette(self) -> np.ndarray:
         """See `Picture`."""
         colours = np.asarray(self._page.colormap).T  # (N, 3) uint16, a colour of 8 bits being 257 times its value
-        return np.column_stack([colours >> 8, np.full(len(colours), 255)]).astype(np.uint8)
+        if colours.max() > 255:  # some programs store 8 bits as they are, which libtiff, too, takes for what they are
+            colours = colours >> 8
+        return np.column_stack([colours, np.full(len(colours), 255)]).astype(np.uint8)
 
     def close(self) -> None:
         """See `Picture`."""
@@ -137,7 +139,7 @@ def _read_facts(file: tifffile.TiffFile, page: tifffile.TiffPage) -> PictureFact
     more = page.samplesperpixel - channels
     if more < 0:
         raise ValueError(f"{page.samplesperpixel} channels of {colour}")
-    alpha = more == 1 and tuple(page.extrasamples)[-1:] in ((1,), (2,))
+    alpha = more == 1 and colour != PALETTE and tuple(page.extrasamples)[-1:] in ((1,), (2,))
     orientation = known_orientation(int(page.tags.valueof(ORIENTATION_TAG, 1)))
     height, width = upright_size(page.imagelength, page.imagewidth, orientation)
     bits = page.bitspersample
