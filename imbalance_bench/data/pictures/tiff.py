@@ -1,5 +1,6 @@
 """TIFF of any depth, colour and arrangement, decoded by tifffile: as a whole, or in windows where it is tiled."""
 
+import logging
 import math
 from pathlib import Path
 
@@ -49,6 +50,7 @@ class TiffPicture(Picture):
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        _silence_tifffile()
         try:
             self._file = tifffile.TiffFile(path)
         except Exception as error:  # noqa: BLE001 - tifffile and its decoders share no class of errors
@@ -128,6 +130,13 @@ class TiffPicture(Picture):
         parts = list(zip(page.dataoffsets, page.databytecounts, strict=True))
         if len(parts) < math.prod(page.chunked) or any(not count or start + count > size for start, count in parts):
             raise ValueError("parts of the picture are missing")
+
+
+def _silence_tifffile() -> None:
+    """Keep what tifffile logs of odd tags from the terminal: what matters is refused in one line of ours."""
+    logger = logging.getLogger("tifffile")
+    if not logger.handlers:
+        logger.addHandler(logging.NullHandler())
 
 
 def _read_facts(file: tifffile.TiffFile, page: tifffile.TiffPage) -> PictureFacts:
