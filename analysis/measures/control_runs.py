@@ -2,11 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from PIL import Image
 from scipy.stats import binom
 
 from analysis.geometry.nearest_border import pixels_near_borders
@@ -15,6 +13,7 @@ from analysis.measures.scale import Scale
 from analysis.scoring.boundary_scores import BoundaryCounts, gap_rows
 from analysis.statistics.intervals import multinomial_weights
 from analysis.study.runs import AnalysisPlan
+from imbalance_bench.data.pictures import read_class_ids
 from imbalance_bench.data.prepared import PreparedDataset
 from imbalance_bench.data.taxonomy import Taxonomy
 from imbalance_bench.records import BoundaryMeasure, RunRecord
@@ -162,7 +161,7 @@ def ensemble_disagreement(
     pixels, entropy = np.zeros((2, len(images), k))
     for row, image_id in enumerate(images):
         near = pixels_near_borders(taxonomy.apply(dataset.read_mask(image_id)), scale.band_px + 0.5)
-        votes = np.stack([_read(run.prediction_path(image_id)).ravel()[near.place] for run in runs])
+        votes = np.stack([read_class_ids(run.prediction_path(image_id)).ravel()[near.place] for run in runs])
         pixels[row] = np.bincount(near.own, minlength=k)
         entropy[row] = np.bincount(near.own, vote_entropy(votes, k), minlength=k)
     weights = multinomial_weights(len(images), _RESAMPLES, generator(seed, "bootstrap", "disagreement"))
@@ -183,8 +182,3 @@ def _median(ascending: np.ndarray) -> float:
     if not len(ascending):
         return float("nan")
     return float((ascending[(len(ascending) - 1) // 2] + ascending[len(ascending) // 2]) / 2)
-
-
-def _read(path: Path) -> np.ndarray:
-    with Image.open(path) as file:
-        return np.array(file)

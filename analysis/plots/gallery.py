@@ -14,6 +14,7 @@ from PIL import Image
 from analysis.plots.style import freeze_layout, new_figure, wrapped
 from analysis.reading.analysed_study import AnalysedStudy, NotDrawableError
 from analysis.reading.palette import BAND, MUTED
+from imbalance_bench.data.pictures import read_class_ids
 from imbalance_bench.data.prepared import PreparedDataset
 from imbalance_bench.data.taxonomy import UNLABELLED, Taxonomy
 from imbalance_bench.errors import UserError
@@ -177,7 +178,7 @@ def gallery_rows(study: AnalysedStudy) -> tuple[list[GalleryRow], str]:
         raise NotDrawableError("No test image has saved predictions of every method, so there is nothing to show.")
     rows = []
     for word, image_id in chosen_images(dice[saved]):
-        predictions = {m: np.asarray(Image.open(run.prediction_path(image_id))) for m, run in chosen.runs.items()}
+        predictions = {m: read_class_ids(run.prediction_path(image_id)) for m, run in chosen.runs.items()}
         label = f"{word}\n{wrapped(image_id, 18, 2)}\n{chosen.control} {dice[image_id]:.2f}"
         truth = taxonomy.apply(dataset.read_mask(image_id))
         rows.append(GalleryRow(label, dataset.read_image(image_id), truth, predictions))

@@ -29,8 +29,10 @@ def predict_and_print(
     configure_torch(model.config.compute, model.device)
     with ProgressDisplay(console) as display:
         options = PredictionOptions(mpp_um, overlap_px, outlines)
-        areas = predict_images(model, images, out, options, display.on_phase)
-    print_areas(areas, console)
+        predictions = predict_images(model, images, out, options, display.on_phase)
+    print_areas(predictions.areas, console)
+    for note in predictions.notes:
+        console.print(note, highlight=False, markup=False, soft_wrap=True)
     console.print(f"masks, overlays{', outlines' if outlines else ''} and areas.csv: {out}", highlight=False)
 
 

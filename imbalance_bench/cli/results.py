@@ -12,9 +12,7 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 @click.argument("run_dir", type=FOLDER)
 @click.argument("images", nargs=-1, required=True, type=FILE)
 @click.option("--out", type=FOLDER, required=True, help="Folder of masks, overlays, outlines and areas.csv.")
-@click.option(
-    "--mpp", type=click.FloatRange(min=0, min_open=True), help="um per pixel of images whose file does not tell."
-)
+@click.option("--mpp", type=float, help="um per pixel of the images, whatever their files tell.")
 @click.option("--overlap", type=click.IntRange(min=0), help="Pixels shared by tiles.  [default: as in the run]")
 @click.option("--outlines/--no-outlines", default=True, show_default=True, help="GeoJSON that QuPath opens.")
 def predict(

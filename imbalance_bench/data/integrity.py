@@ -139,8 +139,8 @@ def _decode_image(dataset: PreparedDataset, image_id: str) -> None:
         dataset.read_image(image_id)
         return
     with dataset.open_windows(image_id) as image:
-        for top in range(0, image.height_px, _BAND_PX):
-            image.read(top, 0, _BAND_PX, image.width_px)
+        for top in range(0, image.facts.height_px, _BAND_PX):
+            image.read(top, 0, _BAND_PX, image.facts.width_px)
 
 
 def _stray_files(dataset: PreparedDataset) -> tuple[list[str], list[Path]]:

@@ -1,8 +1,6 @@
 """The one data format that the runner reads: `dataset.yaml`, `index.csv`, `images/` and `masks/`."""
 
 import os
-import struct
-import zlib
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
@@ -10,11 +8,17 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
-from PIL import Image
 
 from imbalance_bench.data.dataset_file import ClassInfo, DatasetInfo, read_dataset_info
 from imbalance_bench.data.index_file import COLUMNS, SPLITS, ImageEntry, divided_groups, read_index
-from imbalance_bench.data.tiff_windows import TiledTiff, is_tiled_tiff
+from imbalance_bench.data.pictures import (
+    PictureFacts,
+    TiffPicture,
+    is_tiled_tiff,
+    open_picture,
+    require_prepared_image,
+    require_prepared_mask,
+)
 from imbalance_bench.errors import UserError, nearest
 from imbalance_bench.manifest import canonical_hash, file_hash
 
@@ -22,7 +26,6 @@ __all__ = ["COLUMNS", "SPLITS", "ClassInfo", "DatasetInfo", "ImageEntry", "Prepa
 
 TIFF_SUFFIXES = (".tif", ".tiff")
 IMAGE_SUFFIXES = (".png", ".webp", ".jpg", ".jpeg", *TIFF_SUFFIXES)
-_DECODE_ERRORS = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError)
 
 
 class PreparedDataset:
@@ -130,26 +133,32 @@ class PreparedDataset:
             (H, W, 3) uint8, RGB.
 
         Raises:
-            UserError: The file is truncated, not 8-bit RGB, or not of the size in the index.
+            UserError: The file is truncated, not upright 8-bit RGB, or not of the size in the index.
         """
-        return _decode(self.image_path(image_id), self.entry(image_id), ("RGB",), "Convert it to 8-bit RGB.")
+        path = self.image_path(image_id)
+        with open_picture(path) as picture:
+            require_prepared_image(path, picture.facts)
+            _require_size(path, self.entry(image_id), picture.facts)
+            return picture.samples()
 
     def is_read_in_windows(self, image_id: str) -> bool:
         """Return whether parts of an image can be decoded without the rest: true of tiled TIFF alone."""
-        path = self.image_path(image_id)
-        return path.suffix.lower() in TIFF_SUFFIXES and is_tiled_tiff(path)
+        return is_tiled_tiff(self.image_path(image_id))
 
-    def open_windows(self, image_id: str) -> TiledTiff:
+    def open_windows(self, image_id: str) -> TiffPicture:
         """Open an image for which `is_read_in_windows` holds; a context manager.
 
         Raises:
-            UserError: The file is damaged, not 8-bit RGB, or not of the size in the index.
+            UserError: The file is damaged, not upright 8-bit RGB, or not of the size in the index.
         """
-        path, entry = self.image_path(image_id), self.entry(image_id)
-        image = TiledTiff(path)
-        if (image.height_px, image.width_px) != (entry.height_px, entry.width_px):
+        path = self.image_path(image_id)
+        image = TiffPicture(path)
+        try:
+            require_prepared_image(path, image.facts)
+            _require_size(path, self.entry(image_id), image.facts)
+        except UserError:
             image.close()
-            raise _wrong_size(path, entry, image.height_px, image.width_px)
+            raise
         return image
 
     def read_mask(self, image_id: str) -> np.ndarray:
@@ -162,8 +171,10 @@ class PreparedDataset:
             UserError: The file is truncated, has several channels, another size, or an undeclared class id.
         """
         path = self.mask_path(image_id)
-        fix = "Save one 8-bit channel of class ids (greyscale or palette)."
-        mask = _decode(path, self.entry(image_id), ("L", "P", "1"), fix)
+        with open_picture(path) as picture:
+            require_prepared_mask(path, picture.facts)
+            _require_size(path, self.entry(image_id), picture.facts)
+            mask = picture.samples()
         if not self._declared[mask].all():
             strange = [int(value) for value in np.unique(mask) if not self._declared[value]]
             raise UserError(
@@ -218,25 +229,12 @@ def _list_images(root: Path) -> dict[str, list[Path]]:
     return found
 
 
-def _decode(path: Path, entry: ImageEntry, modes: tuple[str, ...], mode_fix: str) -> np.ndarray:
-    """Decode one file to uint8 after comparing its header with the index."""
-    try:
-        with Image.open(path) as file:
-            if file.mode not in modes:
-                raise UserError(f"{path} must have mode {' or '.join(modes)}. Got {file.mode}. {mode_fix}")
-            width, height = file.size
-            if (height, width) != (entry.height_px, entry.width_px):
-                raise _wrong_size(path, entry, height, width)
-            return np.array(file, dtype=np.uint8)
-    except _DECODE_ERRORS as error:
-        raise UserError(f"{path} must be a complete image file. Got: {error}. Copy or convert it again.") from None
-
-
-def _wrong_size(path: Path, entry: ImageEntry, height: int, width: int) -> UserError:
-    return UserError(
-        f"{path} must be {entry.height_px} x {entry.width_px} px (height x width), as index.csv says. "
-        f"Got {height} x {width}. Correct the index, or replace the file."
-    )
+def _require_size(path: Path, entry: ImageEntry, facts: PictureFacts) -> None:
+    if (facts.height_px, facts.width_px) != (entry.height_px, entry.width_px):
+        raise UserError(
+            f"{path} must be {entry.height_px} x {entry.width_px} px (height x width), as index.csv says. "
+            f"Got {facts.height_px} x {facts.width_px}. Correct the index, or replace the file."
+        )
 
 
 def _file_hash(path: Path) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from imbalance_bench.data.region_image import RegionImage
+from imbalance_bench.data.windowed_image import RegionImage
 from imbalance_bench.manifest import write_atomically
 
 LONGEST_SIDE_PX = 4096

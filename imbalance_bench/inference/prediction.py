@@ -10,13 +10,21 @@ from typing import IO
 import numpy as np
 import pandas as pd
 
-from imbalance_bench.data.region_image import RegionImage, open_region_image
+from imbalance_bench.data.pixel_size import require_mpp_option
+from imbalance_bench.data.region_image import open_region_image, require_region_image
+from imbalance_bench.data.windowed_image import RegionImage
 from imbalance_bench.errors import UserError
 from imbalance_bench.inference.geojson import Scale, annotation, write_feature_collection
 from imbalance_bench.inference.mask_file import IndexedPngWriter
 from imbalance_bench.inference.outlines import trace_areas
 from imbalance_bench.inference.overlay import write_overlay
-from imbalance_bench.inference.resolution import Resolution, at_resolution, resized_ids, resolution_of
+from imbalance_bench.inference.resolution import (
+    Resolution,
+    at_resolution,
+    resized_ids,
+    resolution_of,
+    unused_resolution,
+)
 from imbalance_bench.inference.trained_model import TrainedModel
 from imbalance_bench.inference.windowed_prediction import predict_bands
 from imbalance_bench.manifest import write_atomically
@@ -31,7 +39,8 @@ class PredictionOptions:
     """How images are predicted.
 
     Attributes:
-        mpp_um: Micrometres per pixel of images whose file does not tell; None: as the model was trained.
+        mpp_um: Micrometres per pixel of the images, whatever their files tell; None: as a slide tells, else as the
+            model was trained.
         overlap_px: Pixels that neighbouring tiles share; None: as in the evaluation of the run.
         outlines: Whether to write GeoJSON.
     """
@@ -41,9 +50,23 @@ class PredictionOptions:
     outlines: bool = True
 
 
+@dataclass(frozen=True)
+class Predictions:
+    """What was predicted.
+
+    Attributes:
+        areas: Columns image, class_id, class, pixels, share, mpp_um, resolution (where it comes from) and area_um2 (NaN
+            where the resolution is unknown).
+        notes: What the person should know: resolutions that were assumed or not believed, images that were turned.
+    """
+
+    areas: pd.DataFrame
+    notes: tuple[str, ...]
+
+
 def predict_images(
     model: TrainedModel, images: Sequence[Path], out: Path, options: PredictionOptions, on_progress: OnProgress
-) -> pd.DataFrame:
+) -> Predictions:
     """Predict images; write `<name>_mask.png`, `<name>_overlay.png` and `<name>.geojson` of each, and one `areas.csv`.
 
     The mask of a picture has the size of the picture; that of a slide has the resolution of the model. Outlines are in
@@ -58,25 +81,19 @@ def predict_images(
         on_progress: Called with the image's name, the tiles done and the tiles in all.
 
     Returns:
-        Columns image, class_id, class, pixels, share, mpp_um, resolution (where it comes from) and area_um2 (NaN where
-        the resolution is unknown).
+        Areas and notes; the areas are what `areas.csv` holds.
 
     Raises:
         UserError: A file that is no image, two images of one name, or options that do not fit.
     """
-    names = [path.stem for path in images]
-    for path in images:
-        if not path.is_file():
-            raise UserError(f"{path} must be an image file. Got no such file. Check the path.")
-        if names.count(path.stem) > 1:
-            raise UserError(f"Images must differ in their names. Got '{path.stem}' twice. Give two --out folders.")
     overlap_px = model.tile_px - model.config.dataset.stride_px if options.overlap_px is None else options.overlap_px
     if not 0 <= overlap_px < model.tile_px:
         raise UserError(f"--overlap must be 0 to {model.tile_px - 1} px, less than a tile. Got {overlap_px}.")
+    _require_images(model, images, options)
     out.mkdir(parents=True, exist_ok=True)
-    tables = []
+    tables, notes = [], []
     for path in images:
-        with open_region_image(path, mpp_um=model.mpp_um) as image:
+        with open_region_image(path, mpp_um=model.mpp_um, given_um=options.mpp_um) as image:
             resolution = resolution_of(image, path, trained_um=model.mpp_um, given_um=options.mpp_um)
             with tempfile.TemporaryDirectory(prefix=".predict-", dir=out) as scratch:
                 seen = at_resolution(image, resolution)
@@ -89,11 +106,36 @@ def predict_images(
                 if options.outlines:
                     _write_outlines(out / f"{path.stem}.geojson", ids, model, resolution.scale)
                 tables.append(_areas(path.name, ids, model.class_names, resolution))
+                notes += [
+                    f"{path.name}: {note}." for note in (image.note, unused_resolution(image, resolution)) if note
+                ]
                 del ids  # closes the memory map before its folder goes
     areas = pd.concat(tables, ignore_index=True)
     content = areas.to_csv(index=False, lineterminator="\n").encode()
     write_atomically(out / "areas.csv", lambda file: file.write(content))
-    return areas
+    return Predictions(areas, (*notes, *_assumed(areas)))
+
+
+def _require_images(model: TrainedModel, images: Sequence[Path], options: PredictionOptions) -> None:
+    """Refuse what cannot be predicted before anything is written."""
+    require_mpp_option(options.mpp_um)
+    names = [path.stem for path in images]
+    for path in images:
+        require_region_image(path, mpp_um=model.mpp_um, given_um=options.mpp_um)
+        if names.count(path.stem) > 1:
+            raise UserError(f"Images must differ in their names. Got '{path.stem}' twice. Give two --out folders.")
+
+
+def _assumed(areas: pd.DataFrame) -> list[str]:
+    """Say once for how many images the resolution of the model was assumed."""
+    assumed = areas[areas["resolution"] == "assumed"]
+    if assumed.empty:
+        return []
+    n, mpp_um = assumed["image"].nunique(), assumed["mpp_um"].iloc[0]
+    which = f"{n} images do" if n > 1 else f"{assumed['image'].iloc[0]} does"
+    return [
+        f"{which} not tell a resolution; {mpp_um:.3g} um per pixel, the model's, is assumed (--mpp says otherwise)."
+    ]
 
 
 def _predict(

@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from imbalance_bench.data.region_image import PlainImage, RegionImage, open_region_image
-from imbalance_bench.errors import UserError
+from imbalance_bench.data.pixel_size import COARSEST_UM, FINEST_UM, PixelSize, require_bounded_enlargement
+from imbalance_bench.data.slide_image import SlideImage
+from imbalance_bench.data.windowed_image import RegionImage
 
 SAME_RESOLUTION = 0.02  # relative difference below which nothing is resampled
 
@@ -33,27 +34,34 @@ def resolution_of(image: RegionImage, path: Path, *, trained_um: float | None, g
     """Find out how an image must be seen.
 
     Args:
-        image: The image, opened at the model's resolution.
+        image: The image, opened at the model's resolution; a slide also with the one given.
         path: Its file.
         trained_um: Micrometres per pixel of the model's training data, or None.
-        given_um: Micrometres per pixel that the user named, or None.
+        given_um: Micrometres per pixel that the user named, or None. It wins over the file's.
 
     Raises:
-        UserError: A slide that does not tell its resolution, with another one given than the model's.
+        UserError: The image is far coarser than what the model sees.
     """
-    if image.mpp_um is not None:
-        with open_region_image(path) as finest:
-            scale = (finest.width_px / image.width_px, finest.height_px / image.height_px)
-        return Resolution(image.mpp_um, "file", scale)
+    if isinstance(image, SlideImage) and image.mpp_um is not None:
+        scale = (image.finest_px[0] / image.width_px, image.finest_px[1] / image.height_px)
+        return Resolution(image.mpp_um, "file" if given_um is None else "given", scale)
     if given_um is None:
         return Resolution(trained_um, "unknown" if trained_um is None else "assumed")
-    differs = trained_um is not None and abs(given_um / trained_um - 1) > SAME_RESOLUTION
-    if differs and not isinstance(image, PlainImage):
-        raise UserError(
-            f"{path} does not tell its resolution and cannot be resampled to the model's {trained_um} um per pixel. "
-            f"Got --mpp {given_um}. Write the resolution into the file."
-        )
-    return Resolution(given_um, "given", factor=given_um / trained_um if differs and trained_um else 1.0)
+    if trained_um is None or abs(given_um / trained_um - 1) <= SAME_RESOLUTION:
+        return Resolution(given_um, "given")
+    require_bounded_enlargement(path, PixelSize(given_um, given_um), trained_um)
+    return Resolution(given_um, "given", factor=given_um / trained_um)
+
+
+def unused_resolution(image: RegionImage, resolution: Resolution) -> str:
+    """Say which resolution a slide tells that is not used, and why; "" where there is none."""
+    told = image.told if isinstance(image, SlideImage) else None
+    if told is None or resolution.origin == "file":
+        return ""
+    if resolution.origin == "given":
+        return f"the file says {told}; --mpp was used instead"
+    believed = f"{FINEST_UM} to {COARSEST_UM:g} um"
+    return f"the file says {told}, outside {believed}, which is not believed; --mpp says otherwise"
 
 
 def at_resolution(image: RegionImage, resolution: Resolution) -> RegionImage:

@@ -5,8 +5,8 @@ from itertools import groupby
 
 import numpy as np
 
-from imbalance_bench.data.region_image import RegionImage
 from imbalance_bench.data.tiling import cut, tile_image
+from imbalance_bench.data.windowed_image import RegionImage
 from imbalance_bench.evaluation.prediction import TILES_PER_PASS
 
 TileLogits = Callable[[np.ndarray], np.ndarray]  # (n, t, t, 3) uint8 -> (n, K, t, t) float32

@@ -128,11 +128,11 @@ REFUSED_AT_READ = {
     "truncated image": (lambda root: truncate(root / "images/im_1.png"), "images/im_1.png", "complete"),
     "image that is none": (lambda root: (root / "images/im_1.png").write_text("x"), "images/im_1.png", "complete"),
     "image of another size": (save_as("images", "RGB", (25, 20)), "images/im_1.png", "20 x 25"),
-    "grey image": (save_as("images", "L"), "images/im_1.png", "Got L"),
+    "grey image": (save_as("images", "L"), "images/im_1.png", "Got PNG, 8-bit grey"),
     "truncated mask": (lambda root: truncate(root / "masks/im_1.png"), "masks/im_1.png", "complete"),
     "mask of another size": (save_as("masks", "L", (24, 21)), "masks/im_1.png", "21 x 24"),
-    "colour mask": (save_as("masks", "RGB"), "masks/im_1.png", "Got RGB"),
-    "16-bit mask": (save_as("masks", "I;16"), "masks/im_1.png", "Got I;16"),
+    "colour mask": (save_as("masks", "RGB"), "masks/im_1.png", "Got PNG, 8-bit RGB"),
+    "16-bit mask": (save_as("masks", "I;16"), "masks/im_1.png", "Got PNG, 16-bit grey"),
     "undeclared class id": (spoil_mask, "masks/im_1.png", "Got 9."),
 }
 

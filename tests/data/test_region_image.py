@@ -8,9 +8,9 @@ import pytest
 import tifffile
 from PIL import Image
 
-from imbalance_bench.data import region_image
-from imbalance_bench.data.region_image import iter_windows, open_region_image
-from imbalance_bench.data.tiff_windows import TiledTiff
+from imbalance_bench.data import slide_image
+from imbalance_bench.data.pictures import TiffPicture
+from imbalance_bench.data.region_image import iter_windows, open_region_image, require_region_image
 from imbalance_bench.errors import UserError
 
 HEIGHT, WIDTH, MPP_UM = 530, 705, 0.25
@@ -111,15 +111,15 @@ def test_mistakes_are_one_line(slide: Path, tmp_path: Path, monkeypatch: pytest.
         image.read(0, 0, image.height_px, image.width_px)
     with pytest.raises(UserError, match=r"must be 0 to 63 px\. Got 64"), open_region_image(slide) as image:
         next(iter_windows(image, 64, 64))
-    monkeypatch.setattr(region_image, "find_spec", lambda _name: None)
+    monkeypatch.setattr(slide_image, "find_spec", lambda _name: None)
     with pytest.raises(UserError, match=r"slide.tif is a slide, .*pip install 'imbalance-bench\[wsi\]'"):
         open_region_image(slide)
 
 
 def test_a_tiled_tiff_is_read_in_windows_without_any_extra(slide: Path) -> None:
     picture = smooth_picture()
-    with TiledTiff(slide) as image:
-        assert (image.height_px, image.width_px) == (HEIGHT, WIDTH)
+    with TiffPicture(slide) as image:
+        assert (image.facts.height_px, image.facts.width_px) == (HEIGHT, WIDTH)
         for window in ((0, 0, 64, 64), (60, 60, 70, 5), (500, 690, 64, 64), (0, 0, HEIGHT, WIDTH)):
             top, left, height, width = window
             assert (image.read(*window) == picture[top : top + height, left : left + width]).all()
@@ -128,9 +128,104 @@ def test_a_tiled_tiff_is_read_in_windows_without_any_extra(slide: Path) -> None:
 def test_a_window_of_a_large_tiff_takes_the_memory_of_the_window(tmp_path: Path) -> None:
     path = tmp_path / "large.tif"
     tifffile.imwrite(path, smooth_picture(2048, 2048), tile=(256, 256), photometric="rgb", compression="zlib")
-    with TiledTiff(path) as image:
+    with TiffPicture(path) as image:
         tracemalloc.start()
         image.read(300, 900, 256, 256)
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
     assert peak < 0.1 * 2048 * 2048 * 3
+
+
+def write_slide(path: Path, pixels: np.ndarray, um: tuple[float, float] | None = None, **options: object) -> Path:
+    """Write a tiled TIFF whose pixels have the given size, x and y."""
+    if um is not None:
+        options |= {"resolution": (1e4 / um[0], 1e4 / um[1]), "resolutionunit": "CENTIMETER"}
+    tifffile.imwrite(path, pixels, **{"tile": (64, 64), "photometric": "rgb", **options})  # pyright: ignore[reportArgumentType] - any option
+    return path
+
+
+@pytest.mark.parametrize(
+    ("mpp_um", "size"), [(None, (400, 300)), (0.5, (400, 300)), (1.0, (200, 150)), (0.25, (800, 600))]
+)
+def test_oblong_pixels_become_square(tmp_path: Path, mpp_um: float | None, size: tuple[int, int]) -> None:
+    square = smooth_picture(400, 300)
+    path = write_slide(tmp_path / "oblong.tif", np.round(square.reshape(200, 2, 300, 3).mean(axis=1)).astype(np.uint8),
+                       (0.5, 1.0))  # fmt: skip
+    with open_region_image(path, mpp_um=mpp_um) as image:
+        assert (image.height_px, image.width_px) == size
+        assert image.mpp_um == pytest.approx(mpp_um or 0.5)
+        whole = image.read(0, 0, image.height_px, image.width_px)
+        parts = [image.read(top, 0, 50, image.width_px) for top in range(0, image.height_px, 50)]
+    assert np.abs(np.concatenate(parts).astype(int) - whole).max() <= 1
+    scaled = Image.fromarray(square).resize(size[::-1], Image.Resampling.BILINEAR)
+    assert np.abs(whole.astype(int) - np.asarray(scaled)).max() <= 4
+
+
+@pytest.mark.parametrize(
+    ("mpp", "known"),
+    [("0.5000", 0.5), ("0,5000", 0.5), ("", None), ("0", None), ("-0.5", None), ("nan", None), ("inf", None),
+     ("352.8", None), ("0.001", None)],
+)  # fmt: skip
+def test_a_slide_tells_its_resolution_or_it_is_unknown(tmp_path: Path, mpp: str, known: float | None) -> None:
+    path = tmp_path / "a.svs"
+    about = f"Aperio Image Library v11.2.1\n160x128 [0,0 160x128] (64x64) JPEG/RGB Q=70|AppMag = 20|MPP = {mpp}"
+    tifffile.imwrite(path, smooth_picture(128, 160), metadata=None, description=about, tile=(64, 64), photometric="rgb")
+    with open_region_image(path, mpp_um=1.0) as image:
+        assert image.mpp_um == (None if known is None else 1.0)
+        assert (image.height_px, image.width_px) == ((128, 160) if known is None else (64, 80))
+    with open_region_image(path, mpp_um=1.0, given_um=0.25) as image:  # what the user says wins
+        assert (image.height_px, image.width_px, image.mpp_um) == (32, 40, 1.0)
+
+
+@pytest.mark.parametrize("dpi", [72, 96, 300])
+def test_the_resolution_of_a_screen_or_a_printer_is_not_believed(tmp_path: Path, dpi: int) -> None:
+    options = {"resolution": (dpi, dpi), "resolutionunit": "INCH"}
+    path = write_slide(tmp_path / "a.tif", smooth_picture(128, 160), **options)
+    with open_region_image(path, mpp_um=0.5) as image:
+        assert (image.height_px, image.width_px, image.mpp_um) == (128, 160, None)
+        assert isinstance(image, slide_image.SlideImage)
+        assert image.told is not None
+        assert image.told.x_um == pytest.approx(25400 / dpi)
+
+
+def test_a_slide_far_coarser_than_the_model_is_refused(tmp_path: Path) -> None:
+    path = write_slide(tmp_path / "a.tif", smooth_picture(128, 160), (10, 10))
+    with pytest.raises(
+        UserError, match=r"pixels of at most 4 um .* Got 10 um per pixel\. Give the true size with --mpp"
+    ):
+        require_region_image(path, mpp_um=0.25)
+    require_region_image(path, mpp_um=0.25, given_um=0.25)
+
+
+PIXELS = smooth_picture(128, 160)
+SLIDES_REFUSED = {
+    "planar": (np.moveaxis(PIXELS, 2, 0), {"planarconfig": "separate"}, r"each channel stored apart \(planar\)"),
+    "turned": (PIXELS, {"extratags": [(274, "H", 1, 6, True)]}, "orientation 6. Save it upright"),
+    "16-bit": (PIXELS.astype(np.uint16), {}, "Got 16-bit RGB"),
+    "float": (PIXELS.astype(np.float32), {}, "Got 32-bit float RGB"),
+    "grey": (PIXELS[..., 0], {"photometric": "minisblack"}, "Got 8-bit grey"),
+    "stack": (np.stack([PIXELS] * 3), {}, "Got 3 pictures of 8-bit RGB"),
+    "channels as pages": (np.moveaxis(PIXELS, 2, 0), {"photometric": "minisblack"}, "Got 3 pictures of 8-bit grey"),
+    "ycbcr": (PIXELS, {"photometric": "ycbcr"}, "Got 8-bit YCbCr"),
+}
+
+
+@pytest.mark.parametrize("kind", SLIDES_REFUSED)
+def test_slides_that_cannot_be_right_are_refused_at_once(kind: str, tmp_path: Path) -> None:
+    pixels, options, message = SLIDES_REFUSED[kind]
+    path = write_slide(tmp_path / "a.tif", pixels, (0.5, 0.5), **options)
+    for refuse in (require_region_image, open_region_image):
+        with pytest.raises(UserError, match=message):
+            refuse(path)
+
+
+def test_transparent_parts_of_a_slide_are_refused(tmp_path: Path) -> None:
+    alpha = np.full(PIXELS.shape[:2], 255, np.uint8)
+    options = {"extrasamples": ["unassalpha"]}
+    path = write_slide(tmp_path / "a.tif", np.dstack([PIXELS, alpha]), **options)
+    with open_region_image(path) as image:
+        assert (image.read(0, 0, 128, 160) == PIXELS).all()
+    alpha[100:, 100:] = 0
+    write_slide(path, np.dstack([PIXELS, alpha]), **options)
+    with open_region_image(path) as image, pytest.raises(UserError, match=r"a.tif must be opaque\. Got transparent"):
+        image.read(90, 90, 20, 20)

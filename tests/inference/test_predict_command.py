@@ -148,9 +148,74 @@ def test_a_slide_is_seen_at_the_models_resolution(finished_study: Path, tmp_path
         writer.write(np.asarray(fine), tile=(64, 64), photometric="rgb", **resolution)
     model = TrainedModel.open(run_of(finished_study, "focal").path)
     options = PredictionOptions()
-    areas = predict_images(model, [tmp_path / "slide.tiff"], tmp_path / "out", options, lambda *_: None)
+    areas = predict_images(model, [tmp_path / "slide.tiff"], tmp_path / "out", options, lambda *_: None).areas
     assert areas["pixels"].sum() == 64 * 64
     assert areas["mpp_um"].iloc[0] == pytest.approx(0.5)
     assert set(areas["resolution"]) == {"file"}
     content = json.loads((tmp_path / "out" / "slide.geojson").read_text())
     assert sum(shape(each["geometry"]).area for each in content["features"]) == 256 * 256  # of the finest level
+
+
+def test_the_resolution_that_counts_is_said_once(finished_study: Path, tmp_path: Path) -> None:
+    tifffile = pytest.importorskip("tifffile")
+    pytest.importorskip("tiffslide")
+    record = run_of(finished_study, "focal")
+    pixels = np.asarray(Image.open(images_of(finished_study) / "im_6.png"))
+    tiled = {"tile": (64, 64), "photometric": "rgb"}
+    oblong = {"resolution": (20000, 10000), "resolutionunit": "CENTIMETER"}
+    tifffile.imwrite(tmp_path / "dpi.tif", pixels, resolution=(72, 72), resolutionunit="INCH", **tiled)
+    tifffile.imwrite(tmp_path / "oblong.tif", pixels, **oblong, **tiled)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    exif = Image.Exif()
+    exif[274] = 6
+    Image.fromarray(pixels).save(tmp_path / "turned.png", exif=exif.tobytes())
+    images = [tmp_path / name for name in ("dpi.tif", "oblong.tif", "a.png", "turned.png")]
+    done = predict(record.path, *images, "--out", tmp_path / "out")
+    assert done.exit_code == 0, done.output
+    lines = done.output.splitlines()
+    assert sum("dpi.tif: the file says 352.8 um per pixel, outside 0.05 to 20 um" in line for line in lines) == 1
+    assert sum("3 images do not tell a resolution; 0.5 um per pixel, the model's, is assumed" in x for x in lines) == 1
+    assert sum("turned.png: turned upright, as its orientation tag 6 says." in line for line in lines) == 1
+    areas = pd.read_csv(tmp_path / "out" / "areas.csv").groupby("image")[["pixels", "area_um2"]].sum()
+    assert areas.loc["oblong.tif"].tolist() == [64 * 128, 64 * 0.5 * 64 * 1.0]
+    assert areas.loc["dpi.tif"].tolist() == [64 * 64, 64 * 64 * 0.25]
+    mask, turned = (np.asarray(Image.open(tmp_path / "out" / f"{name}_mask.png")) for name in ("a", "turned"))
+    assert (np.rot90(mask, -1) != mask).any()
+    assert turned.shape == mask.shape
+    content = json.loads((tmp_path / "out" / "oblong.geojson").read_text())
+    assert sum(shape(each["geometry"]).area for each in content["features"]) == 64 * 64  # pixels of the file
+
+    done = predict(record.path, tmp_path / "oblong.tif", "--out", tmp_path / "given", "--mpp", 1)
+    assert "oblong.tif: the file says 0.5 x 1 um per pixel; --mpp was used instead." in done.output
+    areas = pd.read_csv(tmp_path / "given" / "areas.csv")
+    assert set(areas["resolution"]) == {"given"}
+    assert areas["area_um2"].sum() == 64 * 64 * 1.0
+
+
+@pytest.mark.parametrize("mpp", ["inf", "nan", "1e300", "0", "-1"])
+def test_a_resolution_that_no_microscope_has_is_refused(finished_study: Path, tmp_path: Path, mpp: str) -> None:
+    done = predict(run_of(finished_study, "focal").path, images_of(finished_study) / "im_6.png", "--out",
+                   tmp_path / "out", "--mpp", mpp)  # fmt: skip
+    assert done.exit_code == 2, done.output
+    assert "--mpp must be 0.05 to 20 um per pixel" in done.output
+    assert not (tmp_path / "out").exists()
+
+
+def test_images_that_cannot_be_right_are_refused_before_anything_is_written(
+    finished_study: Path, tmp_path: Path
+) -> None:
+    tifffile = pytest.importorskip("tifffile")
+    pytest.importorskip("tiffslide")
+    sound = images_of(finished_study) / "im_6.png"
+    pixels = np.asarray(Image.open(sound))
+    tiled = {"photometric": "rgb", "tile": (64, 64)}
+    planes = np.ascontiguousarray(np.moveaxis(pixels, 2, 0))
+    tifffile.imwrite(tmp_path / "planar.tif", planes, planarconfig="separate", **tiled)
+    tifffile.imwrite(tmp_path / "deep.tif", pixels.astype(np.uint16) * 16, photometric="rgb")
+    tifffile.imwrite(tmp_path / "stack.tif", np.stack([pixels, pixels]), photometric="rgb")
+    messages = {"planar": "stored apart", "deep": "16-bit RGB", "stack": "2 pictures of 8-bit RGB"}
+    for name, message in messages.items():
+        done = predict(run_of(finished_study, "focal").path, sound, tmp_path / f"{name}.tif", "--out", tmp_path / "out")
+        assert done.exit_code == 2, done.output
+        assert message in " ".join(done.output.split())
+        assert not (tmp_path / "out").exists()

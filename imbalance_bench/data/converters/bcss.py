@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from imbalance_bench.data.converters.pixel_files import UNLABELLED_ID, LabelTable, read_labels, read_rgb
+from imbalance_bench.data.converters.pixel_files import UNLABELLED_ID, LabelTable
 from imbalance_bench.data.converters.source import (
     Converter,
     Pixels,
@@ -16,6 +16,7 @@ from imbalance_bench.data.converters.source import (
     pair_files,
 )
 from imbalance_bench.data.dataset_file import DatasetInfo
+from imbalance_bench.data.pictures import read_labels, read_rgb
 from imbalance_bench.errors import UserError
 
 CODES = {

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from imbalance_bench.data.audit.images import name_parser
-from imbalance_bench.data.converters.pixel_files import UNLABELLED_ID, LabelTable, read_labels, read_rgb
+from imbalance_bench.data.converters.pixel_files import UNLABELLED_ID, LabelTable
 from imbalance_bench.data.converters.source import (
     Converter,
     Pixels,
@@ -16,6 +16,7 @@ from imbalance_bench.data.converters.source import (
     with_groups,
 )
 from imbalance_bench.data.dataset_file import DatasetInfo
+from imbalance_bench.data.pictures import read_labels, read_rgb
 
 GREY_VALUES = {0: "background", 31: "grey_matter", 63: "white_matter", 95: "leptomeninges", 127: "superficial"}
 EXCLUDED = 191

@@ -7,7 +7,7 @@ import numpy as np
 from scipy.io import loadmat
 from scipy.io.matlab import MatReadError
 
-from imbalance_bench.data.converters.pixel_files import UNLABELLED_ID, LabelTable, read_rgb
+from imbalance_bench.data.converters.pixel_files import UNLABELLED_ID, LabelTable
 from imbalance_bench.data.converters.source import (
     Converter,
     Pixels,
@@ -20,6 +20,7 @@ from imbalance_bench.data.converters.source import (
     pair_files,
 )
 from imbalance_bench.data.dataset_file import DatasetInfo
+from imbalance_bench.data.pictures import read_rgb
 from imbalance_bench.errors import UserError
 
 SPLIT_OF_FOLDER = {"Train": "train", "Test": "test"}

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from imbalance_bench.data.converters.pixel_files import UNLABELLED_ID, read_labels, read_rgb
+from imbalance_bench.data.converters.pixel_files import UNLABELLED_ID
 from imbalance_bench.data.converters.source import (
     Converter,
     Pixels,
@@ -17,6 +17,7 @@ from imbalance_bench.data.converters.source import (
     pair_files,
 )
 from imbalance_bench.data.dataset_file import DatasetInfo
+from imbalance_bench.data.pictures import read_labels, read_rgb
 
 TEST_FOLDERS = ("valid", "test")  # by version; its 40 images are the test set of the paper
 IMAGES = {"train": 173, "test": 40}

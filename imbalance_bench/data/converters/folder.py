@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from imbalance_bench.data.audit.images import name_parser
 from imbalance_bench.data.converters.description import Description, read_description
-from imbalance_bench.data.converters.pixel_files import LabelTable, read_colours, read_labels, read_rgb
+from imbalance_bench.data.converters.pixel_files import LabelTable
 from imbalance_bench.data.converters.source import (
     Converter,
     Pixels,
@@ -20,6 +20,7 @@ from imbalance_bench.data.converters.source import (
     with_groups,
     without_leaking_splits,
 )
+from imbalance_bench.data.pictures import read_colours, read_labels, read_rgb
 from imbalance_bench.data.prepared import SPLITS
 from imbalance_bench.errors import UserError, nearest
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from imbalance_bench.data.converters.pixel_files import UNLABELLED_ID, read_labels, read_rgb
+from imbalance_bench.data.converters.pixel_files import UNLABELLED_ID
 from imbalance_bench.data.converters.source import (
     Converter,
     Pixels,
@@ -20,6 +20,7 @@ from imbalance_bench.data.converters.source import (
     without_leaking_splits,
 )
 from imbalance_bench.data.dataset_file import DatasetInfo
+from imbalance_bench.data.pictures import read_labels, read_rgb
 from imbalance_bench.errors import UserError
 
 COLUMNS = ("name", "patient ID", "grade (GlaS)")

@@ -1,24 +1,20 @@
-"""Reading source images and translating source labels: every code is known, or refused with its file and place."""
+"""Translating source labels: every code is known, or refused with its file and place."""
 
-import struct
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
+from imbalance_bench.data.pictures import open_picture
 from imbalance_bench.errors import UserError
 
 UNLABELLED_ID = 255
 
-_DECODE_ERRORS = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError)
-_LABEL_MODES = ("L", "P", "1", "I", "I;16")
-_COLOUR_MODES = ("RGB", "RGBA", "L", "P", "LA")
 _LOSSY_SUFFIXES = (".jpg", ".jpeg")
 _SHOWN = 12  # codes listed in a message
+_BAND = 1024  # rows translated at a time
 
 
 @dataclass(frozen=True)
@@ -51,6 +47,12 @@ class LabelTable:
         Raises:
             UserError: A code is not in the table.
         """
+        translated = np.empty(codes.shape, dtype=np.uint8)
+        for top in range(0, len(codes), _BAND):  # places take eight bytes a pixel
+            translated[top : top + _BAND] = self._translate(codes[top : top + _BAND], top, path)
+        return translated
+
+    def _translate(self, codes: np.ndarray, top: int, path: Path) -> np.ndarray:
         known, ids = self._sorted
         place = np.searchsorted(known, codes).clip(max=len(known) - 1)
         wrong = known[place] != codes
@@ -61,8 +63,8 @@ class LabelTable:
             if path.suffix.lower() in _LOSSY_SUFFIXES:
                 fix = "JPEG changes labels: export the mask again as PNG or TIFF."
             raise UserError(
-                f"{path} must hold known labels ({self._list(known)}). Got {self._list(strange)}, first at row {row}, "
-                f"column {column}. {fix}"
+                f"{path} must hold known labels ({self._list(known)}). Got {self._list(strange)}, first at row "
+                f"{top + row}, column {column}. {fix}"
             )
         return ids[place]
 
@@ -71,54 +73,28 @@ class LabelTable:
         return ", ".join([*shown, "..."] if len(codes) > _SHOWN else shown)
 
 
-def read_rgb(path: Path) -> np.ndarray:
-    """Decode an image to (H, W, 3) uint8; an alpha channel is dropped.
-
-    Raises:
-        UserError: The file is truncated or not 8-bit.
-    """
-    return _decode(path, _COLOUR_MODES, "RGB", "an 8-bit image")
-
-
-def read_labels(path: Path) -> np.ndarray:
-    """Decode a mask of codes to (H, W) int32: one channel, or three equal ones.
-
-    Raises:
-        UserError: The file is truncated or holds colours.
-    """
-    array = _decode(path, (*_LABEL_MODES, "RGB", "RGBA"), None, "a mask of codes").astype(np.int32)
-    if array.ndim == 3:
-        if (array[..., :3] != array[..., :1]).any():
-            raise UserError(f"{path} must hold codes in one channel. Got colours. Map colours ('#rrggbb') instead.")
-        array = array[..., 0]
-    return array
-
-
-def read_colours(path: Path) -> np.ndarray:
-    """Decode a mask of colours to (H, W) int32 codes 0xrrggbb; a palette is resolved.
-
-    Raises:
-        UserError: The file is truncated or not 8-bit.
-    """
-    red, green, blue = np.moveaxis(_decode(path, _COLOUR_MODES, "RGB", "a mask of colours").astype(np.int32), -1, 0)
-    return (red << 16) | (green << 8) | blue
-
-
 def require_same_size(image: np.ndarray, image_path: Path, mask: np.ndarray, mask_path: Path) -> None:
-    """Refuse an image and a mask of different size."""
-    if image.shape[:2] != mask.shape[:2]:
-        sizes = [f"{array.shape[0]} x {array.shape[1]}" for array in (image, mask)]
-        raise UserError(
-            f"{mask_path} must have the size of {image_path}, {sizes[0]} px (height x width). Got {sizes[1]}. "
-            "Replace one of them."
-        )
+    """Refuse an image and a mask of different size; an orientation tag, which may be why, is named."""
+    if image.shape[:2] == mask.shape[:2]:
+        return
+    sizes = [f"{array.shape[0]} x {array.shape[1]}" for array in (image, mask)]
+    fix = "Replace one of them."
+    for path in (image_path, mask_path):
+        turned = _orientation(path)
+        if turned != 1:
+            fix = (
+                f"{path} was turned as its orientation tag {turned} says: save it upright and without the tag, in the "
+                "position that the other has."
+            )
+    raise UserError(
+        f"{mask_path} must have the size of {image_path}, {sizes[0]} px (height x width). Got {sizes[1]}. {fix}"
+    )
 
 
-def _decode(path: Path, modes: tuple[str, ...], convert: str | None, what: str) -> np.ndarray:
+def _orientation(path: Path) -> int:
+    """Return the orientation tag of a picture; 1 of a file that is none (arrays, MATLAB)."""
     try:
-        with Image.open(path) as file:
-            if file.mode not in modes:
-                raise UserError(f"{path} must be {what} ({', '.join(modes)}). Got mode {file.mode}. Convert it.")
-            return np.array(file.convert(convert) if convert else file)
-    except _DECODE_ERRORS as error:
-        raise UserError(f"{path} must be a complete image file. Got: {error}. Download it again.") from None
+        with open_picture(path) as picture:
+            return picture.facts.orientation
+    except UserError:
+        return 1

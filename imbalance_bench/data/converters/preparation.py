@@ -20,6 +20,7 @@ from imbalance_bench.data.converters import REGISTRY
 from imbalance_bench.data.converters.pixel_files import require_same_size
 from imbalance_bench.data.converters.source import Converter, Pixels, Plan, PrepareOptions, SourceImage
 from imbalance_bench.data.dataset_file import DatasetInfo, is_plain_name
+from imbalance_bench.data.pictures import open_picture
 from imbalance_bench.data.prepared import COLUMNS, IMAGE_SUFFIXES, PreparedDataset, usable_cores
 from imbalance_bench.errors import UserError, nearest
 from imbalance_bench.manifest import canonical_hash, write_atomically, write_json
@@ -201,11 +202,11 @@ def _write_pair(read: Callable[[SourceImage], Pixels], building: Path, source: S
 
 
 def _keeps_bytes(path: Path) -> bool:
-    """Return whether a file can be taken over as it is: a prepared image must be 8-bit RGB."""
+    """Return whether a file can be taken over as it is: a prepared image must be upright 8-bit RGB and nothing more."""
     if path.suffix.lower() not in IMAGE_SUFFIXES:
         return False
-    with Image.open(path) as file:
-        return file.mode == "RGB"
+    with open_picture(path) as picture:
+        return picture.facts.is_plain_rgb
 
 
 def _narrowed(instances: np.ndarray, path: Path) -> np.ndarray:
@@ -229,9 +230,9 @@ def _index(images: Sequence[SourceImage], building: Path) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([*COLUMNS, *extra])
     for image in images:
-        with Image.open(_mask_file(building, image)) as file:
-            width, height = file.size
-        row = [image.image_id, image.group_id, image.split, height, width]
+        with open_picture(_mask_file(building, image)) as mask:
+            size = mask.facts.height_px, mask.facts.width_px
+        row = [image.image_id, image.group_id, image.split, *size]
         writer.writerow([*row, *(image.extra[name] for name in extra)])
     return text.getvalue()
 
