@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -19,6 +20,10 @@ _LABEL_MODES = ("L", "P", "1", "I", "I;16")
 _COLOUR_MODES = ("RGB", "RGBA", "L", "P", "LA")
 _LOSSY_SUFFIXES = (".jpg", ".jpeg")
 _SHOWN = 12  # codes listed in a message
+
+
+class UnknownLabelsError(UserError):
+    """A mask holds codes that are no labels."""
 
 
 @dataclass(frozen=True)
@@ -55,20 +60,40 @@ class LabelTable:
         place = np.searchsorted(known, codes).clip(max=len(known) - 1)
         wrong = known[place] != codes
         if wrong.any():
-            row, column = (int(each[0]) for each in np.nonzero(wrong))
-            strange = np.unique(codes[wrong])
             fix = "Map it to a class or to unlabelled, or correct the mask."
             if path.suffix.lower() in _LOSSY_SUFFIXES:
                 fix = "JPEG changes labels: export the mask again as PNG or TIFF."
-            raise UserError(
-                f"{path} must hold known labels ({self._list(known)}). Got {self._list(strange)}, first at row {row}, "
-                f"column {column}. {fix}"
-            )
+            if self.colours:
+                fix += " Where masks are anti-aliased or noisy, `nearest: true` takes the nearest label."
+            raise self.unknown(codes, wrong, path, fix)
         return ids[place]
 
-    def _list(self, codes: np.ndarray) -> str:
-        shown = [f"#{int(code):06x}" if self.colours else str(int(code)) for code in codes[:_SHOWN]]
-        return ", ".join([*shown, "..."] if len(codes) > _SHOWN else shown)
+    def unknown(self, codes: np.ndarray, wrong: np.ndarray, path: Path, fix: str) -> UnknownLabelsError:
+        """Return the error about codes that are no labels: each with its number of pixels, the most frequent first.
+
+        Args:
+            codes: (H, W) integers.
+            wrong: (H, W) bool, where they are unknown.
+            path: Where they come from.
+            fix: What to do.
+        """
+        row, column = (int(each[0]) for each in np.nonzero(wrong))
+        strange, counts = np.unique(codes[wrong], return_counts=True)
+        order = np.argsort(-counts, kind="stable")
+        shown = [
+            f"{self._name(code)} ({n} px)"
+            for code, n in zip(strange[order][:_SHOWN], counts[order][:_SHOWN], strict=True)
+        ]
+        more = f", and {len(order) - _SHOWN} more" if len(order) > _SHOWN else ""
+        known = [self._name(code) for code in self._sorted[0][:_SHOWN]]
+        known += ["..."] if len(self.ids) > _SHOWN else []
+        return UnknownLabelsError(
+            f"{path} must hold known labels ({', '.join(known)}). Got {', '.join(shown)}{more}: {len(order)} unknown "
+            f"in {100 * wrong.mean():.2g} % of the pixels, first at row {row}, column {column}. {fix}"
+        )
+
+    def _name(self, code: int | np.integer[Any]) -> str:
+        return f"#{int(code):06x}" if self.colours else str(int(code))
 
 
 def read_rgb(path: Path) -> np.ndarray:
