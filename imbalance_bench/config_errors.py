@@ -52,20 +52,21 @@ def first_error(error: ValidationError, model: type[Any], *, of: str = "") -> st
     key, found = "`" + ".".join(location) + "`" + (f" of {of}" if of else ""), _value.repr(first["input"])
     if kind in _UNKNOWN_KEY:
         return f"unknown key {key}.{nearest(location[-1], _keys_beside(model, location))}"
+    fix = f" {_description(model, location)}".rstrip()
     if kind in ("missing", "missing_argument"):
-        return f"{key} is required."
+        return f"{key} is required.{fix}"
     if kind == "value_error":
         sentence = str(context.get("error", first["msg"]))
-        return f"{key} {sentence}" if sentence.startswith("must ") else sentence
+        return f"{key} {sentence}{fix}" if sentence.startswith("must ") else sentence
     if kind in _LIMITS:
         symbol, name = _LIMITS[kind]
-        return f"{key} must be {symbol} {context[name]}. Got {found}."
+        return f"{key} must be {symbol} {context[name]}. Got {found}.{fix}"
     if kind == "literal_error":
-        return f"{key} must be one of {context['expected']}. Got {found}."
+        return f"{key} must be one of {context['expected']}. Got {found}.{fix}"
     if kind == "string_pattern_mismatch":
-        return f"{key} must hold letters, digits, '_', '.', '+' or '-' only. Got {found}."
+        return f"{key} must hold letters, digits, '_', '.', '+' or '-' only. Got {found}.{fix}"
     expectation = first["msg"].removeprefix("Input ").removeprefix("Value ")
-    return f"{key}: {expectation}. Got {found}."
+    return f"{key}: {expectation}. Got {found}.{fix}"
 
 
 def _take_as_written(failure: ValidationError, content: Any) -> bool:
@@ -105,13 +106,24 @@ def _mark(parent: Any, key: int | str) -> Mark | None:
 
 def _keys_beside(model: type[Any], location: list[str]) -> list[str]:
     """Names that the section at `location` knows."""
+    return [field.alias or key for key, field in _fields(_section(model, location)).items()]
+
+
+def _description(model: type[Any], location: list[str]) -> str:
+    """What the field at `location` says of itself, if it says anything: how to mend it."""
+    field = _fields(_section(model, location)).get(location[-1]) if location else None
+    return (field.description or "") if field is not None else ""
+
+
+def _section(model: type[Any], location: list[str]) -> type[Any]:
+    """Return the model of the section that holds the value at `location`."""
     for name in location[:-1]:
         field = next((field for key, field in _fields(model).items() if name in (key, field.alias)), None)
         annotation = None if field is None else field.annotation
         for candidate in (annotation, *get_args(annotation)):  # a section, or a list of them
             if isinstance(candidate, type) and _fields(candidate):
                 model = candidate
-    return [field.alias or key for key, field in _fields(model).items()]
+    return model
 
 
 def _fields(model: type[Any]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ MAX_CLASSES = 255  # ids 0..254: 255 stays free, because it means "unlabelled" o
 
 Integer = Annotated[int, Strict()]  # `yes` is no number
 Number = Annotated[float, Strict(), Field(allow_inf_nan=False)]
+Resolution = Annotated[Number, Field(gt=0)]  # um per px
 
 _STRICT = ConfigDict(extra="forbid")
 _OPTIONAL_TEXT = ("description", "licence", "citation")
@@ -29,9 +30,9 @@ class ClassInfo:
         colour: "#rrggbb", for every figure and overlay.
     """
 
-    id: Integer
-    name: ClassName
-    colour: Colour
+    id: Annotated[Integer, Field(description="Number the classes from 0.")]
+    name: Annotated[ClassName, Field(description="Write a name, once.")]
+    colour: Annotated[Colour, Field(description="Write it in quotation marks, such as '#1f77b4'.")]
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -67,12 +68,15 @@ class DatasetInfo:
         nearest_colours: What `nearest: true` of the folder layout did to the masks; None elsewhere.
     """
 
-    name: PlainStem
+    name: Annotated[PlainStem, Field(description="Write a short name such as bcss.")]
     description: str
-    mpp_um: Annotated[Number, Field(gt=0)] | None
-    unlabelled_id: Annotated[Integer, Field(ge=0, le=255)]
-    groups_known: Annotated[bool, Strict()]
-    classes: Annotated[tuple[ClassInfo, ...], Field(min_length=1, max_length=MAX_CLASSES)]
+    mpp_um: Annotated[Resolution | None, Field(description="Write micrometres per pixel, or null where unknown.")]
+    unlabelled_id: Annotated[Integer, Field(ge=0, le=255, description="Use 255.")]
+    groups_known: Annotated[bool, Strict(), Field(description="Write true where group_id is a patient or slide.")]
+    classes: Annotated[
+        tuple[ClassInfo, ...],
+        Field(min_length=1, max_length=MAX_CLASSES, description="Write one {id, name, colour} per class."),
+    ]
     licence: str
     citation: str
     nearest_colours: NearestColours | None = None

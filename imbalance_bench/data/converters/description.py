@@ -17,6 +17,7 @@ from imbalance_bench.data.dataset_file import (
     DatasetInfo,
     Integer,
     Number,
+    Resolution,
     require_distinct_classes,
 )
 from imbalance_bench.errors import UserError
@@ -54,8 +55,8 @@ class Description(_Strict):
         classes: In order of their future ids.
         unlabelled: Labels of pixels that enter nothing.
         nearest: Whether a pixel whose colour is no label takes the nearest label: for anti-aliased or noisy masks.
-        tolerance: With `nearest`: largest distance to a label, Euclidean in RGB (0..442). By default half the largest
-            distance between two labels, which every mixture of two labels keeps.
+        tolerance: With `nearest`: largest distance to a label, Euclidean in RGB (0..442). By default what every mixture
+            of labels keeps: about .6 of the largest distance between two of them.
         mpp_um: Micrometres per pixel, null where unknown.
         group_regex: Searched in each image id; its first parenthesis is the patient or slide.
         description: One sentence.
@@ -68,7 +69,7 @@ class Description(_Strict):
     unlabelled: list[Label] = Field(default_factory=list)
     nearest: bool = False
     tolerance: Annotated[Number, Field(ge=0)] | None = None
-    mpp_um: Annotated[Number, Field(gt=0)] | None = None
+    mpp_um: Resolution | None = None
     group_regex: str | None = None
     description: str = ""
     licence: str = ""

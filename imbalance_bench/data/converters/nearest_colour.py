@@ -17,6 +17,7 @@ from imbalance_bench.data.converters.pixel_files import LabelTable
 _REACH_PX = 2  # half the window in which a mixture looks for its labels
 _ROUNDS = 4  # each reaches as far again
 _CHUNK = 1 << 18
+_ROUNDING = 1.0  # what rounding a mixture to integers can add to its distance, sqrt(3) / 2 at most
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class NearestLabels:
 
     Args:
         table: The labels.
-        tolerance: Largest distance to a label; None: half the largest distance between two labels.
+        tolerance: Largest distance to a label; None: what every mixture of labels keeps, see `limit`.
     """
 
     table: LabelTable
@@ -58,8 +59,11 @@ class NearestLabels:
 
     @property
     def limit(self) -> float:
-        """The tolerance in force."""
-        return self.tolerance if self.tolerance is not None else float(self._between.max(initial=0)) / 2
+        """The tolerance in force; by default what every mixture of labels keeps (Jung, 1901), and its rounding."""
+        if self.tolerance is not None:
+            return self.tolerance
+        dimension = min(len(self.codes) - 1, 3)
+        return float(self._between.max(initial=0)) * (dimension / (2 * (dimension + 1))) ** 0.5 + _ROUNDING
 
     def apply(self, codes: np.ndarray, path: Path) -> tuple[np.ndarray, Change]:
         """Translate colours.

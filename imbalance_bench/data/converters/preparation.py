@@ -137,7 +137,8 @@ def find_converter(name: str, options: PrepareOptions) -> Converter:
 def describe(info: DatasetInfo) -> dict[str, object]:
     """Return the content of `dataset.yaml`."""
     classes = [{"id": each.id, "name": each.name, "colour": each.colour} for each in info.classes]
-    content: dict[str, object] = {each.name: getattr(info, each.name) for each in fields(info)} | {"classes": classes}
+    content: dict[str, object] = {each.name: getattr(info, each.name) for each in fields(info)}
+    content["classes"] = classes
     if info.nearest_colours is None:
         del content["nearest_colours"]
     else:
