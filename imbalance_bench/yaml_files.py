@@ -185,9 +185,9 @@ class _Builder:
             return AmbiguousNumber(text)
         try:
             value = self._loader.construct_object(node)
-        except (ValueError, KeyError, yaml.YAMLError):
-            value = None if node.tag != _TAG + "null" else text
-        if value is None and node.tag != _TAG + "null":
+        except (ValueError, KeyError, yaml.YAMLError):  # Python reads no integer of more than 4300 digits
+            value = _LARGEST if node.tag == _TAG + "int" and text.strip("-+").isdigit() else ...
+        if value is ...:
             raise self._error(node, f"holds a value that cannot be read ({_shortened(text)}). Correct it")
         if isinstance(value, int) and abs(value) >= _LARGEST:
             raise self._error(node, f"holds an integer beyond 64 bits ({_shortened(text)}). Write a smaller one")
