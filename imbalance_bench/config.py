@@ -1,17 +1,19 @@
 """The study file: strict, typed, frozen. Defaults of a study live here, those of a method in `methods`."""
 
 from collections.abc import Iterable, Mapping
+from copy import copy
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from imbalance_bench.config_errors import first_error
+from imbalance_bench.config_errors import first_error, validated
 from imbalance_bench.errors import UserError
 from imbalance_bench.method_lookup import method_named
+from imbalance_bench.names import ClassName
 from imbalance_bench.preregistration import INERTIA_KEPT, LARGEST_VIF
+from imbalance_bench.yaml_files import parse_yaml, read_yaml
 from methods.base import MethodConfig, Requirement
 from methods.plugins import origin_of
 
@@ -40,8 +42,8 @@ class DatasetSection(Section):
     """Which prepared data set, and how it is seen. Relative paths start at the working directory."""
 
     path: Path
-    groups: dict[str, list[str]] = {}  # merged class -> source classes
-    ignore: list[str] = []  # classes to treat as unlabelled
+    groups: dict[ClassName, list[ClassName]] = {}  # merged class -> source classes
+    ignore: list[ClassName] = []  # classes to treat as unlabelled
     tile_px: Annotated[int, Field(ge=32, multiple_of=32)] = 512
     stride_px: Positive = 512
 
@@ -250,30 +252,18 @@ def load_study(path: Path, overrides: Iterable[str] = ()) -> StudyConfig:
     Raises:
         UserError: The file cannot be read, or something in it is unknown or out of range.
     """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise UserError(
-            f"{path} does not exist. Give the path of a study file, such as examples/consep.yaml."
-        ) from error
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"{path}: not readable as YAML ({error}).") from error
-    if not isinstance(content, dict):
-        raise UserError(f"{path} must hold a mapping of study keys. Got {type(content).__name__}.")
+    content = read_yaml(path, "Give the path of a study file, such as examples/consep.yaml.")
     for override in overrides:
         _apply(content, override)
     return parse_study(content, source=str(path))
 
 
-def parse_study(content: Mapping[str, Any], *, source: str) -> StudyConfig:
+def parse_study(content: dict[str, Any], *, source: str) -> StudyConfig:
     """Validate the content of a study file; `source` names it in errors."""
-    content = dict(content)
+    checked = copy(content)
     if isinstance(content.get("methods"), list):
-        content["methods"] = tuple(_parse_method(entry, source) for entry in content["methods"])
-    try:
-        return StudyConfig.model_validate(content)
-    except ValidationError as error:
-        raise UserError(f"{source}: {first_error(error, StudyConfig)}") from error
+        checked["methods"] = tuple(_parse_method(entry, source) for entry in content["methods"])
+    return validated(StudyConfig, checked, source)
 
 
 def _parse_method(entry: object, source: str) -> MethodEntry:
@@ -328,10 +318,7 @@ def _apply(content: dict[str, Any], override: str) -> None:
     key, equals, text = override.partition("=")
     if not equals or not key:
         raise UserError(f"--set takes key=value, such as training.steps=300. Got '{override}'.")
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise UserError(f"--set {override}: the value is not readable as YAML ({error}).") from error
+    value = parse_yaml(text, f"--set {override}")
     *sections, last = key.split(".")
     for name in sections:
         below = content.setdefault(name, {})

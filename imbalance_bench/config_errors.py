@@ -1,39 +1,131 @@
-"""What is wrong with a configuration, in one sentence."""
+"""Validation of what a person wrote, and what is wrong with it in one sentence."""
 
-from pydantic import BaseModel, ValidationError
+from collections.abc import Sequence
+from reprlib import Repr
+from typing import Any, TypeVar, get_args
 
-from imbalance_bench.errors import nearest
+from pydantic import TypeAdapter, ValidationError
+
+from imbalance_bench.errors import UserError, nearest
+from imbalance_bench.yaml_files import Mark, YamlList, YamlMapping
+
+Checked = TypeVar("Checked")
 
 _LIMITS = {"greater_than_equal": (">=", "ge"), "greater_than": (">", "gt"), "less_than_equal": ("<=", "le")}
 _LIMITS |= {"less_than": ("<", "lt"), "multiple_of": ("a multiple of", "multiple_of")}
+_UNKNOWN_KEY = ("extra_forbidden", "unexpected_keyword_argument")
+_TEXT_EXPECTED = ("string_type", "path_type")
+_NOTHING = (None, "", "~")
+
+_value = Repr()
+_value.maxstring, _value.maxother, _value.maxlevel = 120, 120, 3
 
 
-def first_error(error: ValidationError, model: type[BaseModel], *, of: str = "") -> str:
+def validated(model: type[Checked], content: Any, source: str) -> Checked:
+    """Check the content of a file against a model.
+
+    Where the model wants text, a value counts as it is written: `no`, `01`, `null` and `1e3` are names there.
+
+    Args:
+        model: A pydantic model or dataclass.
+        content: As `read_yaml` returns it, or plain objects; names are corrected in place.
+        source: The file, for errors.
+
+    Raises:
+        UserError: The first thing wrong, with its line where it is known.
+    """
+    adapter = TypeAdapter(model)
+    while True:
+        try:
+            return adapter.validate_python(content)
+        except ValidationError as error:
+            if not _take_as_written(error, content):
+                line = _line(content, error.errors(include_url=False)[0]["loc"])
+                where = f"{source} line {line}" if line else source
+                raise UserError(f"{where}: {first_error(error, model)}") from None
+
+
+def first_error(error: ValidationError, model: type[Any], *, of: str = "") -> str:
     """Turn the first of pydantic's errors into one sentence: "`steps` must be >= 1. Got 0."."""
     first = error.errors(include_url=False)[0]
     kind, location, context = first["type"], [str(part) for part in first["loc"]], first.get("ctx", {})
-    key = "`" + ".".join(location) + "`" + (f" of {of}" if of else "")
-    if kind == "extra_forbidden":
+    key, found = "`" + ".".join(location) + "`" + (f" of {of}" if of else ""), _value.repr(first["input"])
+    if kind in _UNKNOWN_KEY:
         return f"unknown key {key}.{nearest(location[-1], _keys_beside(model, location))}"
-    if kind == "missing":
-        return f"{key} is required."
+    fix = f" {_description(model, location)}".rstrip()
+    if kind in ("missing", "missing_argument"):
+        return f"{key} is required.{fix}"
     if kind == "value_error":
-        return str(context.get("error", first["msg"]))
+        sentence = str(context.get("error", first["msg"]))
+        return f"{key} {sentence}{fix}" if sentence.startswith("must ") else sentence
     if kind in _LIMITS:
         symbol, name = _LIMITS[kind]
-        return f"{key} must be {symbol} {context[name]}. Got {first['input']!r}."
+        return f"{key} must be {symbol} {context[name]}. Got {found}.{fix}"
     if kind == "literal_error":
-        return f"{key} must be one of {context['expected']}. Got {first['input']!r}."
+        return f"{key} must be one of {context['expected']}. Got {found}.{fix}"
     if kind == "string_pattern_mismatch":
-        return f"{key} must hold letters, digits, '_', '.', '+' or '-' only. Got {first['input']!r}."
+        return f"{key} must hold letters, digits, '_', '.', '+' or '-' only. Got {found}.{fix}"
     expectation = first["msg"].removeprefix("Input ").removeprefix("Value ")
-    return f"{key}: {expectation}. Got {first['input']!r}."
+    return f"{key}: {expectation}. Got {found}.{fix}"
 
 
-def _keys_beside(model: type[BaseModel], location: list[str]) -> list[str]:
+def _take_as_written(failure: ValidationError, content: Any) -> bool:
+    """Put the written text where text is expected and YAML made something else of it; False if there is none."""
+    changed = False
+    for each in failure.errors(include_url=False, include_context=False):
+        *above, last = each["loc"] or ("",)
+        parent = _at(content, above)
+        mark = _mark(parent, last)
+        if each["type"] in _TEXT_EXPECTED and mark is not None and mark.text not in _NOTHING:
+            changed |= parent[last] is not mark.text
+            parent[last] = mark.text
+    return changed
+
+
+def _line(content: Any, location: Sequence[int | str]) -> int | None:
+    """Return the line of a value, or of the nearest thing around it."""
+    for length in range(len(location), 0, -1):
+        mark = _mark(_at(content, location[: length - 1]), location[length - 1])
+        if mark is not None:
+            return mark.line
+    return None
+
+
+def _at(content: Any, location: Sequence[int | str]) -> Any:
+    for part in location:
+        try:
+            content = content[part]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return content
+
+
+def _mark(parent: Any, key: int | str) -> Mark | None:
+    return parent.marks.get(key) if isinstance(parent, YamlMapping | YamlList) else None
+
+
+def _keys_beside(model: type[Any], location: list[str]) -> list[str]:
     """Names that the section at `location` knows."""
+    return [field.alias or key for key, field in _fields(_section(model, location)).items()]
+
+
+def _description(model: type[Any], location: list[str]) -> str:
+    """What the field at `location` says of itself, if it says anything: how to mend it."""
+    field = _fields(_section(model, location)).get(location[-1]) if location else None
+    return (field.description or "") if field is not None else ""
+
+
+def _section(model: type[Any], location: list[str]) -> type[Any]:
+    """Return the model of the section that holds the value at `location`."""
     for name in location[:-1]:
-        annotation = model.model_fields[name].annotation if name in model.model_fields else None
-        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            model = annotation
-    return list(model.model_fields)
+        field = next((field for key, field in _fields(model).items() if name in (key, field.alias)), None)
+        annotation = None if field is None else field.annotation
+        for candidate in (annotation, *get_args(annotation)):  # a section, or a list of them
+            if isinstance(candidate, type) and _fields(candidate):
+                model = candidate
+    return model
+
+
+def _fields(model: type[Any]) -> dict[str, Any]:
+    """Fields of a pydantic model or dataclass."""
+    return getattr(model, "__pydantic_fields__", {})

@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 import torch
-import yaml
 
-from imbalance_bench.config import MethodEntry, StudyConfig, parse_study
+from imbalance_bench.config import MethodEntry, StudyConfig, load_study
 from imbalance_bench.data.class_statistics import ClassCounts
 from imbalance_bench.data.prepared import PreparedDataset
 from imbalance_bench.data.splits import Splits
@@ -115,8 +114,7 @@ def shared_identity(config: StudyConfig) -> dict[str, Any]:
 
 def open_study(root: Path) -> Study:
     """Open a study that `prepare_study` wrote; no data is read."""
-    content = yaml.safe_load((root / "study.yaml").read_text(encoding="utf-8"))
-    config = parse_study(content, source=str(root / "study.yaml"))
+    config = load_study(root / "study.yaml")
     facts = read_json(root / "dataset.json")
     dataset = PreparedDataset.open(config.dataset.path)
     taxonomy = Taxonomy(dataset.info, config.dataset.groups, config.dataset.ignore)

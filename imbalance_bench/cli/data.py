@@ -50,6 +50,7 @@ def audit(
 @click.option("--group-regex", metavar="RE", help="Patient or slide in each image id: the first parenthesis.")
 @click.option("--splits", type=FILE, help="Split file, for `sampath`.  [default: SOURCE/cv.csv]")
 @click.option("--workers", type=click.IntRange(min=1), help="Processes.  [default: every core]")
+@click.option("--overwrite", is_flag=True, help="Replace DEST where it is a prepared data set.")
 def prepare(
     name: str,
     source: Path,
@@ -58,6 +59,7 @@ def prepare(
     group_regex: str | None,
     splits: Path | None,
     workers: int | None,
+    overwrite: bool,
 ) -> None:
     """Convert the public data set NAME, or any folder; goes on where an interrupted call stopped.
 
@@ -66,7 +68,7 @@ def prepare(
     from imbalance_bench.cli.data_view import prepare_and_print
     from imbalance_bench.data.converters.source import PrepareOptions
 
-    prepare_and_print(name, source, dest, PrepareOptions(config, group_regex, splits), workers)
+    prepare_and_print(name, source, dest, PrepareOptions(config, group_regex, splits), workers, overwrite=overwrite)
 
 
 @data.command()

@@ -14,7 +14,7 @@ from imbalance_bench.cli.progress import ProgressDisplay
 from imbalance_bench.data.audit import AuditOptions, AuditReport, audit
 from imbalance_bench.data.class_statistics import per_image_pixels
 from imbalance_bench.data.converters.preparation import Prepared, prepare_dataset
-from imbalance_bench.data.converters.source import PrepareOptions
+from imbalance_bench.data.converters.source import PrepareOptions, SourceError
 from imbalance_bench.data.phantom import FACTORS, factorial_design, generate_series, rank_correlations
 from imbalance_bench.data.prepared import SPLITS, PreparedDataset
 from imbalance_bench.data.split_balance import BalanceRow, split_balance
@@ -23,6 +23,7 @@ from imbalance_bench.data.splits import Splits, grouped_splits
 from imbalance_bench.data.taxonomy import Taxonomy
 from imbalance_bench.manifest import write_json
 
+_SHOWN_PROBLEMS = 20  # of each kind
 VERDICT_STYLES = {"clean": "green", "leak": "bold red", "warning": "yellow", "not checked": "dim"}
 
 
@@ -54,19 +55,41 @@ def print_audit(report: AuditReport, console: Console) -> None:
     _print_line(console, verdict)
 
 
-def prepare_and_print(name: str, source: Path, dest: Path, options: PrepareOptions, workers: int | None = None) -> None:
-    """Convert a data set, show the progress, and print what came of it."""
-    console = Console()
-    with ProgressDisplay(Console(stderr=True)) as display:
-        done = prepare_dataset(
-            name,
-            source,
-            dest,
-            options,
-            workers=workers,
-            on_progress=lambda images, total: display.on_phase("converting", images, total),
-        )
+def prepare_and_print(
+    name: str, source: Path, dest: Path, options: PrepareOptions, workers: int | None = None, *, overwrite: bool = False
+) -> None:
+    """Convert a data set, show the progress, and print what came of it; or everything that is wrong with the source."""
+    console, errors = Console(), Console(stderr=True)
+    with ProgressDisplay(errors) as display:
+        try:
+            done = prepare_dataset(
+                name,
+                source,
+                dest,
+                options,
+                workers=workers,
+                overwrite=overwrite,
+                on_check=lambda images, total: display.on_phase("checking", images, total),
+                on_progress=lambda images, total: display.on_phase("converting", images, total),
+            )
+        except SourceError as error:
+            print_problems(error, errors)
+            raise
     print_prepared(done, console)
+
+
+def print_problems(error: SourceError, console: Console) -> None:
+    """Print every problem of a source, the first ones of each kind in full; one alone is the error itself."""
+    if len(error.problems) > 1:
+        for kind in dict.fromkeys(each.kind for each in error.problems):
+            lines = [each.line for each in error.problems if each.kind == kind]
+            _print_line(console, f"{len(lines)} {escape(kind)}")
+            for line in lines[:_SHOWN_PROBLEMS]:
+                _print_line(console, f"  {escape(line)}")
+            if len(lines) > _SHOWN_PROBLEMS:
+                _print_line(console, f"  and {len(lines) - _SHOWN_PROBLEMS} more")
+    for remark in error.remarks:
+        _print_line(console, f"[yellow]{escape(remark)}")
 
 
 def print_prepared(prepared: Prepared, console: Console) -> None:

@@ -108,7 +108,7 @@ def print_ranking(rankings: Any, verdicts: Sequence[Verdict], console: Console) 
 
 def score_text(value: float | None, form: str = ".3f") -> str:
     """Write a score, or a dash where the class does not occur."""
-    return "–" if value is None or value != value else f"{value:{form}}"
+    return "-" if value is None or value != value else f"{value:{form}}"
 
 
 def print_verdicts(verdicts: Sequence[Verdict], console: Console) -> None:

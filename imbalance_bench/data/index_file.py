@@ -1,12 +1,13 @@
 """`index.csv`: one row per image, validated row by row."""
 
-import csv
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from unicodedata import normalize
 
-from imbalance_bench.data.dataset_file import is_plain_name
+from imbalance_bench.csv_files import read_csv
 from imbalance_bench.errors import UserError, nearest
+from imbalance_bench.names import canonical, is_plain_stem
 
 SPLITS = ("train", "val", "test")
 COLUMNS = ("image_id", "group_id", "split", "height_px", "width_px")
@@ -33,28 +34,44 @@ class ImageEntry:
     extra: dict[str, str] = field(default_factory=dict)
 
 
-def read_index(path: Path) -> tuple[tuple[ImageEntry, ...], tuple[str, ...]]:
-    """Read `index.csv`.
+@dataclass(frozen=True)
+class Index:
+    """Content of `index.csv`.
 
-    Returns:
-        The sound rows, and one line for each of the others.
+    Args:
+        entries: The sound rows.
+        problems: One line for each of the others.
+        remarks: How names were understood that are not as they should be.
+    """
+
+    entries: tuple[ImageEntry, ...]
+    problems: tuple[str, ...]
+    remarks: tuple[str, ...]
+
+
+def read_index(path: Path) -> Index:
+    """Read `index.csv`; groups and other names are understood as `imbalance_bench.names` says.
 
     Raises:
         UserError: There is no such file, it is no CSV, a column is missing, or there are no rows.
     """
-    header, rows = _read_rows(path)
+    table = read_csv(path, f"Write one row per image, with the columns {', '.join(COLUMNS)}.")
+    table.require_columns(COLUMNS)
+    if not table.rows and not table.problems:
+        raise UserError(f"{path} must list at least one image. Got a header alone. Add a row per image.")
     entries: list[ImageEntry] = []
-    problems: list[str] = []
+    problems = list(table.problems)
     seen: set[str] = set()
-    for number, row in enumerate(rows, start=2):
+    for row in table.rows:
         try:
-            entry = _parse_row(f"{path} row {number}", header, row, seen)
+            entry = _parse_row(f"{path} row {row.number}", row.fields, seen)
         except UserError as error:
             problems.append(str(error))
         else:
             seen.add(entry.image_id)
             entries.append(entry)
-    return tuple(entries), tuple(problems)
+    written = {row.fields["group_id"] for row in table.rows}
+    return Index(tuple(entries), tuple(problems), _corrected(path, written))
 
 
 def divided_groups(path: Path, entries: Iterable[ImageEntry]) -> tuple[str, ...]:
@@ -74,53 +91,45 @@ def divided_groups(path: Path, entries: Iterable[ImageEntry]) -> tuple[str, ...]
     return tuple(divided.values())
 
 
-def _read_rows(path: Path) -> tuple[list[str], list[list[str]]]:
-    if not path.is_file():
-        raise UserError(f"{path} must exist, with one row per image. Write its columns: {', '.join(COLUMNS)}.")
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            header, *rows = [row for row in csv.reader(file, strict=True) if row] or [[]]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path} must be a readable UTF-8 CSV file. Got: {error}. Save it again.") from None
-    for column in COLUMNS:
-        if column not in header:
-            raise UserError(f"{path} must have a column '{column}'. Got {header}.{nearest(column, header)}")
-    if len(set(header)) < len(header):
-        raise UserError(f"{path} must name each column once. Got {header}. Rename or remove the second one.")
-    if not rows:
-        raise UserError(f"{path} must list at least one image. Got a header alone. Add a row per image.")
-    return header, rows
+def _corrected(path: Path, groups: Iterable[str]) -> tuple[str, ...]:
+    """Return a remark about groups that are written with stray characters, if there are any."""
+    stray = sorted(each for each in groups if canonical(each) != each)
+    if not stray:
+        return ()
+    return (
+        f"{path}: {len(stray)} group_id{'s are' if len(stray) > 1 else ' is'} read without stray spaces and invisible "
+        f"characters, and with composed letters (such as {stray[0]!r} as {canonical(stray[0])!r}).",
+    )
 
 
-def _parse_row(where: str, header: list[str], fields: list[str], seen: set[str]) -> ImageEntry:
-    if len(fields) != len(header):
-        raise UserError(f"{where} must have {len(header)} fields. Got {len(fields)}. Mend the row.")
-    row = dict(zip(header, fields, strict=True))
-    if not is_plain_name(row["image_id"]):
+def _parse_row(where: str, fields: dict[str, str], seen: set[str]) -> ImageEntry:
+    image_id = normalize("NFC", fields["image_id"])
+    if not is_plain_stem(image_id):
         raise UserError(
             f"{where}: image_id must be a plain file stem without separators or '..'. "
-            f"Got {row['image_id']!r}. Rename the image and its mask."
+            f"Got {image_id!r}. Rename the image and its mask."
         )
-    if row["image_id"] in seen:
-        raise UserError(f"{where}: image_id must be unique. Got '{row['image_id']}' again. Rename one.")
-    if not row["group_id"].strip():
+    if image_id in seen:
+        raise UserError(f"{where}: image_id must be unique. Got '{image_id}' again. Rename one.")
+    if not canonical(fields["group_id"]):
         raise UserError(
-            f"{where}: group_id must name a patient or slide. Got ''. "
+            f"{where}: group_id must name a patient or slide. Got {fields['group_id']!r}. "
             "Where it is unknown, repeat the image id and set groups_known: false in dataset.yaml."
         )
-    if row["split"] not in (*SPLITS, ""):
-        hint = nearest(row["split"], SPLITS)
-        raise UserError(f"{where}: split must be train, val, test or empty. Got {row['split']!r}.{hint}")
+    if fields["split"] not in (*SPLITS, ""):
+        hint = nearest(fields["split"], SPLITS)
+        raise UserError(f"{where}: split must be train, val, test or empty. Got {fields['split']!r}.{hint}")
     for column in ("height_px", "width_px"):
-        if not (row[column].isascii() and row[column].isdigit() and int(row[column]) > 0):
+        text = fields[column]
+        if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text) > 0):
             raise UserError(
-                f"{where}: {column} must be a positive integer. Got {row[column]!r}. Write the image's size in pixels."
+                f"{where}: {column} must be a positive integer. Got {text!r}. Write the image's size in pixels."
             )
     return ImageEntry(
-        image_id=row["image_id"],
-        group_id=row["group_id"],
-        split=row["split"],
-        height_px=int(row["height_px"]),
-        width_px=int(row["width_px"]),
-        extra={key: value for key, value in row.items() if key not in COLUMNS},
+        image_id=image_id,
+        group_id=canonical(fields["group_id"]),
+        split=fields["split"],
+        height_px=int(fields["height_px"]),
+        width_px=int(fields["width_px"]),
+        extra={key: canonical(value) for key, value in fields.items() if key not in COLUMNS},
     )

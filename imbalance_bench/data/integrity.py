@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from unicodedata import normalize
 
 import numpy as np
 
@@ -21,7 +22,8 @@ class IntegrityReport:
 
     Args:
         problems: One line per defect, naming the file. Empty when the data set is sound.
-        remarks: One line per oddity that stops nothing: stray files, classes or images without labelled pixels.
+        remarks: One line per oddity that stops nothing: names that look alike, stray files, classes or images without
+            labelled pixels.
         names: K class names of the data set, unmerged.
         pixels: (K,) int64, pixels per class over all readable masks.
         unlabelled_pixels: Pixels with `unlabelled_id`.
@@ -70,7 +72,7 @@ def check_dataset(
         The report; problems are in the order of the index, pairs of files without a row come last.
     """
     problems: list[str] = list(known)
-    remarks: list[str] = []
+    remarks: list[str] = list(dataset.remarks)
     values = np.zeros(256, dtype=np.int64)
     ids = [entry.image_id for entry in dataset.entries]
     unlabelled = dataset.info.unlabelled_id
@@ -147,11 +149,16 @@ def _stray_files(dataset: PreparedDataset) -> tuple[list[str], list[Path]]:
     """Return the ids of images with a mask but no row in the index, and the files that belong to nothing."""
     ids = {entry.image_id for entry in dataset.entries}
     present = {name: _list_folder(dataset.root / name) for name in ("images", "masks")}
-    stray = [path for files in present.values() for path in files if path.stem not in ids or path.name[0] == "."]
-    masks = {path.stem for path in present["masks"] if path.suffix.lower() == ".png"}
-    unlisted = {path.stem for path in stray if path.parent.name == "images" and path.suffix.lower() in IMAGE_SUFFIXES}
+    stray = [path for files in present.values() for path in files if _id(path) not in ids or path.name[0] == "."]
+    masks = {_id(path) for path in present["masks"] if path.suffix.lower() == ".png"}
+    unlisted = {_id(path) for path in stray if path.parent.name == "images" and path.suffix.lower() in IMAGE_SUFFIXES}
     unlisted &= masks
-    return sorted(unlisted), [path for path in stray if path.stem not in unlisted]
+    unlisted = {each for each in unlisted if each[0] != "."}
+    return sorted(unlisted), [path for path in stray if _id(path) not in unlisted]
+
+
+def _id(path: Path) -> str:
+    return normalize("NFC", path.stem)
 
 
 def _list_folder(folder: Path) -> list[Path]:

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
 from typing import Self
+from unicodedata import normalize
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from imbalance_bench.data.pictures import (
 )
 from imbalance_bench.errors import UserError, nearest
 from imbalance_bench.manifest import canonical_hash, file_hash
+from imbalance_bench.names import similar_names_remark
 
 __all__ = ["COLUMNS", "SPLITS", "ClassInfo", "DatasetInfo", "ImageEntry", "PreparedDataset", "usable_cores"]
 
@@ -36,15 +38,24 @@ class PreparedDataset:
         info: Content of `dataset.yaml`.
         entries: Rows of `index.csv`, in its order; image indices elsewhere count along them.
         image_files: Image id -> the files in `images/` of that name, which should be one.
+        mask_files: The same of `masks/`.
+        remarks: What is odd about the index, and does not matter.
     """
 
     def __init__(
-        self, root: Path, info: DatasetInfo, entries: tuple[ImageEntry, ...], image_files: Mapping[str, Sequence[Path]]
+        self,
+        root: Path,
+        info: DatasetInfo,
+        entries: tuple[ImageEntry, ...],
+        image_files: Mapping[str, Sequence[Path]],
+        mask_files: Mapping[str, Sequence[Path]],
+        remarks: tuple[str, ...] = (),
     ) -> None:
         self.root = root
         self.info = info
         self.entries = entries
-        self._image_files = image_files
+        self.remarks = remarks
+        self._image_files, self._mask_files = image_files, mask_files
         self._entries = {entry.image_id: entry for entry in entries}
         self._declared = np.zeros(256, dtype=bool)
         self._declared[[info.unlabelled_id, *(each.id for each in info.classes)]] = True
@@ -82,10 +93,14 @@ class PreparedDataset:
         if not root.is_dir():
             raise UserError(f"A data set must be a folder. Got '{root}'. Check the path, or run `data prepare` first.")
         info = read_dataset_info(root / "dataset.yaml")
-        entries, problems = read_index(root / "index.csv")
+        index = read_index(root / "index.csv")
+        problems, remarks = index.problems, index.remarks
         if not allow_leakage:
-            problems += divided_groups(root / "index.csv", entries)
-        return cls(root, info, entries, _list_images(root)), problems
+            problems += divided_groups(root / "index.csv", index.entries)
+        if info.groups_known:
+            remarks += similar_names_remark((each.group_id for each in index.entries), f"{root / 'index.csv'}: groups")
+        images, masks = _list_files(root / "images", IMAGE_SUFFIXES), _list_files(root / "masks", (".png",))
+        return cls(root, info, index.entries, images, masks, remarks), problems
 
     def entry(self, image_id: str) -> ImageEntry:
         """Return the index row of one image."""
@@ -121,10 +136,13 @@ class PreparedDataset:
         Raises:
             UserError: It is missing.
         """
-        path = self.root / "masks" / f"{self.entry(image_id).image_id}.png"
-        if not path.is_file():
-            raise UserError(f"{path} must exist. Got no mask for image '{image_id}'. Add it, or remove the row.")
-        return path
+        files = self._mask_files.get(self.entry(image_id).image_id, ())
+        if len(files) != 1:
+            path, found = self.root / "masks" / f"{image_id}.png", ", ".join(path.name for path in files)
+            raise UserError(
+                f"{path} must exist, once. Got {found or 'no mask'} for image '{image_id}'. Add it, or remove the row."
+            )
+        return files[0]
 
     def read_image(self, image_id: str) -> np.ndarray:
         """Decode one image.
@@ -219,13 +237,12 @@ def usable_cores() -> int:
     return os.cpu_count() or 1
 
 
-def _list_images(root: Path) -> dict[str, list[Path]]:
-    """Return stem -> files of that name in `images/`."""
+def _list_files(folder: Path, suffixes: Sequence[str]) -> dict[str, list[Path]]:
+    """Return stem (in NFC, as in the index) -> files of that name."""
     found: dict[str, list[Path]] = {}
-    folder = root / "images"
     for path in sorted(folder.iterdir()) if folder.is_dir() else []:
-        if path.suffix.lower() in IMAGE_SUFFIXES:
-            found.setdefault(path.stem, []).append(path)
+        if path.suffix.lower() in suffixes and path.name[0] != ".":
+            found.setdefault(normalize("NFC", path.stem), []).append(path)
     return found
 
 

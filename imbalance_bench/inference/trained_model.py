@@ -7,12 +7,11 @@ from typing import Any
 
 import numpy as np
 import torch
-import yaml
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from imbalance_bench.config import MethodEntry, StudyConfig, parse_study
+from imbalance_bench.config import MethodEntry, StudyConfig, load_study
 from imbalance_bench.errors import UserError
 from imbalance_bench.models.encoders import weights_identity
 from imbalance_bench.models.segmenter import Segmenter, build_segmenter
@@ -70,7 +69,7 @@ class TrainedModel:
                 "calls done."
             )
         root = run_dir.parent.parent
-        config, facts, manifest = _study_file(root), StudyRecords.open(root).dataset(), record.manifest()
+        config, facts, manifest = load_study(root / "study.yaml"), StudyRecords.open(root).dataset(), record.manifest()
         _require_same_encoder(config, manifest)
         method = next((each for each in config.methods if each.label == manifest["method"]["label"]), None)
         if method is None:
@@ -118,15 +117,6 @@ class TrainedModel:
                 features = [each.half().float() for each in features]  # what the head was trained on
             logits = self.segmenter.decode(features, tiles.shape[1])
         return (logits if self.adjust_logits is None else self.adjust_logits(logits)).float().cpu().numpy()
-
-
-def _study_file(root: Path) -> StudyConfig:
-    path = root / "study.yaml"
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
-        raise UserError(f"{path}: not readable ({error}). The run's study directory must be whole.") from error
-    return parse_study(content, source=str(path))
 
 
 def _require_same_encoder(config: StudyConfig, manifest: dict[str, Any]) -> None:

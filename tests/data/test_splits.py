@@ -25,7 +25,7 @@ def dataset_of(groups: list[str], splits: list[str] | None = None, n_classes: in
     entries = [
         ImageEntry(f"im_{row}", group, splits[row] if splits else "", 10, 10) for row, group in enumerate(groups)
     ]
-    return PreparedDataset(Path("made_up"), info, tuple(entries), {})
+    return PreparedDataset(Path("made_up"), info, tuple(entries), {}, {})
 
 
 def group_of(dataset: PreparedDataset, ids: tuple[str, ...]) -> set[str]:

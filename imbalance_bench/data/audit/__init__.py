@@ -25,6 +25,7 @@ from imbalance_bench.data.class_statistics import per_image_pixels
 from imbalance_bench.data.prepared import SPLITS, PreparedDataset
 from imbalance_bench.data.taxonomy import Taxonomy
 from imbalance_bench.errors import UserError
+from imbalance_bench.names import similar_names
 
 OnPhase = Callable[[str, int, int], None]
 
@@ -124,6 +125,7 @@ def audit(path: Path, options: AuditOptions | None = None, *, on_phase: OnPhase 
     words = _Words("image" if dataset else "patch", "patient" if patients else "group")
     findings = [
         *check_groups(images, words),
+        check_group_spelling(images, words),
         check_unknown_groups(images, words),
         check_overlap(images, words),
         check_duplicates(images, dataset, words, report),
@@ -200,6 +202,26 @@ def _check_validation(known: Sequence[AuditedImage], words: _Words) -> Finding:
     size = f"{len(leaking)} of {words.images(len(validation)).replace(words.image, 'validation ' + words.image)}"
     sentence = f"{size} with a {words.group} that is also trained on"
     return Finding("validation_images", LEAK if leaking else CLEAN, sentence, counts, tuple(leaking[:_EXAMPLES]))
+
+
+def check_group_spelling(images: Sequence[AuditedImage], words: _Words) -> Finding:
+    """Check that no two groups differ by case or width alone: they may be one."""
+    folds: dict[str, set[str]] = defaultdict(set)
+    for image in images:
+        if image.group is not None:
+            folds[image.group].add(image.fold)
+    if not folds:
+        return Finding("group_spelling", UNCHECKED, _NO_GROUPS)
+    similar = similar_names(folds)
+    across = [names for names in similar if len(set().union(*(folds[name] for name in names))) > 1]
+    counts = {"groups": len(folds), "similar_sets": len(similar), "similar_sets_across_folds": len(across)}
+    if not similar:
+        return Finding("group_spelling", CLEAN, f"no two {words.group}s differ by case alone", counts)
+    sentence = (
+        f"{len(similar)} {words.group} names are written in several ways that differ by case or width alone, "
+        f"{len(across)} of them across splits: unify them if they mean one {words.group}"
+    )
+    return Finding("group_spelling", WARNING, sentence, counts, tuple(map(" = ".join, (across or similar)[:_EXAMPLES])))
 
 
 def check_unknown_groups(images: Sequence[AuditedImage], words: _Words) -> Finding:

@@ -1,14 +1,16 @@
 """What the leakage audit knows of each image: its part, fold, group, site and place, read or parsed from names."""
 
-import csv
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from unicodedata import normalize
 
+from imbalance_bench.csv_files import read_csv
 from imbalance_bench.data.audit.tile_positions import Position, parse_positions
 from imbalance_bench.data.prepared import PreparedDataset
 from imbalance_bench.errors import UserError, nearest
+from imbalance_bench.names import canonical
 
 ID_COLUMNS = ("img_id", "image_id")
 PART_COLUMNS = ("fold", "split")
@@ -74,29 +76,21 @@ def read_split_file(path: Path, tile_px: int | None = None) -> list[AuditedImage
     Raises:
         UserError: Unreadable, a column is missing, an image is listed twice, or a fold is not understood.
     """
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, strict=True)
-            header, rows = list(reader.fieldnames or ()), list(reader)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path} must be a readable UTF-8 CSV file. Got: {error}. Save it again.") from None
-    id_column, part_column = (_column(path, header, names) for names in (ID_COLUMNS, PART_COLUMNS))
+    table = read_csv(path).whole()
+    id_column, part_column = (_column(path, table.header, names) for names in (ID_COLUMNS, PART_COLUMNS))
     images: dict[str, AuditedImage] = {}
-    for number, row in enumerate(rows, start=2):
-        where = f"{path} row {number}"
-        if None in row or None in row.values():
-            raise UserError(f"{where} must have {len(header)} fields. Got {len(row)}. Mend the row.")
-        name = row[id_column].strip()
+    for row in table.rows:
+        where, fields = f"{path} row {row.number}", {key: canonical(value) for key, value in row.fields.items()}
+        name, fold = normalize("NFC", row.fields[id_column].strip()), fields[part_column]
         if not name or name in images:
             again = f"'{name}' again" if name else "''"
             raise UserError(f"{where}: {id_column} must be a unique name. Got {again}. Remove one row.")
-        fold = row[part_column].strip()
         images[name] = AuditedImage(
             image_id=name,
             part=part_of(fold, f"{where}: {part_column}"),
             fold=fold,
-            group=row.get("group_id") or None,
-            site=row.get("site") or None,
+            group=fields.get("group_id") or None,
+            site=fields.get("site") or None,
             height_px=tile_px,
             width_px=tile_px,
         )
@@ -155,7 +149,7 @@ def name_parser(pattern: str, option: str) -> Callable[[str], str | None]:
 
     def parse(name: str) -> str | None:
         found = compiled.search(name)
-        return None if found is None else found[1 if compiled.groups else 0] or None
+        return None if found is None else canonical(found[1 if compiled.groups else 0] or "") or None
 
     return parse
 

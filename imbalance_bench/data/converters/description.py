@@ -2,21 +2,31 @@
 
 import colorsys
 import re
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Annotated, TypeVar
+from itertools import chain, count
+from typing import Annotated, Self, TypeVar
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from imbalance_bench.config_errors import validated
+from imbalance_bench.data.converters.nearest_colour import NearestLabels
 from imbalance_bench.data.converters.pixel_files import UNLABELLED_ID, LabelTable
 from imbalance_bench.data.converters.source import PrepareOptions
-from imbalance_bench.data.dataset_file import MAX_CLASSES, ClassInfo, DatasetInfo, is_plain_name
-from imbalance_bench.errors import UserError, nearest
+from imbalance_bench.data.dataset_file import (
+    MAX_CLASSES,
+    ClassInfo,
+    DatasetInfo,
+    Integer,
+    Number,
+    Resolution,
+    require_distinct_classes,
+)
+from imbalance_bench.errors import UserError
+from imbalance_bench.names import ClassName, Colour, PlainStem
+from imbalance_bench.yaml_files import read_yaml
 
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 
-Label = Annotated[int, Field(strict=True)] | str
+Label = Integer | str
 
 
 class _Strict(BaseModel):
@@ -32,9 +42,9 @@ class ClassDescription(_Strict):
         colour: For figures; by default its first label where that is a colour, else drawn from a wheel.
     """
 
-    name: str
+    name: ClassName
     labels: list[Label] = Field(min_length=1)
-    colour: str | None = None
+    colour: Colour | None = None
 
 
 class Description(_Strict):
@@ -44,6 +54,9 @@ class Description(_Strict):
         name: Of the data set.
         classes: In order of their future ids.
         unlabelled: Labels of pixels that enter nothing.
+        nearest: Whether a pixel whose colour is no label takes the nearest label: for anti-aliased or noisy masks.
+        tolerance: With `nearest`: largest distance to a label, Euclidean in RGB (0..442). By default what every mixture
+            of labels keeps: about .6 of the largest distance between two of them.
         mpp_um: Micrometres per pixel, null where unknown.
         group_regex: Searched in each image id; its first parenthesis is the patient or slide.
         description: One sentence.
@@ -51,14 +64,29 @@ class Description(_Strict):
         citation: What to cite.
     """
 
-    name: str
+    name: PlainStem
     classes: list[ClassDescription] = Field(min_length=1, max_length=MAX_CLASSES)
     unlabelled: list[Label] = Field(default_factory=list)
-    mpp_um: float | None = Field(default=None, gt=0)
+    nearest: bool = False
+    tolerance: Annotated[Number, Field(ge=0)] | None = None
+    mpp_um: Resolution | None = None
     group_regex: str | None = None
     description: str = ""
     licence: str = ""
     citation: str = ""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        require_distinct_classes([each.name for each in self.classes])
+        colours = [each.colour for each in self.classes if each.colour]
+        for colour in colours:
+            if colours.count(colour) > 1:
+                raise ValueError(f"two classes must not share a `colour`. Got '{colour}' twice. Change one of them.")
+        if self.nearest and not self.has_colours:
+            raise ValueError("`nearest` is for labels that are colours. Codes are exact: leave it out.")
+        if self.tolerance is not None and not self.nearest:
+            raise ValueError("`tolerance` means nothing without `nearest: true`. Add that, or leave it out.")
+        return self
 
     @property
     def has_colours(self) -> bool:
@@ -74,7 +102,8 @@ class Description(_Strict):
             unlabelled_id=UNLABELLED_ID,
             groups_known=groups_known,
             classes=tuple(
-                ClassInfo(number, each.name, self._colour(number)) for number, each in enumerate(self.classes)
+                ClassInfo(number, each.name, colour)
+                for number, (each, colour) in enumerate(zip(self.classes, self._colours(), strict=True))
             ),
             licence=self.licence,
             citation=self.citation,
@@ -99,14 +128,31 @@ class Description(_Strict):
             ids[code] = number
         return LabelTable(ids, colours=self.has_colours)
 
-    def _colour(self, number: int) -> str:
-        described = self.classes[number]
-        if described.colour:
-            return described.colour.lower()
-        if isinstance(described.labels[0], str):
-            return described.labels[0].lower()
-        red, green, blue = colorsys.hsv_to_rgb(number / len(self.classes), 0.7, 0.9)
-        return f"#{round(red * 255):02x}{round(green * 255):02x}{round(blue * 255):02x}"
+    def labels(self, where: str) -> LabelTable | NearestLabels:
+        """Return the map from what masks hold to class ids.
+
+        Raises:
+            UserError: See `label_table`.
+        """
+        table = self.label_table(where)
+        return NearestLabels(table, self.tolerance) if self.nearest else table
+
+    def _colours(self) -> list[str]:
+        """Return a colour per class: as described, else its first label, else of a wheel; no two alike."""
+        taken = {each.colour for each in self.classes if each.colour}
+        colours = []
+        for number, each in enumerate(self.classes):
+            label = each.labels[0]
+            wishes = [label.lower()] if isinstance(label, str) else []
+            wheel = (_wheel((number + step / 8) / len(self.classes)) for step in count())
+            colours.append(each.colour or next(wish for wish in chain(wishes, wheel) if wish not in taken))
+            taken.add(colours[-1])
+        return colours
+
+
+def _wheel(hue: float) -> str:
+    red, green, blue = colorsys.hsv_to_rgb(hue % 1, 0.7, 0.9)
+    return f"#{round(red * 255):02x}{round(green * 255):02x}{round(blue * 255):02x}"
 
 
 Described = TypeVar("Described", bound=Description)
@@ -124,36 +170,6 @@ def read_description(kind: type[Described], options: PrepareOptions, converter: 
             f"'{converter}' needs --config FILE with the classes and their labels. Got none. "
             f"docs/datasets/{converter}.md shows one."
         )
-    described = _validated(kind, _load(path), path)
-    names = [each.name for each in described.classes]
-    if len(set(names)) < len(names) or not is_plain_name(described.name):
-        raise UserError(f"{path}: the data set needs a plain name, and class names must differ. Got {names}. Mend it.")
-    for each in described.classes:
-        if each.colour is not None and not _COLOUR.fullmatch(each.colour):
-            raise UserError(f"`colour` of class '{each.name}' in {path} must be '#rrggbb'. Got '{each.colour}'.")
+    described = validated(kind, read_yaml(path, "Give the layout with --config."), str(path))
     described.label_table(str(path))
     return described
-
-
-def _load(path: Path) -> Mapping[str, object]:
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} must be a UTF-8 YAML file. Got: {error}. Mend the syntax at that place.") from None
-    if not isinstance(content, dict):
-        raise UserError(f"{path} must hold `key: value` lines. Got {type(content).__name__}. Begin with `name: ...`.")
-    return content
-
-
-def _validated(kind: type[Described], content: Mapping[str, object], path: Path) -> Described:
-    try:
-        return kind.model_validate(content)
-    except ValidationError as failure:
-        first = failure.errors(include_url=False)[0]
-    key = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "extra_forbidden":
-        known = (kind if len(first["loc"]) == 1 else ClassDescription).model_fields
-        raise UserError(f"{path}: unknown key `{key}`.{nearest(str(first['loc'][-1]), known)}")
-    if first["type"] == "missing":
-        raise UserError(f"{path}: `{key}` is required. Add it.")
-    raise UserError(f"`{key}` of {path}: {first['msg']}. Got {first['input']!r}. Mend it.")

@@ -1,11 +1,11 @@
 """GlaS (Warwick QU): 165 images of colorectal glands, benign or malignant by the grade of the image."""
 
-import csv
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from imbalance_bench.csv_files import read_csv
 from imbalance_bench.data.converters.pixel_files import UNLABELLED_ID
 from imbalance_bench.data.converters.source import (
     Converter,
@@ -22,6 +22,7 @@ from imbalance_bench.data.converters.source import (
 from imbalance_bench.data.dataset_file import DatasetInfo
 from imbalance_bench.data.pictures import read_labels, read_rgb
 from imbalance_bench.errors import UserError
+from imbalance_bench.names import canonical
 
 COLUMNS = ("name", "patient ID", "grade (GlaS)")
 CLASS_OF_GRADE = {"benign": 1, "malignant": 2}
@@ -70,24 +71,17 @@ def read_image(source: SourceImage, *, gland_classes: dict[str, int]) -> Pixels:
 
 def _read_grades(path: Path) -> dict[str, tuple[str, str]]:
     """Return name -> (patient, benign or malignant)."""
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            header, *rows = [[field.strip() for field in row] for row in csv.reader(file) if row] or [[]]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path} must be a readable CSV file, as published. Got: {error}.") from None
-    for column in COLUMNS:
-        if column not in header:
-            raise UserError(f"{path} must have a column '{column}', as published. Got {', '.join(header)}.")
-    places = [header.index(column) for column in COLUMNS]
+    table = read_csv(path, "It is published with the images.").whole()
+    table.require_columns(COLUMNS)
     grades = {}
-    for number, row in enumerate(rows, start=2):
-        if len(row) <= max(places):
-            raise UserError(f"{path} row {number} must have {len(header)} fields. Got {len(row)}. Mend the row.")
-        name, patient, grade = (row[place] for place in places)
+    for row in table.rows:
+        name, patient, grade = (canonical(row.fields[column]) for column in COLUMNS)
         if grade not in CLASS_OF_GRADE or not patient:
             raise UserError(
-                f"{path} row {number} must hold a patient and benign or malignant. Got '{patient}' and '{grade}'."
+                f"{path} row {row.number} must hold a patient and benign or malignant. Got '{patient}' and '{grade}'."
             )
+        if name in grades:
+            raise UserError(f"{path} row {row.number}: each image must have one row. Got '{name}' again. Remove one.")
         grades[name] = (patient, grade)
     return grades
 

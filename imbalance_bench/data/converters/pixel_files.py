@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +16,10 @@ UNLABELLED_ID = 255
 _LOSSY_SUFFIXES = (".jpg", ".jpeg")
 _SHOWN = 12  # codes listed in a message
 _BAND = 1024  # rows translated at a time
+
+
+class UnknownLabelsError(UserError):
+    """A mask holds codes that are no labels."""
 
 
 @dataclass(frozen=True)
@@ -47,30 +52,52 @@ class LabelTable:
         Raises:
             UserError: A code is not in the table.
         """
-        translated = np.empty(codes.shape, dtype=np.uint8)
+        known, ids = self._sorted
+        translated, wrong = np.empty(codes.shape, dtype=np.uint8), np.empty(codes.shape, dtype=bool)
         for top in range(0, len(codes), _BAND):  # places take eight bytes a pixel
-            translated[top : top + _BAND] = self._translate(codes[top : top + _BAND], top, path)
+            band = slice(top, top + _BAND)
+            place = np.searchsorted(known, codes[band]).clip(max=len(known) - 1)
+            wrong[band] = known[place] != codes[band]
+            translated[band] = ids[place]
+        if wrong.any():
+            raise self.unknown(codes, wrong, path, self._fix(path))
         return translated
 
-    def _translate(self, codes: np.ndarray, top: int, path: Path) -> np.ndarray:
-        known, ids = self._sorted
-        place = np.searchsorted(known, codes).clip(max=len(known) - 1)
-        wrong = known[place] != codes
-        if wrong.any():
-            row, column = (int(each[0]) for each in np.nonzero(wrong))
-            strange = np.unique(codes[wrong])
+    def _fix(self, path: Path) -> str:
+        if path.suffix.lower() in _LOSSY_SUFFIXES:
+            fix = "JPEG changes labels: export the mask again as PNG or TIFF."
+        else:
             fix = "Map it to a class or to unlabelled, or correct the mask."
-            if path.suffix.lower() in _LOSSY_SUFFIXES:
-                fix = "JPEG changes labels: export the mask again as PNG or TIFF."
-            raise UserError(
-                f"{path} must hold known labels ({self._list(known)}). Got {self._list(strange)}, first at row "
-                f"{top + row}, column {column}. {fix}"
-            )
-        return ids[place]
+        if self.colours:
+            fix += " Where masks are anti-aliased or noisy, `nearest: true` takes the nearest label."
+        return fix
 
-    def _list(self, codes: np.ndarray) -> str:
-        shown = [f"#{int(code):06x}" if self.colours else str(int(code)) for code in codes[:_SHOWN]]
-        return ", ".join([*shown, "..."] if len(codes) > _SHOWN else shown)
+    def unknown(self, codes: np.ndarray, wrong: np.ndarray, path: Path, fix: str) -> UnknownLabelsError:
+        """Return the error about codes that are no labels: each with its number of pixels, the most frequent first.
+
+        Args:
+            codes: (H, W) integers.
+            wrong: (H, W) bool, where they are unknown.
+            path: Where they come from.
+            fix: What to do.
+        """
+        row, column = (int(each[0]) for each in np.nonzero(wrong))
+        strange, counts = np.unique(codes[wrong], return_counts=True)
+        order = np.argsort(-counts, kind="stable")
+        shown = [
+            f"{self._name(code)} ({n} px)"
+            for code, n in zip(strange[order][:_SHOWN], counts[order][:_SHOWN], strict=True)
+        ]
+        more = f", and {len(order) - _SHOWN} more" if len(order) > _SHOWN else ""
+        known = [self._name(code) for code in self._sorted[0][:_SHOWN]]
+        known += ["..."] if len(self.ids) > _SHOWN else []
+        return UnknownLabelsError(
+            f"{path} must hold known labels ({', '.join(known)}). Got {', '.join(shown)}{more}: {len(order)} unknown "
+            f"in {100 * wrong.mean():.2g} % of the pixels, first at row {row}, column {column}. {fix}"
+        )
+
+    def _name(self, code: int | np.integer[Any]) -> str:
+        return f"#{int(code):06x}" if self.colours else str(int(code))
 
 
 def require_same_size(image: np.ndarray, image_path: Path, mask: np.ndarray, mask_path: Path) -> None:

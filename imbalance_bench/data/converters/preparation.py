@@ -1,35 +1,52 @@
 """Turning a plan into a prepared data set: in several processes, resumable, and visible only when complete."""
 
 import csv
-import fcntl
 import io
-import shutil
-from collections.abc import Callable, Iterator, Sequence
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import yaml
 from PIL import Image
 
 from imbalance_bench.data.converters import REGISTRY
-from imbalance_bench.data.converters.pixel_files import require_same_size
-from imbalance_bench.data.converters.source import Converter, Pixels, Plan, PrepareOptions, SourceImage
-from imbalance_bench.data.dataset_file import DatasetInfo, is_plain_name
+from imbalance_bench.data.converters.building_folder import (
+    CHANGES,
+    building_folder,
+    discard_unless_begun,
+    publish,
+    require_replaceable,
+    resume_or_clear,
+)
+from imbalance_bench.data.converters.nearest_colour import Change
+from imbalance_bench.data.converters.pixel_files import UnknownLabelsError, require_same_size
+from imbalance_bench.data.converters.source import (
+    Converter,
+    Pixels,
+    Plan,
+    PrepareOptions,
+    Problem,
+    SourceError,
+    SourceImage,
+)
+from imbalance_bench.data.dataset_file import DatasetInfo, NearestColours
 from imbalance_bench.data.pictures import open_picture
 from imbalance_bench.data.prepared import COLUMNS, IMAGE_SUFFIXES, PreparedDataset, usable_cores
 from imbalance_bench.errors import UserError, nearest
 from imbalance_bench.manifest import canonical_hash, write_atomically, write_json
+from imbalance_bench.names import is_plain_stem, similar_names_remark
 
-_SIGNATURE = "preparation.json"
-_LOCK = "lock"
 _PNG_COMPRESSION = 4
 
 OnProgress = Callable[[int, int], None]
+Apply = Callable[[Callable[[SourceImage], Any], Iterable[SourceImage]], Iterable[Any]]
 
 
 @dataclass(frozen=True)
@@ -52,12 +69,15 @@ def prepare_dataset(
     options: PrepareOptions | None = None,
     *,
     workers: int | None = None,
+    overwrite: bool = False,
+    on_check: OnProgress | None = None,
     on_progress: OnProgress | None = None,
 ) -> Prepared:
     """Convert a published data set.
 
-    Images are written beside `dest`, in a hidden folder that becomes `dest` at the end. After an interruption the same
-    call goes on there; where the source or the options have changed since, it begins again.
+    Everything is read once before anything is written, so that all problems are told at once. Images are written beside
+    `dest`, in a hidden folder that becomes `dest` at the end. After an interruption the same call goes on there; where
+    the source or the options have changed since, it begins again.
 
     Args:
         name: A key of the registry.
@@ -65,33 +85,38 @@ def prepare_dataset(
         dest: A folder that does not exist, or is empty.
         options: See `PrepareOptions`.
         workers: Processes; None takes every usable core.
+        overwrite: Replace `dest` where it is a prepared data set; it stays until the new one is complete.
+        on_check: Called with (images checked, images to check).
         on_progress: Called with (images done, images in all).
 
     Raises:
-        UserError: Unknown name or option, `dest` holds something, or the source is not as published.
+        UserError: Unknown name or option, or `dest` holds something.
+        SourceError: The source is not as published; every problem.
     """
-    dest, options = Path(dest), options or PrepareOptions()
+    dest, source, options = Path(dest), Path(source), options or PrepareOptions()
     converter = find_converter(name, options)
-    if dest.exists() and (not dest.is_dir() or any(dest.iterdir())):
-        raise UserError(f"{dest} must be a new or empty folder. Got one that holds something. Choose another DEST.")
-    if not Path(source).is_dir():
+    if not source.is_dir():
         raise UserError(f"{source} must be the folder of the data set as published. Got no such folder. Check SOURCE.")
-    plan = converter.plan(Path(source), options)
-    _check_ids(plan.images)
-    building = dest.parent / f".{dest.name}.preparing"
-    building.mkdir(parents=True, exist_ok=True)
-    with _only_writer(building):
-        _resume_or_clear(building, plan)
-        _write_images(plan, building, workers or usable_cores(), on_progress or (lambda _done, _total: None))
+    require_replaceable(dest, source, overwrite=overwrite)
+    plan = converter.plan(source, options)
+    problems = [*plan.problems, *_wrong_ids(plan.images)]
+    with building_folder(dest) as building, _workers(workers or usable_cores(), len(plan.images)) as apply:
+        resume_or_clear(building, _signature_of(plan))
+        waiting = [image for image in plan.images if not _mask_file(building, image).is_file()]
+        _report(problems.extend, apply(partial(_problems_of, plan.read), waiting), 0, len(waiting), on_check)
+        if problems:
+            discard_unless_begun(building)
+            raise SourceError(source, problems, plan.remarks)
+        done, written = len(plan.images) - len(waiting), apply(partial(_write_pair, plan.read, building), waiting)
+        _report(lambda _nothing: None, written, done, len(plan.images), on_progress)
         _write_text(building / "index.csv", _index(plan.images, building))
-        _write_text(building / "dataset.yaml", yaml.safe_dump(describe(plan.info), sort_keys=False, allow_unicode=True))
+        info, changed = _with_changes(plan, building)
+        _write_text(building / "dataset.yaml", yaml.safe_dump(describe(info), sort_keys=False, allow_unicode=True))
         PreparedDataset.open(building)
-        for name_of_ours in (_SIGNATURE, _LOCK):
-            (building / name_of_ours).unlink()
-        if dest.exists():
-            dest.rmdir()
-        building.rename(dest)
-    return Prepared(PreparedDataset.open(dest), plan.remarks)
+        publish(building, dest)
+    dataset = PreparedDataset.open(dest)
+    sites = similar_names_remark((each.extra.get("site", "") for each in dataset.entries), "sites")
+    return Prepared(dataset, (*plan.remarks, *changed, *dataset.remarks, *sites))
 
 
 def find_converter(name: str, options: PrepareOptions) -> Converter:
@@ -113,40 +138,36 @@ def find_converter(name: str, options: PrepareOptions) -> Converter:
 def describe(info: DatasetInfo) -> dict[str, object]:
     """Return the content of `dataset.yaml`."""
     classes = [{"id": each.id, "name": each.name, "colour": each.colour} for each in info.classes]
-    plain = {each.name: getattr(info, each.name) for each in fields(info)}
-    return {**plain, "classes": classes}
+    content: dict[str, object] = {each.name: getattr(info, each.name) for each in fields(info)}
+    content["classes"] = classes
+    if info.nearest_colours is None:
+        del content["nearest_colours"]
+    else:
+        content["nearest_colours"] = asdict(info.nearest_colours)
+    return content
 
 
-def _check_ids(images: Sequence[SourceImage]) -> None:
+def _wrong_ids(images: Sequence[SourceImage]) -> Iterator[Problem]:
     seen: dict[str, SourceImage] = {}
     for image in images:
-        if not is_plain_name(image.image_id):
-            raise UserError(f"{image.image}: an image id must be a plain file stem. Got '{image.image_id}'. Rename it.")
-        if image.image_id in seen:
-            raise UserError(
-                f"{image.image}: image ids must differ. Got '{image.image_id}' again, after "
-                f"{seen[image.image_id].image}. Rename one, or put more of the path into the id."
-            )
-        seen[image.image_id] = image
+        if not is_plain_stem(image.image_id):
+            line = f"{image.image}: an image id must be a plain file stem. Got '{image.image_id}'. Rename it."
+            yield Problem("image ids that are no plain names", line)
+        other = seen.setdefault(image.image_id.casefold(), image)
+        if other is image:
+            continue
+        again = f"'{image.image_id}' again, after {other.image}"
+        if other.image_id != image.image_id:
+            again = f"'{image.image_id}' and '{other.image_id}', one file where case is ignored, of {other.image}"
+        line = f"{image.image}: image ids must differ. Got {again}. Rename one, or put more of the path into the id."
+        yield Problem("image ids used twice", line)
 
 
-@contextmanager
-def _only_writer(building: Path) -> Iterator[None]:
-    with (building / _LOCK).open("ab") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(
-                f"{building} is being written by another process. Wait for it, or choose another DEST."
-            ) from None
-        yield
-
-
-def _resume_or_clear(building: Path, plan: Plan) -> None:
-    """Keep what an interrupted preparation of exactly this source left, and nothing else."""
+def _signature_of(plan: Plan) -> str:
+    """Return a hash of everything that the prepared data set depends on."""
     files = sorted({path for image in plan.images for path in (image.image, image.mask)})
     stats = [path.stat() for path in files]
-    signature = canonical_hash(
+    return canonical_hash(
         {
             "info": describe(plan.info),
             "images": [
@@ -157,33 +178,43 @@ def _resume_or_clear(building: Path, plan: Plan) -> None:
             "read": repr(plan.read.keywords if isinstance(plan.read, partial) else plan.read.__qualname__),
         }
     )
-    path = building / _SIGNATURE
-    if not path.is_file() or signature not in path.read_text(encoding="utf-8"):
-        for old in building.iterdir():
-            if old.is_dir():
-                shutil.rmtree(old)
-            elif old.name != _LOCK:
-                old.unlink()
-    for torn in building.glob("*/.*"):  # half a file, from a writer that was killed
-        torn.unlink()
-    for folder in ("images", "masks"):
-        (building / folder).mkdir(exist_ok=True)
-    write_json(path, {"signature": signature})
 
 
-def _write_images(plan: Plan, building: Path, workers: int, on_progress: OnProgress) -> None:
-    waiting = [image for image in plan.images if not _mask_file(building, image).is_file()]
-    done, total = len(plan.images) - len(waiting), len(plan.images)
-    on_progress(done, total)
-    write = partial(_write_pair, plan.read, building)
-    if workers == 1 or len(waiting) < 2:
-        for number, image in enumerate(waiting, start=1):
-            write(image)
-            on_progress(done + number, total)
+@contextmanager
+def _workers(number: int, n_images: int) -> Iterator[Apply]:
+    """Give a map over images, in order, by this process or by several."""
+    if number == 1 or n_images < 2:
+        yield map
         return
-    with ProcessPoolExecutor(min(workers, len(waiting)), mp_context=get_context("spawn")) as pool:
-        for number, _ in enumerate(pool.map(write, waiting), start=1):
-            on_progress(done + number, total)
+    with ProcessPoolExecutor(min(number, n_images), mp_context=get_context("spawn")) as pool:
+        yield pool.map
+
+
+def _report(
+    take: Callable[[Any], object], results: Iterable[Any], done: int, total: int, on_progress: OnProgress | None
+) -> None:
+    """Take results one by one and tell how many there are."""
+    report = on_progress or (lambda _done, _total: None)
+    if total:
+        report(done, total)
+    for number, result in enumerate(results, start=done + 1):
+        take(result)
+        report(number, total)
+
+
+def _problems_of(read: Callable[[SourceImage], Pixels], source: SourceImage) -> list[Problem]:
+    """Read one pair and return what is wrong with it."""
+    try:
+        pixels = read(source)
+    except UnknownLabelsError as error:
+        return [Problem("masks with unknown labels", str(error))]
+    except UserError as error:
+        return [Problem("pairs that cannot be read", str(error))]
+    try:
+        require_same_size(pixels.image, source.image, pixels.mask, source.mask)
+    except UserError as error:
+        return [Problem("masks of another size than their image", str(error))]
+    return []
 
 
 def _write_pair(read: Callable[[SourceImage], Pixels], building: Path, source: SourceImage) -> None:
@@ -198,7 +229,33 @@ def _write_pair(read: Callable[[SourceImage], Pixels], building: Path, source: S
         _write_png(building / "images" / f"{source.image_id}.png", pixels.image)
     if pixels.instances is not None:
         _write_png(building / "instances" / f"{source.image_id}.png", _narrowed(pixels.instances, source.mask))
+    if pixels.change is not None:
+        write_json(building / CHANGES / f"{source.image_id}.json", asdict(pixels.change))
     _write_png(_mask_file(building, source), pixels.mask)
+
+
+def _with_changes(plan: Plan, building: Path) -> tuple[DatasetInfo, tuple[str, ...]]:
+    """Return the description with the sum of what was changed in the masks, and a remark about it."""
+    if plan.tolerance is None:
+        return plan.info, ()
+    changes = [
+        Change(**json.loads((building / CHANGES / f"{image.image_id}.json").read_text(encoding="utf-8")))
+        for image in plan.images
+    ]
+    changed = sum(each.changed_pixels for each in changes)
+    found = NearestColours(
+        tolerance=round(plan.tolerance, 3),
+        largest_distance=round(max(each.largest_distance for each in changes), 3),
+        changed_pixels=changed,
+        changed_share=round(changed / sum(each.pixels for each in changes), 6),
+    )
+    masks = sum(each.changed_pixels > 0 for each in changes)
+    remark = (
+        f"nearest colours: {100 * found.changed_share:.2g} % of the pixels, in {masks} of {len(changes)} masks, had no "
+        f"label's colour and took the nearest; farthest {found.largest_distance:.0f} of the tolerance "
+        f"{found.tolerance:.0f}. It is written into dataset.yaml."
+    )
+    return replace(plan.info, nearest_colours=found), (remark,)
 
 
 def _keeps_bytes(path: Path) -> bool:

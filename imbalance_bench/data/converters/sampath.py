@@ -8,6 +8,7 @@ from pydantic import Field
 from imbalance_bench.data.audit.images import name_parser, read_split_file
 from imbalance_bench.data.converters.description import Description, Label, read_description
 from imbalance_bench.data.converters.folder import read_pair
+from imbalance_bench.data.converters.nearest_colour import NearestLabels
 from imbalance_bench.data.converters.source import (
     Converter,
     Plan,
@@ -55,11 +56,13 @@ def plan(source: Path, options: PrepareOptions) -> Plan:
     unlisted = sorted(set(images) - {row.image_id for row in listed})
     if unlisted:
         remarks += (f"{len(unlisted)} images are not in {path.name} and are left out (such as '{unlisted[0]}').",)
+    labels = described.labels(str(options.config))
     return Plan(
         info=described.info(groups_known=bool(pattern)),
         images=tuple(sources),
-        read=partial(read_pair, table=described.label_table(str(options.config))),
+        read=partial(read_pair, labels=labels),
         remarks=remarks,
+        tolerance=labels.limit if isinstance(labels, NearestLabels) else None,
     )
 
 

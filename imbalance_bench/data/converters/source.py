@@ -8,12 +8,16 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from unicodedata import normalize
 
 import numpy as np
 
+from imbalance_bench.data.converters.nearest_colour import Change
 from imbalance_bench.data.dataset_file import ClassInfo, DatasetInfo
 from imbalance_bench.data.prepared import IMAGE_SUFFIXES, SPLITS
 from imbalance_bench.errors import UserError
+
+_SHOWN = 5  # files named in a message
 
 
 @dataclass(frozen=True)
@@ -47,11 +51,44 @@ class Pixels:
         image: (H, W, 3) uint8, RGB.
         mask: (H, W) uint8, class ids or the unlabelled id.
         instances: (H, W) integers up to 65535, 0 outside instances; None where the source has none.
+        change: What was changed to make labels of the mask's colours; None where they are labels.
     """
 
     image: np.ndarray
     mask: np.ndarray
     instances: np.ndarray | None = None
+    change: Change | None = None
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something wrong with a source.
+
+    Args:
+        kind: What problems of this kind are called, in the plural, such as "images without a mask".
+        line: The file, what is wrong, and the fix.
+    """
+
+    kind: str
+    line: str
+
+
+class SourceError(UserError):
+    """Everything that is wrong with a source, counted by kind.
+
+    Args:
+        source: The folder.
+        problems: At least one.
+        remarks: What else is odd about it.
+    """
+
+    def __init__(self, source: Path, problems: Sequence[Problem], remarks: Sequence[str] = ()) -> None:
+        self.problems, self.remarks = tuple(problems), tuple(remarks)
+        line = problems[0].line
+        if len(problems) > 1:
+            counts = ", ".join(f"{number} {kind}" for kind, number in Counter(each.kind for each in problems).items())
+            line = f"{source} has {len(problems)} problems, and nothing was converted: {counts}. The first: {line}"
+        super().__init__(line)
 
 
 @dataclass(frozen=True)
@@ -63,12 +100,16 @@ class Plan:
         images: In a reproducible order.
         read: Reads one of them.
         remarks: What the person should know, such as counts that differ from the published ones.
+        problems: What is wrong with images that are not listed.
+        tolerance: How far `read` may change a colour to make it a label; None where it changes none.
     """
 
     info: DatasetInfo
     images: tuple[SourceImage, ...]
     read: Callable[[SourceImage], Pixels]
     remarks: tuple[str, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    tolerance: float | None = None
 
 
 @dataclass(frozen=True)
@@ -118,9 +159,10 @@ def list_folder(folder: Path, suffixes: Iterable[str] = IMAGE_SUFFIXES) -> dict[
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() in endings and not path.name.startswith("."):
-            if path.stem in found:
-                raise UserError(f"{folder} must hold one file per name. Got {found[path.stem].name} and {path.name}.")
-            found[path.stem] = path
+            stem = normalize("NFC", path.stem)  # macOS decomposes the names of files, and tables do not
+            if stem in found:
+                raise UserError(f"{folder} must hold one file per name. Got {found[stem].name} and {path.name}.")
+            found[stem] = path
     if not found:
         raise UserError(f"{folder} must hold files ending in {', '.join(endings)}. Got none. Check SOURCE.")
     return found
@@ -132,13 +174,16 @@ def pair_files(images: Mapping[str, Path], masks: Mapping[str, Path]) -> list[tu
     Raises:
         UserError: An image has no mask, or a mask no image.
     """
-    for here, there, what in ((images, masks, "a mask"), (masks, images, "an image")):
-        alone = [path for name, path in here.items() if name not in there]
-        if alone:
-            raise UserError(
-                f"{alone[0]} must have {what} of the same name. Got none for {len(alone)} files. "
-                "Complete the download, or remove the file."
-            )
+    alone = [(path, "a mask") for name, path in images.items() if name not in masks]
+    alone += [(path, "an image") for name, path in masks.items() if name not in images]
+    if alone:
+        names = ", ".join(path.name for path, _ in alone[:_SHOWN]) + (", ..." if len(alone) > _SHOWN else "")
+        counts = Counter(what for _, what in alone)
+        raise UserError(
+            f"{alone[0][0]} must have {alone[0][1]} of the same name. Got none for {len(alone)} files ("
+            + ", ".join(f"{number} without {what}" for what, number in counts.items())
+            + f"): {names}. Complete the download, or remove them."
+        )
     return [(name, path, masks[name]) for name, path in images.items()]
 
 

@@ -1,0 +1,96 @@
+"""How names that differ invisibly are treated: decided here, for every kind of name and every file.
+
+| kind | surrounding, doubled or unusual space, invisible characters | Unicode form | case alone |
+|---|---|---|---|
+| group, site and other columns of `index.csv` or a split file | removed when read, and remarked | NFC | remarked |
+| image id | refused | NFC | refused by `data prepare`: such files overwrite each other on some systems |
+| class | refused | NFC | refused |
+
+NFC: letters with marks are one character, whatever composed them (macOS decomposes file names). An invisible character
+is one of Unicode's categories Cf and Cc: zero-width space and joiners, soft hyphen, byte-order mark, control codes.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from typing import Annotated
+
+from pydantic import AfterValidator
+
+_FORBIDDEN_IN_STEMS = re.compile(r"[/\\:]|\.\.")
+_COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
+_SHOWN = 3
+
+
+def canonical(text: str) -> str:
+    """Return a name as it is compared: NFC, single plain spaces, none around, nothing invisible."""
+    return " ".join(_visible(unicodedata.normalize("NFC", text)).split())
+
+
+def look_alike(name: str) -> str:
+    """Return what is the same for names that differ only by case, width or other compatibility forms."""
+    return canonical(unicodedata.normalize("NFKC", name)).casefold()
+
+
+def similar_names(names: Iterable[str]) -> list[tuple[str, ...]]:
+    """Return each set of different names that look alike, sorted."""
+    alike: dict[str, set[str]] = {}
+    for name in names:
+        alike.setdefault(look_alike(name), set()).add(name)
+    return sorted(tuple(sorted(each)) for each in alike.values() if len(each) > 1)
+
+
+def similar_names_remark(names: Iterable[str], what: str) -> tuple[str, ...]:
+    """Return a line about names that look alike, if there are any.
+
+    Args:
+        names: All of them.
+        what: What they name, in the plural: "groups".
+    """
+    similar = similar_names(names)
+    if not similar:
+        return ()
+    examples = "; ".join(" and ".join(f"'{name}'" for name in each) for each in similar[:_SHOWN])
+    more = f" and {len(similar) - _SHOWN} more" if len(similar) > _SHOWN else ""
+    return (
+        f"{what} that differ only by case or width count as different: {examples}{more}. Unify them if they are one.",
+    )
+
+
+def is_plain_stem(name: str) -> bool:
+    """Return whether a name is a plain file stem: no separator, no "..", not hidden, nothing invisible."""
+    name = unicodedata.normalize("NFC", name)
+    plain = bool(name) and name == name.strip() and name == _visible(name) and name.isprintable()
+    return plain and name[0] != "." and not _FORBIDDEN_IN_STEMS.search(name)
+
+
+def _visible(text: str) -> str:
+    """Remove invisible characters; the control characters that are space stay."""
+    return "".join(each for each in text if each.isspace() or unicodedata.category(each) not in ("Cf", "Cc"))
+
+
+def _stem(name: str) -> str:
+    if not is_plain_stem(name):
+        raise ValueError(f"must be a plain name without separators or '..'. Got {name!r}.")
+    return unicodedata.normalize("NFC", name)
+
+
+def _class_name(name: str) -> str:
+    name = unicodedata.normalize("NFC", name)
+    if not name or name != canonical(name):
+        raise ValueError(
+            f"must be a name without surrounding, doubled or unusual spaces and invisible characters. Got {name!r}. "
+            f"Write {canonical(name) or 'a name'!r}."
+        )
+    return name
+
+
+def _colour(text: str) -> str:
+    if not _COLOUR.fullmatch(text):
+        raise ValueError(f"must be '#rrggbb', in quotation marks. Got {text!r}.")
+    return text.lower()
+
+
+PlainStem = Annotated[str, AfterValidator(_stem)]
+ClassName = Annotated[str, AfterValidator(_class_name)]
+Colour = Annotated[str, AfterValidator(_colour)]
