@@ -1,5 +1,7 @@
 """What is wrong with a configuration, in one sentence."""
 
+from typing import get_args
+
 from pydantic import BaseModel, ValidationError
 
 from imbalance_bench.errors import nearest
@@ -33,7 +35,9 @@ def first_error(error: ValidationError, model: type[BaseModel], *, of: str = "")
 def _keys_beside(model: type[BaseModel], location: list[str]) -> list[str]:
     """Names that the section at `location` knows."""
     for name in location[:-1]:
-        annotation = model.model_fields[name].annotation if name in model.model_fields else None
-        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            model = annotation
-    return list(model.model_fields)
+        field = next((field for key, field in model.model_fields.items() if name in (key, field.alias)), None)
+        annotation = None if field is None else field.annotation
+        for candidate in (annotation, *get_args(annotation)):  # a section, or a list of them
+            if isinstance(candidate, type) and issubclass(candidate, BaseModel):
+                model = candidate
+    return [field.alias or key for key, field in model.model_fields.items()]

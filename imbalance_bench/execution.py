@@ -58,7 +58,7 @@ def execute_study(config: StudyConfig, root: Path, execution: Execution) -> None
     _prefill(study, execution.cache, device, console)
     name, workers = _choose_engine(execution, config, device)
     jobs = [RunJob(root, run.run_id, run.label, execution.cache) for run in waiting]
-    table = LiveTable(study.taxonomy.names, {run.run_id: run.method.label for run in study.runs})
+    table = LiveTable(study.taxonomy.names, {run.run_id: run.name for run in study.runs})
     longest = max(planned_steps(study, run) for run in waiting)
     display = ProgressDisplay(console, runs=len(jobs), unit_steps=longest, table=table)
     with display:
@@ -76,7 +76,8 @@ def _prefill(study: Study, cache: Path, device: torch.device, console: Console) 
     threads = torch.get_num_threads()
     torch.set_num_threads(usable_cores())
     with ProgressDisplay(console) as display:
-        open_material(study, cache, device, display.on_phase)
+        for model in study.config.each_model:
+            open_material(study.of(model), cache, device, display.on_phase)
     torch.set_num_threads(threads)
 
 

@@ -41,13 +41,14 @@ def write_dataset(folder: Path, *, size_px: int = 64, unlabelled: bool = True) -
     return folder
 
 
-def study_content(dataset: Path, **sections: Any) -> dict[str, Any]:
+def study_content(folder: Path, **sections: Any) -> dict[str, Any]:
     """Return the content of a study file; keyword arguments replace or extend its sections."""
     content: dict[str, Any] = {
         "name": "small",
-        "dataset": {"path": str(dataset), "tile_px": 64, "stride_px": 64},
+        "dataset": {"path": str(folder), "tile_px": 64, "stride_px": 64},
         "model": {
             "encoder": "tu-test_resnet",
+            "encoder_weights": "none",
             "channels": 16,
             "heads": 2,
             "mlp_channels": 16,

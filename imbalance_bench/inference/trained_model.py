@@ -12,11 +12,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from imbalance_bench.config import MethodEntry, StudyConfig, parse_study
+from imbalance_bench.config import StudyConfig, parse_study
 from imbalance_bench.errors import UserError
+from imbalance_bench.method_entry import MethodEntry
 from imbalance_bench.models.encoders import weights_identity
 from imbalance_bench.models.segmenter import Segmenter, build_segmenter
-from imbalance_bench.records import RunRecord, StudyRecords, read_json
+from imbalance_bench.records import RunRecord, StudyRecords, read_json, run_name
 from imbalance_bench.study import class_statistics, method_context, recorded_counts
 from imbalance_bench.training.material import choose_device, choose_precision
 from imbalance_bench.training.optimisation import autocast
@@ -70,7 +71,8 @@ class TrainedModel:
                 "calls done."
             )
         root = run_dir.parent.parent
-        config, facts, manifest = _study_file(root), StudyRecords.open(root).dataset(), record.manifest()
+        records, manifest = StudyRecords.open(root), record.manifest()
+        config, facts = _with_model_of(_study_file(root), records, record.run_id), records.dataset()
         _require_same_encoder(config, manifest)
         method = next((each for each in config.methods if each.label == manifest["method"]["label"]), None)
         if method is None:
@@ -127,6 +129,15 @@ def _study_file(root: Path) -> StudyConfig:
     except (OSError, yaml.YAMLError) as error:
         raise UserError(f"{path}: not readable ({error}). The run's study directory must be whole.") from error
     return parse_study(content, source=str(path))
+
+
+def _with_model_of(config: StudyConfig, records: StudyRecords, run_id: str) -> StudyConfig:
+    """Narrow a study of several models to the one of a run."""
+    row = next((run for run in records.plan()["runs"] if run["run_id"] == run_id), {})
+    model = next((model for model in config.each_model if model.label == row.get("model")), None)
+    if model is None:
+        raise UserError(f"{records.root}/study.yaml no longer holds the model '{row.get('model')}' of run {run_id}.")
+    return config.only(model)
 
 
 def _require_same_encoder(config: StudyConfig, manifest: dict[str, Any]) -> None:
@@ -193,5 +204,6 @@ def resolve_run(path: Path) -> Path:
         return path
     planned = {run["run_id"]: run for run in read_json(path / "plan.json")["runs"]}
     done = [run.run_id for run in StudyRecords(path).finished()]
-    named = ", ".join(f"{path}/runs/{run_id} ({planned[run_id]['method']})" for run_id in done if run_id in planned)
+    rows = [(run_id, planned[run_id]) for run_id in done if run_id in planned]
+    named = ", ".join(f"{path}/runs/{run_id} ({run_name(run['method'], run.get('model'))})" for run_id, run in rows)
     raise UserError(f"{path} is a study. Give one of its finished runs: {named or 'none is finished yet'}.")

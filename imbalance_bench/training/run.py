@@ -59,7 +59,7 @@ def execute_run(study: Study, run: PlannedRun, cache_dir: Path, on_step: OnStep)
     Raises:
         UserError: The run cannot go on (its status then says `failed`), or another process works on it.
     """
-    record = study.records.run(run.run_id)
+    study, record = study.of(run.model), study.records.run(run.run_id)
     with _exclusive(record):
         if record.is_done():
             return
