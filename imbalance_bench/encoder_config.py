@@ -11,7 +11,15 @@ Scale = Annotated[float, Field(gt=0, le=4)]
 Tuning = Literal["frozen", "lora", "last_blocks", "full"]
 # Keys that older study files do not have. A key at its default is left out of the resolved study, so that the runs of
 # those files keep their ids; `encoder_frozen` says the rest of `encoder_tuning`.
-_ADDED = ("label", "encoder_scale", "encoder_kwargs", "encoder_mean", "encoder_std")
+_ADDED = (
+    "label",
+    "encoder_scale",
+    "encoder_kwargs",
+    "encoder_features",
+    "pyramid_channels",
+    "encoder_mean",
+    "encoder_std",
+)
 _ADDED += ("lora_rank", "lora_alpha", "last_blocks", "encoder_layer_decay", "activation_checkpointing")
 
 
@@ -23,6 +31,8 @@ class EncoderSection(Section):
     encoder_weights: str | tuple[str, ...] = "none"  # imagenet, none, or a local .safetensors / .pt / .pth / .bin file
     encoder_scale: Scale | tuple[Scale, ...] = 1.0  # the image is resized by this factor for the encoder
     encoder_kwargs: dict[str, bool | int | float | str] = Field(default={})  # of a timm model, such as init_values
+    encoder_features: Literal["depths", "last"] = "depths"  # of a transformer: at four depths, or of the last block
+    pyramid_channels: Annotated[int, Field(ge=4)] = 128  # of a transformer's features at each stride
     encoder_mean: Rgb | None = None  # of RGB in 0..1; None: what the encoder was published with
     encoder_std: Rgb | None = None
     encoder_frozen: bool = True  # older form of `encoder_tuning`: true is frozen, false is full

@@ -12,6 +12,7 @@ from imbalance_bench.data.prepared import usable_cores
 from imbalance_bench.engines import ENGINES
 from imbalance_bench.engines.base import RunJob
 from imbalance_bench.errors import UserError
+from imbalance_bench.models.licences import licence_warnings
 from imbalance_bench.planning import prepare_study
 from imbalance_bench.study import Study
 from imbalance_bench.terminal.live_table import LiveTable
@@ -53,6 +54,9 @@ def execute_study(config: StudyConfig, root: Path, execution: Execution) -> None
         study = prepare_study(config, root, display.on_phase, write=not execution.dry_run)
     waiting = [run for run in study.runs if not study.records.run(run.run_id).is_done()]
     print_plan(study, waiting, device, console)
+    warned = [line for m in config.each_model for line in licence_warnings(m, study.dataset.info.licence)]
+    for line in dict.fromkeys(warned):
+        console.print(f"Warning: {line}", style="yellow", highlight=False, markup=False, soft_wrap=True)
     if execution.dry_run or not waiting:
         return
     _prefill(study, execution.cache, device, console)

@@ -15,8 +15,9 @@ from imbalance_bench.data.splits import Splits, grouped_splits, published_splits
 from imbalance_bench.data.taxonomy import Taxonomy
 from imbalance_bench.errors import UserError
 from imbalance_bench.manifest import canonical_hash, write_atomically, write_json
-from imbalance_bench.models.encoders import require_known_encoder, weights_identity
-from imbalance_bench.models.segmenter import CLASS_QUERY, build_segmenter, require_known_architecture
+from imbalance_bench.models.encoders import model_weights_identity, require_known_encoder
+from imbalance_bench.models.segmenter import CLASS_QUERY, require_known_architecture
+from imbalance_bench.models.size_check import require_model_fits
 from imbalance_bench.preregistration import primary_choices
 from imbalance_bench.records import read_json
 from imbalance_bench.study import OnProgress, Study, build_context, model_identity, shared_identity
@@ -53,9 +54,10 @@ def prepare_study(config: StudyConfig, root: Path, on_progress: OnProgress, *, w
                 f"{dataset.root / 'index.csv'}: fold {number} has no test image. "
                 "Mark some, or set `splits.kind: grouped`."
             )
+    sizes_px = {"training.crop_px": config.training.crop_px, "dataset.tile_px": config.dataset.tile_px}
     for model in config.each_model:
         _require_methods_fit(study.of(model))
-        build_segmenter(model, n_classes=len(taxonomy.names), seed=0)
+        require_model_fits(model, n_classes=len(taxonomy.names), sizes_px=sizes_px)
     if write:
         _write_plan(study, earlier)
     return study
@@ -64,8 +66,9 @@ def prepare_study(config: StudyConfig, root: Path, on_progress: OnProgress, *, w
 def _checked_names(model: ModelSection) -> str:
     """Refuse unknown names, and return the identity of the encoder's weights."""
     require_known_architecture(model.architecture)
-    require_known_encoder(model.encoder)
-    return weights_identity(model.encoder, model.encoder_weights)
+    for name in model.encoders:
+        require_known_encoder(name)
+    return model_weights_identity(model)
 
 
 def _earlier_plan(root: Path) -> dict[str, Any]:

@@ -15,7 +15,8 @@ from torch import Tensor
 from imbalance_bench.config import StudyConfig, parse_study
 from imbalance_bench.errors import UserError
 from imbalance_bench.method_entry import MethodEntry
-from imbalance_bench.models.encoders import weights_identity
+from imbalance_bench.models.encoders import model_weights_identity
+from imbalance_bench.models.licences import licences
 from imbalance_bench.models.segmenter import Segmenter, build_segmenter
 from imbalance_bench.records import RunRecord, StudyRecords, read_json, run_name
 from imbalance_bench.study import class_statistics, method_context, recorded_counts
@@ -35,6 +36,7 @@ class TrainedModel:
         method: Label of its method.
         class_names: K names.
         class_colours: K times "#rrggbb".
+        licences: Terms of its data set and encoders, as in `models.licences.licences`.
         mpp_um: Micrometres per pixel that it was trained at, or None where the data set does not say.
         segmenter: Trained, in evaluation mode.
         encoder: Whose features the head reads: the segmenter's own, or the one that filled the feature cache.
@@ -47,6 +49,7 @@ class TrainedModel:
     method: str
     class_names: tuple[str, ...]
     class_colours: tuple[str, ...]
+    licences: dict[str, Any]
     mpp_um: float | None
     segmenter: Segmenter
     encoder: Segmenter
@@ -91,6 +94,7 @@ class TrainedModel:
             method=method.label,
             class_names=names,
             class_colours=tuple(str(each["colour"]).lower() for each in facts["classes"]),
+            licences=manifest.get("licences") or licences(config.model, str(facts.get("licence", ""))),
             mpp_um=facts.get("mpp_um"),
             segmenter=segmenter.to(device).eval(),
             encoder=encoder.to(device).eval(),
@@ -143,7 +147,7 @@ def _with_model_of(config: StudyConfig, records: StudyRecords, run_id: str) -> S
 def _require_same_encoder(config: StudyConfig, manifest: dict[str, Any]) -> None:
     """A frozen encoder is not stored with the run, so its weights must still be the ones it was trained on."""
     trained_on = manifest["hashes"]["encoder_weights"]
-    found = weights_identity(config.model.encoder, config.model.encoder_weights)
+    found = model_weights_identity(config.model)
     if found != trained_on:
         raise UserError(
             f"`model.encoder_weights` {config.model.encoder_weights} must be the file of the run ({trained_on[:12]}). "
@@ -182,12 +186,11 @@ def _segmenter(record: RunRecord, config: StudyConfig, components: Components, n
     segmenter.install(components)
     path = record.path / "model.safetensors"
     try:
-        state = load_file(path)
-        wanted = set(segmenter.stored_state())
-        if set(state) != wanted:
-            odd = sorted(set(state) ^ wanted)
-            raise UserError(f"{path}: tensors are not those of the run's model (first: {odd[0]}). Train the run again.")
-        segmenter.load_state_dict(state, strict=False)
+        segmenter.load_stored_state(load_file(path))
+    except KeyError as error:
+        raise UserError(
+            f"{path}: tensors are not those of the run's model (first: {error.args[0]}). Train the run again."
+        ) from error
     except (OSError, SafetensorError, RuntimeError) as error:
         raise UserError(f"{path}: not readable as the run's weights ({error}). Train the run again.") from error
     return segmenter

@@ -166,6 +166,7 @@ class RunExecution:
             section=config.training,
             seed=derive_seed(self._run.seed if order is None else order, "data order"),
             cached_views=config.training.augmentation.cached_views if config.uses_feature_cache else 0,
+            grid_px=self._data.grid_px,
             sampler=components.sampler,
         )
 

@@ -137,10 +137,10 @@ def test_one_model_keeps_its_run_ids_and_grows_into_a_list(tmp_path: Path, datas
     assert [grown.records.run(run.run_id).is_done() for run in grown.runs] == [True, False]
     rows = [(row["model"], row["method"]) for row in grown.records.plan()["runs"]]
     assert sorted(rows) == [("resnet18", "cross_entropy"), ("tiny", "cross_entropy"), ("tiny", "dfa")]
-    with pytest.raises(UserError, match="the list `models` .* instead of one `model`"):
+    with pytest.raises(UserError, match=r"the list `models` .* instead of one `model`"):
         prepare_study(config, tmp_path / "out", lambda *_: None)
     content["models"][1]["channels"] = 32
-    with pytest.raises(UserError, match="model 'resnet18'.channels` 16 instead of 32"):
+    with pytest.raises(UserError, match=r"model 'resnet18'.channels` 16 instead of 32"):
         prepare_study(parse_study(content, source="test"), tmp_path / "out", lambda *_: None)
 
 
@@ -164,7 +164,7 @@ def test_lists_that_say_two_things_are_refused(dataset: Path, change: dict[str, 
 def test_a_random_frozen_encoder_must_be_asked_for(dataset: Path) -> None:
     content = study_content(dataset)
     del content["model"]["encoder_weights"]
-    with pytest.raises(UserError, match="`model.encoder_weights` is missing, so the frozen encoder would be random"):
+    with pytest.raises(UserError, match=r"`model.encoder_weights` is missing, so the frozen encoder would be random"):
         parse_study(content, source="test")
     content["model"]["encoder_tuning"] = "full"
     assert parse_study(content, source="test").model.encoder_frozen is False
