@@ -185,8 +185,7 @@ def _misfit(
     for key, (held, value) in mismatched.items():
         if key.endswith("patch_embed.proj.weight") and held[-1] != value[-1]:
             told.append(f"the file has patches of {held[-1]} px, the encoder of {value[-1]} px")
-    if any(key.endswith("mlp.fc1.weight") for key in mismatched):
-        told.append("the MLP is of another width or kind (SwiGLU?)")
+    told += _gates(mismatched, wanted)
     lacking = [name for name, pattern in _FAMILIES.items() if any(re.search(pattern, key) for key in missing)]
     told += [f"the file lacks {name}" for name in lacking]
     parts = []
@@ -199,6 +198,24 @@ def _misfit(
         parts.append(f"{len(surplus)} tensors more than the encoder takes (first: {surplus[0]})")
     told = [line if line.startswith("the ") else f"the file has {line}" for line in told]
     return "; ".join([*told, ", ".join(parts)]) + ". Give weights of this encoder, or none"
+
+
+def _gates(
+    mismatched: Mapping[str, tuple[tuple[int, ...], tuple[int, ...]]], wanted: Mapping[str, Tensor]
+) -> list[str]:
+    """Say where only one of file and encoder has a SwiGLU MLP, with a first layer twice as wide."""
+    for key in wanted:
+        wide = key.replace("mlp.fc2.weight", "mlp.fc1.weight")
+        if key == wide or not {key, wide} & mismatched.keys():
+            continue
+        shapes = {name: mismatched.get(name, (tuple(wanted[name].shape),) * 2) for name in (key, wide)}
+        held, built = (shapes[wide][side][0] == 2 * shapes[key][side][1] for side in (0, 1))
+        if held != built:
+            return [
+                f"the {'file' if held else 'encoder'} has a SwiGLU MLP, the {'encoder' if held else 'file'} has not"
+            ]
+        return ["the file has an MLP of another width"]
+    return []
 
 
 def _published_normalisation(path: Path) -> tuple[Rgb, Rgb] | None:

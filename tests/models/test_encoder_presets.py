@@ -161,7 +161,9 @@ def test_every_layout_gives_the_same_features(tmp_path: Path, layout: str) -> No
         ({}, {"init_values": 1e-5}, "the file lacks LayerScale"),
         ({"reg_tokens": 4}, {}, "the file has register tokens that it lacks"),
         ({"patch_size": 14}, {}, "the file has patches of 14 px, the encoder of 16 px"),
-        ({"mlp_layer": "SwiGLUPacked"}, {}, "the MLP is of another width or kind"),
+        ({"mlp_layer": "SwiGLUPacked"}, {}, "the file has a SwiGLU MLP, the encoder has not"),
+        ({}, {"mlp_layer": "SwiGLUPacked", "mlp_ratio": 8.0}, "the encoder has a SwiGLU MLP, the file has not"),
+        ({"mlp_ratio": 2.0}, {}, "the file has an MLP of another width"),
         ({"depth": 3}, {}, r"tensors more than the encoder takes \(first: blocks.2"),
         ({}, {"depth": 3}, r"tensors missing \(first: model.blocks.2"),
         ({"class_token": False, "global_pool": "avg"}, {}, "the file lacks a class token"),
@@ -207,9 +209,10 @@ def test_another_normalisation_beside_the_weights_is_refused(tmp_path: Path, fil
     with pytest.raises(UserError, match=r"config.json names the mean \[0.485.*would get \[0.5.*Set `encoder_mean`"):
         build_encoder(EncoderChoice("tu-vit_tiny_patch16_224", str(path), TINY))
     imagenet = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
-    encoder = build_encoder(EncoderChoice("tu-vit_tiny_patch16_224", str(path), TINY, **imagenet))
+    mean, std = imagenet["mean"], imagenet["std"]
+    encoder = build_encoder(EncoderChoice("tu-vit_tiny_patch16_224", str(path), TINY, mean=mean, std=std))
     white = encoder.normalise(torch.full((1, 3, 1, 1), 255.0)).flatten().tolist()
-    assert white == pytest.approx([(1 - m) / s for m, s in zip(imagenet["mean"], imagenet["std"], strict=True)])
+    assert white == pytest.approx([(1 - m) / s for m, s in zip(mean, std, strict=True)])
 
 
 @pytest.mark.parametrize(

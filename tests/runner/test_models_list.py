@@ -132,7 +132,7 @@ def test_one_model_keeps_its_run_ids_and_grows_into_a_list(tmp_path: Path, datas
     plan = StudyRecords.open(tmp_path / "out").plan()
     assert "models" not in plan
     assert [row.keys() & {"model"} for row in plan["runs"]] == [set(), set()]
-    content = two_models(dataset) | {"methods": ["cross_entropy"]}
+    content: dict[str, Any] = two_models(dataset) | {"methods": ["cross_entropy"]}
     grown = prepare_study(parse_study(content, source="test"), tmp_path / "out", lambda *_: None)
     assert [grown.records.run(run.run_id).is_done() for run in grown.runs] == [True, False]
     rows = [(row["model"], row["method"]) for row in grown.records.plan()["runs"]]
