@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from imbalance_bench.errors import UserError
 from imbalance_bench.records import StudyRecords, run_name
 from imbalance_bench.status import RunStatus, study_status
 
@@ -86,6 +87,7 @@ def analyze_and_print(study_dir: Path, cache: Path) -> None:
     from analysis.pipeline import analyze_study
     from imbalance_bench.terminal.progress import ProgressDisplay
 
+    _require_one_model(StudyRecords.open(study_dir))
     console = Console()
     with ProgressDisplay(console) as display:
         result = analyze_study(study_dir, cache_dir=cache, on_progress=display.on_phase)
@@ -93,6 +95,16 @@ def analyze_and_print(study_dir: Path, cache: Path) -> None:
     print_ranking(result.tables["rankings"], result.verdicts, console)
     print_verdicts(result.verdicts, console)
     console.print(f"tables: {study_dir / 'analysis'}", highlight=False, soft_wrap=True)
+
+
+def _require_one_model(records: StudyRecords) -> None:
+    """Refuse what would be paired across models: the analysis knows one model for each architecture."""
+    labels = {run["model"] for run in records.plan()["runs"] if "model" in run}
+    if len(labels) > 1:
+        raise UserError(
+            f"{records.root} holds {len(labels)} models ({', '.join(sorted(labels))}), which `analyze` does not compare "
+            "yet. Run each as a study of its own, with `model:` and another --out."
+        )
 
 
 def print_scores(scores: Any, console: Console) -> None:

@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from imbalance_bench.cli import main
-from imbalance_bench.config import parse_study
+from imbalance_bench.config import load_study, parse_study
 from imbalance_bench.data.phantom import PRESETS, generate_phantom
 from imbalance_bench.data.phantom.spec import GroupCounts
 from imbalance_bench.errors import UserError
@@ -113,6 +113,12 @@ def test_status_and_plan_name_the_model(tmp_path: Path, finished: Path, phantom:
     assert not (tmp_path / "out").exists()
 
 
+def test_analyze_refuses_what_it_would_pair_across_models(finished: Path) -> None:
+    result = CliRunner().invoke(main, ["analyze", str(finished)])
+    assert result.exit_code == 2
+    assert "holds 2 models (resnet18, tiny), which `analyze` does not compare yet" in result.output
+
+
 @pytest.mark.parametrize("label", ["tiny", "resnet18"])
 def test_predict_opens_the_model_of_the_run(tmp_path: Path, finished: Path, phantom: Path, label: str) -> None:
     row = next(r for r in StudyRecords.open(finished).plan()["runs"] if r["model"] == label and r["method"] == "dfa")
@@ -168,3 +174,9 @@ def test_a_random_frozen_encoder_must_be_asked_for(dataset: Path) -> None:
         parse_study(content, source="test")
     content["model"]["encoder_tuning"] = "full"
     assert parse_study(content, source="test").model.encoder_frozen is False
+
+
+def test_the_example_of_several_encoders_is_a_study_of_18_runs() -> None:
+    config = load_study(Path(__file__).parents[2] / "examples" / "encoders.yaml")
+    assert [model.label for model in config.models] == ["imagenet", "virchow", "sam-hipt"]
+    assert len(config.models) * len(config.methods) * len(config.seeds) == 18
