@@ -73,12 +73,12 @@ def study_content(folder: Path, **sections: Any) -> dict[str, Any]:
     return content
 
 
-def small_config(dataset: Path, **sections: Any) -> StudyConfig:
+def small_config(folder: Path, **sections: Any) -> StudyConfig:
     """Return a validated small study."""
-    return parse_study(study_content(dataset, **sections), source="test")
+    return parse_study(study_content(folder, **sections), source="test")
 
 
-def write_study(path: Path, dataset: Path, **sections: Any) -> Path:
+def write_study(path: Path, folder: Path, **sections: Any) -> Path:
     """Write a small study file."""
-    path.write_text(yaml.safe_dump(study_content(dataset, **sections)))
+    path.write_text(yaml.safe_dump(study_content(folder, **sections)))
     return path

@@ -102,8 +102,8 @@ def _require_one_model(records: StudyRecords) -> None:
     labels = {run["model"] for run in records.plan()["runs"] if "model" in run}
     if len(labels) > 1:
         raise UserError(
-            f"{records.root} holds {len(labels)} models ({', '.join(sorted(labels))}), which `analyze` does not compare "
-            "yet. Run each as a study of its own, with `model:` and another --out."
+            f"{records.root} holds {len(labels)} models ({', '.join(sorted(labels))}), which `analyze` does not "
+            "compare yet. Run each as a study of its own, with `model:` and another --out."
         )
 
 

@@ -12,6 +12,7 @@ from imbalance_bench.config import StudyConfig
 from imbalance_bench.data.augmentation import jitter, turn, turn_array
 from imbalance_bench.data.taxonomy import UNLABELLED
 from imbalance_bench.data.tile_store import TileStore
+from imbalance_bench.models.encoders import COARSEST_STRIDE_PX
 from imbalance_bench.models.segmenter import Segmenter
 from imbalance_bench.training.batches import Batch
 from imbalance_bench.training.feature_cache import CachedFeatures, cached_element
@@ -39,7 +40,10 @@ class TileData:
     @property
     def grid_px(self) -> int:
         """Where crops can begin: at every pixel of images, at whole pixels of every level of cached features."""
-        return 1 if self.cache is None else math.lcm(*self.cache.strides)
+        if self.cache is None:
+            return 1
+        common = math.lcm(*self.cache.strides)
+        return COARSEST_STRIDE_PX if COARSEST_STRIDE_PX % common == 0 else common
 
     def training_batch(self, batch: Batch) -> TrainingBatch:
         """Read the features or images of a training batch, as augmented, and its labels."""

@@ -88,6 +88,7 @@ def test_patches_of_14_px_train_cache_resume_and_predict(
     assert described["kwargs"] == FOURTEEN
     assert np.load(cache.with_name("level_0.npy"), mmap_mode="r").shape[1:] == (16, 32, 32)
     record = StudyRecords.open(folder / "out").finished()[0]
+    assert record.manifest()["parameters"]["trainable"] > 0
     kept = next((record.path / "predictions").iterdir())
     image = next((phantom / "images").glob(f"{kept.stem}.*"))
     result = CliRunner().invoke(main, ["predict", str(record.path), str(image), "--out", str(tmp_path / "masks")])
