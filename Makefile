@@ -30,6 +30,7 @@ types: setup
 
 docs: setup
 	$(BIN)/python -m imbalance_bench.catalogue > docs/methods.md
+	$(BIN)/python -m imbalance_bench.models.encoder_presets > docs/encoders.md
 	$(BIN)/python -m benchmarks.cross_implementation > docs/conformance.md
 
 bench: setup

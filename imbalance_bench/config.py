@@ -1,21 +1,21 @@
 """The study file: strict, typed, frozen. Defaults of a study live here, those of a method in `methods`."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from copy import copy
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from imbalance_bench.config_errors import first_error, validated
+from imbalance_bench.config_errors import validated
+from imbalance_bench.config_section import PLAIN_NAME, Fraction, Positive, Section
+from imbalance_bench.encoder_config import EncoderSection
 from imbalance_bench.errors import UserError
-from imbalance_bench.method_lookup import method_named
+from imbalance_bench.method_entry import MethodEntry, parse_method
 from imbalance_bench.names import ClassName
 from imbalance_bench.preregistration import INERTIA_KEPT, LARGEST_VIF
 from imbalance_bench.yaml_files import parse_yaml, read_yaml
-from methods.base import MethodConfig, Requirement
-from methods.plugins import origin_of
 
 
 def _ascending(values: tuple[float, ...]) -> tuple[float, ...]:
@@ -25,25 +25,16 @@ def _ascending(values: tuple[float, ...]) -> tuple[float, ...]:
     return values
 
 
-Positive = Annotated[int, Field(ge=1)]
-Fraction = Annotated[float, Field(ge=0, lt=1)]
 Distance = Annotated[float, Field(gt=0)]
 Distances = Annotated[tuple[Distance, ...], AfterValidator(_ascending)]
-PLAIN_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$"
-
-
-class Section(BaseModel):
-    """A part of the study file: unknown keys are refused, values are frozen."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class DatasetSection(Section):
     """Which prepared data set, and how it is seen. Relative paths start at the working directory."""
 
     path: Path
-    groups: dict[ClassName, list[ClassName]] = {}  # merged class -> source classes
-    ignore: list[ClassName] = []  # classes to treat as unlabelled
+    groups: dict[ClassName, list[ClassName]] = Field(default={})  # merged class -> source classes
+    ignore: list[ClassName] = Field(default=[])  # classes to treat as unlabelled
     tile_px: Annotated[int, Field(ge=32, multiple_of=32)] = 512
     stride_px: Positive = 512
 
@@ -84,13 +75,10 @@ class SplitsSection(Section):
         return self
 
 
-class ModelSection(Section):
-    """Architecture and encoder."""
+class ModelSection(EncoderSection):
+    """Architecture, on top of the encoder."""
 
     architecture: str = "class_query"  # or an SMP architecture: unet, fpn, deeplabv3plus, segformer, ...
-    encoder: str = "tu-tf_efficientnet_lite0"  # an SMP name, or tu-<timm name>
-    encoder_weights: str = "none"  # imagenet, none, or a local .safetensors / .pt file
-    encoder_frozen: bool = True
     # the class-query decoder; ignored by SMP architectures
     channels: Annotated[int, Field(ge=4, multiple_of=4)] = 128
     depth: Positive = 2
@@ -180,28 +168,14 @@ class AnalysisSection(Section):
     seed: int = 0
 
 
-class MethodEntry(Section):
-    """One method of the study: a label, and the registered methods that it is composed of (usually one)."""
-
-    label: Annotated[str, Field(pattern=PLAIN_NAME)]
-    parts: dict[str, MethodConfig]
-
-    def resolved(self) -> dict[str, Any]:
-        """Label and parts with every option spelled out; part of the run's identity and of its manifest."""
-        return {"label": self.label, "parts": [_resolved_part(name, config) for name, config in self.parts.items()]}
-
-    def requirements(self) -> frozenset[Requirement]:
-        """Needs of all parts."""
-        return frozenset().union(*(config.requirements() for config in self.parts.values()))
-
-
 class StudyConfig(Section):
     """A whole study."""
 
     name: Annotated[str, Field(pattern=PLAIN_NAME)]
     dataset: DatasetSection
     splits: SplitsSection = SplitsSection()
-    model: ModelSection = ModelSection()
+    one_model: ModelSection = Field(default=ModelSection(), alias="model")  # read it as `model`
+    models: tuple[ModelSection, ...] = ()  # instead of `model`: every method is trained with each of them
     training: TrainingSection = TrainingSection()
     evaluation: EvaluationSection = EvaluationSection()
     compute: ComputeSection = ComputeSection()
@@ -229,6 +203,50 @@ class StudyConfig(Section):
             raise ValueError(f"`seeds` must differ from each other. Got {list(self.seeds)}.")
         return self
 
+    @model_validator(mode="after")
+    def _models_told_apart(self) -> "StudyConfig":
+        if self.models and "one_model" in self.model_fields_set:
+            raise ValueError("`model` and `models` exclude each other. Put the model into the list `models`.")
+        if self.one_model.label is not None:
+            raise ValueError("`model.label` is for the models of a list `models`. Leave it out.")
+        labels = [model.label for model in self.models]
+        for number, model in enumerate(self.models):
+            if model.label is None:
+                raise ValueError(f"`models`: each model needs a `label`. Got none for number {number + 1}.")
+            if labels.count(model.label) > 1:
+                raise ValueError(f"`models`: each model needs a `label` of its own. Got '{model.label}' twice.")
+            for other in self.models[:number]:
+                if model.model_copy(update={"label": other.label}) == other:
+                    raise ValueError(f"`models`: '{other.label}' and '{model.label}' are the same model. Drop one.")
+        return self
+
+    @model_validator(mode="after")
+    def _random_encoder_by_name(self) -> "StudyConfig":
+        for model in self.each_model:
+            if model.leaves_random_encoder_unsaid:
+                key = f"`encoder_weights` of model '{model.label}'" if model.label else "`model.encoder_weights`"
+                raise ValueError(
+                    f"{key} is missing, so the frozen encoder would be random. Give a local weights file or imagenet, "
+                    "train it with `encoder_tuning: full`, or write `encoder_weights: none` if random is meant."
+                )
+        return self
+
+    @property
+    def each_model(self) -> tuple[ModelSection, ...]:
+        """Every model of the study."""
+        return self.models or (self.one_model,)
+
+    @property
+    def model(self) -> ModelSection:
+        """The model of a study with one; `only` makes such a study of one with several."""
+        if self.models:
+            raise RuntimeError("A study of several models has no `model`; narrow it with `only` first.")
+        return self.one_model
+
+    def only(self, model: ModelSection) -> "StudyConfig":
+        """Return the same study with one of its models alone."""
+        return self.model_copy(update={"one_model": model, "models": ()})
+
     @property
     def control(self) -> str:
         """Label of the method that the others are compared with."""
@@ -241,7 +259,9 @@ class StudyConfig(Section):
 
     def dump(self) -> dict[str, Any]:
         """The resolved study as plain JSON values, in the form of a study file."""
-        content = self.model_dump(mode="json", exclude={"methods"})
+        content = self.model_dump(
+            mode="json", exclude={"methods", "one_model" if self.models else "models"}, by_alias=True
+        )
         content["methods"] = [method.resolved() for method in self.methods]
         return content
 
@@ -262,55 +282,8 @@ def parse_study(content: dict[str, Any], *, source: str) -> StudyConfig:
     """Validate the content of a study file; `source` names it in errors."""
     checked = copy(content)
     if isinstance(content.get("methods"), list):
-        checked["methods"] = tuple(_parse_method(entry, source) for entry in content["methods"])
+        checked["methods"] = tuple(parse_method(entry, source) for entry in content["methods"])
     return validated(StudyConfig, checked, source)
-
-
-def _parse_method(entry: object, source: str) -> MethodEntry:
-    """Accept `focal`, `{name: focal, gamma: 1, label: x}` or `{label: x, parts: [...]}`."""
-    if isinstance(entry, str):
-        entry = {"name": entry}
-    if not isinstance(entry, Mapping):
-        raise UserError(f"{source}: a method must be a name or a mapping with `name`. Got {entry!r}.")
-    options = dict(entry)
-    label = options.pop("label", None)
-    if "parts" in options:
-        parts = options.pop("parts")
-        if options or not isinstance(parts, list) or not parts:
-            raise UserError(f"{source}: a composed method must hold `label` and a list `parts`. Got {dict(entry)!r}.")
-        configs = dict(_parse_part(part, source) for part in parts)
-        label = label or "+".join(configs)
-    else:
-        configs = dict([_parse_part(options, source)])
-        label = label or next(iter(configs))
-    try:
-        return MethodEntry(label=label, parts=configs)
-    except ValidationError as error:
-        raise UserError(f"{source}: {first_error(error, MethodEntry)}") from error
-
-
-def _parse_part(part: object, source: str) -> tuple[str, MethodConfig]:
-    """Return the registered name and the validated options."""
-    options = {"name": part} if isinstance(part, str) else dict(part) if isinstance(part, Mapping) else {}
-    name = options.pop("name", None)
-    if not isinstance(name, str):
-        raise UserError(f"{source}: a method must be a name or a mapping with `name`. Got {part!r}.")
-    method, recorded = method_named(name, source), options.pop("plugin", None)
-    if recorded != origin_of(name) and recorded is not None:
-        raise UserError(
-            f"{source}: method '{name}' is of {recorded}, and installed is {origin_of(name) or 'none'}. "
-            "Install the one that is named, or give another --out."
-        )
-    try:
-        return name, method.model_validate(options)
-    except ValidationError as error:
-        raise UserError(f"{source}: {first_error(error, method, of=name)}") from error
-
-
-def _resolved_part(name: str, config: MethodConfig) -> dict[str, Any]:
-    """Every option of a part and, of a plug-in, distribution and version: another version is another method."""
-    origin = origin_of(name)
-    return {"name": name} | ({"plugin": origin} if origin else {}) | config.model_dump(mode="json")
 
 
 def _apply(content: dict[str, Any], override: str) -> None:

@@ -15,6 +15,7 @@ from imbalance_bench.data.prepared import usable_cores
 from imbalance_bench.engines import ENGINES
 from imbalance_bench.engines.base import RunJob
 from imbalance_bench.errors import UserError
+from imbalance_bench.models.licences import licence_warnings
 from imbalance_bench.planning import prepare_study
 from imbalance_bench.study import Study
 from imbalance_bench.training.material import choose_device, open_material
@@ -53,12 +54,15 @@ def execute_study(config: StudyConfig, root: Path, execution: Execution) -> None
         study = prepare_study(config, root, display.on_phase, write=not execution.dry_run)
     waiting = [run for run in study.runs if not study.records.run(run.run_id).is_done()]
     print_plan(study, waiting, device, console)
+    warned = [line for m in config.each_model for line in licence_warnings(m, study.dataset.info.licence)]
+    for line in dict.fromkeys(warned):
+        console.print(f"Warning: {line}", style="yellow", highlight=False, markup=False, soft_wrap=True)
     if execution.dry_run or not waiting:
         return
     _prefill(study, execution.cache, device, console)
     name, workers = _choose_engine(execution, config, device)
     jobs = [RunJob(root, run.run_id, run.label, execution.cache) for run in waiting]
-    table = LiveTable(study.taxonomy.names, {run.run_id: run.method.label for run in study.runs})
+    table = LiveTable(study.taxonomy.names, {run.run_id: run.name for run in study.runs})
     longest = max(planned_steps(study, run) for run in waiting)
     display = ProgressDisplay(console, runs=len(jobs), unit_steps=longest, table=table)
     with display:
@@ -76,7 +80,8 @@ def _prefill(study: Study, cache: Path, device: torch.device, console: Console) 
     threads = torch.get_num_threads()
     torch.set_num_threads(usable_cores())
     with ProgressDisplay(console) as display:
-        open_material(study, cache, device, display.on_phase)
+        for model in study.config.each_model:
+            open_material(study.of(model), cache, device, display.on_phase)
     torch.set_num_threads(threads)
 
 

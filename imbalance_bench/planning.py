@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from imbalance_bench.config import StudyConfig
+from imbalance_bench.config import ModelSection, StudyConfig
 from imbalance_bench.data.class_statistics import per_image_pixels, training_counts
 from imbalance_bench.data.integrity import require_sound
 from imbalance_bench.data.prepared import PreparedDataset
@@ -15,11 +15,12 @@ from imbalance_bench.data.splits import Splits, grouped_splits, published_splits
 from imbalance_bench.data.taxonomy import Taxonomy
 from imbalance_bench.errors import UserError
 from imbalance_bench.manifest import canonical_hash, write_atomically, write_json
-from imbalance_bench.models.encoders import require_known_encoder, weights_identity
-from imbalance_bench.models.segmenter import CLASS_QUERY, build_segmenter, require_known_architecture
+from imbalance_bench.models.encoders import model_weights_identity, require_known_encoder
+from imbalance_bench.models.segmenter import CLASS_QUERY, require_known_architecture
+from imbalance_bench.models.size_check import require_model_fits
 from imbalance_bench.preregistration import primary_choices
 from imbalance_bench.records import read_json
-from imbalance_bench.study import OnProgress, Study, build_context, shared_identity
+from imbalance_bench.study import OnProgress, Study, build_context, model_identity, shared_identity
 from methods.base import Requirement
 from methods.composition import SlotConflictError, compose
 
@@ -38,16 +39,14 @@ def prepare_study(config: StudyConfig, root: Path, on_progress: OnProgress, *, w
     """
     earlier = _earlier_plan(root)
     _require_extension(config, root, earlier)
-    require_known_architecture(config.model.architecture)
-    require_known_encoder(config.model.encoder)
-    weights_hash = weights_identity(config.model.encoder, config.model.encoder_weights)
+    weights = {model.label: _checked_names(model) for model in config.each_model}
     dataset = PreparedDataset.open(config.dataset.path)
     taxonomy = Taxonomy(dataset.info, config.dataset.groups, config.dataset.ignore)
     require_sound(dataset, on_progress=lambda done, total: on_progress("checking images", done, total))
     data_hash = dataset.content_hash()
     splits = _make_splits(config, dataset, taxonomy, on_progress)
     counts = tuple(training_counts(dataset, taxonomy, fold.train) for fold in splits.folds)
-    study = Study(root, config, dataset, taxonomy, splits, counts, data_hash, weights_hash)
+    study = Study(root, config, dataset, taxonomy, splits, counts, data_hash, weights)
     _require_same_material(study, earlier)
     for number, fold in enumerate(splits.folds):
         if not fold.test:
@@ -55,11 +54,21 @@ def prepare_study(config: StudyConfig, root: Path, on_progress: OnProgress, *, w
                 f"{dataset.root / 'index.csv'}: fold {number} has no test image. "
                 "Mark some, or set `splits.kind: grouped`."
             )
-    _require_methods_fit(study)
-    build_segmenter(config.model, n_classes=len(taxonomy.names), seed=0)
+    sizes_px = {"training.crop_px": config.training.crop_px, "dataset.tile_px": config.dataset.tile_px}
+    for model in config.each_model:
+        _require_methods_fit(study.of(model))
+        require_model_fits(model, n_classes=len(taxonomy.names), sizes_px=sizes_px)
     if write:
         _write_plan(study, earlier)
     return study
+
+
+def _checked_names(model: ModelSection) -> str:
+    """Refuse unknown names, and return the identity of the encoder's weights."""
+    require_known_architecture(model.architecture)
+    for name in model.encoders:
+        require_known_encoder(name)
+    return model_weights_identity(model)
 
 
 def _earlier_plan(root: Path) -> dict[str, Any]:
@@ -133,7 +142,8 @@ def _require_extension(config: StudyConfig, root: Path, earlier: dict[str, Any])
     """Refuse to mix runs of two recipes in one directory."""
     if not earlier:
         return
-    changed = _first_difference(earlier["identity"], shared_identity(config))
+    shared = {key: value for key, value in earlier["identity"].items() if key != "model"}
+    changed = _first_difference(shared, shared_identity(config)) or _changed_model(config, earlier)
     if not changed and "evaluation" in earlier:  # plans of earlier versions say nothing of it
         changed = _first_difference(earlier["evaluation"], _evaluation(config), "evaluation")
     if changed:
@@ -148,13 +158,38 @@ def _require_extension(config: StudyConfig, root: Path, earlier: dict[str, Any])
             )
 
 
+def _changed_model(config: StudyConfig, earlier: dict[str, Any]) -> str:
+    """Describe a model of the earlier plan that this study has changed, or return an empty string.
+
+    A list of models may grow, and one model may become the first of a list: run ids do not depend on labels.
+    """
+    before, now = _models(earlier), {model.label: model_identity(model) for model in config.each_model}
+    if None in before and None not in now:
+        return "" if before[None] in now.values() else "a `model` that is not among `models`"
+    if None in now and None not in before:
+        return f"the list `models` ({', '.join(map(str, before))}) instead of one `model`"
+    for label in before.keys() & now.keys():
+        changed = _first_difference(before[label], now[label], f"model '{label}'" if label else "model")
+        if changed:
+            return changed
+    return ""
+
+
+def _models(plan: dict[str, Any]) -> dict[str | None, Any]:
+    """Models of a plan by label; a study with one has no label and keeps it within the identity."""
+    if "model" in plan.get("identity", {}):
+        return {None: plan["identity"]["model"]}
+    return plan.get("models", {})
+
+
 def _require_same_material(study: Study, earlier: dict[str, Any]) -> None:
     """Refuse to mix runs on other data, splits or encoder weights in one directory."""
     before = earlier["hashes"] if earlier else study.hashes
     for name, value in study.hashes.items():
-        if before[name] != value:
+        known = before.get(name, value)
+        if known != value:
             raise UserError(
-                f"{study.root} holds a study whose {name} were others (hash {before[name][:12]}, now {value[:12]}). "
+                f"{study.root} holds a study whose {name} were others (hash {known[:12]}, now {value[:12]}). "
                 "Give another --out."
             )
 
@@ -178,28 +213,44 @@ def _write_plan(study: Study, earlier: dict[str, Any]) -> None:
     study.splits.save(root / "splits.json")
     write_json(root / "dataset.json", _dataset_facts(study))
     analysis = config.analysis.model_dump(mode="json") | {"control": config.control} | primary_choices()
-    runs = {
-        run.run_id: {"run_id": run.run_id, "method": run.method.label, "fold": run.fold, "seed": run.seed}
-        | {"architecture": config.model.architecture}
-        for run in study.runs
-    }
+    runs = {run.run_id: run.planned() for run in study.runs}
+    single = {} if config.models else {"model": model_identity(config.model)}
+    models = {model.label: model_identity(model) for model in config.models}
+    earlier_models = {label: model for label, model in _models(earlier).items() if label is not None}
     trained = bool(earlier) and bool(study.records.finished())
     write_json(
         root / "plan.json",
         {
             "name": config.name,
             "created": earlier.get("created", datetime.now(UTC).isoformat(timespec="seconds")),
-            "identity": shared_identity(config),
+            "identity": shared_identity(config) | single,
+            **({"models": earlier_models | models} if models else {}),
             "methods": earlier.get("methods", {}) | {m.label: m.resolved() for m in config.methods},
-            "hashes": study.hashes,
+            "hashes": _grown_hashes(study, earlier),
             # what was planned earlier stays in the study: a plan only grows
-            "runs": list(({run["run_id"]: run for run in earlier.get("runs", [])} | runs).values()),
+            "runs": list((_planned_earlier(study, earlier) | runs).values()),
             "evaluation": _evaluation(config),
             "analysis": analysis,
             # of the plan that the first run was trained under: `analyze` says so when it was changed afterwards
             "analysis_hash": earlier["analysis_hash"] if trained else canonical_hash(analysis),
         },
     )
+
+
+def _planned_earlier(study: Study, earlier: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Runs of the earlier plan by id; where its one model has become one of several, they get that model's label."""
+    rows = {run["run_id"]: run for run in earlier.get("runs", [])}
+    only = _models(earlier).get(None)
+    if only is None or not study.config.models:
+        return rows
+    label = next(model.label for model in study.config.models if model_identity(model) == only)
+    return {run_id: run | {"model": label} for run_id, run in rows.items()}
+
+
+def _grown_hashes(study: Study, earlier: dict[str, Any]) -> dict[str, str]:
+    """Hashes of the study and, of models that it no longer lists, of the earlier plan."""
+    before = earlier.get("hashes", {})
+    return {name: value for name, value in before.items() if study.config.models and " of " in name} | study.hashes
 
 
 def _evaluation(config: StudyConfig) -> dict[str, Any]:
@@ -230,7 +281,9 @@ def _dataset_facts(study: Study) -> dict[str, Any]:
         "licence": info.licence,
         "n_images": len(study.dataset.entries),
         "data_hash": study.data_hash,
-        "encoder_weights_hash": study.weights_hash,
+        # of the first model in a study of several: whose features measure the difficulty of classes
+        "encoder_weights_hash": study.weights[study.config.each_model[0].label],
+        **({"encoder_weights_hashes": dict(study.weights)} if study.config.models else {}),
         "classes": [
             {"id": k, "name": name, "colour": colour}
             for k, (name, colour) in enumerate(zip(taxonomy.names, taxonomy.colours, strict=True))

@@ -215,6 +215,11 @@ def read_json(path: Path) -> dict[str, Any]:
     return content
 
 
+def run_name(method: str, model: str | None) -> str:
+    """Name a method, and the model that it trains where a study has several."""
+    return method if model is None else f"{method} ({model})"
+
+
 @dataclass(frozen=True)
 class AttentionMaps:
     """How much each place of one image attends to each class (the attention step that a class bias joins).
@@ -339,7 +344,10 @@ class StudyRecords:
         return cls(root)
 
     def plan(self) -> dict[str, Any]:
-        """{"name", "runs": [{"run_id", "method", "fold", "seed", ...}], "analysis": {...}}."""
+        """{"name", "runs": [{"run_id", "method", "fold", "seed", "architecture"}], "analysis": {...}}.
+
+        Runs of a study of several models also have `model`, its label; such a plan holds them resolved in `models`.
+        """
         return read_json(self.root / "plan.json")
 
     def dataset(self) -> dict[str, Any]:

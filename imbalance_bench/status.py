@@ -11,6 +11,7 @@ class RunStatus:
     """One planned run.
 
     Attributes:
+        model: Label of its model in a study of several; None in a study with one.
         state: waiting, running, interrupted, done or failed.
         step: Steps done at the last checkpoint.
         steps: In all; 0 before the run has started.
@@ -22,6 +23,7 @@ class RunStatus:
     method: str
     fold: int
     seed: int
+    model: str | None
     state: str
     step: int
     steps: int
@@ -45,6 +47,7 @@ def _run_status(record: RunRecord, planned: dict) -> RunStatus:
         method=planned["method"],
         fold=planned["fold"],
         seed=planned["seed"],
+        model=planned.get("model"),
         state=state,
         step=status.get("step", 0),
         steps=status.get("steps", 0),

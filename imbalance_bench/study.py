@@ -1,21 +1,22 @@
 """A checked study, and how any process opens one from its directory to execute a run."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from imbalance_bench.config import MethodEntry, StudyConfig, load_study
+from imbalance_bench.config import ModelSection, StudyConfig, load_study
 from imbalance_bench.data.class_statistics import ClassCounts
 from imbalance_bench.data.prepared import PreparedDataset
 from imbalance_bench.data.splits import Splits
 from imbalance_bench.data.taxonomy import Taxonomy
 from imbalance_bench.manifest import canonical_hash
+from imbalance_bench.method_entry import MethodEntry
 from imbalance_bench.models.segmenter import CLASS_QUERY
-from imbalance_bench.records import SCHEMA_VERSION, StudyRecords, read_json
+from imbalance_bench.records import SCHEMA_VERSION, StudyRecords, read_json, run_name
 from imbalance_bench.seeding import derive_seed
 from methods.base import BuildContext, ClassFeedback, ClassStatistics
 
@@ -30,11 +31,23 @@ class PlannedRun:
     method: MethodEntry
     fold: int
     seed: int
+    model: ModelSection
+
+    @property
+    def name(self) -> str:
+        """Of method and, in a study of several, model."""
+        return run_name(self.method.label, self.model.label)
 
     @property
     def label(self) -> str:
         """For people."""
-        return f"{self.method.label} fold {self.fold} seed {self.seed}"
+        return f"{self.name} fold {self.fold} seed {self.seed}"
+
+    def planned(self) -> dict[str, Any]:
+        """The row of plan.json; `model` is the label of one of several models and absent from a study with one."""
+        row = {"run_id": self.run_id, "method": self.method.label, "fold": self.fold, "seed": self.seed}
+        row |= {"architecture": self.model.architecture}
+        return row if self.model.label is None else row | {"model": self.model.label}
 
 
 @dataclass(frozen=True)
@@ -49,7 +62,7 @@ class Study:
         splits: The folds.
         counts: Training counts of each fold.
         data_hash: Content of the data set.
-        weights_hash: Identity of the encoder's weights.
+        weights: Identity of the weights of each model's encoder, by the model's label (None in a study with one).
     """
 
     root: Path
@@ -59,7 +72,16 @@ class Study:
     splits: Splits
     counts: tuple[ClassCounts, ...]
     data_hash: str
-    weights_hash: str
+    weights: Mapping[str | None, str]
+
+    @property
+    def weights_hash(self) -> str:
+        """Identity of the encoder's weights, in a study with one model."""
+        return self.weights[self.config.model.label]
+
+    def of(self, model: ModelSection) -> "Study":
+        """Return the study as the runs of one of its models see it."""
+        return replace(self, config=self.config.only(model))
 
     @property
     def records(self) -> StudyRecords:
@@ -69,15 +91,17 @@ class Study:
     @property
     def hashes(self) -> dict[str, str]:
         """What the runs rest on, apart from the study file."""
-        return {"data": self.data_hash, "splits": self.splits.hash, "encoder weights": self.weights_hash}
+        named = {f"encoder weights of {label}" if label else "encoder weights": h for label, h in self.weights.items()}
+        return {"data": self.data_hash, "splits": self.splits.hash} | named
 
     @property
     def runs(self) -> list[PlannedRun]:
         """Every training of the study: seeds innermost last, so that early results compare all methods."""
         return [
-            PlannedRun(self._run_id(method, fold, seed), method, fold, seed)
+            PlannedRun(self._run_id(model, method, fold, seed), method, fold, seed, model)
             for fold in range(len(self.splits.folds))
             for seed in self.config.seeds
+            for model in self.config.each_model
             for method in self.config.methods
         ]
 
@@ -89,27 +113,33 @@ class Study:
         """Counts of a fold's training split in the form that methods see."""
         return class_statistics(self.counts[fold])
 
-    def _run_id(self, method: MethodEntry, fold: int, seed: int) -> str:
+    def _run_id(self, model: ModelSection, method: MethodEntry, fold: int, seed: int) -> str:
         """First 12 hex digits of the hash of everything that can change the run's result."""
         return canonical_hash(
             shared_identity(self.config)
             | {
+                "model": model_identity(model),
                 "method": method.resolved(),
                 "fold": fold,
                 "seed": seed,
                 "data": self.data_hash,
                 "splits": self.splits.hash,
-                "encoder_weights": self.weights_hash,
+                "encoder_weights": self.weights[model.label],
             }
         )[:12]
 
 
 def shared_identity(config: StudyConfig) -> dict[str, Any]:
-    """The part of a study file that all of its runs share and that can change their results. No paths."""
+    """The part of a study file that the runs of all its models share and that can change their results. No paths."""
     content = config.dump()
     dataset = {key: value for key, value in content["dataset"].items() if key != "path"}
-    model = {key: value for key, value in content["model"].items() if key != "encoder_weights"}
-    return {"schema": SCHEMA_VERSION, "dataset": dataset, "model": model, "training": content["training"]}
+    return {"schema": SCHEMA_VERSION, "dataset": dataset, "training": content["training"]}
+
+
+def model_identity(model: ModelSection) -> dict[str, Any]:
+    """What of a model can change the result of a run; its label cannot, and its weights are known by their hash."""
+    content = model.model_dump(mode="json")
+    return {key: value for key, value in content.items() if key not in ("label", "encoder_weights")}
 
 
 def open_study(root: Path) -> Study:
@@ -120,7 +150,9 @@ def open_study(root: Path) -> Study:
     taxonomy = Taxonomy(dataset.info, config.dataset.groups, config.dataset.ignore)
     counts = recorded_counts(facts, taxonomy.names)
     splits = Splits.load(root / "splits.json")
-    return Study(root, config, dataset, taxonomy, splits, counts, facts["data_hash"], facts["encoder_weights_hash"])
+    recorded = facts.get("encoder_weights_hashes", {})  # of a study with several models
+    weights = {m.label: recorded[m.label] if m.label else facts["encoder_weights_hash"] for m in config.each_model}
+    return Study(root, config, dataset, taxonomy, splits, counts, facts["data_hash"], weights)
 
 
 def build_context(study: Study, run: PlannedRun, *, stage: int, finished: tuple[ClassFeedback, ...]) -> BuildContext:

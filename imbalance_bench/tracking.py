@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from imbalance_bench.errors import UserError
-from imbalance_bench.records import RunRecord, StudyRecords
+from imbalance_bench.records import RunRecord, StudyRecords, run_name
 
 EXTRA = "Run: pip install 'imbalance-bench[tracking]'."
 NOT_PER_CLASS = -1
@@ -43,7 +43,7 @@ def run_scalars(record: RunRecord, class_names: list[str]) -> Iterator[Scalar]:
 
 
 def export_tensorboard(study: StudyRecords, out: Path) -> int:
-    """Write one TensorBoard folder per finished run, `<method>-fold<f>-seed<s>`, and return how many.
+    """Write one TensorBoard folder per finished run, `[<model>-]<method>-fold<f>-seed<s>`, and return how many.
 
     Raises:
         UserError: TensorBoard is not installed.
@@ -55,7 +55,8 @@ def export_tensorboard(study: StudyRecords, out: Path) -> int:
     from tensorboard.summary.writer.event_file_writer import EventFileWriter  # pyright: ignore[reportMissingImports]
 
     def write(run: dict[str, Any], record: RunRecord, names: list[str]) -> None:
-        folder = out / f"{run['method']}-fold{run['fold']}-seed{run['seed']}"
+        model = f"{run['model']}-" if "model" in run else ""
+        folder = out / f"{model}{run['method']}-fold{run['fold']}-seed{run['seed']}"
         for old in folder.glob("events.out.tfevents.*"):
             old.unlink()  # exporting again replaces
         writer = EventFileWriter(str(folder))
@@ -87,10 +88,13 @@ def export_mlflow(study: StudyRecords, out: Path) -> int:
         client.delete_run(old.info.run_id)  # exporting again replaces
 
     def write(run: dict[str, Any], record: RunRecord, names: list[str]) -> None:
-        tags = {"run_id": record.run_id, "mlflow.runName": f"{run['method']} fold {run['fold']} seed {run['seed']}"}
+        tags = {
+            "run_id": record.run_id,
+            "mlflow.runName": f"{run_name(run['method'], run.get('model'))} fold {run['fold']} seed {run['seed']}",
+        }
         made = client.create_run(identity, start_time=0, tags=tags).info.run_id
         metrics = [Metric(_plain(each.name), each.value, 0, each.step) for each in run_scalars(record, names)]
-        params = [Param(key, str(run[key])) for key in ("method", "fold", "seed")]
+        params = [Param(key, str(run[key])) for key in ("model", "method", "fold", "seed") if key in run]
         for start in range(0, len(metrics), 1000):  # what the server takes at a time
             client.log_batch(made, metrics=metrics[start : start + 1000])
         client.log_batch(made, params=params, tags=[RunTag("study", name)])

@@ -1,5 +1,6 @@
 """Class copy-paste: what is labelled as a rare class in one crop is put into another, with its label."""
 
+import math
 from dataclasses import replace
 from typing import ClassVar
 
@@ -88,7 +89,7 @@ class ClassCopyPaste:
 
     def cells_of(self, batch: TrainingBatch, source: int, chosen: int) -> tuple[Tensor, int]:
         """Return where the class is, (S / cell, S / cell) bool, and the edge of a cell in image pixels."""
-        cell_px = max(batch.strides_px)
+        cell_px = math.lcm(*batch.strides_px)
         of_class = (batch.target[source] == chosen) & batch.valid[source]
         cover = F.avg_pool2d(of_class[None].float(), cell_px)[0]
         return (cover > 0) & (cover >= self.config.least_cover), cell_px

@@ -41,13 +41,14 @@ def write_dataset(folder: Path, *, size_px: int = 64, unlabelled: bool = True) -
     return folder
 
 
-def study_content(dataset: Path, **sections: Any) -> dict[str, Any]:
+def study_content(folder: Path, **sections: Any) -> dict[str, Any]:
     """Return the content of a study file; keyword arguments replace or extend its sections."""
     content: dict[str, Any] = {
         "name": "small",
-        "dataset": {"path": str(dataset), "tile_px": 64, "stride_px": 64},
+        "dataset": {"path": str(folder), "tile_px": 64, "stride_px": 64},
         "model": {
             "encoder": "tu-test_resnet",
+            "encoder_weights": "none",
             "channels": 16,
             "heads": 2,
             "mlp_channels": 16,
@@ -72,12 +73,12 @@ def study_content(dataset: Path, **sections: Any) -> dict[str, Any]:
     return content
 
 
-def small_config(dataset: Path, **sections: Any) -> StudyConfig:
+def small_config(folder: Path, **sections: Any) -> StudyConfig:
     """Return a validated small study."""
-    return parse_study(study_content(dataset, **sections), source="test")
+    return parse_study(study_content(folder, **sections), source="test")
 
 
-def write_study(path: Path, dataset: Path, **sections: Any) -> Path:
+def write_study(path: Path, folder: Path, **sections: Any) -> Path:
     """Write a small study file."""
-    path.write_text(yaml.safe_dump(study_content(dataset, **sections)))
+    path.write_text(yaml.safe_dump(study_content(folder, **sections)))
     return path

@@ -11,11 +11,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from imbalance_bench.records import StudyRecords
+from imbalance_bench.errors import UserError
+from imbalance_bench.records import StudyRecords, run_name
 from imbalance_bench.status import RunStatus, study_status
 
 if TYPE_CHECKING:
     from analysis.verdicts import Verdict
+    from imbalance_bench.config import ModelSection
     from imbalance_bench.study import PlannedRun, Study
 
 VERDICT_STYLES = {"better": "green", "supported": "green", "worse": "red", "equivalent": "cyan", "sound": "green"}
@@ -26,6 +28,7 @@ def print_plan(study: Study, waiting: list[PlannedRun], device: Any, console: Co
     """Print what is about to be trained, on what."""
     config, fold = study.config, study.splits.folds[0]
     table = Table(box=None, show_header=False, pad_edge=False)
+    models = f"{len(config.models)} models x " if config.models else ""
     methods = ", ".join(method.label for method in config.methods)
     groups = "" if study.dataset.info.groups_known else " (slides unknown: every image is its own group)"
     rows = {
@@ -35,10 +38,10 @@ def print_plan(study: Study, waiting: list[PlannedRun], device: Any, console: Co
         "classes": ", ".join(
             f"{name} {share:.3g}" for name, share in zip(study.taxonomy.names, study.counts[0].frequency, strict=True)
         ),
-        "model": f"{config.model.architecture}, {config.model.encoder} "
-        f"({'frozen' if config.model.encoder_frozen else 'trained'}), on {device}",
+        **{f"model {model.label}" if model.label else "model": _model_line(model) for model in config.each_model},
+        "device": str(device),
         "methods": methods,
-        "runs": f"{len(study.runs)}: {len(config.methods)} methods x {len(study.splits.folds)} folds x "
+        "runs": f"{len(study.runs)}: {models}{len(config.methods)} methods x {len(study.splits.folds)} folds x "
         f"{len(config.seeds)} seeds, {config.training.steps} steps each; {len(study.runs) - len(waiting)} done already",
     }
     for key, value in rows.items():
@@ -46,22 +49,37 @@ def print_plan(study: Study, waiting: list[PlannedRun], device: Any, console: Co
     console.print(table, highlight=False)
 
 
+def _model_line(model: ModelSection) -> str:
+    """One model in one line."""
+    tuning = {"frozen": "frozen", "full": "trained", "lora": f"LoRA of rank {model.lora_rank}"}
+    tuning["last_blocks"] = f"last {model.last_blocks} blocks trained"
+    return f"{model.architecture}, {model.encoder_name} ({tuning[model.encoder_tuning]})"
+
+
 def print_status(records: StudyRecords, console: Console | None = None) -> None:
     """Print the state of every planned run, and the time left."""
     console = console or Console()
     rows = study_status(records)
-    table = Table("method", "fold", "seed", "state", "steps", "minutes", box=None, pad_edge=False)
+    several = any(row.model is not None for row in rows)
+    table = Table(
+        *(["model"] if several else []), "method", "fold", "seed", "state", "steps", "minutes", box=None, pad_edge=False
+    )
     for row in rows:
         minutes = "" if row.seconds is None else f"{row.seconds / 60:.1f}"
         steps = f"{row.step}/{row.steps}" if row.steps else ""
         style = STATE_STYLES.get(row.state, "")
-        table.add_row(row.method, str(row.fold), str(row.seed), f"[{style}]{row.state}", steps, minutes)
+        model = [row.model or ""] if several else []
+        table.add_row(*model, row.method, str(row.fold), str(row.seed), f"[{style}]{row.state}", steps, minutes)
     console.print(table, highlight=False)
     states = Counter(row.state for row in rows)
     console.print(", ".join(f"{n} {state}" for state, n in states.items()) + _time_left(rows), highlight=False)
     for row in rows:
         if row.error:
-            console.print(f"{row.method} fold {row.fold} seed {row.seed}: {row.error}", highlight=False, markup=False)
+            console.print(
+                f"{run_name(row.method, row.model)} fold {row.fold} seed {row.seed}: {row.error}",
+                highlight=False,
+                markup=False,
+            )
 
 
 def analyze_and_print(study_dir: Path, cache: Path) -> None:
@@ -69,6 +87,7 @@ def analyze_and_print(study_dir: Path, cache: Path) -> None:
     from analysis.pipeline import analyze_study
     from imbalance_bench.cli.progress import ProgressDisplay
 
+    _require_one_model(StudyRecords.open(study_dir))
     console = Console()
     with ProgressDisplay(console) as display:
         result = analyze_study(study_dir, cache_dir=cache, on_progress=display.on_phase)
@@ -76,6 +95,16 @@ def analyze_and_print(study_dir: Path, cache: Path) -> None:
     print_ranking(result.tables["rankings"], result.verdicts, console)
     print_verdicts(result.verdicts, console)
     console.print(f"tables: {study_dir / 'analysis'}", highlight=False, soft_wrap=True)
+
+
+def _require_one_model(records: StudyRecords) -> None:
+    """Refuse what would be paired across models: the analysis knows one model for each architecture."""
+    labels = {run["model"] for run in records.plan()["runs"] if "model" in run}
+    if len(labels) > 1:
+        raise UserError(
+            f"{records.root} holds {len(labels)} models ({', '.join(sorted(labels))}), which `analyze` does not "
+            "compare yet. Run each as a study of its own, with `model:` and another --out."
+        )
 
 
 def print_scores(scores: Any, console: Console) -> None:

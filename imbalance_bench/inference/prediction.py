@@ -27,7 +27,7 @@ from imbalance_bench.inference.resolution import (
 )
 from imbalance_bench.inference.trained_model import TrainedModel
 from imbalance_bench.inference.windowed_prediction import predict_bands
-from imbalance_bench.manifest import write_atomically
+from imbalance_bench.manifest import write_atomically, write_json
 
 BLOCK_PX = 8192  # outlines are traced block by block; an area that crosses the border of a block is cut there
 BAND_PX = 1024
@@ -67,7 +67,7 @@ class Predictions:
 def predict_images(
     model: TrainedModel, images: Sequence[Path], out: Path, options: PredictionOptions, on_progress: OnProgress
 ) -> Predictions:
-    """Predict images; write `<name>_mask.png`, `<name>_overlay.png` and `<name>.geojson` of each, and one `areas.csv`.
+    """Predict images; write `<name>_mask.png`, `_overlay.png` and `.geojson`, one `areas.csv` and `licences.json`.
 
     The mask of a picture has the size of the picture; that of a slide has the resolution of the model. Outlines are in
     pixels of the image (of a slide: of its finest level). Memory is bounded by a row of tiles and a block of mask,
@@ -113,6 +113,7 @@ def predict_images(
     areas = pd.concat(tables, ignore_index=True)
     content = areas.to_csv(index=False, lineterminator="\n").encode()
     write_atomically(out / "areas.csv", lambda file: file.write(content))
+    write_json(out / "licences.json", model.licences)
     return Predictions(areas, (*notes, *_assumed(areas)))
 
 

@@ -11,11 +11,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from imbalance_bench.config import MethodEntry, StudyConfig, load_study
+from imbalance_bench.config import StudyConfig, load_study
 from imbalance_bench.errors import UserError
-from imbalance_bench.models.encoders import weights_identity
+from imbalance_bench.method_entry import MethodEntry
+from imbalance_bench.models.encoders import model_weights_identity
+from imbalance_bench.models.licences import licences
 from imbalance_bench.models.segmenter import Segmenter, build_segmenter
-from imbalance_bench.records import RunRecord, StudyRecords, read_json
+from imbalance_bench.records import RunRecord, StudyRecords, read_json, run_name
 from imbalance_bench.study import class_statistics, method_context, recorded_counts
 from imbalance_bench.training.material import choose_device, choose_precision
 from imbalance_bench.training.optimisation import autocast
@@ -33,6 +35,7 @@ class TrainedModel:
         method: Label of its method.
         class_names: K names.
         class_colours: K times "#rrggbb".
+        licences: Terms of its data set and encoders, as in `models.licences.licences`.
         mpp_um: Micrometres per pixel that it was trained at, or None where the data set does not say.
         segmenter: Trained, in evaluation mode.
         encoder: Whose features the head reads: the segmenter's own, or the one that filled the feature cache.
@@ -45,6 +48,7 @@ class TrainedModel:
     method: str
     class_names: tuple[str, ...]
     class_colours: tuple[str, ...]
+    licences: dict[str, Any]
     mpp_um: float | None
     segmenter: Segmenter
     encoder: Segmenter
@@ -69,7 +73,8 @@ class TrainedModel:
                 "calls done."
             )
         root = run_dir.parent.parent
-        config, facts, manifest = load_study(root / "study.yaml"), StudyRecords.open(root).dataset(), record.manifest()
+        records, manifest = StudyRecords.open(root), record.manifest()
+        config, facts = _with_model_of(load_study(root / "study.yaml"), records, record.run_id), records.dataset()
         _require_same_encoder(config, manifest)
         method = next((each for each in config.methods if each.label == manifest["method"]["label"]), None)
         if method is None:
@@ -88,6 +93,7 @@ class TrainedModel:
             method=method.label,
             class_names=names,
             class_colours=tuple(str(each["colour"]).lower() for each in facts["classes"]),
+            licences=manifest.get("licences") or licences(config.model, str(facts.get("licence", ""))),
             mpp_um=facts.get("mpp_um"),
             segmenter=segmenter.to(device).eval(),
             encoder=encoder.to(device).eval(),
@@ -119,10 +125,19 @@ class TrainedModel:
         return (logits if self.adjust_logits is None else self.adjust_logits(logits)).float().cpu().numpy()
 
 
+def _with_model_of(config: StudyConfig, records: StudyRecords, run_id: str) -> StudyConfig:
+    """Narrow a study of several models to the one of a run."""
+    row = next((run for run in records.plan()["runs"] if run["run_id"] == run_id), {})
+    model = next((model for model in config.each_model if model.label == row.get("model")), None)
+    if model is None:
+        raise UserError(f"{records.root}/study.yaml no longer holds the model '{row.get('model')}' of run {run_id}.")
+    return config.only(model)
+
+
 def _require_same_encoder(config: StudyConfig, manifest: dict[str, Any]) -> None:
     """A frozen encoder is not stored with the run, so its weights must still be the ones it was trained on."""
     trained_on = manifest["hashes"]["encoder_weights"]
-    found = weights_identity(config.model.encoder, config.model.encoder_weights)
+    found = model_weights_identity(config.model)
     if found != trained_on:
         raise UserError(
             f"`model.encoder_weights` {config.model.encoder_weights} must be the file of the run ({trained_on[:12]}). "
@@ -161,12 +176,11 @@ def _segmenter(record: RunRecord, config: StudyConfig, components: Components, n
     segmenter.install(components)
     path = record.path / "model.safetensors"
     try:
-        state = load_file(path)
-        wanted = set(segmenter.stored_state())
-        if set(state) != wanted:
-            odd = sorted(set(state) ^ wanted)
-            raise UserError(f"{path}: tensors are not those of the run's model (first: {odd[0]}). Train the run again.")
-        segmenter.load_state_dict(state, strict=False)
+        segmenter.load_stored_state(load_file(path))
+    except KeyError as error:
+        raise UserError(
+            f"{path}: tensors are not those of the run's model (first: {error.args[0]}). Train the run again."
+        ) from error
     except (OSError, SafetensorError, RuntimeError) as error:
         raise UserError(f"{path}: not readable as the run's weights ({error}). Train the run again.") from error
     return segmenter
@@ -183,5 +197,6 @@ def resolve_run(path: Path) -> Path:
         return path
     planned = {run["run_id"]: run for run in read_json(path / "plan.json")["runs"]}
     done = [run.run_id for run in StudyRecords(path).finished()]
-    named = ", ".join(f"{path}/runs/{run_id} ({planned[run_id]['method']})" for run_id in done if run_id in planned)
+    rows = [(run_id, planned[run_id]) for run_id in done if run_id in planned]
+    named = ", ".join(f"{path}/runs/{run_id} ({run_name(run['method'], run.get('model'))})" for run_id, run in rows)
     raise UserError(f"{path} is a study. Give one of its finished runs: {named or 'none is finished yet'}.")

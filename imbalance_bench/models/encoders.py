@@ -1,25 +1,109 @@
-"""Encoders from segmentation-models-pytorch and timm, with weights that are checked key by key."""
+"""Encoders from segmentation-models-pytorch and timm, and published ones by name, each with what it is fed with."""
 
+import inspect
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import segmentation_models_pytorch as smp
 import timm
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
+from timm.layers.mlp import SwiGLU, SwiGLUPacked
 from torch import Tensor, nn
+from torch.nn import functional
 
+from imbalance_bench.encoder_config import EncoderSection
 from imbalance_bench.errors import UserError, nearest
-from imbalance_bench.manifest import file_hash
+from imbalance_bench.manifest import canonical_hash
+from imbalance_bench.models.encoder_presets import HALF, IMAGENET_MEAN, IMAGENET_STD, PRESETS, Rgb
+from imbalance_bench.models.encoder_weights import load_encoder_weights, require_normalisation, weights_identity
+from imbalance_bench.models.token_encoder import TokenEncoder, is_plain_transformer, on_meta
 
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 TIMM_PREFIX = "tu-"
 DEPTH = 5  # feature levels after the image: strides 2, 4, 8, 16, 32
+COARSEST_STRIDE_PX = 2**DEPTH
 _SCALED_TO_HALF = ("inceptionv4", "inceptionresnetv2", "xception")  # SMP encoders with mean and std 0.5
-_WRAPPERS = ("module.", "model.", "encoder.", "backbone.")
+# what a study file names by a word
+_NAMED_OPTIONS = {"SwiGLUPacked": SwiGLUPacked, "SwiGLU": SwiGLU, "SiLU": nn.SiLU}
+
+
+@dataclass(frozen=True)
+class EncoderChoice:
+    """One encoder as the study file asks for it.
+
+    Attributes:
+        name: An SMP name, `tu-` and a timm name, or a key of PRESETS.
+        weights: `imagenet`, `none`, or a local file.
+        kwargs: Of the timm model.
+        features: `depths` or `last`, of a transformer.
+        mean: Instead of the published one.
+        std: Likewise.
+        scale: Factor by which the image is resized.
+    """
+
+    name: str
+    weights: str
+    kwargs: Mapping[str, Any]
+    features: str = "depths"
+    mean: Rgb | None = None
+    std: Rgb | None = None
+    scale: float = 1.0
+
+    @property
+    def preset(self) -> str | None:
+        """Its name, if the encoder is a published one by name."""
+        return self.name if self.name in PRESETS else None
+
+    @property
+    def timm_name(self) -> str | None:
+        """Name within timm, or None for an encoder of SMP."""
+        if self.preset:
+            return PRESETS[self.name].architecture
+        return self.name.removeprefix(TIMM_PREFIX) if self.name.startswith(TIMM_PREFIX) else None
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Keyword arguments of the timm model, with classes instead of their names."""
+        given = {**(PRESETS[self.name].kwargs if self.preset else {}), **self.kwargs}
+        return {
+            key: _NAMED_OPTIONS.get(value, value) if isinstance(value, str) else value for key, value in given.items()
+        }
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """What changes the features beside name and weights; empty for the encoders of older versions."""
+        added = {"kwargs": dict(self.kwargs), "scale": self.scale, "features": self.features}
+        added |= {"mean": self.mean and list(self.mean), "std": self.std and list(self.std)}
+        plain = {"kwargs": {}, "scale": 1.0, "features": "depths", "mean": None, "std": None}
+        return {key: value for key, value in added.items() if value != plain[key]}
+
+
+def choices(section: EncoderSection) -> list[EncoderChoice]:
+    """The encoders of a study's model, in their order."""
+    return [
+        EncoderChoice(
+            name,
+            weights,
+            section.encoder_kwargs,
+            section.encoder_features,
+            section.encoder_mean,
+            section.encoder_std,
+            scale,
+        )
+        for name, weights, scale in zip(section.encoders, section.weights, section.scales, strict=True)
+    ]
+
+
+def model_weights_identity(section: EncoderSection) -> str:
+    """Return what identifies the weights of a model's encoders, without loading them.
+
+    Raises:
+        UserError: Some are neither `imagenet`, `none` nor an existing file of a known kind.
+    """
+    identities = [weights_identity(choice.name, choice.weights) for choice in choices(section)]
+    return identities[0] if len(identities) == 1 else canonical_hash(identities)
 
 
 @dataclass(frozen=True)
@@ -27,18 +111,24 @@ class Encoder:
     """An encoder with what is needed to feed and to identify it.
 
     Attributes:
-        module: Maps (B, 3, H, W) to a list of features, finest (the input itself) first.
+        module: Maps (B, 3, H, W) to a list of features.
         channels: Of each feature.
         mean: Per channel, of RGB scaled to 0..1.
         std: Likewise.
         weights_hash: Identifies the weights: SHA-256 of a local file, or the name of a published set.
+        choice: What the study asked for.
+        levels: Indices of the features that the head reads.
+        token_stride_px: Image pixels per token of a plain transformer; None where feature i has stride 2**i.
     """
 
     module: nn.Module
     channels: tuple[int, ...]
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
+    mean: Rgb
+    std: Rgb
     weights_hash: str
+    choice: EncoderChoice
+    levels: tuple[int, ...] = ()
+    token_stride_px: int | None = None
 
     def normalise(self, images: Tensor) -> Tensor:
         """Scale RGB in 0..255, (B, 3, H, W), to what the encoder was trained on."""
@@ -46,9 +136,35 @@ class Encoder:
         std = torch.tensor(self.std, device=images.device).view(1, 3, 1, 1)
         return (images / 255 - mean) / std
 
+    def encode(self, images: Tensor) -> list[Tensor]:
+        """Encode RGB images in 0..255, (B, 3, H, W), into the features that the head reads."""
+        images = images.float()
+        if self.choice.scale != 1:
+            edges = [round(edge * self.choice.scale) for edge in images.shape[-2:]]
+            images = functional.interpolate(images, size=edges, mode="bilinear", align_corners=False, antialias=True)
+        features = self.module(self.normalise(images).contiguous(memory_format=torch.channels_last))
+        return [features[level] for level in self.levels]
+
+    @property
+    def level_channels(self) -> tuple[int, ...]:
+        """Channels of the features that the head reads."""
+        return tuple(self.channels[level] for level in self.levels)
+
+    @torch.inference_mode()
+    def strides(self, edge_px: int = 2 * COARSEST_STRIDE_PX) -> tuple[int, ...]:
+        """Image pixels per feature pixel of each level, seen on an image of `edge_px`; some architectures dilate."""
+        if self.token_stride_px is not None:
+            return (self.token_stride_px,) * len(self.levels)
+        device = next(self.module.parameters()).device
+        training = self.module.training
+        self.module.eval()
+        features = self.encode(torch.zeros(1, 3, edge_px, edge_px, device=device))
+        self.module.train(training)
+        return tuple(edge_px // feature.shape[-1] for feature in features)
+
 
 def require_known_encoder(name: str) -> None:
-    """Refuse an encoder that neither SMP nor timm knows.
+    """Refuse an encoder that is no preset and that neither SMP nor timm knows.
 
     Raises:
         UserError: With the nearest name.
@@ -59,130 +175,114 @@ def require_known_encoder(name: str) -> None:
         if name.removeprefix(TIMM_PREFIX).split(".")[0] not in timm_names:
             hint = nearest(name, [TIMM_PREFIX + other for other in timm_names])
             raise UserError(f"`model.encoder`: timm knows no '{name}'.{_short(hint)}")
-    elif name not in known:
-        hint = nearest(name, [*known, *(TIMM_PREFIX + other for other in timm.list_models())])
+    elif name not in known and name not in PRESETS:
+        hint = nearest(name, [*PRESETS, *known, *(TIMM_PREFIX + other for other in timm.list_models())])
         raise UserError(f"`model.encoder`: unknown encoder '{name}'.{_short(hint)}")
 
 
-def weights_identity(name: str, weights: str) -> str:
-    """Return what identifies an encoder's weights, without loading them.
+def build_encoder(choice: EncoderChoice) -> Encoder:
+    """Build an encoder; on the meta device its local weights are compared with it, not loaded.
 
     Raises:
-        UserError: `weights` is neither `imagenet`, `none` nor an existing file of a known kind.
+        UserError: Unknown encoder, options that it does not take, or weights that cannot be read or do not fit.
     """
-    if weights in ("imagenet", "none"):
-        return weights if weights == "none" else f"imagenet:{name}"
-    path = Path(weights)
-    if not path.is_file():
-        raise UserError(
-            f"`model.encoder_weights` must be imagenet, none or an existing .safetensors or .pt file. Got {weights}."
-        )
-    if path.suffix not in (".safetensors", ".pt", ".pth"):
-        raise UserError(f"`model.encoder_weights` must end in .safetensors, .pt or .pth. Got {weights}.")
-    return file_hash(path)
-
-
-def build_encoder(name: str, weights: str) -> Encoder:
-    """Build an encoder.
-
-    Args:
-        name: An SMP encoder name, or `tu-` and a timm name.
-        weights: `imagenet` (downloaded by the library where it is not on disk yet), `none`, or a local file.
-
-    Raises:
-        UserError: Unknown encoder, or weights that cannot be read or do not fit.
-    """
-    require_known_encoder(name)
-    identity = weights_identity(name, weights)
+    require_known_encoder(choice.name)
+    identity = weights_identity(choice.name, choice.weights)
+    mean, std = _normalisation(choice)
+    plain = choice.timm_name is not None and is_plain_transformer(choice.timm_name, choice.options)
     logging.getLogger("huggingface_hub").setLevel(logging.CRITICAL)  # its retries; the error below says it once
     try:
-        module = smp.encoders.get_encoder(
-            name, in_channels=3, depth=DEPTH, weights="imagenet" if weights == "imagenet" else None
-        )
-    except (OSError, RuntimeError, ValueError, KeyError) as error:
-        first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        module = _token_encoder(choice) if plain else _hierarchical_encoder(choice)
+    except (OSError, RuntimeError, ValueError, KeyError, TypeError, AssertionError) as error:
+        raise UserError(_not_made(choice, error), exit_code=1) from error
+    if choice.weights not in ("imagenet", "none"):
+        path = Path(choice.weights)
+        require_normalisation(path, mean, std, preset=choice.preset)
+        load_encoder_weights(module, path, whole=plain)
+    if not isinstance(module, TokenEncoder):
+        return Encoder(module, tuple(module.out_channels), mean, std, identity, choice)
+    stride = module.patch_px / choice.scale
+    if stride != round(stride):
         raise UserError(
-            f"`model.encoder` {name} with weights '{weights}' could not be made ({first_line}). Without a network give "
-            "`model.encoder_weights` a local file, or none.",
-            exit_code=1,
-        ) from error
-    if weights not in ("imagenet", "none"):
-        load_encoder_weights(module, Path(weights))
-    mean, std = _normalisation(name)
-    return Encoder(module, tuple(module.out_channels), mean, std, identity)
+            f"`model.encoder_scale` {choice.scale:g} of {choice.name} makes {stride:g} px of the image one token. Give "
+            f"a scale that divides its patch of {module.patch_px} px into whole pixels."
+        )
+    return Encoder(module, module.channels, mean, std, identity, choice, token_stride_px=round(stride))
 
 
-def load_encoder_weights(module: nn.Module, path: Path) -> None:
-    """Load local weights into an encoder. Every parameter must be found with its shape; extra keys are left out.
-
-    Raises:
-        UserError: The file is damaged, lacks parameters, or holds other shapes.
-    """
-    found = _read_weights(path)
-    wanted = {key: value for key, value in module.state_dict().items() if not key.endswith("num_batches_tracked")}
-    stripped = {_bare(key): value for key, value in found.items()}
-    chosen, missing, mismatched = {}, [], []
-    for key, value in wanted.items():
-        held = found.get(key, stripped.get(_bare(key)))
-        if held is None:
-            missing.append(key)
-        elif held.shape != value.shape:
-            mismatched.append(f"{key} {tuple(held.shape)} instead of {tuple(value.shape)}")
-        else:
-            chosen[key] = held
-    if mismatched or missing:
-        what = f"{len(missing)} of {len(wanted)} tensors missing" + (f" (first: {missing[0]})" if missing else "")
-        if mismatched:
-            what = f"{len(mismatched)} of {len(wanted)} tensors of another shape (first: {mismatched[0]}), {what}"
-        raise UserError(f"{path}: weights do not fit the encoder: {what}. Give weights of this encoder, or none.")
-    module.load_state_dict(chosen, strict=False)
-
-
-def _read_weights(path: Path) -> Mapping[str, Tensor]:
-    """Read a flat mapping of tensors without unpickling code."""
+def hierarchical_options(choice: EncoderChoice) -> dict[str, Any]:
+    """Options of an encoder that SMP builds; a native size that timm can relax is relaxed."""
+    if choice.timm_name is None:
+        if choice.kwargs:
+            raise UserError(f"`model.encoder_kwargs` are for encoders of timm (tu-...). Got {choice.name}.")
+        return {}
     try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, OSError, RuntimeError, ValueError, EOFError, KeyError) as error:
-        raise UserError(f"{path}: not readable as weights ({str(error).splitlines()[0]}). Is it complete?") from error
-    except Exception as error:
-        # torch.load raises pickle.UnpicklingError for a file that holds more than tensors.
-        raise UserError(f"{path}: holds more than tensors and is not loaded. Save its state_dict alone.") from error
-    for wrapper in ("state_dict", "model"):
-        if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
-            content = content[wrapper]
-    if not isinstance(content, dict):
-        raise UserError(f"{path} must hold a mapping from names to tensors. Got {type(content).__name__}.")
-    return {key: value for key, value in content.items() if isinstance(value, Tensor)}
+        kind = type(on_meta(choice.timm_name, choice.options))
+    except (TypeError, ValueError, RuntimeError, AssertionError):
+        return choice.options  # whatever is wrong is said where the encoder is built
+    relaxed = {"strict_img_size": False} if "strict_img_size" in inspect.signature(kind.__init__).parameters else {}
+    return relaxed | choice.options
 
 
-def _bare(key: str) -> str:
-    """Strip the wrappers that frameworks put before parameter names."""
-    stripped = True
-    while stripped:
-        stripped = False
-        for wrapper in _WRAPPERS:
-            if key.startswith(wrapper):
-                key, stripped = key.removeprefix(wrapper), True
-    return key
+def _token_encoder(choice: EncoderChoice) -> TokenEncoder:
+    return TokenEncoder(
+        str(choice.timm_name), choice.options, features=choice.features, pretrained=choice.weights == "imagenet"
+    )
 
 
-def _normalisation(name: str) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
+def _hierarchical_encoder(choice: EncoderChoice) -> Any:
+    return smp.encoders.get_encoder(
+        choice.name,
+        in_channels=3,
+        depth=DEPTH,
+        weights="imagenet" if choice.weights == "imagenet" else None,
+        **hierarchical_options(choice),
+    )
+
+
+def _not_made(choice: EncoderChoice, error: Exception) -> str:
+    """Say why a library could not build an encoder."""
+    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    if "downsampling pattern" in reason:
+        reason = "its features are at strides that no decoder here reads"
+    if isinstance(error, TypeError) and choice.kwargs:
+        reason += f"; `model.encoder_kwargs` {dict(choice.kwargs)} may not be its options"
+    hint = (
+        " Without a network give `model.encoder_weights` a local file, or none." if choice.weights == "imagenet" else ""
+    )
+    return f"`model.encoder` {choice.name} with weights '{choice.weights}' could not be made ({reason}).{hint}"
+
+
+def _normalisation(choice: EncoderChoice) -> tuple[Rgb, Rgb]:
     """Mean and standard deviation that the encoder's published weights were trained with; ImageNet's by default.
 
     SMP keeps those of its own encoders in files to be downloaded; they are ImageNet's but for the families named here.
+
+    Raises:
+        UserError: The study file gives others than those of the preset.
     """
     mean, std = IMAGENET_MEAN, IMAGENET_STD
-    if name.startswith(TIMM_PREFIX):
-        published = timm.get_pretrained_cfg(name.removeprefix(TIMM_PREFIX))
+    if choice.preset:
+        preset = PRESETS[choice.name]
+        if choice.mean is not None and (choice.mean, choice.std) != (preset.mean, preset.std):
+            raise UserError(
+                f"`model.encoder_mean` and `encoder_std` of {choice.name} are {list(preset.mean)} and "
+                f"{list(preset.std)}. Got {list(choice.mean)} and {list(choice.std or ())}. Leave them out."
+            )
+        if choice.kwargs:
+            raise UserError(f"`model.encoder_kwargs` of {choice.name} are its preset's. Leave them out.")
+        return preset.mean, preset.std
+    if choice.timm_name is not None:
+        published = timm.get_pretrained_cfg(choice.timm_name)
         if published is not None:
             mean, std = published.mean, published.std
-    elif name.startswith(_SCALED_TO_HALF):
-        mean, std = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
+    elif choice.name.startswith(_SCALED_TO_HALF):
+        mean, std = HALF, HALF
+    if choice.mean is not None and choice.std is not None:
+        mean, std = choice.mean, choice.std
     return (mean[0], mean[1], mean[2]), (std[0], std[1], std[2])
 
 
 def _short(hint: str) -> str:
     """Hundreds of encoder names help nobody."""
-    return hint if "Did you mean" in hint else " See segmentation-models-pytorch and timm for names."
+    return hint if "Did you mean" in hint else " See docs/encoders.md, segmentation-models-pytorch and timm for names."

@@ -1,6 +1,7 @@
 """A segmentation model in two halves, so that a frozen encoder's features can be cached between them."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import segmentation_models_pytorch as smp
@@ -10,14 +11,19 @@ from torch.func import functional_call
 from torch.nn import functional
 
 from imbalance_bench.config import ModelSection
+from imbalance_bench.encoder_config import EncoderSection
 from imbalance_bench.errors import UserError, nearest
 from imbalance_bench.models.class_query import ClassQueryDecoder, ClassQuerySize
-from imbalance_bench.models.encoders import DEPTH, Encoder, build_encoder
+from imbalance_bench.models.encoder_tuning import EncoderTuning
+from imbalance_bench.models.encoders import Encoder, build_encoder, choices, hierarchical_options
+from imbalance_bench.models.neck import Neck
+from imbalance_bench.models.smp_decoders import smp_model_for
 from imbalance_bench.seeding import derive_seed
 from methods.base import Components
 
 CLASS_QUERY = "class_query"
-COARSEST_STRIDE_PX = 2**DEPTH
+QUERY_STRIDES_PX = (4, 8, 16, 32)  # of the maps that the class-query decoder reads
+SMP_STRIDES_PX = (2, *QUERY_STRIDES_PX)
 CLASSIFIER_PREFIXES = ("head.hypernetworks.", "head.segmentation_head.")
 
 
@@ -60,34 +66,33 @@ class SmpHead(nn.Module):
 
 
 class Segmenter(nn.Module):
-    """An encoder and a head.
+    """One or several encoders, what brings their features to the strides of a head, and the head.
 
     Args:
-        encoder: With its normalisation.
-        head: Maps the features of `levels` to logits.
-        levels: Indices of the encoder's features that the head reads; index i has stride 2**i.
-        frozen: Keep the encoder's weights and statistics as they are.
+        encoders: With their normalisations, and the levels that the head reads.
+        neck: Features of all encoders -> one map at each stride of the head.
+        head: Maps -> logits.
+        section: The study's model; says how much of the encoders is trained.
 
     Attributes:
         classifier_only: Train the classifier and keep everything else as it is.
+        encoder: Module of the one encoder, or a list of those of several.
     """
 
-    def __init__(self, encoder: Encoder, head: nn.Module, levels: Sequence[int], *, frozen: bool) -> None:
+    def __init__(self, encoders: Sequence[Encoder], neck: Neck, head: nn.Module, section: EncoderSection) -> None:
         super().__init__()
-        self.normalise = encoder.normalise
-        self.channels = tuple(encoder.channels[level] for level in levels)
-        self.levels, self.frozen, self.classifier_only = tuple(levels), frozen, False
-        self.encoder, self.head = encoder.module, head
-        if frozen:
-            self.encoder.requires_grad_(False).eval()
+        self.encoders, self.classifier_only = tuple(encoders), False
+        modules = [encoder.module for encoder in encoders]
+        self.encoder: nn.Module = modules[0] if len(modules) == 1 else nn.ModuleList(modules)
+        self.neck, self.head = neck, head
+        self.tuning = EncoderTuning(self.encoder, section)
 
     def train(self, mode: bool = True) -> "Segmenter":
         """Set training mode; what is frozen stays in evaluation mode."""
         super().train(mode and not self.classifier_only)
         if self.classifier_only:
             self.classifier.train(mode)
-        if self.frozen:
-            self.encoder.eval()
+        self.tuning.train(mode and not self.classifier_only)
         return self
 
     def freeze_features(self) -> None:
@@ -105,24 +110,16 @@ class Segmenter(nn.Module):
             self.head.adjust_classifier = components.adjust_classifier
 
     def encode(self, images: Tensor) -> list[Tensor]:
-        """Encode RGB images in 0..255, (B, 3, H, W), into the features that the head reads."""
-        features = self.encoder(self.normalise(images.float()).contiguous(memory_format=torch.channels_last))
-        return [features[level] for level in self.levels]
+        """Encode RGB images in 0..255, (B, 3, H, W), into the features of every encoder: what a cache holds."""
+        return [feature for encoder in self.encoders for feature in encoder.encode(images)]
 
-    @torch.inference_mode()
-    def feature_strides(self) -> tuple[int, ...]:
-        """Image pixels per feature pixel of each level; some architectures dilate the encoder's last stages."""
-        device = next(self.encoder.parameters()).device
-        edge = 2 * COARSEST_STRIDE_PX
-        training = self.encoder.training
-        self.encoder.eval()
-        features = self.encode(torch.zeros(1, 3, edge, edge, device=device))
-        self.encoder.train(training)
-        return tuple(edge // feature.shape[-1] for feature in features)
+    def maps(self, features: Sequence[Tensor], size_px: int) -> list[Tensor]:
+        """Bring what `encode` gave for images of `size_px` to the strides of the head."""
+        return self.neck(features, size_px)
 
     def decode(self, features: Sequence[Tensor], size_px: int) -> Tensor:
         """Decode features into logits at full resolution, (B, K, size_px, size_px) float32."""
-        return enlarge(self.head(features), size_px)
+        return enlarge(self.head(self.maps(features, size_px)), size_px)
 
     def forward(self, images: Tensor) -> Tensor:
         """RGB images in 0..255, (B, 3, S, S) -> logits, (B, K, S, S)."""
@@ -143,8 +140,24 @@ class Segmenter(nn.Module):
         raise TypeError(f"A head must be one of ours or of SMP. Got {type(self.head).__name__}.")
 
     def stored_state(self) -> dict[str, Tensor]:
-        """Everything that training changes: the state dict, without a frozen encoder."""
-        return {k: v for k, v in self.state_dict().items() if not (self.frozen and k.startswith("encoder."))}
+        """Everything that training changes: the state dict, without what is frozen of the encoders."""
+        own = "encoder."
+        return {
+            name: value
+            for name, value in self.state_dict().items()
+            if not name.startswith(own) or self.tuning.stores(name.removeprefix(own))
+        }
+
+    def load_stored_state(self, state: Mapping[str, Tensor]) -> None:
+        """Load what `stored_state` gave.
+
+        Raises:
+            KeyError: Tensors are missing or not of this model.
+        """
+        odd = sorted(set(state) ^ set(self.stored_state()))
+        if odd:
+            raise KeyError(odd[0])
+        self.load_state_dict(state, strict=False)
 
     def shared_parameters(self) -> Iterator[tuple[str, Tensor]]:
         """Parameters and buffers that every method of a study has: all but attention bias, gate and extra tokens."""
@@ -188,20 +201,27 @@ def build_segmenter(section: ModelSection, *, n_classes: int, seed: int, extra_t
     require_known_architecture(section.architecture)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(seed, "weights"))
-        encoder = build_encoder(section.encoder, section.encoder_weights)
+        encoders = [build_encoder(choice) for choice in choices(section)]
         if section.architecture == CLASS_QUERY:
+            encoders = [_reading(encoder, QUERY_STRIDES_PX) for encoder in encoders]
+            neck = Neck(encoders, QUERY_STRIDES_PX, section.pyramid_channels)
             head: nn.Module = ClassQueryDecoder(
-                encoder_channels=encoder.channels,
+                encoder_channels=(3, 0, *neck.channels),
                 n_classes=n_classes,
                 size=class_query_size(section),
                 extra_tokens=extra_tokens,
             )
-            levels = range(2, DEPTH + 1)
         else:
-            encoder, head = _smp_halves(section, encoder, n_classes)
-            levels = range(1, len(encoder.channels))
-    head = head.to(memory_format=torch.channels_last)
-    return Segmenter(encoder, head, levels, frozen=section.encoder_frozen)
+            encoders, neck, head = _smp_halves(section, encoders, n_classes)
+        head = head.to(memory_format=torch.channels_last)
+        return Segmenter(encoders, neck, head, section)
+
+
+def _reading(encoder: Encoder, strides_px: Sequence[int]) -> Encoder:
+    """Choose the features that a head at these strides reads: of a plain transformer all, else those of the strides."""
+    if encoder.token_stride_px is not None:
+        return replace(encoder, levels=tuple(range(len(encoder.channels))))
+    return replace(encoder, levels=tuple(stride.bit_length() - 1 for stride in strides_px))
 
 
 def class_query_size(section: ModelSection) -> ClassQuerySize:
@@ -217,19 +237,31 @@ def class_query_size(section: ModelSection) -> ClassQuerySize:
     )
 
 
-def _smp_halves(section: ModelSection, encoder: Encoder, n_classes: int) -> tuple[Encoder, SmpHead]:
-    """Build an SMP model around the weights of `encoder`; some architectures change the encoder's strides."""
+def _smp_halves(section: ModelSection, encoders: list[Encoder], n_classes: int) -> tuple[list[Encoder], Neck, SmpHead]:
+    """Build the decoder of an SMP model for these encoders; some architectures change the strides of their own one."""
+    first = encoders[0]
     try:
-        model: Any = smp.create_model(
-            section.architecture, encoder_name=section.encoder, encoder_weights=None, classes=n_classes
-        )
-        model.encoder.load_state_dict(encoder.module.state_dict())
-    except (ValueError, KeyError, RuntimeError, NotImplementedError) as error:
+        if len(encoders) == 1 and first.token_stride_px is None:
+            model: Any = smp.create_model(
+                section.architecture,
+                encoder_name=first.choice.name,
+                encoder_weights=None,
+                classes=n_classes,
+                **hierarchical_options(first.choice),
+            )
+            model.encoder.load_state_dict(first.module.state_dict())
+            channels = tuple(model.encoder.out_channels)
+            levels = tuple(range(1, len(channels)))
+            encoders = [replace(first, module=model.encoder, channels=channels, levels=levels)]
+            neck = Neck(encoders, SMP_STRIDES_PX[: len(levels)], section.pyramid_channels)
+        else:
+            encoders = [_reading(encoder, SMP_STRIDES_PX) for encoder in encoders]
+            neck = Neck(encoders, SMP_STRIDES_PX, section.pyramid_channels)
+            model = smp_model_for(section.architecture, (3, *neck.channels), n_classes)
+    except (ValueError, KeyError, RuntimeError, NotImplementedError, TypeError) as error:
         first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise UserError(
-            f"`model.architecture` {section.architecture} does not work with encoder {section.encoder}: {first_line}"
+            f"`model.architecture` {section.architecture} does not work with encoder {section.encoder_name}: "
+            f"{first_line}"
         ) from error
-    channels = tuple(model.encoder.out_channels)
-    return Encoder(model.encoder, channels, encoder.mean, encoder.std, encoder.weights_hash), SmpHead(
-        model.decoder, model.segmentation_head
-    )
+    return encoders, neck, SmpHead(model.decoder, model.segmentation_head)

@@ -8,7 +8,6 @@ import numpy as np
 
 from imbalance_bench.config import TrainingSection
 from imbalance_bench.data.augmentation import Views, draw_views
-from imbalance_bench.models.segmenter import COARSEST_STRIDE_PX
 from imbalance_bench.seeding import generator
 from methods.slots import Sampler
 
@@ -49,6 +48,7 @@ class BatchSequence:
         section: The study's training section.
         seed: The run's seed, or the study's `data_order_seed`.
         cached_views: Views per tile in the feature cache; 0 for training on fresh images.
+        grid_px: Crops begin at multiples of it: cached features can only be cut where every level has a whole pixel.
         sampler: Replaces one pass over all tiles in random order.
     """
 
@@ -61,10 +61,12 @@ class BatchSequence:
         section: TrainingSection,
         seed: int,
         cached_views: int,
+        grid_px: int = 1,
         sampler: Sampler | None = None,
     ) -> None:
         self._tiles, self._tile_pixels, self._sampler = tiles, tile_pixels, sampler
         self._section, self._seed, self._cached_views = section, seed, cached_views
+        self._grid_px = grid_px
         self._slack = tile_px - section.crop_px
         self._drawn = np.empty(0, dtype=np.int64)
         self._epochs = 0
@@ -85,8 +87,7 @@ class BatchSequence:
             stain_strength=augmentation.stain_strength,
             colour_strength=augmentation.colour_strength,
         )
-        # Cached features can only be cut where every level has a whole pixel.
-        grid = COARSEST_STRIDE_PX if self._cached_views else 1
+        grid = self._grid_px
         tops, lefts = grid * rng.integers(self._slack // grid + 1, size=(2, size))
         return Batch(
             tiles=self._tiles[self._positions(number * size, size)],

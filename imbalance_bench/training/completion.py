@@ -28,6 +28,7 @@ from imbalance_bench.evaluation.interventions import LEARNED, changed_biases
 from imbalance_bench.evaluation.prediction import most_likely
 from imbalance_bench.evaluation.probabilities import count_probabilities
 from imbalance_bench.manifest import code_version, library_versions, write_atomically, write_json
+from imbalance_bench.models.licences import licences
 from imbalance_bench.records import SCHEMA_VERSION, RunRecord, write_table
 from imbalance_bench.seeding import generator
 from imbalance_bench.study import PlannedRun, Study
@@ -222,4 +223,5 @@ def _manifest(
         },
         "cost": cost,
         "parameters": parameter_counts(evaluation.segmenter),
+        "licences": licences(config.model, study.dataset.info.licence),
     }

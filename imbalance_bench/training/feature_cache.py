@@ -13,7 +13,8 @@ from imbalance_bench.data.augmentation import ELEMENTS, Views, draw_views, jitte
 from imbalance_bench.data.tile_store import TileStore
 from imbalance_bench.errors import UserError
 from imbalance_bench.manifest import canonical_hash
-from imbalance_bench.models.segmenter import CLASS_QUERY, Segmenter
+from imbalance_bench.models.encoders import Encoder
+from imbalance_bench.models.segmenter import CLASS_QUERY
 from imbalance_bench.seeding import generator
 
 _FORMAT = 1  # raise it when the bytes for the same configuration change
@@ -62,49 +63,48 @@ class FeatureCache:
     @classmethod
     def open(
         cls,
-        segmenter: Segmenter,
+        encoder: Encoder,
         tiles: TileStore,
         training_tiles: Sequence[int],
         config: StudyConfig,
         *,
         cache_dir: Path,
         data_hash: str,
-        weights_hash: str,
         on_progress: Callable[[int, int], None] | None = None,
     ) -> "FeatureCache":
         """Open the cache of this data set and encoder, encoding what is missing first.
 
         Args:
-            segmenter: Its frozen encoder encodes.
+            encoder: Frozen, with the levels that the head reads.
             tiles: All tiles.
             training_tiles: Rows of `tiles` that any fold trains on; they are encoded in every view, others as they are.
             config: The study; tiling and augmentation decide what is encoded.
             cache_dir: Where caches lie.
             data_hash: Content hash of the data set.
-            weights_hash: Identity of the encoder's weights.
             on_progress: Called with (rows done, rows in all).
         """
         views = config.training.augmentation.cached_views
         wanted = [(tile, 0) for tile in range(len(tiles.tiles))]
         wanted += [(tile, view) for tile in training_tiles for view in range(1, views)]
         size = config.dataset.tile_px
-        strides = segmenter.feature_strides()
-        shapes = [(c, size // s, size // s) for c, s in zip(segmenter.channels, strides, strict=True)]
+        strides = encoder.strides(size)
+        shapes = [(c, size // s, size // s) for c, s in zip(encoder.level_channels, strides, strict=True)]
         described = {
             "format": _FORMAT,
             "data": data_hash,
             "tiling": [size, config.dataset.stride_px],
-            "encoder": [config.model.encoder, weights_hash],
+            "encoder": [encoder.choice.name, encoder.weights_hash],
+            **encoder.choice.description,
             # other architectures may change the strides inside the encoder
             "architecture": None if config.model.architecture == CLASS_QUERY else config.model.architecture,
             "strides": strides,
             "augmentation": config.training.augmentation.model_dump(mode="json"),
         }
         key = canonical_hash(described | {"rows": wanted})
-        device = next(segmenter.encoder.parameters()).device
+        device = next(encoder.module.parameters()).device
 
         def fill(rows: Sequence[int]) -> dict[str, np.ndarray]:
-            features = _encode(segmenter, tiles, [wanted[row] for row in rows], config, device)
+            features = _encode(encoder, tiles, [wanted[row] for row in rows], config, device)
             return {f"level_{level}": feature for level, feature in enumerate(features)}
 
         store = ArrayStore.open_or_fill(
@@ -126,7 +126,7 @@ class FeatureCache:
         Args:
             tiles: (B,) rows of the tile store.
             views: (B,) cached views.
-            tops: (B,) first row of each crop, px, a multiple of the coarsest stride.
+            tops: (B,) first row of each crop, px, a multiple of every stride.
             lefts: (B,) first column, likewise.
             size_px: Edge of the crops, likewise.
         """
@@ -141,9 +141,30 @@ class FeatureCache:
         return features
 
 
+class CachedFeatures:
+    """Features of every encoder of a model, each from its own cache, one after the other.
+
+    Args:
+        caches: One for each encoder.
+
+    Attributes:
+        strides: Of each level of all of them, px.
+    """
+
+    def __init__(self, caches: Sequence[FeatureCache]) -> None:
+        self._caches = tuple(caches)
+        self.strides = tuple(stride for cache in caches for stride in cache.strides)
+
+    def read(
+        self, tiles: np.ndarray, views: np.ndarray, tops: np.ndarray, lefts: np.ndarray, size_px: int
+    ) -> list[Tensor]:
+        """Read crops as `FeatureCache.read` does, for all encoders."""
+        return [level for cache in self._caches for level in cache.read(tiles, views, tops, lefts, size_px)]
+
+
 @torch.inference_mode()
 def _encode(
-    segmenter: Segmenter,
+    encoder: Encoder,
     tiles: TileStore,
     wanted: Sequence[tuple[int, int]],
     config: StudyConfig,
@@ -156,10 +177,10 @@ def _encode(
         drawn = drawn_view(tiles, tile, view, config)
         image = jitter(image, drawn) if view else image.float()
         prepared.append(turn(image, int(drawn.element[0])))
-    features = [feature.half() for feature in segmenter.encode(torch.cat(prepared))]
+    features = [feature.half() for feature in encoder.encode(torch.cat(prepared))]
     if not all(bool(feature.isfinite().all()) for feature in features):
         raise UserError(
-            f"Features of `model.encoder` {config.model.encoder} exceed half precision. Set `encoder_frozen: false`, "
+            f"Features of `model.encoder` {encoder.choice.name} exceed half precision. Set `encoder_frozen: false`, "
             "or `training.augmentation.cached_views: 0` to encode afresh in every step.",
             exit_code=1,
         )

@@ -57,9 +57,10 @@ class ImageEvaluation:
         if decoder is None:
             return None
         self.segmenter.eval()
+        tile_px = self.study.config.dataset.tile_px
         with torch.inference_mode(), autocast(self.precision, self.data.device):
             inputs = {
-                part: decoder.prepare(self.data.tile_features(self.segmenter, part))
+                part: decoder.prepare(self.segmenter.maps(self.data.tile_features(self.segmenter, part), tile_px))
                 for part in passes(self.rows[image_id])
             }
         return QueriedImage(self, image_id, decoder, inputs)

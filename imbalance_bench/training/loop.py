@@ -96,7 +96,7 @@ class StageTrainer:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what `state_dict` gave."""
-        self._segmenter.load_state_dict(state["model"], strict=not self._segmenter.frozen)
+        self._segmenter.load_stored_state(state["model"])
         self._loss.load_state_dict(state["loss"])
         self._optimisation.load_state_dict(state["optimisation"])
         self.step, self._batch_digest = state["step"], bytes.fromhex(state["batch_digest"])
@@ -201,7 +201,8 @@ class StageTrainer:
         if decoder is not None:
             self._segmenter.eval()
             features = self._setting.data.tile_features(self._segmenter, self._setting.probe_tiles)
-            attention, norms = decoder.class_statistics(features)
+            maps = self._segmenter.maps(features, self._setting.data.config.dataset.tile_px)
+            attention, norms = decoder.class_statistics(maps)
             self._segmenter.train()
             held["effective_offset"] = attention.effective_offset.cpu()
             held["attention_mass"] = attention.attention_mass.cpu()

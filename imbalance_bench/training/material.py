@@ -12,7 +12,7 @@ from imbalance_bench.data.tiling import tile_dataset
 from imbalance_bench.errors import UserError
 from imbalance_bench.models.segmenter import Segmenter, build_segmenter
 from imbalance_bench.study import OnProgress, Study
-from imbalance_bench.training.feature_cache import FeatureCache
+from imbalance_bench.training.feature_cache import CachedFeatures, FeatureCache
 from imbalance_bench.training.tile_data import TileData
 
 
@@ -78,16 +78,19 @@ def open_material(
     cache = None
     if config.uses_feature_cache:
         segmenter = build_segmenter(config.model, n_classes=len(study.taxonomy.names), seed=0).to(device)
-        cache = FeatureCache.open(
-            segmenter,
-            tiles,
-            _training_tiles(study, tiles),
-            config,
-            cache_dir=cache_dir,
-            data_hash=study.data_hash,
-            weights_hash=study.weights_hash,
-            on_progress=lambda done, total: on_progress("encoding tiles", done, total),
-        )
+        caches = [
+            FeatureCache.open(
+                encoder,
+                tiles,
+                _training_tiles(study, tiles),
+                config,
+                cache_dir=cache_dir,
+                data_hash=study.data_hash,
+                on_progress=lambda done, total: on_progress("encoding tiles", done, total),
+            )
+            for encoder in segmenter.encoders
+        ]
+        cache = CachedFeatures(caches)
     return TileData(config, tiles, np.asarray(study.taxonomy.lookup), cache, device)
 
 

@@ -29,15 +29,16 @@ class Optimisation:
     ) -> None:
         groups = [replace(group, parameters=[p for p in group.parameters if p.requires_grad]) for group in groups]
         owned = {id(parameter) for group in groups for parameter in group.parameters}
-        encoder = [p for p in segmenter.encoder.parameters() if p.requires_grad and id(p) not in owned]
-        owned |= {id(parameter) for parameter in encoder}
-        trained = [*segmenter.head.parameters(), *loss.parameters()]
+        tuned = [([p for p in each if id(p) not in owned], factor) for each, factor in segmenter.tuning.groups()]
+        owned |= {id(parameter) for each, _ in tuned for parameter in each}
+        trained = [*segmenter.neck.parameters(), *segmenter.head.parameters(), *loss.parameters()]
         base = [p for p in trained if p.requires_grad and id(p) not in owned]
         shared = ParamGroup(base, weight_decay=section.weight_decay)
         self._groups = [group for group in (shared, *groups) if group.parameters]
-        if encoder:
-            multiplier = section.encoder_lr_multiplier
-            self._groups.append(ParamGroup(encoder, lr_multiplier=multiplier, weight_decay=section.weight_decay))
+        for encoder, factor in tuned:
+            if encoder:
+                multiplier = section.encoder_lr_multiplier * factor
+                self._groups.append(ParamGroup(encoder, lr_multiplier=multiplier, weight_decay=section.weight_decay))
         self._clip = section.grad_clip
         self.optimiser = AdamW(
             [

@@ -59,7 +59,7 @@ def execute_run(study: Study, run: PlannedRun, cache_dir: Path, on_step: OnStep)
     Raises:
         UserError: The run cannot go on (its status then says `failed`), or another process works on it.
     """
-    record = study.records.run(run.run_id)
+    study, record = study.of(run.model), study.records.run(run.run_id)
     with _exclusive(record):
         if record.is_done():
             return
@@ -166,6 +166,7 @@ class RunExecution:
             section=config.training,
             seed=derive_seed(self._run.seed if order is None else order, "data order"),
             cached_views=config.training.augmentation.cached_views if config.uses_feature_cache else 0,
+            grid_px=self._data.grid_px,
             sampler=components.sampler,
         )
 

@@ -1,5 +1,6 @@
 """What a model is fed: crops of tiles as images or cached features, with their labels."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,9 +12,10 @@ from imbalance_bench.config import StudyConfig
 from imbalance_bench.data.augmentation import jitter, turn, turn_array
 from imbalance_bench.data.taxonomy import UNLABELLED
 from imbalance_bench.data.tile_store import TileStore
+from imbalance_bench.models.encoders import COARSEST_STRIDE_PX
 from imbalance_bench.models.segmenter import Segmenter
 from imbalance_bench.training.batches import Batch
-from imbalance_bench.training.feature_cache import FeatureCache, cached_element
+from imbalance_bench.training.feature_cache import CachedFeatures, cached_element
 from methods.slots import TrainingBatch
 
 
@@ -25,15 +27,23 @@ class TileData:
         config: The study.
         tiles: Images and masks of all tiles.
         lookup: (256,) uint8, source class id -> merged class id or UNLABELLED.
-        cache: Features of a frozen encoder, or None for training on images.
+        cache: Features of frozen encoders, or None for training on images.
         device: Where tensors go.
     """
 
     config: StudyConfig
     tiles: TileStore
     lookup: np.ndarray
-    cache: FeatureCache | None
+    cache: CachedFeatures | None
     device: torch.device
+
+    @property
+    def grid_px(self) -> int:
+        """Where crops can begin: at every pixel of images, at whole pixels of every level of cached features."""
+        if self.cache is None:
+            return 1
+        common = math.lcm(*self.cache.strides)
+        return COARSEST_STRIDE_PX if COARSEST_STRIDE_PX % common == 0 else common
 
     def training_batch(self, batch: Batch) -> TrainingBatch:
         """Read the features or images of a training batch, as augmented, and its labels."""

@@ -11,7 +11,8 @@ from torch.nn import functional
 from imbalance_bench.config import ModelSection
 from imbalance_bench.errors import UserError
 from imbalance_bench.models.class_query import ClassMLP, sine_position
-from imbalance_bench.models.encoders import build_encoder, load_encoder_weights
+from imbalance_bench.models.encoder_weights import load_encoder_weights
+from imbalance_bench.models.encoders import EncoderChoice, build_encoder
 from imbalance_bench.models.segmenter import Segmenter, SmpHead, build_segmenter
 from imbalance_bench.models.two_way import TwoWayDecoder
 
@@ -87,18 +88,18 @@ def test_a_frozen_encoder_stays_in_evaluation_mode_and_out_of_the_stored_state()
 @pytest.mark.parametrize("prefix", ["", "model.", "module.model."])
 def test_local_weights_are_found_under_common_prefixes(tmp_path: Path, prefix: str) -> None:
     torch.manual_seed(1)
-    source = build_encoder(ENCODER, "none").module
+    source = build_encoder(EncoderChoice(ENCODER, "none", {})).module
     bare = {name.removeprefix("model."): value.clone() for name, value in source.state_dict().items()}
     path = tmp_path / "weights.safetensors"
     save_file({prefix + name: value for name, value in bare.items()} | {"head.fc.weight": torch.zeros(2)}, path)
     torch.manual_seed(2)
-    target = build_encoder(ENCODER, "none").module
+    target = build_encoder(EncoderChoice(ENCODER, "none", {})).module
     load_encoder_weights(target, path)
     assert all(torch.equal(value, target.state_dict()[name]) for name, value in source.state_dict().items())
 
 
 def test_weights_of_another_shape_are_refused_and_counted(tmp_path: Path) -> None:
-    module = build_encoder(ENCODER, "none").module
+    module = build_encoder(EncoderChoice(ENCODER, "none", {})).module
     state = {name: value.clone() for name, value in module.state_dict().items()}
     first = next(name for name in state if name.endswith("weight"))
     state[first] = torch.zeros(1)
@@ -109,8 +110,8 @@ def test_weights_of_another_shape_are_refused_and_counted(tmp_path: Path) -> Non
 
 
 def test_feature_strides_follow_the_encoder() -> None:
-    assert build().feature_strides() == (4, 8, 16, 32)
-    assert build(architecture="unet").feature_strides() == (2, 4, 8, 16, 32)
+    assert build().encoders[0].strides() == (4, 8, 16, 32)
+    assert build(architecture="unet").encoders[0].strides() == (2, 4, 8, 16, 32)
 
 
 def test_class_mlp_is_one_perceptron_per_class() -> None:

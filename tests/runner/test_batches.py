@@ -15,6 +15,7 @@ def sequence(*, seed: int = 1, cached_views: int = 4, sampler: object = None) ->
     pixels = np.ones((5, 3), np.int64)
     return BatchSequence(
         np.arange(10, 15), pixels, tile_px=128, section=SECTION, seed=seed, cached_views=cached_views,
+        grid_px=32 if cached_views else 1,
         sampler=sampler,  # pyright: ignore[reportArgumentType]
     )  # fmt: skip
 

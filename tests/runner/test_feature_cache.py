@@ -34,6 +34,24 @@ def test_a_cached_view_is_the_encoded_view(tmp_path: Path, dataset: Path) -> Non
             assert torch.allclose(a, b, atol=1e-2, rtol=1e-3), level
 
 
+@pytest.mark.parametrize(
+    ("model", "grid_px"),
+    [
+        ({}, 32),
+        ({"architecture": "deeplabv3plus"}, 32),  # whose coarsest features have stride 16
+        ({"encoder": "tu-test_vit"}, 32),
+        ({"encoder": "tu-test_vit", "encoder_kwargs": {"patch_size": 14}, "pyramid_channels": 8}, 14),
+    ],
+)
+def test_crops_begin_where_every_level_has_a_whole_pixel(
+    tmp_path: Path, dataset: Path, model: dict[str, object], grid_px: int
+) -> None:
+    sizes = {"dataset": {"tile_px": 224, "stride_px": 224}, "training": {"crop_px": 224}} if grid_px == 14 else {}
+    methods = ["cross_entropy"]
+    study = prepare_study(small_config(dataset, model=model, methods=methods, **sizes), tmp_path / "s", lambda *_: None)
+    assert open_material(study, tmp_path / "cache", CPU).grid_px == grid_px
+
+
 def test_views_differ_and_view_zero_is_the_tile(tmp_path: Path, dataset: Path) -> None:
     config = small_config(dataset)
     study = prepare_study(config, tmp_path / "s", lambda *_: None)

@@ -1,0 +1,75 @@
+"""One entry of `methods:` in the study file: which registered methods it is composed of, with which options."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import Field, ValidationError
+
+from imbalance_bench.config_errors import first_error
+from imbalance_bench.config_section import PLAIN_NAME, Section
+from imbalance_bench.errors import UserError
+from imbalance_bench.method_lookup import method_named
+from methods.base import MethodConfig, Requirement
+from methods.plugins import origin_of
+
+
+class MethodEntry(Section):
+    """One method of the study: a label, and the registered methods that it is composed of (usually one)."""
+
+    label: Annotated[str, Field(pattern=PLAIN_NAME)]
+    parts: dict[str, MethodConfig]
+
+    def resolved(self) -> dict[str, Any]:
+        """Label and parts with every option spelled out; part of the run's identity and of its manifest."""
+        return {"label": self.label, "parts": [_resolved_part(name, config) for name, config in self.parts.items()]}
+
+    def requirements(self) -> frozenset[Requirement]:
+        """Needs of all parts."""
+        return frozenset().union(*(config.requirements() for config in self.parts.values()))
+
+
+def parse_method(entry: object, source: str) -> MethodEntry:
+    """Accept `focal`, `{name: focal, gamma: 1, label: x}` or `{label: x, parts: [...]}`."""
+    if isinstance(entry, str):
+        entry = {"name": entry}
+    if not isinstance(entry, Mapping):
+        raise UserError(f"{source}: a method must be a name or a mapping with `name`. Got {entry!r}.")
+    options = dict(entry)
+    label = options.pop("label", None)
+    if "parts" in options:
+        parts = options.pop("parts")
+        if options or not isinstance(parts, list) or not parts:
+            raise UserError(f"{source}: a composed method must hold `label` and a list `parts`. Got {dict(entry)!r}.")
+        configs = dict(_parse_part(part, source) for part in parts)
+        label = label or "+".join(configs)
+    else:
+        configs = dict([_parse_part(options, source)])
+        label = label or next(iter(configs))
+    try:
+        return MethodEntry(label=label, parts=configs)
+    except ValidationError as error:
+        raise UserError(f"{source}: {first_error(error, MethodEntry)}") from error
+
+
+def _parse_part(part: object, source: str) -> tuple[str, MethodConfig]:
+    """Return the registered name and the validated options."""
+    options = {"name": part} if isinstance(part, str) else dict(part) if isinstance(part, Mapping) else {}
+    name = options.pop("name", None)
+    if not isinstance(name, str):
+        raise UserError(f"{source}: a method must be a name or a mapping with `name`. Got {part!r}.")
+    method, recorded = method_named(name, source), options.pop("plugin", None)
+    if recorded != origin_of(name) and recorded is not None:
+        raise UserError(
+            f"{source}: method '{name}' is of {recorded}, and installed is {origin_of(name) or 'none'}. "
+            "Install the one that is named, or give another --out."
+        )
+    try:
+        return name, method.model_validate(options)
+    except ValidationError as error:
+        raise UserError(f"{source}: {first_error(error, method, of=name)}") from error
+
+
+def _resolved_part(name: str, config: MethodConfig) -> dict[str, Any]:
+    """Every option of a part and, of a plug-in, distribution and version: another version is another method."""
+    origin = origin_of(name)
+    return {"name": name} | ({"plugin": origin} if origin else {}) | config.model_dump(mode="json")
