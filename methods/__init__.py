@@ -78,3 +78,8 @@ REGISTRY: dict[str, type[MethodConfig]] = {
     "dfa": DfaConfig,
     "focal_attention_gate": FocalAttentionGateConfig,
 }
+
+
+def distinct_methods() -> tuple[str, ...]:
+    """Return the names that stand for a method of their own: all but second names (`Card.same_as`)."""
+    return tuple(name for name, method in REGISTRY.items() if not method.card.same_as)

@@ -1,6 +1,6 @@
 """Compound losses: pixel and overlap term are changed together."""
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -11,6 +11,7 @@ from methods.base import BuildContext, Card, ClassStatistics, Components, Group,
 from methods.cross_entropy import SoftDice, cross_entropy_per_pixel, mean_over_valid
 from methods.focal import focal_per_pixel
 from methods.overlap import mean_over, one_hot, power_of_error, soft_counts, tversky_error
+from methods.search_space import Range
 
 SMALLEST_REMAINDER = 1e-7  # keeps log(1 - p) finite; the official code clips p at the same distance from 1
 
@@ -50,8 +51,12 @@ class ComboLoss(Loss):
 class ComboConfig(MethodConfig):
     """Combo loss."""
 
-    alpha: float = Field(default=0.5, ge=0, le=1, description="share of the cross-entropy part; the rest is Dice")
-    beta: float = Field(default=0.5, ge=0, le=1, description="above .5 misses cost more, below it false positives do")
+    alpha: Annotated[float, Range(0.2, 0.8)] = Field(
+        default=0.5, ge=0, le=1, description="share of the cross-entropy part; the rest is Dice"
+    )
+    beta: Annotated[float, Range(0.2, 0.8)] = Field(
+        default=0.5, ge=0, le=1, description="above .5 misses cost more, below it false positives do"
+    )
 
     card: ClassVar[Card] = Card(
         group=Group.OVERLAP,
@@ -116,9 +121,13 @@ class UnifiedFocal(Loss):
 class UnifiedFocalConfig(MethodConfig):
     """Unified focal loss, with the most frequent class as the common one."""
 
-    focal_share: float = Field(default=0.5, ge=0, le=1, description="lambda: share of the focal part")
-    delta: float = Field(default=0.6, ge=0, le=1, description="weight of rare classes and of false negatives")
-    gamma: float = Field(
+    focal_share: Annotated[float, Range(0.2, 0.8)] = Field(
+        default=0.5, ge=0, le=1, description="lambda: share of the focal part"
+    )
+    delta: Annotated[float, Range(0.5, 0.9)] = Field(
+        default=0.6, ge=0, le=1, description="weight of rare classes and of false negatives"
+    )
+    gamma: Annotated[float, Range(0.1, 0.9)] = Field(
         default=0.5, ge=0, lt=1, description="suppresses easy pixels of common classes, enhances rare classes"
     )
     form: Literal["asymmetric", "symmetric"] = Field(
@@ -178,7 +187,7 @@ class LabelMarginalL1(Loss):
 class LabelMarginalL1Config(MethodConfig):
     """Cross-entropy with an L1 penalty on the class shares of each image."""
 
-    weight: float = Field(
+    weight: Annotated[float, Range(0.01, 1.0, log=True)] = Field(
         default=0.1, ge=0, description="of the share term; 0 leaves cross-entropy alone, without Dice"
     )
 

@@ -1,12 +1,12 @@
 """Focal loss: easy pixels count less; and its class-balanced form, in which frequent classes do too."""
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
-from methods.base import BuildContext, Card, Components, Group, MethodConfig
+from methods.base import BuildContext, Card, ClassStatistics, Components, Group, MethodConfig
 from methods.cross_entropy import (
     CrossEntropyDice,
     Reduction,
@@ -15,7 +15,8 @@ from methods.cross_entropy import (
     mean_over_valid,
     weighted_mean_over_valid,
 )
-from methods.reweighting import SampleCount, effective_number_weights
+from methods.reweighting import SampleCount, against_rarity, effective_number_weights
+from methods.search_space import Choice, Range
 
 
 def focal_per_pixel(log_probability: Tensor, target: Tensor, gamma: float) -> Tensor:
@@ -47,7 +48,9 @@ class FocalDice(CrossEntropyDice):
 class FocalConfig(MethodConfig):
     """Focal loss in its softmax form + soft Dice."""
 
-    gamma: float = Field(default=2.0, ge=0, description="focusing exponent; 0 is cross-entropy")
+    gamma: Annotated[float, Range(0.5, 5.0, log=True)] = Field(
+        default=2.0, ge=0, description="focusing exponent; 0 is cross-entropy"
+    )
 
     card: ClassVar[Card] = Card(
         group=Group.PIXEL,
@@ -87,9 +90,15 @@ class WeightedFocalDice(WeightedCrossEntropyDice):
 class ClassBalancedFocalConfig(MethodConfig):
     """Focal loss with effective-number weights."""
 
-    gamma: float = Field(default=2.0, ge=0, description="focusing exponent; 0 leaves weighted cross-entropy")
-    beta: float = Field(default=0.9999, ge=0, lt=1, description="0 gives equal weights, towards 1 gives inverse counts")
-    count: SampleCount = Field(default="images", description="what n counts; with pixels the weights become uniform")
+    gamma: Annotated[float, Range(0.5, 5.0, log=True)] = Field(
+        default=2.0, ge=0, description="focusing exponent; 0 leaves weighted cross-entropy"
+    )
+    beta: Annotated[float, Choice((0.9, 0.99, 0.999, 0.9999))] = Field(
+        default=0.9999, ge=0, lt=1, description="0 gives equal weights, towards 1 gives inverse counts"
+    )
+    count: SampleCount = Field(
+        default="components", description="what n counts; images invert rarity on tissue, pixels give equal weights"
+    )
     reduction: Reduction = Field(default="mean", description="mean(w focal), as published, or sum(w focal) / sum(w)")
 
     card: ClassVar[Card] = Card(
@@ -100,10 +109,18 @@ class ClassBalancedFocalConfig(MethodConfig):
         source="Cui 2019, class-balanced focal loss; reduction as in the code, richardaecn/class-balanced-loss: "
         "the sum over samples and classes over the number of samples",
         deviations="softmax form with p_t of the true class only, where the source sums K sigmoid terms; gamma 2 as in "
-        "`focal`, so that the two differ in the weights alone (the source searched .5, 1 and 2); n counts images",
+        "`focal`, so that the two differ in the weights alone (the source searched .5, 1 and 2); n counts "
+        "connected components",
     )
 
     def build(self, context: BuildContext) -> Components:
         """Build class-balanced focal + Dice."""
-        weight = effective_number_weights(context.statistics, beta=self.beta, count=self.count)
-        return Components(loss=WeightedFocalDice(weight, self.gamma, self.reduction))
+        return Components(loss=WeightedFocalDice(self.weights(context.statistics), self.gamma, self.reduction))
+
+    def weights(self, statistics: ClassStatistics) -> Tensor:
+        """Return the effective-number weights, (K,), mean 1."""
+        return effective_number_weights(statistics, beta=self.beta, count=self.count)
+
+    def remarks(self, statistics: ClassStatistics) -> tuple[str, ...]:
+        """Say where the weights contradict rarity; see `MethodConfig.remarks`."""
+        return against_rarity(self.weights(statistics), statistics)

@@ -12,7 +12,7 @@ from methods.base import ClassStatistics, normalised_to_mean_one
 from methods.cdb import dynamic_exponent
 from methods.cross_entropy import CrossEntropyDice, SoftDice, WeightedCrossEntropyDice
 from methods.focal import FocalConfig
-from methods.reweighting import EffectiveNumberConfig
+from methods.reweighting import EffectiveNumberConfig, against_rarity
 
 
 def dice_of(logits: torch.Tensor, batch: cases.Batch) -> torch.Tensor:
@@ -92,9 +92,64 @@ def test_normalised_weights_have_mean_one_over_the_classes_that_occur():
 def test_pixel_counts_make_effective_number_uniform():
     """The trap of the catalogue: beta^n vanishes."""
     by_pixel = cases.build(EffectiveNumberConfig(count="pixels")).class_parameters()["loss_weight"]
-    by_image = cases.build(EffectiveNumberConfig()).class_parameters()["loss_weight"]
+    by_component = cases.build(EffectiveNumberConfig()).class_parameters()["loss_weight"]
     assert by_pixel.tolist() == [1.0] * cases.K
-    assert by_image.max() / by_image.min() > 5
+    assert by_component.max() / by_component.min() > 5
+
+
+def consep_like() -> ClassStatistics:
+    """Shares as on CoNSeP: epithelium is on every image but one, the rare class on most images in small pieces."""
+    pixels = torch.tensor([89e4, 8.5e4, 2.3e4, 0.17e4], dtype=torch.float64)
+    images = torch.tensor([27, 18, 26, 23], dtype=torch.float64)
+    components = torch.tensor([400, 5100, 900, 180], dtype=torch.float64)
+    names = ("background", "epithelial", "spindle", "other")
+    return ClassStatistics(names, pixels, images, components, pixels.sum().expand(4), 27)
+
+
+@pytest.mark.parametrize("name", ["effective_number", "class_balanced_focal", "ldam_drw"])
+def test_counting_images_is_remarked_where_it_inverts_rarity_and_components_are_the_default(name):
+    by_images = REGISTRY[name](count="images").remarks(consep_like())  # pyright: ignore[reportCallIssue]
+    assert len(by_images) == 1
+    assert "'other' (0.17% of the pixels) weighs" in by_images[0]
+    assert "'epithelial' (8.50% of the pixels)" in by_images[0]
+    assert "rarity" not in " ".join(REGISTRY[name](count="pixels").remarks(consep_like()))  # pyright: ignore[reportCallIssue]
+    assert REGISTRY[name]().model_dump()["count"] == "components"
+
+
+def test_weights_by_pixel_share_never_contradict_rarity():
+    for name in ("inverse_frequency", "inverse_sqrt", "enet", "distdw", "cross_entropy", "dfa"):
+        assert REGISTRY[name]().remarks(consep_like()) == ()
+
+
+def test_a_weight_contradicts_rarity_only_beyond_both_limits():
+    statistics = replace(cases.uniform_statistics(), pixels=torch.tensor([8.0, 8.0, 4.1, 3.9, 8.0]).double())
+    weight = torch.tensor([1.0, 1.0, 0.2, 0.91, 1.0])
+    assert against_rarity(weight, statistics) == ()  # more than half of the pixels, or more than 90 % of the weight
+    weight[3] = 0.89
+    (remark,) = against_rarity(weight, statistics)
+    assert "'d'" in remark
+    assert "'a'" in remark
+    absent = replace(statistics, pixels=torch.tensor([8.0, 8.0, 4.1, 0.0, 8.0]).double())
+    assert against_rarity(weight, absent) == ()
+
+
+@pytest.mark.parametrize("name", ["distdw", "diffdw"])
+def test_dhc_can_weight_dice_as_published(name):
+    batch = cases.random_batch()
+    plain, weighted = (
+        cases.loss_of(cases.build(REGISTRY[name](dice=dice)))  # pyright: ignore[reportCallIssue]
+        for dice in ("unweighted", "weighted")
+    )
+    before, after = (loss(batch.logits, batch.target, batch.valid, 0).parts for loss in (plain, weighted))
+    weight = weighted.class_parameters()["loss_weight"]
+    by_hand = []
+    p = batch.logits.softmax(1).movedim(1, -1)[batch.valid].double()
+    for c in range(cases.K):
+        g = (batch.target[batch.valid] == c).double()
+        by_hand.append(weight[c].item() * (1 - 2 * (p[:, c] * g).sum().item() / (p[:, c] + g).sum().item()))
+    assert after["dice"].item() == pytest.approx(sum(by_hand) / cases.K, rel=1e-5)
+    assert torch.equal(after["weighted_cross_entropy"], before["weighted_cross_entropy"])
+    assert (after["dice"] - before["dice"]).abs() > 1e-3
 
 
 @pytest.mark.parametrize("gamma", [0.0, 0.3, 0.5, 1.0, 2.0, 5.0])

@@ -49,10 +49,13 @@ def frequency_cases() -> list[dict]:
         weighted_case("median_frequency", {"reduction": "mean"}, "numpy; weights: hand", median),
         weighted_case("enet", {}, "torch; weights: numpy", enet),
         weighted_case("enet", {"reduction": "mean"}, "numpy", enet),
-        weighted_case("effective_number", {}, "torch; weights: numpy", effective_number(STATISTICS["images"], 0.9999)),
+        weighted_case(
+            "effective_number", {}, "torch; weights: numpy", effective_number(STATISTICS["components"], 0.9999)
+        ),
+        weighted_case("effective_number", {"count": "images"}, "numpy", effective_number(STATISTICS["images"], 0.9999)),
         weighted_case(
             "effective_number",
-            {"count": "components", "beta": 0.99},
+            {"beta": 0.99},
             "numpy",
             effective_number(STATISTICS["components"], 0.99),
         ),
