@@ -143,12 +143,13 @@ class Requirement(StrEnum):
 
 
 class Group(StrEnum):
-    """The seven families of the catalogue."""
+    """The families of the catalogue."""
 
     BASE = "base"
     FREQUENCY = "frequency reweighting"
     PIXEL = "pixel difficulty"
     OVERLAP = "overlap"
+    BOUNDARY = "boundaries and regions"
     MARGIN = "margins and logits"
     ESTIMATOR = "difficulty estimators"
     SAMPLING = "sampling and stages"

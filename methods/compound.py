@@ -158,6 +158,70 @@ def rare_classes(statistics: ClassStatistics) -> Tensor:
     return statistics.pixels < statistics.pixels.max()
 
 
+class ExponentialLogarithmic(Loss):
+    """Take logarithms of Dice and of probabilities to a power below 1, so that small regions count.
+
+    Args:
+        config: Options.
+        weight: (K,) float >= 0, of each class in the cross-entropy part.
+    """
+
+    weight: Tensor
+    largest_error: ClassVar[float] = 1 - 1e-7  # keeps the logarithm of a Dice of 0 finite
+
+    def __init__(self, config: "ExponentialLogarithmicConfig", weight: Tensor) -> None:
+        super().__init__()
+        self.config = config
+        self.register_buffer("weight", weight.float())
+
+    def forward(self, logits: Tensor, target: Tensor, valid: Tensor, step: int) -> LossOutput:  # noqa: ARG002
+        """Compute both logarithmic parts in float32; see `Loss.forward`."""
+        log_probability = F.log_softmax(logits.float(), dim=1)
+        counts, labelled = soft_counts(log_probability, target, valid)
+        error = tversky_error(counts, fp_weight=0.5, fn_weight=0.5).clamp(max=self.largest_error)  # 1 - Dice
+        dice = self.config.dice_share * mean_over(self.powered(-torch.log1p(-error)), labelled > 0)
+        term = self.weight[target] * self.powered(cross_entropy_per_pixel(log_probability, target))
+        pixel = (1 - self.config.dice_share) * mean_over_valid(term, valid)
+        return LossOutput(dice + pixel, {"log_dice": dice.detach(), "log_cross_entropy": pixel.detach()})
+
+    def powered(self, value: Tensor) -> Tensor:
+        """Return the value to the power gamma; the same shape."""
+        return value if self.config.gamma == 1 else power_of_error(value, self.config.gamma)
+
+    def class_parameters(self) -> dict[str, Tensor]:
+        """Return `loss_weight`, (K,)."""
+        return {"loss_weight": self.weight.detach().cpu().clone()}
+
+
+class ExponentialLogarithmicConfig(MethodConfig):
+    """Exponential logarithmic loss."""
+
+    dice_share: Annotated[float, Range(0.2, 0.9)] = Field(
+        default=0.8, ge=0, le=1, description="share of the Dice part; the rest is cross-entropy"
+    )
+    gamma: Annotated[float, Range(0.2, 1.0, log=True)] = Field(
+        default=0.3, gt=0, description="exponent of both logarithms"
+    )
+
+    card: ClassVar[Card] = Card(
+        group=Group.OVERLAP,
+        title="Exponential logarithmic loss",
+        formula="s mean_c((-ln dice_c)^gamma) + (1 - s) mean_i(p_y^-1/2 (-ln p_t)^gamma), c over the classes "
+        "that occur in the batch, p_y the pixel share of the true class; s .8, gamma .3; replaces cross-entropy "
+        "and Dice",
+        source="Wong 2018 (MICCAI; arXiv 1809.00076), equations 1 to 3; weights .8 and .2, gamma .3, class weights "
+        "(sum f / f_c)^1/2",
+        deviations="Dice pools the batch with a smoothing of 1e-5 instead of 1 pixel, over the classes that "
+        "occur in it",
+    )
+
+    def build(self, context: BuildContext) -> Components:
+        """Build the exponential logarithmic loss."""
+        statistics = context.statistics
+        weight = torch.where(statistics.present, statistics.frequency.rsqrt(), 0.0)
+        return Components(loss=ExponentialLogarithmic(self, weight))
+
+
 class LabelMarginalL1(Loss):
     """Add to cross-entropy how far the predicted class shares of each image are from the true ones.
 

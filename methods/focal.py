@@ -1,5 +1,6 @@
 """Focal loss: easy pixels count less; and its class-balanced form, in which frequent classes do too."""
 
+import math
 from typing import Annotated, ClassVar
 
 import torch
@@ -64,6 +65,54 @@ class FocalConfig(MethodConfig):
     def build(self, context: BuildContext) -> Components:  # noqa: ARG002
         """Build focal + Dice."""
         return Components(loss=FocalDice(self.gamma))
+
+
+class AdaptiveFocalDice(CrossEntropyDice):
+    """Focus more on pixels whose true class is very unlikely.
+
+    Args:
+        gamma: Exponent where p_y is at least the threshold.
+        gamma_unlikely: Exponent below it.
+        threshold: Of p_y.
+    """
+
+    pixel_name: ClassVar[str] = "adaptive_focal"
+
+    def __init__(self, gamma: float, gamma_unlikely: float, threshold: float) -> None:
+        super().__init__()
+        self.gamma, self.gamma_unlikely, self.threshold = gamma, gamma_unlikely, threshold
+
+    def pixel_term(self, log_probability: Tensor, target: Tensor, valid: Tensor) -> Tensor:
+        """Return the mean focal term with two exponents; see `CrossEntropyDice.pixel_term`."""
+        likely = focal_per_pixel(log_probability, target, self.gamma)
+        unlikely = focal_per_pixel(log_probability, target, self.gamma_unlikely)
+        below = cross_entropy_per_pixel(log_probability, target) > -math.log(self.threshold)
+        return mean_over_valid(torch.where(below, unlikely, likely), valid)
+
+
+class AdaptiveFocalConfig(MethodConfig):
+    """Focal loss whose exponent depends on the pixel (FLSD-53) + soft Dice."""
+
+    gamma: Annotated[float, Range(0.5, 5.0, log=True)] = Field(
+        default=3.0, ge=0, description="exponent where p of the true class is at least the threshold"
+    )
+    gamma_unlikely: Annotated[float, Range(1.0, 8.0, log=True)] = Field(
+        default=5.0, ge=0, description="exponent below the threshold"
+    )
+    threshold: float = Field(default=0.2, gt=0, lt=1, description="of p of the true class")
+
+    card: ClassVar[Card] = Card(
+        group=Group.PIXEL,
+        title="Sample-dependent focal loss (FLSD-53)",
+        formula="mean_i((1 - p_t)^g * -log p_t), g = 5 where p_t < .2, else 3; plus soft Dice",
+        source="Mukhoti 2020 (NeurIPS; arXiv 2002.09437), FLSD-53; as in the official code, "
+        "torrvision/focal_calibration",
+        deviations="mean over valid pixels instead of a sum over samples; the exponents are options",
+    )
+
+    def build(self, context: BuildContext) -> Components:  # noqa: ARG002
+        """Build adaptive focal + Dice."""
+        return Components(loss=AdaptiveFocalDice(self.gamma, self.gamma_unlikely, self.threshold))
 
 
 class WeightedFocalDice(WeightedCrossEntropyDice):

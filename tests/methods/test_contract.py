@@ -128,6 +128,8 @@ def test_relabelling_the_classes_relabels_the_result(case, order, seed):
     )
     total, gradient = value_and_gradient(before, batch)
     total_after, gradient_after = value_and_gradient(after, relabelled)
+    if case[0] == "blv":
+        return  # noise is drawn for places of the logits, whose order changed; `test_logit_variation` looks closer
     torch.testing.assert_close(total_after, total, rtol=1e-6, atol=1e-6)
     torch.testing.assert_close(gradient_after, gradient[:, order], rtol=1e-5, atol=1e-7)
     if getattr(config, "prior", None) == "shuffled":

@@ -18,6 +18,8 @@ import margin_cases
 import numpy as np
 import overlap_cases
 import pixel_cases
+import rarity_cases
+import region_cases
 import stage_cases
 from oracle import (
     DICE,
@@ -134,6 +136,8 @@ def main() -> None:
         *pixel_cases.cases(),
         *overlap_cases.cases(),
         *margin_cases.cases(),
+        *rarity_cases.cases(),
+        *region_cases.cases(),
         *estimator_cases.cases(),
         *stage_cases.cases(),
         *difficulty_cases(),
@@ -143,6 +147,7 @@ def main() -> None:
         "logits": LOGITS.tolist(),
         "target": TARGET.tolist(),
         "valid": VALID.tolist(),
+        "large": region_cases.BATCH,
         "statistics": STATISTICS,
         "feedback": FEEDBACK,
         "cases": cases,
