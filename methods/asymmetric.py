@@ -54,7 +54,7 @@ class AsymmetricFocalDice(CrossEntropyDice):
 
     def class_parameters(self) -> dict[str, Tensor]:
         """Return `treated_as_rare`, (K,): 1 or 0."""
-        return {"treated_as_rare": self.rare.detach().float().cpu().clone()}
+        return {"treated_as_rare": self.rare.float().cpu()}
 
 
 class AsymmetricFocalConfig(MethodConfig):
@@ -101,7 +101,7 @@ class AsymmetricMarginDice(ShiftedLogitsDice):
 
     def class_parameters(self) -> dict[str, Tensor]:
         """Return `margin`, (K,)."""
-        return {"margin": self.margin.detach().cpu().clone()}
+        return {"margin": self.margin.cpu().clone()}
 
 
 class AsymmetricMarginConfig(MethodConfig):

@@ -8,10 +8,9 @@ from torch import Tensor
 
 from methods.base import BuildContext, Card, Components, Group, LossOutput, MethodConfig
 from methods.cross_entropy import CrossEntropyDice
+from methods.overlap import SMOOTH
 from methods.regions import ComponentMap, components, nearest_components, scatter_sum
 from methods.search_space import Range
-
-SMOOTH = 1e-5  # pixels, as in the base's soft Dice
 
 
 class InstanceDice(CrossEntropyDice):

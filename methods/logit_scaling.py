@@ -37,7 +37,7 @@ class VectorScaledDice(ShiftedLogitsDice):
     def class_parameters(self) -> dict[str, Tensor]:
         """Return `logit_temperature` and `logit_offset`, (K,) each."""
         held = {"logit_temperature": self.temperature, "logit_offset": self.offset}
-        return {name: value.detach().cpu().clone() for name, value in held.items()}
+        return {name: value.cpu().clone() for name, value in held.items()}
 
 
 def temperatures(statistics: ClassStatistics, gamma: float) -> Tensor:

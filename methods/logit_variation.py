@@ -51,7 +51,7 @@ class VariedLogitsDice(ShiftedLogitsDice):
 
     def class_parameters(self) -> dict[str, Tensor]:
         """Return `logit_variation`, (K,): the most that a logit is raised by."""
-        return {"logit_variation": self.amount.detach().cpu().clone()}
+        return {"logit_variation": self.amount.cpu().clone()}
 
 
 def rarity_amounts(statistics: ClassStatistics) -> Tensor:

@@ -7,10 +7,8 @@ from pydantic import Field
 from torch import Tensor
 
 from methods.base import BuildContext, Card, ClassFeedback, Components, Group, Requirement
-from methods.overlap import CrossEntropyOverlap, OverlapConfig, mean_over, one_hot
+from methods.overlap import SMOOTH, CrossEntropyOverlap, OverlapConfig, mean_over, one_hot
 from methods.search_space import Range
-
-SMOOTH = 1e-5  # pixels, as in the base's soft Dice
 
 
 class ModulatedDice(CrossEntropyOverlap):
@@ -101,7 +99,7 @@ class TvmfDice(CrossEntropyOverlap):
 
     def class_parameters(self) -> dict[str, Tensor]:
         """Return `concentration`, (K,)."""
-        return {"concentration": self.concentration.detach().cpu().clone()}
+        return {"concentration": self.concentration.cpu().clone()}
 
 
 class AdaptiveTvmfConfig(OverlapConfig):

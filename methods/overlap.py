@@ -13,6 +13,7 @@ from methods.cross_entropy import SoftDice, cross_entropy_per_pixel, mean_over_v
 from methods.search_space import Range
 
 HALF_SMOOTH = 0.5e-5  # in pixels; Tversky with equal weights is then the base's soft Dice
+SMOOTH = 2 * HALF_SMOOTH  # of forms that count true positives twice
 SMALLEST_ERROR = 1e-16  # below it an error counts as 0, so that a fractional power keeps a finite slope
 
 
@@ -160,7 +161,7 @@ class GeneralisedDice(CrossEntropyOverlap):
         # relative to the smallest class, which weighs 1: the ratio below does not change, and nothing underflows
         weight = torch.where(occurs, (smallest / labelled.clamp(min=1)) ** self.power, 0.0)
         wrong = (weight * (counts.fp + counts.fn)).sum()
-        return wrong / ((2 * weight * counts.tp).sum() + wrong + 2 * HALF_SMOOTH)
+        return wrong / ((2 * weight * counts.tp).sum() + wrong + SMOOTH)
 
 
 class GeneralisedDiceConfig(OverlapConfig):
