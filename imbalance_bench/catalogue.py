@@ -82,8 +82,8 @@ def catalogue_markdown() -> str:
         "",
         "Generated from the registry by `make docs`; `imbalance-bench methods NAME` prints one card.",
         "p = pixel share in the training split, n = count, z = logits, y = label, K classes.",
-        f"{len(distinct_methods())} distinct methods under {len(REGISTRY)} names. `tuning:` draws an option from its search "
-        "space; options without one keep their value.",
+        f"{len(distinct_methods())} distinct methods under {len(REGISTRY)} names. `tuning:` draws an option from its "
+        "search space; options without one keep their value.",
     ]
     for group in Group:
         members = {name: method for name, method in REGISTRY.items() if method.card.group == group}

@@ -12,6 +12,7 @@ from imbalance_bench.config_errors import first_error
 from imbalance_bench.errors import UserError
 from imbalance_bench.method_lookup import method_named
 from imbalance_bench.preregistration import INERTIA_KEPT, LARGEST_VIF
+from imbalance_bench.tuning.section import TuningSection
 from methods.base import MethodConfig, Requirement
 from methods.plugins import origin_of
 
@@ -178,15 +179,29 @@ class AnalysisSection(Section):
     seed: int = 0
 
 
+class Recipe(Section):
+    """What one method has of its own in the recipe that all share: what tuning chose. None: as the others."""
+
+    learning_rate: Annotated[float, Field(gt=0)] | None = None
+    weight_decay: Annotated[float, Field(ge=0)] | None = None
+
+    def changes(self) -> dict[str, float]:
+        """Return the keys of `training` that differ."""
+        return self.model_dump(exclude_none=True)
+
+
 class MethodEntry(Section):
     """One method of the study: a label, and the registered methods that it is composed of (usually one)."""
 
     label: Annotated[str, Field(pattern=PLAIN_NAME)]
     parts: dict[str, MethodConfig]
+    recipe: Recipe = Recipe()
 
     def resolved(self) -> dict[str, Any]:
         """Label and parts with every option spelled out; part of the run's identity and of its manifest."""
-        return {"label": self.label, "parts": [_resolved_part(name, config) for name, config in self.parts.items()]}
+        parts = [_resolved_part(name, config) for name, config in self.parts.items()]
+        own = self.recipe.changes()
+        return {"label": self.label, "parts": parts} | ({"recipe": own} if own else {})
 
     def requirements(self) -> frozenset[Requirement]:
         """Needs of all parts."""
@@ -206,6 +221,17 @@ class StudyConfig(Section):
     methods: Annotated[tuple[MethodEntry, ...], Field(min_length=1)]
     seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = (0, 1, 2)
     analysis: AnalysisSection = AnalysisSection()
+    tuning: TuningSection | None = None
+
+    @model_validator(mode="after")
+    def _tuned_apart(self) -> "StudyConfig":
+        common = sorted({*self.seeds} & {*self.tuning.seeds}) if self.tuning else []
+        if common:
+            raise ValueError(
+                f"`tuning.seeds` must differ from `seeds`, or the chosen setting is tested on what it was chosen by. "
+                f"Got {common[0]} in both."
+            )
+        return self
 
     @model_validator(mode="after")
     def _unambiguous(self) -> "StudyConfig":
@@ -239,7 +265,7 @@ class StudyConfig(Section):
 
     def dump(self) -> dict[str, Any]:
         """The resolved study as plain JSON values, in the form of a study file."""
-        content = self.model_dump(mode="json", exclude={"methods"})
+        content = self.model_dump(mode="json", exclude={"methods"} | ({"tuning"} if self.tuning is None else set()))
         content["methods"] = [method.resolved() for method in self.methods]
         return content
 
@@ -283,7 +309,7 @@ def _parse_method(entry: object, source: str) -> MethodEntry:
     if not isinstance(entry, Mapping):
         raise UserError(f"{source}: a method must be a name or a mapping with `name`. Got {entry!r}.")
     options = dict(entry)
-    label = options.pop("label", None)
+    label, recipe = options.pop("label", None), options.pop("recipe", None) or {}
     if "parts" in options:
         parts = options.pop("parts")
         if options or not isinstance(parts, list) or not parts:
@@ -294,7 +320,7 @@ def _parse_method(entry: object, source: str) -> MethodEntry:
         configs = dict([_parse_part(options, source)])
         label = label or next(iter(configs))
     try:
-        return MethodEntry(label=label, parts=configs)
+        return MethodEntry.model_validate({"label": label, "parts": configs, "recipe": recipe})
     except ValidationError as error:
         raise UserError(f"{source}: {first_error(error, MethodEntry)}") from error
 

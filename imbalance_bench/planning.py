@@ -20,6 +20,7 @@ from imbalance_bench.models.segmenter import CLASS_QUERY, build_segmenter, requi
 from imbalance_bench.preregistration import primary_choices
 from imbalance_bench.records import read_json
 from imbalance_bench.study import OnProgress, Study, build_context, shared_identity
+from imbalance_bench.tuning.section import TUNING_FOLDER
 from methods.base import Requirement
 from methods.composition import SlotConflictError, compose
 
@@ -36,7 +37,7 @@ def prepare_study(config: StudyConfig, root: Path, on_progress: OnProgress, *, w
     Raises:
         UserError: Anything is wrong; nothing has been written.
     """
-    earlier = _earlier_plan(root)
+    earlier = earlier_plan(root)
     _require_extension(config, root, earlier)
     require_known_architecture(config.model.architecture)
     require_known_encoder(config.model.encoder)
@@ -62,7 +63,7 @@ def prepare_study(config: StudyConfig, root: Path, on_progress: OnProgress, *, w
     return study
 
 
-def _earlier_plan(root: Path) -> dict[str, Any]:
+def earlier_plan(root: Path) -> dict[str, Any]:
     """Return the plan that the directory holds, or an empty one for a new directory.
 
     Raises:
@@ -70,7 +71,7 @@ def _earlier_plan(root: Path) -> dict[str, Any]:
     """
     if (root / "plan.json").exists():
         return read_json(root / "plan.json")
-    if root.exists() and any(root.iterdir()):
+    if root.exists() and any(child.name != TUNING_FOLDER for child in root.iterdir()):
         raise UserError(f"{root} holds files that are no study of imbalance-bench. Give another --out.")
     return {}
 

@@ -35,5 +35,5 @@ def test_easy_pixels_of_rare_classes_keep_their_gradient():
         term = loss.pixel_term(logits.log_softmax(1), batch.target, batch.valid)  # pyright: ignore[reportCallIssue]
         gradients[gamma] = torch.autograd.grad(term, logits)[0].abs().sum(1)
     common = batch.target == 0
-    assert (gradients[4.0][common & batch.valid] < gradients[0.0][common & batch.valid]).all()
-    assert torch.equal(gradients[4.0][~common], gradients[0.0][~common])
+    assert gradients[4.0][common].sum() < gradients[0.0][common].sum() / 2
+    torch.testing.assert_close(gradients[4.0][~common], gradients[0.0][~common])
