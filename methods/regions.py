@@ -117,6 +117,6 @@ def nearest_components(found: ComponentMap, n_classes: int) -> Tensor:
     nearest = np.full((len(classes), n_classes, *classes.shape[1:]), found.n, dtype=np.int64)
     for image, labels in enumerate(classes):
         for c in np.unique(labels[labels >= 0]):
-            rows, columns = distance_transform_edt(labels != c, return_distances=False, return_indices=True)
+            rows, columns = np.asarray(distance_transform_edt(labels != c, return_distances=False, return_indices=True))
             nearest[image, c] = of_pixel[image, rows, columns]
     return torch.from_numpy(nearest).to(found.of_pixel.device)

@@ -2,9 +2,11 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from small_study import small_config, study_content, write_dataset
 
@@ -119,9 +121,9 @@ def test_a_learning_rate_of_its_own_reaches_the_training(tuned_root):
     for run in records.plan()["runs"]:
         epochs = records.run(run["run_id"]).epochs()
         rates[run["method"]] = epochs.loc[epochs["quantity"] == "learning_rate", "value"].max()
-    trials = {
-        entry.label: trials_of(entry, tuned_config(tuned_root).tuning) for entry in tuned_config(tuned_root).methods
-    }
+    config = tuned_config(tuned_root)
+    assert config.tuning is not None
+    trials = {entry.label: trials_of(entry, config.tuning) for entry in config.methods}
     for number in (1, 2):
         drawn = trials["focal"][number].recipe["learning_rate"]
         ratio = rates[f"focal.t{number}"] / rates["focal.t0"]
@@ -178,8 +180,6 @@ def test_ties_go_to_the_cheaper_trial_then_to_the_first(tuned_root):
     config, records = tuned_config(tuned_root), StudyRecords.open(tuned_root / "study" / "tuning")
     assert config.tuning is not None
     _, scores = choose({"focal": trials_of(config.methods[1], config.tuning)}, records, config.tuning)["focal"]
-    from dataclasses import replace
-
     even = [replace(score, validation=0.5, steps=steps) for score, steps in zip(scores, (9, 6, 6), strict=True)]
     assert best(even).trial.number == 1
     assert best([replace(score, validation=0.5) for score in scores]).trial.number == 0
@@ -187,8 +187,6 @@ def test_ties_go_to_the_cheaper_trial_then_to_the_first(tuned_root):
 
 
 def test_scores_of_counts():
-    import pandas as pd
-
     counts = pd.DataFrame(
         {
             "class_id": [0, 1, 2, 0, 1, 2],

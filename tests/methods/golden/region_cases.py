@@ -56,7 +56,7 @@ BASE = {"cross_entropy": CROSS_ENTROPY, "dice": dice_loss()}
 
 
 def large(method: str, options: dict, parts: dict, oracle: str = "numpy", **extra: object) -> dict:
-    return complete_case(method, options, oracle, parts, tensors="large", **extra)
+    return complete_case(method, options, oracle, parts, None, tensors="large", **extra)
 
 
 def cases() -> list[dict]:
@@ -247,8 +247,13 @@ def _rankseg() -> list[dict]:
         return labels
 
     rows = []
-    for options in ({}, {"metric": "iou", "pruning": 0.0}, {"pruning": 0.92}, {"pruning": 0.999}):
-        maps = [decide(p.reshape(3, -1), options.get("metric", "dice"), options.get("pruning", 0.5)) for p in P]
+    for options, metric, pruning in (
+        ({}, "dice", 0.5),
+        ({"metric": "iou", "pruning": 0.0}, "iou", 0.0),
+        ({"pruning": 0.92}, "dice", 0.92),
+        ({"pruning": 0.999}, "dice", 0.999),
+    ):
+        maps = [decide(p.reshape(3, -1), metric, pruning) for p in P]
         decided = np.array(maps).reshape(TARGET.shape).tolist()
         rows.append(large("rankseg", options, BASE, decided=decided))
     return rows
