@@ -1,6 +1,6 @@
 """The `tuning:` section of a study file."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -39,3 +39,11 @@ class TuningSection(BaseModel):
     draws: Draws = "sobol"
     shared: dict[SharedOption, SharedRange] = {}  # drawn alike for every method; empty: the recipe stays
     seed: Annotated[int, Field(ge=0)] = 0  # of the draws
+
+    @model_validator(mode="before")
+    @classmethod
+    def _on_is_a_word(cls, content: Any) -> Any:
+        """Undo YAML 1.1, which reads a bare `on` as true."""
+        if isinstance(content, dict):
+            return {"on" if key is True else key: value for key, value in content.items()}
+        return content

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from small_study import small_config, study_content, write_dataset
 
-from imbalance_bench.config import parse_study
+from imbalance_bench.config import load_study, parse_study
 from imbalance_bench.data.splits import Fold, Splits
 from imbalance_bench.errors import UserError
 from imbalance_bench.execution import Execution, execute_study
@@ -198,6 +198,15 @@ def test_scores_of_counts():
     assert score_of_counts(counts, "macro_dice") == pytest.approx((160 / 180 + 0.4) / 2)
     assert score_of_counts(counts, "worst_dice") == pytest.approx(0.4)
     assert score_of_counts(counts, "macro_iou") == pytest.approx((80 / 100 + 0.25) / 2)
+
+
+def test_the_example_is_valid_although_yaml_reads_its_on_as_true():
+    config = load_study(Path(__file__).parents[2] / "examples" / "tuned.yaml")
+    assert config.tuning is not None
+    assert config.tuning.on == "validation"
+    assert config.tuning.trials == 4
+    assert len(config.methods) == 5
+    assert len({*config.seeds, *config.tuning.seeds}) == 4
 
 
 def test_seeds_of_tuning_must_be_its_own(tmp_path):
