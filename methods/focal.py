@@ -145,9 +145,7 @@ class ClassBalancedFocalConfig(MethodConfig):
     beta: Annotated[float, Choice((0.9, 0.99, 0.999, 0.9999))] = Field(
         default=0.9999, ge=0, lt=1, description="0 gives equal weights, towards 1 gives inverse counts"
     )
-    count: SampleCount = Field(
-        default="components", description="what n counts; images invert rarity on tissue, pixels give equal weights"
-    )
+    count: SampleCount = Field(default="patches", description="what n counts, as in `effective_number`")
     reduction: Reduction = Field(default="mean", description="mean(w focal), as published, or sum(w focal) / sum(w)")
 
     card: ClassVar[Card] = Card(
@@ -159,7 +157,7 @@ class ClassBalancedFocalConfig(MethodConfig):
         "the sum over samples and classes over the number of samples",
         deviations="softmax form with p_t of the true class only, where the source sums K sigmoid terms; gamma 2 as in "
         "`focal`, so that the two differ in the weights alone (the source searched .5, 1 and 2); n counts "
-        "connected components",
+        "patches of 32 x 32 pixels, as in `effective_number`",
     )
 
     def build(self, context: BuildContext) -> Components:

@@ -69,7 +69,7 @@ class LdamDrwConfig(MethodConfig):
     )
     beta: float = Field(default=0.9999, ge=0, lt=1, description="of the effective-number weights")
     count: SampleCount = Field(
-        default="components", description="what n counts, for margins and weights; images invert rarity on tissue"
+        default="patches", description="what n counts, for margins and weights, as in `effective_number`"
     )
 
     card: ClassVar[Card] = Card(
@@ -82,7 +82,7 @@ class LdamDrwConfig(MethodConfig):
         "the official code, kaidic/LDAM-DRW",
         deviations="z are the decoder's logits, not cosines of normalised features and weights. The source's s = 30 "
         "gives cosines, which end at 1, the range of logits; the decoder's have it already, and 30 times them are a "
-        "certain prediction wherever two differ by .2, so s is 1. n counts connected components; no "
+        "certain prediction wherever two differ by .2, so s is 1. n counts patches of 32 x 32 pixels; no "
         "drop of the learning rate where the weights set in; a class that does not occur has no margin",
     )
 

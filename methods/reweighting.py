@@ -143,12 +143,14 @@ class EnetConfig(ReweightingConfig):
         return torch.where(statistics.present, weights, 0.0).float()
 
 
-SampleCount = Literal["images", "components", "pixels"]
+SampleCount = Literal["patches", "components", "images", "pixels"]
+PATCH_PX = 32  # edge of a patch: the coarsest stride of common encoders, within which pixels are near copies
 
 
 def sample_counts(statistics: ClassStatistics, count: SampleCount) -> Tensor:
     """Return what counts as the samples of each class, (K,) float64."""
-    return {"images": statistics.images, "components": statistics.components, "pixels": statistics.pixels}[count]
+    counts = {"images": statistics.images, "components": statistics.components, "pixels": statistics.pixels}
+    return statistics.pixels / PATCH_PX**2 if count == "patches" else counts[count]
 
 
 def effective_number_weights(statistics: ClassStatistics, *, beta: float, count: SampleCount) -> Tensor:
@@ -162,28 +164,31 @@ class EffectiveNumberConfig(ReweightingConfig):
     """Class-balanced weights by the effective number of samples.
 
     What counts as a sample is a choice: Cui counts labelled images, of which each has one class. An image of tissue
-    holds most classes, so that images say little of rarity and can invert it: on CoNSeP a class with 8.5 % of the
-    pixels gets 1.51 and one with .17 % gets 1.19. Pixels of one region are near copies of each other, and their number
-    makes beta^n vanish, so that all weights become equal. Connected components are the default: the closest thing to
-    Cui's objects, although they depend on how finely an annotator cut regions apart. `remarks` says where weights
-    contradict the shares of pixels all the same.
+    holds most classes, so that images say little of rarity and can invert it: on CoNSeP (27 images) a class with 8.6 %
+    of the pixels gets 1.52 and one with .17 % gets 1.16. Connected components depend on how finely regions are cut
+    apart: there the background, 84 % of the pixels in 887 pieces, gets 1.05, and inflammatory nuclei, 2.7 % in 2836,
+    get .36. Pixels of one region are near copies of each other, and their number makes beta^n vanish, so that all
+    weights become equal. The default counts patches of 32 x 32 pixels, of which a class fills as many as its pixels
+    do: its order is that of the shares. `remarks` says where the others contradict them.
     """
 
     beta: Annotated[float, Choice((0.9, 0.99, 0.999, 0.9999))] = Field(
         default=0.9999, ge=0, lt=1, description="0 gives equal weights, towards 1 gives inverse counts"
     )
     count: SampleCount = Field(
-        default="components", description="what n counts; images invert rarity on tissue, pixels give equal weights"
+        default="patches",
+        description="what n counts: patches of 32 x 32 pixels, connected components or images (which can contradict "
+        "rarity), or pixels (which give equal weights)",
     )
 
     card: ClassVar[Card] = Card(
         group=Group.FREQUENCY,
         title="Class-balanced weights by effective number",
-        formula="w_c = (1 - beta) / (1 - beta^n_c), scaled to sum K over the K classes that occur; n_c = connected "
-        "components of c",
+        formula="w_c = (1 - beta) / (1 - beta^n_c), scaled to sum K over the K classes that occur; n_c = patches of "
+        "32 x 32 pixels that c would fill",
         source="Cui 2019, class-balanced loss: inverse effective number; beta .9999, weights summing to K",
-        deviations="n counts connected components (or images that hold the class, or pixels), where the source has one "
-        "labelled object an image",
+        deviations="n counts patches of 32 x 32 pixels (or components, images that hold the class, or pixels), where "
+        "the source has one label an image",
     )
 
     def weights(self, statistics: ClassStatistics) -> Tensor:

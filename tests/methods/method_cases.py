@@ -20,7 +20,7 @@ STEPS = 100  # of the stage
 
 VARIANTS: dict[str, list[dict]] = {
     "inverse_frequency": [{"reduction": "mean"}],
-    "effective_number": [{"count": "images"}, {"count": "pixels"}, {"beta": 0.0}],
+    "effective_number": [{"count": "images"}, {"count": "components"}, {"count": "pixels"}, {"beta": 0.0}],
     "enet": [{"reduction": "mean"}],
     "focal": [{"gamma": 0.0}, {"gamma": 0.5}],
     "class_balanced_focal": [{"reduction": "weighted_mean", "gamma": 0.5}, {"count": "pixels"}],

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from methods import REGISTRY
-from methods.base import ClassStatistics, normalised_to_mean_one
+from methods.base import BuildContext, ClassStatistics, normalised_to_mean_one
 from methods.cdb import dynamic_exponent
 from methods.cross_entropy import CrossEntropyDice, SoftDice, WeightedCrossEntropyDice
 from methods.focal import FocalConfig
@@ -92,33 +92,47 @@ def test_normalised_weights_have_mean_one_over_the_classes_that_occur():
 def test_pixel_counts_make_effective_number_uniform():
     """The trap of the catalogue: beta^n vanishes."""
     by_pixel = cases.build(EffectiveNumberConfig(count="pixels")).class_parameters()["loss_weight"]
-    by_component = cases.build(EffectiveNumberConfig()).class_parameters()["loss_weight"]
+    by_patch = cases.build(EffectiveNumberConfig()).class_parameters()["loss_weight"]
     assert by_pixel.tolist() == [1.0] * cases.K
-    assert by_component.max() / by_component.min() > 5
+    assert by_patch.max() / by_patch.min() > 3
 
 
-def consep_like() -> ClassStatistics:
-    """Shares as on CoNSeP: epithelium is on every image but one, the rare class on most images in small pieces."""
-    pixels = torch.tensor([89e4, 8.5e4, 2.3e4, 0.17e4], dtype=torch.float64)
-    images = torch.tensor([27, 18, 26, 23], dtype=torch.float64)
-    components = torch.tensor([400, 5100, 900, 180], dtype=torch.float64)
-    names = ("background", "epithelial", "spindle", "other")
-    return ClassStatistics(names, pixels, images, components, pixels.sum().expand(4), 27)
+def consep() -> ClassStatistics:
+    """Counts of CoNSeP's 27 training images, healthy and malignant epithelium and the spindle classes merged."""
+    names = ("background", "other", "inflammatory", "epithelial", "spindle")
+    pixels = torch.tensor([83.61, 0.1733, 2.659, 8.643, 4.910], dtype=torch.float64) * 27e4
+    images = torch.tensor([27, 17, 25, 13, 25], dtype=torch.float64)
+    components = torch.tensor([887, 309, 2836, 2457, 4429], dtype=torch.float64)
+    return ClassStatistics(names, pixels, images, components, pixels.sum().expand(5), 27)
 
 
-@pytest.mark.parametrize("name", ["effective_number", "class_balanced_focal", "ldam_drw"])
-def test_counting_images_is_remarked_where_it_inverts_rarity_and_components_are_the_default(name):
-    by_images = REGISTRY[name](count="images").remarks(consep_like())  # pyright: ignore[reportCallIssue]
-    assert len(by_images) == 1
-    assert "'other' (0.17% of the pixels) weighs" in by_images[0]
-    assert "'epithelial' (8.50% of the pixels)" in by_images[0]
-    assert "rarity" not in " ".join(REGISTRY[name](count="pixels").remarks(consep_like()))  # pyright: ignore[reportCallIssue]
-    assert REGISTRY[name]().model_dump()["count"] == "components"
+COUNTING = ("effective_number", "class_balanced_focal", "ldam_drw")
+
+
+@pytest.mark.parametrize("name", COUNTING)
+@pytest.mark.parametrize(
+    ("count", "heavier", "lighter"),
+    [("images", "'epithelial' (8.64% of the pixels)", "'other' (0.17% of the pixels)"),
+     ("components", "'background' (83.61% of the pixels)", "'inflammatory' (2.66% of the pixels)")],
+)  # fmt: skip
+def test_counts_that_contradict_rarity_are_remarked(name, count, heavier, lighter):
+    (remark,) = REGISTRY[name](count=count).remarks(consep())  # pyright: ignore[reportCallIssue]
+    assert f"{lighter} weighs" in remark
+    assert f"{heavier} weighs" in remark
+
+
+@pytest.mark.parametrize("name", COUNTING)
+def test_the_default_count_never_contradicts_rarity(name):
+    assert REGISTRY[name]().remarks(consep()) == ()
+    assert REGISTRY[name]().remarks(cases.skewed_statistics()) == ()
+    held = REGISTRY[name]().build(BuildContext(consep(), steps=10)).class_parameters()
+    weight = held["margin"] if name == "ldam_drw" else held["loss_weight"]
+    assert torch.equal(weight.argsort(), consep().pixels.argsort(descending=True))
 
 
 def test_weights_by_pixel_share_never_contradict_rarity():
     for name in ("inverse_frequency", "inverse_sqrt", "enet", "distdw", "cross_entropy", "dfa"):
-        assert REGISTRY[name]().remarks(consep_like()) == ()
+        assert REGISTRY[name]().remarks(consep()) == ()
 
 
 def test_a_weight_contradicts_rarity_only_beyond_both_limits():

@@ -26,6 +26,7 @@ from oracle import (
     FEEDBACK,
     LOGITS,
     RECALL,
+    SAMPLES,
     STATISTICS,
     TARGET,
     VALID,
@@ -51,13 +52,11 @@ def frequency_cases() -> list[dict]:
         weighted_case("median_frequency", {"reduction": "mean"}, "numpy; weights: hand", median),
         weighted_case("enet", {}, "torch; weights: numpy", enet),
         weighted_case("enet", {"reduction": "mean"}, "numpy", enet),
-        weighted_case(
-            "effective_number", {}, "torch; weights: numpy", effective_number(STATISTICS["components"], 0.9999)
-        ),
+        weighted_case("effective_number", {}, "torch; weights: numpy", effective_number(SAMPLES["patches"], 0.9999)),
         weighted_case("effective_number", {"count": "images"}, "numpy", effective_number(STATISTICS["images"], 0.9999)),
         weighted_case(
             "effective_number",
-            {"beta": 0.99},
+            {"count": "components", "beta": 0.99},
             "numpy",
             effective_number(STATISTICS["components"], 0.99),
         ),

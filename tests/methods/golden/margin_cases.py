@@ -6,6 +6,7 @@ import numpy as np
 from oracle import (
     LOGITS,
     PIXELS,
+    SAMPLES,
     SMOOTH,
     STATISTICS,
     TARGET,
@@ -53,11 +54,10 @@ def _ldam() -> list[dict]:
         held = {"margin": margin.tolist(), "loss_weight": weight.tolist()}
         return complete_case("ldam_drw", options, oracle, {"ldam": loss, "dice": scaled_dice(scale)}, held, **extra)
 
-    components = np.array(STATISTICS["components"])
-    margin = 0.5 * (15 / components) ** 0.25
+    margin = 0.5 * (PIXELS.min() / PIXELS) ** 0.25
     image_margin = 0.5 * (10 / IMAGES) ** 0.25
     pixel_margin = 0.2 * (PIXELS.min() / PIXELS) ** 0.25
-    late = effective_number(STATISTICS["components"], 0.9999)
+    late = effective_number(SAMPLES["patches"], 0.9999)
     image_late = effective_number(STATISTICS["images"], 0.9999)
     ones, by_pixels = np.ones(3), {"max_margin": 0.2, "scale": 2.0, "count": "pixels"}
     as_published = {"count": "images", "scale": 30.0}
