@@ -1,5 +1,7 @@
 """What is wrong with a configuration, in one sentence."""
 
+from typing import get_args
+
 from pydantic import BaseModel, ValidationError
 
 from imbalance_bench.errors import nearest
@@ -34,6 +36,7 @@ def _keys_beside(model: type[BaseModel], location: list[str]) -> list[str]:
     """Names that the section at `location` knows."""
     for name in location[:-1]:
         annotation = model.model_fields[name].annotation if name in model.model_fields else None
-        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            model = annotation
+        for section in get_args(annotation) or (annotation,):  # a section that may be left out is `Section | None`
+            if isinstance(section, type) and issubclass(section, BaseModel):
+                model = section
     return list(model.model_fields)

@@ -88,7 +88,7 @@ OFFICIAL: dict[str, Comparison] = {
     ),
     "poly1": Comparison("poly1", "poly1", EVERY, reason="not by the authors, who published no code"),
     "class-balanced focal": Comparison(
-        "class_balanced_focal", "class balanced", EVERY, diverges=EVERY,
+        "class_balanced_focal", "class balanced", EVERY, {"count": "images"}, diverges=EVERY,
         reason=ONE_SIGMOID_EACH + ". Not by the authors. A count of 0 makes its weights infinite",
     ),
     "cdb fixed": Comparison(

@@ -212,6 +212,8 @@ def test_the_example_is_valid_although_yaml_reads_its_on_as_true():
 def test_seeds_of_tuning_must_be_its_own(tmp_path):
     with pytest.raises(UserError, match=r"tuning.seeds` must differ from `seeds`.*Got 0 in both"):
         small_config(tmp_path, tuning=TUNING | {"seeds": [7, 0]})
+    with pytest.raises(UserError, match=r"unknown key `tuning.trails`.*Did you mean .*trials"):
+        small_config(tmp_path, tuning=TUNING | {"trails": 3})
     with pytest.raises(UserError, match="trials` must be >= 2"):
         small_config(tmp_path, tuning=TUNING | {"trials": 1})
     with pytest.raises(UserError, match="low < high"):
