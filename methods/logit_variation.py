@@ -18,11 +18,11 @@ def noise(shape: torch.Size | tuple[int, ...], seed: int, step: int, sigma: floa
 
     Args:
         shape: Of the draw.
-        seed: Of the run.
+        seed: Of the run, a hash, so that the sequences of two runs do not meet.
         step: Optimiser steps done.
         sigma: Standard deviation before the absolute value and the limit.
     """
-    generator = torch.Generator().manual_seed((seed * 1_000_003 + step) % 2**63)
+    generator = torch.Generator().manual_seed(seed + step)
     return (sigma * torch.randn(shape, generator=generator)).abs().clamp(max=1)
 
 

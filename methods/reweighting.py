@@ -149,8 +149,10 @@ PATCH_PX = 32  # edge of a patch: the coarsest stride of common encoders, within
 
 def sample_counts(statistics: ClassStatistics, count: SampleCount) -> Tensor:
     """Return what counts as the samples of each class, (K,) float64."""
-    counts = {"images": statistics.images, "components": statistics.components, "pixels": statistics.pixels}
-    return statistics.pixels / PATCH_PX**2 if count == "patches" else counts[count]
+    if count == "patches":  # a class that occurs at all is on one
+        patches = (statistics.pixels / PATCH_PX**2).clamp(min=1)
+        return torch.where(statistics.present, patches, torch.zeros_like(patches))
+    return {"images": statistics.images, "components": statistics.components, "pixels": statistics.pixels}[count]
 
 
 def effective_number_weights(statistics: ClassStatistics, *, beta: float, count: SampleCount) -> Tensor:

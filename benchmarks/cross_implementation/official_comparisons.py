@@ -72,7 +72,7 @@ OFFICIAL: dict[str, Comparison] = {
         "which each pixel's share of the gradient rests, is arbitrary",
     ),
     "ldam": Comparison(
-        "ldam_drw", "ldam", EVERY, {"scale": 30.0}, diverges=ABSENT,
+        "ldam_drw", "ldam", EVERY, {"scale": 30.0, "count": "images"}, diverges=ABSENT,
         reason="a count of 0 makes the official margin infinite and the loss NaN; here such a class has no margin. "
         "Before the weights set in; the official classifier is a cosine, ours the decoder's logits",
     ),

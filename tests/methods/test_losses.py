@@ -12,7 +12,8 @@ from methods.base import BuildContext, ClassStatistics, normalised_to_mean_one
 from methods.cdb import dynamic_exponent
 from methods.cross_entropy import CrossEntropyDice, SoftDice, WeightedCrossEntropyDice
 from methods.focal import FocalConfig
-from methods.reweighting import EffectiveNumberConfig, against_rarity
+from methods.ldam import LdamDrwConfig
+from methods.reweighting import EffectiveNumberConfig, against_rarity, sample_counts
 
 
 def dice_of(logits: torch.Tensor, batch: cases.Batch) -> torch.Tensor:
@@ -128,6 +129,13 @@ def test_the_default_count_never_contradicts_rarity(name):
     held = REGISTRY[name]().build(BuildContext(consep(), steps=10)).class_parameters()
     weight = held["margin"] if name == "ldam_drw" else held["loss_weight"]
     assert torch.equal(weight.argsort(), consep().pixels.argsort(descending=True))
+
+
+def test_a_class_smaller_than_a_patch_counts_as_one_and_an_absent_class_as_none():
+    statistics = replace(cases.uniform_statistics(), pixels=torch.tensor([4096.0, 1024.0, 1025.0, 1.0, 0.0]).double())
+    assert sample_counts(statistics, "patches").tolist() == [4.0, 1.0, 1025 / 1024, 1.0, 0.0]
+    margin = LdamDrwConfig().build(BuildContext(statistics, steps=10)).class_parameters()["margin"]
+    torch.testing.assert_close(margin, torch.tensor([0.5 * 0.25**0.25, 0.5, 0.5 * (1024 / 1025) ** 0.25, 0.5, 0.0]))
 
 
 def test_weights_by_pixel_share_never_contradict_rarity():

@@ -98,6 +98,16 @@ def test_the_instance_term_of_a_batch_of_one_component_is_its_dice_loss(name):
     assert parts["blob" if name == "blob_loss" else "connected_components"] == pytest.approx(0.5 * parts["dice"])
 
 
+def test_a_crop_of_fewer_rows_than_classes_has_contours_too():
+    target, valid = torch.tensor([[[0, 0, 0, 4, 4, 4]]]), torch.ones(1, 1, 6, dtype=torch.bool)
+    assert contour(target, valid, 5, 1)[0, 0].tolist() == [False, False, True, True, False, False]
+    batch = cases.random_batch()
+    row = (values[..., :1, :] for values in (batch.logits, batch.target, batch.valid))
+    column = (values[..., :1, :].transpose(-1, -2) for values in (batch.logits, batch.target, batch.valid))
+    loss = cases.loss_of(cases.build(REGISTRY["contour_weighted"]()))
+    torch.testing.assert_close(loss(*row, 0).total, loss(*column, 0).total)
+
+
 def test_boundary_loss_refuses_to_guess_the_number_of_steps():
     with pytest.raises(ValueError, match="number is not known"):
         BoundaryLossConfig().build(BuildContext(cases.skewed_statistics()))
