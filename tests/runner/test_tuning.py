@@ -8,16 +8,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from small_study import small_config, study_content, write_dataset
 
 from imbalance_bench.config import load_study, parse_study
 from imbalance_bench.data.splits import Fold, Splits
 from imbalance_bench.errors import UserError
 from imbalance_bench.execution import Execution, execute_study
 from imbalance_bench.records import StudyRecords, write_table
-from imbalance_bench.tuning.choice import best, choose, score_of_counts
+from imbalance_bench.tuning.choice import TrialScore, best, choose, score_of_counts
 from imbalance_bench.tuning.draws import points, trials_of, tunable
 from imbalance_bench.tuning.execution import require_no_leak, trial_study
+from tests.small_study import small_config, study_content, write_dataset
 
 TUNING = {
     "trials": 3,
@@ -184,6 +184,27 @@ def test_ties_go_to_the_cheaper_trial_then_to_the_first(tuned_root):
     assert best(even).trial.number == 1
     assert best([replace(score, validation=0.5) for score in scores]).trial.number == 0
     assert best([replace(even[0], validation=0.6), *even[1:]]).trial.number == 0
+
+
+def test_a_planted_good_value_is_found_and_a_placebo_option_chosen_by_chance(tmp_path):
+    """Scores peak at gamma .7, far from the default of 2; runs differ by a noise of .01."""
+    config = small_config(tmp_path, methods=["focal"], tuning=TUNING)
+    found, placebo = 0, []
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        section = config.tuning.model_copy(update={"trials": 8, "seed": seed}) if config.tuning else None
+        assert section is not None
+        trials = trials_of(config.methods[0], section)
+        gammas = np.array([trial.entry.parts["focal"].model_dump()["gamma"] for trial in trials])
+        planted = 0.8 - 0.2 * np.abs(np.log(gammas / 0.7)) + rng.normal(0, 0.01, 8)
+        winner = best([TrialScore(t, float(v), {}, 6, 1.0) for t, v in zip(trials, planted, strict=True)])
+        found += abs(np.log(gammas[winner.trial.number] / 0.7)) < abs(np.log(2.0 / 0.7)) / 2
+        flat = best(
+            [TrialScore(t, float(v), {}, 6, 1.0) for t, v in zip(trials, rng.normal(0.8, 0.01, 8), strict=True)]
+        )
+        placebo.append(flat.trial.number)
+    assert found >= 9
+    assert len(set(placebo)) > 3
 
 
 def test_scores_of_counts():
