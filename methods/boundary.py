@@ -62,7 +62,7 @@ class BoundaryLossConfig(MethodConfig):
         "much: here the base keeps its weight and a ends at an option, because the number of epochs differs between "
         "studies; unlabelled pixels are no border; a class that covers all of a crop has no border in it, where the "
         "official code measures a distance to nothing; all classes take part, as tissue has no background",
-        cost="two distance transforms for each class of each crop, on the CPU: up to twice the time of a step",
+        cost="two distance transforms for each class of each crop, on the CPU, in every step",
     )
 
     def build(self, context: BuildContext) -> Components:

@@ -151,7 +151,7 @@ class ConnectedComponentConfig(InstanceConfig):
         "(arXiv 2604.24276)",
         deviations="softmax probabilities; Dice alone in the cells (the source adds cross-entropy); the weight is that "
         "of `blob_loss`, so that the two differ in where they look; images without the class are left out of its mean",
-        cost="a distance transform for each class of each crop, on the CPU: up to twice the time of a step",
+        cost="a distance transform for each class of each crop, on the CPU, in every step",
     )
 
     def build(self, context: BuildContext) -> Components:  # noqa: ARG002
