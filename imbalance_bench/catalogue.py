@@ -9,9 +9,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from imbalance_bench.method_lookup import method_named
-from methods import REGISTRY
+from methods import REGISTRY, distinct_methods
 from methods.base import Group, MethodConfig
 from methods.plugins import PluginError, find_method, known_names, origin_of
+from methods.search_space import search_space
 
 
 def print_catalogue() -> None:
@@ -26,8 +27,11 @@ def print_catalogue() -> None:
         for name, card in members.items():
             origin = origin_of(name)
             title = f"{card.title} (plug-in: {origin})" if origin else card.title
+            title += f" (second name of {card.same_as})" if card.same_as else ""
             table.add_row(f"  {name}", escape(title), ", ".join(sorted(card.requires)))
     console.print(table, highlight=False)
+    seconds = sum(bool(method.card.same_as) for method in found.values())
+    console.print(f"{len(found) - seconds} distinct methods, {seconds} second names of them", highlight=False)
     for error in unusable:
         console.print(f"not usable: {escape(error)}", highlight=False, soft_wrap=True)
 
@@ -54,15 +58,20 @@ def print_card(name: str) -> None:
     console.print(f"[bold]{name}[/bold]: {escape(card.title)} ({card.group.value})", highlight=False)
     facts = {"formula": card.formula, "source": card.source, "deviations": card.deviations}
     facts |= {"cost": card.cost} if card.cost else {}
+    facts |= {"same as": card.same_as} if card.same_as else {}
+    facts |= {"nothing to tune": method.nothing_to_tune} if method.nothing_to_tune else {}
     facts |= {"needs": ", ".join(sorted(card.requires)) or "nothing"} | ({"plug-in": origin} if origin else {})
     table = Table(box=None, show_header=False, pad_edge=False)
     for key, value in facts.items():
         table.add_row(f"[bold]{key}", escape(value))
     console.print(table, highlight=False, markup=True)
     if method.model_fields:
-        options = Table("option", "default", "meaning", box=None, pad_edge=False)
+        options, space = (
+            Table("option", "default", "search space", "meaning", box=None, pad_edge=False),
+            search_space(method),
+        )
         for option, field in method.model_fields.items():
-            options.add_row(option, str(field.default), field.description or "")
+            options.add_row(option, str(field.default), str(space.get(option, "")), field.description or "")
         console.print(options, highlight=False)
 
 
@@ -73,6 +82,8 @@ def catalogue_markdown() -> str:
         "",
         "Generated from the registry by `make docs`; `imbalance-bench methods NAME` prints one card.",
         "p = pixel share in the training split, n = count, z = logits, y = label, K classes.",
+        f"{len(distinct_methods())} distinct methods under {len(REGISTRY)} names. `tuning:` draws an option from its "
+        "search space; options without one keep their value.",
     ]
     for group in Group:
         members = {name: method for name, method in REGISTRY.items() if method.card.group == group}
@@ -95,11 +106,18 @@ def _card_markdown(name: str, method: type[MethodConfig]) -> list[str]:
     ]
     if card.cost:
         lines.append(f"- Cost: {card.cost}")
+    if card.same_as:
+        lines.append(f"- Second name of: `{card.same_as}`")
+    if method.nothing_to_tune:
+        lines.append(f"- Nothing to tune: {method.nothing_to_tune}")
     if method.model_fields:
-        lines += ["", "| option | default | meaning |", "|---|---|---|"]
+        lines += ["", "| option | default | search space | meaning |", "|---|---|---|---|"]
+        space = search_space(method)
         for option, field in method.model_fields.items():
-            meaning = (field.description or "").replace("|", "\\|")
-            lines.append(f"| `{option}` | `{field.default}` | {meaning} |")
+            searched, meaning = (
+                text.replace("|", "\\|") for text in (str(space.get(option, "")), field.description or "")
+            )
+            lines.append(f"| `{option}` | `{field.default}` | {searched} | {meaning} |")
     return lines
 
 

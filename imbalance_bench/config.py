@@ -15,6 +15,7 @@ from imbalance_bench.errors import UserError
 from imbalance_bench.method_entry import MethodEntry, parse_method
 from imbalance_bench.names import ClassName
 from imbalance_bench.preregistration import INERTIA_KEPT, LARGEST_VIF
+from imbalance_bench.tuning.section import TuningSection
 from imbalance_bench.yaml_files import parse_yaml, read_yaml
 
 
@@ -182,6 +183,17 @@ class StudyConfig(Section):
     methods: Annotated[tuple[MethodEntry, ...], Field(min_length=1)]
     seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = (0, 1, 2)
     analysis: AnalysisSection = AnalysisSection()
+    tuning: TuningSection | None = None
+
+    @model_validator(mode="after")
+    def _tuned_apart(self) -> "StudyConfig":
+        common = sorted({*self.seeds} & {*self.tuning.seeds}) if self.tuning else []
+        if common:
+            raise ValueError(
+                f"`tuning.seeds` must differ from `seeds`, or the chosen setting is tested on what it was chosen by. "
+                f"Got {common[0]} in both."
+            )
+        return self
 
     @model_validator(mode="after")
     def _unambiguous(self) -> "StudyConfig":
@@ -260,7 +272,9 @@ class StudyConfig(Section):
     def dump(self) -> dict[str, Any]:
         """The resolved study as plain JSON values, in the form of a study file."""
         content = self.model_dump(
-            mode="json", exclude={"methods", "one_model" if self.models else "models"}, by_alias=True
+            mode="json",
+            exclude={"methods", "one_model" if self.models else "models", *(() if self.tuning else ("tuning",))},
+            by_alias=True,
         )
         content["methods"] = [method.resolved() for method in self.methods]
         return content

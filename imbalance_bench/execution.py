@@ -16,10 +16,11 @@ from imbalance_bench.engines import ENGINES
 from imbalance_bench.engines.base import RunJob
 from imbalance_bench.errors import UserError
 from imbalance_bench.models.licences import licence_warnings
-from imbalance_bench.planning import prepare_study
+from imbalance_bench.planning import earlier_plan, prepare_study
 from imbalance_bench.study import Study
 from imbalance_bench.training.material import choose_device, open_material
 from imbalance_bench.training.run import planned_steps
+from imbalance_bench.tuning.execution import tuned
 
 LEAST_FREE_BYTES = 200 * 2**20  # a study directory with a dozen small runs
 
@@ -42,11 +43,20 @@ class Execution:
 
 
 def execute_study(config: StudyConfig, root: Path, execution: Execution) -> None:
-    """Execute a study in `root`, or go on with it.
+    """Execute a study in `root`, or go on with it; with a `tuning` section, its trials first.
 
     Raises:
         UserError: Something is wrong with study, data or disk (nothing has been trained), or a run failed.
     """
+    if config.tuning is not None:
+        earlier_plan(root)  # refuse a folder of something else before the trials are trained
+        config = tuned(config, root, lambda trials, folder: _execute(trials, folder, execution), execution.dry_run)
+    if _execute(config, root, execution):
+        Console().print(f"next: imbalance-bench analyze {root} && imbalance-bench report {root}", highlight=False)
+
+
+def _execute(config: StudyConfig, root: Path, execution: Execution) -> bool:
+    """Execute what is not done; return whether anything was."""
     console = Console()
     device = choose_device(config.compute)
     _require_space(root)
@@ -58,7 +68,7 @@ def execute_study(config: StudyConfig, root: Path, execution: Execution) -> None
     for line in dict.fromkeys(warned):
         console.print(f"Warning: {line}", style="yellow", highlight=False, markup=False, soft_wrap=True)
     if execution.dry_run or not waiting:
-        return
+        return False
     _prefill(study, execution.cache, device, console)
     name, workers = _choose_engine(execution, config, device)
     jobs = [RunJob(root, run.run_id, run.label, execution.cache) for run in waiting]
@@ -72,7 +82,7 @@ def execute_study(config: StudyConfig, root: Path, execution: Execution) -> None
     if failed:
         first = f"{failed[0].label}: {failed[0].error}"
         raise UserError(f"{len(failed)} of {len(jobs)} runs failed. First: {first}", exit_code=1)
-    console.print(f"next: imbalance-bench analyze {root} && imbalance-bench report {root}", highlight=False)
+    return True
 
 
 def _prefill(study: Study, cache: Path, device: torch.device, console: Console) -> None:

@@ -13,15 +13,29 @@ from methods.base import MethodConfig, Requirement
 from methods.plugins import origin_of
 
 
+class Recipe(Section):
+    """What one method has of its own in the recipe that all share: what tuning chose. None: as the others."""
+
+    learning_rate: Annotated[float, Field(gt=0)] | None = None
+    weight_decay: Annotated[float, Field(ge=0)] | None = None
+
+    def changes(self) -> dict[str, float]:
+        """Return the keys of `training` that differ."""
+        return self.model_dump(exclude_none=True)
+
+
 class MethodEntry(Section):
     """One method of the study: a label, and the registered methods that it is composed of (usually one)."""
 
     label: Annotated[str, Field(pattern=PLAIN_NAME)]
     parts: dict[str, MethodConfig]
+    recipe: Recipe = Recipe()
 
     def resolved(self) -> dict[str, Any]:
         """Label and parts with every option spelled out; part of the run's identity and of its manifest."""
-        return {"label": self.label, "parts": [_resolved_part(name, config) for name, config in self.parts.items()]}
+        parts = [_resolved_part(name, config) for name, config in self.parts.items()]
+        own = self.recipe.changes()
+        return {"label": self.label, "parts": parts} | ({"recipe": own} if own else {})
 
     def requirements(self) -> frozenset[Requirement]:
         """Needs of all parts."""
@@ -35,7 +49,7 @@ def parse_method(entry: object, source: str) -> MethodEntry:
     if not isinstance(entry, Mapping):
         raise UserError(f"{source}: a method must be a name or a mapping with `name`. Got {entry!r}.")
     options = dict(entry)
-    label = options.pop("label", None)
+    label, recipe = options.pop("label", None), options.pop("recipe", None) or {}
     if "parts" in options:
         parts = options.pop("parts")
         if options or not isinstance(parts, list) or not parts:
@@ -46,7 +60,7 @@ def parse_method(entry: object, source: str) -> MethodEntry:
         configs = dict([_parse_part(options, source)])
         label = label or next(iter(configs))
     try:
-        return MethodEntry(label=label, parts=configs)
+        return MethodEntry.model_validate({"label": label, "parts": configs, "recipe": recipe})
     except ValidationError as error:
         raise UserError(f"{source}: {first_error(error, MethodEntry)}") from error
 

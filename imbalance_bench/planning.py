@@ -21,6 +21,7 @@ from imbalance_bench.models.size_check import require_model_fits
 from imbalance_bench.preregistration import primary_choices
 from imbalance_bench.records import read_json
 from imbalance_bench.study import OnProgress, Study, build_context, model_identity, shared_identity
+from imbalance_bench.tuning.section import TUNING_FOLDER
 from methods.base import Requirement
 from methods.composition import SlotConflictError, compose
 
@@ -37,7 +38,7 @@ def prepare_study(config: StudyConfig, root: Path, on_progress: OnProgress, *, w
     Raises:
         UserError: Anything is wrong; nothing has been written.
     """
-    earlier = _earlier_plan(root)
+    earlier = earlier_plan(root)
     _require_extension(config, root, earlier)
     weights = {model.label: _checked_names(model) for model in config.each_model}
     dataset = PreparedDataset.open(config.dataset.path)
@@ -71,7 +72,7 @@ def _checked_names(model: ModelSection) -> str:
     return model_weights_identity(model)
 
 
-def _earlier_plan(root: Path) -> dict[str, Any]:
+def earlier_plan(root: Path) -> dict[str, Any]:
     """Return the plan that the directory holds, or an empty one for a new directory.
 
     Raises:
@@ -79,7 +80,7 @@ def _earlier_plan(root: Path) -> dict[str, Any]:
     """
     if (root / "plan.json").exists():
         return read_json(root / "plan.json")
-    if root.exists() and any(root.iterdir()):
+    if root.exists() and any(child.name != TUNING_FOLDER for child in root.iterdir()):
         raise UserError(f"{root} holds files that are no study of imbalance-bench. Give another --out.")
     return {}
 

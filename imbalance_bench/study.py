@@ -113,6 +113,16 @@ class Study:
         """Counts of a fold's training split in the form that methods see."""
         return class_statistics(self.counts[fold])
 
+    def remarks(self) -> list[str]:
+        """Return what the methods say of themselves on these data: one sentence each, of the first fold that asks."""
+        found: dict[str, str] = {}
+        for fold in range(len(self.splits.folds)):
+            for method in self.config.methods:
+                for config in method.parts.values():
+                    for remark in config.remarks(self.statistics(fold)):
+                        found.setdefault(method.label, f"'{method.label}': {remark}")
+        return list(found.values())
+
     def _run_id(self, model: ModelSection, method: MethodEntry, fold: int, seed: int) -> str:
         """First 12 hex digits of the hash of everything that can change the run's result."""
         return canonical_hash(

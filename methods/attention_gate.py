@@ -1,12 +1,13 @@
 """Focal attention gate: attention weights raised to a learned power, so that weak attention counts less still."""
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
 from methods.base import BuildContext, Card, Components, Group, MethodConfig, ParamGroup, Requirement
+from methods.search_space import Range
 from methods.slots import AttentionGate
 
 
@@ -50,12 +51,16 @@ class FocalGate(AttentionGate):
 class FocalAttentionGateConfig(MethodConfig):
     """Focal exponent on the class-query decoder's attention."""
 
-    gamma: float = Field(default=1.0, ge=0, description="exponent at the start; 1 leaves attention as it is")
+    gamma: Annotated[float, Range(0.5, 2.0, log=True)] = Field(
+        default=1.0, ge=0, description="exponent at the start; 1 leaves attention as it is"
+    )
     learned: bool = Field(default=True, description="train the exponents, or keep them")
     sharing: Literal["per_layer", "per_class"] = Field(
         default="per_layer", description="one exponent for each decoder layer, or one for each layer and class"
     )
-    lr_multiplier: float = Field(default=1.0, gt=0, description="learning rate of the exponents, times the base rate")
+    lr_multiplier: Annotated[float, Range(0.3, 30.0, log=True)] = Field(
+        default=1.0, gt=0, description="learning rate of the exponents, times the base rate"
+    )
 
     card: ClassVar[Card] = Card(
         group=Group.REPRESENTATION,

@@ -143,12 +143,13 @@ class Requirement(StrEnum):
 
 
 class Group(StrEnum):
-    """The seven families of the catalogue."""
+    """The families of the catalogue."""
 
     BASE = "base"
     FREQUENCY = "frequency reweighting"
     PIXEL = "pixel difficulty"
     OVERLAP = "overlap"
+    BOUNDARY = "boundaries and regions"
     MARGIN = "margins and logits"
     ESTIMATOR = "difficulty estimators"
     SAMPLING = "sampling and stages"
@@ -167,6 +168,8 @@ class Card:
         deviations: How this differs from the source, and why; "none" if it does not.
         requires: Needs of every configuration of this method.
         cost: What it costs beside the base, where that is more than half a training more; else empty.
+        same_as: Name of the method that this is a second name for: its components are built by that one's
+            configuration. Empty for a method of its own; only these are counted (`methods.distinct_methods`).
     """
 
     group: Group
@@ -176,6 +179,7 @@ class Card:
     deviations: str = "none"
     requires: frozenset[Requirement] = frozenset()
     cost: str = ""
+    same_as: str = ""
 
 
 @dataclass(frozen=True)
@@ -224,11 +228,17 @@ class BuildContext:
 
 
 class MethodConfig(BaseModel):
-    """Options of a method: frozen, validated, unknown names refused. Subclasses state each default exactly once."""
+    """Options of a method: frozen, validated, unknown names refused. Subclasses state each default exactly once.
+
+    Attributes:
+        card: What the catalogue prints.
+        nothing_to_tune: Why no option has a search space; empty where one has (`methods.search_space`).
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     card: ClassVar[Card]
+    nothing_to_tune: ClassVar[str] = ""
 
     def requirements(self) -> frozenset[Requirement]:
         """Needs of this configuration; those of the card unless an option adds to them."""
@@ -237,6 +247,14 @@ class MethodConfig(BaseModel):
     def stages(self) -> tuple[Stage, ...]:
         """The trainings of one run, in order; one unless the method estimates something first."""
         return (Stage("main"),)
+
+    def remarks(self, statistics: ClassStatistics) -> tuple[str, ...]:  # noqa: ARG002
+        """Return what a user should know of this configuration on these data: one sentence each, usually none.
+
+        Args:
+            statistics: Of the training split.
+        """
+        return ()
 
     def build(self, context: BuildContext) -> Components:
         """Build the components of stage `context.stage`."""

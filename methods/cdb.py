@@ -1,7 +1,7 @@
 """Class-difficulty balancing: loss weights that follow each class's validation error from epoch to epoch."""
 
 import math
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -18,6 +18,7 @@ from methods.base import (
     normalised_to_mean_one,
 )
 from methods.cross_entropy import Reduction, WeightedCrossEntropyDice
+from methods.search_space import Range
 
 Schedule = Literal["fixed", "sigmoid", "double_sigmoid"]
 
@@ -89,7 +90,9 @@ class CdbConfig(MethodConfig):
         description="difficulty is 1 - recall (the papers' class accuracy) or 1 - Dice (false positives count too)",
     )
     schedule: Schedule = Field(default="fixed", description="tau as given, or one of the two dynamic forms")
-    tau: float = Field(default=1.5, ge=0, description="exponent of schedule `fixed`; 0 gives equal weights")
+    tau: Annotated[float, Range(0.25, 4.0, log=True)] = Field(
+        default=1.5, ge=0, description="exponent of schedule `fixed`; 0 gives equal weights"
+    )
     reduction: Reduction = Field(default="weighted_mean", description="sum(w ce) / sum(w), or mean(w ce)")
 
     card: ClassVar[Card] = Card(

@@ -5,7 +5,7 @@ segmentation head holds), and the per-class hypernetworks of the class-query dec
 weights for one image.
 """
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
 from pydantic import Field
@@ -13,12 +13,15 @@ from torch import Tensor
 
 from methods.base import BuildContext, Card, Components, Group, MethodConfig, Stage
 from methods.sampling import ClassPresentSampler
+from methods.search_space import Range
 
 
 class ClassifierRetrainingConfig(MethodConfig):
     """Classifier retraining (cRT)."""
 
-    share: float = Field(default=0.11, gt=0, description="steps of the second stage, as a share of the study's")
+    share: Annotated[float, Range(0.05, 0.5, log=True)] = Field(
+        default=0.11, gt=0, description="steps of the second stage, as a share of the study's"
+    )
 
     card: ClassVar[Card] = Card(
         group=Group.SAMPLING,
@@ -64,7 +67,9 @@ class TauNormalisation:
 class TauNormConfig(MethodConfig):
     """Tau-normalisation of the classifier."""
 
-    tau: float = Field(default=1.0, ge=0, description="power of the norm; 0 keeps the weights, 1 gives them norm 1")
+    tau: Annotated[float, Range(0.0, 2.0)] = Field(
+        default=1.0, ge=0, description="power of the norm; 0 keeps the weights, 1 gives them norm 1"
+    )
 
     card: ClassVar[Card] = Card(
         group=Group.SAMPLING,

@@ -1,6 +1,6 @@
 """Compound losses: pixel and overlap term are changed together."""
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -11,6 +11,7 @@ from methods.base import BuildContext, Card, ClassStatistics, Components, Group,
 from methods.cross_entropy import SoftDice, cross_entropy_per_pixel, mean_over_valid
 from methods.focal import focal_per_pixel
 from methods.overlap import mean_over, one_hot, power_of_error, soft_counts, tversky_error
+from methods.search_space import Range
 
 SMALLEST_REMAINDER = 1e-7  # keeps log(1 - p) finite; the official code clips p at the same distance from 1
 
@@ -50,8 +51,12 @@ class ComboLoss(Loss):
 class ComboConfig(MethodConfig):
     """Combo loss."""
 
-    alpha: float = Field(default=0.5, ge=0, le=1, description="share of the cross-entropy part; the rest is Dice")
-    beta: float = Field(default=0.5, ge=0, le=1, description="above .5 misses cost more, below it false positives do")
+    alpha: Annotated[float, Range(0.2, 0.8)] = Field(
+        default=0.5, ge=0, le=1, description="share of the cross-entropy part; the rest is Dice"
+    )
+    beta: Annotated[float, Range(0.2, 0.8)] = Field(
+        default=0.5, ge=0, le=1, description="above .5 misses cost more, below it false positives do"
+    )
 
     card: ClassVar[Card] = Card(
         group=Group.OVERLAP,
@@ -116,9 +121,13 @@ class UnifiedFocal(Loss):
 class UnifiedFocalConfig(MethodConfig):
     """Unified focal loss, with the most frequent class as the common one."""
 
-    focal_share: float = Field(default=0.5, ge=0, le=1, description="lambda: share of the focal part")
-    delta: float = Field(default=0.6, ge=0, le=1, description="weight of rare classes and of false negatives")
-    gamma: float = Field(
+    focal_share: Annotated[float, Range(0.2, 0.8)] = Field(
+        default=0.5, ge=0, le=1, description="lambda: share of the focal part"
+    )
+    delta: Annotated[float, Range(0.5, 0.9)] = Field(
+        default=0.6, ge=0, le=1, description="weight of rare classes and of false negatives"
+    )
+    gamma: Annotated[float, Range(0.1, 0.9)] = Field(
         default=0.5, ge=0, lt=1, description="suppresses easy pixels of common classes, enhances rare classes"
     )
     form: Literal["asymmetric", "symmetric"] = Field(
@@ -147,6 +156,70 @@ class UnifiedFocalConfig(MethodConfig):
 def rare_classes(statistics: ClassStatistics) -> Tensor:
     """Return which classes have fewer pixels than the most frequent one, (K,) bool."""
     return statistics.pixels < statistics.pixels.max()
+
+
+class ExponentialLogarithmic(Loss):
+    """Take logarithms of Dice and of probabilities to a power below 1, so that small regions count.
+
+    Args:
+        config: Options.
+        weight: (K,) float >= 0, of each class in the cross-entropy part.
+    """
+
+    weight: Tensor
+    largest_error: ClassVar[float] = 1 - 1e-7  # keeps the logarithm of a Dice of 0 finite
+
+    def __init__(self, config: "ExponentialLogarithmicConfig", weight: Tensor) -> None:
+        super().__init__()
+        self.config = config
+        self.register_buffer("weight", weight.float())
+
+    def forward(self, logits: Tensor, target: Tensor, valid: Tensor, step: int) -> LossOutput:  # noqa: ARG002
+        """Compute both logarithmic parts in float32; see `Loss.forward`."""
+        log_probability = F.log_softmax(logits.float(), dim=1)
+        counts, labelled = soft_counts(log_probability, target, valid)
+        error = tversky_error(counts, fp_weight=0.5, fn_weight=0.5).clamp(max=self.largest_error)  # 1 - Dice
+        dice = self.config.dice_share * mean_over(self.powered(-torch.log1p(-error)), labelled > 0)
+        term = self.weight[target] * self.powered(cross_entropy_per_pixel(log_probability, target))
+        pixel = (1 - self.config.dice_share) * mean_over_valid(term, valid)
+        return LossOutput(dice + pixel, {"log_dice": dice.detach(), "log_cross_entropy": pixel.detach()})
+
+    def powered(self, value: Tensor) -> Tensor:
+        """Return the value to the power gamma; the same shape."""
+        return value if self.config.gamma == 1 else power_of_error(value, self.config.gamma)
+
+    def class_parameters(self) -> dict[str, Tensor]:
+        """Return `loss_weight`, (K,)."""
+        return {"loss_weight": self.weight.detach().cpu().clone()}
+
+
+class ExponentialLogarithmicConfig(MethodConfig):
+    """Exponential logarithmic loss."""
+
+    dice_share: Annotated[float, Range(0.2, 0.9)] = Field(
+        default=0.8, ge=0, le=1, description="share of the Dice part; the rest is cross-entropy"
+    )
+    gamma: Annotated[float, Range(0.2, 1.0, log=True)] = Field(
+        default=0.3, gt=0, description="exponent of both logarithms"
+    )
+
+    card: ClassVar[Card] = Card(
+        group=Group.OVERLAP,
+        title="Exponential logarithmic loss",
+        formula="s mean_c((-ln dice_c)^gamma) + (1 - s) mean_i(p_y^-1/2 (-ln p_t)^gamma), c over the classes "
+        "that occur in the batch, p_y the pixel share of the true class; s .8, gamma .3; replaces cross-entropy "
+        "and Dice",
+        source="Wong 2018 (MICCAI; arXiv 1809.00076), equations 1 to 3; weights .8 and .2, gamma .3, class weights "
+        "(sum f / f_c)^1/2",
+        deviations="Dice pools the batch with a smoothing of 1e-5 instead of 1 pixel, over the classes that "
+        "occur in it",
+    )
+
+    def build(self, context: BuildContext) -> Components:
+        """Build the exponential logarithmic loss."""
+        statistics = context.statistics
+        weight = torch.where(statistics.present, statistics.frequency.rsqrt(), 0.0)
+        return Components(loss=ExponentialLogarithmic(self, weight))
 
 
 class LabelMarginalL1(Loss):
@@ -178,7 +251,7 @@ class LabelMarginalL1(Loss):
 class LabelMarginalL1Config(MethodConfig):
     """Cross-entropy with an L1 penalty on the class shares of each image."""
 
-    weight: float = Field(
+    weight: Annotated[float, Range(0.01, 1.0, log=True)] = Field(
         default=0.1, ge=0, description="of the share term; 0 leaves cross-entropy alone, without Dice"
     )
 

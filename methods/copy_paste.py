@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import replace
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from methods.base import (
     Requirement,
     normalised_to_mean_one,
 )
+from methods.search_space import Range
 from methods.slots import TrainingBatch
 
 
@@ -102,7 +103,7 @@ class ClassCopyPaste:
 class ClassCopyPasteConfig(MethodConfig):
     """Copy-paste of rare classes between the crops of a batch + the base loss."""
 
-    probability: float = Field(
+    probability: Annotated[float, Range(0.1, 1.0)] = Field(
         default=0.5, ge=0, le=1, description="that something is pasted into a crop; 0 is the base"
     )
     rarity: float = Field(default=1.0, ge=0, description="odds of class c are p_c^-rarity; 0: all that are there alike")

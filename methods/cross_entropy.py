@@ -37,6 +37,11 @@ class SoftDice(nn.Module):
             target: (B, H, W) int64 in 0..K-1.
             valid: (B, H, W) bool.
         """
+        loss, occurs = self.of_classes(probability, target, valid)
+        return torch.where(occurs, loss, 0.0).sum() / occurs.sum().clamp(min=1)
+
+    def of_classes(self, probability: Tensor, target: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+        """Return 1 - dice of each class, (K,) float32, and which classes occur, (K,) bool; arguments as `forward`."""
         n_classes = probability.shape[1]
         classes = torch.arange(n_classes, device=target.device).view(1, -1, 1, 1)
         truth = (target.unsqueeze(1) == classes) & valid.unsqueeze(1)  # (B, K, H, W)
@@ -45,8 +50,7 @@ class SoftDice(nn.Module):
         predicted = torch.where(valid.unsqueeze(1), probability, 0.0).sum(pooled)
         labelled = truth.sum(pooled)
         dice = (2 * intersection + self.smooth) / (predicted + labelled + self.smooth)
-        occurs = labelled > 0
-        return torch.where(occurs, 1 - dice, 0.0).sum() / occurs.sum().clamp(min=1)
+        return 1 - dice, labelled > 0
 
 
 def cross_entropy_per_pixel(log_probability: Tensor, target: Tensor) -> Tensor:
@@ -120,36 +124,49 @@ class CrossEntropyDice(Loss):
         """
         return mean_over_valid(cross_entropy_per_pixel(log_probability, target), valid)
 
+    def dice_term(self, probability: Tensor, target: Tensor, valid: Tensor) -> Tensor:
+        """Return the overlap term, a scalar: here soft Dice; called after `pixel_term`, arguments as `SoftDice`."""
+        return self.dice(probability, target, valid)
+
     def forward(self, logits: Tensor, target: Tensor, valid: Tensor, step: int) -> LossOutput:  # noqa: ARG002
         """Compute pixel term + Dice in float32; see `Loss.forward`."""
         log_probability = F.log_softmax(logits.float(), dim=1)
         pixel = self.pixel_term(log_probability, target, valid)
-        dice = self.dice(log_probability.exp(), target, valid)
+        dice = self.dice_term(log_probability.exp(), target, valid)
         return LossOutput(pixel + dice, {self.pixel_name: pixel.detach(), "dice": dice.detach()})
 
 
 class WeightedCrossEntropyDice(CrossEntropyDice):
-    """Weight the cross-entropy of each pixel by the weight of its class; Dice stays unweighted.
+    """Weight the cross-entropy of each pixel by the weight of its class; Dice stays unweighted unless asked.
 
     Args:
         weight: (K,) float >= 0.
         reduction: `weighted_mean` is sum(w ce) / sum(w), as `torch.nn.CrossEntropyLoss(weight=...)`: only ratios of
             weights matter. `mean` is sum(w ce) / n: the scale of the weights matters too, and a batch of heavy classes
             takes a larger step.
+        weigh_dice: Multiply the Dice loss of each class by its weight too, before the mean over classes.
     """
 
     pixel_name: ClassVar[str] = "weighted_cross_entropy"
     weight: Tensor
 
-    def __init__(self, weight: Tensor, reduction: Reduction = "weighted_mean") -> None:
+    def __init__(self, weight: Tensor, reduction: Reduction = "weighted_mean", *, weigh_dice: bool = False) -> None:
         super().__init__()
         self.reduction: Reduction = reduction
+        self.weigh_dice = weigh_dice
         self.register_buffer("weight", weight.detach().float().clone())
 
     def pixel_term(self, log_probability: Tensor, target: Tensor, valid: Tensor) -> Tensor:
         """Return weighted cross-entropy; see `CrossEntropyDice.pixel_term`."""
         cross_entropy = cross_entropy_per_pixel(log_probability, target)
         return weighted_mean_over_valid(cross_entropy, self.weight[target], valid, self.reduction)
+
+    def dice_term(self, probability: Tensor, target: Tensor, valid: Tensor) -> Tensor:
+        """Return soft Dice, weighted or not; see `CrossEntropyDice.dice_term`."""
+        if not self.weigh_dice:
+            return super().dice_term(probability, target, valid)
+        loss, occurs = self.dice.of_classes(probability, target, valid)
+        return torch.where(occurs, self.weight * loss, 0.0).sum() / occurs.sum().clamp(min=1)
 
     def class_parameters(self) -> dict[str, Tensor]:
         """Return `loss_weight`, (K,)."""
@@ -158,6 +175,8 @@ class WeightedCrossEntropyDice(CrossEntropyDice):
 
 class CrossEntropyConfig(MethodConfig):
     """Cross-entropy + soft Dice: the loss of every method that does not replace it."""
+
+    nothing_to_tune: ClassVar[str] = "it is the base that the others are compared with, and has no option"
 
     card: ClassVar[Card] = Card(
         group=Group.BASE,

@@ -7,7 +7,7 @@ where it starts, what of it is trained, and how it is laid out over the tokens.
 """
 
 from collections.abc import Callable
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -27,6 +27,7 @@ from methods.base import (
     Requirement,
     Stage,
 )
+from methods.search_space import Range
 
 Prior = Literal["one_minus_frequency", "log_frequency", "none", "shuffled", "inverted", "difficulty"]
 Mode = Literal["learned", "anchored", "fixed"]
@@ -217,12 +218,14 @@ class DfaConfig(MethodConfig):
         description="log pi: gamma log(1 - f) | -log f, centred, without gamma | 0 | the first, permuted among classes "
         "| the first, centred and negated | gamma log(1 - Dice) of a baseline trained first",
     )
-    gamma: float = Field(default=2.0, ge=0, description="exponent of the prior")
-    alpha: float = Field(
+    gamma: Annotated[float, Range(0.25, 8.0, log=True)] = Field(default=2.0, ge=0, description="exponent of the prior")
+    alpha: Annotated[float, Range(0.0, 1.0)] = Field(
         default=0.5, ge=0, description="share of the centred prior that delta starts from; 0 is a cold start"
     )
     mode: Mode = Field(default="learned", description="b = delta | log pi + delta | log pi, nothing trained")
-    lr_multiplier: float = Field(default=20.0, gt=0, description="learning rate of delta, times the base rate")
+    lr_multiplier: Annotated[float, Range(1.0, 100.0, log=True)] = Field(
+        default=20.0, gt=0, description="learning rate of delta, times the base rate"
+    )
     l2: float = Field(default=0.0, ge=0, description="weight of sum(delta^2) in the loss")
     grad_clip: float | None = Field(
         default=0.5, gt=0, description="gradient-norm limit of delta alone; null for the run's own"

@@ -1,6 +1,6 @@
 """Equalization loss v2: each class's sigmoid balances its positive and negative gradients over the training so far."""
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
 from pydantic import Field
@@ -11,6 +11,7 @@ from methods.base import BuildContext, Card, Components, Group, MethodConfig
 from methods.cross_entropy import mean_over_valid
 from methods.logits import ShiftedLogitsDice, per_class
 from methods.overlap import one_hot
+from methods.search_space import Range
 from methods.step_counts import StepCounts
 
 UNKNOWN_RATIO = 100.0  # of positive to negative gradient before the first step: all weights are then 1
@@ -70,9 +71,15 @@ class EqualizationDice(ShiftedLogitsDice):
 class EqualizationV2Config(MethodConfig):
     """Equalization loss v2 + soft Dice."""
 
-    gamma: float = Field(default=12.0, ge=0, description="steepness of the map from gradient ratio to negative weight")
-    mu: float = Field(default=0.8, ge=0, description="gradient ratio at which the negative weight is .5")
-    alpha: float = Field(default=4.0, ge=0, description="positive weight is 1 + alpha (1 - negative weight)")
+    gamma: Annotated[float, Range(3.0, 24.0, log=True)] = Field(
+        default=12.0, ge=0, description="steepness of the map from gradient ratio to negative weight"
+    )
+    mu: Annotated[float, Range(0.2, 1.6, log=True)] = Field(
+        default=0.8, ge=0, description="gradient ratio at which the negative weight is .5"
+    )
+    alpha: Annotated[float, Range(1.0, 8.0, log=True)] = Field(
+        default=4.0, ge=0, description="positive weight is 1 + alpha (1 - negative weight)"
+    )
 
     card: ClassVar[Card] = Card(
         group=Group.MARGIN,

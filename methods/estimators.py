@@ -1,6 +1,6 @@
 """Difficulty estimators: class weights from how well the classes are segmented, in each batch or by a baseline."""
 
-from typing import ClassVar
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -22,6 +22,7 @@ from methods.cross_entropy import Reduction, WeightedCrossEntropyDice
 from methods.dfa import DfaConfig
 from methods.overlap import one_hot
 from methods.reweighting import ReweightingConfig
+from methods.search_space import Range
 from methods.step_counts import StepCounts
 
 
@@ -61,7 +62,9 @@ class RecallWeightedDice(WeightedCrossEntropyDice):
 class RecallLossConfig(MethodConfig):
     """Recall loss + soft Dice."""
 
-    strength: float = Field(default=1.0, ge=0, description="exponent of the miss rate; 0 is cross-entropy")
+    strength: Annotated[float, Range(0.25, 2.0, log=True)] = Field(
+        default=1.0, ge=0, description="exponent of the miss rate; 0 is cross-entropy"
+    )
     reduction: Reduction = Field(default="mean", description="mean(w ce), as published, or sum(w ce) / sum(w)")
 
     card: ClassVar[Card] = Card(
@@ -80,10 +83,22 @@ class RecallLossConfig(MethodConfig):
         return Components(loss=RecallWeightedDice(self.strength, context.statistics.n_classes, self.reduction))
 
 
+DiceWeighting = Literal["unweighted", "weighted"]
+DICE_OPTION = "weighted: mean_c(w_c (1 - dice_c)), as published but for the background; unweighted as in the base"
+DICE_DEVIATION = (
+    "Dice stays unweighted, so that the method differs from the base in one thing; the official default (`w_ce+dice`) "
+    "weights it by class too and leaves class 0, the background, out of it: `dice: weighted` does the first, and "
+    "tissue has no background"
+)
+
+
 class DistDwConfig(ReweightingConfig):
     """Distribution-aware weights of DHC."""
 
-    floor: float = Field(default=0.1, gt=0, le=1, description="least weight, where the rarest class has 1")
+    floor: Annotated[float, Range(0.02, 0.5, log=True)] = Field(
+        default=0.1, gt=0, le=1, description="least weight, where the rarest class has 1"
+    )
+    dice: DiceWeighting = Field(default="unweighted", description=DICE_OPTION)
 
     card: ClassVar[Card] = Card(
         group=Group.ESTIMATOR,
@@ -94,8 +109,13 @@ class DistDwConfig(ReweightingConfig):
         "xmed-lab/DHC",
         deviations="the floor: the most frequent class would weigh 0 and train by Dice alone; weights stay those of "
         "the training split, where the source averages in pseudo-labels of unlabelled images; scaled to mean 1 instead "
-        "of maximum K, which matters with reduction `mean` only",
+        "of maximum K, which matters with reduction `mean` or weighted Dice only; " + DICE_DEVIATION,
     )
+
+    def build(self, context: BuildContext) -> Components:
+        """Build weighted cross-entropy + Dice."""
+        weight, weigh_dice = self.weights(context.statistics), self.dice == "weighted"
+        return Components(loss=WeightedCrossEntropyDice(weight, self.reduction, weigh_dice=weigh_dice))
 
     def weights(self, statistics: ClassStatistics) -> Tensor:
         """Return the floored logarithms, mean 1."""
@@ -121,7 +141,7 @@ class DifficultyAwareDice(WeightedCrossEntropyDice):
     small: ClassVar[float] = 1e-8  # first Dice, its smoothing, and added to gains and losses, as in the official code
 
     def __init__(self, config: "DiffDwConfig", n_classes: int) -> None:
-        super().__init__(torch.ones(n_classes), config.reduction)
+        super().__init__(torch.ones(n_classes), config.reduction, weigh_dice=config.dice == "weighted")
         self.config = config
         self.pending = StepCounts(3, n_classes)
         start = torch.tensor([self.small, 0.0, 0.0, 1.0], dtype=torch.float64)
@@ -167,10 +187,15 @@ class DifficultyAwareDice(WeightedCrossEntropyDice):
 class DiffDwConfig(MethodConfig):
     """Difficulty-aware weights of DHC."""
 
-    exponent: float = Field(default=0.2, ge=0, description="of the ratio of Dice losses to Dice gains")
+    exponent: Annotated[float, Range(0.05, 1.0, log=True)] = Field(
+        default=0.2, ge=0, description="of the ratio of Dice losses to Dice gains"
+    )
     momentum: float = Field(default=0.98, ge=0, lt=1, description="of the running averages; .98 spans 50 steps")
-    strength: float = Field(default=1.0, ge=0, description="exponent of the whole weight; 0 is cross-entropy")
+    strength: Annotated[float, Range(0.25, 2.0, log=True)] = Field(
+        default=1.0, ge=0, description="exponent of the whole weight; 0 is cross-entropy"
+    )
     reduction: Reduction = Field(default="weighted_mean", description="sum(w ce) / sum(w), as published, or mean(w ce)")
+    dice: DiceWeighting = Field(default="unweighted", description=DICE_OPTION)
 
     card: ClassVar[Card] = Card(
         group=Group.ESTIMATOR,
@@ -180,8 +205,8 @@ class DiffDwConfig(MethodConfig):
         source="Wang and Li 2023 (DHC, MICCAI), DiffDW; starting values, momentum (50 steps), and the 1e-8 that "
         "smooths Dice and is added to U and L, as in the official code, xmed-lab/DHC",
         deviations="a class without labelled pixels in a step keeps its state (the official smoothing gives it Dice "
-        ".5); scaled to mean 1 instead of maximum K, which matters with reduction `mean` only; labelled images alone; "
-        "the exponent of the whole (`strength`) is ours, 1 in the source",
+        ".5); scaled to mean 1 instead of maximum K, which matters with reduction `mean` or weighted Dice only; "
+        "labelled images alone; the exponent of the whole (`strength`) is ours, 1 in the source; " + DICE_DEVIATION,
     )
 
     def build(self, context: BuildContext) -> Components:
@@ -195,7 +220,9 @@ BASELINE_THEN_MAIN = (Stage("baseline"), Stage("main"))
 class TwoStageDiceWeightsConfig(MethodConfig):
     """Train the base, then retrain with weights from its validation Dice."""
 
-    gamma: float = Field(default=1.0, ge=0, description="exponent of 1 - Dice; 0 gives equal weights")
+    gamma: Annotated[float, Range(0.25, 4.0, log=True)] = Field(
+        default=1.0, ge=0, description="exponent of 1 - Dice; 0 gives equal weights"
+    )
     reduction: Reduction = Field(default="weighted_mean", description="sum(w ce) / sum(w), or mean(w ce)")
 
     card: ClassVar[Card] = Card(
@@ -232,7 +259,9 @@ class TwoStageDiceWeightsConfig(MethodConfig):
 class TwoStageDiceBiasConfig(MethodConfig):
     """Train the base, then retrain with a fixed attention bias from its validation Dice."""
 
-    gamma: float = Field(default=2.0, ge=0, description="factor of log(1 - Dice); 0 is no bias")
+    gamma: Annotated[float, Range(0.25, 4.0, log=True)] = Field(
+        default=2.0, ge=0, description="factor of log(1 - Dice); 0 is no bias"
+    )
 
     card: ClassVar[Card] = Card(
         group=Group.ESTIMATOR,
@@ -241,6 +270,7 @@ class TwoStageDiceBiasConfig(MethodConfig):
         "split at the end of a baseline with the base loss; gamma 2",
         source="described in docstrings of the official code of Kumari and Cheung 2026, lakmali240/DFA-Imbalance",
         deviations="a second name for `dfa` with `prior: difficulty, mode: fixed`; Dice is clipped to .999",
+        same_as="dfa",
         cost="two trainings",
         requires=frozenset({Requirement.CLASS_QUERY, Requirement.VALIDATION_FEEDBACK}),
     )

@@ -1,12 +1,13 @@
 """Focal loss: easy pixels count less; and its class-balanced form, in which frequent classes do too."""
 
-from typing import ClassVar
+import math
+from typing import Annotated, ClassVar
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
-from methods.base import BuildContext, Card, Components, Group, MethodConfig
+from methods.base import BuildContext, Card, ClassStatistics, Components, Group, MethodConfig
 from methods.cross_entropy import (
     CrossEntropyDice,
     Reduction,
@@ -15,7 +16,8 @@ from methods.cross_entropy import (
     mean_over_valid,
     weighted_mean_over_valid,
 )
-from methods.reweighting import SampleCount, effective_number_weights
+from methods.reweighting import SampleCount, against_rarity, effective_number_weights
+from methods.search_space import Choice, Range
 
 
 def focal_per_pixel(log_probability: Tensor, target: Tensor, gamma: float) -> Tensor:
@@ -47,7 +49,9 @@ class FocalDice(CrossEntropyDice):
 class FocalConfig(MethodConfig):
     """Focal loss in its softmax form + soft Dice."""
 
-    gamma: float = Field(default=2.0, ge=0, description="focusing exponent; 0 is cross-entropy")
+    gamma: Annotated[float, Range(0.5, 5.0, log=True)] = Field(
+        default=2.0, ge=0, description="focusing exponent; 0 is cross-entropy"
+    )
 
     card: ClassVar[Card] = Card(
         group=Group.PIXEL,
@@ -61,6 +65,54 @@ class FocalConfig(MethodConfig):
     def build(self, context: BuildContext) -> Components:  # noqa: ARG002
         """Build focal + Dice."""
         return Components(loss=FocalDice(self.gamma))
+
+
+class AdaptiveFocalDice(CrossEntropyDice):
+    """Focus more on pixels whose true class is very unlikely.
+
+    Args:
+        gamma: Exponent where p_y is at least the threshold.
+        gamma_unlikely: Exponent below it.
+        threshold: Of p_y.
+    """
+
+    pixel_name: ClassVar[str] = "adaptive_focal"
+
+    def __init__(self, gamma: float, gamma_unlikely: float, threshold: float) -> None:
+        super().__init__()
+        self.gamma, self.gamma_unlikely, self.threshold = gamma, gamma_unlikely, threshold
+
+    def pixel_term(self, log_probability: Tensor, target: Tensor, valid: Tensor) -> Tensor:
+        """Return the mean focal term with two exponents; see `CrossEntropyDice.pixel_term`."""
+        likely = focal_per_pixel(log_probability, target, self.gamma)
+        unlikely = focal_per_pixel(log_probability, target, self.gamma_unlikely)
+        below = cross_entropy_per_pixel(log_probability, target) > -math.log(self.threshold)
+        return mean_over_valid(torch.where(below, unlikely, likely), valid)
+
+
+class AdaptiveFocalConfig(MethodConfig):
+    """Focal loss whose exponent depends on the pixel (FLSD-53) + soft Dice."""
+
+    gamma: Annotated[float, Range(0.5, 5.0, log=True)] = Field(
+        default=3.0, ge=0, description="exponent where p of the true class is at least the threshold"
+    )
+    gamma_unlikely: Annotated[float, Range(1.0, 8.0, log=True)] = Field(
+        default=5.0, ge=0, description="exponent below the threshold"
+    )
+    threshold: float = Field(default=0.2, gt=0, lt=1, description="of p of the true class")
+
+    card: ClassVar[Card] = Card(
+        group=Group.PIXEL,
+        title="Sample-dependent focal loss (FLSD-53)",
+        formula="mean_i((1 - p_t)^g * -log p_t), g = 5 where p_t < .2, else 3; plus soft Dice",
+        source="Mukhoti 2020 (NeurIPS; arXiv 2002.09437), FLSD-53; as in the official code, "
+        "torrvision/focal_calibration",
+        deviations="mean over valid pixels instead of a sum over samples; the exponents are options",
+    )
+
+    def build(self, context: BuildContext) -> Components:  # noqa: ARG002
+        """Build adaptive focal + Dice."""
+        return Components(loss=AdaptiveFocalDice(self.gamma, self.gamma_unlikely, self.threshold))
 
 
 class WeightedFocalDice(WeightedCrossEntropyDice):
@@ -87,9 +139,13 @@ class WeightedFocalDice(WeightedCrossEntropyDice):
 class ClassBalancedFocalConfig(MethodConfig):
     """Focal loss with effective-number weights."""
 
-    gamma: float = Field(default=2.0, ge=0, description="focusing exponent; 0 leaves weighted cross-entropy")
-    beta: float = Field(default=0.9999, ge=0, lt=1, description="0 gives equal weights, towards 1 gives inverse counts")
-    count: SampleCount = Field(default="images", description="what n counts; with pixels the weights become uniform")
+    gamma: Annotated[float, Range(0.5, 5.0, log=True)] = Field(
+        default=2.0, ge=0, description="focusing exponent; 0 leaves weighted cross-entropy"
+    )
+    beta: Annotated[float, Choice((0.9, 0.99, 0.999, 0.9999))] = Field(
+        default=0.9999, ge=0, lt=1, description="0 gives equal weights, towards 1 gives inverse counts"
+    )
+    count: SampleCount = Field(default="patches", description="what n counts, as in `effective_number`")
     reduction: Reduction = Field(default="mean", description="mean(w focal), as published, or sum(w focal) / sum(w)")
 
     card: ClassVar[Card] = Card(
@@ -100,10 +156,18 @@ class ClassBalancedFocalConfig(MethodConfig):
         source="Cui 2019, class-balanced focal loss; reduction as in the code, richardaecn/class-balanced-loss: "
         "the sum over samples and classes over the number of samples",
         deviations="softmax form with p_t of the true class only, where the source sums K sigmoid terms; gamma 2 as in "
-        "`focal`, so that the two differ in the weights alone (the source searched .5, 1 and 2); n counts images",
+        "`focal`, so that the two differ in the weights alone (the source searched .5, 1 and 2); n counts "
+        "patches of 32 x 32 pixels, as in `effective_number`",
     )
 
     def build(self, context: BuildContext) -> Components:
         """Build class-balanced focal + Dice."""
-        weight = effective_number_weights(context.statistics, beta=self.beta, count=self.count)
-        return Components(loss=WeightedFocalDice(weight, self.gamma, self.reduction))
+        return Components(loss=WeightedFocalDice(self.weights(context.statistics), self.gamma, self.reduction))
+
+    def weights(self, statistics: ClassStatistics) -> Tensor:
+        """Return the effective-number weights, (K,), mean 1."""
+        return effective_number_weights(statistics, beta=self.beta, count=self.count)
+
+    def remarks(self, statistics: ClassStatistics) -> tuple[str, ...]:
+        """Say where the weights contradict rarity; see `MethodConfig.remarks`."""
+        return against_rarity(self.weights(statistics), statistics)

@@ -1,16 +1,17 @@
 """Label-distribution-aware margins with deferred reweighting."""
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
 from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
-from methods.base import BuildContext, Card, Components, Group, LossOutput, MethodConfig
+from methods.base import BuildContext, Card, ClassStatistics, Components, Group, LossOutput, MethodConfig
 from methods.cross_entropy import CrossEntropyDice, cross_entropy_per_pixel, weighted_mean_over_valid
 from methods.overlap import one_hot
-from methods.reweighting import SampleCount, effective_number_weights, sample_counts
+from methods.reweighting import SampleCount, against_rarity, effective_number_weights, sample_counts
+from methods.search_space import Range
 
 
 class LdamDice(CrossEntropyDice):
@@ -57,23 +58,32 @@ class LdamDice(CrossEntropyDice):
 class LdamDrwConfig(MethodConfig):
     """LDAM with deferred effective-number reweighting + soft Dice."""
 
-    max_margin: float = Field(default=0.5, ge=0, description="margin of the class with the fewest samples")
-    scale: float = Field(default=30.0, gt=0, description="s, times the logits")
-    deferral: float = Field(default=0.8, ge=0, le=1, description="share of the steps before classes are weighted")
+    max_margin: Annotated[float, Range(0.1, 2.0, log=True)] = Field(
+        default=0.5, ge=0, description="margin of the class with the fewest samples"
+    )
+    scale: Annotated[float, Range(1.0, 30.0, log=True)] = Field(
+        default=1.0, gt=0, description="s, times the logits; the source has 30, for cosines"
+    )
+    deferral: Annotated[float, Range(0.5, 0.95)] = Field(
+        default=0.8, ge=0, le=1, description="share of the steps before classes are weighted"
+    )
     beta: float = Field(default=0.9999, ge=0, lt=1, description="of the effective-number weights")
-    count: SampleCount = Field(default="images", description="what n counts, for margins and weights")
+    count: SampleCount = Field(
+        default="patches", description="what n counts, for margins and weights, as in `effective_number`"
+    )
 
     card: ClassVar[Card] = Card(
         group=Group.MARGIN,
         title="LDAM with deferred reweighting",
         formula="cross-entropy of s (z - m_y at the true class), m_c = max_margin (n_min / n_c)^1/4; weighted mean, "
-        "all weights 1 for the first 80 % of the steps, then (1 - beta) / (1 - beta^n_c); max_margin .5, s 30, beta "
+        "all weights 1 for the first 80 % of the steps, then (1 - beta) / (1 - beta^n_c); max_margin .5, s 1, beta "
         ".9999; plus soft Dice of softmax(s z)",
         source="Cao 2019 (NeurIPS), LDAM and DRW; constants, weighted mean and the deferral (epoch 160 of 200) as in "
         "the official code, kaidic/LDAM-DRW",
-        deviations="z are the decoder's logits, not cosines of normalised features and weights, so that s is a "
-        "learning rate of the logits more than a bound; n counts images that hold the class; no drop of the learning "
-        "rate where the weights set in; a class that does not occur has no margin",
+        deviations="z are the decoder's logits, not cosines of normalised features and weights. The source's s = 30 "
+        "gives cosines, which end at 1, the range of logits; the decoder's have it already, and 30 times them are a "
+        "certain prediction wherever two differ by .2, so s is 1. n counts patches of 32 x 32 pixels; no "
+        "drop of the learning rate where the weights set in; a class that does not occur has no margin",
     )
 
     def build(self, context: BuildContext) -> Components:
@@ -90,5 +100,13 @@ class LdamDrwConfig(MethodConfig):
         n = sample_counts(statistics, self.count).double()
         smallest = n[statistics.present].min()
         margin = torch.where(statistics.present, self.max_margin * (smallest / n.clamp(min=1)) ** 0.25, 0.0)
-        weight = effective_number_weights(statistics, beta=self.beta, count=self.count)
-        return Components(loss=LdamDice(margin, self.scale, weight, round(self.deferral * context.steps)))
+        deferred_to = round(self.deferral * context.steps)
+        return Components(loss=LdamDice(margin, self.scale, self.late_weights(statistics), deferred_to))
+
+    def late_weights(self, statistics: ClassStatistics) -> Tensor:
+        """Return the effective-number weights, (K,), mean 1."""
+        return effective_number_weights(statistics, beta=self.beta, count=self.count)
+
+    def remarks(self, statistics: ClassStatistics) -> tuple[str, ...]:
+        """Say where the weights contradict rarity; see `MethodConfig.remarks`."""
+        return against_rarity(self.late_weights(statistics), statistics)

@@ -1,6 +1,6 @@
 """Learned difficulty: a small head learns to predict each pixel's loss, and what it expects of a class weights it."""
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
 from pydantic import Field
@@ -19,6 +19,7 @@ from methods.base import (
 )
 from methods.cross_entropy import Reduction, WeightedCrossEntropyDice, cross_entropy_per_pixel, mean_over_valid
 from methods.overlap import one_hot
+from methods.search_space import Range
 from methods.step_counts import StepCounts
 
 LARGEST_LOSS = 16.0  # nats, p_y about 1e-7: higher losses count as this one, so that one pixel cannot rule a mean
@@ -136,10 +137,12 @@ class LearnedDifficultyDice(WeightedCrossEntropyDice):
 class LearnedDifficultyConfig(MethodConfig):
     """Class weights from a learned prediction of the loss."""
 
-    strength: float = Field(default=1.0, ge=0, description="exponent of the predicted loss; 0 gives equal weights")
+    strength: Annotated[float, Range(0.25, 2.0, log=True)] = Field(
+        default=1.0, ge=0, description="exponent of the predicted loss; 0 gives equal weights"
+    )
     momentum: float = Field(default=0.98, ge=0, lt=1, description="of the running class means; .98 spans 50 steps")
     channels: int = Field(default=16, ge=1, description="hidden channels of the head")
-    prediction_weight: float = Field(
+    prediction_weight: Annotated[float, Range(0.1, 3.0, log=True)] = Field(
         default=1.0, ge=0, description="of the squared prediction error; 0 leaves the head as it starts: equal weights"
     )
     grad_clip: float = Field(default=1.0, gt=0, description="gradient-norm limit of the head alone")

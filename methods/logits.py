@@ -1,6 +1,6 @@
 """Margins and logits: cross-entropy of logits that class statistics, or the training so far, shift."""
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from methods.base import BuildContext, Card, ClassStatistics, Components, Group, LossOutput, MethodConfig
 from methods.cross_entropy import CrossEntropyDice, cross_entropy_per_pixel, mean_over_valid
 from methods.overlap import one_hot
+from methods.search_space import Range
 from methods.step_counts import StepCounts
 
 
@@ -107,7 +108,9 @@ class LogitAdjustmentConfig(MethodConfig):
         default="train",
         description="train: cross-entropy of z + tau log p | post_hoc: base loss, predict z - tau log p",
     )
-    tau: float = Field(default=1.0, ge=0, description="scale of the offset; 0 changes nothing")
+    tau: Annotated[float, Range(0.25, 2.0, log=True)] = Field(
+        default=1.0, ge=0, description="scale of the offset; 0 changes nothing"
+    )
 
     card: ClassVar[Card] = Card(
         group=Group.MARGIN,
@@ -131,6 +134,8 @@ class LogitAdjustmentConfig(MethodConfig):
 class BalancedSoftmaxConfig(MethodConfig):
     """Balanced softmax: the other name of logit adjustment in training with tau 1."""
 
+    nothing_to_tune: ClassVar[str] = "it is `logit_adjustment` with tau 1, whose tau may be tuned there"
+
     card: ClassVar[Card] = Card(
         group=Group.MARGIN,
         title="Balanced softmax (logit adjustment with tau 1)",
@@ -138,6 +143,7 @@ class BalancedSoftmaxConfig(MethodConfig):
         source="Ren 2020 (NeurIPS), balanced meta-softmax, its balanced softmax",
         deviations=f"no meta sampler; {ABSENT}; a second name for `logit_adjustment`, whose tau 1 in training is the "
         "same loss: a study that holds both trains it twice",
+        same_as="logit_adjustment",
     )
 
     def build(self, context: BuildContext) -> Components:
@@ -198,8 +204,12 @@ class SeesawDice(ShiftedLogitsDice):
 class SeesawConfig(MethodConfig):
     """Seesaw loss + soft Dice."""
 
-    p: float = Field(default=0.8, ge=0, description="exponent of the mitigation factor; 0 switches it off")
-    q: float = Field(default=2.0, ge=0, description="exponent of the compensation factor; 0 switches it off")
+    p: Annotated[float, Range(0.2, 1.6)] = Field(
+        default=0.8, ge=0, description="exponent of the mitigation factor; 0 switches it off"
+    )
+    q: Annotated[float, Range(0.5, 4.0)] = Field(
+        default=2.0, ge=0, description="exponent of the compensation factor; 0 switches it off"
+    )
 
     card: ClassVar[Card] = Card(
         group=Group.MARGIN,

@@ -1,7 +1,7 @@
 """Overlap losses: what replaces soft Dice, or the whole base loss, by another measure of how regions agree."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
 from pydantic import Field
@@ -10,8 +10,10 @@ from torch.nn import functional as F
 
 from methods.base import BuildContext, Card, Components, Group, Loss, LossOutput, MethodConfig
 from methods.cross_entropy import SoftDice, cross_entropy_per_pixel, mean_over_valid
+from methods.search_space import Range
 
 HALF_SMOOTH = 0.5e-5  # in pixels; Tversky with equal weights is then the base's soft Dice
+SMOOTH = 2 * HALF_SMOOTH  # of forms that count true positives twice
 SMALLEST_ERROR = 1e-16  # below it an error counts as 0, so that a fractional power keeps a finite slope
 
 
@@ -84,6 +86,8 @@ class DiceAlone(Loss):
 class DiceConfig(MethodConfig):
     """Soft Dice alone: the base loss without its cross-entropy part."""
 
+    nothing_to_tune: ClassVar[str] = "it has no option"
+
     card: ClassVar[Card] = Card(
         group=Group.OVERLAP,
         title="Soft Dice alone",
@@ -130,7 +134,7 @@ class CrossEntropyOverlap(Loss):
 class OverlapConfig(MethodConfig):
     """Options of every method that puts another overlap term in Dice's place."""
 
-    cross_entropy_weight: float = Field(
+    cross_entropy_weight: Annotated[float, Range(0.1, 3.0, log=True)] = Field(
         default=1.0, ge=0, description="of the cross-entropy part; 1 as in the base, 0 for the overlap term alone"
     )
 
@@ -157,13 +161,13 @@ class GeneralisedDice(CrossEntropyOverlap):
         # relative to the smallest class, which weighs 1: the ratio below does not change, and nothing underflows
         weight = torch.where(occurs, (smallest / labelled.clamp(min=1)) ** self.power, 0.0)
         wrong = (weight * (counts.fp + counts.fn)).sum()
-        return wrong / ((2 * weight * counts.tp).sum() + wrong + 2 * HALF_SMOOTH)
+        return wrong / ((2 * weight * counts.tp).sum() + wrong + SMOOTH)
 
 
 class GeneralisedDiceConfig(OverlapConfig):
     """Cross-entropy + generalised Dice."""
 
-    power: float = Field(
+    power: Annotated[float, Range(0.5, 2.0)] = Field(
         default=2.0, ge=0, description="classes weigh 1 / (labelled pixels)^power; 0 for equal weights"
     )
 
@@ -209,7 +213,7 @@ class TverskyConfig(OverlapConfig):
     """Cross-entropy + Tversky."""
 
     fp_weight: float = Field(default=0.3, ge=0, description="weight of false positives; .5 with .5 is Dice")
-    fn_weight: float = Field(default=0.7, ge=0, description="weight of false negatives")
+    fn_weight: Annotated[float, Range(0.3, 0.9)] = Field(default=0.7, ge=0, description="weight of false negatives")
 
     card: ClassVar[Card] = Card(
         group=Group.OVERLAP,
@@ -236,8 +240,8 @@ class FocalTverskyConfig(OverlapConfig):
     """Cross-entropy + focal Tversky."""
 
     fp_weight: float = Field(default=0.3, ge=0, description="weight of false positives")
-    fn_weight: float = Field(default=0.7, ge=0, description="weight of false negatives")
-    exponent: float = Field(
+    fn_weight: Annotated[float, Range(0.3, 0.9)] = Field(default=0.7, ge=0, description="weight of false negatives")
+    exponent: Annotated[float, Range(0.5, 2.0, log=True)] = Field(
         default=0.75, gt=0, description="of each class's error; below 1, nearly right classes count"
     )
 

@@ -1,7 +1,7 @@
 """Losses that follow how hard each pixel is now: hard-example mining, gradient harmonising, a steeper cross-entropy."""
 
 import math
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
 from pydantic import Field
@@ -9,6 +9,7 @@ from torch import Tensor
 
 from methods.base import BuildContext, Card, Components, Group, LossOutput, MethodConfig
 from methods.cross_entropy import CrossEntropyDice, cross_entropy_per_pixel, mean_over_valid
+from methods.search_space import Choice, Range
 from methods.step_counts import StepCounts
 
 
@@ -56,7 +57,9 @@ class TopKDice(CrossEntropyDice):
 class TopKConfig(MethodConfig):
     """Cross-entropy over the hardest pixels + soft Dice."""
 
-    share: float = Field(default=0.1, gt=0, le=1, description="share of the batch's valid pixels that count")
+    share: Annotated[float, Range(0.05, 0.5, log=True)] = Field(
+        default=0.1, gt=0, le=1, description="share of the batch's valid pixels that count"
+    )
 
     card: ClassVar[Card] = Card(
         group=Group.PIXEL,
@@ -99,8 +102,12 @@ class OhemDice(CrossEntropyDice):
 class OhemConfig(MethodConfig):
     """Online hard example mining for pixels + soft Dice."""
 
-    threshold: float = Field(default=0.7, gt=0, le=1, description="a pixel counts when p of its true class is below")
-    min_kept: float = Field(default=0.1, ge=0, le=1, description="share of the valid pixels that count at least")
+    threshold: Annotated[float, Range(0.5, 0.95)] = Field(
+        default=0.7, gt=0, le=1, description="a pixel counts when p of its true class is below"
+    )
+    min_kept: Annotated[float, Range(0.05, 0.5, log=True)] = Field(
+        default=0.1, ge=0, le=1, description="share of the valid pixels that count at least"
+    )
 
     card: ClassVar[Card] = Card(
         group=Group.PIXEL,
@@ -162,8 +169,10 @@ class GhmDice(CrossEntropyDice):
 class GhmConfig(MethodConfig):
     """Gradient harmonising mechanism, classification part, + soft Dice."""
 
-    bins: int = Field(default=10, ge=1, description="parts of the gradient norm's range; 1 is cross-entropy")
-    momentum: float = Field(
+    bins: Annotated[int, Range(5, 30, log=True, integer=True)] = Field(
+        default=10, ge=1, description="parts of the gradient norm's range; 1 is cross-entropy"
+    )
+    momentum: Annotated[float, Choice((0.0, 0.5, 0.75, 0.9))] = Field(
         default=0.0, ge=0, lt=1, description="of the running number of pixels in each part; 0 counts each batch anew"
     )
 
@@ -206,7 +215,7 @@ class Poly1Dice(CrossEntropyDice):
 class Poly1Config(MethodConfig):
     """Poly-1 cross-entropy + soft Dice."""
 
-    epsilon: float = Field(
+    epsilon: Annotated[float, Range(-0.5, 4.0)] = Field(
         default=1.0, gt=-1, description="0 is cross-entropy; above 0, nearly right pixels count more"
     )
 

@@ -1,6 +1,6 @@
 """Sampling: which training tiles are drawn, and how often."""
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 import torch
@@ -8,6 +8,7 @@ from pydantic import Field
 from torch import Tensor
 
 from methods.base import BuildContext, Card, Components, Group, MethodConfig
+from methods.search_space import Range
 
 
 class TileSampler:
@@ -85,7 +86,7 @@ class RepeatFactorSampler(TileSampler):
 class RepeatFactorConfig(MethodConfig):
     """Repeat-factor sampling of tiles."""
 
-    threshold: float = Field(
+    threshold: Annotated[float, Range(0.01, 1.0, log=True)] = Field(
         default=1.0, ge=0, description="t: classes on a smaller share of the tiles are repeated; 0 repeats nothing"
     )
 
@@ -145,7 +146,9 @@ class ClassPresentSampler(TileSampler):
 class ClassPresentConfig(MethodConfig):
     """Oversampling of tiles in which a randomly drawn class is present."""
 
-    share: float = Field(default=0.33, ge=0, le=1, description="of the tiles that are drawn for a class; 0 for none")
+    share: Annotated[float, Range(0.1, 1.0)] = Field(
+        default=0.33, ge=0, le=1, description="of the tiles that are drawn for a class; 0 for none"
+    )
 
     card: ClassVar[Card] = Card(
         group=Group.SAMPLING,

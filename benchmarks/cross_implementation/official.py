@@ -1,8 +1,9 @@
 """Run the authors' own code on the cases and write official.json. Needs checkouts; none of that code is kept here.
 
-`python -m benchmarks.cross_implementation.official FOLDER`, where FOLDER holds owner+name/path for each file that
-`SOURCES` names, as it stands at the commit named there. Code for Keras and TensorFlow runs on stand-ins for the few
-array functions that it calls, which compute with torch; code for CUDA runs on the CPU.
+`python -m benchmarks.cross_implementation.official FOLDER [--only COMPARISON ..]`, where FOLDER holds
+owner+name/path for each file that `SOURCES` names, as it stands at the commit named there. Code for Keras and
+TensorFlow runs on stand-ins for the few array functions that it calls, which compute with torch; code for CUDA runs on
+the CPU.
 """
 
 import ast
@@ -21,6 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from benchmarks.cross_implementation import official_regions
 from benchmarks.cross_implementation.cases import CASES, IGNORED, Case
 from benchmarks.cross_implementation.official_comparisons import OFFICIAL, RECORDS, SOURCES
 from benchmarks.cross_implementation.ours import Outcome, outcome_of, outcome_of_weights, seen_gradients
@@ -288,9 +290,18 @@ def class_weights(code: Checkouts) -> dict[str, Runner]:
     }
 
 
+def regions(code: Checkouts) -> dict[str, Runner]:
+    """Boundaries, regions, rarity in the logits, decisions."""
+    return official_regions.runners(code.definitions)
+
+
+FAMILIES = (class_level, detection, segmentation, keras_losses, class_weights, regions)
+
+
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
-def main(folder: Path) -> None:
+@click.option("--only", multiple=True, type=click.Choice(list(OFFICIAL)), help="Keep the records of the others.")
+def main(folder: Path, only: tuple[str, ...]) -> None:
     """Run every implementation of the checkouts in FOLDER."""
     torch.cuda.FloatTensor = torch.FloatTensor  # pyright: ignore[reportAttributeAccessIssue]
     Tensor.cuda = lambda self, *_: self  # pyright: ignore[reportAttributeAccessIssue]
@@ -298,10 +309,17 @@ def main(folder: Path) -> None:
     Tensor.get_shape = lambda self: self.shape  # pyright: ignore[reportAttributeAccessIssue]
     code = Checkouts(folder)
     runners: dict[str, Runner] = {}
-    for family in (class_level, detection, segmentation, keras_losses, class_weights):
-        runners |= family(code)
+    for family in FAMILIES:
+        try:
+            runners |= family(code)
+        except FileNotFoundError:
+            if not only:
+                raise
     warnings.simplefilter("ignore")  # of code written for other versions
-    records = {name: {case: recorded(runners[name], CASES[case]) for case in OFFICIAL[name].cases} for name in OFFICIAL}
+    kept = json.loads(RECORDS.read_text(encoding="utf-8")) if only else {}
+    records = kept | {
+        name: {case: recorded(runners[name], CASES[case]) for case in OFFICIAL[name].cases} for name in only or OFFICIAL
+    }
     RECORDS.write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
     print(f"{len(records)} implementations -> {RECORDS}", file=sys.stderr)
 

@@ -39,6 +39,21 @@ SOURCES: dict[str, tuple[str, str, str]] = {
     "focal tversky": ("nabsabraham/focal-tversky-unet", "347d391", "losses.py"),
     "dhc": ("xmed-lab/DHC", "b3dee97", "code/train_dhc.py"),
     "dhc dice": ("xmed-lab/DHC", "b3dee97", "code/utils/loss.py"),
+    "boundary": ("LIVIAETS/boundary-loss", "171c32d", "losses.py"),
+    "boundary distances": ("LIVIAETS/boundary-loss", "171c32d", "utils.py"),
+    "contour": ("huangzyong/Contour-weighted-Loss-Seg", "9467ce2", "losses/BoundaryWeightedLoss.py"),
+    "blob": ("neuronflow/blob_loss", "bee911a", "blob_loss.py"),
+    "rmi": ("ZJULearning/RMI", "10a40cd", "losses/rmi/rmi.py"),
+    "rmi pairs": ("ZJULearning/RMI", "10a40cd", "losses/rmi/rmi_utils.py"),
+    "vs": ("orparask/VS-Loss", "7ade9c9", "class_imbalance/losses.py"),
+    "blv": ("grantword8/BLV", "e08cc6c", "fully_sup/mmseg/models/losses/blv_loss.py"),
+    "asymmetric": (
+        "ZerojumpLine/OverfittingUnderClassImbalance", "1d4e4fe",
+        "Unet/nnunet/training/loss_functions/mND_Crossentropy.py",
+    ),
+    "tvmf": ("usagisukisuki/Adaptive_t-vMF_Dice_loss", "75ed575", "ACDC/loss.py"),
+    "adaptive focal": ("torrvision/focal_calibration", "475422a", "Losses/focal_loss_adaptive_gamma.py"),
+    "rankseg": ("rankseg/rankseg", "a99affc", "rankseg/_rankseg_algo.py"),
     "dhc mean": ("xmed-lab/DHC", "b3dee97", "code/utils/__init__.py"),
 }  # fmt: skip
 
@@ -57,7 +72,7 @@ OFFICIAL: dict[str, Comparison] = {
         "which each pixel's share of the gradient rests, is arbitrary",
     ),
     "ldam": Comparison(
-        "ldam_drw", "ldam", EVERY, diverges=ABSENT,
+        "ldam_drw", "ldam", EVERY, {"scale": 30.0, "count": "images"}, diverges=ABSENT,
         reason="a count of 0 makes the official margin infinite and the loss NaN; here such a class has no margin. "
         "Before the weights set in; the official classifier is a cosine, ours the decoder's logits",
     ),
@@ -73,7 +88,7 @@ OFFICIAL: dict[str, Comparison] = {
     ),
     "poly1": Comparison("poly1", "poly1", EVERY, reason="not by the authors, who published no code"),
     "class-balanced focal": Comparison(
-        "class_balanced_focal", "class balanced", EVERY, diverges=EVERY,
+        "class_balanced_focal", "class balanced", EVERY, {"count": "images"}, diverges=EVERY,
         reason=ONE_SIGMOID_EACH + ". Not by the authors. A count of 0 makes its weights infinite",
     ),
     "cdb fixed": Comparison(
@@ -158,6 +173,59 @@ OFFICIAL: dict[str, Comparison] = {
         "diffdw", "dhc", WITHOUT_IGNORED, diverges=ABSENT, quantity="weights", steps=5,
         reason="weights scaled to mean 1, after five steps. The official Dice of an absent class is .5 or about 0 as "
         "its smoothing decides; here the class keeps its state",
+    ),
+    "boundary": Comparison(
+        "boundary_loss", "boundary", WITHOUT_IGNORED, {"schedule": "constant", "weight": 1.0},
+        reason="SurfaceLoss of all classes, less its value for a perfect prediction, plus cross-entropy; weight 1",
+    ),
+    "contour": Comparison(
+        "contour_weighted", "contour", tuple(name for name in WITHOUT_IGNORED if name != "K = 2"),
+        quantity="total",
+        reason="images as slices of one volume, and a class 0 that nothing has, because the official Dice leaves class "
+        "0 out; the official code stops at a volume of one slice (K = 2)",
+    ),
+    "blob": Comparison(
+        "blob_loss", "blob", WITHOUT_IGNORED,
+        reason="each class of the softmax against the rest, averaged over classes; Dice as the criterion",
+    ),
+    "rmi": Comparison(
+        "rmi", "rmi", ("K = 2", "K = 20"), quantity="total",
+        reason="the official lower bound for softmax probabilities, less its value for the labels themselves, plus "
+        "cross-entropy. The other cases are too small for a 3 x 3 square after pooling",
+    ),
+    "rmi without pooling": Comparison(
+        "rmi", "rmi", EVERY, {"pool_px": 1}, quantity="total", reason="the same without pooling",
+    ),
+    "vs": Comparison(
+        "vs_loss", "vs", EVERY, diverges=ABSENT,
+        reason="a count of 0 gives an infinite temperature and log 0; here such a class is treated like the most "
+        "frequent one",
+    ),
+    "cdt": Comparison("cdt", "vs", EVERY, diverges=ABSENT, reason="tau 0; the absent class as with `vs_loss`"),
+    "blv": Comparison(
+        "blv", "blv", WITHOUT_IGNORED, diverges=ABSENT,
+        reason="given our noise. A count of 0 makes the official scale infinite over infinite",
+    ),
+    "asymmetric focal": Comparison(
+        "asymmetric_focal", "asymmetric", BINARY,
+        reason="the official code knows three classes: given a third one that nothing has. It adds 1e-6 to p",
+    ),
+    "asymmetric margin": Comparison(
+        "asymmetric_margin", "asymmetric", BINARY, diverges=BINARY,
+        reason="a third class as for the focal loss; the official code adds 1e-6 to p, which changes the gradient by "
+        "one part in 100 000",
+    ),
+    "tvmf": Comparison(
+        "adaptive_tvmf_dice", "tvmf", WITHOUT_IGNORED, {"cross_entropy_weight": 0.0}, diverges=ABSENT,
+        quantity="total",
+        reason="the official code gives a class that does not occur a constant loss and divides by K; it is left out "
+        "here",
+    ),
+    "adaptive focal": Comparison("adaptive_focal", "adaptive focal", EVERY, reason="mean over pixels"),
+    "rankseg": Comparison("rankseg", "rankseg", EVERY, quantity="decision", reason="labels of each image"),
+    "rankseg iou": Comparison(
+        "rankseg", "rankseg", EVERY, {"metric": "iou", "pruning": 0.0}, quantity="decision",
+        reason="IoU, without pruning",
     ),
 }  # fmt: skip
 

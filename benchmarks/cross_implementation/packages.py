@@ -104,6 +104,13 @@ LIVE: dict[str, tuple[Comparison, Theirs]] = {
             of_smp(smp.TverskyLoss(**SMP_OPTIONS, alpha=0.3, beta=0.7, gamma=0.75)),
         ),
         (
+            Comparison(
+                "compound", "SMP `FocalLoss`", EVERY, {"sigmoid_focal": 1.0, "dice": 0.0}, quantity="total",
+                reason="one sigmoid per class, averaged over pixels and classes",
+            ),
+            of_smp(smp.FocalLoss(**SMP_OPTIONS)),
+        ),
+        (
             Comparison("focal", "SMP `FocalLoss`", EVERY, diverges=EVERY, reason=PER_CLASS_SIGMOID),
             of_smp(smp.FocalLoss(**SMP_OPTIONS)),
         ),

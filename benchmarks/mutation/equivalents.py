@@ -13,6 +13,13 @@ PASTE = "methods/copy_paste.py::"
 MEAN = "methods/cross_entropy.py::weighted_mean_over_valid"
 
 EQUIVALENT: dict[tuple[str, str, str], str] = {
+    ("methods/regions.py::scatter_sum", "1", "2"): "one more sum than needed, cut off with the other",
+    ("methods/regions.py::nearest_components", "1", "2"): "no class is negative, whichever number stands for none",
+    (
+        "methods/boundary.py::BoundaryLossConfig.build",
+        "0",
+        "1",
+    ): "a weight that grows over one step is constant",
     (PASTE + "rarity_weights", "1.0", "2.0"): "stands in for classes without pixels, whose weight becomes 0",
     (
         PASTE + "ClassCopyPaste.__call__",

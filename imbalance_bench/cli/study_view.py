@@ -47,6 +47,8 @@ def print_plan(study: Study, waiting: list[PlannedRun], device: Any, console: Co
     for key, value in rows.items():
         table.add_row(f"[bold]{key}", value)
     console.print(table, highlight=False)
+    for remark in study.remarks():
+        console.print(f"remark: {remark}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _model_line(model: ModelSection) -> str:

@@ -123,9 +123,9 @@ class RunExecution:
 
     def _set_up(self, index: int, before: Segmenter | None) -> tuple[Components, Segmenter, StageTrainer]:
         """Build method, model and trainer of a stage."""
-        study, config, stage = self._study, self._study.config, self._stages[index]
+        study, config, stage, steps = self._study, self._study.config, self._stages[index], self._stage_steps[index]
         context = build_context(study, self._run, stage=index, finished=tuple(self._finished))
-        context = replace(context, steps=self._stage_steps[index])
+        context = replace(context, steps=steps)
         components = compose(self._run.method.parts, context)
         bias = components.attention_bias
         extra_tokens = bias.extra_tokens if bias is not None else 0
@@ -142,7 +142,7 @@ class RunExecution:
         fold = study.splits.folds[self._run.fold]
         setting = StageSetting(
             stage=index,
-            section=config.training.model_copy(update={"steps": self._stage_steps[index]}),
+            section=config.training.model_copy(update=self._run.method.recipe.changes() | {"steps": steps}),
             precision=self._precision,
             seed=self._run.seed,
             data=self._data,

@@ -20,21 +20,41 @@ STEPS = 100  # of the stage
 
 VARIANTS: dict[str, list[dict]] = {
     "inverse_frequency": [{"reduction": "mean"}],
-    "effective_number": [{"count": "components"}, {"count": "pixels"}, {"beta": 0.0}],
+    "effective_number": [{"count": "images"}, {"count": "components"}, {"count": "pixels"}, {"beta": 0.0}],
     "enet": [{"reduction": "mean"}],
     "focal": [{"gamma": 0.0}, {"gamma": 0.5}],
     "class_balanced_focal": [{"reduction": "weighted_mean", "gamma": 0.5}, {"count": "pixels"}],
+    "adaptive_focal": [{"gamma": 0.5, "gamma_unlikely": 2.0, "threshold": 0.5}],
+    "asymmetric_focal": [{"rare": "below_uniform", "gamma": 0.5}],
     "ohem": [{"min_kept": 0.5, "threshold": 0.3}],
     "topk": [{"share": 0.5}],
     "ghm_c": [{"momentum": 0.75, "bins": 30}],
     "generalised_dice": [{"cross_entropy_weight": 0.0, "power": 1.0}],
     "tversky": [{"cross_entropy_weight": 0.0}],
     "focal_tversky": [{"cross_entropy_weight": 0.0, "exponent": 0.5}],
+    "pm_dice": [{"gamma": 0.5}, {"cross_entropy_weight": 0.0, "gamma": 2.0}],
+    "adaptive_tvmf_dice": [{"cross_entropy_weight": 0.0, "scale": 2.0}],
+    "compound": [
+        {"sigmoid_focal": 0.0, "dice": 1.0, "topk": 1.0},
+        {"sigmoid_focal": 0.0, "focal": 1.0, "tversky": 0.5, "lovasz": 0.5},
+        {"ce": 1.0, "generalised_dice": 1.0, "alpha": 0.25, "gamma": 0.5},
+    ],
+    "exponential_logarithmic": [{"gamma": 1.0, "dice_share": 0.3}],
     "combo": [{"alpha": 0.8, "beta": 0.2}],
     "unified_focal": [{"form": "symmetric", "gamma": 0.3}],
     "lovasz_softmax": [{"cross_entropy_weight": 0.0}],
     "label_marginal_l1": [{"weight": 10.0}],
-    "ldam_drw": [{"deferral": 0.01, "count": "pixels"}],
+    "boundary_loss": [{"schedule": "constant", "weight": 1.0}],
+    "contour_weighted": [{"width_px": 2, "contour_weight": 0.5, "dice_weight": 0.5}],
+    "blob_loss": [{"weight": 2.0}],
+    "cc_loss": [{"weight": 2.0}],
+    "rmi": [{"radius": 2, "pool_px": 1}, {"pool_px": 1, "weight": 0.3}],
+    "vs_loss": [{"gamma": 0.1, "tau": 0.5}],
+    "cdt": [{"gamma": 0.1}],
+    "blv": [{"sigma": 0.5}],
+    "asymmetric_margin": [{"rare": "below_uniform", "margin": 0.3}],
+    "rankseg": [{"metric": "iou", "pruning": 0.0}],
+    "ldam_drw": [{"deferral": 0.01, "count": "pixels", "scale": 30.0}],
     "logit_adjustment": [{"mode": "post_hoc"}, {"tau": 0.5}],
     "seesaw": [{"p": 2.0, "q": 0.0}],
     "equalization_v2": [{"gamma": 1.0, "mu": 0.2}],
@@ -45,7 +65,8 @@ VARIANTS: dict[str, list[dict]] = {
         {"tau": 0.0},
         {"reduction": "mean"},
     ],
-    "diffdw": [{"reduction": "mean", "momentum": 0.5}],
+    "distdw": [{"dice": "weighted"}],
+    "diffdw": [{"reduction": "mean", "momentum": 0.5}, {"dice": "weighted"}],
     "recall_loss": [{"reduction": "weighted_mean"}],
     "learned_difficulty": [{"reduction": "mean", "momentum": 0.5}, {"strength": 0.0, "channels": 2}],
     "focal_attention_gate": [{"sharing": "per_class", "gamma": 2.0}, {"learned": False, "gamma": 0.5}],
@@ -115,6 +136,29 @@ def with_plain_sigmoids(batch: Batch) -> Tensor:
     return mix_of_base_parts(0, 1)(batch) + term.sum(1)[batch.valid].mean()
 
 
+def with_squared_dice(batch: Batch) -> Tensor:
+    """Cross-entropy + Dice with squares in the denominator: modulated Dice when every error weighs 1."""
+    p = batch.logits.softmax(1).movedim(1, -1)[batch.valid]
+    g = torch.nn.functional.one_hot(batch.target[batch.valid], K).float()
+    dice = (2 * (p * g).sum(0) + 1e-5) / ((p**2 + g).sum(0) + 1e-5)
+    return mix_of_base_parts(1, 0)(batch) + (1 - dice).mean()
+
+
+def with_cosines(batch: Batch) -> Tensor:
+    """Cross-entropy + the squared distance of cosines from 1: t-vMF Dice without concentration."""
+    p = batch.logits.softmax(1).movedim(1, -1)[batch.valid]
+    g = torch.nn.functional.one_hot(batch.target[batch.valid], K).float()
+    return mix_of_base_parts(1, 0)(batch) + ((1 - torch.nn.functional.cosine_similarity(p, g, dim=0)) ** 2).mean()
+
+
+def logarithm_of_dice(batch: Batch) -> Tensor:
+    """.8 of -ln Dice + .2 of cross-entropy that all classes weight by the root of K."""
+    p = batch.logits.softmax(1).movedim(1, -1)[batch.valid]
+    g = torch.nn.functional.one_hot(batch.target[batch.valid], K).float()
+    dice = (2 * (p * g).sum(0) + 1e-5) / ((p + g).sum(0) + 1e-5)
+    return 0.8 * -dice.log().mean() + mix_of_base_parts(0.2 * K**0.5, 0)(batch)
+
+
 @dataclass(frozen=True)
 class Neutral:
     """The options with which a method reduces to something simpler, and to what: the base loss if it can.
@@ -139,6 +183,8 @@ NEUTRAL: dict[str, Neutral] = {
     "effective_number": Neutral({"beta": 0.0}),
     "focal": Neutral({"gamma": 0.0}),
     "class_balanced_focal": Neutral({"gamma": 0.0, "beta": 0.0}),
+    "adaptive_focal": Neutral({"gamma": 0.0, "gamma_unlikely": 0.0}),
+    "asymmetric_focal": Neutral({"gamma": 0.0}),
     "ohem": Neutral({"min_kept": 1.0}),
     "topk": Neutral({"share": 1.0}),
     "ghm_c": Neutral({"bins": 1}),
@@ -147,11 +193,25 @@ NEUTRAL: dict[str, Neutral] = {
     "generalised_dice": Neutral({"power": 0.0}, reduces_to=with_plain_accuracy),
     "tversky": Neutral({"fp_weight": 0.5, "fn_weight": 0.5}),
     "focal_tversky": Neutral({"fp_weight": 0.5, "fn_weight": 0.5, "exponent": 1.0}),
+    "pm_dice": Neutral({"gamma": 0.0}, reduces_to=with_squared_dice),
+    "adaptive_tvmf_dice": Neutral({"scale": 0.0}, reduces_to=with_cosines),
+    "compound": Neutral({"ce": 1.0, "dice": 1.0, "sigmoid_focal": 0.0}),
+    "exponential_logarithmic": Neutral({"gamma": 1.0}, uniform_statistics=True, reduces_to=logarithm_of_dice),
     "combo": Neutral({"alpha": 0.3, "beta": 1.0}, reduces_to=mix_of_base_parts(0.3 / K, 0.7)),
     "unified_focal": Neutral({"delta": 0.5, "gamma": 0.0}, reduces_to=mix_of_base_parts(0.25, 0.5)),
     "lovasz_softmax": Neutral({}, reduces_to=with_jaccard_of_level_sets),
     "label_marginal_l1": Neutral({"weight": 0.0}, reduces_to=mix_of_base_parts(1, 0)),
-    "ldam_drw": Neutral({"max_margin": 0.0, "scale": 1.0}),
+    "boundary_loss": Neutral({"weight": 0.0}),
+    "contour_weighted": Neutral({"contour_weight": 0.0, "dice_weight": 0.0}, reduces_to=mix_of_base_parts(2, 0)),
+    "blob_loss": Neutral({"weight": 0.0}),
+    "cc_loss": Neutral({"weight": 0.0}),
+    "rmi": Neutral({"weight": 0.0}, reduces_to=mix_of_base_parts(1, 0)),
+    "vs_loss": Neutral({"gamma": 0.0, "tau": 0.0}),
+    "cdt": Neutral({"gamma": 0.0}),
+    "blv": Neutral({"sigma": 0.0}),
+    "asymmetric_margin": Neutral({"margin": 0.0}),
+    "rankseg": Neutral({}),
+    "ldam_drw": Neutral({"max_margin": 0.0}),
     "logit_adjustment": Neutral({"tau": 0.0}),
     "balanced_softmax": Neutral({}, uniform_statistics=True),
     "seesaw": Neutral({"p": 0.0, "q": 0.0}),

@@ -48,13 +48,14 @@ def test_golden_values(case):
     )
     if components.on_epoch_end is not None:
         components.on_epoch_end(feedback)
-    logits = torch.tensor(GOLDEN["logits"])
+    batch = GOLDEN[case["tensors"]] if "tensors" in case else GOLDEN
+    logits = torch.tensor(batch["logits"])
     loss = components.loss or CrossEntropyDice()
     given = {name: torch.tensor(value) for name, value in case.get("parameters", {}).items()}
     assert not loss.load_state_dict(given, strict=False).unexpected_keys
     scales = case.get("scales", [1.0] * case.get("steps", 1))  # of the logits at each step
     outputs = [
-        loss(scale * logits, torch.tensor(GOLDEN["target"]), torch.tensor(GOLDEN["valid"]), step)
+        loss(scale * logits, torch.tensor(batch["target"]), torch.tensor(batch["valid"]), step)
         for step, scale in enumerate(scales)
     ]
     output = outputs[-1]
@@ -65,6 +66,11 @@ def test_golden_values(case):
     if "adjusted" in case:
         assert components.adjust_logits is not None
         assert components.adjust_logits(logits)[0, :, 0, 0].tolist() == pytest.approx(case["adjusted"], rel=2e-6)
+    if "decided" in case:
+        assert components.adjust_logits is not None
+        adjusted = components.adjust_logits(logits)
+        assert adjusted.argmax(1).tolist() == case["decided"]
+        assert torch.equal(adjusted.sort(1).values, logits.sort(1).values), "the values of a pixel only change places"
     if "adjusted_classifier" in case:
         assert components.adjust_classifier is not None
         adjusted = components.adjust_classifier(torch.tensor(case["classifier"]))

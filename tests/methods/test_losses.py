@@ -8,11 +8,12 @@ import pytest
 import torch
 
 from methods import REGISTRY
-from methods.base import ClassStatistics, normalised_to_mean_one
+from methods.base import BuildContext, ClassStatistics, normalised_to_mean_one
 from methods.cdb import dynamic_exponent
 from methods.cross_entropy import CrossEntropyDice, SoftDice, WeightedCrossEntropyDice
 from methods.focal import FocalConfig
-from methods.reweighting import EffectiveNumberConfig
+from methods.ldam import LdamDrwConfig
+from methods.reweighting import EffectiveNumberConfig, against_rarity, sample_counts
 
 
 def dice_of(logits: torch.Tensor, batch: cases.Batch) -> torch.Tensor:
@@ -92,9 +93,85 @@ def test_normalised_weights_have_mean_one_over_the_classes_that_occur():
 def test_pixel_counts_make_effective_number_uniform():
     """The trap of the catalogue: beta^n vanishes."""
     by_pixel = cases.build(EffectiveNumberConfig(count="pixels")).class_parameters()["loss_weight"]
-    by_image = cases.build(EffectiveNumberConfig()).class_parameters()["loss_weight"]
+    by_patch = cases.build(EffectiveNumberConfig()).class_parameters()["loss_weight"]
     assert by_pixel.tolist() == [1.0] * cases.K
-    assert by_image.max() / by_image.min() > 5
+    assert by_patch.max() / by_patch.min() > 3
+
+
+def consep() -> ClassStatistics:
+    """Counts of CoNSeP's 27 training images, healthy and malignant epithelium and the spindle classes merged."""
+    names = ("background", "other", "inflammatory", "epithelial", "spindle")
+    pixels = torch.tensor([83.61, 0.1733, 2.659, 8.643, 4.910], dtype=torch.float64) * 27e4
+    images = torch.tensor([27, 17, 25, 13, 25], dtype=torch.float64)
+    components = torch.tensor([887, 309, 2836, 2457, 4429], dtype=torch.float64)
+    return ClassStatistics(names, pixels, images, components, pixels.sum().expand(5), 27)
+
+
+COUNTING = ("effective_number", "class_balanced_focal", "ldam_drw")
+
+
+@pytest.mark.parametrize("name", COUNTING)
+@pytest.mark.parametrize(
+    ("count", "heavier", "lighter"),
+    [("images", "'epithelial' (8.64% of the pixels)", "'other' (0.17% of the pixels)"),
+     ("components", "'background' (83.61% of the pixels)", "'inflammatory' (2.66% of the pixels)")],
+)  # fmt: skip
+def test_counts_that_contradict_rarity_are_remarked(name, count, heavier, lighter):
+    (remark,) = REGISTRY[name](count=count).remarks(consep())  # pyright: ignore[reportCallIssue]
+    assert f"{lighter} weighs" in remark
+    assert f"{heavier} weighs" in remark
+
+
+@pytest.mark.parametrize("name", COUNTING)
+def test_the_default_count_never_contradicts_rarity(name):
+    assert REGISTRY[name]().remarks(consep()) == ()
+    assert REGISTRY[name]().remarks(cases.skewed_statistics()) == ()
+    held = REGISTRY[name]().build(BuildContext(consep(), steps=10)).class_parameters()
+    weight = held["margin"] if name == "ldam_drw" else held["loss_weight"]
+    assert torch.equal(weight.argsort(), consep().pixels.argsort(descending=True))
+
+
+def test_a_class_smaller_than_a_patch_counts_as_one_and_an_absent_class_as_none():
+    statistics = replace(cases.uniform_statistics(), pixels=torch.tensor([4096.0, 1024.0, 1025.0, 1.0, 0.0]).double())
+    assert sample_counts(statistics, "patches").tolist() == [4.0, 1.0, 1025 / 1024, 1.0, 0.0]
+    margin = LdamDrwConfig().build(BuildContext(statistics, steps=10)).class_parameters()["margin"]
+    torch.testing.assert_close(margin, torch.tensor([0.5 * 0.25**0.25, 0.5, 0.5 * (1024 / 1025) ** 0.25, 0.5, 0.0]))
+
+
+def test_weights_by_pixel_share_never_contradict_rarity():
+    for name in ("inverse_frequency", "inverse_sqrt", "enet", "distdw", "cross_entropy", "dfa"):
+        assert REGISTRY[name]().remarks(consep()) == ()
+
+
+def test_a_weight_contradicts_rarity_only_beyond_both_limits():
+    statistics = replace(cases.uniform_statistics(), pixels=torch.tensor([8.0, 8.0, 4.1, 3.9, 8.0]).double())
+    weight = torch.tensor([1.0, 1.0, 0.2, 0.91, 1.0])
+    assert against_rarity(weight, statistics) == ()  # more than half of the pixels, or more than 90 % of the weight
+    weight[3] = 0.89
+    (remark,) = against_rarity(weight, statistics)
+    assert "'d'" in remark
+    assert "'a'" in remark
+    absent = replace(statistics, pixels=torch.tensor([8.0, 8.0, 4.1, 0.0, 8.0]).double())
+    assert against_rarity(weight, absent) == ()
+
+
+@pytest.mark.parametrize("name", ["distdw", "diffdw"])
+def test_dhc_can_weight_dice_as_published(name):
+    batch = cases.random_batch()
+    plain, weighted = (
+        cases.loss_of(cases.build(REGISTRY[name](dice=dice)))  # pyright: ignore[reportCallIssue]
+        for dice in ("unweighted", "weighted")
+    )
+    before, after = (loss(batch.logits, batch.target, batch.valid, 0).parts for loss in (plain, weighted))
+    weight = weighted.class_parameters()["loss_weight"]
+    by_hand = []
+    p = batch.logits.softmax(1).movedim(1, -1)[batch.valid].double()
+    for c in range(cases.K):
+        g = (batch.target[batch.valid] == c).double()
+        by_hand.append(weight[c].item() * (1 - 2 * (p[:, c] * g).sum().item() / (p[:, c] + g).sum().item()))
+    assert after["dice"].item() == pytest.approx(sum(by_hand) / cases.K, rel=1e-5)
+    assert torch.equal(after["weighted_cross_entropy"], before["weighted_cross_entropy"])
+    assert (after["dice"] - before["dice"]).abs() > 1e-3
 
 
 @pytest.mark.parametrize("gamma", [0.0, 0.3, 0.5, 1.0, 2.0, 5.0])

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
-from imbalance_bench.cli import main
+from imbalance_bench.cli.main import main
 from imbalance_bench.config import load_study, parse_study
 from imbalance_bench.data.phantom import PRESETS, generate_phantom
 from imbalance_bench.data.phantom.spec import GroupCounts

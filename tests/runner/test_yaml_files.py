@@ -18,6 +18,7 @@ from tests.data.converters import miniature_sources as mini
 from tests.small_study import study_content
 
 STUDY = "name: small\ndataset:\n  path: data\n  groups:\n    all: [a, b]\nmethods: [cross_entropy]\nseeds: [1, 2]\n"
+STUDY += "model: {encoder_weights: none}\n"
 DATASET = """name: tiny
 mpp_um: 0.5
 unlabelled_id: 255

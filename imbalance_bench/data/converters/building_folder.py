@@ -122,7 +122,9 @@ def _require_ours(folder: Path) -> None:
     if status.st_uid != os.geteuid():
         raise UserError(f"{folder} belongs to another user. Remove it, or choose another DEST.")
     names = set()
-    for child in os.scandir(folder):
+    with os.scandir(folder) as entries:
+        children = list(entries)
+    for child in children:
         real = child.is_dir(follow_symlinks=False) or child.is_file(follow_symlinks=False)
         known = child.name in (*_FOLDERS, *_FILES, CHANGES, _SIGNATURE, _LOCK) or _UNFINISHED.fullmatch(child.name)
         if not real or not known:

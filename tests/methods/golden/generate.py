@@ -18,12 +18,15 @@ import margin_cases
 import numpy as np
 import overlap_cases
 import pixel_cases
+import rarity_cases
+import region_cases
 import stage_cases
 from oracle import (
     DICE,
     FEEDBACK,
     LOGITS,
     RECALL,
+    SAMPLES,
     STATISTICS,
     TARGET,
     VALID,
@@ -49,7 +52,8 @@ def frequency_cases() -> list[dict]:
         weighted_case("median_frequency", {"reduction": "mean"}, "numpy; weights: hand", median),
         weighted_case("enet", {}, "torch; weights: numpy", enet),
         weighted_case("enet", {"reduction": "mean"}, "numpy", enet),
-        weighted_case("effective_number", {}, "torch; weights: numpy", effective_number(STATISTICS["images"], 0.9999)),
+        weighted_case("effective_number", {}, "torch; weights: numpy", effective_number(SAMPLES["patches"], 0.9999)),
+        weighted_case("effective_number", {"count": "images"}, "numpy", effective_number(STATISTICS["images"], 0.9999)),
         weighted_case(
             "effective_number",
             {"count": "components", "beta": 0.99},
@@ -131,6 +135,8 @@ def main() -> None:
         *pixel_cases.cases(),
         *overlap_cases.cases(),
         *margin_cases.cases(),
+        *rarity_cases.cases(),
+        *region_cases.cases(),
         *estimator_cases.cases(),
         *stage_cases.cases(),
         *difficulty_cases(),
@@ -140,6 +146,7 @@ def main() -> None:
         "logits": LOGITS.tolist(),
         "target": TARGET.tolist(),
         "valid": VALID.tolist(),
+        "large": region_cases.BATCH,
         "statistics": STATISTICS,
         "feedback": FEEDBACK,
         "cases": cases,

@@ -6,6 +6,7 @@ import numpy as np
 from oracle import (
     LOGITS,
     PIXELS,
+    SAMPLES,
     SMOOTH,
     STATISTICS,
     TARGET,
@@ -53,14 +54,18 @@ def _ldam() -> list[dict]:
         held = {"margin": margin.tolist(), "loss_weight": weight.tolist()}
         return complete_case("ldam_drw", options, oracle, {"ldam": loss, "dice": scaled_dice(scale)}, held, **extra)
 
-    margin = 0.5 * (10 / IMAGES) ** 0.25
+    margin = 0.5 * (PIXELS.min() / PIXELS) ** 0.25
+    image_margin = 0.5 * (10 / IMAGES) ** 0.25
     pixel_margin = 0.2 * (PIXELS.min() / PIXELS) ** 0.25
-    late = effective_number(STATISTICS["images"], 0.9999)
+    late = effective_number(SAMPLES["patches"], 0.9999)
+    image_late = effective_number(STATISTICS["images"], 0.9999)
     ones, by_pixels = np.ones(3), {"max_margin": 0.2, "scale": 2.0, "count": "pixels"}
+    as_published = {"count": "images", "scale": 30.0}
     return [  # the stage has 10 steps
-        row({}, margin, 30.0, ones, "numpy"),
-        row({}, margin, 30.0, ones, "numpy; last step without weights", steps=8),
-        row({}, margin, 30.0, late, "numpy; first step with weights", steps=9),
+        row({}, margin, 1.0, ones, "numpy"),
+        row({}, margin, 1.0, ones, "numpy; last step without weights", steps=8),
+        row({}, margin, 1.0, late, "numpy; first step with weights", steps=9),
+        row(as_published, image_margin, 30.0, image_late, "numpy; first step with weights", steps=9),
         row(by_pixels, pixel_margin, 2.0, ones, "numpy"),
     ]
 

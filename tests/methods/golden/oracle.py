@@ -22,6 +22,8 @@ STATISTICS = {
     "n_images": 100,
 }
 PIXELS = np.array(STATISTICS["pixels"])
+SAMPLES = {name: STATISTICS[name] for name in ("images", "components", "pixels")}
+SAMPLES["patches"] = [count / 1024 for count in STATISTICS["pixels"]]  # of 32 x 32 pixels
 P = PIXELS / PIXELS.sum()  # .70 .25 .05
 
 # recall .9 .6 .2; Dice 1800/2000 = .9, 1200/1900 = .6316, 40/220 = .1818

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from oracle import SMOOTH, TARGET, VALID, complete_case, dice_loss, pixel_mean, pixels
+from oracle import DICE, LOGITS, SMOOTH, TARGET, VALID, P, complete_case, dice_loss, pixel_mean, pixels
 
 COMMON = 0  # tumour has the most pixels
 CROSS_ENTROPY = pixel_mean(lambda p: -math.log(p))
@@ -45,6 +45,10 @@ def cases() -> list[dict]:
         *_unified_focal(),
         *_lovasz(),
         *_label_marginal(),
+        *_modulated(),
+        *_tvmf(),
+        *_compound(),
+        *_exponential_logarithmic(),
     ]
 
 
@@ -163,3 +167,82 @@ def _label_marginal() -> list[dict]:
         )
         for options, weight in (({}, 0.1), ({"weight": 2.0}, 2.0))
     ]
+
+
+def _modulated() -> list[dict]:
+    def loss(gamma: float) -> float:
+        losses = []
+        for c in range(3):
+            weight = [abs((y == c) - p[c]) ** gamma for p, y in pixels()]
+            overlap = sum(m * p[c] for m, (p, y) in zip(weight, pixels(), strict=True) if y == c)
+            size = sum(m * ((y == c) + p[c] ** 2) for m, (p, y) in zip(weight, pixels(), strict=True))
+            losses.append(1 - (2 * overlap + SMOOTH) / (size + SMOOTH))
+        return float(np.mean(losses))
+
+    return [
+        with_cross_entropy("pm_dice", options, "numpy", "modulated_dice", loss(gamma))
+        for options, gamma in (({}, 1.0), ({"gamma": 0.5, "cross_entropy_weight": 0.0}, 0.5))
+    ]
+
+
+def _tvmf() -> list[dict]:
+    """After one validation pass."""
+
+    def row(options: dict, scale: float) -> dict:
+        losses = []
+        for c in range(3):
+            overlap = sum(p[c] for p, y in pixels() if y == c)
+            length = math.sqrt(sum(p[c] ** 2 for p, _ in pixels()) * sum(y == c for _, y in pixels()))
+            cosine = overlap / length
+            similarity = (1 + cosine) / (1 + scale * DICE[c] * (1 - cosine)) - 1
+            losses.append((1 - similarity) ** 2)
+        weight = options.get("cross_entropy_weight", 1.0)
+        parts = {"cross_entropy": weight * CROSS_ENTROPY, "tvmf_dice": np.mean(losses)}
+        return complete_case("adaptive_tvmf_dice", options, "numpy", parts, {"concentration": scale * DICE})
+
+    return [row({}, 32.0), row({"scale": 2.0, "cross_entropy_weight": 0.0}, 2.0)]
+
+
+def _compound() -> list[dict]:
+    def sigmoid_focal(gamma: float, alpha: float | None) -> float:
+        terms = []
+        for b, i, j in np.argwhere(VALID):
+            for c in range(3):
+                s, own = 1 / (1 + math.exp(-LOGITS[b, c, i, j])), TARGET[b, i, j] == c
+                right = s if own else 1 - s
+                balance = 1.0 if alpha is None else alpha if own else 1 - alpha
+                terms.append(balance * (1 - right) ** gamma * -math.log(right))
+        return float(np.mean(terms))
+
+    hardest = sorted((-math.log(p[y]) for p, y in pixels()), reverse=True)
+    sizes = [1 / region.size**2 for region in regions()]
+    overlap = sum(w * region.tp for w, region in zip(sizes, regions(), strict=True))
+    both = sum(w * (2 * region.tp + region.fp + region.fn) for w, region in zip(sizes, regions(), strict=True))
+    everything = {
+        "ce": 0.5 * CROSS_ENTROPY,
+        "focal": 0.4 * pixel_mean(lambda p: (1 - p) ** 1.5 * -math.log(p)),
+        "sigmoid_focal": 0.3 * sigmoid_focal(1.5, 0.25),
+        "topk": 0.2 * float(np.mean(hardest[: math.ceil(0.3 * len(hardest))])),
+        "dice": 0.1 * dice_loss(),
+        "generalised_dice": 0.6 * (1 - 2 * overlap / both),
+        "tversky": 0.7 * float(np.mean([1 - tversky_index(region, 0.2, 0.8) for region in regions()])),
+        "lovasz": 0.8 * _lovasz()[1]["parts"]["lovasz_softmax"],
+    }
+    weights = dict(zip(everything, (0.5, 0.4, 0.3, 0.2, 0.1, 0.6, 0.7, 0.8), strict=True))
+    options = weights | {"gamma": 1.5, "alpha": 0.25, "topk_share": 0.3, "fn_weight": 0.8}
+    published = {"sigmoid_focal": 0.25 * sigmoid_focal(2.0, None), "dice": 0.75 * dice_loss()}
+    return [
+        complete_case("compound", {}, "numpy", published),
+        complete_case("compound", options, "numpy", everything),
+        complete_case("compound", {"sigmoid_focal": 0.0, "dice": 0.0, "ce": 2.0}, "numpy", {"ce": 2 * CROSS_ENTROPY}),
+    ]
+
+
+def _exponential_logarithmic() -> list[dict]:
+    def row(options: dict, share: float, gamma: float) -> dict:
+        dice = np.mean([(-math.log(tversky_index(region, 0.5, 0.5))) ** gamma for region in regions()])
+        pixel = np.mean([P[y] ** -0.5 * (-math.log(p[y])) ** gamma for p, y in pixels()])
+        parts = {"log_dice": share * dice, "log_cross_entropy": (1 - share) * pixel}
+        return complete_case("exponential_logarithmic", options, "numpy", parts, {"loss_weight": P**-0.5})
+
+    return [row({}, 0.8, 0.3), row({"dice_share": 0.3, "gamma": 1.0}, 0.3, 1.0)]

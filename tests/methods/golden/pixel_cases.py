@@ -3,9 +3,7 @@
 import math
 
 import numpy as np
-from oracle import STATISTICS, case, effective_number, pixels
-
-IMAGES = STATISTICS["images"]
+from oracle import SAMPLES, case, effective_number, pixels
 
 
 def cases() -> list[dict]:
@@ -36,8 +34,9 @@ def _class_balanced_focal() -> list[dict]:
     for options, gamma, beta, reduction in (
         ({}, 2.0, 0.9999, "mean"),
         ({"gamma": 0.5, "beta": 0.99, "reduction": "weighted_mean"}, 0.5, 0.99, "weighted_mean"),
+        ({"count": "images"}, 2.0, 0.9999, "mean"),
     ):
-        weight = effective_number(IMAGES, beta)
+        weight = effective_number(SAMPLES[options.get("count", "patches")], beta)
         terms = [(weight[y], (1 - p[y]) ** gamma * -math.log(p[y])) for p, y in pixels()]
         divisor = len(terms) if reduction == "mean" else sum(w for w, _ in terms)
         loss = sum(w * term for w, term in terms) / divisor

@@ -1,0 +1,268 @@
+"""Tuning: equal budgets, shared draws, choices that see validation images alone, and winners that are retrained."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from imbalance_bench.config import load_study, parse_study
+from imbalance_bench.data.splits import Fold, Splits
+from imbalance_bench.errors import UserError
+from imbalance_bench.execution import Execution, execute_study
+from imbalance_bench.records import StudyRecords, write_table
+from imbalance_bench.tuning.choice import TrialScore, best, choose, score_of_counts
+from imbalance_bench.tuning.draws import points, trials_of, tunable
+from imbalance_bench.tuning.execution import require_no_leak, trial_study
+from tests.small_study import small_config, study_content, write_dataset
+
+TUNING = {
+    "trials": 3,
+    "seeds": [7],
+    "shared": {"learning_rate": {"low": 1e-4, "high": 1e-2}},
+}
+METHODS = ["cross_entropy", "focal", {"name": "tversky", "cross_entropy_weight": 1.0}, {"parts": ["dfa", "topk"]}]
+
+
+@pytest.fixture(scope="module")
+def tuned_root(tmp_path_factory) -> Path:
+    """A finished tuned study."""
+    folder = tmp_path_factory.mktemp("tuned")
+    config = small_config(write_dataset(folder / "data"), methods=METHODS[:3], tuning=TUNING)
+    execute_study(config, folder / "study", Execution(cache=folder / "cache", engine="serial"))
+    return folder
+
+
+def tuned_config(folder: Path):
+    return small_config(folder / "data", methods=METHODS[:3], tuning=TUNING)
+
+
+@pytest.mark.parametrize("draws", ["sobol", "random", "latin"])
+def test_points_are_in_the_unit_cube_and_the_same_for_a_seed(draws):
+    first = points(draws, 5, 0)
+    assert first.shape == (5, 32)
+    assert (first >= 0).all()
+    assert (first < 1).all()
+    assert np.array_equal(first, points(draws, 5, 0))
+    assert not np.array_equal(first, points(draws, 5, 1))
+
+
+@pytest.mark.parametrize("draws", ["sobol", "random"])
+def test_more_trials_begin_with_the_same_points(draws):
+    assert np.array_equal(points(draws, 3, 4), points(draws, 9, 4)[:3])
+
+
+def test_sobol_points_fill_each_option_more_evenly_than_chance():
+    sobol = points("sobol", 16, 0)
+    assert all(np.array_equal(np.sort((sobol[:, k] * 16).astype(int)), np.arange(16)) for k in range(32))
+
+
+def test_every_method_has_the_same_number_of_trials_and_the_same_shared_draws(tmp_path):
+    config = small_config(tmp_path, methods=METHODS, tuning=TUNING | {"trials": 6})
+    assert config.tuning is not None
+    trials = {entry.label: trials_of(entry, config.tuning) for entry in config.methods}
+    assert {len(of_method) for of_method in trials.values()} == {6}
+    recipes = [[trial.recipe for trial in of_method] for of_method in trials.values()]
+    assert all(recipe == recipes[0] for recipe in recipes)
+    assert len({recipe["learning_rate"] for recipe in recipes[0][1:]}) == 5
+    assert trials["focal"][0].draw == {}
+    gammas = [trial.draw["gamma"] for trial in trials["focal"][1:]]
+    assert all(0.5 <= gamma <= 5 for gamma in gammas)
+    assert [t.entry.parts["focal"].model_dump()["gamma"] for t in trials["focal"][1:]] == gammas
+    assert [t.entry.recipe.learning_rate for t in trials["focal"]] == [
+        None,
+        *(r["learning_rate"] for r in recipes[0][1:]),
+    ]
+    assert set(trials["dfa+topk"][1].draw) == {"dfa.gamma", "dfa.alpha", "dfa.lr_multiplier", "topk.share"}
+
+
+def test_an_option_that_the_study_file_gives_is_kept(tmp_path):
+    config = small_config(tmp_path, methods=METHODS, tuning=TUNING)
+    assert config.tuning is not None
+    assert set(tunable(config.methods[2])) == {("tversky", "fn_weight")}
+    assert all("cross_entropy_weight" not in trial.draw for trial in trials_of(config.methods[2], config.tuning))
+
+
+def test_a_method_without_options_is_trained_once_where_the_recipe_is_not_drawn(tmp_path):
+    config = small_config(tmp_path, methods=METHODS, tuning=TUNING | {"shared": {}})
+    assert config.tuning is not None
+    trials = {entry.label: trials_of(entry, config.tuning) for entry in config.methods}
+    assert [trial.entry.label for trial in trials["cross_entropy"]] == ["cross_entropy.t0"] * 3
+    study = trial_study(config, trials)
+    assert len(study.methods) == 1 + 3 * 3
+    assert study.seeds == (7,)
+    assert study.tuning is None
+
+
+def test_tuned_studies_hold_every_trial_and_retrain_the_winners_with_their_own_seeds(tuned_root):
+    root = tuned_root / "study"
+    choices = json.loads((root / "tuning" / "choices.json").read_text())
+    final = StudyRecords.open(root).plan()
+    assert {run["seed"] for run in final["runs"]} == {0}
+    assert {run["seed"] for run in StudyRecords.open(root / "tuning").plan()["runs"]} == {7}
+    assert set(choices["methods"]) == {"cross_entropy", "focal", "tversky"}
+    for label, method in choices["methods"].items():
+        assert [trial["trial"] for trial in method["trials"]] == [0, 1, 2]
+        assert method["settings"] == final["methods"][label]
+        scores = [trial["validation"] for trial in method["trials"]]
+        assert scores[method["winner"]] == max(scores)
+        assert method["test_of_tuning_seeds"]["oracle"] >= method["test_of_tuning_seeds"]["winner"]
+        shared = [trial["shared"] for trial in method["trials"]]
+        assert shared == [trial["shared"] for trial in choices["methods"]["focal"]["trials"]]
+        assert all(trial["steps"] == 6 for trial in method["trials"])
+
+
+def test_a_learning_rate_of_its_own_reaches_the_training(tuned_root):
+    records = StudyRecords.open(tuned_root / "study" / "tuning")
+    rates = {}
+    for run in records.plan()["runs"]:
+        epochs = records.run(run["run_id"]).epochs()
+        rates[run["method"]] = epochs.loc[epochs["quantity"] == "learning_rate", "value"].max()
+    config = tuned_config(tuned_root)
+    assert config.tuning is not None
+    trials = {entry.label: trials_of(entry, config.tuning) for entry in config.methods}
+    for number in (1, 2):
+        drawn = trials["focal"][number].recipe["learning_rate"]
+        ratio = rates[f"focal.t{number}"] / rates["focal.t0"]
+        assert ratio == pytest.approx(drawn / 1e-3, rel=1e-6)
+        assert rates[f"focal.t{number}"] == rates[f"cross_entropy.t{number}"]
+
+
+def test_a_second_run_changes_nothing_and_a_lost_choice_is_made_again(tuned_root, tmp_path):
+    root = tmp_path / "study"
+    shutil.copytree(tuned_root / "study", root)
+    before = (root / "plan.json").read_bytes(), json.loads((root / "tuning" / "choices.json").read_text())
+    (root / "tuning" / "choices.json").unlink()
+    shutil.rmtree(root / "runs")
+    execute_study(tuned_config(tuned_root), root, Execution(cache=tuned_root / "cache", engine="serial"))
+    after = (root / "plan.json").read_bytes(), json.loads((root / "tuning" / "choices.json").read_text())
+    assert json.loads(after[0])["methods"] == json.loads(before[0])["methods"]
+    assert after[1] == before[1]
+
+
+def test_test_images_cannot_influence_the_choice(tuned_root, tmp_path):
+    """Test counts are made perfect for the losers and hopeless for the winners: the choice must stay."""
+    folder = tmp_path / "tuning"
+    shutil.copytree(tuned_root / "study" / "tuning", folder)
+    config, records = tuned_config(tuned_root), StudyRecords.open(folder)
+    assert config.tuning is not None
+    trials = {entry.label: trials_of(entry, config.tuning) for entry in config.methods}
+    before = choose(trials, records, config.tuning)
+    winners = {winner.trial.entry.label for winner, _ in before.values()}
+    for run in records.plan()["runs"]:
+        path = records.run(run["run_id"]).path / "counts.parquet"
+        counts = records.run(run["run_id"]).counts()
+        tested = counts["split"] == "test"
+        assert tested.any()
+        if run["method"] in winners:
+            counts.loc[tested, "fn"] += counts.loc[tested, "tp"]
+            counts.loc[tested, "tp"] = 0
+        else:
+            counts.loc[tested, ["fp", "fn"]] = 0
+        write_table(path, "counts", counts)
+    after = choose(trials, records, config.tuning)
+    assert {k: w.trial.number for k, (w, _) in after.items()} == {k: w.trial.number for k, (w, _) in before.items()}
+    for run in records.plan()["runs"]:  # and validation counts do decide
+        counts = records.run(run["run_id"]).counts()
+        validated = counts["split"] == "val"
+        if run["method"] in winners:
+            counts.loc[validated, "fn"] += counts.loc[validated, "tp"]
+            counts.loc[validated, "tp"] = 0
+        write_table(records.run(run["run_id"]).path / "counts.parquet", "counts", counts)
+    changed = choose(trials, records, config.tuning)
+    assert all(changed[k][0].trial.number != before[k][0].trial.number for k in before)
+
+
+def test_ties_go_to_the_cheaper_trial_then_to_the_first(tuned_root):
+    config, records = tuned_config(tuned_root), StudyRecords.open(tuned_root / "study" / "tuning")
+    assert config.tuning is not None
+    _, scores = choose({"focal": trials_of(config.methods[1], config.tuning)}, records, config.tuning)["focal"]
+    even = [replace(score, validation=0.5, steps=steps) for score, steps in zip(scores, (9, 6, 6), strict=True)]
+    assert best(even).trial.number == 1
+    assert best([replace(score, validation=0.5) for score in scores]).trial.number == 0
+    assert best([replace(even[0], validation=0.6), *even[1:]]).trial.number == 0
+
+
+def test_a_planted_good_value_is_found_and_a_placebo_option_chosen_by_chance(tmp_path):
+    """Scores peak at gamma .7, far from the default of 2; runs differ by a noise of .01."""
+    config = small_config(tmp_path, methods=["focal"], tuning=TUNING)
+    found, placebo = 0, []
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        section = config.tuning.model_copy(update={"trials": 8, "seed": seed}) if config.tuning else None
+        assert section is not None
+        trials = trials_of(config.methods[0], section)
+        gammas = np.array([trial.entry.parts["focal"].model_dump()["gamma"] for trial in trials])
+        planted = 0.8 - 0.2 * np.abs(np.log(gammas / 0.7)) + rng.normal(0, 0.01, 8)
+        winner = best([TrialScore(t, float(v), {}, 6, 1.0) for t, v in zip(trials, planted, strict=True)])
+        found += abs(np.log(gammas[winner.trial.number] / 0.7)) < abs(np.log(2.0 / 0.7)) / 2
+        flat = best(
+            [TrialScore(t, float(v), {}, 6, 1.0) for t, v in zip(trials, rng.normal(0.8, 0.01, 8), strict=True)]
+        )
+        placebo.append(flat.trial.number)
+    assert found >= 9
+    assert len(set(placebo)) > 3
+
+
+def test_scores_of_counts():
+    counts = pd.DataFrame(
+        {
+            "class_id": [0, 1, 2, 0, 1, 2],
+            "tp": [40, 10, 0, 40, 0, 0],
+            "fp": [10, 0, 5, 10, 0, 0],
+            "fn": [0, 10, 0, 0, 20, 0],
+        }
+    )  # Dice 160/180, 20/50, none
+    assert score_of_counts(counts, "macro_dice") == pytest.approx((160 / 180 + 0.4) / 2)
+    assert score_of_counts(counts, "worst_dice") == pytest.approx(0.4)
+    assert score_of_counts(counts, "macro_iou") == pytest.approx((80 / 100 + 0.25) / 2)
+
+
+def test_the_example_is_valid_although_yaml_reads_its_on_as_true():
+    config = load_study(Path(__file__).parents[2] / "examples" / "tuned.yaml")
+    assert config.tuning is not None
+    assert config.tuning.on == "validation"
+    assert config.tuning.trials == 4
+    assert len(config.methods) == 5
+    assert len({*config.seeds, *config.tuning.seeds}) == 4
+
+
+def test_seeds_of_tuning_must_be_its_own(tmp_path):
+    with pytest.raises(UserError, match=r"tuning.seeds` must differ from `seeds`.*Got 0 in both"):
+        small_config(tmp_path, tuning=TUNING | {"seeds": [7, 0]})
+    with pytest.raises(UserError, match=r"unknown key `tuning.trails`.*Did you mean .*trials"):
+        small_config(tmp_path, tuning=TUNING | {"trails": 3})
+    with pytest.raises(UserError, match="trials` must be >= 2"):
+        small_config(tmp_path, tuning=TUNING | {"trials": 1})
+    with pytest.raises(UserError, match="low < high"):
+        small_config(tmp_path, tuning=TUNING | {"shared": {"learning_rate": {"low": 1, "high": 0.1}}})
+
+
+def test_folds_that_validate_on_each_others_test_images_are_refused():
+    def fold(val: tuple[str, ...], test: tuple[str, ...]) -> Fold:
+        return Fold(train=("a",), val=val, test=test)
+
+    require_no_leak(Splits("published", 0, (fold(("b",), ("c",)),)))
+    with pytest.raises(UserError, match="fold 0 validates on 'b', which fold 1 tests"):
+        require_no_leak(Splits("published", 0, (fold(("b",), ("c",)), fold(("c",), ("b",)))))
+    with pytest.raises(UserError, match="fold 0 has none"):
+        require_no_leak(Splits("published", 0, (fold((), ("c",)),)))
+
+
+def test_a_study_without_tuning_keeps_its_bytes(tmp_path):
+    content = study_content(tmp_path)
+    assert "tuning" not in parse_study(content, source="test").dump()
+    assert set(parse_study(content, source="test").methods[0].resolved()) == {"label", "parts"}
+
+
+def test_tuned_settings_survive_the_study_file(tmp_path):
+    config = small_config(tmp_path, methods=METHODS, tuning=TUNING)
+    assert config.tuning is not None
+    methods = tuple(trials_of(entry, config.tuning)[1].entry for entry in config.methods)
+    changed = config.model_copy(update={"methods": methods})
+    again = parse_study(changed.dump(), source="test")
+    assert [m.resolved() for m in again.methods] == [m.resolved() for m in methods]
+    assert again.tuning == config.tuning
