@@ -27,6 +27,9 @@ Positive = Annotated[int, Field(ge=1)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Distance = Annotated[float, Field(gt=0)]
 Distances = Annotated[tuple[Distance, ...], AfterValidator(_ascending)]
+# decoders of the class-query architecture; `models.decoders` builds them
+DecoderName = Literal["unet", "sam", "bottleneck", "tied", "tied_detail"]
+TIED_STRIDE_PX: dict[Any, int] = {"tied": 4, "tied_detail": 8}
 PLAIN_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$"
 
 
@@ -90,18 +93,36 @@ class ModelSection(Section):
     encoder_weights: str = "none"  # imagenet, none, or a local .safetensors / .pt file
     encoder_frozen: bool = True
     # the class-query decoder; ignored by SMP architectures
+    decoder: DecoderName = Field(default="unet", exclude_if=lambda name: name == "unet")  # what bypasses its attention
     channels: Annotated[int, Field(ge=4, multiple_of=4)] = 128
     depth: Positive = 2
     heads: Positive = 8
     mlp_channels: Positive = 256
     pixel_channels: tuple[Positive, Positive, Positive] = (128, 64, 32)  # at strides 16, 8, 4
     embedding_channels: Positive = 32
-    token_stride_px: Literal[4, 8, 16, 32] = 16
+    token_stride_px: Literal[4, 8, 16, 32] = 16  # of `tied` 4 and of `tied_detail` 8, unless given
+
+    @model_validator(mode="before")
+    @classmethod
+    def _stride_of_decoder(cls, content: Any) -> Any:
+        """A decoder that reads masks off the attention weights needs finer image tokens."""
+        stride = TIED_STRIDE_PX.get(content.get("decoder")) if isinstance(content, dict) else None
+        return content if stride is None else {"token_stride_px": stride, **content}
 
     @model_validator(mode="after")
     def _heads_divide(self) -> "ModelSection":
         if self.channels % self.heads:
             raise ValueError(f"`model.heads` must divide `model.channels` ({self.channels}). Got {self.heads}.")
+        if self.decoder == "sam" and self.channels % (2 * self.heads):
+            raise ValueError(
+                f"`model.heads` must divide half of `model.channels` ({self.channels}) with `model.decoder: sam`. "
+                f"Got {self.heads}."
+            )
+        if self.decoder != "unet" and self.architecture != "class_query":
+            raise ValueError(
+                f"`model.decoder` names a decoder of `model.architecture: class_query`. Got {self.decoder} with "
+                f"{self.architecture}. Leave it out, or set that architecture."
+            )
         return self
 
 

@@ -31,6 +31,7 @@ def refusal(tmp_path: Path, *overrides: str) -> str:
         ("training.crop_px=128", "`training.crop_px` must be <= `dataset.tile_px` (64). Got 128."),
         ("dataset.stride_px=65", "`dataset.stride_px` must be <= `dataset.tile_px` (64). Got 65."),
         ("model.heads=3", "`model.heads` must divide `model.channels` (16). Got 3."),
+        ("model.decoder=tide", "`model.decoder` must be one of 'unet', 'sam', 'bottleneck', 'tied' or 'tied_detail'."),
         ("splits.kind=random", "`splits.kind` must be one of 'published', 'grouped' or 'file'. Got 'random'."),
         ("methods=[focl]", "unknown method 'focl'. Did you mean 'focal'?"),
         ("methods=[{name: focal, gama: 1}]", "unknown key `gama` of focal. Did you mean 'gamma'?"),
@@ -48,6 +49,26 @@ def test_refuses_with_one_sentence(tmp_path: Path, override: str, sentence: str)
     message = refusal(tmp_path, override)
     assert sentence in message
     assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("overrides", "sentence"),
+    [
+        (["model.decoder=tied", "model.architecture=unet"], "names a decoder of `model.architecture: class_query`."),
+        (["model.decoder=sam", "model.channels=12", "model.heads=4"], "`model.heads` must divide half of"),
+    ],
+)
+def test_refuses_what_does_not_go_together(tmp_path: Path, overrides: list[str], sentence: str) -> None:
+    assert sentence in refusal(tmp_path, *overrides)
+
+
+def test_what_came_later_is_no_part_of_a_study_that_leaves_it_at_its_default(tmp_path: Path) -> None:
+    """Else studies of earlier versions would get other run ids."""
+    dumped = parse_study(study_content(tmp_path), source="test").dump()
+    assert "decoder" not in dumped["model"]
+    named = parse_study(study_content(tmp_path, model={"decoder": "tied"}), source="test")
+    assert named.dump()["model"]["decoder"] == "tied"
+    assert parse_study(named.dump(), source="test") == named
 
 
 def test_missing_and_damaged_files_are_named(tmp_path: Path) -> None:
