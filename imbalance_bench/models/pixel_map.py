@@ -1,8 +1,8 @@
 """Class-query decoders over a pixel map: a U-Net decoder makes it at stride 4, image tokens are its means.
 
-`ImageReadout` reads pixels off the image tokens, with or without the pixel map beside them. `TiedReadout` reads them off
-the attention weights: what a pixel is, is made of what the classes are, so that the path that a class bias acts on is
-the only one, or, with `detail`, the only one that can carry anything coarser than a token.
+`ImageReadout` reads pixels off the image tokens, with or without the pixel map beside them. `TiedReadout` reads them
+off the attention weights: what a pixel is, is made of what the classes are, so that the path that a class bias acts on
+is the only one, or, with `detail`, the only one that carries anything coarser than a token.
 """
 
 from collections.abc import Sequence

@@ -3,7 +3,8 @@
     feature map at the token stride -> neck (1 x 1 and 3 x 3 convolution) -> image tokens <-> class tokens
     -> refined image tokens, enlarged four times by transposed convolutions -> x classifiers
 
-Nothing of the image reaches the masks without passing through the image tokens; these pass by the attention on residuals.
+Nothing of the image reaches the masks without passing through the image tokens; these pass by the attention on
+residuals.
 
 Source: Zhang et al. 2023 (SAM-Path, arXiv 2307.09570), Kirillov et al. 2023, and `focal_mask_decoder.py`,
 `focal_transformer.py` and `sam_network_focal.py` of lakmali240/DFA-Imbalance at aba5b00.

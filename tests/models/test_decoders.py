@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from imbalance_bench.config import DecoderName, ModelSection
-from imbalance_bench.models.class_query import ClassQueryDecoder
+from imbalance_bench.models.class_query import ClassQueryDecoder, DecoderInput
 from imbalance_bench.models.decoders import DECODERS
 from imbalance_bench.models.sam import RandomFourierPosition
 from imbalance_bench.models.segmenter import Segmenter, build_segmenter
@@ -59,6 +59,11 @@ def with_weights(segmenter: Segmenter, weights: Tensor) -> Tensor:
     logits = segmenter(IMAGES)
     decoder.two_way.given_weights = None
     return logits
+
+
+def start_detail(decoder: ClassQueryDecoder) -> None:
+    """Let the detail of a tied readout through; it starts at 0."""
+    dict(decoder.named_parameters())["detail.3.weight"].data.fill_(1.0)
 
 
 def test_the_study_file_knows_every_decoder_that_can_be_built() -> None:
@@ -137,11 +142,33 @@ def test_of_a_tied_readout_attention_is_all_that_is_read() -> None:
     assert plain.std((2, 3)).max() < 1e-6
     detailed = model("tied_detail")
     assert with_weights(detailed, uniform).std((2, 3)).max() < 1e-6  # as its detail starts at 0
-    decoder = decoder_of(detailed)
-    assert decoder.detail is not None
-    torch.nn.init.ones_(decoder.detail[-1].weight)
+    start_detail(decoder_of(detailed))
     within = with_weights(detailed, uniform)
     assert within.std((2, 3)).max() > 1e-3
+
+
+def test_the_detail_of_a_tied_readout_is_what_differs_within_a_token() -> None:
+    decoder = decoder_of(model("tied_detail"))
+    start_detail(decoder)
+    pixels = torch.randn(1, 8, 16, 16)
+    within, shifted, fine = (
+        decoder.read(
+            DecoderInput(each, torch.zeros(1, 64, 16), torch.zeros(64, 16), (8, 8)),
+            torch.zeros(1, 64, 16),
+            torch.full((1, 64, K), 1 / K),
+            torch.nn.functional.normalize(torch.ones(1, K, 8), dim=-1),
+        )
+        for each in (pixels, pixels + 5.0, pixels * torch.tensor([1.0, 3.0]).repeat(8))
+    )
+    torch.testing.assert_close(within, shifted, rtol=1e-4, atol=1e-4)
+    assert (within - fine).abs().max() > 1e-2
+
+
+@pytest.mark.parametrize("name", TIED)
+def test_classifiers_of_a_tied_readout_are_directions(name: str) -> None:
+    segmenter = model(name)
+    _, norms = decoder_of(segmenter).class_statistics(segmenter.encode(IMAGES))
+    torch.testing.assert_close(norms, torch.ones(K))
 
 
 def test_only_without_its_residual_is_the_last_block_all_that_is_known_of_a_place() -> None:
@@ -161,6 +188,9 @@ def test_given_weights_are_what_the_last_layer_says_it_attended_to() -> None:
     own = seen.pop()
     assert own.shape == (2, (EDGE // 4) ** 2, K)
     assert (own.sum(-1) < 1).all()  # extra tokens hold the rest
+    two_way.attention_bias = Bias([-30.0, -30.0, 30.0], two_way.extra_tokens)
+    decoder_of(segmenter).finish(prepared)
+    assert (seen.pop()[..., 2] > 0.99).all()
     two_way.given_weights = own.roll(1, -1)
     decoder_of(segmenter).finish(prepared)
     assert torch.equal(seen.pop(), own.roll(1, -1))
