@@ -134,8 +134,10 @@ def _require_extension(config: StudyConfig, root: Path, earlier: dict[str, Any])
     if not earlier:
         return
     changed = _first_difference(earlier["identity"], shared_identity(config))
-    if not changed and "evaluation" in earlier:  # plans of earlier versions say nothing of it
-        changed = _first_difference(earlier["evaluation"], _evaluation(config), "evaluation")
+    if not changed:  # plans of earlier versions say nothing of what could not be counted yet
+        known = earlier.get("evaluation", {})
+        now = {key: value for key, value in _evaluation(config).items() if key in known}
+        changed = _first_difference(known, now, "evaluation")
     if changed:
         raise UserError(
             f"{root} holds a study with {changed}. Give another --out, or the settings that it was started with."
