@@ -11,7 +11,9 @@ validation images.
 
 Of a dose that is added to the bias (or to the output logit) of one class: *monotone* is a class whose predicted share
 never falls from dose -4 over -2, 0 and 2 to 4, and is larger at the end; *specific* is a dose that moves the share of
-its own class, in its own direction, at least as far as that of any other.
+its own class, in its own direction, at least as far as that of any other. The last column is what the doses of the bias
+do beyond the shift of the output logit that predicts the class as often in each image: near 0, the bias is no more than
+logit adjustment.
 """
 
 import argparse
@@ -95,8 +97,8 @@ class Sensitivity:
         largest: Largest change of macro Dice by a bias dose, points.
         monotone: Share of classes whose doses are monotone, of each of DOSED.
         specific: Share of doses that are specific, of each of DOSED.
-        beyond_logits: Mean over classes and bias doses of |difference| in macro Dice to an output shift of equal
-            predicted share, points.
+        beyond_logits: Mean over classes and bias doses of macro Dice minus that of the output shift that predicts the
+            class as often, points.
     """
 
     ceilings: dict[str, float]
@@ -116,17 +118,17 @@ def macro_dice(counts: pd.DataFrame) -> float:
 def sensitivity(rows: pd.DataFrame) -> Sensitivity:
     """Evaluate the rows of one run's path_controls.parquet."""
     learned = rows[rows.control == PathControl.LEARNED]
-    dosed_images = rows[rows.control == PathControl.BIAS_DOSE].image_id.unique()
     base = macro_dice(learned)
     ceilings = {str(name): macro_dice(rows[rows.control == name]) - base for name in CEILINGS}
-    curves = {str(name): _curves(rows[rows.image_id.isin(dosed_images)], name) for name in DOSED}
-    bias, logit = curves[PathControl.BIAS_DOSE], curves[PathControl.LOGIT_DOSE]
+    rows = rows[rows.image_id.isin(rows[rows.control == PathControl.BIAS_DOSE].image_id)]
+    curves = {str(name): _curves(rows, name) for name in DOSED}
+    bias, matched = curves[PathControl.BIAS_DOSE], _curves(rows, PathControl.LOGIT_MATCHED)
     return Sensitivity(
         ceilings=ceilings,
         largest=max(abs(dice - curve.dice[0.0]) for curve in bias for dice in curve.dice.values()),
         monotone={name: float(np.mean([curve.monotone for curve in each])) for name, each in curves.items()},
         specific={name: float(np.mean([hit for c in each for hit in c.specific])) for name, each in curves.items()},
-        beyond_logits=float(np.mean([gap for b, z in zip(bias, logit, strict=True) for gap in b.gaps(z)])),
+        beyond_logits=float(np.mean([gap for b, z in zip(bias, matched, strict=True) for gap in b.gaps(z)])),
     )
 
 
@@ -159,14 +161,11 @@ class DoseCurve:
                 own = moved[self.class_id] * np.sign(dose)
                 yield bool(own > 0 and own >= np.abs(moved).max())
 
-    def gaps(self, logit: "DoseCurve") -> Iterator[float]:
-        """Of each dose: |difference| in macro Dice to the output shift that predicts the class equally often."""
-        doses = sorted(logit.shares)
-        shares = [logit.shares[dose][self.class_id] for dose in doses]
+    def gaps(self, other: "DoseCurve") -> Iterator[float]:
+        """Of each dose, the macro Dice of this curve minus that of another, points."""
         for dose in self.shares:
             if dose:
-                own = self.shares[dose][self.class_id]
-                yield abs(self.dice[dose] - float(np.interp(own, shares, [logit.dice[each] for each in doses])))
+                yield self.dice[dose] - other.dice[dose]
 
 
 def _curves(rows: pd.DataFrame, control: PathControl) -> list[DoseCurve]:

@@ -192,6 +192,7 @@ class PathControl(StrEnum):
     ROLLED: the same, each class getting the share of the one before it, the first that of the last.
     BIAS_DOSE: `dose` is added to the attention bias of `target_id`.
     LOGIT_DOSE: `dose` is added to the output logit of `target_id`; the attention is as trained.
+    LOGIT_MATCHED: what predicts `target_id` as often in the image as after BIAS_DOSE of `dose` is added to its logit.
     """
 
     LEARNED = "learned"
@@ -201,6 +202,7 @@ class PathControl(StrEnum):
     ROLLED = "rolled"
     BIAS_DOSE = "bias_dose"
     LOGIT_DOSE = "logit_dose"
+    LOGIT_MATCHED = "logit_matched"
 
 
 class RunState(StrEnum):

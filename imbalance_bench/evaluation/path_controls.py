@@ -4,7 +4,9 @@ A class bias can act only through the weights with which image places attend to 
 names what is put in their place, in every layer and head; nothing else in the model moves.
 
 - Ceilings: where `uniform` weights change nothing, no bias can; `oracle` and `rolled` weights are right and wrong.
-- Doses: the bias of one class, or as much on its output logit, which shows that the apparatus measures anything.
+- Doses: the bias of one class, or as much on its output logit, which shows that the apparatus measures anything; and
+  the shift of the output logit that predicts the class equally often in the image, which is all that a bias would do if
+  it were logit adjustment.
 """
 
 import numpy as np
@@ -63,11 +65,36 @@ def weights_of(control: PathControl, shares: Tensor) -> Tensor:
     return shares.roll(1, -1) if control is PathControl.ROLLED else shares
 
 
-def shifted_prediction(logits: np.ndarray, class_id: int, dose: float) -> np.ndarray:
-    """Return the mask that (K, H, W) logits predict once a dose is added to those of one class, (H, W) uint8."""
-    shifted = logits.copy()
-    shifted[class_id] += np.float32(dose)
-    return most_likely(shifted)
+class ShiftedLogits:
+    """What is predicted when something is added to the logits of one class.
+
+    Args:
+        logits: (K, H, W) float32, K > 1.
+        class_id: The class.
+    """
+
+    def __init__(self, logits: np.ndarray, class_id: int) -> None:
+        others = np.delete(logits, class_id, axis=0)
+        self._class_id, self._own, self._rival = class_id, logits[class_id], others.max(0)
+        self._rival_id = most_likely(others)
+        self._rival_id += self._rival_id >= class_id
+
+    def predict(self, dose: float) -> np.ndarray:
+        """Return the mask after adding a dose, (H, W) uint8; of equal logits the first, as `most_likely`."""
+        own = self._own + np.float32(dose)
+        wins = (own > self._rival) | ((self._rival_id > self._class_id) & (own == self._rival))
+        return np.where(wins, np.uint8(self._class_id), self._rival_id)
+
+    def predict_pixels(self, n_pixels: int) -> np.ndarray:
+        """Return the mask after adding what makes `n_pixels` be predicted as the class, (H, W) uint8.
+
+        Pixels that are equally near to it join it together.
+        """
+        if n_pixels == 0:
+            return self._rival_id
+        missing = self._rival - self._own
+        enough = np.partition(missing, n_pixels - 1, axis=None)[n_pixels - 1]
+        return np.where(missing <= enough, np.uint8(self._class_id), self._rival_id)
 
 
 @torch.no_grad()

@@ -4,7 +4,6 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
-from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -24,8 +23,8 @@ from imbalance_bench.evaluation.interventions import LEARNED, changed_biases
 from imbalance_bench.evaluation.path_controls import (
     DOSES,
     WEIGHT_CONTROLS,
+    ShiftedLogits,
     dosed_bias,
-    shifted_prediction,
     weights_of,
 )
 from imbalance_bench.evaluation.prediction import most_likely
@@ -119,10 +118,15 @@ class RecordTables:
             append(query.predict(weights=lambda rows, given=weights: given[tuple(rows)]), control)
         if not self._controlled[keys.image_id]:
             return
-        for class_id, dose in product(range(n_classes), DOSES):
-            dosed = dosed_bias(bias, class_id, dose, n_classes=n_classes)
-            append(query.predict(dosed.to(evaluation.data.device)), PathControl.BIAS_DOSE, class_id, dose)
-            append(shifted_prediction(logits, class_id, dose), PathControl.LOGIT_DOSE, class_id, dose)
+        for class_id in range(n_classes):
+            shifted = ShiftedLogits(logits, class_id)
+            for dose in DOSES:
+                dosed = dosed_bias(bias, class_id, dose, n_classes=n_classes).to(evaluation.data.device)
+                predicted = query.predict(dosed)
+                append(predicted, PathControl.BIAS_DOSE, class_id, dose)
+                append(shifted.predict(dose), PathControl.LOGIT_DOSE, class_id, dose)
+                matched = shifted.predict_pixels(np.count_nonzero(predicted == class_id))
+                append(matched, PathControl.LOGIT_MATCHED, class_id, dose)
 
     def _append(self, name: str, rows: pd.DataFrame) -> None:
         self._tables.setdefault(name, []).append(rows)

@@ -36,6 +36,8 @@ def refusal(tmp_path: Path, *overrides: str) -> str:
         ("methods=[focl]", "unknown method 'focl'. Did you mean 'focal'?"),
         ("methods=[{name: focal, gama: 1}]", "unknown key `gama` of focal. Did you mean 'gamma'?"),
         ("methods=[{name: focal, gamma: -1}]", "`gamma` of focal must be >= 0.0. Got -1."),
+        ("methods=[{name: focal, steps_fraction: 0}]", "`steps_fraction` must be > 0"),
+        ("methods=[{name: focal, steps_fraction: 1.5}]", "`steps_fraction` must be <= 1"),
         ("methods=[focal, focal]", "Each method needs a `label` of its own. Got 'focal' twice."),
         ("methods=[{name: focal, label: a/b}]", "must hold letters, digits"),
         ("methods=[{parts: []}]", "a composed method must hold `label` and a list `parts`."),
@@ -93,6 +95,15 @@ def test_methods_in_all_forms(tmp_path: Path) -> None:
     assert [method.label for method in config.methods] == ["cross_entropy", "gentle", "both"]
     assert config.methods[1].parts == {"focal": FocalConfig(gamma=1)}
     assert config.methods[2].parts == {"dfa": DfaConfig(prior="none"), "focal": FocalConfig()}
+
+
+def test_a_method_may_be_trained_for_a_fraction_of_the_steps(tmp_path: Path) -> None:
+    forms = ["focal", {"name": "cross_entropy", "label": "quarter_steps", "steps_fraction": 0.25}]
+    config = parse_study(study_content(tmp_path, methods=forms), source="test")
+    assert [method.steps(600) for method in config.methods] == [600, 150]
+    assert config.methods[1].steps(1) == 1
+    assert "steps_fraction" not in config.methods[0].resolved()
+    assert parse_study(config.dump(), source="test") == config
 
 
 def test_a_dumped_study_reads_back_equal(tmp_path: Path) -> None:

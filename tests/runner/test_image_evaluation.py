@@ -15,7 +15,7 @@ from imbalance_bench.errors import UserError
 from imbalance_bench.evaluation.counts import count_pixels
 from imbalance_bench.evaluation.image_tables import BoundarySetting, ImageKeys, boundary_rows
 from imbalance_bench.evaluation.interventions import FixedBias, changed_biases, permutations
-from imbalance_bench.evaluation.path_controls import class_shares, dosed_bias, weights_of
+from imbalance_bench.evaluation.path_controls import ShiftedLogits, class_shares, dosed_bias, weights_of
 from imbalance_bench.execution import Execution, execute_study
 from imbalance_bench.planning import prepare_study
 from imbalance_bench.records import BoundaryMeasure, PathControl, RunRecord, StudyRecords
@@ -261,7 +261,7 @@ def test_one_directory_never_mixes_distances(tmp_path: Path, dataset: Path) -> N
         small_config(dataset, evaluation={"trimap_um": [2.0, 1.0]})
 
 
-CONTROLS = ["learned", "uniform", "removed", "oracle", "rolled", "bias_dose", "logit_dose"]
+CONTROLS = ["learned", "uniform", "removed", "oracle", "rolled", "bias_dose", "logit_dose", "logit_matched"]
 
 
 def test_every_run_with_class_tokens_has_path_controls(finished_study: Path) -> None:
@@ -271,10 +271,10 @@ def test_every_run_with_class_tokens_has_path_controls(finished_study: Path) -> 
         assert set(rows.image_id) == {"im_6", "im_7"}  # the test images
         learned = rows[rows.control == "learned"][run.counts().columns].reset_index(drop=True)
         assert learned.equals(run.counts().query("split == 'test'").reset_index(drop=True))
-        doses = rows[rows.control.isin(CONTROLS[-2:])]
-        assert doses.groupby(["image_id", "control", "target_id", "dose"]).ngroups == 2 * 2 * 3 * 4
+        doses = rows[rows.control.isin(CONTROLS[-3:])]
+        assert doses.groupby(["image_id", "control", "target_id", "dose"]).ngroups == 2 * 3 * 3 * 4
         assert set(doses.dose) == {-4.0, -2.0, 2.0, 4.0}
-        assert (rows[~rows.control.isin(CONTROLS[-2:])][["target_id", "dose"]] == [-1, 0]).all(axis=None)
+        assert (rows[~rows.control.isin(CONTROLS[-3:])][["target_id", "dose"]] == [-1, 0]).all(axis=None)
         for _, each in rows.groupby(["control", "target_id", "dose"]):
             assert (each.tp + each.fn).tolist() == (learned.tp + learned.fn).tolist()
         assert run.manifest()["cost"]["evaluation_seconds"]["path_controls"] > 0
@@ -305,7 +305,7 @@ def test_doses_run_on_some_images_and_controls_can_be_left_out(
     assert without.run_id == one.run_id  # what is counted is no part of a run's identity
     rows = table_of(one, "path_controls")
     assert rows.groupby("control").image_id.nunique().to_dict() == {
-        control: 1 if control.endswith("dose") else 2 for control in CONTROLS
+        control: 2 if control in CONTROLS[:5] else 1 for control in CONTROLS
     }
 
 
@@ -328,6 +328,25 @@ def test_shares_of_classes_are_counted_where_the_tokens_are() -> None:
     assert rolled.tolist() == [0, 0, 1]  # the share of class 1 goes to class 2
     assert torch.allclose(weights_of(PathControl.UNIFORM, found).sum(-1), torch.ones(1, 4))
     assert weights_of(PathControl.REMOVED, found).abs().sum() == 0
+
+
+def test_a_shifted_logit_is_predicted_as_if_all_logits_were_compared_again() -> None:
+    logits = np.random.default_rng(0).integers(-3, 4, (4, 20, 20)).astype(np.float32)  # with ties
+    for class_id in range(4):
+        shifted = ShiftedLogits(logits, class_id)
+        for dose in (-4.0, -1.0, 0.0, 2.0):
+            expected = (logits + dose * (np.arange(4) == class_id)[:, None, None]).argmax(0)
+            assert (shifted.predict(dose) == expected).all()
+
+
+def test_a_matched_shift_predicts_the_class_where_it_was_nearest_and_as_often() -> None:
+    logits = np.random.default_rng(0).normal(size=(4, 20, 20)).astype(np.float32)
+    for class_id in range(4):
+        shifted = ShiftedLogits(logits, class_id)
+        for dose in (-40.0, -1.0, 0.0, 0.7, 40.0):
+            predicted = shifted.predict(dose)
+            matched = shifted.predict_pixels(np.count_nonzero(predicted == class_id))
+            assert (matched == predicted).all()
 
 
 def test_a_dose_lands_on_the_token_that_drives_its_class() -> None:
