@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from imbalance_bench.config import StudyConfig
+from imbalance_bench.config import TIED_STRIDE_PX, StudyConfig
 from imbalance_bench.data.class_statistics import per_image_pixels, training_counts
 from imbalance_bench.data.integrity import require_sound
 from imbalance_bench.data.prepared import PreparedDataset
@@ -112,6 +112,11 @@ def _require_methods_fit(study: Study) -> None:
             raise UserError(
                 f"Method '{method.label}' needs `model.architecture: {CLASS_QUERY}`. Got {architecture}, whose decoder "
                 "has no attention that is normalised over class tokens, so the method would have nothing to act on."
+            )
+        if Requirement.CLASSIFIER_NORM in needs and study.config.model.decoder in TIED_STRIDE_PX:
+            raise UserError(
+                f"Method '{method.label}' changes the norms of classifiers, and with `model.decoder: "
+                f"{study.config.model.decoder}` all of them are 1. Set another decoder, or leave the method out."
             )
         if Requirement.SEVERAL_CROPS in needs and study.config.training.batch_size < 2:
             raise UserError(
