@@ -311,7 +311,7 @@ def _parse_method(entry: object, source: str) -> MethodEntry:
         entry = {"name": entry}
     if not isinstance(entry, Mapping):
         raise UserError(f"{source}: a method must be a name or a mapping with `name`. Got {entry!r}.")
-    options = dict(entry)
+    options: dict[str, Any] = dict(entry)
     label, steps = options.pop("label", None), options.pop("steps_fraction", 1.0)
     if "parts" in options:
         parts = options.pop("parts")

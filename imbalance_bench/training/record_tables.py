@@ -125,7 +125,7 @@ class RecordTables:
                 predicted = query.predict(dosed)
                 append(predicted, PathControl.BIAS_DOSE, class_id, dose)
                 append(shifted.predict(dose), PathControl.LOGIT_DOSE, class_id, dose)
-                matched = shifted.predict_pixels(np.count_nonzero(predicted == class_id))
+                matched = shifted.predict_pixels(int((predicted == class_id).sum()))
                 append(matched, PathControl.LOGIT_MATCHED, class_id, dose)
 
     def _append(self, name: str, rows: pd.DataFrame) -> None:

@@ -345,7 +345,7 @@ def test_a_matched_shift_predicts_the_class_where_it_was_nearest_and_as_often() 
         shifted = ShiftedLogits(logits, class_id)
         for dose in (-40.0, -1.0, 0.0, 0.7, 40.0):
             predicted = shifted.predict(dose)
-            matched = shifted.predict_pixels(np.count_nonzero(predicted == class_id))
+            matched = shifted.predict_pixels(int((predicted == class_id).sum()))
             assert (matched == predicted).all()
 
 
