@@ -47,6 +47,23 @@ class ClassQuerySize:
 
 
 @dataclass(frozen=True)
+class DecoderSetting:
+    """What every decoder is built from.
+
+    Attributes:
+        encoder_channels: Of the encoder's features, finest (stride 1, the image) first.
+        n_classes: K.
+        size: Channels, depth, heads, strides.
+        extra_tokens: See `TwoWayDecoder`.
+    """
+
+    encoder_channels: Sequence[int]
+    n_classes: int
+    size: ClassQuerySize
+    extra_tokens: int = 0
+
+
+@dataclass(frozen=True)
 class DecoderInput:
     """What the class tokens are shown of a batch of images; no class bias has acted on it yet.
 
@@ -94,9 +111,10 @@ class ClassQueryDecoder(nn.Module):
     """Everything after the encoder; subclasses say what the tokens are made of and how pixels are read.
 
     Args:
-        size: Channels, depth, heads, strides.
+        setting: Sizes.
 
     Attributes:
+        size: Channels, depth, heads, strides.
         two_way: Class tokens and image tokens exchange information here.
         hypernetworks: Class tokens -> classifiers.
         adjust_classifier: A method's correction at inference of the class weights, (B, K, E) -> the same shape.
@@ -108,9 +126,9 @@ class ClassQueryDecoder(nn.Module):
     hypernetworks: ClassMLP
     adjust_classifier: Callable[[Tensor], Tensor] | None
 
-    def __init__(self, size: ClassQuerySize) -> None:
+    def __init__(self, setting: DecoderSetting) -> None:
         super().__init__()
-        self.size = size
+        self.size = setting.size
         self.adjust_classifier = None
 
     def prepare(self, features: Sequence[Tensor]) -> DecoderInput:
@@ -169,14 +187,22 @@ class ClassQueryDecoder(nn.Module):
         self.two_way(prepared.image, prepared.position, probe)
         return probe.maps(self.two_way.extra_tokens).unflatten(2, prepared.grid)
 
-    def _two_way(self, n_classes: int, extra_tokens: int, form: TwoWayForm) -> TwoWayDecoder:
-        size = self.size
-        return TwoWayDecoder(
-            n_classes=n_classes,
-            dim=size.channels,
-            depth=size.depth,
-            heads=size.heads,
-            mlp_dim=size.mlp_channels,
-            extra_tokens=extra_tokens,
-            form=form,
-        )
+
+def two_way_decoder(setting: DecoderSetting, form: TwoWayForm) -> TwoWayDecoder:
+    """Build the two-way part of a decoder."""
+    size = setting.size
+    return TwoWayDecoder(
+        n_classes=setting.n_classes,
+        dim=size.channels,
+        depth=size.depth,
+        heads=size.heads,
+        mlp_dim=size.mlp_channels,
+        extra_tokens=setting.extra_tokens,
+        form=form,
+    )
+
+
+def hypernetworks(setting: DecoderSetting) -> ClassMLP:
+    """Build what turns class tokens into classifiers."""
+    size = setting.size
+    return ClassMLP(n_classes=setting.n_classes, channels=size.channels, out_channels=size.embedding_channels)

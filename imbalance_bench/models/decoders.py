@@ -14,12 +14,11 @@ What reaches the pixel embeddings without passing through the image->token atten
 from collections.abc import Callable
 from functools import partial
 
-from imbalance_bench.models.class_query import ClassQueryDecoder
+from imbalance_bench.models.class_query import ClassQueryDecoder, DecoderSetting
 from imbalance_bench.models.pixel_map import ImageReadout, TiedReadout
 from imbalance_bench.models.sam import SamDecoder
 
-# takes encoder_channels, n_classes, size and, by name, extra_tokens
-DECODERS: dict[str, Callable[..., ClassQueryDecoder]] = {
+DECODERS: dict[str, Callable[[DecoderSetting], ClassQueryDecoder]] = {
     "unet": partial(ImageReadout, pixel_skip=True, image_residual=True),
     "sam": SamDecoder,
     "bottleneck": partial(ImageReadout, pixel_skip=False, image_residual=False),

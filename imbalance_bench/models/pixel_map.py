@@ -12,7 +12,13 @@ from segmentation_models_pytorch.decoders.unet.decoder import UnetDecoder
 from torch import Tensor, nn
 from torch.nn import functional
 
-from imbalance_bench.models.class_query import ClassMLP, ClassQueryDecoder, ClassQuerySize, DecoderInput
+from imbalance_bench.models.class_query import (
+    ClassQueryDecoder,
+    DecoderInput,
+    DecoderSetting,
+    hypernetworks,
+    two_way_decoder,
+)
 from imbalance_bench.models.two_way import OURS, TwoWayForm
 
 FINEST_STRIDE_PX = 4  # of the features that the pixel decoder reads, and of the pixel map
@@ -38,23 +44,13 @@ class PixelMapDecoder(ClassQueryDecoder):
     """A pixel map, and image tokens that are its means over `token_stride_px`.
 
     Args:
-        encoder_channels: Of the encoder's features, finest (stride 1, the image) first.
-        n_classes: K.
-        size: Channels, depth, heads, strides.
-        extra_tokens: See `TwoWayDecoder`.
+        setting: Sizes.
         form: Of the two-way decoder.
     """
 
-    def __init__(
-        self,
-        encoder_channels: Sequence[int],
-        n_classes: int,
-        size: ClassQuerySize,
-        *,
-        extra_tokens: int = 0,
-        form: TwoWayForm = OURS,
-    ) -> None:
-        super().__init__(size)
+    def __init__(self, setting: DecoderSetting, form: TwoWayForm = OURS) -> None:
+        super().__init__(setting)
+        size, encoder_channels = setting.size, setting.encoder_channels
         # SMP's decoder expects the image first and drops it; stride 4 is its finest skip here.
         self.pixel_decoder = UnetDecoder(
             encoder_channels=[encoder_channels[0], *encoder_channels[2:]],
@@ -63,7 +59,7 @@ class PixelMapDecoder(ClassQueryDecoder):
         )
         fine = size.pixel_channels[-1]
         self.to_tokens = nn.Sequential(nn.Conv2d(fine, size.channels, 1), nn.GroupNorm(1, size.channels))
-        self.two_way = self._two_way(n_classes, extra_tokens, form)
+        self.two_way = two_way_decoder(setting, form)
 
     def prepare(self, features: Sequence[Tensor]) -> DecoderInput:
         """Make pixel map and image tokens of features of strides 4, 8, 16, 32: the part that no class bias changes."""
@@ -89,38 +85,22 @@ class PixelMapDecoder(ClassQueryDecoder):
             nn.Conv2d(channels, channels, 1),
         )
 
-    def _hypernetworks(self, n_classes: int) -> ClassMLP:
-        return ClassMLP(n_classes=n_classes, channels=self.size.channels, out_channels=self.size.embedding_channels)
-
 
 class ImageReadout(PixelMapDecoder):
     """Pixel embeddings are made of the refined image tokens.
 
     Args:
-        encoder_channels: As of `PixelMapDecoder`.
-        n_classes: K.
-        size: Channels, depth, heads, strides.
-        extra_tokens: See `TwoWayDecoder`.
+        setting: Sizes.
         pixel_skip: The pixel map joins the pixel embeddings without passing through the two-way decoder.
         image_residual: Image tokens pass by the last image->token attention.
     """
 
-    def __init__(
-        self,
-        encoder_channels: Sequence[int],
-        n_classes: int,
-        size: ClassQuerySize,
-        *,
-        extra_tokens: int = 0,
-        pixel_skip: bool,
-        image_residual: bool,
-    ) -> None:
-        form = TwoWayForm(last_image_residual=image_residual)
-        super().__init__(encoder_channels, n_classes, size, extra_tokens=extra_tokens, form=form)
+    def __init__(self, setting: DecoderSetting, *, pixel_skip: bool, image_residual: bool) -> None:
+        super().__init__(setting, TwoWayForm(last_image_residual=image_residual))
         self.pixel_skip = pixel_skip
-        self.from_tokens = nn.Conv2d(size.channels, size.pixel_channels[-1], 1)
+        self.from_tokens = nn.Conv2d(self.size.channels, self.size.pixel_channels[-1], 1)
         self.embed = self._embedding()
-        self.hypernetworks = self._hypernetworks(n_classes)
+        self.hypernetworks = hypernetworks(setting)
 
     def read(self, prepared: DecoderInput, image: Tensor, attended: Tensor | None, weights: Tensor) -> Tensor:  # noqa: ARG002
         """Embed pixels and compare them with the classifiers: logits at stride 4."""
@@ -142,32 +122,21 @@ class TiedReadout(PixelMapDecoder):
     Values tied to the classifiers' directions cannot be an arbitrary code: to attend to a class is to predict it.
 
     Args:
-        encoder_channels: As of `PixelMapDecoder`.
-        n_classes: K.
-        size: Channels, depth, heads, strides.
-        extra_tokens: See `TwoWayDecoder`.
+        setting: Sizes.
         detail: What the pixel map holds within a token joins the embeddings.
     """
 
     reads_attention = True
 
-    def __init__(
-        self,
-        encoder_channels: Sequence[int],
-        n_classes: int,
-        size: ClassQuerySize,
-        *,
-        extra_tokens: int = 0,
-        detail: bool,
-    ) -> None:
-        super().__init__(encoder_channels, n_classes, size, extra_tokens=extra_tokens)
+    def __init__(self, setting: DecoderSetting, *, detail: bool) -> None:
+        super().__init__(setting)
         self.detail = self._embedding() if detail else None
         if self.detail is not None:
             last = self.detail[-1]
             assert isinstance(last, nn.Conv2d)
             nn.init.zeros_(last.weight)
             nn.init.zeros_(last.bias)  # pyright: ignore[reportArgumentType]
-        self.hypernetworks = self._hypernetworks(n_classes)
+        self.hypernetworks = hypernetworks(setting)
         self.log_scale = nn.Parameter(torch.tensor(LOG_SCALE))
 
     def class_weights(self, tokens: Tensor) -> Tensor:

@@ -22,7 +22,13 @@ import torch
 from timm.layers.norm import LayerNorm2d
 from torch import Tensor, nn
 
-from imbalance_bench.models.class_query import ClassMLP, ClassQueryDecoder, ClassQuerySize, DecoderInput
+from imbalance_bench.models.class_query import (
+    ClassQueryDecoder,
+    DecoderInput,
+    DecoderSetting,
+    hypernetworks,
+    two_way_decoder,
+)
 from imbalance_bench.models.two_way import SEGMENT_ANYTHING
 
 GRID = 64  # tokens along each axis of the official image, 1024 px, over which positions run from 0 to 1
@@ -51,26 +57,22 @@ class SamDecoder(ClassQueryDecoder):
     """Neck, two-way decoder of Segment Anything's form, transposed convolutions.
 
     Args:
-        encoder_channels: Of the encoder's features, finest (stride 1, the image) first.
-        n_classes: K.
-        size: Channels, depth, heads, strides; `pixel_channels` mean nothing here.
-        extra_tokens: See `TwoWayDecoder`.
+        setting: Sizes; `pixel_channels` mean nothing here.
     """
 
-    def __init__(
-        self, encoder_channels: Sequence[int], n_classes: int, size: ClassQuerySize, *, extra_tokens: int = 0
-    ) -> None:
-        super().__init__(size)
+    def __init__(self, setting: DecoderSetting) -> None:
+        super().__init__(setting)
+        size = setting.size
         level = int(math.log2(size.token_stride_px))
         self.level = level - FINEST_LEVEL
         self.neck = nn.Sequential(
-            nn.Conv2d(encoder_channels[level], size.channels, 1, bias=False),
+            nn.Conv2d(setting.encoder_channels[level], size.channels, 1, bias=False),
             LayerNorm2d(size.channels),
             nn.Conv2d(size.channels, size.channels, 3, padding=1, bias=False),
             LayerNorm2d(size.channels),
         )
         self.position = RandomFourierPosition(size.channels)
-        self.two_way = self._two_way(n_classes, extra_tokens, SEGMENT_ANYTHING)
+        self.two_way = two_way_decoder(setting, SEGMENT_ANYTHING)
         between = size.channels // 4
         self.upscale = nn.Sequential(
             nn.ConvTranspose2d(size.channels, between, 2, stride=2),
@@ -79,7 +81,7 @@ class SamDecoder(ClassQueryDecoder):
             nn.ConvTranspose2d(between, size.embedding_channels, 2, stride=2),
             nn.GELU(),
         )
-        self.hypernetworks = ClassMLP(n_classes=n_classes, channels=size.channels, out_channels=size.embedding_channels)
+        self.hypernetworks = hypernetworks(setting)
 
     def prepare(self, features: Sequence[Tensor]) -> DecoderInput:
         """Make image tokens of the feature map at the token stride."""

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from imbalance_bench.config import ModelSection
 from imbalance_bench.errors import UserError, nearest
-from imbalance_bench.models.class_query import ClassQueryDecoder, ClassQuerySize
+from imbalance_bench.models.class_query import ClassQueryDecoder, ClassQuerySize, DecoderSetting
 from imbalance_bench.models.decoders import DECODERS
 from imbalance_bench.models.encoders import DEPTH, Encoder, build_encoder
 from imbalance_bench.seeding import derive_seed
@@ -191,9 +191,8 @@ def build_segmenter(section: ModelSection, *, n_classes: int, seed: int, extra_t
         torch.manual_seed(derive_seed(seed, "weights"))
         encoder = build_encoder(section.encoder, section.encoder_weights)
         if section.architecture == CLASS_QUERY:
-            decoder = DECODERS[section.decoder]
-            size = class_query_size(section)
-            head: nn.Module = decoder(encoder.channels, n_classes, size, extra_tokens=extra_tokens)
+            setting = DecoderSetting(encoder.channels, n_classes, class_query_size(section), extra_tokens)
+            head: nn.Module = DECODERS[section.decoder](setting)
             levels = range(2, DEPTH + 1)
         else:
             encoder, head = _smp_halves(section, encoder, n_classes)
