@@ -33,14 +33,32 @@ from imbalance_bench.records import PathControl, RunRecord, StudyRecords
 ROOT = Path(__file__).parents[1]
 CONSEP = ROOT.parent / "shared" / "data" / "consep"
 CONSEP_WEIGHTS = ROOT.parent / "shared" / "weights" / "tf_efficientnet_lite0_in1k.safetensors"
-PHANTOM_RECIPE = ("model.channels=64", "model.heads=4", "model.mlp_channels=128", "model.pixel_channels=[64, 32, 32]")
-PHANTOM_RECIPE += ("training.batch_size=4", "training.crop_px=128", "training.learning_rate=0.002")
-PHANTOM_RECIPE += ("dataset.tile_px=256", "dataset.stride_px=256", "model.encoder=resnet18")
-NOT_READ_HERE = ("evaluation.dynamics_crops=0", "evaluation.surface_um=[]", "evaluation.trimap_um=[]")
-NOT_READ_HERE += ("evaluation.boundary_um=[]", "evaluation.permuted_biases=0", "compute.saved_predictions=0")
+# what differs from examples/consep.yaml
+PHANTOM_RECIPE = [
+    "dataset.tile_px=256",
+    "dataset.stride_px=256",
+    "dataset.groups={}",
+    "model.encoder=resnet18",
+    "model.encoder_weights=none",
+    "model.channels=64",
+    "model.heads=4",
+    "model.mlp_channels=128",
+    "model.pixel_channels=[64,32,32]",
+    "training.batch_size=4",
+    "training.crop_px=128",
+    "training.learning_rate=0.002",
+]
+EVALUATION = [
+    "evaluation.path_controls=4",
+    "evaluation.permuted_biases=0",
+    "evaluation.dynamics_crops=0",
+    "evaluation.surface_um=[]",
+    "evaluation.trimap_um=[]",
+    "evaluation.boundary_um=[]",
+    "compute.saved_predictions=0",
+]
 CEILINGS = (PathControl.UNIFORM, PathControl.REMOVED, PathControl.ORACLE, PathControl.ROLLED)
 DOSED = (PathControl.BIAS_DOSE, PathControl.LOGIT_DOSE)
-KEYS = ["control", "target_id", "dose", "class_id"]
 
 
 @dataclass(frozen=True)
@@ -71,21 +89,17 @@ class Trial:
         return root
 
     def _config(self, data: str, decoder: str) -> StudyConfig:
-        own = (
-            *(f"name={data}-{decoder}", f"model.decoder={decoder}", f"training.steps={self.steps}"),
-            *(f"methods={list(self.methods)}", f"seeds={list(range(self.seeds))}", *NOT_READ_HERE, *self.overrides),
-        )
         if data == "consep":
-            weights = (f"dataset.path={CONSEP}", f"model.encoder_weights={CONSEP_WEIGHTS}")
-            return load_study(ROOT / "examples" / "consep.yaml", (*weights, *own))
-        phantom = self.out / "phantom"
-        if not (phantom / "index.csv").exists():
-            make_phantom(phantom, preset="tissue")
-        return load_study(ROOT / "examples" / "consep.yaml", self._phantom(phantom, own))
+            own = [f"dataset.path={CONSEP}", f"model.encoder_weights={CONSEP_WEIGHTS}"]
+        else:
+            own = [f"dataset.path={self._phantom()}", *PHANTOM_RECIPE]
+        asked = [f"name={data}-{decoder}", f"model.decoder={decoder}", f"training.steps={self.steps}"]
+        asked += [f"methods={list(self.methods)}", f"seeds={list(range(self.seeds))}"]
+        return load_study(ROOT / "examples" / "consep.yaml", [*own, *EVALUATION, *asked, *self.overrides])
 
-    def _phantom(self, phantom: Path, own: Sequence[str]) -> tuple[str, ...]:
-        plain = (f"dataset.path={phantom}", "dataset.groups={}", "model.encoder_weights=none")
-        return (*plain, *PHANTOM_RECIPE, *own)
+    def _phantom(self) -> Path:
+        folder = self.out / "phantom"
+        return folder if (folder / "index.csv").exists() else make_phantom(folder, preset="tissue")
 
 
 @dataclass(frozen=True)

@@ -180,7 +180,7 @@ class EvaluationSection(Section):
     surface_um: Distances = (0.5, 1.0, 2.0, 4.0)  # surface Dice: tolerances
     trimap_um: Distances = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)  # outer ends of the bands around true borders
     permuted_biases: Annotated[int, Field(ge=0)] = 3  # predictions with a permuted attention bias
-    path_controls: Annotated[int, Field(ge=0)] = 4  # test images on which the attention path is dosed; 0: no control
+    path_controls: Annotated[int, Field(ge=0)] = 2  # test images on which the attention path is dosed; 0: no control
     dynamics_crops: Annotated[int, Field(ge=0)] = 32  # training crops watched while a model trains; 0: none
 
 

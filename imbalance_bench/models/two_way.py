@@ -98,7 +98,7 @@ class TwoWayBlock(nn.Module):
             token_bias: (heads or 1, T, 1), joins the logits of token->image attention (a softmax over pixels).
             exponent: (T,), power of the weights of image->token attention.
             weights: (B, N, T), instead of the weights of image->token attention.
-            probe: Observes the image->token logits.
+            probe: Observes the image->token logits, unless weights are given instead.
         """
         # Which other classes are there?
         query = tokens if self.plain_self_attention else tokens + identity
@@ -110,7 +110,7 @@ class TwoWayBlock(nn.Module):
         tokens = self.norms[2](tokens + self.mlp(tokens))
         # Which class does this place belong to? The softmax runs over tokens: the class bias acts here.
         query, key = image + position, tokens + identity
-        if probe is not None:
+        if probe is not None and weights is None:
             probe.observe(self.image_to_token.logits(query, key, image_bias))
         attended = self.image_to_token(query, key, tokens, image_bias, exponent, weights)
         return tokens, self.norms[3](image + attended if self.image_residual else attended)

@@ -362,5 +362,5 @@ def test_an_earlier_plan_says_nothing_of_what_could_not_be_counted_yet(tmp_path:
     del plan["evaluation"]["path_controls"]
     (tmp_path / "s" / "plan.json").write_text(json.dumps(plan))
     prepare_study(small_config(dataset), tmp_path / "s", lambda *_: None)
-    with pytest.raises(UserError, match=r"`evaluation\.path_controls` 4 instead of 2"):
-        prepare_study(small_config(dataset, evaluation={"path_controls": 2}), tmp_path / "s", lambda *_: None)
+    with pytest.raises(UserError, match=r"`evaluation\.path_controls` 2 instead of 5"):
+        prepare_study(small_config(dataset, evaluation={"path_controls": 5}), tmp_path / "s", lambda *_: None)
