@@ -18,7 +18,8 @@ from pathlib import Path
 
 from imbalance_bench.data.phantom import PRESETS, generate_phantom
 
-TABLES = ("counts", "confusion", "boundary", "interventions", "epochs", "class_parameters", "dynamics", "probabilities")
+TABLES = ("counts", "confusion", "boundary", "interventions", "path_controls", "epochs")
+TABLES += ("class_parameters", "dynamics", "probabilities")
 FILES = (*(f"{name}.parquet" for name in TABLES), "model.safetensors", "attention/*.safetensors", "predictions/*.png")
 SMALL = ("training.steps=30", "training.checkpoint_every=7", "training.validate_every=10", "seeds=[0]")
 

@@ -28,6 +28,9 @@ def _ascending(values: tuple[float, ...]) -> tuple[float, ...]:
 
 Distance = Annotated[float, Field(gt=0)]
 Distances = Annotated[tuple[Distance, ...], AfterValidator(_ascending)]
+# decoders of the class-query architecture; `models.decoders` builds them
+DecoderName = Literal["unet", "sam", "bottleneck", "tied", "tied_detail"]
+TIED_STRIDE_PX: dict[Any, int] = {"tied": 4, "tied_detail": 8}
 
 
 class DatasetSection(Section):
@@ -81,18 +84,36 @@ class ModelSection(EncoderSection):
 
     architecture: str = "class_query"  # or an SMP architecture: unet, fpn, deeplabv3plus, segformer, ...
     # the class-query decoder; ignored by SMP architectures
+    decoder: DecoderName = Field(default="unet", exclude_if=lambda name: name == "unet")  # what bypasses its attention
     channels: Annotated[int, Field(ge=4, multiple_of=4)] = 128
     depth: Positive = 2
     heads: Positive = 8
     mlp_channels: Positive = 256
     pixel_channels: tuple[Positive, Positive, Positive] = (128, 64, 32)  # at strides 16, 8, 4
     embedding_channels: Positive = 32
-    token_stride_px: Literal[4, 8, 16, 32] = 16
+    token_stride_px: Literal[4, 8, 16, 32] = 16  # of `tied` 4 and of `tied_detail` 8, unless given
+
+    @model_validator(mode="before")
+    @classmethod
+    def _stride_of_decoder(cls, content: Any) -> Any:
+        """A decoder that reads masks off the attention weights needs finer image tokens."""
+        stride = TIED_STRIDE_PX.get(content.get("decoder")) if isinstance(content, dict) else None
+        return content if stride is None else {"token_stride_px": stride, **content}
 
     @model_validator(mode="after")
     def _heads_divide(self) -> "ModelSection":
         if self.channels % self.heads:
             raise ValueError(f"`model.heads` must divide `model.channels` ({self.channels}). Got {self.heads}.")
+        if self.decoder == "sam" and self.channels % (2 * self.heads):
+            raise ValueError(
+                f"`model.heads` must divide half of `model.channels` ({self.channels}) with `model.decoder: sam`. "
+                f"Got {self.heads}."
+            )
+        if self.decoder != "unet" and self.architecture != "class_query":
+            raise ValueError(
+                f"`model.decoder` names a decoder of `model.architecture: class_query`. Got {self.decoder} with "
+                f"{self.architecture}. Leave it out, or set that architecture."
+            )
         return self
 
 
@@ -150,6 +171,7 @@ class EvaluationSection(Section):
     surface_um: Distances = (0.5, 1.0, 2.0, 4.0)  # surface Dice: tolerances
     trimap_um: Distances = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)  # outer ends of the bands around true borders
     permuted_biases: Annotated[int, Field(ge=0)] = 3  # predictions with a permuted attention bias
+    path_controls: Annotated[int, Field(ge=0)] = 2  # test images on which the attention path is dosed; 0: no control
     dynamics_crops: Annotated[int, Field(ge=0)] = 32  # training crops watched while a model trains; 0: none
 
 

@@ -30,12 +30,19 @@ class MethodEntry(Section):
     label: Annotated[str, Field(pattern=PLAIN_NAME)]
     parts: dict[str, MethodConfig]
     recipe: Recipe = Recipe()
+    # of `training.steps`; below 1 for a control that must come out worse, since it is trained for less
+    steps_fraction: Annotated[float, Field(gt=0, le=1)] = 1.0
 
     def resolved(self) -> dict[str, Any]:
         """Label and parts with every option spelled out; part of the run's identity and of its manifest."""
         parts = [_resolved_part(name, config) for name, config in self.parts.items()]
         own = self.recipe.changes()
-        return {"label": self.label, "parts": parts} | ({"recipe": own} if own else {})
+        content = {"label": self.label, "parts": parts} | ({"recipe": own} if own else {})
+        return content | ({"steps_fraction": self.steps_fraction} if self.steps_fraction < 1 else {})
+
+    def steps(self, of_study: int) -> int:
+        """Optimiser steps of a training of the study's steps, at least 1."""
+        return max(round(self.steps_fraction * of_study), 1)
 
     def requirements(self) -> frozenset[Requirement]:
         """Needs of all parts."""
@@ -43,13 +50,14 @@ class MethodEntry(Section):
 
 
 def parse_method(entry: object, source: str) -> MethodEntry:
-    """Accept `focal`, `{name: focal, gamma: 1, label: x}` or `{label: x, parts: [...]}`."""
+    """Accept `focal`, `{name: focal, gamma: 1, label: x}` or `{label: x, parts: [...]}`; `recipe`, `steps_fraction`."""
     if isinstance(entry, str):
         entry = {"name": entry}
     if not isinstance(entry, Mapping):
         raise UserError(f"{source}: a method must be a name or a mapping with `name`. Got {entry!r}.")
     options = dict(entry)
     label, recipe = options.pop("label", None), options.pop("recipe", None) or {}
+    steps = options.pop("steps_fraction", 1.0)
     if "parts" in options:
         parts = options.pop("parts")
         if options or not isinstance(parts, list) or not parts:
@@ -60,7 +68,7 @@ def parse_method(entry: object, source: str) -> MethodEntry:
         configs = dict([_parse_part(options, source)])
         label = label or next(iter(configs))
     try:
-        return MethodEntry.model_validate({"label": label, "parts": configs, "recipe": recipe})
+        return MethodEntry.model_validate({"label": label, "parts": configs, "recipe": recipe, "steps_fraction": steps})
     except ValidationError as error:
         raise UserError(f"{source}: {first_error(error, MethodEntry)}") from error
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from imbalance_bench.config import ModelSection, StudyConfig
+from imbalance_bench.config import TIED_STRIDE_PX, ModelSection, StudyConfig
 from imbalance_bench.data.class_statistics import per_image_pixels, training_counts
 from imbalance_bench.data.integrity import require_sound
 from imbalance_bench.data.prepared import PreparedDataset
@@ -123,6 +123,11 @@ def _require_methods_fit(study: Study) -> None:
                 f"Method '{method.label}' needs `model.architecture: {CLASS_QUERY}`. Got {architecture}, whose decoder "
                 "has no attention that is normalised over class tokens, so the method would have nothing to act on."
             )
+        if Requirement.CLASSIFIER_NORM in needs and study.config.model.decoder in TIED_STRIDE_PX:
+            raise UserError(
+                f"Method '{method.label}' changes the norms of classifiers, and with `model.decoder: "
+                f"{study.config.model.decoder}` all of them are 1. Set another decoder, or leave the method out."
+            )
         if Requirement.SEVERAL_CROPS in needs and study.config.training.batch_size < 2:
             raise UserError(
                 f"Method '{method.label}' copies between the crops of a batch. Got `training.batch_size: 1`. "
@@ -145,8 +150,10 @@ def _require_extension(config: StudyConfig, root: Path, earlier: dict[str, Any])
         return
     shared = {key: value for key, value in earlier["identity"].items() if key != "model"}
     changed = _first_difference(shared, shared_identity(config)) or _changed_model(config, earlier)
-    if not changed and "evaluation" in earlier:  # plans of earlier versions say nothing of it
-        changed = _first_difference(earlier["evaluation"], _evaluation(config), "evaluation")
+    if not changed:  # plans of earlier versions say nothing of what could not be counted yet
+        known = earlier.get("evaluation", {})
+        now = {key: value for key, value in _evaluation(config).items() if key in known}
+        changed = _first_difference(known, now, "evaluation")
     if changed:
         raise UserError(
             f"{root} holds a study with {changed}. Give another --out, or the settings that it was started with."

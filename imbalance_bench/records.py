@@ -5,7 +5,7 @@
         dataset.json     class names, colours, counts  splits.json the folds
         runs/<run_id>/   manifest.json status.json epochs.parquet counts.parquet class_parameters.parquet
                          confusion.parquet boundary.parquet interventions.parquet (runs with an attention bias)
-                         dynamics.parquet probabilities.parquet
+                         path_controls.parquet (runs with class tokens) dynamics.parquet probabilities.parquet
                          model.safetensors predictions/<image_id>.png
                          attention/<image_id>.safetensors (runs with class tokens)
 
@@ -102,6 +102,21 @@ INTERVENTIONS = pa.schema(
         ("n_valid", pa.int64()),
     ]
 )
+PATH_CONTROLS = pa.schema(
+    [
+        ("image_id", pa.string()),
+        ("group_id", pa.string()),
+        ("split", pa.string()),  # test
+        ("control", pa.string()),  # a PathControl
+        ("target_id", pa.int16()),  # the dosed class; -1: none
+        ("dose", pa.float64()),  # natural log-odds; 0: none
+        ("class_id", pa.int16()),
+        ("tp", pa.int64()),  # pixels
+        ("fp", pa.int64()),
+        ("fn", pa.int64()),
+        ("n_valid", pa.int64()),
+    ]
+)
 PROBABILITIES = pa.schema(
     [
         ("image_id", pa.string()),
@@ -139,11 +154,12 @@ TABLES = {
     "confusion": CONFUSION,
     "boundary": BOUNDARY,
     "interventions": INTERVENTIONS,
+    "path_controls": PATH_CONTROLS,
     "dynamics": DYNAMICS,
     "probabilities": PROBABILITIES,
 }
 # runs of earlier versions have none
-OPTIONAL_TABLES = ("confusion", "boundary", "interventions", "dynamics", "probabilities")
+OPTIONAL_TABLES = ("confusion", "boundary", "interventions", "path_controls", "dynamics", "probabilities")
 PROBABILITY_BINS = 15  # as Guo et al. 2017
 PROBABILITY_UNIT = 1_000_000  # sums of probabilities and margins are stored in whole millionths
 
@@ -164,6 +180,29 @@ class BoundaryMeasure(StrEnum):
     SURFACE_DICE = "surface_dice"
     HAUSDORFF_95 = "hausdorff_95"
     TRIMAP = "trimap"
+
+
+class PathControl(StrEnum):
+    """What path_controls.parquet changes in a trained model, in every layer and head of the image->token attention.
+
+    LEARNED: nothing.
+    UNIFORM: each place attends equally to every class.
+    REMOVED: no class reaches any place: all weights are 0.
+    ORACLE: each place attends to the classes by their shares in the true mask.
+    ROLLED: the same, each class getting the share of the one before it, the first that of the last.
+    BIAS_DOSE: `dose` is added to the attention bias of `target_id`.
+    LOGIT_DOSE: `dose` is added to the output logit of `target_id`; the attention is as trained.
+    LOGIT_MATCHED: what predicts `target_id` as often in the image as after BIAS_DOSE of `dose` is added to its logit.
+    """
+
+    LEARNED = "learned"
+    UNIFORM = "uniform"
+    REMOVED = "removed"
+    ORACLE = "oracle"
+    ROLLED = "rolled"
+    BIAS_DOSE = "bias_dose"
+    LOGIT_DOSE = "logit_dose"
+    LOGIT_MATCHED = "logit_matched"
 
 
 class RunState(StrEnum):
@@ -291,6 +330,14 @@ class RunRecord:
         None for runs without an attention bias, or of a version that did not record them.
         """
         return self._optional("interventions")
+
+    def path_controls(self) -> pd.DataFrame | None:
+        """Counts of predictions with another image->token attention or shifted logits; columns of PATH_CONTROLS.
+
+        None for runs without class tokens, with `evaluation.path_controls: 0`, or of a version that did not record
+        them. Test images only; doses on as many of them as `evaluation.path_controls` says.
+        """
+        return self._optional("path_controls")
 
     def dynamics(self) -> pd.DataFrame | None:
         """What watched training pixels went through; columns of DYNAMICS; None if the run did not record it."""

@@ -140,6 +140,7 @@ class Requirement(StrEnum):
     CLASS_QUERY = "class_query"
     VALIDATION_FEEDBACK = "validation_feedback"
     SEVERAL_CROPS = "several_crops"
+    CLASSIFIER_NORM = "classifier_norm"
 
 
 class Group(StrEnum):

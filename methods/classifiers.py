@@ -11,7 +11,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from methods.base import BuildContext, Card, Components, Group, MethodConfig, Stage
+from methods.base import BuildContext, Card, Components, Group, MethodConfig, Requirement, Stage
 from methods.sampling import ClassPresentSampler
 from methods.search_space import Range
 
@@ -83,6 +83,7 @@ class TauNormConfig(MethodConfig):
         "kernel; for class tokens w_c is the hypernetwork's output for the image, so that the norm is one of each "
         "image, and there is no bias to drop. That these norms grow with frequency, as those of a linear classifier "
         "do, is not known: look at `classifier_norm` before you expect anything",
+        requires=frozenset({Requirement.CLASSIFIER_NORM}),
     )
 
     def build(self, context: BuildContext) -> Components:  # noqa: ARG002

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Annotated, ClassVar, Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -29,7 +29,8 @@ from methods.base import (
 )
 from methods.search_space import Range
 
-Prior = Literal["one_minus_frequency", "log_frequency", "none", "shuffled", "inverted", "difficulty"]
+Prior = Literal["one_minus_frequency", "log_frequency", "none", "shuffled", "inverted", "difficulty", "given"]
+Measure = Literal["share", "image_share", "components", "component_size"]
 Mode = Literal["learned", "anchored", "fixed"]
 TokenLayout = Literal["class_tokens", "official"]
 Direction = Literal["image_to_token", "token_to_image"]
@@ -86,6 +87,8 @@ def log_prior(config: "DfaConfig", context: BuildContext) -> Tensor:
         return centred(-statistics.frequency.log(), present)
     if config.prior == "difficulty":
         return difficulty_prior(context.finished[0], statistics, config.gamma)
+    if config.prior == "given":
+        return given_prior(config, statistics)
     remainder = (1 - statistics.frequency).clamp(min=SMALLEST_REMAINDER)
     official = log_of_remainder(remainder, present, config.gamma)
     if config.prior == "inverted":
@@ -110,6 +113,31 @@ def difficulty_prior(baseline: ClassFeedback, statistics: ClassStatistics, gamma
     if not known.any():
         return torch.zeros_like(statistics.pixels)
     return log_of_remainder(1 - dice.clamp(0, LARGEST_DICE), known, gamma)
+
+
+def given_prior(config: "DfaConfig", statistics: ClassStatistics) -> Tensor:
+    """Return the numbers of the study file as they are, or a standardised measure of the training split, (K,) float64.
+
+    Raises:
+        ValueError: The numbers are not those of the K classes.
+    """
+    if config.values is not None:
+        if set(config.values) != set(statistics.names):
+            raise ValueError(
+                f"`values` must hold one number for each of {', '.join(statistics.names)}. "
+                f"Got {', '.join(config.values) or 'none'}."
+            )
+        return torch.tensor([config.values[name] for name in statistics.names], dtype=torch.float64)
+    known = statistics.present
+    measured = {
+        "share": statistics.frequency,
+        "image_share": statistics.images / statistics.n_images,
+        "components": statistics.components,
+        "component_size": statistics.pixels / statistics.components,
+    }[config.measure or "share"]
+    deviation = centred(torch.where(known, measured, 1.0).log(), known)
+    spread = deviation[known].square().mean().sqrt()
+    return deviation / spread if spread > 0 else deviation
 
 
 def gradient_of_penalty(parameter: nn.Parameter, l2: float) -> Callable[[Tensor], Tensor]:
@@ -216,7 +244,19 @@ class DfaConfig(MethodConfig):
     prior: Prior = Field(
         default="one_minus_frequency",
         description="log pi: gamma log(1 - f) | -log f, centred, without gamma | 0 | the first, permuted among classes "
-        "| the first, centred and negated | gamma log(1 - Dice) of a baseline trained first",
+        "| the first, centred and negated | gamma log(1 - Dice) of a baseline trained first | `values` or `measure`",
+    )
+    values: dict[str, float] | None = Field(
+        default=None,
+        exclude_if=lambda values: values is None,
+        description="with `prior: given`, log pi of each class by name: a known cause, as it is",
+    )
+    measure: Measure | None = Field(
+        default=None,
+        exclude_if=lambda measure: measure is None,
+        description="with `prior: given`, instead of `values`: log pi is the logarithm of the pixel share, of the "
+        "share of images that hold the class, of its connected components or of their mean size in the training "
+        "split, scaled to mean 0 and standard deviation 1 over classes",
     )
     gamma: Annotated[float, Range(0.25, 8.0, log=True)] = Field(default=2.0, ge=0, description="exponent of the prior")
     alpha: Annotated[float, Range(0.0, 1.0)] = Field(
@@ -246,9 +286,28 @@ class DfaConfig(MethodConfig):
         source="Kumari and Cheung 2026 (arXiv 2604.13479); options and numbers from the code, lakmali240/DFA-Imbalance",
         deviations="exactly K class tokens without an index shift (`token_layout: official` restores it); the bias "
         "joins image-to-token attention only, as the other direction has no effect; no token for ignored pixels, so "
-        "the official layout has two extra tokens instead of three; frequencies are measured, not typed in",
+        "the official layout has two extra tokens instead of three; frequencies are measured, not typed in; the "
+        "learning rate of delta is a multiple of the study's base rate, which is 1e-4 in the official recipe and 1e-3 "
+        "by default here. The decoder is the study's: `model.decoder: sam` has the official "
+        "neck, two-way blocks (ReLU, halved cross-attention, query bias vectors, first self-attention without residual "
+        "and positions), random Fourier positions, transposed convolutions and no skip, and differs in one encoder "
+        "instead of two, no dense prompt vector, no IoU token and head, and positions counted in tokens; `unet` (the "
+        "default) has a pixel map beside the attention, GELU, a residual and positions in the first self-attention, "
+        "sine positions and no query bias vector in image-to-token attention; the others are no one's but ours "
+        "(docs/decoders.md)",
         requires=frozenset({Requirement.CLASS_QUERY}),
     )
+
+    @model_validator(mode="after")
+    def _given_once(self) -> "DfaConfig":
+        given = [name for name in ("values", "measure") if getattr(self, name) is not None]
+        if len(given) != (self.prior == "given"):
+            needed = "exactly one of `values` and `measure`" if self.prior == "given" else "neither of them"
+            raise ValueError(
+                f"`values` and `measure` belong to `prior: given`. `prior: {self.prior}` takes {needed}. "
+                f"Got {' and '.join(given) or 'none'}."
+            )
+        return self
 
     def requirements(self) -> frozenset[Requirement]:
         """Need class tokens and, for the difficulty prior, validation counts."""

@@ -21,14 +21,15 @@ class FixedBias(AttentionBias):
 
     Args:
         values: (layers or 1, heads or 1, extra_tokens + K).
-        like: Gives the direction and the number of extra tokens.
+        like: Gives the direction and the number of extra tokens; None: image->token, no extra tokens.
     """
 
     values: Tensor
 
-    def __init__(self, values: Tensor, like: AttentionBias) -> None:
+    def __init__(self, values: Tensor, like: AttentionBias | None) -> None:
         super().__init__()
-        self.direction, self.extra_tokens = like.direction, like.extra_tokens
+        if like is not None:
+            self.direction, self.extra_tokens = like.direction, like.extra_tokens
         self.register_buffer("values", values)
 
     def forward(self) -> Tensor:

@@ -1,25 +1,26 @@
-"""The class-query architecture: encoder, pixel decoder, two-way class-query decoder, mask logits.
+"""The class-query architecture: what all of its decoders share.
 
     image -> encoder -> features at strides 4, 8, 16, 32
-          -> pixel decoder -> pixel map at stride 4
-          -> image tokens (the map at `token_stride`) <-> K class tokens (`two_way`)
-          -> pixel embeddings (the map + the refined image tokens) x per-class hypernetwork outputs -> (K, H, W)
+          -> `prepare` -> image tokens at `token_stride_px`, in most decoders beside a pixel map at stride 4
+          -> image tokens <-> K class tokens (`two_way`), each class token -> classifier (`hypernetworks`)
+          -> `read`: pixel embeddings x classifiers -> (K, H, W)
 
 After Segment Anything (Kirillov et al. 2023) and SAM-Path (Zhang et al. 2023): one token and one hypernetwork a class.
+Decoders differ in `prepare` and `read` (`models.decoders` names them): in what reaches the pixel embeddings without
+passing through the attention that a class bias acts on.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import ClassVar
 
 import torch
-from segmentation_models_pytorch.decoders.unet.decoder import UnetDecoder
 from torch import Tensor, nn
 from torch.nn import functional
 
-from imbalance_bench.models.two_way import AttentionMapProbe, AttentionProbe, AttentionStatistics, TwoWayDecoder
-
-FINEST_STRIDE_PX = 4  # of the features that the pixel decoder reads, and of the pixel map
+from imbalance_bench.models.attention_probes import AttentionMapProbe, AttentionProbe, AttentionStatistics, LastLogits
+from imbalance_bench.models.two_way import TwoWayDecoder, TwoWayForm
 
 
 @dataclass(frozen=True)
@@ -46,20 +47,41 @@ class ClassQuerySize:
 
 
 @dataclass(frozen=True)
+class DecoderSetting:
+    """What every decoder is built from.
+
+    Attributes:
+        encoder_channels: Of the encoder's features, finest (stride 1, the image) first.
+        n_classes: K.
+        size: Channels, depth, heads, strides.
+        extra_tokens: See `TwoWayDecoder`.
+    """
+
+    encoder_channels: Sequence[int]
+    n_classes: int
+    size: ClassQuerySize
+    extra_tokens: int = 0
+
+
+@dataclass(frozen=True)
 class DecoderInput:
     """What the class tokens are shown of a batch of images; no class bias has acted on it yet.
 
     Attributes:
-        pixels: (B, C, H / 4, W / 4) pixel map.
+        pixels: (B, C, H / 4, W / 4) pixel map; None for a decoder that has none.
         image: (B, N, channels) image tokens.
         position: (N, channels) their positional encoding.
         grid: Rows and columns of the image tokens.
     """
 
-    pixels: Tensor
+    pixels: Tensor | None
     image: Tensor
     position: Tensor
     grid: tuple[int, int]
+
+    def on_grid(self, tokens: Tensor) -> Tensor:
+        """Put image tokens in their place, (B, N, C) -> (B, C, h, w)."""
+        return tokens.transpose(1, 2).unflatten(2, self.grid)
 
 
 class ClassMLP(nn.Module):
@@ -85,81 +107,64 @@ class ClassMLP(nn.Module):
         return x.transpose(0, 1)
 
 
-def sine_position(height: int, width: int, channels: int, device: torch.device) -> Tensor:
-    """Return a fixed two-dimensional sine-cosine encoding, (height * width, channels) float32.
-
-    A quarter of the channels each: sine and cosine of the row, sine and cosine of the column, at geometrically spaced
-    wavelengths. Source: Vaswani et al. 2017, section 3.5, per axis.
-    """
-    quarter = channels // 4
-    rate = 10000.0 ** (-torch.arange(quarter, device=device) / quarter)
-    rows = torch.arange(height, device=device)[:, None] * rate  # (height, quarter)
-    columns = torch.arange(width, device=device)[:, None] * rate
-    by_row = torch.cat([rows.sin(), rows.cos()], -1)[:, None].expand(-1, width, -1)
-    by_column = torch.cat([columns.sin(), columns.cos()], -1)[None].expand(height, -1, -1)
-    return torch.cat([by_row, by_column], -1).flatten(0, 1)
-
-
 class ClassQueryDecoder(nn.Module):
-    """Everything after the encoder.
+    """Everything after the encoder; subclasses say what the tokens are made of and how pixels are read.
 
     Args:
-        encoder_channels: Of the encoder's features, finest (stride 1, the image) first.
-        n_classes: K.
-        size: Channels, depth, heads, strides.
-        extra_tokens: See `TwoWayDecoder`.
+        setting: Sizes.
 
     Attributes:
+        size: Channels, depth, heads, strides.
+        two_way: Class tokens and image tokens exchange information here.
+        hypernetworks: Class tokens -> classifiers.
         adjust_classifier: A method's correction at inference of the class weights, (B, K, E) -> the same shape.
+        reads_attention: `read` is told how much each place attended to each class.
     """
 
+    reads_attention: ClassVar[bool] = False
+    two_way: TwoWayDecoder
+    hypernetworks: ClassMLP
     adjust_classifier: Callable[[Tensor], Tensor] | None
 
-    def __init__(
-        self, *, encoder_channels: Sequence[int], n_classes: int, size: ClassQuerySize, extra_tokens: int = 0
-    ) -> None:
+    def __init__(self, setting: DecoderSetting) -> None:
         super().__init__()
-        self.size = size
-        fine = size.pixel_channels[-1]
-        # SMP's decoder expects the image first and drops it; stride 4 is its finest skip here.
-        self.pixel_decoder = UnetDecoder(
-            encoder_channels=[encoder_channels[0], *encoder_channels[2:]],
-            decoder_channels=size.pixel_channels,
-            n_blocks=len(size.pixel_channels),
-        )
-        self.to_tokens = nn.Sequential(nn.Conv2d(fine, size.channels, 1), nn.GroupNorm(1, size.channels))
-        self.two_way = TwoWayDecoder(
-            n_classes=n_classes,
-            dim=size.channels,
-            depth=size.depth,
-            heads=size.heads,
-            mlp_dim=size.mlp_channels,
-            extra_tokens=extra_tokens,
-        )
-        self.from_tokens = nn.Conv2d(size.channels, fine, 1)
-        self.embed = nn.Sequential(
-            nn.Conv2d(fine, size.embedding_channels, 3, padding=1),
-            nn.GroupNorm(1, size.embedding_channels),
-            nn.GELU(),
-            nn.Conv2d(size.embedding_channels, size.embedding_channels, 1),
-        )
-        self.hypernetworks = ClassMLP(n_classes=n_classes, channels=size.channels, out_channels=size.embedding_channels)
+        self.size = setting.size
         self.adjust_classifier = None
 
+    def prepare(self, features: Sequence[Tensor]) -> DecoderInput:
+        """Make image tokens of features of strides 4, 8, 16, 32: the part that no class bias changes."""
+        raise NotImplementedError
+
+    def read(self, prepared: DecoderInput, image: Tensor, attended: Tensor | None, weights: Tensor) -> Tensor:
+        """Turn what the two sides have become into logits.
+
+        Args:
+            prepared: What `prepare` gave.
+            image: (B, N, channels) image tokens after the last block.
+            attended: (B, N, K) how much each attended to each class in the last block; None unless `reads_attention`.
+            weights: (B, K, E) classifiers.
+
+        Returns:
+            (B, K, h, w); the stride is the decoder's own.
+        """
+        raise NotImplementedError
+
+    def class_weights(self, tokens: Tensor) -> Tensor:
+        """Return the classifier of each class, (B, K, E), of all tokens, (B, T, channels)."""
+        return self.hypernetworks(self.two_way.class_part(tokens))
+
     def forward(self, features: Sequence[Tensor]) -> Tensor:
-        """Decode features of strides 4, 8, 16, 32 into logits at stride 4, (B, K, H / 4, W / 4)."""
+        """Decode features of strides 4, 8, 16, 32 into logits, (B, K, h, w)."""
         return self.finish(self.prepare(features))
 
     def finish(self, prepared: DecoderInput) -> Tensor:
-        """Decode what `prepare` gave into logits at stride 4, (B, K, H / 4, W / 4)."""
-        tokens, image = self.two_way(prepared.image, prepared.position)
-        refined = self.from_tokens(image.transpose(1, 2).unflatten(2, prepared.grid))
-        pixels = prepared.pixels
-        pixels = pixels + functional.interpolate(refined, size=pixels.shape[-2:], mode="bilinear", align_corners=False)
-        weights = self.hypernetworks(self.two_way.class_part(tokens))  # (B, K, E)
+        """Decode what `prepare` gave into logits, (B, K, h, w)."""
+        last = LastLogits() if self.reads_attention else None
+        tokens, image = self.two_way(prepared.image, prepared.position, last)
+        weights = self.class_weights(tokens)
         if self.adjust_classifier is not None and not self.hypernetworks.training:
             weights = self.adjust_classifier(weights)
-        return torch.einsum("bke,behw->bkhw", weights, self.embed(pixels))
+        return self.read(prepared, image, None if last is None else self.two_way.last_weights(last), weights)
 
     @torch.no_grad()
     def attention_statistics(self, features: Sequence[Tensor]) -> AttentionStatistics:
@@ -172,7 +177,7 @@ class ClassQueryDecoder(nn.Module):
         prepared = self.prepare(features)
         probe = AttentionProbe()
         tokens, _ = self.two_way(prepared.image, prepared.position, probe)
-        norms = self.hypernetworks(self.two_way.class_part(tokens)).float().norm(dim=-1).mean(0)
+        norms = self.class_weights(tokens).float().norm(dim=-1).mean(0)
         return probe.statistics(self.two_way.extra_tokens), norms
 
     @torch.no_grad()
@@ -182,12 +187,22 @@ class ClassQueryDecoder(nn.Module):
         self.two_way(prepared.image, prepared.position, probe)
         return probe.maps(self.two_way.extra_tokens).unflatten(2, prepared.grid)
 
-    def prepare(self, features: Sequence[Tensor]) -> DecoderInput:
-        """Make pixel map and image tokens of features of strides 4, 8, 16, 32: the part that no class bias changes."""
-        batch, _, height, width = features[0].shape
-        placeholder = features[0].new_empty(()).expand(batch, 3, height, width)
-        pixels = self.pixel_decoder([placeholder, *features])
-        coarse = functional.avg_pool2d(pixels, self.size.token_stride_px // FINEST_STRIDE_PX)
-        grid = (coarse.shape[-2], coarse.shape[-1])
-        image = self.to_tokens(coarse).flatten(2).transpose(1, 2)
-        return DecoderInput(pixels, image, sine_position(*grid, self.size.channels, image.device), grid)
+
+def two_way_decoder(setting: DecoderSetting, form: TwoWayForm) -> TwoWayDecoder:
+    """Build the two-way part of a decoder."""
+    size = setting.size
+    return TwoWayDecoder(
+        n_classes=setting.n_classes,
+        dim=size.channels,
+        depth=size.depth,
+        heads=size.heads,
+        mlp_dim=size.mlp_channels,
+        extra_tokens=setting.extra_tokens,
+        form=form,
+    )
+
+
+def hypernetworks(setting: DecoderSetting) -> ClassMLP:
+    """Build what turns class tokens into classifiers."""
+    size = setting.size
+    return ClassMLP(n_classes=setting.n_classes, channels=size.channels, out_channels=size.embedding_channels)

@@ -13,7 +13,8 @@ from torch.nn import functional
 from imbalance_bench.config import ModelSection
 from imbalance_bench.encoder_config import EncoderSection
 from imbalance_bench.errors import UserError, nearest
-from imbalance_bench.models.class_query import ClassQueryDecoder, ClassQuerySize
+from imbalance_bench.models.class_query import ClassQueryDecoder, ClassQuerySize, DecoderSetting
+from imbalance_bench.models.decoders import DECODERS
 from imbalance_bench.models.encoder_tuning import EncoderTuning
 from imbalance_bench.models.encoders import Encoder, build_encoder, choices, hierarchical_options
 from imbalance_bench.models.neck import Neck
@@ -205,12 +206,8 @@ def build_segmenter(section: ModelSection, *, n_classes: int, seed: int, extra_t
         if section.architecture == CLASS_QUERY:
             encoders = [_reading(encoder, QUERY_STRIDES_PX) for encoder in encoders]
             neck = Neck(encoders, QUERY_STRIDES_PX, section.pyramid_channels)
-            head: nn.Module = ClassQueryDecoder(
-                encoder_channels=(3, 0, *neck.channels),
-                n_classes=n_classes,
-                size=class_query_size(section),
-                extra_tokens=extra_tokens,
-            )
+            setting = DecoderSetting((3, 0, *neck.channels), n_classes, class_query_size(section), extra_tokens)
+            head: nn.Module = DECODERS[section.decoder](setting)
         else:
             encoders, neck, head = _smp_halves(section, encoders, n_classes)
         head = head.to(memory_format=torch.channels_last)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from imbalance_bench.data.tiling import Stitcher
 from imbalance_bench.evaluation.counts import Counts, count_pixels
+from imbalance_bench.evaluation.path_controls import class_shares
 from imbalance_bench.evaluation.prediction import image_logits, most_likely, passes
 from imbalance_bench.models.class_query import ClassQueryDecoder, DecoderInput
 from imbalance_bench.models.segmenter import Segmenter, enlarge
@@ -17,6 +18,8 @@ from imbalance_bench.study import Study
 from imbalance_bench.training.optimisation import autocast
 from imbalance_bench.training.tile_data import TileData
 from methods.base import AttentionBias, Components
+
+TileWeights = Callable[[Sequence[int]], Tensor]
 
 
 @dataclass(frozen=True)
@@ -97,17 +100,32 @@ class QueriedImage:
     decoder: ClassQueryDecoder
     inputs: Mapping[tuple[int, ...], DecoderInput]
 
-    def predict(self, bias: AttentionBias | None = None) -> np.ndarray:
-        """Return the predicted mask, (H, W) uint8, with another attention bias if one is given."""
-        return most_likely(self.logits(bias))
+    def predict(self, bias: AttentionBias | None = None, weights: TileWeights | None = None) -> np.ndarray:
+        """Return the predicted mask, (H, W) uint8; arguments as of `logits`."""
+        return most_likely(self.logits(bias, weights))
 
-    def logits(self, bias: AttentionBias | None = None) -> np.ndarray:
-        """Return the logits, (K, H, W) float32, with another attention bias if one is given."""
-        size_px = self.evaluation.study.config.dataset.tile_px
-        with self._bias(bias):
-            return self.evaluation.stitch(
-                self.image_id, lambda rows: enlarge(self.decoder.finish(self.inputs[tuple(rows)]), size_px)
-            )
+    def logits(self, bias: AttentionBias | None = None, weights: TileWeights | None = None) -> np.ndarray:
+        """Return the logits, (K, H, W) float32.
+
+        Args:
+            bias: Another attention bias than the trained one.
+            weights: Other image->token weights than those of the attention: rows -> (n, N, K).
+        """
+        size_px, two_way = self.evaluation.study.config.dataset.tile_px, self.decoder.two_way
+
+        def of_tiles(rows: Sequence[int]) -> Tensor:
+            if weights is not None:
+                two_way.given_weights = weights(rows).to(self.evaluation.data.device)
+            return enlarge(self.decoder.finish(self.inputs[tuple(rows)]), size_px)
+
+        with self._changed(bias):
+            return self.evaluation.stitch(self.image_id, of_tiles)
+
+    def class_shares(self, rows: Sequence[int]) -> Tensor:
+        """Return the true share of each class in the place of each image token of some tiles, (n, N, K)."""
+        data, size_px = self.evaluation.data, self.evaluation.study.config.dataset.tile_px
+        labels = np.stack([data.crop_labels(row, 0, 0, size_px) for row in rows])
+        return class_shares(labels, self.evaluation.n_classes, self.decoder.size.token_stride_px)
 
     @torch.inference_mode()
     def attention(self) -> np.ndarray:
@@ -127,8 +145,8 @@ class QueriedImage:
         return block_means(stitcher.result(), stride)
 
     @contextmanager
-    def _bias(self, bias: AttentionBias | None) -> Iterator[None]:
-        """Put another bias into the decoder's hook for a while."""
+    def _changed(self, bias: AttentionBias | None) -> Iterator[None]:
+        """Put another bias into the decoder's hook for a while; afterwards no weights are given either."""
         two_way = self.decoder.two_way
         trained = two_way.attention_bias
         if bias is not None:
@@ -136,7 +154,7 @@ class QueriedImage:
         try:
             yield
         finally:
-            two_way.attention_bias = trained
+            two_way.attention_bias, two_way.given_weights = trained, None
 
 
 def block_means(values: np.ndarray, edge: int) -> np.ndarray:

@@ -78,7 +78,13 @@ def execute_run(study: Study, run: PlannedRun, cache_dir: Path, on_step: OnStep)
 
 def planned_steps(study: Study, run: PlannedRun) -> int:
     """Optimiser steps of a run, over all of its stages."""
-    return sum(stage.steps(study.config.training.steps) for stage in stages_of(run.method.parts))
+    return sum(stage_steps(study, run))
+
+
+def stage_steps(study: Study, run: PlannedRun) -> list[int]:
+    """Optimiser steps of each stage of a run."""
+    whole = run.method.steps(study.config.training.steps)
+    return [stage.steps(whole) for stage in stages_of(run.method.parts)]
 
 
 class RunExecution:
@@ -97,7 +103,7 @@ class RunExecution:
         self._rows = rows_by_image(data.tiles)
         self._precision = choose_precision(study.config.training, data.device)
         self._stages = stages_of(run.method.parts)
-        self._stage_steps = [stage.steps(study.config.training.steps) for stage in self._stages]
+        self._stage_steps = stage_steps(study, run)
         self._stage_ends: list[float] = []  # seconds into the run
         self._journal = RunJournal()
         self._finished: list[ClassFeedback] = []
@@ -239,7 +245,10 @@ class RunExecution:
         pairing = {
             "initial_weights": self._initial_digest,
             "batches": trainer.batch_digest,
-            "own_sampler": components.sampler is not None or components.batch_transform is not None,
+            # its batches are not those of the other methods; a shorter training sees the first of them only
+            "own_sampler": components.sampler is not None
+            or components.batch_transform is not None
+            or self._run.method.steps_fraction < 1,
         }
         cost = {"steps": self._steps, "stages": self._stage_costs(), "seconds_before_evaluation": self.seconds}
         write_records(

@@ -72,6 +72,8 @@ VARIANTS: dict[str, list[dict]] = {
     "focal_attention_gate": [{"sharing": "per_class", "gamma": 2.0}, {"learned": False, "gamma": 0.5}],
     "dfa": [
         *({"prior": prior} for prior in ("log_frequency", "none", "shuffled", "inverted", "difficulty")),
+        *({"prior": "given", "measure": m} for m in ("share", "image_share", "components", "component_size")),
+        {"prior": "given", "mode": "anchored", "measure": "share"},
         {"mode": "anchored"},
         {"mode": "fixed"},
         {"mode": "fixed", "prior": "difficulty"},

@@ -246,3 +246,62 @@ def test_the_bias_learns_twenty_times_as_fast_with_a_clip_of_its_own():
     assert components.param_groups is not None
     (group,) = components.param_groups(torch.nn.Identity())
     assert (group.lr_multiplier, group.grad_clip) == (20, 0.5)
+
+
+CAUSE = {"tumour": 0.3, "stroma": -1.2, "inflammatory": 2.0, "necrosis": 0.4, "other": -1.5}
+
+
+def test_given_numbers_are_the_prior_of_the_class_that_they_name():
+    in_order = torch.tensor(list(CAUSE.values()))
+    turned = dict(reversed(CAUSE.items()))
+    for values in (CAUSE, turned):
+        fixed = bias_of(prior="given", values=values, mode="fixed")
+        torch.testing.assert_close(fixed()[0, 0], in_order)
+        torch.testing.assert_close(fixed.prior, in_order)
+    learned, anchored = (bias_of(prior="given", values=CAUSE, mode=mode, alpha=2.0) for mode in ("learned", "anchored"))
+    torch.testing.assert_close(learned()[0, 0], 2 * in_order)  # they are centred already
+    torch.testing.assert_close(anchored()[0, 0], 3 * in_order)
+
+
+@pytest.mark.parametrize(
+    ("measure", "attribute"), [("share", "pixels"), ("image_share", "images"), ("components", "components")]
+)
+def test_a_given_measure_ranks_the_classes_as_it_does_and_has_unit_spread(measure, attribute):
+    prior = bias_of(prior="given", measure=measure, mode="fixed").prior
+    counted = getattr(cases.skewed_statistics(), attribute)
+    assert prior.argsort().tolist() == counted.argsort().tolist()
+    assert prior.mean() == pytest.approx(0, abs=1e-6)
+    assert prior.std(unbiased=False) == pytest.approx(1, rel=1e-5)
+
+
+def test_given_component_size_is_pixels_per_component():
+    statistics = cases.skewed_statistics()
+    prior = bias_of(prior="given", measure="component_size", mode="fixed").prior
+    assert prior.argsort().tolist() == (statistics.pixels / statistics.components).argsort().tolist()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"prior": "given"},
+        {"prior": "given", "values": CAUSE, "measure": "share"},
+        {"values": CAUSE},
+        {"prior": "none", "measure": "share"},
+        {"prior": "given", "measure": "ambiguity"},
+    ],
+)
+def test_what_is_given_belongs_to_the_given_prior_and_comes_once(options):
+    with pytest.raises(ValidationError):
+        DfaConfig(**options)
+
+
+@pytest.mark.parametrize("values", [{}, {"tumour": 1.0}, CAUSE | {"blood": 1.0}])
+def test_given_numbers_must_be_those_of_the_classes(values):
+    with pytest.raises(ValueError, match="`values` must hold one number for each of tumour, stroma, inflammatory"):
+        bias_of(prior="given", values=values)
+
+
+def test_options_that_came_later_are_no_part_of_a_configuration_that_leaves_them_out():
+    assert not {"values", "measure"} & DfaConfig().model_dump(mode="json").keys()
+    given = DfaConfig(prior="given", values=CAUSE)
+    assert DfaConfig.model_validate(given.model_dump(mode="json")) == given

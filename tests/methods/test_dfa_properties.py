@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from imbalance_bench.models.two_way import AttentionProbe, AttentionStatistics, TwoWayBlock, TwoWayDecoder
+from imbalance_bench.models.attention_probes import AttentionProbe, AttentionStatistics
+from imbalance_bench.models.two_way import TwoWayBlock, TwoWayDecoder
 from methods.dfa import DfaConfig, DynamicFocalBias
 
 DIM, HEADS, PIXELS, BATCH = 16, cases.HEADS, 12, 3

@@ -10,9 +10,10 @@ from torch.nn import functional
 
 from imbalance_bench.config import ModelSection
 from imbalance_bench.errors import UserError
-from imbalance_bench.models.class_query import ClassMLP, sine_position
+from imbalance_bench.models.class_query import ClassMLP
 from imbalance_bench.models.encoder_weights import load_encoder_weights
 from imbalance_bench.models.encoders import EncoderChoice, build_encoder
+from imbalance_bench.models.pixel_map import sine_position
 from imbalance_bench.models.segmenter import Segmenter, SmpHead, build_segmenter
 from imbalance_bench.models.two_way import TwoWayDecoder
 

@@ -1,5 +1,6 @@
 """What evaluation leaves in the records: consistent counts, interventions, attention maps, the same bytes again."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,11 +15,12 @@ from imbalance_bench.errors import UserError
 from imbalance_bench.evaluation.counts import count_pixels
 from imbalance_bench.evaluation.image_tables import BoundarySetting, ImageKeys, boundary_rows
 from imbalance_bench.evaluation.interventions import FixedBias, changed_biases, permutations
+from imbalance_bench.evaluation.path_controls import ShiftedLogits, class_shares, dosed_bias, weights_of
 from imbalance_bench.execution import Execution, execute_study
 from imbalance_bench.planning import prepare_study
-from imbalance_bench.records import BoundaryMeasure, RunRecord, StudyRecords
+from imbalance_bench.records import BoundaryMeasure, PathControl, RunRecord, StudyRecords
 from imbalance_bench.study import build_context, open_study
-from imbalance_bench.training import completion
+from imbalance_bench.training import record_tables
 from imbalance_bench.training.image_evaluation import ImageEvaluation, QueriedImage, block_means
 from imbalance_bench.training.material import initial_segmenter, open_material, rows_by_image
 from methods.base import AttentionBias
@@ -144,7 +146,7 @@ def test_raising_the_bias_of_a_class_raises_the_attention_it_gets_everywhere(tra
     assert before.shape == (3, 4, 4)
     assert np.allclose(before.sum(0), 1, atol=1e-5)
     for class_id in range(3):
-        with query._bias(changed_biases(bias, 0)[f"shifted_{class_id}"]):
+        with query._changed(changed_biases(bias, 0)[f"shifted_{class_id}"]):
             after = query.attention()
         assert (after[class_id] > before[class_id]).all()
 
@@ -234,7 +236,7 @@ def test_an_evaluation_that_was_stopped_is_repeated_to_the_byte(
             raise KeyboardInterrupt
         return boundary_rows(*arguments, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(completion, "boundary_rows", stopped)
+    monkeypatch.setattr(record_tables, "boundary_rows", stopped)
     with pytest.raises(KeyboardInterrupt):
         execute_study(config, tmp_path / "stopped", execution)
     run = next(StudyRecords.open(tmp_path / "stopped").runs())
@@ -257,3 +259,108 @@ def test_one_directory_never_mixes_distances(tmp_path: Path, dataset: Path) -> N
         prepare_study(small_config(dataset, evaluation={"boundary_um": [3.0]}), tmp_path / "s", lambda *_: None)
     with pytest.raises(UserError, match="Distances must grow"):
         small_config(dataset, evaluation={"trimap_um": [2.0, 1.0]})
+
+
+CONTROLS = ["learned", "uniform", "removed", "oracle", "rolled", "bias_dose", "logit_dose", "logit_matched"]
+
+
+def test_every_run_with_class_tokens_has_path_controls(finished_study: Path) -> None:
+    for run in StudyRecords.open(finished_study).finished():
+        rows = table_of(run, "path_controls")
+        assert list(dict.fromkeys(rows.control)) == CONTROLS
+        assert set(rows.image_id) == {"im_6", "im_7"}  # the test images
+        learned = rows[rows.control == "learned"][run.counts().columns].reset_index(drop=True)
+        assert learned.equals(run.counts().query("split == 'test'").reset_index(drop=True))
+        doses = rows[rows.control.isin(CONTROLS[-3:])]
+        assert doses.groupby(["image_id", "control", "target_id", "dose"]).ngroups == 2 * 3 * 3 * 4
+        assert set(doses.dose) == {-4.0, -2.0, 2.0, 4.0}
+        assert (rows[~rows.control.isin(CONTROLS[-3:])][["target_id", "dose"]] == [-1, 0]).all(axis=None)
+        for _, each in rows.groupby(["control", "target_id", "dose"]):
+            assert (each.tp + each.fn).tolist() == (learned.tp + learned.fn).tolist()
+        assert run.manifest()["cost"]["evaluation_seconds"]["path_controls"] > 0
+
+
+def test_a_dosed_logit_takes_and_gives_pixels_of_its_class_alone(finished_study: Path) -> None:
+    rows = table_of(run_of(finished_study, "focal"), "path_controls")
+    rows = rows.assign(predicted=rows.tp + rows.fp)
+    learned = rows[rows.control == "learned"].groupby("class_id").predicted.sum()
+    for class_id in range(3):
+        dosed = rows[(rows.control == "logit_dose") & (rows.target_id == class_id)]
+        shares = dosed.groupby(["dose", "class_id"]).predicted.sum().unstack()
+        own = [shares[class_id][-4.0], shares[class_id][-2.0], learned[class_id], *shares[class_id][[2.0, 4.0]]]
+        assert own == sorted(own)
+        assert own[0] < own[-1]
+        for other in set(range(3)) - {class_id}:
+            assert shares[other][4.0] <= learned[other] <= shares[other][-4.0]
+
+
+def test_doses_run_on_some_images_and_controls_can_be_left_out(
+    tmp_path: Path, dataset: Path, shared_cache: Path
+) -> None:
+    for number in (0, 1):
+        config = small_config(dataset, methods=["cross_entropy"], evaluation={"path_controls": number})
+        execute_study(config, tmp_path / str(number), Execution(cache=shared_cache, engine="serial"))
+    without, one = (next(StudyRecords.open(tmp_path / str(n)).runs()) for n in (0, 1))
+    assert without.path_controls() is None
+    assert without.run_id == one.run_id  # what is counted is no part of a run's identity
+    rows = table_of(one, "path_controls")
+    assert rows.groupby("control").image_id.nunique().to_dict() == {
+        control: 2 if control in CONTROLS[:5] else 1 for control in CONTROLS
+    }
+
+
+def test_given_weights_are_used_once_and_taken_out_again(trained: ImageEvaluation) -> None:
+    query = trained.query("im_6")
+    assert query is not None
+    before = query.logits()
+    changed = query.logits(weights=lambda rows: weights_of(PathControl.REMOVED, query.class_shares(rows)))
+    assert np.abs(changed - before).max() > 1e-6
+    assert query.decoder.two_way.given_weights is None
+    assert np.array_equal(query.logits(), before)
+
+
+def test_shares_of_classes_are_counted_where_the_tokens_are() -> None:
+    labels = np.array([[[0, 0, 1, 1], [0, 2, 1, 255], [255, 255, 2, 2], [255, 255, 2, 0]]], np.uint8)
+    found = class_shares(labels, 3, 2)
+    expected = [[3 / 4, 0, 1 / 4], [0, 1, 0], [1 / 3, 1 / 3, 1 / 3], [1 / 4, 0, 3 / 4]]
+    assert torch.allclose(found, torch.tensor([expected]))
+    rolled = weights_of(PathControl.ROLLED, found)[0, 1]
+    assert rolled.tolist() == [0, 0, 1]  # the share of class 1 goes to class 2
+    assert torch.allclose(weights_of(PathControl.UNIFORM, found).sum(-1), torch.ones(1, 4))
+    assert weights_of(PathControl.REMOVED, found).abs().sum() == 0
+
+
+def test_a_shifted_logit_is_predicted_as_if_all_logits_were_compared_again() -> None:
+    logits = np.random.default_rng(0).integers(-3, 4, (4, 20, 20)).astype(np.float32)  # with ties
+    for class_id in range(4):
+        shifted = ShiftedLogits(logits, class_id)
+        for dose in (-4.0, -1.0, 0.0, 2.0):
+            expected = (logits + dose * (np.arange(4) == class_id)[:, None, None]).argmax(0)
+            assert (shifted.predict(dose) == expected).all()
+
+
+def test_a_matched_shift_predicts_the_class_where_it_was_nearest_and_as_often() -> None:
+    logits = np.random.default_rng(0).normal(size=(4, 20, 20)).astype(np.float32)
+    for class_id in range(4):
+        shifted = ShiftedLogits(logits, class_id)
+        for dose in (-40.0, -1.0, 0.0, 0.7, 40.0):
+            predicted = shifted.predict(dose)
+            matched = shifted.predict_pixels(int((predicted == class_id).sum()))
+            assert (matched == predicted).all()
+
+
+def test_a_dose_lands_on_the_token_that_drives_its_class() -> None:
+    assert dosed_bias(_ThreeTokens(), 1, -2.0, n_classes=3)().flatten().tolist() == [9.0, 8.0, 1.0, 0.0, 3.0]
+    none = dosed_bias(None, 2, 4.0, n_classes=3)
+    assert none().flatten().tolist() == [0.0, 0.0, 4.0]
+    assert (none.direction, none.extra_tokens) == ("image_to_token", 0)
+
+
+def test_an_earlier_plan_says_nothing_of_what_could_not_be_counted_yet(tmp_path: Path, dataset: Path) -> None:
+    prepare_study(small_config(dataset), tmp_path / "s", lambda *_: None)
+    plan = json.loads((tmp_path / "s" / "plan.json").read_text())
+    del plan["evaluation"]["path_controls"]
+    (tmp_path / "s" / "plan.json").write_text(json.dumps(plan))
+    prepare_study(small_config(dataset), tmp_path / "s", lambda *_: None)
+    with pytest.raises(UserError, match=r"`evaluation\.path_controls` 2 instead of 5"):
+        prepare_study(small_config(dataset, evaluation={"path_controls": 5}), tmp_path / "s", lambda *_: None)

@@ -22,6 +22,7 @@ METHODS = [
     "crt",
     "tau_norm",
     {"name": "tau_norm", "tau": 0.0, "label": "tau_zero"},
+    {"name": "cross_entropy", "label": "half_steps", "steps_fraction": 0.5},
     "class_copy_paste",
 ]
 
@@ -81,9 +82,22 @@ def test_own_batches_are_declared_and_initial_weights_shared(staged: dict[str, R
     pairing = {label: run.manifest()["pairing"] for label, run in staged.items()}
     assert len({each["initial_weights"] for each in pairing.values()}) == 1
     own = {label for label, each in pairing.items() if each["own_sampler"]}
-    assert own == {"crt", "class_copy_paste", "repeat_ldam", "crt_dfa"}
+    assert own == {"crt", "class_copy_paste", "repeat_ldam", "crt_dfa", "half_steps"}
     shared = {each["batches"] for label, each in pairing.items() if label not in own}
     assert len(shared) == 1
+
+
+def test_a_shorter_training_sees_the_first_batches_and_says_how_many(staged: dict[str, RunRecord]) -> None:
+    half, whole = (staged[label].manifest() for label in ("half_steps", "cross_entropy"))
+    assert (half["cost"]["steps"], whole["cost"]["steps"]) == (3, 6)
+    assert half["method"]["steps_fraction"] == 0.5
+    assert "steps_fraction" not in whole["method"]
+    assert staged["half_steps"].status()["steps"] == 3
+    losses = [
+        run.epochs().query("quantity == 'loss' and step == 2").value.tolist()
+        for run in (staged["half_steps"], staged["cross_entropy"])
+    ]
+    assert losses[0] == losses[1]  # the same weights and batches, still in the warm-up of the same rate
 
 
 def test_the_ledger_holds_what_both_parts_of_a_composition_hold(staged: dict[str, RunRecord]) -> None:
@@ -100,6 +114,12 @@ def test_the_ledger_holds_what_both_parts_of_a_composition_hold(staged: dict[str
         (["class_copy_paste"], {"training": {"batch_size": 1}}, "copies between the crops of a batch"),
         ([{"label": "x", "parts": ["crt", "repeat_factor"]}], {}, "both fill the slot `sampler`"),
         ([{"label": "x", "parts": ["crt", "two_stage_dice_weights"]}], {}, "bring stages of their own"),
+        (["tau_norm"], {"model": {"decoder": "tied"}}, "all of them are 1"),
+        (
+            [{"name": "dfa", "prior": "given", "values": {"common": 1.0, "rare": 2.0}}],
+            {},
+            "Method 'dfa': `values` must hold one number for each of background, common, rare. Got common, rare.",
+        ),
         (["focal_attention_gate"], {"model": {"architecture": "unet"}}, "needs `model.architecture: class_query`"),
     ],
 )

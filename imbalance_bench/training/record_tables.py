@@ -1,0 +1,152 @@
+"""What each validation and test image leaves in the records of a run: rows of tables, masks, attention maps."""
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+from safetensors.numpy import save as serialise_arrays
+
+from imbalance_bench.evaluation.counts import Counts, confusion_matrix, count_pixels
+from imbalance_bench.evaluation.image_tables import (
+    BoundarySetting,
+    ImageKeys,
+    boundary_rows,
+    confusion_rows,
+    count_rows,
+    probability_rows,
+)
+from imbalance_bench.evaluation.interventions import LEARNED, changed_biases
+from imbalance_bench.evaluation.path_controls import (
+    DOSES,
+    WEIGHT_CONTROLS,
+    ShiftedLogits,
+    dosed_bias,
+    weights_of,
+)
+from imbalance_bench.evaluation.prediction import most_likely
+from imbalance_bench.evaluation.probabilities import count_probabilities
+from imbalance_bench.manifest import write_atomically
+from imbalance_bench.records import PathControl, RunRecord, write_table
+from imbalance_bench.training.image_evaluation import ImageEvaluation, QueriedImage
+
+# parts of an evaluation
+_TIMED = ("prediction", "probabilities", "boundary", "interventions", "path_controls", "attention")
+
+
+class RecordTables:
+    """Collects the rows that images leave in the record tables.
+
+    Args:
+        evaluation: The trained model.
+        record: The run's folder.
+        controlled: Images on which the attention path is controlled, and whether with doses too.
+    """
+
+    def __init__(self, evaluation: ImageEvaluation, record: RunRecord, controlled: Mapping[str, bool]) -> None:
+        section = evaluation.study.config.evaluation
+        mpp = evaluation.study.dataset.info.mpp_um
+        self._evaluation, self._record, self._controlled = evaluation, record, controlled
+        self._boundary = BoundarySetting(
+            mpp_um=None if mpp is None else (mpp, mpp),
+            diagonal=section.boundary_diagonal,
+            boundary_um=section.boundary_um,
+            surface_um=section.surface_um,
+            trimap_um=section.trimap_um,
+        )
+        bias = evaluation.components.attention_bias
+        self._biases = {} if bias is None else changed_biases(bias, section.permuted_biases)
+        self._tables: dict[str, list[pd.DataFrame]] = {}
+        self.seconds: dict[str, float] = dict.fromkeys(_TIMED, 0.0)
+
+    def add(self, image_id: str, split: str, *, keep: bool) -> None:
+        """Predict one image and collect its rows; with `keep`, its predicted mask and attention maps are written."""
+        evaluation = self._evaluation
+        keys = ImageKeys(image_id, evaluation.study.dataset.entry(image_id).group_id, split)
+        target = evaluation.target(image_id)
+        with self._timed("prediction"):
+            again = self._biases or keep or image_id in self._controlled
+            query = evaluation.query(image_id) if again else None
+            logits = evaluation.logits(image_id) if query is None else query.logits()
+            predicted = most_likely(logits)
+        confusion = confusion_matrix(predicted, target, evaluation.n_classes)
+        self._append("confusion", confusion_rows(keys, confusion))
+        counts = count_rows(keys, Counts.of_confusion(confusion))
+        self._append("counts", counts)
+        with self._timed("probabilities"):
+            self._append("probabilities", probability_rows(keys, count_probabilities(logits, predicted, target)))
+        with self._timed("boundary"):
+            self._append("boundary", boundary_rows(keys, predicted, target, evaluation.n_classes, self._boundary))
+        if query is not None and self._biases:
+            self._append("interventions", counts.assign(intervention=LEARNED))
+            with self._timed("interventions"):
+                self._intervene(keys, query, target)
+        if query is not None and image_id in self._controlled:
+            with self._timed("path_controls"):
+                self._control(keys, query, logits, counts)
+        if keep:
+            _write_prediction(self._record, image_id, predicted)
+        if keep and query is not None:
+            with self._timed("attention"):
+                _write_attention(self._record, query)
+
+    def write(self) -> None:
+        """Write every table that has rows."""
+        for name, tables in self._tables.items():
+            write_table(self._record.path / f"{name}.parquet", name, pd.concat(tables, ignore_index=True))
+
+    def _intervene(self, keys: ImageKeys, query: QueriedImage, target: np.ndarray) -> None:
+        for name, bias in self._biases.items():
+            counts = count_pixels(query.predict(bias), target, self._evaluation.n_classes)
+            self._append("interventions", count_rows(keys, counts).assign(intervention=name))
+
+    def _control(self, keys: ImageKeys, query: QueriedImage, logits: np.ndarray, learned: pd.DataFrame) -> None:
+        evaluation = self._evaluation
+        target, bias, n_classes = evaluation.target(keys.image_id), evaluation.components.attention_bias, len(logits)
+
+        def append(predicted: np.ndarray, control: PathControl, target_id: int = -1, dose: float = 0.0) -> None:
+            rows = count_rows(keys, count_pixels(predicted, target, n_classes))
+            self._append("path_controls", rows.assign(control=str(control), target_id=target_id, dose=dose))
+
+        self._append("path_controls", learned.assign(control=str(PathControl.LEARNED), target_id=-1, dose=0.0))
+        shares = {rows: query.class_shares(rows) for rows in query.inputs}
+        for control in WEIGHT_CONTROLS:
+            weights = {rows: weights_of(control, each) for rows, each in shares.items()}
+            append(query.predict(weights=lambda rows, given=weights: given[tuple(rows)]), control)
+        if not self._controlled[keys.image_id]:
+            return
+        for class_id in range(n_classes):
+            shifted = ShiftedLogits(logits, class_id)
+            for dose in DOSES:
+                dosed = dosed_bias(bias, class_id, dose, n_classes=n_classes).to(evaluation.data.device)
+                predicted = query.predict(dosed)
+                append(predicted, PathControl.BIAS_DOSE, class_id, dose)
+                append(shifted.predict(dose), PathControl.LOGIT_DOSE, class_id, dose)
+                matched = shifted.predict_pixels(int((predicted == class_id).sum()))
+                append(matched, PathControl.LOGIT_MATCHED, class_id, dose)
+
+    def _append(self, name: str, rows: pd.DataFrame) -> None:
+        self._tables.setdefault(name, []).append(rows)
+
+    @contextmanager
+    def _timed(self, what: str) -> Iterator[None]:
+        started = time.monotonic()
+        yield
+        self.seconds[what] += time.monotonic() - started
+
+
+def _write_prediction(record: RunRecord, image_id: str, predicted: np.ndarray) -> None:
+    image = Image.fromarray(predicted, mode="L")
+    write_atomically(record.prediction_path(image_id), partial(image.save, format="PNG"))
+
+
+def _write_attention(record: RunRecord, query: QueriedImage) -> None:
+    tensors = {
+        "weights": query.attention().astype(np.float16),
+        "stride_px": np.array([query.decoder.size.token_stride_px], dtype=np.int32),
+    }
+    content = serialise_arrays(tensors)
+    write_atomically(record.attention_path(query.image_id), lambda file: file.write(content))
