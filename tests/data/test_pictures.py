@@ -6,6 +6,7 @@ import sys
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -62,7 +63,7 @@ def palette_tiff(colours: np.ndarray, factor: int = 257) -> Writer:
     return tiff(LABELS, photometric="palette", colormap=table)
 
 
-TILE = {"tile": (16, 16)}
+TILE: dict[str, Any] = {"tile": (16, 16)}
 COLOURS = np.array([(10, 20, 30), (200, 0, 0), (0, 0, 99)], dtype=np.uint8)
 PLTE = (b"PLTE", COLOURS.tobytes())
 
@@ -220,7 +221,7 @@ def test_ycbcr_in_jpeg_is_the_same_picture_in_jpeg_and_tiff(tmp_path: Path) -> N
     options = {"photometric": "rgb", "compression": "jpeg", "compressionargs": {"level": 98}}
     tifffile.imwrite(tmp_path / "a.tif", smooth, **options)  # pyright: ignore[reportArgumentType] - any option
     with tifffile.TiffFile(tmp_path / "a.tif") as file:
-        assert file.pages.first.photometric.name == "YCBCR"
+        assert file.pages.first.photometric == tifffile.PHOTOMETRIC.YCBCR
     Image.fromarray(smooth).save(tmp_path / "a.jpg", quality=98)
     for name in ("a.tif", "a.jpg"):
         assert np.abs(read_rgb(tmp_path / name).astype(int) - smooth).mean() < 4
@@ -292,7 +293,7 @@ def test_colours_are_read_as_they_are_shown(tmp_path: Path) -> None:
 def save_turned(path: Path, stored: np.ndarray, orientation: int) -> None:
     """Save lossless pixels with an orientation tag, in the format that the name asks for."""
     if path.suffix == ".tif" or path.suffix == ".tiff":
-        tiled = TILE if path.suffix == ".tiff" else {}
+        tiled: dict[str, Any] = TILE if path.suffix == ".tiff" else {}
         tag = (274, "H", 1, orientation, True)
         tifffile.imwrite(path, stored, photometric="rgb", extratags=[tag], **tiled)
         return

@@ -2,6 +2,7 @@
 
 import tracemalloc
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -157,7 +158,7 @@ def test_oblong_pixels_become_square(tmp_path: Path, mpp_um: float | None, size:
         whole = image.read(0, 0, image.height_px, image.width_px)
         parts = [image.read(top, 0, 50, image.width_px) for top in range(0, image.height_px, 50)]
     assert np.abs(np.concatenate(parts).astype(int) - whole).max() <= 1
-    scaled = Image.fromarray(square).resize(size[::-1], Image.Resampling.BILINEAR)
+    scaled = Image.fromarray(square).resize((size[1], size[0]), Image.Resampling.BILINEAR)
     assert np.abs(whole.astype(int) - np.asarray(scaled)).max() <= 4
 
 
@@ -179,7 +180,7 @@ def test_a_slide_tells_its_resolution_or_it_is_unknown(tmp_path: Path, mpp: str,
 
 @pytest.mark.parametrize("dpi", [72, 96, 300])
 def test_the_resolution_of_a_screen_or_a_printer_is_not_believed(tmp_path: Path, dpi: int) -> None:
-    options = {"resolution": (dpi, dpi), "resolutionunit": "INCH"}
+    options: dict[str, Any] = {"resolution": (dpi, dpi), "resolutionunit": "INCH"}
     path = write_slide(tmp_path / "a.tif", smooth_picture(128, 160), **options)
     with open_region_image(path, mpp_um=0.5) as image:
         assert (image.height_px, image.width_px, image.mpp_um) == (128, 160, None)
@@ -198,7 +199,7 @@ def test_a_slide_far_coarser_than_the_model_is_refused(tmp_path: Path) -> None:
 
 
 PIXELS = smooth_picture(128, 160)
-SLIDES_REFUSED = {
+SLIDES_REFUSED: dict[str, tuple[np.ndarray, dict[str, Any], str]] = {
     "planar": (np.moveaxis(PIXELS, 2, 0), {"planarconfig": "separate"}, r"each channel stored apart \(planar\)"),
     "turned": (PIXELS, {"extratags": [(274, "H", 1, 6, True)]}, "orientation 6. Save it upright"),
     "16-bit": (PIXELS.astype(np.uint16), {}, "Got 16-bit RGB"),
@@ -221,7 +222,7 @@ def test_slides_that_cannot_be_right_are_refused_at_once(kind: str, tmp_path: Pa
 
 def test_transparent_parts_of_a_slide_are_refused(tmp_path: Path) -> None:
     alpha = np.full(PIXELS.shape[:2], 255, np.uint8)
-    options = {"extrasamples": ["unassalpha"]}
+    options: dict[str, Any] = {"extrasamples": ["unassalpha"]}
     path = write_slide(tmp_path / "a.tif", np.dstack([PIXELS, alpha]), **options)
     with open_region_image(path) as image:
         assert (image.read(0, 0, 128, 160) == PIXELS).all()

@@ -177,8 +177,9 @@ def test_the_resolution_that_counts_is_said_once(finished_study: Path, tmp_path:
     assert sum("3 images do not tell a resolution; 0.5 um per pixel, the model's, is assumed" in x for x in lines) == 1
     assert sum("turned.png: turned upright, as its orientation tag 6 says." in line for line in lines) == 1
     areas = pd.read_csv(tmp_path / "out" / "areas.csv").groupby("image")[["pixels", "area_um2"]].sum()
-    assert areas.loc["oblong.tif"].tolist() == [64 * 128, 64 * 0.5 * 64 * 1.0]
-    assert areas.loc["dpi.tif"].tolist() == [64 * 64, 64 * 64 * 0.25]
+    sums = {str(name): row.to_list() for name, row in areas.iterrows()}
+    assert sums["oblong.tif"] == [64 * 128, 64 * 0.5 * 64 * 1.0]
+    assert sums["dpi.tif"] == [64 * 64, 64 * 64 * 0.25]
     mask, turned = (np.asarray(Image.open(tmp_path / "out" / f"{name}_mask.png")) for name in ("a", "turned"))
     assert (np.rot90(mask, -1) != mask).any()
     assert turned.shape == mask.shape

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,7 +25,7 @@ classes: [{name: a, labels: [0]}, {name: b, labels: [1]}, {name: c, labels: [2]}
 """
 HEIGHT, WIDTH = 24, 40
 PICTURE, MASK = mini.picture(3, HEIGHT, WIDTH), mini.stripes((0, 1, 2), HEIGHT, WIDTH)
-TILED = {"photometric": "rgb", "tile": (16, 16)}
+TILED: dict[str, Any] = {"photometric": "rgb", "tile": (16, 16)}
 
 
 def prepare(source: Path, name: str, write: Callable[[Path], object], mask: np.ndarray = MASK) -> PreparedDataset:
@@ -87,7 +88,8 @@ def test_a_mask_drawn_on_the_unturned_pixels_is_refused_with_the_tag(tmp_path: P
 
 def test_deep_images_are_refused_by_the_first_command(tmp_path: Path) -> None:
     deep = PICTURE.astype(np.uint16) * 16
-    for options in ({"photometric": "rgb"}, TILED):
+    striped: dict[str, Any] = {"photometric": "rgb"}
+    for options in (striped, TILED):
         with pytest.raises(
             UserError, match=r"a.tif must be an 8-bit RGB, grey or palette image\. Got TIFF, 16-bit RGB"
         ):
