@@ -14,7 +14,6 @@ from analysis.measures.construct import pooled_ratio
 from analysis.measures.scale import Scale
 from analysis.scoring.boundary_scores import BoundaryCounts, gap_rows
 from analysis.statistics.intervals import multinomial_weights
-from analysis.study.runs import AnalysisPlan
 from imbalance_bench.data.prepared import PreparedDataset
 from imbalance_bench.data.taxonomy import Taxonomy
 from imbalance_bench.records import RunRecord
@@ -118,18 +117,15 @@ def baseline_difficulty(method_scores: pd.DataFrame, control: str, class_names: 
     return ControlMeasure("model", "baseline_difficulty", unit, mean, high, low, n)
 
 
-def boundary_gap(
-    counts: BoundaryCounts, control: str, class_names: Sequence[str], plan: AnalysisPlan
-) -> ControlMeasure:
+def boundary_gap(counts: BoundaryCounts, control: str, class_names: Sequence[str]) -> ControlMeasure:
     """Return pooled IoU minus boundary IoU of the control, with the interval of the difference.
 
     Args:
         counts: The control's boundary counts.
         control: Its label.
         class_names: K names.
-        plan: Resamples and seed.
     """
-    distance_um, rows = gap_rows(counts, class_names, plan)
+    distance_um, rows = gap_rows(counts, class_names)
     value, low, high, n = (np.array([row[name] for row in rows]) for name in ("mean", "low", "high", "n_units"))
     unit = (f"IoU - boundary IoU at {distance_um:g} um, of {control}",) * len(class_names)
     return ControlMeasure("model", "boundary_iou_gap", unit, value, low, high, n)

@@ -36,7 +36,7 @@ def test_scores_are_ratios_of_sums_and_means_over_seeds() -> None:
         for seed, pairs in enumerate([((1, 4), (3, 6), (0, 10)), ((2, 4), (6, 6), (2, 10))])
         for image, (above, below) in zip("ijk", pairs, strict=True)
     ]
-    found = {row["class"]: row for row in boundary_rows("m", counts_of(rows), NAMES, PLAN)}
+    found = {row["class"]: row for row in boundary_rows("m", counts_of(rows), NAMES)}
     assert found["a"]["value"] == pytest.approx((4 / 20 + 10 / 20) / 2)
     assert found["a"]["sd_over_seeds"] == pytest.approx(np.std([0.2, 0.5], ddof=1))
     assert (found["a"]["n_units"], found["a"]["n_seeds"]) == (2, 2)
@@ -44,7 +44,7 @@ def test_scores_are_ratios_of_sums_and_means_over_seeds() -> None:
     assert found["b"]["n_units"] == 0
     assert found["macro"]["value"] == found["a"]["value"]
     absent = counts_of(rows, occurs=[[False, True]] * 3)
-    assert math.isnan(boundary_rows("m", absent, NAMES, PLAN)[1]["value"])  # predicted only: NaN, as everywhere else
+    assert math.isnan(boundary_rows("m", absent, NAMES)[1]["value"])  # predicted only: NaN, as everywhere else
 
 
 def gap_counts(pairs: list[list[tuple[int, int]]]) -> BoundaryCounts:
@@ -64,7 +64,7 @@ def gap_counts(pairs: list[list[tuple[int, int]]]) -> BoundaryCounts:
 
 
 def test_the_gap_is_iou_minus_boundary_iou_at_the_narrowest_distance_with_the_interval_of_the_difference() -> None:
-    distance, (a, b) = gap_rows(gap_counts([[(16, 12), (8, 4)], [(16, 12), (8, 4)]]), NAMES, PLAN)
+    distance, (a, b) = gap_rows(gap_counts([[(16, 12), (8, 4)], [(16, 12), (8, 4)]]), NAMES)
     assert distance == 2.0
     # IoU .8 and .4, boundary IoU .6 and .2: both vary over units, their difference does not
     assert (a["mean"], a["low"], a["high"]) == (pytest.approx(0.2), pytest.approx(0.2), pytest.approx(0.2))
@@ -72,7 +72,7 @@ def test_the_gap_is_iou_minus_boundary_iou_at_the_narrowest_distance_with_the_in
     assert math.isnan(b["mean"])
     assert math.isnan(b["low"])
     assert b["n_units"] == 0
-    varied = gap_rows(gap_counts([[(16, 12), (8, 8)], [(16, 8), (8, 4)]]), NAMES, PLAN)[1][0]
+    varied = gap_rows(gap_counts([[(16, 12), (8, 8)], [(16, 8), (8, 4)]]), NAMES)[1][0]
     assert varied["mean"] == pytest.approx((24 / 40 - 20 / 40 + 24 / 40 - 12 / 40) / 2)
     assert varied["low"] < varied["mean"] < varied["high"]
 
@@ -100,7 +100,7 @@ def test_the_hausdorff_distance_is_a_mean_over_images_that_every_seed_predicts()
         (1, "i", 0, "hausdorff_95", np.nan, 3_000_000, 1),
         (1, "k", 0, "hausdorff_95", np.nan, 7_000_000, 1),
     ]
-    found = {row["class"]: row for row in boundary_rows("m", counts_of(rows), NAMES, PLAN)}
+    found = {row["class"]: row for row in boundary_rows("m", counts_of(rows), NAMES)}
     assert found["a"]["value"] == pytest.approx((3.0 + 5.0) / 2)  # um
     assert found["a"]["high"] > 1  # no share
     assert math.isnan(found["a"]["distance_um"])
@@ -112,7 +112,7 @@ def test_rings_are_errors_by_distance_for_each_class_and_all() -> None:
         for seed in (0, 1)
         for class_id, outer, above, below in ((0, 1.0, 2, 4), (1, 1.0, 1, 6), (0, np.inf, 0, 10))
     ]
-    found = trimap_rows("m", counts_of(rows), NAMES, (1.0, 2.0), PLAN)
+    found = trimap_rows("m", counts_of(rows), NAMES, (1.0, 2.0))
     assert [(row["inner_um"], row["outer_um"]) for row in found[::3]] == [(0.0, 1.0), (1.0, 2.0), (2.0, np.inf)]
     by_class = {(row["class"], row["outer_um"]): row for row in found}
     assert by_class["a", 1.0]["value"] == 0.5
