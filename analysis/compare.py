@@ -15,10 +15,8 @@ from analysis.statistics.critical_difference import CriticalDifference, critical
 from analysis.study.class_points import StudyFrames
 from analysis.study.runs import AnalysisPlan
 from analysis.topics.explanation import associate_studies, judge
-from analysis.verdicts import Verdict, Word
+from analysis.verdicts import Topic, Verdict, Word
 from imbalance_bench.errors import UserError
-
-AGGREGATION = "pooled"  # the one that does not depend on whether a data set knows its slides
 
 
 @dataclass(frozen=True)
@@ -26,8 +24,10 @@ class ComparedStudies:
     """What several studies say together.
 
     Args:
-        scores: study, dataset, method, mean, low, high, n_units, n_seeds: macro Dice, pooled over the test images.
-        differences: study, dataset, method, control, difference, low, high, p_holm, verdict: from each comparisons.csv.
+        scores: study, dataset, aggregation, method, mean, low, high, n_units, n_seeds: the macro Dice that each study
+            quotes, a mean over groups, or over images where they are unknown.
+        differences: study, dataset, method, control, difference, low, high, p_holm, low_holm, high_holm, verdict: from
+            each comparisons.csv.
         ranks: Average ranks over data sets, and whether they could be tested; None with fewer than two shared methods.
         explanation: Tables of the learned bias over the classes of all data sets.
         verdicts: On the explanation, the headline of each method first.
@@ -78,9 +78,10 @@ def compare_studies(roots: Sequence[Path]) -> ComparedStudies:
         return None if np.isnan(found) else Word.RELIABLE if found >= plan.reliability_floor else Word.UNRELIABLE
 
     def inertia(method: str, estimand: str) -> Word | None:
-        wanted = f"inertia/{method}/{estimand}"
-        words = {str(each["verdict"]) for place in distinct for each in studies[place].verdicts if each["id"] == wanted}
-        return Word(next(iter(words))) if len(words) == 1 else Word.INERTIA if Word.INERTIA in words else None
+        about = (Topic.INERTIA, "", method, estimand)
+        verdicts = [each for place in distinct for each in studies[place].verdicts]
+        words = {each.word for each in verdicts if (each.topic, each.aspect, each.method, each.estimand) == about}
+        return next(iter(words)) if len(words) == 1 else Word.INERTIA if Word.INERTIA in words else None
 
     judged = judge(explained, plan, reliability=reliability, inertia=inertia)
     tables = {"associations": explained.associations, **judged.tables}
@@ -165,14 +166,15 @@ def _level(plan: AnalysisPlan) -> tuple[float, float]:
 
 def _scores(study: AnalysedStudy, name: str) -> pd.DataFrame:
     rows = study.table("method_scores")
-    kept = rows[(rows["metric"] == "dice") & (rows["aggregation"] == AGGREGATION) & (rows["class"] == MACRO)]
-    kept = kept[["method", "mean", "low", "high", "n_units", "n_seeds"]]
+    kept = rows[(rows["metric"] == "dice") & (rows["aggregation"] == study.aggregation) & (rows["class"] == MACRO)]
+    kept = kept[["aggregation", "method", "mean", "low", "high", "n_units", "n_seeds"]]
     return kept.assign(study=name, dataset=str(study.dataset["name"]))[["study", "dataset", *kept.columns]]
 
 
 def _differences(study: AnalysedStudy, name: str) -> pd.DataFrame:
     rows = study.table("comparisons")
-    kept = rows[rows["class"] == MACRO][["method", "control", "difference", "low", "high", "p_holm", "verdict"]]
+    kept = rows[rows["class"] == MACRO]
+    kept = kept[["method", "control", "difference", "low", "high", "p_holm", "low_holm", "high_holm", "verdict"]]
     return kept.assign(study=name, dataset=str(study.dataset["name"]))[["study", "dataset", *kept.columns]]
 
 

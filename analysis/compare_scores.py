@@ -12,12 +12,13 @@ import numpy as np
 import pandas as pd
 
 from analysis.schema.names import MACRO
-from analysis.scoring.comparisons import Rules, Tested, described, judged_rows, pair_tests
+from analysis.scoring.comparisons import Rules, judged_families, macro_or_class, pair_tests
 from analysis.scoring.estimates import interval_rows
 from analysis.scoring.metrics import AGGREGATIONS
 from analysis.scoring.scored_images import Pairing, ScoredImages, ScoreRows
-from analysis.topics.method_comparison import comparison_verdict
-from analysis.verdicts import Verdict
+from analysis.topics.method_comparison import comparison_frame, comparison_verdict
+from analysis.topics.study_limits import weights_verdict
+from analysis.verdicts import Verdict, points
 from imbalance_bench.errors import UserError, nearest
 
 REQUIRED = ("method",)
@@ -33,6 +34,7 @@ class ScorePlan:
         alpha: Level of each family of tests.
         margin: Half width of the region of practical equivalence, in the unit of the scores.
         score: Name of the score in sentences.
+        points: Write differences in hundredths, as is usual for scores from 0 to 1.
         permutations: Monte Carlo sign flips where all cannot be listed.
         seed: Of every random procedure.
     """
@@ -41,6 +43,7 @@ class ScorePlan:
     alpha: float = 0.05
     margin: float = 0.01
     score: str = "Dice"
+    points: bool = True
     permutations: int = 10_000
     seed: int = 0
 
@@ -57,7 +60,9 @@ class ScorePlan:
         content = dict(plan or {})
         for name in content:
             if name not in known:
-                raise UserError(f"the plan has no key '{name}'.{nearest(str(name), known)} Its keys: {', '.join(known)}.")
+                raise UserError(
+                    f"the plan has no key '{name}'.{nearest(str(name), known)} Its keys: {', '.join(known)}."
+                )
         found = cls(**content)
         if not 0 < found.alpha < 1:
             raise UserError(f"`alpha` of the plan must lie between 0 and 1. Got {found.alpha}.")
@@ -78,7 +83,7 @@ class ComparedScores:
     Args:
         scores: method, aggregation, class, mean, low, high, sd_over_seeds, n_units, n_seeds: 95 % intervals.
         comparisons: Every method against the control, macro and per class, with the word in `verdict`.
-        verdicts: One per row of `comparisons`.
+        verdicts: One per row of `comparisons`, and one on the units that carry pooled scores, where few do.
         notes: What was left out or assumed, a sentence each.
     """
 
@@ -124,19 +129,14 @@ def compare(scores: pd.DataFrame, plan: ScorePlan | Mapping[str, Any] | None = N
             tests += pair_tests(pairs, names, chosen.rules, keys)
         elif method != control:
             notes.append(f"{method} shares no fold and seed, or not the images, with {control}: it is not compared.")
-    compared = corrected(tests, chosen.rules)
-    verdicts = tuple(comparison_verdict(row, chosen.rules) for row in compared)
-    table = pd.DataFrame(compared).rename(columns={"word": "verdict"})
-    return ComparedScores(_scores(whole, names, unit), table, verdicts, tuple(notes))
-
-
-def corrected(tests: list[Tested], rules: Rules) -> list[dict[str, Any]]:
-    """Judge macro rows and class rows of a study, each family corrected in itself, in the order of the tests."""
-    judged: dict[int, dict[str, Any]] = {}
-    for of_macro in (True, False):
-        family = [each for each in tests if (each.keys["class"] == MACRO) == of_macro]
-        judged |= {id(test): row for test, row in zip(family, judged_rows(family, rules), strict=True)}
-    return [judged[id(test)] | described(test, rules) for test in tests]
+    compared = judged_families(tests, macro_or_class, chosen.rules)
+    written = points if chosen.points else "{:+.3g}".format
+    verdicts = [comparison_verdict(row, chosen.rules, score=chosen.score, written=written) for row in compared]
+    first = next(iter(whole.values()))
+    weights = weights_verdict(first.ratios("pooled"), first.units, names, unit)
+    verdicts += [] if weights is None else [weights]
+    table = comparison_frame(compared).rename(columns={"word": "verdict"})
+    return ComparedScores(_scores(whole, names, unit), table, tuple(verdicts), tuple(notes))
 
 
 def _scores(whole: Mapping[str, ScoredImages], names: tuple[str, ...], unit: str) -> pd.DataFrame:
@@ -158,7 +158,9 @@ def _checked(scores: pd.DataFrame) -> _Checked:
     """Return rows for `ScoreRows`, what occurs where, class names, the unit, and notes."""
     for name in scores.columns:
         if name not in COLUMNS:
-            raise UserError(f"scores have no column '{name}'.{nearest(str(name), COLUMNS)} Columns: {', '.join(COLUMNS)}.")
+            raise UserError(
+                f"scores have no column '{name}'.{nearest(str(name), COLUMNS)} Columns: {', '.join(COLUMNS)}."
+            )
     if scores.empty:
         raise UserError("scores must have rows. Got none.")
     frame = _with_defaults(scores)
@@ -177,7 +179,11 @@ def _checked(scores: pd.DataFrame) -> _Checked:
     frame["class_id"] = pd.Index(names).get_indexer(pd.Index(frame["class"].astype(str)))
     occurs = _occurring(frame)
     unit = "group" if "group" in scores else "image"
-    notes = [] if unit == "group" else ["No column `group`: images are treated as independent, as those of one slide are not."]
+    notes = (
+        []
+        if unit == "group"
+        else ["No column `group`: images are treated as independent, as those of one slide are not."]
+    )
     if MACRO in names:
         raise UserError(f"a class must not be called '{MACRO}', which names the mean over classes. Rename it.")
     return frame, occurs, names, unit, notes
@@ -192,7 +198,7 @@ def _with_defaults(scores: pd.DataFrame) -> pd.DataFrame:
     frame = pd.DataFrame({"method": scores["method"].astype(str)}, index=scores.index)
     image = scores["image"] if "image" in scores else scores["group"]
     frame["image_id"] = image.astype(str)
-    frame["group_id"] = (scores["group"] if "group" in scores else image).astype(str)
+    frame["group_id"] = scores.get("group", image).astype(str)
     for name in ("fold", "seed"):
         frame[name] = _integers(scores, name) if name in scores else 0
     frame["class"] = scores["class"].astype(str) if "class" in scores else "all"

@@ -9,7 +9,7 @@ Rows are plain dictionaries until they are corrected together: a study has one f
 one for classes (all methods x classes), each at alpha.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -97,6 +97,17 @@ class Tested:
     p: float
     p_tost: float
 
+    @property
+    def places(self) -> np.ndarray:
+        """Places of the units that have the class; of macro, any class."""
+        occurs = np.isfinite(self.pairs.method[0])
+        return np.flatnonzero(occurs.any(axis=1) if self.column == occurs.shape[1] else occurs[:, self.column])
+
+    @property
+    def n_units(self) -> int:
+        """Number of these units."""
+        return len(self.places)
+
 
 def difference_influence(difference: np.ndarray) -> Influence:
     """Return what each unit adds to the mean difference of each class and to macro.
@@ -150,9 +161,9 @@ def judged_rows(family: Iterable[Tested], rules: Rules, *, influence: bool = Tru
     size, rows = int(np.isfinite(p).sum()), []
     for test, times, times_tost in zip(tests, by_zero, by_margin, strict=True):
         cut = Cut.of(test, float(times), float(times_tost), rules)
-        word = cut.word(test.known, _members(test))
+        word = cut.word(test.known, test.n_units)
         low, high = test.known.interval(LEVEL)
-        row = test.keys | {"n_units": len(_units_of(test)), "n_seeds": test.known.n_seeds}
+        row = test.keys | {"n_units": test.n_units, "n_seeds": test.known.n_seeds}
         row |= {"difference": test.known.estimate, "low": low, "high": high, "p": test.p}
         row |= {"p_holm": min(1.0, test.p * times), "level": cut.level, "family": size}
         row |= dict(zip(("low_holm", "high_holm"), test.known.interval(cut.level), strict=True))
@@ -160,6 +171,34 @@ def judged_rows(family: Iterable[Tested], rules: Rules, *, influence: bool = Tru
         row |= dict(zip(("low_tost", "high_tost"), test.known.interval(cut.level_tost), strict=True))
         rows.append(row | {"word": word, "influential": _influential(test, cut, word) if influence else ()})
     return rows
+
+
+def judged_families(
+    tests: Sequence[Tested], family_of: Callable[[Tested], object], rules: Rules
+) -> list[dict[str, Any]]:
+    """Judge the tests of a study, each family corrected in itself, with what stands beside them.
+
+    Args:
+        tests: All of them.
+        family_of: Names the family of a test.
+        rules: The rules.
+
+    Returns:
+        Rows of `judged_rows` and `described`, in the order of the tests.
+    """
+    families: dict[object, list[int]] = {}
+    for place, test in enumerate(tests):
+        families.setdefault(family_of(test), []).append(place)
+    rows: dict[int, dict[str, Any]] = {}
+    for places in families.values():
+        judged = judged_rows([tests[place] for place in places], rules)
+        rows |= dict(zip(places, judged, strict=True))
+    return [rows[place] | described(test, rules) for place, test in enumerate(tests)]
+
+
+def macro_or_class(test: Tested) -> object:
+    """Name the family of a comparison: macro, or the classes of all methods."""
+    return test.keys["class"] == MACRO
 
 
 @dataclass(frozen=True)
@@ -202,7 +241,7 @@ class Cut:
 def _influential(test: Tested, cut: Cut, word: Word) -> tuple[str, ...]:
     """Name the units without which the word would be another, at the same levels, those that move it most first."""
     pairs, found = test.pairs, []
-    counted = _units_of(test)
+    counted = test.places
     if len(counted) < 3:
         return ()
     fewer_would_do = smallest_sign_flip_p(len(counted) - 1, cut.rules.permutations) < cut.rules.alpha
@@ -217,17 +256,6 @@ def _influential(test: Tested, cut: Cut, word: Word) -> tuple[str, ...]:
     return tuple(name for _, name in sorted(found))
 
 
-def _units_of(test: Tested) -> np.ndarray:
-    """Return the places of the units that have the class; of macro, any class."""
-    occurs = np.isfinite(test.pairs.method[0])
-    has = occurs.any(axis=1) if test.column == occurs.shape[1] else occurs[:, test.column]
-    return np.flatnonzero(has)
-
-
-def _members(test: Tested) -> int:
-    return len(_units_of(test))
-
-
 def described(test: Tested, rules: Rules) -> dict[str, float]:
     """Return what stands beside a test and decides nothing.
 
@@ -240,7 +268,7 @@ def described(test: Tested, rules: Rules) -> dict[str, float]:
     contributions = unit_contributions(test.pairs.difference.mean(axis=0))[:, test.column]
     d = contributions[np.isfinite(contributions)]
     if name == MACRO:
-        d = contributions[_units_of(test)]
+        d = contributions[test.places]
     of_method, of_control = (_unit_values(each)[:, test.column] for each in (test.pairs.method, test.pairs.control))
     flips = sign_flip_p(d, permutations=rules.permutations, rng=generator(rules.seed, "sign_flip", name))
     row = {"p_sign_flip": flips, "wilcoxon_p": wilcoxon_p(d), "cliffs_delta": cliffs_delta(of_method, of_control)}

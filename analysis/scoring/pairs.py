@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from analysis.scoring.comparisons import Rules
 from analysis.scoring.metrics import score
 from analysis.scoring.scored_images import Pairing, ScoredImages
 from analysis.scoring.units import UnitCounts, unit_counts
@@ -33,6 +34,11 @@ def study_pairing(tables: StudyTables, units: Mapping[str, UnitCounts], unit: st
         return ScoredImages.of_counts(counts)
 
     return Pairing(finished, arrange)
+
+
+def rules_of(plan: AnalysisPlan) -> Rules:
+    """Return what the plan of a study decides about comparisons."""
+    return Rules(plan.alpha, plan.rope_dice, plan.permutations, plan.seed)
 
 
 def control_of(method: str, tables: StudyTables, plan: AnalysisPlan) -> str | None:

@@ -4,7 +4,6 @@ Everything else stays as it is, on the same images, so a difference is an effect
 nothing about models that were trained without one.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -12,14 +11,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.schema import judged_table, rows_of
+from analysis.schema import judged_table
 from analysis.schema.names import MACRO
-from analysis.scoring.pairs import PairedScores, compare_pair, unit_dice
-from analysis.scoring.units import unit_counts
-from analysis.statistics.corrections import holm
+from analysis.scoring.comparisons import PairedScores, Rules, Tested, judged_families, pair_tests
+from analysis.scoring.pairs import rules_of, unit_dice
+from analysis.scoring.units import UnitCounts, unit_counts
 from analysis.study.runs import AnalysisPlan, RunData, StudyTables
 from analysis.topics.context import Context, TopicResult
-from analysis.verdicts import Topic, Verdict, Word, margin_text, p_text, points
+from analysis.topics.method_comparison import comparison_frame
+from analysis.topics.paired_decision import cautions, observed, rule_text, tail, too_few
+from analysis.verdicts import Topic, Verdict, Word, margin_text
 from imbalance_bench.records import StudyRecords
 
 LEARNED, ZEROED, PERMUTED, SHIFTED = "learned", "zeroed", "permuted", "shifted"
@@ -35,10 +36,10 @@ def intervention_runs(records: StudyRecords, study: StudyTables) -> dict[str, li
     return found
 
 
-def intervention_effects(
+def intervention_tests(
     runs: dict[str, list[tuple[RunData, pd.DataFrame]]], study: StudyTables, plan: AnalysisPlan, unit: str
-) -> pd.DataFrame:
-    """Compare Dice after each intervention with Dice as trained, paired by unit.
+) -> list[Tested]:
+    """Test Dice after each intervention against Dice as trained, paired by unit.
 
     Args:
         runs: Method -> runs and their re-predictions, columns of `records.INTERVENTIONS`.
@@ -47,58 +48,44 @@ def intervention_effects(
         unit: "group" or "image".
 
     Returns:
-        Table `interventions` without `verdict`, and in addition min_p, family and p_tost_holm. Zeroed and
-        permuted (the mean over permutations): macro and every class; shifted: the class itself.
+        Zeroed and permuted (the mean over permutations): macro and every class; shifted: the class itself.
     """
-    rows = []
+    tests, rules, names = [], rules_of(plan), study.class_names
     for method, pairs in runs.items():
-        names = set.intersection(*(set(each["intervention"]) for _, each in pairs))
-        if LEARNED not in names:
+        done = set.intersection(*(set(each["intervention"]) for _, each in pairs))
+        if LEARNED not in done:
             continue
-        trained, units = _dice(pairs, LEARNED, study, unit)
+        trained = _counts(pairs, LEARNED, study, unit)
+
+        def pair(members: Sequence[str], pairs: Any = pairs, trained: UnitCounts = trained) -> PairedScores:
+            changed = np.mean([unit_dice(_counts(pairs, each, study, unit)) for each in members], axis=0)
+            return PairedScores(changed, unit_dice(trained), trained.units, trained.fold_of_unit)
+
         for intervention in (ZEROED, PERMUTED):
-            members = sorted(name for name in names if name.split("_")[0] == intervention)
+            members = sorted(name for name in done if name.split("_")[0] == intervention)
             if members:
-                changed = np.mean([_dice(pairs, each, study, unit)[0] for each in members], axis=0)
-                compared = compare_pair(PairedScores(changed, trained, units), study.class_names, plan)
-                rows += [{"method": method, "intervention": intervention} | row for row in compared]
-        for class_id, name in enumerate(study.class_names):
-            if (member := f"{SHIFTED}_{class_id}") in names:
-                changed = _dice(pairs, member, study, unit)[0]
-                own = PairedScores(changed, trained, units).of_class(class_id)
-                compared = compare_pair(own, (name,), plan, only=name)
-                rows += [{"method": method, "intervention": SHIFTED} | row for row in compared]
-    return _corrected(pd.DataFrame(rows), unit)
+                keys = {"method": method, "intervention": intervention, "unit": unit}
+                tests += pair_tests(pair(members), names, rules, keys)
+        for class_id, name in enumerate(names):
+            if (member := f"{SHIFTED}_{class_id}") in done:
+                keys = {"method": method, "intervention": SHIFTED, "unit": unit}
+                tests += pair_tests(pair([member]).of_class(class_id), (name,), rules, keys, only=name)
+    return tests
 
 
-_COLUMNS = [
-    *("method", "intervention", "class", "unit", "n_units", "n_seeds", "difference", "low", "high", "p", "p_seeds"),
-    *("p_holm", "p_tost_holm", "min_p", "family"),
-]
+def _family(test: Tested) -> object:
+    """Name the family of an intervention: macro of all; else the classes of one intervention."""
+    if test.keys["class"] == MACRO:
+        return MACRO
+    return test.keys["method"], test.keys["intervention"]
 
 
-def _dice(
+def _counts(
     pairs: Sequence[tuple[RunData, pd.DataFrame]], intervention: str, study: StudyTables, unit: str
-) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Return Dice per unit after an intervention, (S, U, K), and the units."""
+) -> UnitCounts:
+    """Return the counts after an intervention."""
     runs = [replace(run, counts=rows[rows["intervention"] == intervention]) for run, rows in pairs]
-    counts = unit_counts(runs, split=study.split, unit=unit, n_classes=len(study.class_names))
-    return unit_dice(counts), counts.units
-
-
-def _corrected(frame: pd.DataFrame, unit: str) -> pd.DataFrame:
-    """Add Holm: macro rows over methods and interventions; class rows over the classes of one intervention."""
-    if frame.empty:
-        return pd.DataFrame(columns=_COLUMNS)
-    joint = frame[["p", "p_seeds"]].max(axis=1).where(frame["p"].notna())
-    frame = frame.assign(unit=unit, p_holm=np.nan, p_tost_holm=np.nan, family=0)
-    macro = frame["class"] == MACRO
-    families = [part.index for _, part in frame[~macro].groupby(["method", "intervention"], sort=False)]
-    for family in (frame.index[macro], *families):
-        frame.loc[family, "p_holm"] = holm(joint[family].to_numpy(dtype=np.float64))
-        frame.loc[family, "p_tost_holm"] = holm(frame.loc[family, "p_tost"].to_numpy(dtype=np.float64))
-        frame.loc[family, "family"] = int(joint[family].notna().sum())
-    return frame[_COLUMNS]
+    return unit_counts(runs, split=study.split, unit=unit, n_classes=len(study.class_names))
 
 
 _WORDS = {
@@ -111,43 +98,42 @@ _WORDS = {
 def analyze(context: Context) -> TopicResult:
     """Compare Dice after a change of the bias with Dice as trained; empty where no run was re-predicted."""
     runs = intervention_runs(context.records, context.study)
-    effects = intervention_effects(runs, context.study, context.plan, context.unit)
-    judged = [intervention_verdict(row, context.plan) for row in rows_of(effects)]
-    return TopicResult({"interventions": judged_table("interventions", effects, judged)}, tuple(judged))
+    rules = rules_of(context.plan)
+    tests = intervention_tests(runs, context.study, context.plan, context.unit)
+    rows = judged_families(tests, _family, rules)
+    judged = [intervention_verdict(row, rules) for row in rows]
+    table = judged_table("interventions", comparison_frame(rows), [each.word for each in judged])
+    return TopicResult({"interventions": table}, tuple(judged))
 
 
-def intervention_verdict(row: Mapping[str, Any], plan: AnalysisPlan) -> Verdict:
-    """Judge one row of `intervention_effects`."""
-    name, n, margin = row["class"], int(row["n_units"]), plan.rope_dice
+def intervention_verdict(row: Mapping[str, Any], rules: Rules) -> Verdict:
+    """Put one row of `judged_families` into words."""
+    name, n, word = row["class"], int(row["n_units"]), row["word"]
     where = "macro Dice" if name == MACRO else f"Dice of {name}"
     done = _WORDS[row["intervention"]].format(method=row["method"], name=name)
-    rule = (
-        f"not_testable: the smallest possible p times the {row['family']} tests corrected together is not below "
-        f"{plan.alpha:g}; equivalent: two one-sided tests against +-{margin:g} give p < {plan.alpha:g} after Holm; "
-        "better or worse: the larger of the sign-flip p over units and the p that knows the variation over seeds is "
-        f"below {plan.alpha:g} after Holm; else undecided"
-    )
-    effect = f"{points(row['difference'])} points (95 % interval {points(row['low'])} to {points(row['high'])}"
-    effect += f", {p_text(row['p_holm'])} after Holm over {n} {row['unit']}s)"
-    if n < 2 or math.isnan(row["low"]):
-        word, tail = Word.NOT_TESTABLE, f"cannot be judged on {where}: it occurs in {n} {row['unit']}s"
-    elif row["min_p"] * row["family"] >= plan.alpha * (1 - 1e-9):
-        word = Word.NOT_TESTABLE
-        tail = (
-            f"cannot be judged on {where} with {n} {row['unit']}s: the smallest possible p is {row['min_p']:.2g}, and "
-            f"{row['family']} tests are corrected together (observed {effect})"
-        )
-    elif row["p_tost_holm"] < plan.alpha:
-        word, tail = Word.EQUIVALENT, f"leaves {where} within {margin_text(margin)}: {effect}"
-    elif row["p_holm"] < plan.alpha:
-        word = Word.BETTER if row["difference"] > 0 else Word.WORSE
-        tail = f"makes {where} {word}: {effect}"
+    effect = f"{observed(row)}, {tail(row)}"
+    if n < 2:
+        said = f"cannot be judged on {where}: it occurs in {n} {row['unit']}{'' if n == 1 else 's'}"
+    elif word == Word.NOT_TESTABLE:
+        said = f"cannot be judged on {where}: {too_few(row, rules)} (observed {observed(row)})"
+    elif word == Word.EQUIVALENT:
+        said = f"leaves {where} within {margin_text(rules.margin)}: {effect}"
+    elif word in (Word.BETTER, Word.WORSE):
+        said = f"makes {where} {word}: {effect}"
     else:
-        word, tail = Word.UNDECIDED, f"has no shown effect on {where}: {effect}"
-    sentence = f"{done} {tail}."
+        said = f"has no shown effect on {where}: {effect}"
+    sentence = f"{done} {said}." + ("" if word == Word.NOT_TESTABLE else cautions(row))
     if row["n_seeds"] == 1 and word not in (Word.NOT_TESTABLE, Word.UNDECIDED):
         sentence += " With one seed this speaks of this trained model alone."
-    keys = ("difference", "low", "high", "p", "p_seeds", "p_holm", "p_tost_holm", "min_p", "family", "n_units")
-    numbers = {key: row[key] for key in (*keys, "n_seeds")}
-    identity = f"intervention/{row['method']}/{row['intervention']}/{name}"
-    return Verdict(identity, Topic.INTERVENTION, row["method"], word, sentence, numbers, rule)
+    keys = ("difference", "low", "high", "p", "p_holm", "low_holm", "high_holm", "p_tost_holm", "p_sign_flip", "family")
+    return Verdict(
+        topic=Topic.INTERVENTION,
+        aspect=row["intervention"],
+        method=row["method"],
+        class_name=name,
+        subject=row["method"],
+        word=word,
+        sentence=sentence,
+        numbers={key: row[key] for key in (*keys, "n_units", "n_seeds")},
+        rule=rule_text(row, rules, "macro Dice of all interventions; the classes of one intervention"),
+    )

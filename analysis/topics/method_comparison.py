@@ -1,140 +1,118 @@
 """Which method is better: paired by independent unit, seeds averaged within the unit first."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from analysis.schema import judged_table, rows_of
+from analysis.schema import judged_table
 from analysis.schema.names import MACRO
-from analysis.scoring.pairs import Pairing, compare_pair, control_of, posterior_of_pair
-from analysis.scoring.units import (
-    UnitCounts,
-)
-from analysis.statistics.corrections import holm
+from analysis.scoring.comparisons import Rules, Tested, judged_families, macro_or_class, pair_tests
+from analysis.scoring.pairs import control_of, rules_of, study_pairing
+from analysis.scoring.units import UnitCounts
 from analysis.study.runs import AnalysisPlan, StudyTables
 from analysis.topics import study_limits
 from analysis.topics.context import Context, TopicResult
-from analysis.verdicts import Topic, Verdict, Word, margin_text, p_text, points
+from analysis.topics.paired_decision import NO_INTERVAL, cautions, observed, rule_text, tail, too_few
+from analysis.verdicts import Topic, Verdict, Word, margin_text, points
 
 
-def compare_methods(
+def comparison_tests(
     tables: StudyTables, units: Mapping[str, UnitCounts], plan: AnalysisPlan, unit: str
-) -> pd.DataFrame:
-    """Compare every method with its control, macro and per class.
+) -> list[Tested]:
+    """Test every method against its control, macro and per class.
 
     Args:
         tables: The study.
         units: Counts of every method by unit.
         plan: The plan.
         unit: `group` or `image`.
-
-    Returns:
-        Tables `comparisons` and `equivalence` side by side, without `verdict`, and in addition n_seeds, min_p and
-        family (tests corrected together).
     """
-    rows, pairing = [], Pairing(tables, units, unit)
+    tests, pairing = [], study_pairing(tables, units, unit)
     for method in tables.methods:
         control = control_of(method, tables, plan)
-        if control is None:
-            continue
-        pairs = pairing.pair(method, control)
+        pairs = None if control is None else pairing.pair(method, control)
         if pairs is not None:
             keys = {"method": method, "control": control, "metric": "dice", "unit": unit}
-            compared = compare_pair(pairs, tables.class_names, plan)
-            posteriors = posterior_of_pair(pairs, tables.class_names, plan)
-            rows += [keys | row | more for row, more in zip(compared, posteriors, strict=True)]
-    if not rows:
-        return pd.DataFrame(columns=_COLUMNS)
-    frame = pd.DataFrame(rows)
-    frame["p_holm"], frame["p_tost_holm"], frame["family"] = np.nan, np.nan, 0
-    joint = frame[["p", "p_seeds"]].max(axis=1).where(frame["p"].notna())
-    for family in (frame["class"] == MACRO, frame["class"] != MACRO):
-        frame.loc[family, "p_holm"] = holm(joint[family].to_numpy())
-        frame.loc[family, "p_tost_holm"] = holm(frame.loc[family, "p_tost"].to_numpy(dtype=np.float64))
-        frame.loc[family, "family"] = int(joint[family].notna().sum())
-    return frame[_COLUMNS]
-
-
-_COLUMNS = [
-    *("method", "control", "class", "metric", "unit", "n_units", "difference", "low", "high", "p", "p_seeds", "p_holm"),
-    *("wilcoxon_p", "cliffs_delta", "n_seeds", "min_p", "family", "margin", "low_tost", "high_tost", "p_tost"),
-    *("p_tost_holm", "p_tost_units", "p_worse", "p_equivalent", "p_better"),
-]
+            tests += pair_tests(pairs, tables.class_names, rules_of(plan), keys)
+    return tests
 
 
 def analyze(context: Context) -> TopicResult:
     """Compare every method with its control, overall and class by class."""
-    compared = compare_methods(context.study, context.units, context.plan, context.unit)
-    judged = [comparison_verdict(row, context.plan) for row in rows_of(compared)]
+    rules = rules_of(context.plan)
+    tests = comparison_tests(context.study, context.units, context.plan, context.unit)
+    rows = judged_families(tests, macro_or_class, rules)
+    judged = [comparison_verdict(row, rules) for row in rows]
     n_units = max(len(each.units) for each in context.units.values())
-    n_methods = int((compared["class"] == MACRO).sum())
-    possible = study_limits.comparison_attainability(n_units, context.unit, n_methods, context.plan)
+    macro = [each.known for each in tests if each.keys["class"] == MACRO]
+    possible = study_limits.comparison_attainability(n_units, context.unit, macro, rules)
     names = ("comparisons", "equivalence")
-    return TopicResult({name: judged_table(name, compared, judged) for name in names}, (possible, *judged))
+    frame = comparison_frame(rows)
+    tables = {name: judged_table(name, frame, [each.word for each in judged]) for name in names}
+    return TopicResult(tables, (possible, *judged))
 
 
-def comparison_verdict(row: Mapping[str, Any], plan: AnalysisPlan) -> Verdict:
-    """Judge one row of `compare_methods`."""
-    method, control, name = row["method"], row["control"], row["class"]
-    unit, n = row["unit"], int(row["n_units"])
-    where = "macro Dice" if name == MACRO else f"Dice of {name}"
-    rule = (
-        f"not_testable: the smallest possible p times the {row['family']} tests corrected together is not below "
-        f"{plan.alpha:g}; equivalent: two one-sided tests against +-{plan.rope_dice:g}, by an interval that knows "
-        f"units and seeds, give p < {plan.alpha:g} after Holm; better or worse: the larger of the sign-flip p over "
-        "units and the p that knows the variation over seeds is below "
-        f"{plan.alpha:g} after Holm; else undecided"
-    )
-    interval = f"{points(row['difference'])} points (95 % interval {points(row['low'])} to {points(row['high'])})"
-    tail = f"{interval}, {p_text(row['p_holm'])} after Holm over {n} {unit}s"
+def comparison_frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    """Return judged rows as a frame; names of units in one cell."""
+    named = [row | {"influential": "; ".join(row["influential"])} for row in rows]
+    return pd.DataFrame(named) if named else pd.DataFrame(columns=[*COLUMNS])
+
+
+def comparison_verdict(
+    row: Mapping[str, Any], rules: Rules, *, score: str = "Dice", written: Callable[[float], str] = points
+) -> Verdict:
+    """Put one row of `judged_families` into words.
+
+    Args:
+        row: The row.
+        rules: The rules.
+        score: Name of the score.
+        written: Writes one difference.
+    """
+    method, control, name, word = row["method"], row["control"], row["class"], row["word"]
+    n = int(row["n_units"])
+    where = f"macro {score}" if name == MACRO else f"{score} of {name}"
+    of = " points" if written is points else ""
+    seen = observed(row, written, of)
     if n == 0:
-        word, sentence = Word.NOT_TESTABLE, f"{name} does not occur in the scored images."
-    elif row["min_p"] * row["family"] >= plan.alpha * (1 - 1e-9):
-        word = Word.NOT_TESTABLE
+        sentence = f"{name} does not occur in the scored images."
+    elif n == 1:
         sentence = (
-            f"{method} and {control} cannot be told apart on {where} with {n} {unit}s: the smallest possible p is "
-            f"{row['min_p']:.2g}, and {row['family']} tests are corrected together. Observed: {interval}."
+            f"{method} and {control} cannot be told apart on {where}: {NO_INTERVAL.format(unit=row['unit'])}. "
+            f"Observed: {seen}."
         )
-    elif row["p_tost_holm"] < plan.alpha:
-        word = Word.EQUIVALENT
+    elif word == Word.NOT_TESTABLE:
+        sentence = f"{method} and {control} cannot be told apart on {where}: {too_few(row, rules)}. Observed: {seen}."
+    elif word == Word.EQUIVALENT:
+        within = margin_text(rules.margin) if of else f"{rules.margin:g}"
         sentence = (
-            f"{method} matches {control} on {where} within {margin_text(plan.rope_dice)}: {interval}, two one-sided "
-            f"tests {p_text(row['p_tost_holm'])} after Holm over {n} {unit}s, posterior probability of the region "
-            f"{row['p_equivalent']:.2f}."
+            f"{method} matches {control} on {where} within {within}: {seen}, {tail(row)}, posterior probability of the "
+            f"region {row['p_equivalent']:.2f}."
         )
-    elif row["p_holm"] < plan.alpha:
-        word = Word.BETTER if row["difference"] > 0 else Word.WORSE
-        sentence = f"{method} is {word} than {control} on {where}: {tail}."
+    elif word in (Word.BETTER, Word.WORSE):
+        sentence = f"{method} is {word} than {control} on {where}: {seen}, {tail(row)}."
     else:
-        word = Word.UNDECIDED
-        sentence = f"{method} against {control} on {where} is undecided: {tail}."
-        if row["low"] > 0 or row["high"] < 0:
-            corrected = f" and the correction for {row['family']} tests" if row["family"] > 1 else ""
-            sentence += (
-                " The interval excludes 0, but better or worse must also stand sign flips over units, the variation "
-                f"over seeds in full{corrected}."
-            )
+        sentence = f"{method} against {control} on {where} is undecided: {seen}, {tail(row)}."
+    if word != Word.NOT_TESTABLE:
+        sentence += cautions(row, method, control)
     if row["n_seeds"] == 1 and word not in (Word.NOT_TESTABLE, Word.UNDECIDED):
         sentence += " With one seed this speaks of these two trained models, not of the methods."
-    keys = (
-        "n_units",
-        "n_seeds",
-        "difference",
-        "low",
-        "high",
-        "low_tost",
-        "high_tost",
-        "p_tost",
-        "p_tost_holm",
-        "p_worse",
-        "p_equivalent",
-        "p_better",
-        "p",
-        "p_seeds",
-        "p_holm",
-        "min_p",
+    return Verdict(
+        topic=Topic.COMPARISON,
+        method=method,
+        class_name=name,
+        subject=method,
+        word=word,
+        sentence=sentence,
+        numbers={key: row[key] for key in NUMBERS} | {"influential": list(row["influential"])},
+        rule=rule_text(row, rules, f"macro {score} of all methods; the classes of all methods"),
     )
-    numbers = {key: row[key] for key in (*keys, "family", "wilcoxon_p", "cliffs_delta")}
-    return Verdict(f"comparison/{method}/{name}", Topic.COMPARISON, method, word, sentence, numbers, rule)
+
+
+NUMBERS = (
+    *("n_units", "n_seeds", "difference", "low", "high", "p", "p_holm", "level", "low_holm", "high_holm", "family"),
+    *("low_tost", "high_tost", "p_tost", "p_tost_holm", "p_worse", "p_equivalent", "p_better", "p_sign_flip"),
+    *("wilcoxon_p", "cliffs_delta", "superiority", "skewness"),
+)
+COLUMNS = ("method", "control", "class", "metric", "unit", *NUMBERS, "margin", "p_tost_units", "influential")

@@ -6,7 +6,7 @@ import pandas as pd
 from analysis.schema import table
 from analysis.schema.names import MACRO
 from analysis.scoring.estimates import interval_rows
-from analysis.scoring.metrics import AGGREGATIONS, METRICS, mean_over_occurring
+from analysis.scoring.metrics import AGGREGATIONS, METRICS, headline, mean_over_occurring
 from analysis.scoring.pairs import unit_dice
 from analysis.scoring.units import (
     UnitCounts,
@@ -98,10 +98,13 @@ def analyze(context: Context) -> TopicResult:
         "sensitivity": sensitivity,
     }
     context.report("scores", 1, 1)
-    written = context.records.plan()
+    written, first = context.records.plan(), next(iter(context.units.values()))
     judged = (
         study_limits.plan_verdict(written["analysis"], written.get("analysis_hash")),
         *study_limits.data_verdicts(context.study, context.units, context.plan),
-        study_limits.sensitivity_verdict(sensitivity, context.plan.control),
+        study_limits.sensitivity_verdict(sensitivity, context.plan.control, headline(context.unit)),
+        study_limits.weights_verdict(
+            ratios(first, "dice", "pooled"), first.units, context.study.class_names, context.unit
+        ),
     )
     return TopicResult(tables, tuple(each for each in judged if each is not None))

@@ -73,7 +73,8 @@ def print_studies(compared: ComparedStudies, console: Console) -> None:
     studies = list(dict.fromkeys(scores["study"]))
     verdicts = {(row["method"], row["study"]): row["verdict"] for row in compared.differences.to_dict("records")}
     average = {} if compared.ranks is None else dict(compared.ranks.ranks[["method", "average_rank"]].to_numpy())
-    table = Table("pooled macro Dice", *map(escape, studies), "average rank", box=None, pad_edge=False)
+    aggregations = " or ".join(name.replace("_", " ") for name in dict.fromkeys(scores["aggregation"]))
+    table = Table(f"macro Dice {aggregations}", *map(escape, studies), "average rank", box=None, pad_edge=False)
     for method in dict.fromkeys(scores["method"]):
         rows = scores[scores["method"] == method].set_index("study")
         cells = []
@@ -87,7 +88,7 @@ def print_studies(compared: ComparedStudies, console: Console) -> None:
         table.add_row(escape(str(method)), *cells, f"{average[method]:.2f}" if method in average else "")
     console.print(table, highlight=False)
     console.print("▲ better, ▼ worse, = equivalent to the study's control; intervals 95 %", style="dim")
-    headlines = [each.sentence for each in compared.verdicts if each.id.startswith("explanation/")]
+    headlines = [each.sentence for each in compared.verdicts if each.topic == "explanation"]
     sentences = [] if compared.ranks is None else [compared.ranks.sentence]
     for sentence in [*sentences, *headlines, *compared.notes]:
         console.print(sentence, highlight=False, markup=False, soft_wrap=True)

@@ -67,22 +67,23 @@ def print_status(records: StudyRecords, console: Console | None = None) -> None:
 def analyze_and_print(study_dir: Path, cache: Path) -> None:
     """Analyse a study, then print per-class Dice, the order of the methods and the verdicts."""
     from analysis.pipeline import analyze_study
+    from analysis.reading.analysed_study import AnalysedStudy
     from imbalance_bench.cli.progress import ProgressDisplay
 
     console = Console()
     with ProgressDisplay(console) as display:
         result = analyze_study(study_dir, cache_dir=cache, on_progress=display.on_phase)
-    print_scores(result.tables["method_scores"], console)
+    print_scores(result.tables["method_scores"], AnalysedStudy.open(study_dir).aggregation, console)
     print_ranking(result.tables["rankings"], result.verdicts, console)
     print_verdicts(result.verdicts, console)
     console.print(f"tables: {study_dir / 'analysis'}", highlight=False, soft_wrap=True)
 
 
-def print_scores(scores: Any, console: Console) -> None:
-    """Print mean Dice per method and class with its interval; the frame is method_scores.csv."""
-    shown = scores[(scores["metric"] == "dice") & (scores["aggregation"] == "pooled")]
+def print_scores(scores: Any, aggregation: str, console: Console) -> None:
+    """Print mean Dice per method and class under one aggregation; the frame is method_scores.csv."""
+    shown = scores[(scores["metric"] == "dice") & (scores["aggregation"] == aggregation)]
     classes = list(dict.fromkeys(shown["class"]))
-    table = Table("pooled Dice", *classes, box=None, pad_edge=False)
+    table = Table(f"Dice {aggregation.replace('_', ' ')}", *map(escape, classes), box=None, pad_edge=False)
     for method, rows in shown.groupby("method", sort=False):
         by_class = rows.set_index("class")["mean"]
         table.add_row(str(method), *(f"{by_class[name]:.3f}" if name in by_class else "" for name in classes))
@@ -91,7 +92,7 @@ def print_scores(scores: Any, console: Console) -> None:
 
 def print_ranking(rankings: Any, verdicts: Sequence[Verdict], console: Console) -> None:
     """Print the methods in their order on macro Dice, and how stable it is; the frame is rankings.csv."""
-    judged = next((verdict for verdict in verdicts if verdict.id == "ranking/macro"), None)
+    judged = next((verdict for verdict in verdicts if verdict.topic == "ranking"), None)
     if judged is None or "aggregation" not in judged.numbers:
         return  # one method, or none that share a seed: the verdict says so
     aggregation = judged.numbers["aggregation"]
@@ -116,8 +117,8 @@ def print_verdicts(verdicts: Sequence[Verdict], console: Console) -> None:
     }
     headings |= {"inertia": "Is it still its start?", "intervention": "What does the bias do?"}
     headings |= {"attainability": "What can be shown?", "data": "What limits it?"}
-    answers = [verdict for verdict in verdicts if verdict.id.startswith("answer/")]
-    shown = [verdict for verdict in verdicts if _explains_an_answer(verdict.id)]
+    answers = [verdict for verdict in verdicts if verdict.topic == "answer"]
+    shown = [verdict for verdict in verdicts if _explains_an_answer(verdict)]
     console.print()
     for verdict in answers:
         console.print(verdict.sentence, style="bold", highlight=False, markup=False, soft_wrap=True)
@@ -126,8 +127,8 @@ def print_verdicts(verdicts: Sequence[Verdict], console: Console) -> None:
         if of_topic:
             console.print(f"\n[bold]{heading}")
         for verdict in of_topic:
-            style = VERDICT_STYLES.get(verdict.verdict, "yellow")
-            word = verdict.verdict.replace("_", " ")
+            style = VERDICT_STYLES.get(verdict.word, "yellow")
+            word = verdict.word.replace("_", " ")
             console.print(f"  [{style}]{word:>13}[/]  ", end="")
             console.print(verdict.sentence, highlight=False, markup=False, soft_wrap=True)
     more = len(verdicts) - len(answers) - len(shown)
@@ -136,14 +137,13 @@ def print_verdicts(verdicts: Sequence[Verdict], console: Console) -> None:
     )
 
 
-def _explains_an_answer(verdict_id: str) -> bool:
+def _explains_an_answer(verdict: Verdict) -> bool:
     """True for overall comparisons, for what a learned bias follows, and for every limit."""
-    topic, *rest = verdict_id.split("/")
     return (
-        topic in ("data", "attainability", "ranking")
-        or (topic in ("comparison", "intervention") and rest[-1] == "macro")
-        or (topic in ("association", "explanation") and rest[1] == "change")
-        or (topic == "inertia" and rest[-1] == "learned")
+        verdict.topic in ("data", "attainability", "ranking")
+        or (verdict.topic in ("comparison", "intervention") and verdict.class_name == "macro")
+        or (verdict.topic in ("association", "explanation") and verdict.estimand == "change")
+        or (verdict.topic == "inertia" and verdict.estimand == "learned")
     )
 
 
