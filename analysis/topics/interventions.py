@@ -11,14 +11,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.schema import judged_table
 from analysis.schema.names import MACRO
 from analysis.scoring.comparisons import PairedScores, Rules, Tested, judged_families, pair_tests
 from analysis.scoring.pairs import rules_of, unit_dice
 from analysis.scoring.units import UnitCounts, unit_counts
 from analysis.study.runs import AnalysisPlan, RunData, StudyTables
 from analysis.topics.context import Context, TopicResult
-from analysis.topics.method_comparison import comparison_frame
+from analysis.topics.method_comparison import paired_table
 from analysis.topics.paired_decision import cautions, observed, rule_text, tail, too_few
 from analysis.verdicts import Topic, Verdict, Word, margin_text
 from imbalance_bench.records import StudyRecords
@@ -73,7 +72,7 @@ def intervention_tests(
     return tests
 
 
-def _family(test: Tested) -> object:
+def family_of(test: Tested) -> object:
     """Name the family of an intervention: macro of all; else the classes of one intervention."""
     if test.keys["class"] == MACRO:
         return MACRO
@@ -100,10 +99,9 @@ def analyze(context: Context) -> TopicResult:
     runs = intervention_runs(context.records, context.study)
     rules = rules_of(context.plan)
     tests = intervention_tests(runs, context.study, context.plan, context.unit)
-    rows = judged_families(tests, _family, rules)
+    rows = judged_families(tests, family_of, rules)
     judged = [intervention_verdict(row, rules) for row in rows]
-    table = judged_table("interventions", comparison_frame(rows), [each.word for each in judged])
-    return TopicResult({"interventions": table}, tuple(judged))
+    return TopicResult({"interventions": paired_table("interventions", rows)}, tuple(judged))
 
 
 def intervention_verdict(row: Mapping[str, Any], rules: Rules) -> Verdict:

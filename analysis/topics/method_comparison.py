@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.schema import judged_table
+from analysis.schema import judged_table, table
 from analysis.schema.names import MACRO
 from analysis.scoring.comparisons import Rules, Tested, judged_families, macro_or_class, pair_tests
 from analysis.scoring.pairs import control_of, rules_of, study_pairing
@@ -48,15 +48,17 @@ def analyze(context: Context) -> TopicResult:
     macro = [each.known for each in tests if each.keys["class"] == MACRO]
     possible = study_limits.comparison_attainability(n_units, context.unit, macro, rules)
     names = ("comparisons", "equivalence")
-    frame = comparison_frame(rows)
-    tables = {name: judged_table(name, frame, [each.word for each in judged]) for name in names}
-    return TopicResult(tables, (possible, *judged))
+    return TopicResult({name: paired_table(name, rows) for name in names}, (possible, *judged))
 
 
 def comparison_frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
     """Return judged rows as a frame; names of units in one cell."""
-    named = [row | {"influential": "; ".join(row["influential"])} for row in rows]
-    return pd.DataFrame(named) if named else pd.DataFrame(columns=[*COLUMNS])
+    return pd.DataFrame([row | {"influential": "; ".join(row["influential"])} for row in rows])
+
+
+def paired_table(name: str, rows: list[dict[str, Any]]) -> pd.DataFrame:
+    """Return judged rows as the table called `name`."""
+    return judged_table(name, comparison_frame(rows), [row["word"] for row in rows]) if rows else table(name, [])
 
 
 def comparison_verdict(
@@ -115,4 +117,3 @@ NUMBERS = (
     *("low_tost", "high_tost", "p_tost", "p_tost_holm", "p_worse", "p_equivalent", "p_better", "p_sign_flip"),
     *("wilcoxon_p", "cliffs_delta", "superiority", "skewness"),
 )
-COLUMNS = ("method", "control", "class", "metric", "unit", *NUMBERS, "margin", "p_tost_units", "influential")

@@ -368,7 +368,7 @@ def weights_verdict(pooled: Ratios, units: Sequence[str], class_names: Sequence[
         word=Word.LIMITED,
         sentence=sentence,
         numbers=numbers,
-        rule=f"limited: (sum of weights)^2 / sum of squared weights (Kish 1965) is below {FEWEST_EFFECTIVE} and two thirds of n",
+        rule=f"limited: the effective number of units (Kish 1965) is below {FEWEST_EFFECTIVE} and two thirds of all",
     )
 
 

@@ -40,7 +40,7 @@ def test_scores_and_verdicts_are_those_of_the_studies(tmp_path: Path) -> None:
     found = compare_studies(roots)
     for root in roots:
         expected = pd.read_csv(root / "analysis" / "method_scores.csv")
-        expected = expected.query("aggregation == 'pooled' and `class` == 'macro'").set_index("method")["mean"]
+        expected = expected.query("aggregation == 'per_group' and `class` == 'macro'").set_index("method")["mean"]
         mine = found.scores[found.scores["study"] == root.name].set_index("method")["mean"]
         assert mine.to_dict() == pytest.approx(expected.to_dict())
     assert found.differences["study"].tolist() == ["one"] * 2 + ["other"] * 2
