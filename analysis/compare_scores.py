@@ -16,9 +16,10 @@ from analysis.scoring.comparisons import Rules, judged_families, macro_or_class,
 from analysis.scoring.estimates import interval_rows
 from analysis.scoring.metrics import AGGREGATIONS
 from analysis.scoring.scored_images import Pairing, ScoredImages, ScoreRows
+from analysis.study.runs import AnalysisPlan
 from analysis.topics.method_comparison import comparison_frame, comparison_verdict
 from analysis.topics.study_limits import weights_verdict
-from analysis.verdicts import Verdict, points
+from analysis.verdicts import Verdict, Word, points
 from imbalance_bench.errors import UserError, nearest
 
 REQUIRED = ("method",)
@@ -48,22 +49,25 @@ class ScorePlan:
     seed: int = 0
 
     @classmethod
-    def of(cls, plan: "ScorePlan | Mapping[str, Any] | None") -> "ScorePlan":
-        """Read a plan.
+    def of(cls, plan: "ScorePlan | AnalysisPlan | Mapping[str, Any] | None") -> "ScorePlan":
+        """Read a plan; of the plan of a study, what comparisons need.
 
         Raises:
             UserError: An unknown key, or a value outside of its range.
         """
         if isinstance(plan, ScorePlan):
             return plan
+        content = dict(vars(plan)) if isinstance(plan, AnalysisPlan) else dict(plan or {})
         known = [each.name for each in fields(cls)]
-        content = dict(plan or {})
+        of_study = [each.name for each in fields(AnalysisPlan)]
         for name in content:
-            if name not in known:
+            if name not in (*known, *of_study):
                 raise UserError(
                     f"the plan has no key '{name}'.{nearest(str(name), known)} Its keys: {', '.join(known)}."
                 )
-        found = cls(**content)
+        if "rope_dice" in content:
+            content = {"margin": content["rope_dice"]} | content
+        found = cls(**{name: value for name, value in content.items() if name in known})
         if not 0 < found.alpha < 1:
             raise UserError(f"`alpha` of the plan must lie between 0 and 1. Got {found.alpha}.")
         if not found.margin >= 0:
@@ -81,19 +85,24 @@ class ComparedScores:
     """What a table of scores says.
 
     Args:
-        scores: method, aggregation, class, mean, low, high, sd_over_seeds, n_units, n_seeds: 95 % intervals.
-        comparisons: Every method against the control, macro and per class, with the word in `verdict`.
+        tables: `scores`: method, aggregation, class, mean, low, high, sd_over_seeds, n_units, n_seeds, with 95 %
+            intervals; `comparisons`: every method against the control, macro and per class, with the word in `verdict`
+            and the columns that `analysis.schema` explains for comparisons and equivalence.
         verdicts: One per row of `comparisons`, and one on the units that carry pooled scores, where few do.
         notes: What was left out or assumed, a sentence each.
     """
 
-    scores: pd.DataFrame
-    comparisons: pd.DataFrame
+    tables: dict[str, pd.DataFrame]
     verdicts: tuple[Verdict, ...]
     notes: tuple[str, ...]
 
+    def word(self, method: str, class_name: str = MACRO) -> Word | None:
+        """Return the word on a method, over all classes or on one."""
+        found = [each for each in self.verdicts if (each.method, each.class_name) == (method, class_name)]
+        return found[0].word if found else None
 
-def compare(scores: pd.DataFrame, plan: ScorePlan | Mapping[str, Any] | None = None) -> ComparedScores:
+
+def compare(scores: pd.DataFrame, plan: ScorePlan | AnalysisPlan | Mapping[str, Any] | None = None) -> ComparedScores:
     """Compare methods by scores of images, paired by independent group, seeds averaged within the group.
 
     Args:
@@ -103,7 +112,7 @@ def compare(scores: pd.DataFrame, plan: ScorePlan | Mapping[str, Any] | None = N
             of a group before it is divided, or `value`, averaged. `present` (true or false) says whether the class
             occurs in the truth of the image; without it a class is absent where a value or denominator is missing or
             0 in any row.
-        plan: What was decided beforehand: a `ScorePlan`, or a mapping with its keys.
+        plan: What was decided beforehand: a `ScorePlan`, a mapping with its keys, or the plan of a study.
 
     Returns:
         Tables and verdicts. Methods are paired on the folds and seeds that both have.
@@ -136,7 +145,8 @@ def compare(scores: pd.DataFrame, plan: ScorePlan | Mapping[str, Any] | None = N
     weights = weights_verdict(first.ratios("pooled"), first.units, names, unit)
     verdicts += [] if weights is None else [weights]
     table = comparison_frame(compared).rename(columns={"word": "verdict"})
-    return ComparedScores(_scores(whole, names, unit), table, tuple(verdicts), tuple(notes))
+    tables = {"scores": _scores(whole, names, unit), "comparisons": table}
+    return ComparedScores(tables, tuple(verdicts), tuple(notes))
 
 
 def _scores(whole: Mapping[str, ScoredImages], names: tuple[str, ...], unit: str) -> pd.DataFrame:
@@ -178,6 +188,9 @@ def _checked(scores: pd.DataFrame) -> _Checked:
     names = tuple(str(each) for each in pd.unique(frame["class"]))
     frame["class_id"] = pd.Index(names).get_indexer(pd.Index(frame["class"].astype(str)))
     occurs = _occurring(frame)
+    if "value" in scores:  # what others lack is not averaged; of counts, false positives belong to their group
+        lacking = ~pd.MultiIndex.from_frame(frame[["image_id", "class_id"]]).isin(occurs)
+        frame.loc[lacking, ["above", "below"]] = 0.0
     unit = "group" if "group" in scores else "image"
     notes = (
         []
@@ -233,7 +246,7 @@ def _integers(scores: pd.DataFrame, name: str) -> pd.Series:
     values = pd.to_numeric(scores[name], errors="coerce")
     wrong = values.isna() | (values != values.round())
     if wrong.any():
-        raise UserError(f"`{name}` must hold whole numbers. Got {scores.loc[wrong, name].iloc[0]!r}.")
+        raise UserError(f"`{name}` must hold whole numbers. Got '{scores.loc[wrong, name].iloc[0]}'.")
     return values.astype(np.int64)
 
 
@@ -241,5 +254,5 @@ def _numbers(scores: pd.DataFrame, name: str) -> pd.Series:
     values = pd.to_numeric(scores[name], errors="coerce").astype(np.float64)
     wrong = (values.isna() & scores[name].notna()) | np.isinf(values)
     if wrong.any():
-        raise UserError(f"`{name}` must hold finite numbers, or nothing. Got {scores.loc[wrong, name].iloc[0]!r}.")
+        raise UserError(f"`{name}` must hold finite numbers, or nothing. Got '{scores.loc[wrong, name].iloc[0]}'.")
     return values

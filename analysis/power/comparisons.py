@@ -158,22 +158,24 @@ class Way:
     """One way to reach the power that is asked for.
 
     Args:
-        changes: What is added: seeds or slides.
-        n: How many there would have to be; None: not even the most that were tried suffice.
-        runs: Trainings of the whole study then, control included.
+        changes: What is added.
+        seeds: Seeds per method then.
         slides: Test slides then.
+        runs: Trainings of the whole study then, control included.
+        enough: The power is reached; False: these are the most that were tried.
     """
 
     changes: str
-    n: int | None
-    runs: int
+    seeds: int
     slides: int
+    runs: int
+    enough: bool
 
 
 def ways(
     design: ComparisonDesign, difference: float, seed: int, *, n: int = SIMULATIONS, on_study: OnStudy = lambda: None
 ) -> list[Way]:
-    """Find how many seeds alone, or slides alone, show a difference with a probability of .8.
+    """Find how many seeds, slides, or both in proportion, show a difference with a probability of .8.
 
     Args:
         design: The design to start from.
@@ -187,26 +189,37 @@ def ways(
         drawn = SimulatedStudies.draw(changed, seed, n, on_study)
         return drawn.probabilities(difference)[Word.BETTER] >= TARGET
 
+    def more_seeds(step: int) -> ComparisonDesign:
+        return replace(design, seeds=design.seeds + step)
+
+    def more_slides(step: int) -> ComparisonDesign:
+        return replace(design, slides=design.slides + step)
+
+    def more_of_both(step: int) -> ComparisonDesign:
+        slides = round(design.slides * (design.seeds + step) / design.seeds)
+        return replace(design, seeds=design.seeds + step, slides=slides)
+
     found = []
-    for changes, most in (("seeds", MOST_SEEDS), ("slides", MOST_SLIDES)):
-        start = getattr(design, changes)
-        number = _smallest(start, most, lambda value, changes=changes: enough(replace(design, **{changes: value})))
-        reached = replace(design, **{changes: number or most})
-        found.append(Way(changes, number, (reached.methods + 1) * reached.seeds, reached.slides))
+    steps = max(MOST_SEEDS - design.seeds, 0), max(MOST_SLIDES - design.slides, 0)
+    for changes, changed, most in (
+        ("more seeds", more_seeds, steps[0]),
+        ("more slides", more_slides, steps[1]),
+        ("more seeds and slides", more_of_both, steps[0]),
+    ):
+        step = _smallest(most, lambda value, changed=changed: enough(changed(value)))
+        reached = changed(most if step is None else step)
+        runs = (reached.methods + 1) * reached.seeds
+        found.append(Way(changes, reached.seeds, reached.slides, runs, step is not None))
     return found
 
 
-def _smallest(start: int, most: int, enough: Callable[[int], bool]) -> int | None:
-    """Return the smallest number from `start` on that is enough, None if `most` is not; more is never less."""
-    if enough(start):
-        return start
-    low, high = start, start
-    while high < most:
-        low, high = high, min(2 * high, most)
-        if enough(high):
-            break
-    else:
+def _smallest(most: int, enough: Callable[[int], bool]) -> int | None:
+    """Return the smallest number from 0 on that is enough, None if `most` is not; more is never less."""
+    if enough(0):
+        return 0
+    if most < 1 or not enough(most):
         return None
+    low, high = 0, most
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if enough(middle) else (middle, high)
