@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 from synthetic import write_synthetic_study
 
+import imbalance_bench
 from analysis.compare_scores import compare
 from analysis.pipeline import analyze_study
 from analysis.study.runs import AnalysisPlan, read_study
@@ -84,7 +85,7 @@ def test_values_are_averaged_within_a_group_and_missing_ones_are_absent_classes(
     group = values[(values["class"] == "a") & ~gone].groupby(["method", "group"])["value"].mean().unstack("method")
     row = found.tables["comparisons"].query("`class` == 'a'").iloc[0]
     assert row["difference"] == pytest.approx((group["good"] - group["ce"]).mean(), abs=1e-6)
-    assert "better than ce on macro accuracy: +0.1" in found.verdicts[0].sentence
+    assert "better than ce on macro accuracy: +0.09" in found.verdicts[0].sentence
     assert "points" not in found.verdicts[0].sentence
 
 
@@ -159,3 +160,9 @@ def test_the_command_prints_verdicts_and_writes_tables(tmp_path: Path) -> None:
     path.write_text("method,value\nce,1\n")
     refused = CliRunner().invoke(main, ["compare-scores", str(path)])
     assert (refused.exit_code, f"{path}: scores must have the column 'image' or 'group'" in refused.output) == (2, True)
+
+
+def test_the_function_is_public_by_its_short_name() -> None:
+    assert imbalance_bench.compare is compare
+    assert "compare" in dir(imbalance_bench)
+    assert not hasattr(imbalance_bench, "compared")
