@@ -1,6 +1,6 @@
 """Tables of runs, scores and comparisons."""
 
-from analysis.schema.column import Table, integer, number, text
+from analysis.schema.column import Table, integer, number, text, truth
 from analysis.schema.shared import CLASS, RUN
 
 TABLES: dict[str, Table] = {
@@ -142,6 +142,60 @@ TABLES: dict[str, Table] = {
             "p_equivalent": number("that it lies inside"),
             "p_better": number("that it lies above"),
             "verdict": text("as in comparisons.csv"),
+        },
+    ),
+    "tradeoffs": Table(
+        ("method", "class"),
+        {
+            "method": text("label of the method"),
+            "control": text("label of the method it is compared with"),
+            "class": text("class name, or macro: mean over classes of the class's mean over units"),
+            "n_units": integer("units in which the class occurs; for macro, any class"),
+            "recall": number("recall gained: method minus control, mean over units, seeds averaged first"),
+            "recall_low": number("lower end of its 95 % interval, not corrected"),
+            "recall_high": number("upper end of that interval"),
+            "precision": number("precision gained, negative: lost; of a class that is never predicted it is 0"),
+            "precision_low": number("lower end of its 95 % interval, not corrected"),
+            "precision_high": number("upper end of that interval"),
+            "dice": number("Dice gained, as in comparisons.csv"),
+            "hurt": truth("precision is shown to be lost, and Dice did not gain: what recall gained did not pay"),
+        },
+    ),
+    "pairwise": Table(
+        ("architecture", "method_a", "method_b"),
+        {
+            "architecture": text("methods are compared within one"),
+            "method_a": text("label of a method, better macro mean first"),
+            "method_b": text("label of another one with a smaller mean"),
+            "difference": number("macro Dice of a minus b: mean over classes of the class's mean over units", "Dice"),
+            "low": number("lower end of its 95 % interval, not corrected"),
+            "high": number("upper end of that interval"),
+            "p": number("two-sided, over units, seeds and folds, as in comparisons.csv"),
+            "p_holm": number("p after Holm over all pairs of the architecture"),
+        },
+    ),
+    "profiles": Table(
+        ("method", "threshold", "class"),
+        {
+            "method": text("label of the method"),
+            "threshold": number("Dice"),
+            "class": text("class name, or macro: mean over the classes of the unit"),
+            "share": number("share of units whose Dice reaches the threshold, seeds averaged"),
+            "low": number("lower end of its 95 % interval over units, seeds and folds"),
+            "high": number("upper end of that interval"),
+            "n_units": integer("units in which the class occurs"),
+        },
+    ),
+    "iqm": Table(
+        ("method", "class"),
+        {
+            "method": text("label of the method"),
+            "iqm": number("mean of the middle half of the units' Dice, seeds averaged"),
+            "class": text("class name, or macro: mean over the classes of the unit"),
+            "low": number("lower end of its 95 % interval over units, seeds and folds"),
+            "high": number("upper end of that interval"),
+            "n_units": integer("units in which the class occurs"),
+            "n_seeds": integer("seeds with every fold finished"),
         },
     ),
     "rankings": Table(

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from analysis.scoring.comparisons import Rules
-from analysis.scoring.metrics import score
+from analysis.scoring.metrics import Metric, score
 from analysis.scoring.scored_images import Pairing, ScoredImages
 from analysis.scoring.units import UnitCounts, unit_counts
 from analysis.study.runs import AnalysisPlan, StudyTables
@@ -16,13 +16,14 @@ def unit_dice(counts: UnitCounts) -> np.ndarray:
     return score("dice", *counts.of_units)
 
 
-def study_pairing(tables: StudyTables, units: Mapping[str, UnitCounts], unit: str) -> Pairing:
-    """Pair the methods of a study by Dice.
+def study_pairing(tables: StudyTables, units: Mapping[str, UnitCounts], unit: str, metric: Metric = "dice") -> Pairing:
+    """Pair the methods of a study by one metric.
 
     Args:
         tables: The study.
         units: Counts of every method by unit, as `unit_counts` arranges all of its runs.
         unit: `group` or `image`.
+        metric: The metric.
     """
     finished = {method: frozenset((run.fold, run.seed) for run in tables.runs_of(method)) for method in tables.methods}
 
@@ -31,7 +32,7 @@ def study_pairing(tables: StudyTables, units: Mapping[str, UnitCounts], unit: st
         if kept != finished[method]:
             runs = [run for run in tables.runs_of(method) if (run.fold, run.seed) in kept]
             counts = unit_counts(runs, split=tables.split, unit=unit, n_classes=len(tables.class_names))
-        return ScoredImages.of_counts(counts)
+        return ScoredImages.of_counts(counts, metric)
 
     return Pairing(finished, arrange)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.scoring.comparisons import PairedScores
-from analysis.scoring.metrics import Aggregation, fraction
+from analysis.scoring.metrics import Aggregation, Metric, fraction
 from analysis.scoring.units import Ratios, UnitCounts, Units, aggregated, arranged, complete_block
 
 
@@ -27,11 +27,11 @@ class ScoredImages(Units):
     occurs: np.ndarray
 
     @classmethod
-    def of_counts(cls, counts: UnitCounts) -> "ScoredImages":
-        """Return Dice of the counts of a method."""
+    def of_counts(cls, counts: UnitCounts, metric: Metric = "dice") -> "ScoredImages":
+        """Return a metric of the counts of a method."""
         tp, fp, fn = counts.counts
         places = {name: getattr(counts, name) for name in Units.__dataclass_fields__}
-        above, below = fraction("dice", tp, fp, fn)
+        above, below = fraction(metric, tp, fp, fn)
         return cls(**places, above=above, below=below, occurs=tp[0] + fn[0] > 0)
 
     @property

@@ -5,6 +5,7 @@ it is corrected as if all pairs of methods had been tested. Methods that are not
 """
 
 from collections.abc import Sequence
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from analysis.scoring.metrics import mean_over_occurring
 from analysis.scoring.pairs import rules_of, study_pairing, unit_dice
 from analysis.scoring.scored_images import Pairing
 from analysis.scoring.units import UnitCounts
+from analysis.statistics.corrections import holm
 from analysis.study.runs import AnalysisPlan, StudyTables
 from analysis.topics.context import Context, TopicResult
 from analysis.verdicts import Topic, Verdict, Word
@@ -118,7 +120,37 @@ def analyze(context: Context) -> TopicResult:
         for architecture, rows in overall.groupby("architecture", sort=False)
         if len(rows) > 1
     ]
-    return TopicResult({"leaders": frame}, tuple(judged))
+    pairs = table("pairwise", all_pairs(context.study, context.units, context.plan, overall, context.unit))
+    return TopicResult({"leaders": frame, "pairwise": pairs}, tuple(judged))
+
+
+def all_pairs(
+    tables: StudyTables, units: dict[str, UnitCounts], plan: AnalysisPlan, overall: pd.DataFrame, unit: str
+) -> list[dict[str, object]]:
+    """Test every pair of methods of an architecture on macro Dice; table `pairwise`.
+
+    Args:
+        tables: The study.
+        units: Counts of every method by unit.
+        plan: The plan.
+        overall: Macro rows of table `leaders`, which name the methods of each architecture.
+        unit: `group` or `image`.
+    """
+    rows, pairing = [], study_pairing(tables, units, unit)
+    for architecture, part in overall.groupby("architecture", sort=False):
+        found = []
+        for first, second in combinations(part["method"], 2):
+            pairs = pairing.pair(first, second)
+            if pairs is not None:
+                found.append((first, second, pair_tests(pairs, tables.class_names, rules_of(plan), {}, only=MACRO)[0]))
+        corrected = holm(np.array([test.p for _, _, test in found], dtype=np.float64))
+        for (first, second, test), p_holm in zip(found, corrected, strict=True):
+            low, high = test.known.interval(LEVEL)
+            keys = {"architecture": architecture, "method_a": first, "method_b": second}
+            rows.append(
+                keys | {"difference": test.known.estimate, "low": low, "high": high, "p": test.p, "p_holm": p_holm}
+            )
+    return rows
 
 
 def leader_verdict(architecture: str, rows: pd.DataFrame, plan: AnalysisPlan) -> Verdict:

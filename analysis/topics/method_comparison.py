@@ -8,6 +8,8 @@ import pandas as pd
 from analysis.schema import judged_table, table
 from analysis.schema.names import MACRO
 from analysis.scoring.comparisons import Rules, Tested, judged_families, macro_or_class, pair_tests
+from analysis.scoring.estimates import LEVEL
+from analysis.scoring.metrics import Metric
 from analysis.scoring.pairs import control_of, rules_of, study_pairing
 from analysis.scoring.units import UnitCounts
 from analysis.study.runs import AnalysisPlan, StudyTables
@@ -18,7 +20,7 @@ from analysis.verdicts import Topic, Verdict, Word, margin_text, points
 
 
 def comparison_tests(
-    tables: StudyTables, units: Mapping[str, UnitCounts], plan: AnalysisPlan, unit: str
+    tables: StudyTables, units: Mapping[str, UnitCounts], plan: AnalysisPlan, unit: str, metric: Metric = "dice"
 ) -> list[Tested]:
     """Test every method against its control, macro and per class.
 
@@ -27,13 +29,14 @@ def comparison_tests(
         units: Counts of every method by unit.
         plan: The plan.
         unit: `group` or `image`.
+        metric: What is compared.
     """
-    tests, pairing = [], study_pairing(tables, units, unit)
+    tests, pairing = [], study_pairing(tables, units, unit, metric)
     for method in tables.methods:
         control = control_of(method, tables, plan)
         pairs = None if control is None else pairing.pair(method, control)
         if pairs is not None:
-            keys = {"method": method, "control": control, "metric": "dice", "unit": unit}
+            keys = {"method": method, "control": control, "metric": metric, "unit": unit}
             tests += pair_tests(pairs, tables.class_names, rules_of(plan), keys)
     return tests
 
@@ -48,7 +51,34 @@ def analyze(context: Context) -> TopicResult:
     macro = [each.known for each in tests if each.keys["class"] == MACRO]
     possible = study_limits.comparison_attainability(n_units, context.unit, macro, rules)
     names = ("comparisons", "equivalence")
-    return TopicResult({name: paired_table(name, rows) for name in names}, (possible, *judged))
+    traded = table("tradeoffs", tradeoffs(context.study, context.units, context.plan, context.unit))
+    tables = {name: paired_table(name, rows) for name in names} | {"tradeoffs": traded}
+    return TopicResult(tables, (possible, *judged))
+
+
+def tradeoffs(
+    tables: StudyTables, units: Mapping[str, UnitCounts], plan: AnalysisPlan, unit: str
+) -> list[dict[str, object]]:
+    """Set the recall that methods gained against the precision that they lost; table `tradeoffs`.
+
+    Args:
+        tables: The study.
+        units: Counts of every method by unit.
+        plan: The plan.
+        unit: `group` or `image`.
+    """
+    metrics: tuple[Metric, ...] = ("recall", "precision", "dice")
+    tested = {metric: comparison_tests(tables, units, plan, unit, metric) for metric in metrics}
+    rows = []
+    for recall, precision, dice in zip(*tested.values(), strict=True):
+        keys = {key: recall.keys[key] for key in ("method", "control", "class")} | {"n_units": recall.n_units}
+        ends = {}
+        for name, test in (("recall", recall), ("precision", precision)):
+            low, high = test.known.interval(LEVEL)
+            ends |= {name: test.known.estimate, f"{name}_low": low, f"{name}_high": high}
+        hurt = bool(ends["precision_high"] < 0 and not dice.known.estimate > 0)
+        rows.append(keys | ends | {"dice": dice.known.estimate, "hurt": hurt})
+    return rows
 
 
 def comparison_frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
