@@ -129,7 +129,7 @@ def _method_scores(
     rng: np.random.Generator, methods: list[str], level: dict[str, float], gain: dict[str, float]
 ) -> list[dict[str, Any]]:
     rows = []
-    for method, aggregation in product(methods, ("pooled", "per_image")):
+    for method, aggregation in product(methods, ("pooled", "per_image", "per_group")):
         values = {
             name: float(np.minimum(0.97, value + gain[method] + rng.normal(0, 0.02))) for name, value in level.items()
         }
@@ -202,7 +202,7 @@ def _rankings(methods: list[str], gain: dict[str, float]) -> list[dict[str, Any]
         keys
         | {"aggregation": aggregation, "method": method, "score": gain[method], "rank": place + 1}
         | {"rank_low": max(1, place - 0.4), "rank_high": min(len(methods), place + 2.3), "p_best": 1 / (place + 2)}
-        for aggregation in ("pooled", "per_image")
+        for aggregation in ("pooled", "per_image", "per_group")
         for place, method in enumerate(ordered)
     ]
 
