@@ -72,7 +72,9 @@ def surface_scores(masks: Masks, n_classes: int, tolerances_um: list[float]) -> 
         both = [torch.from_numpy(np.pad(each == c, 1)) for each in (masks.predicted, masks.target)]
         if not any(bool(each.any()) for each in both):
             continue
-        _, distances, areas = get_edge_surface_distance(*both, spacing=masks.mpp_um, use_subvoxels=True, symmetric=True)
+        _, distances, areas = get_edge_surface_distance(
+            both[0], both[1], spacing=masks.mpp_um, use_subvoxels=True, symmetric=True
+        )
         lengths = [np.asarray(each, dtype=np.float64) for each in areas]
         total = sum(each.sum() for each in lengths)
         far = [np.asarray(each, dtype=np.float64) for each in distances]
@@ -107,7 +109,7 @@ def band_scores(masks: Masks, n_classes: int, widths: dict[float, int]) -> Itera
         if not any(each.any() for each in both):
             continue
         for distance, erosions in widths.items():
-            bands = [each & ~ndimage.binary_erosion(each, square, erosions) for each in both]
+            bands = [each & np.logical_not(ndimage.binary_erosion(each, square, erosions)) for each in both]
             measure = BoundaryMeasure.BOUNDARY_IOU_DIAGONAL if np.isnan(distance) else BoundaryMeasure.BOUNDARY_IOU
             yield c, str(measure), distance, float((bands[0] & bands[1]).sum() / (bands[0] | bands[1]).sum())
 

@@ -171,11 +171,10 @@ def calibration_rows(method: str, sums: ProbabilitySums, class_names: Sequence[s
     for measure, (parts, lowest, highest) in found.items():
         of_classes, of_all = _influences(parts, len(class_names))
         n_units = (parts.occurs > 0).sum(axis=0)
-        limits = {"lowest": lowest, "highest": highest}
-        within = estimate_rows(
-            of_classes, (*class_names, MACRO), np.append(n_units[: len(class_names)], len(sums.occurs)), **limits
-        )
-        beyond = estimate_rows(of_all, (*class_names, ALL)[: len(n_units)], n_units, **limits)
+        of_macro = np.append(n_units[: len(class_names)], len(sums.occurs))
+        within = estimate_rows(of_classes, (*class_names, MACRO), of_macro, lowest=lowest, highest=highest)
+        names = (*class_names, ALL)[: len(n_units)]
+        beyond = estimate_rows(of_all, names, n_units, lowest=lowest, highest=highest)
         rows += [{"method": method, "measure": measure} | _renamed(row) for row in (within[-1], *beyond)]
     return rows
 
@@ -242,7 +241,8 @@ def _influences(parts: BinnedErrors | Ratios, classes: int) -> tuple[Influence, 
     macro = mean_over_occurring(by_seed[:, :classes])
     of_classes = Influence.of_scores(
         np.column_stack([by_seed[:, :classes], macro]),
-        *(each[..., :classes] for each in (without, counted)),
+        without[..., :classes],
+        counted[:, :classes],
         None if estimate is None else estimate[:classes],
         effective[:classes],
     )

@@ -208,8 +208,8 @@ def aggregated(
     of_image = units.unit_of_image
     if aggregation == "pooled":
         n_units = len(units.units)
-        sums = (_sum_images(of_image, each, n_units).astype(np.float64) for each in (above, below))
-        return Ratios(*sums, _sum_by(of_image, occurs.astype(np.int64), n_units))
+        numerator, denominator = (_sum_images(of_image, each, n_units).astype(np.float64) for each in (above, below))
+        return Ratios(numerator, denominator, _sum_by(of_image, occurs.astype(np.int64), n_units))
     unit_of_member, n_units = of_image, len(units.units)
     if aggregation == "per_group":
         of_group, n_groups = units.group_of_image, int(units.group_of_image.max()) + 1

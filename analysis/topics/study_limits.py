@@ -391,7 +391,7 @@ def sensitivity_verdict(sensitivity: pd.DataFrame, control: str | None, headline
     turned = [str(aggregation) for aggregation, order in orders.items() if order[0] != order[1]]
     where, largest = str(changes.idxmax()[0]), float(changes.max())  # pyright: ignore[reportIndexIssue]
     word = Word.SOUND if not turned else Word.LIMITED
-    told = {name: name.replace("_", " ") for name in (*orders, headline)}
+    told = {str(name): str(name).replace("_", " ") for name in (*orders, headline)}
     effect = f"changes the order of the methods ({', '.join(told[name] for name in turned)})"
     sentence = (
         "Counting a class 0 where it is predicted but absent "

@@ -14,6 +14,7 @@ from analysis.statistics.intervals import multinomial_weights
 from benchmarks.calibration.check import Check
 from benchmarks.calibration.comparisons import GROUPS, IMAGES, MANY, RESAMPLES, Differences, known
 
+LEAST_WITH_FEW_SLIDES = 0.88  # where two to seven slides carry a pooled score; a verdict then names them
 TRUTH_SLIDES = 2_000_000  # slides from which the truth of a pooled score is taken
 FOLDS = 5
 Draw = Callable[[int, np.random.Generator], np.ndarray]
@@ -79,6 +80,10 @@ HEAVY: dict[str, Draw] = {
 }
 
 
+SKEWED = ("exponential, shifted to mean 0",)  # a t interval of a mean falls short there, and verdicts say so
+LEAST_WITH_SKEW = 0.9
+
+
 def _heavy_tails() -> Iterator[Check]:
     def of_seeds(draw: Draw, groups: int, seeds: int, rng: np.random.Generator) -> np.ndarray:
         spread = 0.3 if seeds > 1 else 0.0
@@ -94,6 +99,7 @@ def _heavy_tails() -> Iterator[Check]:
                     "coverage",
                     lambda rng, d=draw, g=groups, s=seeds: covers(of_seeds(d, g, s, rng)),
                     few=groups < MANY,
+                    least=LEAST_WITH_SKEW if name in SKEWED else None,
                 )
 
 
@@ -166,7 +172,7 @@ def _unequal_slides() -> Iterator[Check]:
                 f"{slides} groups, Dice tied to their size (SD of log area 1.5), rare class in 40 %: {name}",
                 "coverage",
                 lambda rng, s=slides, n=name: covered(s, n, rng),
-                least=0.88,
+                least=LEAST_WITH_FEW_SLIDES,
             )
 
 

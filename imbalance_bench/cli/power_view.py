@@ -75,10 +75,15 @@ def designs(
     slides, seeds, methods = (required(told.get(name), f"--{name}", study) for name in ("slides", "seeds", "methods"))
     alpha = told.get("alpha", 0.05)
     comparison = ComparisonDesign(
-        slides, seeds, methods,
-        *(told.get(name, default) * POINT for name, default in (("slide_sd", SLIDE_SD), ("seed_sd", SEED_SD))),
-        told.get("noise_sd", 0.0) * POINT, alpha, told.get("margin", 1.0) * POINT,
-    )  # fmt: skip
+        slides=slides,
+        seeds=seeds,
+        methods=methods,
+        slide_sd=told.get("slide_sd", SLIDE_SD) * POINT,
+        seed_sd=told.get("seed_sd", SEED_SD) * POINT,
+        noise_sd=told.get("noise_sd", 0.0) * POINT,
+        alpha=alpha,
+        margin=told.get("margin", 1.0) * POINT,
+    )
     classes = required(told.get("classes"), "--classes", study)
     association = AssociationDesign(
         classes, min(told["shared_names"], min(classes)), told["correlation"], told["measure_reliability"],
