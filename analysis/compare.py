@@ -18,16 +18,16 @@ from analysis.topics.explanation import associate_studies, judge
 from analysis.verdicts import Topic, Verdict, Word
 from imbalance_bench.errors import UserError
 
-AGGREGATION = "pooled"  # the one that does not depend on whether a data set knows its slides
-
 
 @dataclass(frozen=True)
 class ComparedStudies:
     """What several studies say together.
 
     Args:
-        scores: study, dataset, method, mean, low, high, n_units, n_seeds: macro Dice, pooled over the test images.
-        differences: study, dataset, method, control, difference, low, high, p_holm, verdict: from each comparisons.csv.
+        scores: study, dataset, aggregation, method, mean, low, high, n_units, n_seeds: the macro Dice that each study
+            quotes, a mean over groups, or over images where they are unknown.
+        differences: study, dataset, method, control, difference, low, high, p_holm, low_holm, high_holm, verdict: from
+            each comparisons.csv.
         ranks: Average ranks over data sets, and whether they could be tested; None with fewer than two shared methods.
         explanation: Tables of the learned bias over the classes of all data sets.
         verdicts: On the explanation, the headline of each method first.
@@ -166,14 +166,15 @@ def _level(plan: AnalysisPlan) -> tuple[float, float]:
 
 def _scores(study: AnalysedStudy, name: str) -> pd.DataFrame:
     rows = study.table("method_scores")
-    kept = rows[(rows["metric"] == "dice") & (rows["aggregation"] == AGGREGATION) & (rows["class"] == MACRO)]
-    kept = kept[["method", "mean", "low", "high", "n_units", "n_seeds"]]
+    kept = rows[(rows["metric"] == "dice") & (rows["aggregation"] == study.aggregation) & (rows["class"] == MACRO)]
+    kept = kept[["aggregation", "method", "mean", "low", "high", "n_units", "n_seeds"]]
     return kept.assign(study=name, dataset=str(study.dataset["name"]))[["study", "dataset", *kept.columns]]
 
 
 def _differences(study: AnalysedStudy, name: str) -> pd.DataFrame:
     rows = study.table("comparisons")
-    kept = rows[rows["class"] == MACRO][["method", "control", "difference", "low", "high", "p_holm", "verdict"]]
+    kept = rows[rows["class"] == MACRO]
+    kept = kept[["method", "control", "difference", "low", "high", "p_holm", "low_holm", "high_holm", "verdict"]]
     return kept.assign(study=name, dataset=str(study.dataset["name"]))[["study", "dataset", *kept.columns]]
 
 

@@ -12,7 +12,6 @@ from analysis.measures.construct import pooled_ratio
 from analysis.measures.scale import Scale
 from analysis.scoring.boundary_scores import BoundaryCounts, gap_rows
 from analysis.statistics.intervals import multinomial_weights
-from analysis.study.runs import AnalysisPlan
 from imbalance_bench.data.pictures import read_class_ids
 from imbalance_bench.data.prepared import PreparedDataset
 from imbalance_bench.data.taxonomy import Taxonomy
@@ -117,9 +116,7 @@ def baseline_difficulty(method_scores: pd.DataFrame, control: str, class_names: 
     return ControlMeasure("model", "baseline_difficulty", unit, mean, high, low, n)
 
 
-def boundary_gap(
-    counts: BoundaryCounts, control: str, class_names: Sequence[str], plan: AnalysisPlan
-) -> ControlMeasure | None:
+def boundary_gap(counts: BoundaryCounts, control: str, class_names: Sequence[str]) -> ControlMeasure | None:
     """Return pooled IoU minus boundary IoU of the control, with the interval of the difference.
 
     None where boundary IoU was not recorded: a data set without a resolution has no distances in um, and a study may
@@ -129,11 +126,10 @@ def boundary_gap(
         counts: The control's boundary counts.
         control: Its label.
         class_names: K names.
-        plan: Resamples and seed.
     """
     if not counts.recorded(BoundaryMeasure.BOUNDARY_IOU):
         return None
-    distance_um, rows = gap_rows(counts, class_names, plan)
+    distance_um, rows = gap_rows(counts, class_names)
     value, low, high, n = (np.array([row[name] for row in rows]) for name in ("mean", "low", "high", "n_units"))
     unit = (f"IoU - boundary IoU at {distance_um:g} um, of {control}",) * len(class_names)
     return ControlMeasure("model", "boundary_iou_gap", unit, value, low, high, n)

@@ -10,6 +10,7 @@ import pandas as pd
 
 from analysis.reading.palette import MethodMark, class_colours, method_marks
 from analysis.schema.files import AGAIN, read_table
+from analysis.scoring.metrics import headline
 from analysis.verdicts import Verdict
 from imbalance_bench.errors import UserError
 from imbalance_bench.records import StudyRecords, read_json
@@ -117,11 +118,9 @@ class AnalysedStudy:
 
     @cached_property
     def aggregation(self) -> str:
-        """How `method_scores` was aggregated for the figures: over the units of the tests, else pooled."""
-        known = set(self.table("method_scores")["aggregation"])
-        units = self.table("comparisons")["unit"]
-        preferred = "per_image" if len(units) and units.iloc[0] == "image" else "per_group"
-        return next((name for name in (preferred, "per_image", "pooled") if name in known), preferred)
+        """Aggregation of the one macro Dice that everything quotes: over the units of the tests."""
+        known = bool(self.dataset.get("groups_known", False))
+        return headline("image" if self.plan.get("analysis", {}).get("unit") == "image" or not known else "group")
 
     def table(self, name: str) -> pd.DataFrame:
         """Return `analysis/<name>.csv`, or no rows where it was not written.

@@ -113,7 +113,7 @@ def comparisons_table(comparisons: pd.DataFrame) -> ReportTable:
             Cell("all classes (macro)" if row["class"] == MACRO else str(row["class"])),
             estimate_cell(row["difference"], row["low"], row["high"], with_sign=True),
             p_cell(row["p"]),
-            p_cell(row["p_seeds"]),
+            estimate_cell(row["difference"], row["low_holm"], row["high_holm"], with_sign=True),
             p_cell(row["p_holm"]),
             number_cell(row["cliffs_delta"], 2),
             number_cell(row["n_units"], 0),
@@ -122,7 +122,7 @@ def comparisons_table(comparisons: pd.DataFrame) -> ReportTable:
         for row in ordered.to_dict("records")
     ]
     columns = _columns(
-        *("method", "class", "difference in Dice", "p (units)", "p (seeds)", "p (Holm)"),
+        *("method", "class", "difference in Dice", "p", "after Holm", "p (Holm)"),
         *("Cliff's delta", "units", "verdict"),
     )
     return ReportTable("comparisons", "Difference to the control", columns, rows, comparisons)

@@ -3,7 +3,7 @@
 from analysis.schema.column import Table, integer, number, text
 
 INTERVAL = {
-    "low": number("lower end of the 95 % interval (units resampled: BCa, expanded for few units; seeds: t; joined)"),
+    "low": number("lower end of the 95 % interval over units, seeds and folds (jackknife and Student's t)"),
     "high": number("upper end of that interval"),
 }
 
@@ -14,6 +14,7 @@ TABLES: dict[str, Table] = {
             "class",
             "measure",
             "distance_um",
+            "aggregation",
         ),
         {
             "method": text("label of the method"),
@@ -25,15 +26,23 @@ TABLES: dict[str, Table] = {
                 "hausdorff_95: distance within which 95 % of each border lies from the other, um"
             ),
             "distance_um": number("width of the band or tolerance, um; empty where the measure has none", "um"),
+            "aggregation": text(
+                "as in class_scores.csv: pooled (counts summed over all images), per_image or per_group (mean of the "
+                "ratios of images, or of the sums of a group); hausdorff_95, a distance, has no pooled one"
+            ),
             "value": number(
-                "mean over seeds; counts are summed over the scored images first, hausdorff_95 is a mean over images"
+                "mean over seeds; macro of hausdorff_95 is empty where a class that occurs has no distance in any "
+                "image, because the mean of the others would reward missing it"
             ),
             **INTERVAL,
             "sd_over_seeds": number("standard deviation over seeds; NaN with one seed"),
             "n_units": integer(
                 "units (images or groups) in which the class occurs with a border; for hausdorff_95, those with an "
-                "image in which every seed also predicts it: images where it is missed have no distance; for "
-                "macro, all units"
+                "image in which every seed also predicts it; for macro, any class; 0 without a value"
+            ),
+            "missed": integer(
+                "of hausdorff_95: images in which the class occurs and some seed does not predict it, so that they "
+                "have no distance and are left out; for macro, summed over classes; 0 for the other measures"
             ),
             "n_seeds": integer("seeds with every fold finished"),
         },

@@ -143,20 +143,20 @@ TABLES: dict[str, Table] = {
                 "several permutations); shifted: the bias of this one class raised by 1"
             ),
             "class": text("class name, or macro: mean over classes of the class's mean over units"),
-            "unit": text("what is resampled and sign-flipped: group or image"),
-            "n_units": integer("units in which the class occurs; for macro, all units"),
+            "unit": text("what is independent: group or image"),
+            "n_units": integer("units in which the class occurs; for macro, any class"),
             "n_seeds": integer("runs that were re-predicted, per fold"),
             "difference": number(
                 "Dice with the changed bias minus Dice as trained: mean over units, seeds averaged first", "Dice"
             ),
             **INTERVAL,
-            "p": number("two-sided sign-flip permutation p over units"),
-            "p_seeds": number(
-                "1 minus the level at which the interval, which knows the variation over seeds, touches 0"
+            "p": number("two-sided: 1 minus the level at which that interval, over units, seeds and folds, touches 0"),
+            "p_holm": number("p after Holm: macro rows together; the classes of one intervention together"),
+            "low_holm": number(
+                "lower end of the interval at the level that Holm gives: above 0 where `better`", "Dice"
             ),
-            "p_holm": number(
-                "the larger of both after Holm: macro rows together; the classes of one intervention together"
-            ),
+            "high_holm": number("upper end of it: below 0 where `worse`", "Dice"),
+            "p_sign_flip": number("two-sided sign-flip permutation p over units, secondary, not corrected"),
             "verdict": text("worse (the bias as trained was better), better, equivalent, undecided or not_testable"),
         },
     ),

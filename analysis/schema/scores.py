@@ -1,6 +1,6 @@
 """Tables of runs, scores and comparisons."""
 
-from analysis.schema.column import Table, integer, number, text
+from analysis.schema.column import Table, integer, number, text, truth
 from analysis.schema.shared import CLASS, RUN
 
 TABLES: dict[str, Table] = {
@@ -47,14 +47,15 @@ TABLES: dict[str, Table] = {
             "method": text("label of the method"),
             "aggregation": text("as in class_scores.csv"),
             "metric": text("as in class_scores.csv"),
-            "class": text("class name, or macro: mean over the classes that occur, each class weighing the same"),
-            "mean": number("mean over seeds; over folds, the images of all folds are scored together"),
-            "low": number(
-                "lower end of the 95 % interval (units resampled: BCa, expanded for few units; one t with seeds)"
+            "class": text(
+                "class name, or macro: mean over the classes that occur, each weighing the same; images or groups "
+                "without a class are left out of its score, whatever was predicted there"
             ),
+            "mean": number("mean over seeds; over folds, the images of all folds are scored together"),
+            "low": number("lower end of the 95 % interval over units, seeds and folds (jackknife and Student's t)"),
             "high": number("upper end of that interval"),
             "sd_over_seeds": number("standard deviation over seeds; NaN with one seed"),
-            "n_units": integer("units (images or groups) in which the class occurs; for macro, all units"),
+            "n_units": integer("units (images or groups) in which the class occurs; for macro, any class"),
             "n_seeds": integer("seeds with every fold finished"),
         },
     ),
@@ -86,25 +87,31 @@ TABLES: dict[str, Table] = {
             "control": text("label of the method it is compared with"),
             "class": text("class name, or macro: mean over classes of the class's mean over units"),
             "metric": text("always dice, of each unit's summed counts"),
-            "unit": text("what is resampled and sign-flipped: group or image"),
-            "n_units": integer("units in which the class occurs; for macro, all units"),
+            "unit": text("what is independent: group or image"),
+            "n_units": integer("units in which the class occurs; for macro, any class"),
+            "n_seeds": integer("seeds that both methods have finished"),
             "difference": number(
                 "method minus control: mean over units of the difference, seeds averaged first", "Dice"
             ),
-            "low": number(
-                "lower end of the 95 % interval (units resampled: BCa, expanded for few units; one t with seeds)"
-            ),
+            "low": number("lower end of the 95 % interval over units, seeds and folds (jackknife and Student's t)"),
             "high": number("upper end of that interval"),
-            "p": number("two-sided sign-flip permutation p over units, exact up to 20 units, else Monte Carlo"),
-            "p_seeds": number(
-                "1 minus the level at which an interval that adds the whole variation over seeds touches 0; it is "
-                "wider than low to high, which may exclude 0 by a little where p_seeds is above .05"
-            ),
-            "p_holm": number(
-                "the larger of p and p_seeds after Holm: macro rows over methods; class rows over methods x classes"
+            "p": number("two-sided: 1 minus the level at which that interval touches 0"),
+            "p_holm": number("p after Holm: macro rows over methods; class rows over methods x classes"),
+            "level": number("level that Holm gives the interval of this row; .95 without a correction"),
+            "low_holm": number("lower end of the interval of that level: above 0 exactly where `better`", "Dice"),
+            "high_holm": number("upper end of it: below 0 exactly where `worse`", "Dice"),
+            "family": integer("tests corrected together"),
+            "influential": text("units without which the verdict would be another, those that move it most first"),
+            "p_sign_flip": number(
+                "two-sided sign-flip permutation p over units, of symmetry about 0; secondary, not corrected"
             ),
             "wilcoxon_p": number("two-sided Wilcoxon signed-rank p, secondary, not corrected"),
-            "cliffs_delta": number("P(method > control) - P(method < control) over all pairs of units, -1 to 1"),
+            "cliffs_delta": number(
+                "P(method > control) - P(method < control) over all pairs of units, -1 to 1; unpaired, so that it may "
+                "have another sign than the difference"
+            ),
+            "superiority": number("share of units in which the method is ahead, ties half (paired)"),
+            "skewness": number("of the units' differences; far from 0, an interval of their mean is too optimistic"),
             "verdict": text("better, worse, equivalent, undecided or not_testable"),
         },
     ),
@@ -121,10 +128,11 @@ TABLES: dict[str, Table] = {
             "difference": number("as in comparisons.csv", "Dice"),
             "margin": number("half width of the region of practical equivalence, Dice, fixed in the plan", "Dice"),
             "low_tost": number(
-                "lower end of the interval of level 1 - 2 alpha that p_seeds and p_tost invert, not corrected"
+                "lower end of the interval that the corrected two one-sided tests invert: inside the region exactly "
+                "where `equivalent`"
             ),
             "high_tost": number("upper end of that interval"),
-            "p_tost": number("two one-sided tests by that interval: below alpha where it lies inside the region"),
+            "p_tost": number("two one-sided tests by the same interval, not corrected"),
             "p_tost_holm": number("p_tost after Holm, in the same families as comparisons.csv; decides `equivalent`"),
             "p_tost_units": number("two one-sided Student t tests over units alone, secondary, not corrected"),
             "p_worse": number(
@@ -134,6 +142,60 @@ TABLES: dict[str, Table] = {
             "p_equivalent": number("that it lies inside"),
             "p_better": number("that it lies above"),
             "verdict": text("as in comparisons.csv"),
+        },
+    ),
+    "tradeoffs": Table(
+        ("method", "class"),
+        {
+            "method": text("label of the method"),
+            "control": text("label of the method it is compared with"),
+            "class": text("class name, or macro: mean over classes of the class's mean over units"),
+            "n_units": integer("units in which the class occurs; for macro, any class"),
+            "recall": number("recall gained: method minus control, mean over units, seeds averaged first"),
+            "recall_low": number("lower end of its 95 % interval, not corrected"),
+            "recall_high": number("upper end of that interval"),
+            "precision": number("precision gained, negative: lost; of a class that is never predicted it is 0"),
+            "precision_low": number("lower end of its 95 % interval, not corrected"),
+            "precision_high": number("upper end of that interval"),
+            "dice": number("Dice gained, as in comparisons.csv"),
+            "hurt": truth("precision is shown to be lost, and Dice did not gain: what recall gained did not pay"),
+        },
+    ),
+    "pairwise": Table(
+        ("architecture", "method_a", "method_b"),
+        {
+            "architecture": text("methods are compared within one"),
+            "method_a": text("label of a method, better macro mean first"),
+            "method_b": text("label of another one with a smaller mean"),
+            "difference": number("macro Dice of a minus b: mean over classes of the class's mean over units", "Dice"),
+            "low": number("lower end of its 95 % interval, not corrected"),
+            "high": number("upper end of that interval"),
+            "p": number("two-sided, over units, seeds and folds, as in comparisons.csv"),
+            "p_holm": number("p after Holm over all pairs of the architecture"),
+        },
+    ),
+    "profiles": Table(
+        ("method", "threshold", "class"),
+        {
+            "method": text("label of the method"),
+            "threshold": number("Dice"),
+            "class": text("class name, or macro: mean over the classes of the unit"),
+            "share": number("share of units whose Dice reaches the threshold, seeds averaged"),
+            "low": number("lower end of its 95 % interval over units, seeds and folds"),
+            "high": number("upper end of that interval"),
+            "n_units": integer("units in which the class occurs"),
+        },
+    ),
+    "iqm": Table(
+        ("method", "class"),
+        {
+            "method": text("label of the method"),
+            "iqm": number("mean of the middle half of the units' Dice, seeds averaged"),
+            "class": text("class name, or macro: mean over the classes of the unit"),
+            "low": number("lower end of its 95 % interval over units, seeds and folds"),
+            "high": number("upper end of that interval"),
+            "n_units": integer("units in which the class occurs"),
+            "n_seeds": integer("seeds with every fold finished"),
         },
     ),
     "rankings": Table(
@@ -193,7 +255,7 @@ TABLES: dict[str, Table] = {
             "difference": number("method minus leader", "Dice"),
             "low": number("lower end of its 95 % interval, not corrected"),
             "high": number("upper end of that interval"),
-            "p": number("the larger of the sign-flip p over units and the p that knows the variation over seeds"),
+            "p": number("two-sided, over units, seeds and folds, as in comparisons.csv"),
             "p_corrected": number("p times `family`, at most 1, because the leader was chosen after looking"),
             "family": integer("pairs of methods of the architecture"),
             "mark": text(

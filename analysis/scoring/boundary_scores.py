@@ -1,7 +1,9 @@
 """Boundary IoU, surface Dice, Hausdorff distance and trimap curves from integer counts, with intervals.
 
-Every one of them is a ratio of sums over units, as in `scoring.units`: the Hausdorff distance sums distances over
-images and counts images. Counts are pooled over images before they are divided.
+Every one of them is a ratio of sums over units, as in `scoring.units`, under the aggregations that Dice has. The
+Hausdorff distance of an image is a distance, not a ratio: there is a mean over images and one over groups, and images
+in which a class occurs but is not predicted have no distance. They are counted as missed, and a macro mean is missing
+where a class that occurs has no distance at all: otherwise a method could improve it by never predicting a class.
 """
 
 from collections.abc import Sequence
@@ -12,18 +14,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.scoring.estimates import Estimates, estimate_rows, interval_rows
-from analysis.scoring.units import (
-    Ratios,
-    UnitCounts,
-    effective_units,
-    leave_one_out,
-    ratios,
-    scores_by_seed,
-    weighted_scores,
-)
-from analysis.statistics.intervals import unit_weights
-from analysis.study.runs import AnalysisPlan
+from analysis.schema.names import MACRO
+from analysis.scoring.estimates import estimate_rows, interval_rows
+from analysis.scoring.influence import Influence
+from analysis.scoring.metrics import AGGREGATIONS, Aggregation
+from analysis.scoring.units import Ratios, UnitCounts, aggregated, effective_units, ratios, scores_by_seed, without_each
 from imbalance_bench.records import BoundaryMeasure
 
 PM_PER_UM = 1e6
@@ -64,52 +59,72 @@ class BoundaryCounts:
         tp, _, fn = self.units.counts[:, 0]
         return tp + fn > 0
 
-    def by_unit(self, above: np.ndarray, below: np.ndarray, occurs: np.ndarray) -> Ratios:
-        """Sum (S, I, K) numerators and denominators and (I, K) occurrence over the images of each unit."""
-        index = self.units.unit_of_image
-        gather = np.zeros((len(self.units.units), len(index)))
-        gather[index, np.arange(len(index))] = 1
-        return Ratios(gather @ above, gather @ below, (gather @ occurs).astype(np.int64))
+    def aggregated(
+        self, above: np.ndarray, below: np.ndarray, occurs: np.ndarray, aggregation: Aggregation = "pooled"
+    ) -> Ratios:
+        """Aggregate (S, I, K) numerators and denominators and (I, K) occurrence over the images of each unit."""
+        return aggregated(self.units, above, below, occurs, aggregation)
 
 
-def boundary_rows(
-    method: str, counts: BoundaryCounts, class_names: Sequence[str], plan: AnalysisPlan
-) -> list[dict[str, Any]]:
+def boundary_rows(method: str, counts: BoundaryCounts, class_names: Sequence[str]) -> list[dict[str, Any]]:
     """Score one method at every recorded distance; rows of table `boundary_scores`.
 
     Args:
         method: Its label.
         counts: Its counts.
         class_names: K names.
-        plan: Resamples and seed.
     """
-    weights = unit_weights(len(counts.units.units), plan.resamples, plan.seed)
     rows = []
     scored = counts.rows[counts.rows["measure"] != BoundaryMeasure.TRIMAP]
     for (measure, distance), own in scored.groupby(["measure", "distance_um"], dropna=False, sort=True):
-        above, below = counts.arrays(own)
-        complete = (below > 0).all(axis=0)  # every seed has something to measure
-        highest = 1.0
-        if measure == BoundaryMeasure.HAUSDORFF_95:
-            above, below, highest = above * complete / PM_PER_UM, below * complete, np.inf
-        parts = counts.by_unit(above, below, counts.occurs() & complete)
-        keys = {"method": method, "measure": measure, "distance_um": distance}
-        rows += [keys | _renamed(row) for row in interval_rows(parts, weights, tuple(class_names), highest=highest)]
+        is_distance = measure == BoundaryMeasure.HAUSDORFF_95
+        for aggregation in AGGREGATIONS:
+            if is_distance and aggregation == "pooled":
+                continue  # distances of images are averaged, never pooled
+            keys = {"method": method, "measure": measure, "distance_um": distance, "aggregation": aggregation}
+            score = _distance_rows if is_distance else _ratio_rows
+            rows += [keys | _renamed(row) for row in score(counts, own, class_names, aggregation)]
     return rows
 
 
-def gap_rows(
-    counts: BoundaryCounts, class_names: Sequence[str], plan: AnalysisPlan
-) -> tuple[float, list[dict[str, Any]]]:
+def _ratio_rows(
+    counts: BoundaryCounts, own: pd.DataFrame, class_names: Sequence[str], aggregation: Aggregation
+) -> list[dict[str, Any]]:
+    above, below = counts.arrays(own)
+    there = counts.occurs() & (below > 0).all(axis=0)  # every seed has something to measure
+    parts = counts.aggregated(above, below, there, aggregation)
+    return [row | {"missed": 0} for row in interval_rows(parts, class_names, fold_of_unit=counts.units.fold_of_unit)]
+
+
+def _distance_rows(
+    counts: BoundaryCounts, own: pd.DataFrame, class_names: Sequence[str], aggregation: Aggregation
+) -> list[dict[str, Any]]:
+    above, below = counts.arrays(own)
+    complete = (below > 0).all(axis=0)
+    above, below = above * complete / PM_PER_UM, below * complete
+    occurs = counts.occurs()
+    parts = counts.aggregated(above, below, occurs & complete, aggregation)
+    rows = interval_rows(parts, class_names, fold_of_unit=counts.units.fold_of_unit, highest=np.inf)
+    missed = dict(zip(class_names, (occurs & ~complete).sum(axis=0).tolist(), strict=True))
+    lacking = [
+        name for name, n in zip(class_names, (occurs & complete).sum(axis=0), strict=True) if missed[name] and not n
+    ]
+    for row in rows:
+        row["missed"] = sum(missed.values()) if row["class"] == MACRO else missed[str(row["class"])]
+        if row["class"] == MACRO and lacking:
+            row |= {"mean": np.nan, "low": np.nan, "high": np.nan, "sd_over_seeds": np.nan, "n_units": 0}
+    return rows
+
+
+def gap_rows(counts: BoundaryCounts, class_names: Sequence[str]) -> tuple[float, list[dict[str, Any]]]:
     """Return the narrowest recorded distance, um, and pooled IoU minus boundary IoU there, a row per class.
 
-    The difference is taken within each seed and each resample of units, so the interval is that of the difference; it
-    rests on as many units as the weaker of the two.
+    The difference is taken within each seed and without each unit, so the interval is that of the difference; it rests
+    on as many units as the weaker of the two.
 
     Args:
         counts: One method's.
         class_names: K names.
-        plan: Resamples and seed.
 
     Raises:
         ValueError: No boundary IoU was recorded.
@@ -120,22 +135,18 @@ def gap_rows(
     distance_um = float(own["distance_um"].min())
     above, below = counts.arrays(own[own["distance_um"] == distance_um])
     complete = (below > 0).all(axis=0)
-    weights = unit_weights(len(counts.units.units), plan.resamples, plan.seed)
-    whole = ratios(counts.units, "iou", "pooled")
-    border = counts.by_unit(above, below, counts.occurs() & complete)
+    both = ratios(counts.units, "iou", "pooled"), counts.aggregated(above, below, counts.occurs() & complete)
+    seeds, without = (whole - border for whole, border in (map(scores_by_seed, both), map(without_each, both)))
     k = len(class_names)  # what comes after the classes is their macro mean
-    gap = Estimates(
-        by_seed=(scores_by_seed(whole) - scores_by_seed(border))[:, :k],
-        resampled=(weighted_scores(whole, weights) - weighted_scores(border, weights))[:, :k],
-        jackknife=(leave_one_out(whole) - leave_one_out(border))[:, :k],
-        n_units=np.minimum(*((each.occurs > 0).sum(axis=0) for each in (whole, border))),
-        effective_units=np.minimum(effective_units(whole), effective_units(border))[:k],
-    )
-    return distance_um, estimate_rows(gap, class_names, lowest=-1.0)
+    counted = both[0].counted & both[1].counted
+    effective = np.minimum(*(effective_units(each)[:k] for each in both))
+    found = Influence.of_scores(seeds[:, :k], without, counted, seeds[:, :k].mean(axis=0), effective)
+    n_units = np.minimum(*((each.occurs > 0).sum(axis=0) for each in both))
+    return distance_um, estimate_rows(found, class_names, n_units, lowest=-1.0)
 
 
 def trimap_rows(
-    method: str, counts: BoundaryCounts, class_names: Sequence[str], ends_um: Sequence[float], plan: AnalysisPlan
+    method: str, counts: BoundaryCounts, class_names: Sequence[str], ends_um: Sequence[float]
 ) -> list[dict[str, Any]]:
     """Score one method in rings around true borders; rows of table `trimap_curves`.
 
@@ -144,18 +155,16 @@ def trimap_rows(
         counts: Its counts.
         class_names: K names.
         ends_um: Outer ends of the rings that were recorded; one more ring has none.
-        plan: Resamples and seed.
     """
-    weights = unit_weights(len(counts.units.units), plan.resamples, plan.seed)
     rings = counts.rows[counts.rows["measure"] == BoundaryMeasure.TRIMAP]
     names = (*class_names, ALL)
     rows = []
     for inner, outer in pairwise((0.0, *ends_um, np.inf)):
         own = rings[rings["distance_um"] == outer]
         above, below = (_with_total(each) for each in counts.arrays(own))
-        parts = counts.by_unit(above, below, below[0] > 0)
+        parts = counts.aggregated(above, below, below[0] > 0)
         pixels = below[0].sum(axis=0).astype(np.int64)
-        scored = {str(row["class"]): _renamed(row) for row in interval_rows(parts, weights, names)}
+        scored = {str(row["class"]): _renamed(row) for row in interval_rows(parts, names)}
         for name, n_pixels in zip(names, pixels.tolist(), strict=True):
             kept = {key: scored[name][key] for key in ("class", "value", "low", "high", "n_units")}
             rows.append({"method": method, "inner_um": inner, "outer_um": outer} | kept | {"n_pixels": n_pixels})

@@ -1,79 +1,57 @@
-"""Rows of score tables: the mean over seeds with its interval over units and seeds."""
+"""Rows of score tables: the mean over seeds with its interval over units, seeds and folds."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from analysis.schema.names import MACRO
-from analysis.scoring.units import (
-    Ratios,
-    effective_units,
-    leave_one_out,
-    scores_by_seed,
-    weighted_scores,
-)
-from analysis.statistics.intervals import uncertainty
+from analysis.scoring.influence import Influence
+from analysis.scoring.units import Ratios
 
-
-@dataclass(frozen=True)
-class Estimates:
-    """Scores in columns, with what their intervals need.
-
-    Args:
-        by_seed: (S, C) float64, of each seed.
-        resampled: (B, C) float64, seeds averaged, of each resample of units.
-        jackknife: (U, C) float64, seeds averaged, without each unit.
-        n_units: (C,) int, units behind each score.
-        effective_units: (C,) float64, as many equally heavy ones; None: all weigh the same.
-    """
-
-    by_seed: np.ndarray
-    resampled: np.ndarray
-    jackknife: np.ndarray
-    n_units: np.ndarray
-    effective_units: np.ndarray | None = None
+LEVEL = 0.95  # of intervals in tables
 
 
 def estimate_rows(
-    found: Estimates, names: Sequence[str], *, lowest: float = 0.0, highest: float = 1.0
+    found: Influence,
+    names: Sequence[str],
+    n_units: np.ndarray,
+    *,
+    fold_of_unit: np.ndarray | None = None,
+    lowest: float = 0.0,
+    highest: float = 1.0,
 ) -> list[dict[str, object]]:
     """Return mean over seeds, interval, spread over seeds and n of each column.
 
     Args:
-        found: The scores.
+        found: The scores and what each unit adds to them.
         names: C names.
+        n_units: (C,) int, units behind each score.
+        fold_of_unit: (U,) int, the fold that tested each unit; None without folds.
         lowest: Smallest value that the score can take.
         highest: Largest value.
     """
-    seeds = len(found.by_seed)
-    effective = found.n_units if found.effective_units is None else found.effective_units
     rows = []
     for column, name in enumerate(names):
-        by_seed, n = found.by_seed[:, column], int(found.n_units[column])
-        mean = float(by_seed.mean())
-        units = float(effective[column])
-        known = uncertainty(mean, found.resampled[:, column], found.jackknife[:, column], by_seed, units)
-        low, high = np.clip(known.interval(0.95), lowest, highest)
-        sd = float(by_seed.std(ddof=1)) if seeds > 1 else np.nan
-        row = {"class": name, "mean": mean, "low": low, "high": high, "sd_over_seeds": sd}
-        rows.append(row | {"n_units": n, "n_seeds": seeds})
+        known = found.uncertainty(column, fold_of_unit)
+        low, high = np.clip(known.interval(LEVEL), lowest, highest)
+        sd = known.seed_error * np.sqrt(known.n_seeds) if known.n_seeds > 1 else np.nan
+        row = {"class": name, "mean": known.estimate, "low": low, "high": high, "sd_over_seeds": sd}
+        rows.append(row | {"n_units": int(n_units[column]), "n_seeds": known.n_seeds})
     return rows
 
 
 def interval_rows(
-    parts: Ratios, weights: np.ndarray, class_names: tuple[str, ...], *, highest: float = 1.0
+    parts: Ratios, class_names: Sequence[str], *, fold_of_unit: np.ndarray | None = None, highest: float = 1.0
 ) -> list[dict[str, object]]:
     """Return mean over seeds, interval, spread over seeds and n of macro and each class.
 
     Args:
         parts: A score as ratios of sums over units.
-        weights: (B, U) bootstrap weights of the units.
         class_names: K names.
+        fold_of_unit: (U,) int, the fold that tested each unit; None without folds.
         highest: Largest value that the score can take; the smallest is 0.
     """
-    n_units = np.append((parts.occurs > 0).sum(axis=0), parts.numerator.shape[1])
-    resampled, effective = weighted_scores(parts, weights), effective_units(parts)
-    found = Estimates(scores_by_seed(parts), resampled, leave_one_out(parts), n_units, effective)
-    *classes, macro = estimate_rows(found, (*class_names, MACRO), highest=highest)
+    n_units = np.append((parts.occurs > 0).sum(axis=0), (parts.occurs > 0).any(axis=1).sum())
+    found, names = Influence.of(parts), (*class_names, MACRO)
+    *classes, macro = estimate_rows(found, names, n_units, fold_of_unit=fold_of_unit, highest=highest)
     return [macro, *classes]

@@ -20,6 +20,15 @@ METRICS: tuple[Metric, ...] = get_args(Metric)
 AGGREGATIONS: tuple[Aggregation, ...] = get_args(Aggregation)
 
 
+def headline(unit: str) -> Aggregation:
+    """Return the aggregation of the one macro Dice that everything quotes: mean over what is independent.
+
+    Args:
+        unit: "group" or "image".
+    """
+    return "per_group" if unit == "group" else "per_image"
+
+
 def fraction(metric: Metric, tp: np.ndarray, fp: np.ndarray, fn: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return numerator and denominator of a metric, each of the shape of the counts.
 

@@ -18,11 +18,10 @@ import numpy as np
 import pandas as pd
 
 from analysis.schema.names import MACRO
-from analysis.scoring.estimates import Estimates, estimate_rows, interval_rows
+from analysis.scoring.estimates import estimate_rows, interval_rows
+from analysis.scoring.influence import Influence
 from analysis.scoring.metrics import mean_over_occurring
-from analysis.scoring.units import Ratios, UnitCounts, effective_units, leave_one_out, scores_by_seed, weighted_scores
-from analysis.statistics.intervals import unit_weights
-from analysis.study.runs import AnalysisPlan
+from analysis.scoring.units import Ratios, UnitCounts, effective_units, scores_by_seed, without_each
 from imbalance_bench.records import PROBABILITY_BINS, PROBABILITY_UNIT
 
 ALL = "all"  # every pixel by its predicted class
@@ -153,18 +152,14 @@ def brier(sums: ProbabilitySums) -> Ratios:
     return Ratios(above, below, np.concatenate([sums.occurs, everywhere], axis=-1))
 
 
-def calibration_rows(
-    method: str, sums: ProbabilitySums, class_names: Sequence[str], plan: AnalysisPlan
-) -> list[dict[str, Any]]:
+def calibration_rows(method: str, sums: ProbabilitySums, class_names: Sequence[str]) -> list[dict[str, Any]]:
     """Judge the probabilities of one method; rows of table `calibration`.
 
     Args:
         method: Its label.
         sums: Its sums.
         class_names: K names.
-        plan: Resamples and seed.
     """
-    weights = unit_weights(len(sums.occurs), plan.resamples, plan.seed)
     found: dict[str, tuple[BinnedErrors | Ratios, float, float]] = {
         CALIBRATION_ERROR: (classwise_errors(sums), 0, 1),
         TOP_LABEL_ERROR: (top_label_errors(sums), 0, 1),
@@ -174,25 +169,24 @@ def calibration_rows(
     }
     rows = []
     for measure, (parts, lowest, highest) in found.items():
-        estimates = _estimates(parts, weights, len(class_names))
-        names = (MACRO, *class_names, ALL)[: len(estimates.n_units)]
-        scored = estimate_rows(estimates, names, lowest=lowest, highest=highest)
-        rows += [{"method": method, "measure": measure} | _renamed(row) for row in scored]
+        of_classes, of_all = _influences(parts, len(class_names))
+        n_units = (parts.occurs > 0).sum(axis=0)
+        of_macro = np.append(n_units[: len(class_names)], len(sums.occurs))
+        within = estimate_rows(of_classes, (*class_names, MACRO), of_macro, lowest=lowest, highest=highest)
+        names = (*class_names, ALL)[: len(n_units)]
+        beyond = estimate_rows(of_all, names, n_units, lowest=lowest, highest=highest)
+        rows += [{"method": method, "measure": measure} | _renamed(row) for row in (within[-1], *beyond)]
     return rows
 
 
-def diagram_rows(
-    method: str, sums: ProbabilitySums, class_names: Sequence[str], plan: AnalysisPlan
-) -> list[dict[str, Any]]:
+def diagram_rows(method: str, sums: ProbabilitySums, class_names: Sequence[str]) -> list[dict[str, Any]]:
     """Compare probability and frequency bin by bin; rows of table `reliability_diagram`, of bins with a pixel.
 
     Args:
         method: Its label.
         sums: Its sums.
         class_names: K names; over all pixels each, and `ALL`: pixels by the probability of their predicted class.
-        plan: Resamples and seed.
     """
-    weights = unit_weights(len(sums.occurs), plan.resamples, plan.seed)
     names, rows = (*class_names, ALL), []
     pixels, true, p = (_diagram_parts(each) for each in (sums.pixels, sums.true_pixels, sums.p))
     for b in range(PROBABILITY_BINS):
@@ -200,7 +194,7 @@ def diagram_rows(
         occurs = np.all(below > 0, axis=0).astype(np.int64)
         if not below.any():
             continue
-        observed = {row["class"]: row for row in interval_rows(Ratios(true[..., b], below, occurs), weights, names)}
+        observed = {row["class"]: row for row in interval_rows(Ratios(true[..., b], below, occurs), names)}
         for c, name in enumerate(names):
             n = int(below[..., c].sum())
             if not n:
@@ -230,24 +224,29 @@ def _counting(sums: ProbabilitySums, pixels: np.ndarray) -> np.ndarray:
     return (counting & occurs).astype(np.int64)
 
 
-def _estimates(parts: BinnedErrors | Ratios, weights: np.ndarray, classes: int) -> Estimates:
-    """Estimate the mean over the K classes that occur, each of them and, where it is there, `ALL`."""
+def _influences(parts: BinnedErrors | Ratios, classes: int) -> tuple[Influence, Influence]:
+    """Return what each unit adds to the K classes and their macro mean, and to every column (`ALL` where it is there).
 
-    def with_macro(values: np.ndarray) -> np.ndarray:
-        return np.column_stack([mean_over_occurring(values[:, :classes]), values])
-
-    below, occurs = parts.pixels if isinstance(parts, BinnedErrors) else parts.denominator, parts.occurs
-    of_classes = (each[..., :classes] for each in (below, below, occurs))
-    effective = np.append(effective_units(Ratios(*of_classes))[-1], effective_units(Ratios(below, below, occurs))[:-1])
+    A calibration error is no smooth function of its sums: its jackknife has a variance, but no bias to take off.
+    """
     if isinstance(parts, BinnedErrors):
-        n_units = len(occurs)
+        n_units = len(parts.occurs)
         by_seed = parts.by_seed(np.ones((1, n_units)))[0]
-        resampled, jackknife = (parts.by_seed(each).mean(axis=1) for each in (weights, 1.0 - np.eye(n_units)))
+        without, estimate = np.moveaxis(parts.by_seed(1.0 - np.eye(n_units)), 1, 0), None
+        as_ratios = Ratios(parts.pixels, parts.pixels, parts.occurs)
     else:
-        found = scores_by_seed(parts), weighted_scores(parts, weights), leave_one_out(parts)
-        by_seed, resampled, jackknife = (each[:, :-1] for each in found)
-    n_units = np.append(len(occurs), (occurs > 0).sum(axis=0))
-    return Estimates(with_macro(by_seed), with_macro(resampled), with_macro(jackknife), n_units, effective)
+        by_seed, without, as_ratios = scores_by_seed(parts)[:, :-1], without_each(parts), parts
+        estimate = by_seed.mean(axis=0)
+    effective, counted = effective_units(as_ratios)[:-1], as_ratios.counted
+    macro = mean_over_occurring(by_seed[:, :classes])
+    of_classes = Influence.of_scores(
+        np.column_stack([by_seed[:, :classes], macro]),
+        without[..., :classes],
+        counted[:, :classes],
+        None if estimate is None else estimate[:classes],
+        effective[:classes],
+    )
+    return of_classes, Influence.of_scores(by_seed, without, counted, estimate, effective)
 
 
 def _renamed(row: dict[str, Any]) -> dict[str, Any]:

@@ -1,23 +1,23 @@
 """Counts of one method as arrays over seeds x images x classes, and scores that are ratios of sums over units.
 
-Every aggregate is, per class, sum_u N_u / sum_u D_u over units u, so one function serves the estimate (all weights
-1), the bootstrap (multinomial weights) and the jackknife (one weight 0): see `weighted_scores`.
+Every aggregate is, per class, sum_u N_u / sum_u D_u over units u: the estimate takes
+all units, the jackknife all but one (`without_each`), the crossed bootstrap of ranks weighted ones (`crossed_scores`).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 import pandas as pd
 
-from analysis.scoring.metrics import Aggregation, Metric, fraction, mean_over_occurring, score
+from analysis.scoring.metrics import Aggregation, Metric, fraction, mean_over_occurring
 from analysis.study.runs import RunData, StudyTables
 
 
 @dataclass(frozen=True)
-class UnitCounts:
-    """Test counts of one method.
+class Units:
+    """The images on which one method is scored, and what of them is independent.
 
     Args:
         seeds: S seeds, each with every fold finished; over folds, images are scored together.
@@ -25,7 +25,7 @@ class UnitCounts:
         images: I image ids, sorted.
         unit_of_image: (I,) index into `units`.
         group_of_image: (I,) index of the image's group, 0..G-1.
-        counts: (3, S, I, K) int64: tp, fp, fn.
+        fold_of_unit: (U,) fold that tested the unit; None with one fold, or where folds share units.
     """
 
     seeds: tuple[int, ...]
@@ -33,6 +33,17 @@ class UnitCounts:
     images: tuple[str, ...]
     unit_of_image: np.ndarray
     group_of_image: np.ndarray
+    fold_of_unit: np.ndarray | None = field(default=None, kw_only=True)
+
+
+@dataclass(frozen=True)
+class UnitCounts(Units):
+    """Test counts of one method.
+
+    Args:
+        counts: (3, S, I, K) int64: tp, fp, fn.
+    """
+
     counts: np.ndarray
 
     @cached_property
@@ -83,7 +94,7 @@ def unit_counts(runs: Sequence[RunData], *, split: str, unit: str, n_classes: in
     """
     folds, seeds = complete_block((run.fold, run.seed) for run in runs)
     frames = [
-        run.counts[run.counts["split"] == split].assign(seed=run.seed)
+        run.counts[run.counts["split"] == split].assign(seed=run.seed, fold=run.fold)
         for run in runs
         if run.fold in folds and run.seed in seeds
     ]
@@ -91,23 +102,48 @@ def unit_counts(runs: Sequence[RunData], *, split: str, unit: str, n_classes: in
         raise ValueError("unit_counts needs at least one run.")
     rows = pd.concat(frames)
     # an image that several folds test is summed over them
+    units, place = arranged(rows, seeds, unit, rows["class_id"].to_numpy(), n_classes)
+    shape = (len(seeds), len(units.images), n_classes)
+    flat = _sum_by(place, rows[["tp", "fp", "fn"]].to_numpy(), int(np.prod(shape)))
+    return UnitCounts(**vars(units), counts=flat.T.reshape(3, *shape))
+
+
+def arranged(
+    rows: pd.DataFrame, seeds: Sequence[int], unit: str, class_id: np.ndarray, n_classes: int
+) -> tuple[Units, np.ndarray]:
+    """Find the images, groups and folds of scored rows, and the place of each row in an (S, I, K) array.
+
+    Args:
+        rows: One row per image, class, seed and fold: image_id, group_id, seed, fold.
+        seeds: S seeds, ascending.
+        unit: "group" or "image".
+        class_id: Class of each row, 0..K-1.
+        n_classes: K.
+    """
     image, images = pd.factorize(rows["image_id"], sort=True)
     seed_index = np.searchsorted(seeds, rows["seed"].to_numpy())
-    place = (seed_index * len(images) + image) * n_classes + rows["class_id"].to_numpy()
-    flat = _sum_by(place, rows[["tp", "fp", "fn"]].to_numpy(), len(seeds) * len(images) * n_classes)
-    counts = flat.T.reshape(3, len(seeds), len(images), n_classes)
+    place = (seed_index * len(images) + image) * n_classes + class_id
     first_row = np.unique(image, return_index=True)[1]
     group, groups = pd.factorize(rows["group_id"].iloc[first_row], sort=True)
     images, groups = (tuple(map(str, each.to_numpy(dtype=object))) for each in (images, groups))
     by_group = unit == "group"
-    return UnitCounts(
-        seeds=tuple(seeds),
-        units=groups if by_group else images,
-        images=images,
-        unit_of_image=np.asarray(group if by_group else np.arange(len(images))),
-        group_of_image=np.asarray(group),
-        counts=counts,
-    )
+    unit_of_image = np.asarray(group if by_group else np.arange(len(images)))
+    fold_of_unit = single_fold(unit_of_image[image], rows["fold"].to_numpy())
+    names = groups if by_group else images
+    return Units(tuple(seeds), names, images, unit_of_image, np.asarray(group), fold_of_unit=fold_of_unit), place
+
+
+def single_fold(unit: np.ndarray, fold: np.ndarray) -> np.ndarray | None:
+    """Return the fold that tested each unit, (U,) int; None with one fold, or where a unit was tested by several.
+
+    Args:
+        unit: (N,) int, unit of each row, 0..U-1.
+        fold: (N,) int, fold of each row.
+    """
+    pairs = np.unique(np.column_stack([unit, fold]), axis=0)
+    if len(np.unique(fold)) < 2 or len(pairs) != len(np.unique(unit)):
+        return None
+    return pairs[:, 1]
 
 
 def shared_seeds(units: Mapping[str, UnitCounts]) -> dict[str, UnitCounts]:
@@ -142,27 +178,54 @@ class Ratios:
     denominator: np.ndarray
     occurs: np.ndarray
 
+    @property
+    def counted(self) -> np.ndarray:
+        """Units that have a part in the score of a class, (U, K) bool, where the class occurs at all."""
+        has_part = np.any(self.denominator > 0, axis=0) | (self.occurs > 0)
+        return has_part & (self.occurs > 0).any(axis=0)
+
 
 def ratios(counts: UnitCounts, metric: Metric, aggregation: Aggregation) -> Ratios:
     """Return the per-unit numerators and denominators of an aggregate."""
-    n_units = len(counts.units)
+    tp, fp, fn = counts.counts
+    occurs = tp[0] + fn[0] > 0  # the truth is the same for every seed
+    return aggregated(counts, *fraction(metric, tp, fp, fn), occurs, aggregation)
+
+
+def aggregated(
+    units: Units, above: np.ndarray, below: np.ndarray, occurs: np.ndarray, aggregation: Aggregation
+) -> Ratios:
+    """Return the ratios of sums over units that any score of images becomes under an aggregation.
+
+    Args:
+        units: The images, their units and groups.
+        above: (S, I, K) numerators of the images, integer or float.
+        below: (S, I, K) denominators.
+        occurs: (I, K) bool, the class is scored in the image.
+        aggregation: pooled: numerators and denominators are summed over all images; per_image, per_group: mean of the
+            ratios of images, or of the sums of a group's images; a ratio over 0 is 0 where the class is scored.
+    """
+    of_image = units.unit_of_image
     if aggregation == "pooled":
-        tp, fp, fn = counts.of_units.astype(np.float64)
-        occurs = counts.of_units[[0, 2], 0].sum(axis=0) > 0
-        return Ratios(*fraction(metric, tp, fp, fn), occurs.astype(np.int64))
-    if aggregation == "per_image":
-        members, unit_of_member = counts.counts, counts.unit_of_image
-    else:
-        members = counts.of_groups
-        n_groups = members.shape[2]
+        n_units = len(units.units)
+        numerator, denominator = (_sum_images(of_image, each, n_units).astype(np.float64) for each in (above, below))
+        return Ratios(numerator, denominator, _sum_by(of_image, occurs.astype(np.int64), n_units))
+    unit_of_member, n_units = of_image, len(units.units)
+    if aggregation == "per_group":
+        of_group, n_groups = units.group_of_image, int(units.group_of_image.max()) + 1
+        above, below = (_sum_images(of_group, each, n_groups) for each in (above, below))
+        occurs = _sum_by(of_group, occurs.astype(np.int64), n_groups) > 0
         unit_of_member = np.arange(n_groups)
         if n_units != n_groups:  # images are units: a group's score belongs to the unit of its first image
-            first = np.unique(counts.group_of_image, return_index=True)[1]
-            unit_of_member = counts.unit_of_image[first]
-    values = score(metric, *members)  # (S, members, K)
-    occurs = _sum_by(unit_of_member, np.isfinite(values[0]).astype(np.int64), n_units)
-    numerator = np.moveaxis(_sum_by(unit_of_member, np.moveaxis(np.nan_to_num(values), 1, 0), n_units), 0, 1)
-    return Ratios(numerator, occurs[None].astype(np.float64), occurs)
+            unit_of_member = of_image[np.unique(of_group, return_index=True)[1]]
+    values = np.where(occurs, above / np.where(below > 0, below, 1), 0.0)  # (S, members, K)
+    number = _sum_by(unit_of_member, occurs.astype(np.int64), n_units)
+    return Ratios(_sum_images(unit_of_member, values, n_units), number[None].astype(np.float64), number)
+
+
+def _sum_images(index: np.ndarray, values: np.ndarray, n: int) -> np.ndarray:
+    """Sum (S, I, K) values over images with the same index, (S, n, K)."""
+    return np.moveaxis(_sum_by(index, np.moveaxis(values, 1, 0), n), 0, 1)
 
 
 def _sum_by(index: np.ndarray, rows: np.ndarray, n: int) -> np.ndarray:
@@ -176,25 +239,6 @@ def _sum_by(index: np.ndarray, rows: np.ndarray, n: int) -> np.ndarray:
     alone = len(first) == len(index)  # nothing to add
     total[ordered[first]] = rows[order] if alone else np.add.reduceat(rows[order], first, axis=0)
     return total
-
-
-def weighted_scores(parts: Ratios, weights: np.ndarray) -> np.ndarray:
-    """Score every set of weights of units, seeds averaged.
-
-    Args:
-        parts: The score's ratios.
-        weights: (B, U) float, >= 0.
-
-    Returns:
-        (B, K + 1) float64: each class, then macro over the classes that occur; NaN where a class does not.
-    """
-    numerator = parts.numerator
-    if len(parts.denominator) < len(numerator):  # one denominator for all seeds: averaging can come first
-        numerator = numerator.mean(axis=0, keepdims=True)
-    by_seed, occurs = _per_seed_ratios(weights, replace(parts, numerator=numerator))
-    mean = np.einsum("bsk->bk", by_seed) / by_seed.shape[1]  # several times as fast as `mean` over a short axis
-    values = np.where(occurs, mean, np.nan)
-    return np.column_stack([values, mean_over_occurring(values)])
 
 
 def crossed_scores(parts: Ratios, unit: np.ndarray, seed: np.ndarray) -> np.ndarray:
@@ -231,13 +275,11 @@ def _per_seed_ratios(weights: np.ndarray, parts: Ratios) -> tuple[np.ndarray, np
     return above / below, occurs[:, 0] > 0
 
 
-def leave_one_out(parts: Ratios) -> np.ndarray:
-    """Return (U, K + 1) float64: the scores without each unit, seeds averaged, and macro."""
+def without_each(parts: Ratios) -> np.ndarray:
+    """Return (S, U, K) float64: the scores without each unit; NaN where no other unit has the class."""
     above, below = (each.sum(axis=1, keepdims=True) - each for each in (parts.numerator, parts.denominator))
     occurs = parts.occurs.sum(axis=0) - parts.occurs > 0  # (U, K)
-    ratio = (above / np.where(below > 0, below, 1)).mean(axis=0)
-    values = np.where(occurs, ratio, np.nan)
-    return np.column_stack([values, mean_over_occurring(values)])
+    return np.where(occurs, above / np.where(below > 0, below, 1), np.nan)
 
 
 def scores_by_seed(parts: Ratios) -> np.ndarray:

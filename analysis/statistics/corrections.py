@@ -12,12 +12,22 @@ def holm(p: np.ndarray) -> np.ndarray:
         Holm 1979; strong control of the family-wise error under any dependence.
     """
     p = np.asarray(p, dtype=np.float64)
-    adjusted = np.full(p.shape, np.nan)
+    return np.minimum(p * holm_multipliers(p), 1)
+
+
+def holm_multipliers(p: np.ndarray) -> np.ndarray:
+    """Return by how much Holm's correction multiplies each p, (m,), not cut off where the product passes 1.
+
+    A p of 0 is multiplied by what its place in the order says. NaN stays NaN and is not counted.
+    """
+    p = np.asarray(p, dtype=np.float64)
+    times = np.full(p.shape, np.nan)
     known = np.flatnonzero(np.isfinite(p))
     order = known[np.argsort(p[known], kind="stable")]
-    steps = p[order] * (len(order) - np.arange(len(order)))
-    adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1) if len(order) else steps
-    return adjusted
+    places = (len(order) - np.arange(len(order))).astype(np.float64)
+    corrected = np.maximum.accumulate(p[order] * places) if len(order) else places
+    times[order] = np.divide(corrected, p[order], out=places, where=p[order] > 0)
+    return times
 
 
 def benjamini_hochberg(p: np.ndarray) -> np.ndarray:

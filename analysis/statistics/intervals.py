@@ -1,20 +1,22 @@
-"""Intervals for means over independent units and over seeds, calibrated for few of either.
+"""Intervals over independent units, seeds and folds, and the tests that invert them: one rule for both.
 
-Units are resampled (cluster bootstrap, BCa, expanded for few units). Seeds are too few to resample: if 3 seeds vary
-as much as units do, the crossed bootstrap of Owen 2007 covers 81 to 86 % instead of 95 %, because no resample of three
-numbers strays as far as a t with two degrees of freedom. Their part is therefore a t interval over the seeds' own
-estimates. The two parts are joined in two ways, because one cannot serve both purposes with three seeds:
+Units are judged by the jackknife and Student's t. For a mean over units this is the ordinary t interval; for a ratio of
+sums (a pooled Dice) the jackknife also takes off the bias that large units cause, and the degrees of freedom are those
+of as many equally heavy units. A mean over classes keeps the quantile of each class, weighted by variance, so that a
+class in three slides is not judged as if it were in forty. Seeds are too few to resample: if three seeds vary as much
+as units do, the crossed bootstrap of Owen 2007 covers 81 to 86 % instead of 95 %. Their part is a t interval over the
+seeds' own estimates. Parts are added like standard errors, each with its own quantile, because corrections for many
+tests ask for 99 % and more, where the tails of few seeds decide.
 
-- An interval that is *shown* (`Uncertainty.interval`) is one t around the joint standard error, with degrees of freedom
-  between those of the parts. It covers what it says.
-- An interval that a *test* inverts (`Uncertainty.test_interval`, `p_of_zero`, `p_of_relevance`) adds whole parts like
-  standard errors. It is never narrower, and at 95 % too wide with three seeds. But corrections for many tests ask for
-  99 % and more, where the tails of few seeds decide, and there the one t errs too often.
+Every p value here is 1 minus the level at which this interval touches the hypothesis, so an interval at the level that
+a verdict uses excludes 0 exactly where the verdict is better or worse. Both parts hold the seed x unit interaction;
+taking it out of the seeds' part makes intervals exact where units differ, but where they do not, equal methods are
+then called different far too often: it stays in. `python -m benchmarks.calibration` prints what is covered.
 
-So a shown interval may exclude 0 by a little where p is above .05; wherever p is below .05 it excludes 0. Verdicts
-follow p. Both parts hold the seed x unit interaction; taking it out of the seeds' part makes intervals exact where
-units differ, but where they do not, equal methods are then called different far too often: it stays in.
-`python -m benchmarks.calibration` prints what is covered, and how often each way errs after Holm's correction.
+Sources:
+    Student 1908; Quenouille 1956 and Tukey 1958 (jackknife: bias and variance); Kish 1965, section 11.7 (units of
+    unequal weight); Zou and Donner 2008, eq. 6 (parts added with their own quantiles); Nadeau and Bengio 2003, eq. 7
+    (folds that share training units).
 """
 
 from collections.abc import Callable
@@ -78,148 +80,139 @@ class Uncertainty:
 
     Args:
         estimate: The statistic.
-        resampled: (B,) float, ascending and finite: the statistic of each resample of units.
-        bias: BCa's z0.
-        acceleration: BCa's a.
-        n_units: Independent units behind the estimate; unequal ones count as `effective_units` says.
+        unit_error: Its standard error over units; NaN with fewer than 2 of them.
+        parts: (P,) float64, what the variance over units is made of, such as one part for each class of a macro mean.
+            Only their proportions count.
+        degrees: (P,) float64, degrees of freedom of each part, at least 1.
+        bias: Bias of the estimate by the jackknife; 0 for a mean.
         seed_error: Standard error over seeds; 0 with one seed, whose interval then speaks of that one training.
         n_seeds: Seeds.
+        fold_error: Standard error over folds by Nadeau and Bengio; 0 without folds.
+        n_folds: Folds; 1 without.
     """
 
     estimate: float
-    resampled: np.ndarray
-    bias: float
-    acceleration: float
-    n_units: float
-    seed_error: float
-    n_seeds: int
+    unit_error: float
+    parts: np.ndarray
+    degrees: np.ndarray
+    bias: float = 0.0
+    seed_error: float = 0.0
+    n_seeds: int = 1
+    fold_error: float = 0.0
+    n_folds: int = 1
+
+    @property
+    def known(self) -> bool:
+        """There is an interval."""
+        return bool(np.isfinite(self.estimate) and np.isfinite(self.unit_error))
 
     def interval(self, level: float) -> tuple[float, float]:
-        """Return the interval to show for a level such as 0.95; NaN with fewer than 2 units.
-
-        On each side it is one t: the joint standard error, with degrees of freedom whose reciprocal is the mean of the
-        parts' reciprocals, weighted by their shares of the variance.
-
-        Source:
-            Cochran and Cox 1950 (their approximate t for two unequal variances weighs quantiles by these shares).
-
-        Deviation:
-            The shares weigh reciprocal degrees of freedom, in which Student's quantile is nearly linear; weighing
-            quantiles covers up to 97.6 % with three seeds. Satterthwaite 1946 squares the shares, which promises more
-            degrees of freedom than shares estimated from three seeds can carry: its tests err about twice as often.
-        """
-        below, above = self._by_units(level)
-        return float(self.estimate - self._one_t(below, level)), float(self.estimate + self._one_t(above, level))
-
-    def test_interval(self, level: float) -> tuple[float, float]:
-        """Return the interval that the tests below invert: whole parts, added like standard errors; never narrower.
-
-        Source:
-            Zou and Donner 2008, eq. 6 (method of variance estimates recovery).
-        """
-        below, above = self._by_units(level)
-        by_seeds = self.seed_error * special.stdtrit(self.n_seeds - 1, 0.5 + level / 2) if self.n_seeds > 1 else 0.0
-        return float(self.estimate - np.hypot(below, by_seeds)), float(self.estimate + np.hypot(above, by_seeds))
-
-    def _by_units(self, level: float) -> tuple[float, float]:
-        """Return how far below and above the estimate the interval over units alone reaches.
-
-        Source:
-            Efron 1987 (BCa); Hesterberg 2015, "What teachers should know about the bootstrap", section 4.3 (expansion:
-            the normal quantile becomes sqrt(n / (n - 1)) times Student's with n - 1 degrees of freedom, because the
-            bootstrap's variance is (n - 1) / n of the sample's, and it ignores that the variance is estimated).
-
-        Deviation:
-            The expansion, made for percentile intervals, is applied to BCa's quantiles.
-        """
-        if not self.n_units > 1 or not np.isfinite(self.estimate) or not len(self.resampled):
+        """Return the interval of a level such as 0.95; NaN with fewer than 2 units."""
+        if not self.known:
             return float("nan"), float("nan")
-        reach = np.sqrt(self.n_units / (self.n_units - 1)) * special.stdtrit(self.n_units - 1, 0.5 + level / 2)
-        ends = self.bias + np.array([-reach, reach])
-        # the map is monotone only while its denominator is positive; beyond that the end is the extreme resample
-        denominator = np.maximum(1 - self.acceleration * ends, 1e-3)
-        low, high = _quantiles(self.resampled, special.ndtr(self.bias + ends / denominator))
-        return max(self.estimate - low, 0.0), max(high - self.estimate, 0.0)
+        centre, half = self.estimate - self.bias, self.half_width(level)
+        return float(centre - half), float(centre + half)
 
-    def _one_t(self, by_units: float, level: float) -> float:
-        """Return the half width of one t from the half width over units alone."""
-        tail, of_units, of_seeds = 0.5 + level / 2, self.n_units - 1, max(self.n_seeds - 1, 1)
-        parts = np.array([(by_units / special.stdtrit(of_units, tail)) ** 2, self.seed_error**2])  # variances
-        if not parts.sum() > 0:
-            return by_units  # NaN, or nothing varies
-        degrees = parts.sum() / (parts[0] / of_units + parts[1] / of_seeds)
-        return float(special.stdtrit(degrees, tail) * np.sqrt(parts.sum()))
+    def half_width(self, level: float) -> float:
+        """Return half the width of the interval: what units or folds, and what seeds, contribute."""
+        tail = 0.5 + level / 2
+        by_seeds = self.seed_error * special.stdtrit(self.n_seeds - 1, tail) if self.n_seeds > 1 else 0.0
+        by_folds = self.fold_error * special.stdtrit(self.n_folds - 1, tail) if self.n_folds > 1 else 0.0
+        return float(np.hypot(max(self._by_units(tail), by_folds), by_seeds))
+
+    def _by_units(self, tail: float) -> float:
+        """Return half the width over units alone.
+
+        Deviation:
+            The bias counts as one more error, because it is known no better than the variance.
+        """
+        total = self.parts.sum()
+        if not total > 0:
+            return 0.0
+        reach = np.sqrt((self.parts * special.stdtrit(self.degrees, tail) ** 2).sum() / total)
+        return float(np.hypot(self.unit_error, self.bias) * reach)
 
     def p_of_zero(self) -> float:
-        """Return the two-sided p of zero: 1 minus the level at which the test's interval just touches it.
+        """Return the two-sided p of zero: 1 minus the level at which the interval just touches it.
 
-        NaN where there is no interval. At least 1e-6; limited by the resamples, of which none may lie beyond 0.
+        NaN where there is no interval. At least 1e-6.
         """
-        if not np.isfinite(self.test_interval(0.5)[0]):
+        if not self.known:
             return float("nan")
-        return 1.0 if self.estimate == 0 else self._narrowest(lambda low, high: low <= 0 <= high)
+        distance = abs(self.estimate - self.bias)
+        return 1.0 if distance == 0 else self._narrowest(lambda half: half >= distance)
 
     def p_of_relevance(self, margin: float) -> float:
         """Return p of the hypothesis that the truth lies outside +-margin: small means equivalent.
 
-        It is below alpha exactly where the test's interval of level 1 - 2 alpha lies inside +-margin (two one-sided
-        tests). NaN where there is no interval; 1 where the estimate lies outside; at least 5e-7, limited by the
-        resamples.
+        It is below alpha exactly where the interval of level 1 - 2 alpha lies inside +-margin (two one-sided tests).
+        NaN where there is no interval; 1 where its centre lies outside; at least 5e-7.
 
         Source:
             Schuirmann 1987; by intervals: Westlake 1976.
         """
-        if not np.isfinite(self.test_interval(0.5)[0]):
+        if not self.known:
             return float("nan")
-        if abs(self.estimate) >= margin:
-            return 1.0
-        return self._narrowest(lambda low, high: low <= -margin or high >= margin) / 2
+        room = margin - abs(self.estimate - self.bias)
+        return 1.0 if room <= 0 else self._narrowest(lambda half: half >= room) / 2
 
-    def _narrowest(self, reaches: Callable[[float, float], bool]) -> float:
-        """Return 1 minus the level of the widest interval that does not reach something; wider ones all do."""
+    def _narrowest(self, reaches: Callable[[float], bool]) -> float:
+        """Return 1 minus the level of the widest interval whose half width does not reach; wider ones all do."""
         reached, free = _SMALLEST_P, 1.0  # 1 - level of an interval that reaches it, and of one that does not
         for _ in range(_SEARCH_STEPS):
             middle = np.sqrt(reached * free)
-            if reaches(*self.test_interval(1 - middle)):
+            if reaches(self.half_width(1 - middle)):
                 reached = middle
             else:
                 free = middle
         return float(free)
 
 
-def _quantiles(ascending: np.ndarray, shares: np.ndarray) -> np.ndarray:
-    """Return what `np.quantile` does for sorted values, without sorting them again."""
-    place = shares * (len(ascending) - 1)
-    before = np.floor(place).astype(int)
-    after = np.minimum(before + 1, len(ascending) - 1)
-    return ascending[before] + (place - before) * (ascending[after] - ascending[before])
+def spread_over_seeds(by_seed: np.ndarray) -> tuple[float, int]:
+    """Return the standard error over seeds, 0 with one seed, and the number of seeds."""
+    seeds = len(by_seed)
+    return (float(by_seed.std(ddof=1) / np.sqrt(seeds)) if seeds > 1 else 0.0), seeds
 
 
-def uncertainty(
-    estimate: float, resampled: np.ndarray, jackknife: np.ndarray, by_seed: np.ndarray, n_units: float
-) -> Uncertainty:
-    """Gather what an interval needs.
+def variance_over_units(pulls: np.ndarray) -> np.ndarray:
+    """Return the variance of a mean over units that units cause and seeds do not, (...,) float64, at least 0.
+
+    What unit and seed do together (their interaction) varies over seeds as well and is part of the variance over them.
+    Counted once, there, intervals cover 95 % whichever of the two varies more; counted twice, up to 99.6 %.
 
     Args:
-        estimate: The statistic, seeds averaged.
-        resampled: (B,) float, the statistic of each resample of units; NaN ones are left out.
-        jackknife: (U,) float, the statistic without each unit; NaN ones are left out.
-        by_seed: (S,) float, the statistic of each seed.
-        n_units: Units behind the estimate, as equally heavy ones.
+        pulls: (S, U, ...) float64, how far each unit moves the mean in each seed.
     """
-    kept = np.sort(resampled[np.isfinite(resampled)])
-    if len(kept):
-        rounding = 1e-12 * max(float(np.abs(kept).max()), abs(estimate))  # resamples of few units often tie with it
-        ends = np.searchsorted(kept, estimate - rounding, "left"), np.searchsorted(kept, estimate + rounding, "right")
-        below = sum(ends) / (2 * len(kept))
-        margin = 0.5 / len(kept)
-        bias = float(special.ndtri(np.clip(below, margin, 1 - margin)))
-    else:
-        bias = 0.0
-    left_out = jackknife[np.isfinite(jackknife)]
-    pull = left_out.mean() - left_out if len(left_out) else left_out
-    spread = np.sum(pull**2)
-    acceleration = float(np.sum(pull**3) / (6 * spread**1.5)) if spread > 0 else 0.0
-    n_seeds = len(by_seed)
-    seed_error = float(by_seed.std(ddof=1) / np.sqrt(n_seeds)) if n_seeds > 1 else 0.0
-    return Uncertainty(estimate, kept, bias, acceleration, n_units, seed_error, n_seeds)
+    seeds = len(pulls)
+    whole = (pulls.mean(axis=0) ** 2).sum(axis=0)
+    if seeds < 2:
+        return whole
+    of_seeds = (pulls**2).sum(axis=1).mean(axis=0)
+    return np.maximum(whole - (of_seeds - whole) / (seeds - 1), 0.0)
+
+
+def fold_error(by_fold: np.ndarray, test_to_train: float) -> float:
+    """Return the standard error of a mean over folds whose training sets overlap; 0 with fewer than 2 folds.
+
+    Args:
+        by_fold: (F,) float, the estimate of each fold.
+        test_to_train: Test units of a fold / its training units, such as 1 / (F - 1).
+
+    Source:
+        Nadeau and Bengio 2003, eq. 7: variance (1 / F + n_test / n_train) s^2.
+    """
+    folds = len(by_fold)
+    return float(np.sqrt((1 / folds + test_to_train) * by_fold.var(ddof=1))) if folds > 1 else 0.0
+
+
+def level_after_correction(p: float, corrected: float, alpha: float) -> float:
+    """Return the level of the interval that a corrected test inverts.
+
+    The interval of this level excludes the hypothesis exactly where the corrected p is below alpha.
+
+    Args:
+        p: p before correction, > 0.
+        corrected: p after Holm's step-down correction, not cut off at 1.
+        alpha: Level of the family.
+    """
+    return 1 - alpha * p / corrected if corrected > 0 else 1 - alpha

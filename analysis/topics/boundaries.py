@@ -12,7 +12,7 @@ from imbalance_bench.records import RunRecord
 
 def analyze(context: Context) -> TopicResult:
     """Score borders and confusions of every method whose runs recorded them; say so where they did not."""
-    names, plan = context.study.class_names, context.plan
+    names = context.study.class_names
     rows: dict[str, list[dict[str, Any]]] = {"boundary_scores": [], "trimap_curves": [], "confusion": []}
     lacking: dict[str, str] = {}
     for method in context.study.methods:
@@ -24,8 +24,8 @@ def analyze(context: Context) -> TopicResult:
             continue
         counts = BoundaryCounts(boundary, context.units[method])
         ends_um = context.records.plan()["evaluation"]["trimap_um"]
-        rows["boundary_scores"] += boundary_rows(method, counts, names, plan)
-        rows["trimap_curves"] += trimap_rows(method, counts, names, ends_um, plan)
+        rows["boundary_scores"] += boundary_rows(method, counts, names)
+        rows["trimap_curves"] += trimap_rows(method, counts, names, ends_um)
         rows["confusion"] += confusion_rows(method, confusion, names)
     tables = {name: table(name, each) for name, each in rows.items()}
     return TopicResult(

@@ -119,5 +119,5 @@ def _of_control(context: Context, source: _Source) -> list[ControlMeasure]:
     measures += training_dynamics(records, len(study.class_names), resamples=plan.resamples, seed=plan.seed)
     if control in set(context.tables["boundary_scores"]["method"]):  # the topic `boundaries` says where it is not
         counts = BoundaryCounts(context.recorded(control, RunRecord.boundary), context.units[control])
-        measures.append(boundary_gap(counts, control, study.class_names, plan))
+        measures.append(boundary_gap(counts, control, study.class_names))
     return [each for each in measures if each is not None]

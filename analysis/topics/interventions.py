@@ -4,7 +4,6 @@ Everything else stays as it is, on the same images, so a difference is an effect
 nothing about models that were trained without one.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -12,15 +11,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.schema import judged_table, rows_of
 from analysis.schema.names import MACRO
-from analysis.scoring.pairs import PairedScores, compare_pair, unit_dice
-from analysis.scoring.units import unit_counts
-from analysis.statistics.corrections import holm
+from analysis.scoring.comparisons import PairedScores, Rules, Tested, judged_families, pair_tests
+from analysis.scoring.pairs import rules_of, unit_dice
+from analysis.scoring.units import UnitCounts, unit_counts
 from analysis.study.runs import AnalysisPlan, RunData, StudyTables
 from analysis.topics.context import Context, TopicResult
-from analysis.topics.paired_decision import decide, rule_text
-from analysis.verdicts import Topic, Verdict, Word, margin_text, p_text, points
+from analysis.topics.method_comparison import paired_table
+from analysis.topics.paired_decision import cautions, observed, rule_text, tail, too_few
+from analysis.verdicts import Topic, Verdict, Word, margin_text
 from imbalance_bench.records import StudyRecords
 
 LEARNED, ZEROED, PERMUTED, SHIFTED = "learned", "zeroed", "permuted", "shifted"
@@ -36,10 +35,10 @@ def intervention_runs(records: StudyRecords, study: StudyTables) -> dict[str, li
     return found
 
 
-def intervention_effects(
+def intervention_tests(
     runs: dict[str, list[tuple[RunData, pd.DataFrame]]], study: StudyTables, plan: AnalysisPlan, unit: str
-) -> pd.DataFrame:
-    """Compare Dice after each intervention with Dice as trained, paired by unit.
+) -> list[Tested]:
+    """Test Dice after each intervention against Dice as trained, paired by unit.
 
     Args:
         runs: Method -> runs and their re-predictions, columns of `records.INTERVENTIONS`.
@@ -48,58 +47,44 @@ def intervention_effects(
         unit: "group" or "image".
 
     Returns:
-        Table `interventions` without `verdict`, and in addition min_p, family and p_tost_holm. Zeroed and
-        permuted (the mean over permutations): macro and every class; shifted: the class itself.
+        Zeroed and permuted (the mean over permutations): macro and every class; shifted: the class itself.
     """
-    rows = []
+    tests, rules, names = [], rules_of(plan), study.class_names
     for method, pairs in runs.items():
-        names = set.intersection(*(set(each["intervention"]) for _, each in pairs))
-        if LEARNED not in names:
+        done = set.intersection(*(set(each["intervention"]) for _, each in pairs))
+        if LEARNED not in done:
             continue
-        trained, units = _dice(pairs, LEARNED, study, unit)
+        trained = _counts(pairs, LEARNED, study, unit)
+
+        def pair(members: Sequence[str], pairs: Any = pairs, trained: UnitCounts = trained) -> PairedScores:
+            changed = np.mean([unit_dice(_counts(pairs, each, study, unit)) for each in members], axis=0)
+            return PairedScores(changed, unit_dice(trained), trained.units, trained.fold_of_unit)
+
         for intervention in (ZEROED, PERMUTED):
-            members = sorted(name for name in names if name.split("_")[0] == intervention)
+            members = sorted(name for name in done if name.split("_")[0] == intervention)
             if members:
-                changed = np.mean([_dice(pairs, each, study, unit)[0] for each in members], axis=0)
-                compared = compare_pair(PairedScores(changed, trained, units), study.class_names, plan)
-                rows += [{"method": method, "intervention": intervention} | row for row in compared]
-        for class_id, name in enumerate(study.class_names):
-            if (member := f"{SHIFTED}_{class_id}") in names:
-                changed = _dice(pairs, member, study, unit)[0]
-                own = PairedScores(changed, trained, units).of_class(class_id)
-                compared = compare_pair(own, (name,), plan, only=name)
-                rows += [{"method": method, "intervention": SHIFTED} | row for row in compared]
-    return _corrected(pd.DataFrame(rows), unit)
+                keys = {"method": method, "intervention": intervention, "unit": unit}
+                tests += pair_tests(pair(members), names, rules, keys)
+        for class_id, name in enumerate(names):
+            if (member := f"{SHIFTED}_{class_id}") in done:
+                keys = {"method": method, "intervention": SHIFTED, "unit": unit}
+                tests += pair_tests(pair([member]).of_class(class_id), (name,), rules, keys, only=name)
+    return tests
 
 
-_COLUMNS = [
-    *("method", "intervention", "class", "unit", "n_units", "n_seeds", "difference", "low", "high", "p", "p_seeds"),
-    *("p_holm", "p_tost_holm", "min_p", "family"),
-]
+def family_of(test: Tested) -> object:
+    """Name the family of an intervention: macro of all; else the classes of one intervention."""
+    if test.keys["class"] == MACRO:
+        return MACRO
+    return test.keys["method"], test.keys["intervention"]
 
 
-def _dice(
+def _counts(
     pairs: Sequence[tuple[RunData, pd.DataFrame]], intervention: str, study: StudyTables, unit: str
-) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Return Dice per unit after an intervention, (S, U, K), and the units."""
+) -> UnitCounts:
+    """Return the counts after an intervention."""
     runs = [replace(run, counts=rows[rows["intervention"] == intervention]) for run, rows in pairs]
-    counts = unit_counts(runs, split=study.split, unit=unit, n_classes=len(study.class_names))
-    return unit_dice(counts), counts.units
-
-
-def _corrected(frame: pd.DataFrame, unit: str) -> pd.DataFrame:
-    """Add Holm: macro rows over methods and interventions; class rows over the classes of one intervention."""
-    if frame.empty:
-        return pd.DataFrame(columns=_COLUMNS)
-    joint = frame[["p", "p_seeds"]].max(axis=1).where(frame["p"].notna())
-    frame = frame.assign(unit=unit, p_holm=np.nan, p_tost_holm=np.nan, family=0)
-    macro = frame["class"] == MACRO
-    families = [part.index for _, part in frame[~macro].groupby(["method", "intervention"], sort=False)]
-    for family in (frame.index[macro], *families):
-        frame.loc[family, "p_holm"] = holm(joint[family].to_numpy(dtype=np.float64))
-        frame.loc[family, "p_tost_holm"] = holm(frame.loc[family, "p_tost"].to_numpy(dtype=np.float64))
-        frame.loc[family, "family"] = int(joint[family].notna().sum())
-    return frame[_COLUMNS]
+    return unit_counts(runs, split=study.split, unit=unit, n_classes=len(study.class_names))
 
 
 _WORDS = {
@@ -112,39 +97,33 @@ _WORDS = {
 def analyze(context: Context) -> TopicResult:
     """Compare Dice after a change of the bias with Dice as trained; empty where no run was re-predicted."""
     runs = intervention_runs(context.records, context.study)
-    effects = intervention_effects(runs, context.study, context.plan, context.unit)
-    judged = [intervention_verdict(row, context.plan) for row in rows_of(effects)]
-    return TopicResult(
-        {"interventions": judged_table("interventions", effects, [each.word for each in judged])}, tuple(judged)
-    )
+    rules = rules_of(context.plan)
+    tests = intervention_tests(runs, context.study, context.plan, context.unit)
+    rows = judged_families(tests, family_of, rules)
+    judged = [intervention_verdict(row, rules) for row in rows]
+    return TopicResult({"interventions": paired_table("interventions", rows)}, tuple(judged))
 
 
-def intervention_verdict(row: Mapping[str, Any], plan: AnalysisPlan) -> Verdict:
-    """Judge one row of `intervention_effects`."""
-    name, n, margin = row["class"], int(row["n_units"]), plan.rope_dice
+def intervention_verdict(row: Mapping[str, Any], rules: Rules) -> Verdict:
+    """Put one row of `judged_families` into words."""
+    name, n, word = row["class"], int(row["n_units"]), row["word"]
     where = "macro Dice" if name == MACRO else f"Dice of {name}"
     done = _WORDS[row["intervention"]].format(method=row["method"], name=name)
-    word = decide(row, plan)
-    effect = f"{points(row['difference'])} points (95 % interval {points(row['low'])} to {points(row['high'])}"
-    effect += f", {p_text(row['p_holm'])} after Holm over {n} {row['unit']}s)"
-    if n < 2 or math.isnan(row["low"]):
-        tail = f"cannot be judged on {where}: it occurs in {n} {row['unit']}{'' if n == 1 else 's'}"
+    effect = f"{observed(row)}, {tail(row)}"
+    if n < 2:
+        said = f"cannot be judged on {where}: it occurs in {n} {row['unit']}{'' if n == 1 else 's'}"
     elif word == Word.NOT_TESTABLE:
-        tail = (
-            f"cannot be judged on {where} with {n} {row['unit']}s: the smallest possible p is {row['min_p']:.2g}, and "
-            f"{row['family']} tests are corrected together (observed {effect})"
-        )
+        said = f"cannot be judged on {where}: {too_few(row, rules)} (observed {observed(row)})"
     elif word == Word.EQUIVALENT:
-        tail = f"leaves {where} within {margin_text(margin)}: {effect}"
+        said = f"leaves {where} within {margin_text(rules.margin)}: {effect}"
     elif word in (Word.BETTER, Word.WORSE):
-        tail = f"makes {where} {word}: {effect}"
+        said = f"makes {where} {word}: {effect}"
     else:
-        tail = f"has no shown effect on {where}: {effect}"
-    sentence = f"{done} {tail}."
+        said = f"has no shown effect on {where}: {effect}"
+    sentence = f"{done} {said}." + ("" if word == Word.NOT_TESTABLE else cautions(row))
     if row["n_seeds"] == 1 and word not in (Word.NOT_TESTABLE, Word.UNDECIDED):
         sentence += " With one seed this speaks of this trained model alone."
-    keys = ("difference", "low", "high", "p", "p_seeds", "p_holm", "p_tost_holm", "min_p", "family", "n_units")
-    numbers = {key: row[key] for key in (*keys, "n_seeds")}
+    keys = ("difference", "low", "high", "p", "p_holm", "low_holm", "high_holm", "p_tost_holm", "p_sign_flip", "family")
     return Verdict(
         topic=Topic.INTERVENTION,
         aspect=row["intervention"],
@@ -153,6 +132,6 @@ def intervention_verdict(row: Mapping[str, Any], plan: AnalysisPlan) -> Verdict:
         subject=row["method"],
         word=word,
         sentence=sentence,
-        numbers=numbers,
-        rule=rule_text(row, plan),
+        numbers={key: row[key] for key in (*keys, "n_units", "n_seeds")},
+        rule=rule_text(row, rules, "macro Dice of all interventions; the classes of one intervention"),
     )

@@ -5,6 +5,7 @@ it is corrected as if all pairs of methods had been tested. Methods that are not
 """
 
 from collections.abc import Sequence
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,13 @@ import pandas as pd
 
 from analysis.schema import table
 from analysis.schema.names import MACRO
+from analysis.scoring.comparisons import Tested, pair_tests
+from analysis.scoring.estimates import LEVEL
 from analysis.scoring.metrics import mean_over_occurring
-from analysis.scoring.pairs import Pairing, compare_pair, unit_dice
+from analysis.scoring.pairs import rules_of, study_pairing, unit_dice
+from analysis.scoring.scored_images import Pairing
 from analysis.scoring.units import UnitCounts
+from analysis.statistics.corrections import holm
 from analysis.study.runs import AnalysisPlan, StudyTables
 from analysis.topics.context import Context, TopicResult
 from analysis.verdicts import Topic, Verdict, Word
@@ -38,7 +43,7 @@ def leaders(tables: StudyTables, units: dict[str, UnitCounts], plan: AnalysisPla
     rows: list[dict[str, Any]] = []
     for architecture in dict.fromkeys(run.architecture for run in tables.data):
         methods = [m for m in tables.methods if tables.runs_of(m)[0].architecture == architecture]
-        tiers = _Tiers(tables, methods, plan, Pairing(tables, units, unit))
+        tiers = _Tiers(tables, methods, plan, study_pairing(tables, units, unit))
         means = {method: _mean_dice(units[method]) for method in methods}
         for column, name in [(len(tables.class_names), MACRO), *enumerate(tables.class_names)]:
             of_class = {method: float(values[column]) for method, values in means.items()}
@@ -77,21 +82,20 @@ class _Tiers:
         if method == leader:
             return row
         found = self._compare(name, method, leader)
-        p = np.nan if found is None else max(found["p"], found["p_seeds"])
-        if found is None or not np.isfinite(p):
+        if found is None or not np.isfinite(found.p):
             return row | {"p_corrected": 1.0}  # never paired, so never told apart
-        family = row["family"]
-        keys = {key: found[key] for key in ("n_units", "difference", "low", "high")}
-        return row | keys | {"p": p, "p_corrected": min(1.0, p * family)}
+        low, high = found.known.interval(LEVEL)
+        row |= {"n_units": found.n_units, "difference": found.known.estimate, "low": low, "high": high}
+        return row | {"p": found.p, "p_corrected": min(1.0, found.p * row["family"])}
 
-    def _compare(self, name: str, method: str, leader: str) -> dict[str, Any] | None:
+    def _compare(self, name: str, method: str, leader: str) -> Tested | None:
         """Compare on one class or macro alone: who leads differs between classes."""
         pairs = self._pairing.pair(method, leader)
         if pairs is None:
             return None
         if name == MACRO:
-            return compare_pair(pairs, self._names, self._plan, only=MACRO)[0]
-        return compare_pair(pairs.of_class(self._names.index(name)), (name,), self._plan, only=name)[0]
+            return pair_tests(pairs, self._names, rules_of(self._plan), {}, only=MACRO)[0]
+        return pair_tests(pairs.of_class(self._names.index(name)), (name,), rules_of(self._plan), {}, only=name)[0]
 
     def _empty(self, method: str, mean: float, leader: str) -> dict[str, Any]:
         n = len(self._methods)
@@ -116,7 +120,37 @@ def analyze(context: Context) -> TopicResult:
         for architecture, rows in overall.groupby("architecture", sort=False)
         if len(rows) > 1
     ]
-    return TopicResult({"leaders": frame}, tuple(judged))
+    pairs = table("pairwise", all_pairs(context.study, context.units, context.plan, overall, context.unit))
+    return TopicResult({"leaders": frame, "pairwise": pairs}, tuple(judged))
+
+
+def all_pairs(
+    tables: StudyTables, units: dict[str, UnitCounts], plan: AnalysisPlan, overall: pd.DataFrame, unit: str
+) -> list[dict[str, object]]:
+    """Test every pair of methods of an architecture on macro Dice; table `pairwise`.
+
+    Args:
+        tables: The study.
+        units: Counts of every method by unit.
+        plan: The plan.
+        overall: Macro rows of table `leaders`, which name the methods of each architecture.
+        unit: `group` or `image`.
+    """
+    rows, pairing = [], study_pairing(tables, units, unit)
+    for architecture, part in overall.groupby("architecture", sort=False):
+        found = []
+        for first, second in combinations(part["method"], 2):
+            pairs = pairing.pair(first, second)
+            if pairs is not None:
+                found.append((first, second, pair_tests(pairs, tables.class_names, rules_of(plan), {}, only=MACRO)[0]))
+        corrected = holm(np.array([test.p for _, _, test in found], dtype=np.float64))
+        for (first, second, test), p_holm in zip(found, corrected, strict=True):
+            low, high = test.known.interval(LEVEL)
+            keys = {"architecture": architecture, "method_a": first, "method_b": second}
+            rows.append(
+                keys | {"difference": test.known.estimate, "low": low, "high": high, "p": test.p, "p_holm": p_holm}
+            )
+    return rows
 
 
 def leader_verdict(architecture: str, rows: pd.DataFrame, plan: AnalysisPlan) -> Verdict:
@@ -131,8 +165,8 @@ def leader_verdict(architecture: str, rows: pd.DataFrame, plan: AnalysisPlan) ->
         word = Word.BETTER
         sentence = f"{first} has the greatest macro Dice, and every other method is shown to be behind it."
     rule = (
-        "better: each other method differs from the leader by the larger of the sign-flip p over units and the p that "
-        f"knows the variation over seeds, times the number of pairs of methods, below {plan.alpha:g}; else undecided"
+        "better: the p of each other method against the leader, over units, seeds and folds, times the number of pairs "
+        f"of methods is below {plan.alpha:g}; else undecided"
     )
     numbers = {"mean": rows["mean"].iloc[0], "methods": len(rows), "family": int(rows["family"].iloc[0])}
     return Verdict(

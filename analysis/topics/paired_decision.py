@@ -1,38 +1,102 @@
-"""The word on a paired difference in Dice: decided here for methods against controls and for interventions alike."""
+"""How a paired difference is put into words: of methods against controls and of interventions alike.
+
+The word itself comes from `scoring.comparisons`, with the interval that the sentence quotes.
+"""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from analysis.statistics.corrections import attainable
-from analysis.study.runs import AnalysisPlan
-from analysis.verdicts import Word
+from analysis.scoring.comparisons import Rules
+from analysis.statistics.sign_flip import smallest_sign_flip_p
+from analysis.verdicts import Word, p_text, points
 
 NO_INTERVAL = "there is no interval with one {unit}"
+MOST_NAMED = 3  # units that a sentence names
+SKEWED = 0.3  # |skewness| / sqrt(n) from which on one tail of a t interval errs about twice as often as it says
 
 
-def decide(row: Mapping[str, Any], plan: AnalysisPlan) -> Word:
-    """Return the word on one row of `compare_pair` after correction.
+def observed(row: Mapping[str, Any], written: Callable[[float], str] = points, of: str = " points") -> str:
+    """Write a difference with the interval that decided about it, such as "+1.9 points (95 % interval ...)".
 
     Args:
-        row: n_units, low, min_p, family, p_holm, p_tost_holm and difference.
-        plan: The plan; its alpha decides.
+        row: A row of `judged_rows`.
+        written: Writes one number.
+        of: Unit behind the first number.
     """
-    if row["n_units"] < 2 or math.isnan(row["low"]) or not attainable(row["min_p"], row["family"], plan.alpha):
-        return Word.NOT_TESTABLE
-    if row["p_tost_holm"] < plan.alpha:
-        return Word.EQUIVALENT
-    if row["p_holm"] < plan.alpha:
-        return Word.BETTER if row["difference"] > 0 else Word.WORSE
-    return Word.UNDECIDED
+    low, high = (
+        (row["low_tost"], row["high_tost"]) if row["word"] == Word.EQUIVALENT else (row["low_holm"], row["high_holm"])
+    )
+    if not math.isfinite(low):
+        return f"{written(row['difference'])}{of}"
+    if row["word"] == Word.EQUIVALENT:
+        interval = f"interval of two one-sided tests {written(low)} to {written(high)}"
+    else:
+        interval = f"95 % interval {written(low)} to {written(high)}"
+    return f"{written(row['difference'])}{of} ({interval}{_after(row)})"
 
 
-def rule_text(row: Mapping[str, Any], plan: AnalysisPlan) -> str:
-    """Return how `decide` turns numbers into the word."""
+def _after(row: Mapping[str, Any]) -> str:
+    return f", after Holm for {row['family']} tests" if row["family"] > 1 else ""
+
+
+def tail(row: Mapping[str, Any]) -> str:
+    """Write p, units and seeds behind a difference."""
+    p = row["p_tost_holm"] if row["word"] == Word.EQUIVALENT else row["p_holm"]
+    n, unit, seeds = row["n_units"], row["unit"], row["n_seeds"]
+    return f"{p_text(p)} over {n} {unit}s and {seeds} seed{'' if seeds == 1 else 's'}"
+
+
+def too_few(row: Mapping[str, Any], rules: Rules) -> str:
+    """Say why units are too few for better or worse."""
+    n = int(row["n_units"])
+    smallest = smallest_sign_flip_p(n, rules.permutations)
     return (
-        "not_testable: fewer than two units, or the smallest possible p times the "
-        f"{row['family']} tests corrected together is not below {plan.alpha:g}; equivalent: two one-sided tests "
-        f"against +-{plan.rope_dice:g}, by an interval that includes the variation over units and seeds, give "
-        f"p < {plan.alpha:g} after Holm; better or worse: the larger of the sign-flip p over units and the p that "
-        f"includes the variation over seeds is below {plan.alpha:g} after Holm; else undecided"
+        f"over {n} {row['unit']}s no test that does without the normal distribution can give less than p = "
+        f"{smallest:.2g}, whatever the differences are"
+    )
+
+
+def cautions(row: Mapping[str, Any], method: str = "", control: str = "") -> str:
+    """Say what qualifies a verdict: units that carry it, skewed differences, an unpaired view of the other sign.
+
+    Args:
+        row: A row of `judged_families`.
+        method: Label of the method; empty: no unpaired view.
+        control: Label of its control.
+    """
+    said = ""
+    names = list(row["influential"])
+    if names:
+        more = f" or one of {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+        said += f" Without {' or '.join(names[:MOST_NAMED])}{more} the verdict would be another."
+    if abs(row["skewness"]) > SKEWED * math.sqrt(row["n_units"]):
+        said += (
+            f" The differences of {row['unit']}s are skewed (skewness {row['skewness']:+.1f}): an interval of their "
+            "mean holds the truth less often than it says."
+        )
+    if method and row["cliffs_delta"] * row["difference"] < 0:
+        ahead = method if row["cliffs_delta"] > 0 else control
+        said += (
+            f" Unpaired, {ahead} is ahead (Cliff's delta {row['cliffs_delta']:+.2f}): {row['unit']}s differ more than "
+            "the methods do, and the paired difference decides."
+        )
+    return said
+
+
+def rule_text(row: Mapping[str, Any], rules: Rules, families: str) -> str:
+    """Return how numbers gave the word.
+
+    Args:
+        row: A row of `judged_rows`.
+        rules: The rules.
+        families: What is corrected together.
+    """
+    alpha = f"{rules.alpha:g}"
+    return (
+        "one interval over units, seeds and folds (jackknife and Student's t) decides, at the level that Holm's "
+        f"correction gives it among the {row['family']} tests of its family (alpha {alpha}): equivalent: the interval "
+        f"of the corrected two one-sided tests lies within +-{rules.margin:g}; better or worse: the interval excludes "
+        f"0, which is p < {alpha} after Holm; not_testable: no interval, or fewer units than a sign-flip test needs "
+        f"for p < {alpha}; else undecided. Families: {families}"
     )

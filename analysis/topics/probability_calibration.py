@@ -20,7 +20,7 @@ from imbalance_bench.records import RunRecord
 
 def analyze(context: Context) -> TopicResult:
     """Judge the probabilities of every method whose runs recorded them; say so where they did not."""
-    names, plan = context.study.class_names, context.plan
+    names = context.study.class_names
     rows: dict[str, list[dict[str, Any]]] = {"calibration": [], "reliability_diagram": []}
     lacking: dict[str, str] = {}
     for method in context.study.methods:
@@ -30,8 +30,8 @@ def analyze(context: Context) -> TopicResult:
             lacking[method] = str(error)
             continue
         sums = ProbabilitySums.of_rows(recorded, context.units[method])
-        rows["calibration"] += calibration_rows(method, sums, names, plan)
-        rows["reliability_diagram"] += diagram_rows(method, sums, names, plan)
+        rows["calibration"] += calibration_rows(method, sums, names)
+        rows["reliability_diagram"] += diagram_rows(method, sums, names)
     tables = {name: table(name, each) for name, each in rows.items()}
     of_all = tables["calibration"][(tables["calibration"]["measure"] == OVERCONFIDENCE)]
     judged = [confidence_verdict(row) for row in rows_of(of_all[of_all["class"] == ALL])]

@@ -5,73 +5,19 @@ resampled crossed, the same ones for all methods, because all methods saw the sa
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import rankdata
 
 from analysis.schema import rows_of, table
 from analysis.schema.names import MACRO
 from analysis.scoring.metrics import AGGREGATIONS
 from analysis.scoring.units import Ratios, UnitCounts, crossed_scores, ratios, scores_by_seed, shared_seeds
 from analysis.statistics.intervals import seed_weights, unit_weights
+from analysis.statistics.rank_stability import rank_stability
 from analysis.topics.context import Context, TopicResult
 from analysis.verdicts import Topic, Verdict, Word
-
-LEVEL = 0.95  # of rank intervals
-
-
-@dataclass(frozen=True)
-class RankStability:
-    """Ranks of M methods and what resampling makes of them.
-
-    Args:
-        score: (M,) float64, the observed score.
-        rank: (M,) float64, 1 = best, mean ranks for ties; NaN without a score.
-        low: (M,) float64, lower end of the 95 % percentile interval of the rank.
-        high: (M,) float64, its upper end.
-        p_best: (M,) float64, share of resamples in which the method is the best; ties share it.
-        kendall: Mean of Kendall's tau-b between the observed and the resampled order; 1: never changes.
-        resamples: Resamples in which every method had a score.
-    """
-
-    score: np.ndarray
-    rank: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
-    p_best: np.ndarray
-    kendall: float
-    resamples: int
-
-
-def rank_stability(observed: np.ndarray, resampled: np.ndarray) -> RankStability:
-    """Compare an observed order with resampled ones.
-
-    Args:
-        observed: (M,) float, higher is better.
-        resampled: (B, M) float, the same scores in each resample; rows with NaN are left out.
-
-    Returns:
-        All NaN where a score is missing or no resample is left. Methods that tie everywhere share ranks and p_best,
-        and tau is then NaN, because there is no order.
-
-    Source:
-        Wiesenfarth et al. 2021 (ranking stability by bootstrap, Kendall's tau); here units and seeds are resampled
-        instead of cases.
-    """
-    observed = np.asarray(observed, dtype=np.float64)
-    kept = resampled[np.isfinite(resampled).all(axis=1)]
-    if not np.isfinite(observed).all() or not len(kept) or not len(observed):
-        nan = np.full(len(observed), np.nan)
-        return RankStability(observed, nan, nan, nan, nan, float("nan"), 0)
-    ranks = _ranks(kept)
-    top = ranks == ranks.min(axis=1, keepdims=True)
-    low, high = np.quantile(ranks, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0, method="inverted_cdf")
-    own = _ranks(observed[None])[0]
-    p_best = (top / top.sum(axis=1, keepdims=True)).mean(axis=0)
-    return RankStability(observed, own, low, high, p_best, _mean_tau(own, ranks), len(kept))
 
 
 def resampled_scores(parts: Mapping[str, Ratios], unit: np.ndarray, seed: np.ndarray) -> np.ndarray:
@@ -114,23 +60,6 @@ def rank_methods(
         frame = frame.assign(rank_low=found.low, rank_high=found.high, p_best=found.p_best, kendall_tau=found.kendall)
         frames.append(frame.sort_values("rank", kind="stable"))
     return pd.concat(frames, ignore_index=True).assign(n_units=units, n_seeds=seeds)
-
-
-def _ranks(scores: np.ndarray) -> np.ndarray:
-    """Return (B, M) ranks, 1 = highest; scores that differ by rounding tie."""
-    return rankdata(-np.round(scores, 12), axis=1)
-
-
-def _mean_tau(order: np.ndarray, ranks: np.ndarray) -> float:
-    """Return the mean of tau-b between one order (M,) and many (B, M); NaN where the one has no order."""
-    first, second = np.triu_indices(len(order), 1)
-    own = np.sign(order[first] - order[second])
-    if not own.any():
-        return float("nan")
-    signs = np.sign(ranks[:, first] - ranks[:, second])
-    size = np.sqrt((own**2).sum() * (signs**2).sum(axis=1))
-    tau = np.divide(signs @ own, size, out=np.zeros(len(signs)), where=size > 0)  # no order at all agrees with none
-    return float(tau.mean())
 
 
 def analyze(context: Context) -> TopicResult:

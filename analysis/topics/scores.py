@@ -6,7 +6,7 @@ import pandas as pd
 from analysis.schema import table
 from analysis.schema.names import MACRO
 from analysis.scoring.estimates import interval_rows
-from analysis.scoring.metrics import AGGREGATIONS, METRICS, mean_over_occurring
+from analysis.scoring.metrics import AGGREGATIONS, METRICS, headline, mean_over_occurring
 from analysis.scoring.pairs import unit_dice
 from analysis.scoring.units import (
     UnitCounts,
@@ -14,8 +14,7 @@ from analysis.scoring.units import (
     scores_by_seed,
     unit_counts,
 )
-from analysis.statistics.intervals import unit_weights
-from analysis.study.runs import AnalysisPlan, RunData, StudyTables
+from analysis.study.runs import RunData, StudyTables
 from analysis.topics import study_limits
 from analysis.topics.context import Context, TopicResult
 
@@ -43,16 +42,17 @@ def class_scores(tables: StudyTables) -> pd.DataFrame:
     return table("class_scores", [row for run in tables.data for row in rows[run.run_id]])
 
 
-def method_scores(tables: StudyTables, units: dict[str, UnitCounts], plan: AnalysisPlan) -> pd.DataFrame:
+def method_scores(tables: StudyTables, units: dict[str, UnitCounts]) -> pd.DataFrame:
     """Score every method with intervals over units and seeds; table `method_scores`."""
     rows = []
     for method, counts in units.items():
-        weights = unit_weights(len(counts.units), plan.resamples, plan.seed)
         for aggregation in AGGREGATIONS:
             for metric in METRICS:
                 keys = {"method": method, "aggregation": aggregation, "metric": metric}
                 parts = ratios(counts, metric, aggregation)
-                rows += [keys | row for row in interval_rows(parts, weights, tables.class_names)]
+                rows += [
+                    keys | row for row in interval_rows(parts, tables.class_names, fold_of_unit=counts.fold_of_unit)
+                ]
     return table("method_scores", rows)
 
 
@@ -93,15 +93,18 @@ def analyze(context: Context) -> TopicResult:
     tables = {
         "runs": context.study.runs,
         "class_scores": class_scores(context.study),
-        "method_scores": method_scores(context.study, context.units, context.plan),
+        "method_scores": method_scores(context.study, context.units),
         "unit_scores": unit_scores(context.study, context.units),
         "sensitivity": sensitivity,
     }
     context.report("scores", 1, 1)
-    written = context.records.plan()
+    written, first = context.records.plan(), next(iter(context.units.values()))
     judged = (
         study_limits.plan_verdict(written["analysis"], written.get("analysis_hash")),
         *study_limits.data_verdicts(context.study, context.units, context.plan),
-        study_limits.sensitivity_verdict(sensitivity, context.plan.control),
+        study_limits.sensitivity_verdict(sensitivity, context.plan.control, headline(context.unit)),
+        study_limits.weights_verdict(
+            ratios(first, "dice", "pooled"), first.units, context.study.class_names, context.unit
+        ),
     )
     return TopicResult(tables, tuple(each for each in judged if each is not None))

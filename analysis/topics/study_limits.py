@@ -1,13 +1,16 @@
 """Verdicts on the study itself: what its data, its runs and its number of classes allow to be said."""
 
 import math
+from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
+from scipy import special
 
 from analysis.measures import PRIMARY
 from analysis.schema import rows_of
-from analysis.scoring.metrics import mean_over_occurring
-from analysis.scoring.units import UnitCounts
+from analysis.scoring.comparisons import Rules
+from analysis.scoring.units import Ratios, UnitCounts, effective_units
 from analysis.statistics.attainability import (
     POWER_AT,
     classes_needed,
@@ -16,11 +19,15 @@ from analysis.statistics.attainability import (
     smallest_correlation_p,
 )
 from analysis.statistics.corrections import attainable
+from analysis.statistics.intervals import Uncertainty
 from analysis.statistics.sign_flip import smallest_sign_flip_p
 from analysis.study.runs import AnalysisPlan, StudyTables
 from analysis.verdicts import Topic, Verdict, Word
 from imbalance_bench.manifest import canonical_hash
 from imbalance_bench.preregistration import primary_choices, without_later_choices
+
+FEWEST_EFFECTIVE = 6  # equally heavy units on which a pooled score should rest
+MOST_NAMED = 3  # of them in a sentence
 
 
 def correlation_attainability(n_classes: int, tests: int, plan: AnalysisPlan) -> Verdict:
@@ -58,25 +65,45 @@ def correlation_attainability(n_classes: int, tests: int, plan: AnalysisPlan) ->
     )
 
 
-def comparison_attainability(n_units: int, unit: str, tests: int, plan: AnalysisPlan) -> Verdict:
-    """Say whether a paired test over the units can reach the level."""
-    smallest = smallest_sign_flip_p(n_units, plan.permutations)
-    possible = attainable(smallest, tests, plan.alpha)
-    word = Word.TESTABLE if possible else Word.NOT_TESTABLE
-    sentence = (
-        f"A paired test over {n_units} {unit}s can give p = {smallest:.2g} at best; corrected for {tests} methods that "
-        f"is {min(1.0, smallest * max(tests, 1)):.2g}, which {'can' if possible else 'cannot'} show a difference."
-    )
-    numbers = {"n_units": n_units, "min_p": smallest, "tests": tests}
-    rule = f"testable: 2 / 2^units times the tests corrected together < {plan.alpha:g}"
+def comparison_attainability(n_units: int, unit: str, macro: Sequence[Uncertainty], rules: Rules) -> Verdict:
+    """Say which differences comparisons can show, units and seeds together.
+
+    Args:
+        n_units: Independent units.
+        unit: "group" or "image".
+        macro: What is known of the macro difference of each method.
+        rules: The rules.
+    """
+    tests, seeds = max(len(macro), 1), min((each.n_seeds for each in macro), default=1)
+    level = 1 - rules.alpha / tests
+    smallest = smallest_sign_flip_p(n_units, rules.permutations)
+    possible = smallest < rules.alpha
+    reach = [special.stdtrit(n - 1, 0.5 + level / 2) / math.sqrt(n) if n > 1 else math.inf for n in (n_units, seeds)]
+    halves = [each.half_width(level) for each in macro if each.known]
+    here = float(np.median(halves)) if halves else math.nan
+    numbers = {"n_units": n_units, "n_seeds": seeds, "tests": tests, "min_p": smallest, "smallest_difference": here}
+    numbers |= {"unit_sds": reach[0], "seed_sds": reach[1]}
+    if not possible:
+        sentence = (
+            f"Over {n_units} {unit}{'' if n_units == 1 else 's'} no method can be shown to be better or worse: a test "
+            f"that does without the normal distribution cannot give less than p = {smallest:.2g}."
+        )
+    else:
+        by_seeds = f" and {reach[1]:.1f} times that over seeds" if seeds > 1 else ""
+        told = f": here about {100 * here:.1f} points of Dice" if math.isfinite(here) else ""
+        sentence = (
+            f"With {n_units} {unit}s and {seeds} seed{'' if seeds == 1 else 's'}, the first of {tests} methods must "
+            f"differ from its control by {reach[0]:.1f} times the standard deviation of the difference over "
+            f"{unit}s{by_seeds}{', the two added like standard errors' if by_seeds else ''}{told}."
+        )
     return Verdict(
         topic=Topic.ATTAINABILITY,
         aspect="units",
         subject=f"{unit}s",
-        word=word,
+        word=Word.TESTABLE if possible else Word.NOT_TESTABLE,
         sentence=sentence,
         numbers=numbers,
-        rule=rule,
+        rule=f"testable: a sign-flip test over the units can give p < {rules.alpha:g}",
     )
 
 
@@ -287,8 +314,8 @@ def _overlapping_folds(tables: StudyTables) -> list[Verdict]:
     if folds < 2:
         return []
     sentence = (
-        f"The {folds} folds share most of their training images, so that their models are not independent: over folds, "
-        "intervals and p values are somewhat too optimistic."
+        f"The {folds} folds share most of their training images, so that their models are not independent: intervals "
+        "are widened as Nadeau and Bengio 2003 do, and are never narrower than over units alone."
     )
     rule = "limited: more than one fold (Nadeau and Bengio 2003)"
     return [
@@ -304,23 +331,76 @@ def _overlapping_folds(tables: StudyTables) -> list[Verdict]:
     ]
 
 
-def sensitivity_verdict(sensitivity: pd.DataFrame, control: str | None) -> Verdict | None:
-    """Say whether the treatment of absent classes changes the order of the methods."""
-    part = sensitivity[sensitivity["aggregation"] == "per_group"]
-    grid = part.pivot(index="method", columns="absent_class", values="macro_dice")
-    if len(grid) < 2 or mean_over_occurring(grid.to_numpy().ravel()) != mean_over_occurring(grid.to_numpy().ravel()):
+def weights_verdict(pooled: Ratios, units: Sequence[str], class_names: Sequence[str], unit: str) -> Verdict | None:
+    """Name the units that carry pooled scores, where few of them do.
+
+    Args:
+        pooled: Pooled Dice of any method: the truth, which weighs, is the same for all.
+        units: U ids.
+        class_names: K names.
+        unit: "group" or "image".
+    """
+    weight = pooled.denominator.mean(axis=0) * pooled.counted  # (U, K)
+    share, effective = weight / np.maximum(weight.sum(axis=0), 1e-300), effective_units(pooled)
+    said, numbers = [], {}
+    for c, name in enumerate(class_names):
+        n = int(pooled.counted[:, c].sum())
+        if n < 2 or effective[c] >= min(FEWEST_EFFECTIVE, 2 * n / 3):
+            continue
+        most = np.argsort(-share[:, c], kind="stable")[:MOST_NAMED]
+        told = ", ".join(f"{units[u]} {share[u, c]:.0%}" for u in most)
+        said.append(f"{name} on {effective[c]:.1f} of {n} ({told})")
+        numbers[name] = {
+            "effective_units": float(effective[c]),
+            "n_units": n,
+            "largest_share": float(share[:, c].max()),
+        }
+    if not said:
         return None
-    order = {rule: list(grid[rule].sort_values(ascending=False).index) for rule in grid.columns}
-    same = order["nan"] == order["zero_if_predicted"]
-    largest = float((grid["nan"] - grid["zero_if_predicted"]).abs().max())
-    word = Word.SOUND if same else Word.LIMITED
-    effect = "does not change" if same else "changes"
     sentence = (
-        f"Counting a class 0 where it is predicted but absent {effect} the order of the methods "
-        f"(largest change of macro Dice {100 * largest:.1f} points)."
+        f"Pooled scores rest on few {unit}s, because large ones weigh more (effective number, and who weighs most): "
+        f"{'; '.join(said)}. Another {unit} like these could change them; means over {unit}s weigh all alike."
     )
-    numbers = {"largest_change": largest, "control": control}
-    rule = "sound: methods rank alike under both treatments of absent classes"
+    return Verdict(
+        topic=Topic.DATA,
+        aspect="weights",
+        subject="pooled scores",
+        word=Word.LIMITED,
+        sentence=sentence,
+        numbers=numbers,
+        rule=f"limited: the effective number of units (Kish 1965) is below {FEWEST_EFFECTIVE} and two thirds of all",
+    )
+
+
+def sensitivity_verdict(sensitivity: pd.DataFrame, control: str | None, headline: str) -> Verdict | None:
+    """Say whether the treatment of absent classes changes the order of the methods.
+
+    Args:
+        sensitivity: Table `sensitivity`.
+        control: The control.
+        headline: Aggregation of the macro Dice that is quoted everywhere.
+    """
+    grid = sensitivity.pivot(index=["aggregation", "method"], columns="absent_class", values="macro_dice").dropna()
+    if len(grid) < 2:
+        return None
+    changes = (grid["nan"] - grid["zero_if_predicted"]).abs()
+    orders = {
+        aggregation: [list(part[rule].sort_values(ascending=False, kind="stable").index) for rule in grid.columns]
+        for aggregation, part in grid.groupby(level="aggregation")
+    }
+    turned = [str(aggregation) for aggregation, order in orders.items() if order[0] != order[1]]
+    where, largest = str(changes.idxmax()[0]), float(changes.max())  # pyright: ignore[reportIndexIssue]
+    word = Word.SOUND if not turned else Word.LIMITED
+    told = {str(name): str(name).replace("_", " ") for name in (*orders, headline)}
+    effect = f"changes the order of the methods ({', '.join(told[name] for name in turned)})"
+    sentence = (
+        "Counting a class 0 where it is predicted but absent "
+        f"{effect if turned else 'does not change the order of the methods'}; the largest change of macro Dice is "
+        f"{100 * largest:.1f} points ({told[where]}). Quoted is the mean {told[headline]}, in which absent classes are "
+        "left out."
+    )
+    numbers = {"largest_change": largest, "largest_in": where, "headline": headline, "control": control}
+    rule = "sound: methods rank alike under both treatments of absent classes, in every aggregation"
     return Verdict(
         topic=Topic.DATA,
         aspect="absent_class_rule",

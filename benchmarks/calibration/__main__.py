@@ -13,7 +13,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from benchmarks.calibration import associations, comparisons
+from benchmarks.calibration import associations, comparisons, intervals
 from benchmarks.calibration.check import Check, Result, markdown, run_check
 
 FAST = 200
@@ -21,7 +21,7 @@ FAST = 200
 
 def all_checks() -> list[Check]:
     """Return every check there is, in the order of the table."""
-    return [*comparisons.checks(), *associations.checks()]
+    return [*comparisons.checks(), *intervals.checks(), *associations.checks()]
 
 
 def run_all(checks: Sequence[Check], studies: int, seed: int) -> list[Result]:

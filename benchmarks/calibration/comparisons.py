@@ -2,27 +2,25 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from scipy import stats
 
-from analysis.scoring.estimates import interval_rows
+from analysis.scoring.comparisons import difference_influence
 from analysis.scoring.units import Ratios, crossed_scores
 from analysis.statistics.corrections import holm
 from analysis.statistics.effect_size import wilcoxon_p
 from analysis.statistics.equivalence import bayesian_signed_rank, tost
 from analysis.statistics.friedman import block_ranks, conover_p, friedman, nemenyi_distance
-from analysis.statistics.intervals import Uncertainty, multinomial_weights, uncertainty
+from analysis.statistics.intervals import Uncertainty, multinomial_weights
+from analysis.statistics.rank_stability import RankStability, rank_stability
 from analysis.statistics.sign_flip import sign_flip_p
-from analysis.topics.ranking import RankStability, rank_stability
 from benchmarks.calibration.check import LEVEL, Check
 
 GROUPS = (10, 20, 40)
 MANY = 20  # groups from which on an interval must hold its level
 IMAGES = 4  # of one slide, where studies are clustered
 RESAMPLES = 400
-SCORE_RESAMPLES = 2000  # `analyze` takes 10,000; of 400, noise in the ends of a skewed score costs half a percent
 MARGIN = 1.0
 
 
@@ -66,7 +64,6 @@ class Differences:
 def checks() -> Iterator[Check]:
     """Yield every check of comparisons."""
     yield from _paired_tests()
-    yield from _intervals()
     yield from _joint_tests()
     yield from _equivalence()
     yield from _many_methods()
@@ -110,78 +107,14 @@ def _paired_tests() -> Iterator[Check]:
     )
 
 
-def known(d: np.ndarray, rng: np.random.Generator) -> Uncertainty:
-    """Return what `analysis.statistics.intervals` knows of the mean of (S, G) differences."""
-    means = d.mean(axis=0)
-    groups = len(means)
-    resampled = multinomial_weights(groups, RESAMPLES, rng) @ means / groups
-    return uncertainty(means.mean(), resampled, (means.sum() - means) / (groups - 1), d.mean(axis=1), groups)
+def known(d: np.ndarray) -> Uncertainty:
+    """Return what `analysis` knows of the mean of (S, G) differences: a class of one pair of methods."""
+    return difference_influence(d[..., None]).uncertainty(0)
 
 
-def covers(made: Differences, rng: np.random.Generator) -> bool:
-    """Return whether the 95 % interval of a difference holds the truth, 0."""
-    low, high = known(made.of_groups(rng), rng).interval(0.95)
-    return low <= 0 <= high
-
-
-def _intervals() -> Iterator[Check]:
-    for groups in GROUPS:
-        for seeds, seed_sd in ((1, 0.0), (3, 0.0), (3, 0.2), (3, 0.5), (6, 0.2), (6, 0.5)):
-            made = Differences(groups, seeds, seed_sd, IMAGES)
-            yield Check(
-                "interval of a paired difference",
-                str(made),
-                "coverage",
-                lambda rng, m=made: covers(m, rng),
-                few=groups < MANY,
-            )
-        made = Differences(groups, 3, 0.2, skewed=True)
-        yield Check(
-            "interval of a paired difference",
-            str(made),
-            "coverage",
-            lambda rng, m=made: covers(m, rng),
-            few=groups < MANY,
-        )
-        yield Check(
-            "interval of pooled Dice",
-            f"{groups} groups of unequal size, 3 seeds",
-            "coverage",
-            lambda rng, g=groups: pooled_covers(g, rng),
-            few=groups < MANY,
-        )
-    made = Differences(20, 3, 0.5)
-    yield Check(
-        "crossed bootstrap of seeds and groups (percentile)", str(made), "shown", lambda rng: crossed_covers(made, rng)
-    )
-
-
-def pooled_covers(groups: int, rng: np.random.Generator) -> bool:
-    """Return whether the interval of a ratio of sums holds it: Dice .7 on average, groups of unequal size."""
-    size = rng.gamma(2, 500, size=(1, groups, 1))
-    dice = 0.7 + 0.1 * rng.normal(size=(1, groups, 1)) + 0.02 * rng.normal(size=(3, groups, 1))
-    parts = Ratios(size * (dice + 0.005 * rng.normal(size=(3, 1, 1))), size * np.ones((3, 1, 1)), np.ones((groups, 1)))
-    found: dict[str, Any] = interval_rows(parts, multinomial_weights(groups, SCORE_RESAMPLES, rng), ("a",))[1]
-    return found["low"] <= 0.7 <= found["high"]
-
-
-def crossed_covers(made: Differences, rng: np.random.Generator) -> bool:
-    """Return whether the percentile interval of the crossed bootstrap holds 0."""
-    d = made.of_groups(rng)
-    unit = multinomial_weights(made.groups, RESAMPLES, rng)
-    seed = multinomial_weights(made.seeds, RESAMPLES, rng)
-    means = np.einsum("bg,bs,sg->b", unit, seed, d, optimize=True) / d.size
-    low, high = np.quantile(means, [0.025, 0.975])
-    return low <= 0 <= high
-
-
-def differs(d: np.ndarray, rng: np.random.Generator) -> float:
-    """Return the p that decides better or worse: the larger of that of sign flips over groups and that over seeds too.
-
-    The second is looked at where the first could reject, because corrections only raise p.
-    """
-    p = sign_flip_p(d.mean(axis=0), permutations=1999, rng=rng)
-    return p if p >= LEVEL else max(p, known(d, rng).p_of_zero())
+def differs(d: np.ndarray) -> float:
+    """Return the p that decides better or worse."""
+    return known(d).p_of_zero()
 
 
 def _joint_tests() -> Iterator[Check]:
@@ -192,7 +125,7 @@ def _joint_tests() -> Iterator[Check]:
                 "better or worse (units and seeds together)",
                 str(made),
                 "level",
-                lambda rng, m=made: differs(m.of_groups(rng), rng) < LEVEL,
+                lambda rng, m=made: differs(m.of_groups(rng)) < LEVEL,
             )
     for groups, methods, seeds, seed_sd in ((20, 4, 3, 0.3), (20, 4, 6, 0.3), (40, 8, 3, 0.7)):
         setting = f"{groups} groups, {seeds} seeds, seed sd {seed_sd:g}, one control"
@@ -201,15 +134,7 @@ def _joint_tests() -> Iterator[Check]:
             setting,
             "level",
             lambda rng, g=groups, m=methods, s=seeds, sd=seed_sd: bool(
-                (holm(np.array([differs(d, rng) for d in _against_control(g, m, s, sd, rng)])) < LEVEL).any()
-            ),
-        )
-        yield Check(
-            f"any of {methods} methods better or worse, Holm, by the interval that is shown",
-            setting,
-            "shown",
-            lambda rng, g=groups, m=methods, s=seeds, sd=seed_sd: any(
-                _shown_differs(d, LEVEL / m, rng) for d in _against_control(g, m, s, sd, rng)
+                (holm(np.array([differs(d) for d in _against_control(g, m, s, sd, rng)])) < LEVEL).any()
             ),
         )
 
@@ -223,18 +148,9 @@ def _against_control(
     yield from runs[1:] - runs[0]
 
 
-def _shown_differs(d: np.ndarray, level: float, rng: np.random.Generator) -> bool:
-    """Return whether sign flips and the shown interval reject; the least p of Holm's decides whether any does."""
-    if sign_flip_p(d.mean(axis=0), permutations=1999, rng=rng) >= level:
-        return False
-    low, high = known(d, rng).interval(1 - level)
-    return not low <= 0 <= high
-
-
 def _equivalence() -> Iterator[Check]:
     def claims(made: Differences, rng: np.random.Generator) -> bool:
-        low, high = known(made.of_groups(rng) + MARGIN, rng).test_interval(1 - 2 * LEVEL)
-        return low > -MARGIN and high < MARGIN
+        return known(made.of_groups(rng) + MARGIN).p_of_relevance(MARGIN) < LEVEL
 
     for groups in GROUPS:
         for seeds, seed_sd in ((3, 0.0), (3, 0.2), (6, 0.2)):
@@ -294,7 +210,7 @@ def _rank_stability() -> Iterator[Check]:
             "first of equal methods shown ahead of every other (all pairs corrected)",
             f"{groups} groups, {seeds} seeds, {methods} methods",
             "level",
-            lambda rng, g=groups, m=methods, s=seeds: _shown_ahead(_runs(g, m, s, rng), rng),
+            lambda rng, g=groups, m=methods, s=seeds: _shown_ahead(_runs(g, m, s, rng)),
         )
     for groups, seeds in ((20, 3), (40, 6)):
         yield Check(
@@ -318,11 +234,11 @@ def _runs(groups: int, methods: int, seeds: int, rng: np.random.Generator) -> np
     return shared + own + seed + 0.5 * rng.normal(size=(methods, seeds, groups))
 
 
-def _shown_ahead(runs: np.ndarray, rng: np.random.Generator) -> bool:
+def _shown_ahead(runs: np.ndarray) -> bool:
     first = int(runs.mean(axis=(1, 2)).argmax())
     pairs = len(runs) * (len(runs) - 1) // 2
     others = [each for each in range(len(runs)) if each != first]
-    return all(differs(runs[first] - runs[each], rng) * pairs < LEVEL for each in others)
+    return all(differs(runs[first] - runs[each]) * pairs < LEVEL for each in others)
 
 
 def _stability(runs: np.ndarray, rng: np.random.Generator) -> RankStability:

@@ -8,7 +8,8 @@ import click
 
 from imbalance_bench.cli.data import data
 from imbalance_bench.cli.options import CACHE_OPTION
-from imbalance_bench.cli.results import compare, predict, track
+from imbalance_bench.cli.power import power
+from imbalance_bench.cli.results import compare, compare_scores, predict, track
 from imbalance_bench.errors import UserError, nearest
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
@@ -55,6 +56,8 @@ def main() -> None:
 main.add_command(data)
 main.add_command(predict)
 main.add_command(compare)
+main.add_command(compare_scores)
+main.add_command(power)
 main.add_command(track)
 
 

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import click
 import pandas as pd
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from imbalance_bench.errors import UserError
+
 if TYPE_CHECKING:
     from analysis.compare import ComparedStudies
+    from analysis.compare_scores import ComparedScores
+
+NUMBERS = ("fold", "seed", "numerator", "denominator", "value")  # columns of scores in which an empty field is missing
 
 
 def predict_and_print(
@@ -69,13 +76,67 @@ def compare_and_print(roots: Sequence[Path], out: Path) -> None:
     console.print(f"tables and figure: {out}", highlight=False, soft_wrap=True)
 
 
+def compare_scores_and_print(path: Path, plan: Mapping[str, Any], out: Path | None, *, as_json: bool = False) -> None:
+    """Compare the methods of a table of scores, print the verdicts and write the tables."""
+    from analysis.compare_scores import compare
+    from imbalance_bench.manifest import write_atomically, write_json
+
+    console = Console()
+    try:
+        missing = {name: [""] for name in NUMBERS}
+        table = pd.read_csv(path, keep_default_na=False, na_values=missing, encoding="utf-8-sig")
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: not readable as a CSV file ({error}).") from error
+    try:
+        found = compare(table, plan)
+    except UserError as error:
+        raise UserError(f"{path}: {error}", exit_code=error.exit_code) from error
+    verdicts = [each.as_json() for each in found.verdicts]
+    if as_json:
+        click.echo(json.dumps({"verdicts": verdicts, "notes": list(found.notes)}, indent=1))
+    else:
+        print_compared_scores(found, console)
+    if out is not None:
+        for name, frame in found.tables.items():
+            content = frame.to_csv(index=False, lineterminator="\n").encode()
+            write_atomically(out / f"{name}.csv", lambda file, content=content: file.write(content))
+        write_json(out / "verdicts.json", {"notes": list(found.notes), "verdicts": verdicts})
+        if not as_json:
+            console.print(f"tables: {out}", highlight=False, soft_wrap=True)
+
+
+def print_compared_scores(found: ComparedScores, console: Console) -> None:
+    """Print macro scores under every aggregation, then every verdict."""
+    macro = found.tables["scores"][found.tables["scores"]["class"] == "macro"]
+    aggregations = list(dict.fromkeys(macro["aggregation"]))
+    table = Table("macro mean", *(name.replace("_", " ") for name in aggregations), box=None, pad_edge=False)
+    for method, rows in macro.groupby("method", sort=False):
+        cells = rows.set_index("aggregation")[["mean", "low", "high"]].to_dict("index")
+        table.add_row(
+            escape(str(method)),
+            *(
+                f"{each['mean']:.3f} [dim]{each['low']:.3f} to {each['high']:.3f}[/]"
+                for each in map(cells.get, aggregations)
+                if each
+            ),
+        )
+    console.print(table, highlight=False)
+    for verdict in found.verdicts:
+        console.print(
+            f"{verdict.word.replace('_', ' ')}: {verdict.sentence}", highlight=False, markup=False, soft_wrap=True
+        )
+    for note in found.notes:
+        console.print(note, style="dim", highlight=False, markup=False, soft_wrap=True)
+
+
 def print_studies(compared: ComparedStudies, console: Console) -> None:
     """Print macro Dice of every method and study, average ranks, and what the biases follow."""
     scores, marks = compared.scores, {"better": " ▲", "worse": " ▼", "equivalent": " ="}
     studies = list(dict.fromkeys(scores["study"]))
     verdicts = {(row["method"], row["study"]): row["verdict"] for row in compared.differences.to_dict("records")}
     average = {} if compared.ranks is None else dict(compared.ranks.ranks[["method", "average_rank"]].to_numpy())
-    table = Table("pooled macro Dice", *map(escape, studies), "average rank", box=None, pad_edge=False)
+    aggregations = " or ".join(name.replace("_", " ") for name in dict.fromkeys(scores["aggregation"]))
+    table = Table(f"macro Dice {aggregations}", *map(escape, studies), "average rank", box=None, pad_edge=False)
     for method in dict.fromkeys(scores["method"]):
         rows = scores[scores["method"] == method].set_index("study")
         cells = []

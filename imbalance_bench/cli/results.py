@@ -1,6 +1,7 @@
 """Commands on what a study left behind: prediction, comparison of studies, export."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -32,6 +33,26 @@ def compare(study_dirs: tuple[Path, ...], out: Path) -> None:
     from imbalance_bench.cli.result_view import compare_and_print
 
     compare_and_print(study_dirs, out)
+
+
+@click.command("compare-scores")
+@click.argument("scores", type=FILE)
+@click.option("--control", help="Method that the others are compared with.  [default: the first in the table]")
+@click.option("--alpha", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.05, show_default=True)
+@click.option("--margin", type=click.FloatRange(min=0), default=0.01, show_default=True, help="Of equivalence.")
+@click.option("--score", default="Dice", show_default=True, help="Name of the score in sentences.")
+@click.option("--points/--no-points", default=True, show_default=True, help="Write differences in hundredths.")
+@click.option("--out", type=FOLDER, help="Folder of scores.csv, comparisons.csv and verdicts.json.")
+@click.option("--json", "as_json", is_flag=True, help="Print the verdicts as JSON.")
+def compare_scores(scores: Path, out: Path | None, as_json: bool, **plan: Any) -> None:
+    """Compare methods by a table of SCORES that was computed anywhere: tables in, verdicts out.
+
+    SCORES is a CSV file with the column `method`, the columns `image` or `group`, where there are several also `fold`,
+    `seed` and `class`, and either `value` or `numerator` and `denominator`. `group` is the slide or patient.
+    """
+    from imbalance_bench.cli.result_view import compare_scores_and_print
+
+    compare_scores_and_print(scores, plan, out, as_json=as_json)
 
 
 @click.command()

@@ -11,7 +11,6 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from imbalance_bench.errors import UserError
 from imbalance_bench.records import StudyRecords, run_name
 from imbalance_bench.status import RunStatus, study_status
 
@@ -87,33 +86,23 @@ def print_status(records: StudyRecords, console: Console | None = None) -> None:
 def analyze_and_print(study_dir: Path, cache: Path) -> None:
     """Analyse a study, then print per-class Dice, the order of the methods and the verdicts."""
     from analysis.pipeline import analyze_study
+    from analysis.reading.analysed_study import AnalysedStudy
     from imbalance_bench.cli.progress import ProgressDisplay
 
-    _require_one_model(StudyRecords.open(study_dir))
     console = Console()
     with ProgressDisplay(console) as display:
         result = analyze_study(study_dir, cache_dir=cache, on_progress=display.on_phase)
-    print_scores(result.tables["method_scores"], console)
+    print_scores(result.tables["method_scores"], AnalysedStudy.open(study_dir).aggregation, console)
     print_ranking(result.tables["rankings"], result.verdicts, console)
     print_verdicts(result.verdicts, console)
     console.print(f"tables: {study_dir / 'analysis'}", highlight=False, soft_wrap=True)
 
 
-def _require_one_model(records: StudyRecords) -> None:
-    """Refuse what would be paired across models: the analysis knows one model for each architecture."""
-    labels = {run["model"] for run in records.plan()["runs"] if "model" in run}
-    if len(labels) > 1:
-        raise UserError(
-            f"{records.root} holds {len(labels)} models ({', '.join(sorted(labels))}), which `analyze` does not "
-            "compare yet. Run each as a study of its own, with `model:` and another --out."
-        )
-
-
-def print_scores(scores: Any, console: Console) -> None:
-    """Print mean Dice per method and class with its interval; the frame is method_scores.csv."""
-    shown = scores[(scores["metric"] == "dice") & (scores["aggregation"] == "pooled")]
+def print_scores(scores: Any, aggregation: str, console: Console) -> None:
+    """Print mean Dice per method and class under one aggregation; the frame is method_scores.csv."""
+    shown = scores[(scores["metric"] == "dice") & (scores["aggregation"] == aggregation)]
     classes = list(dict.fromkeys(shown["class"]))
-    table = Table("pooled Dice", *classes, box=None, pad_edge=False)
+    table = Table(f"Dice {aggregation.replace('_', ' ')}", *map(escape, classes), box=None, pad_edge=False)
     for method, rows in shown.groupby("method", sort=False):
         by_class = rows.set_index("class")["mean"]
         table.add_row(escape(str(method)), *(score_text(by_class.get(name)) for name in classes))

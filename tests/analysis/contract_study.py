@@ -129,7 +129,7 @@ def _method_scores(
     rng: np.random.Generator, methods: list[str], level: dict[str, float], gain: dict[str, float]
 ) -> list[dict[str, Any]]:
     rows = []
-    for method, aggregation in product(methods, ("pooled", "per_image")):
+    for method, aggregation in product(methods, ("pooled", "per_image", "per_group")):
         values = {
             name: float(np.minimum(0.97, value + gain[method] + rng.normal(0, 0.02))) for name, value in level.items()
         }
@@ -152,7 +152,15 @@ def _comparisons(
         row |= {
             "difference": value,
             "p": 0.03,
-            "p_seeds": 0.02,
+            "n_seeds": 3,
+            "level": 0.95,
+            "low_holm": value - 0.03,
+            "high_holm": value + 0.03,
+            "family": 4,
+            "influential": "",
+            "p_sign_flip": 0.02,
+            "superiority": 0.7,
+            "skewness": 0.1,
             "p_holm": 0.12,
             "wilcoxon_p": 0.04,
             "cliffs_delta": 0.3,
@@ -194,7 +202,7 @@ def _rankings(methods: list[str], gain: dict[str, float]) -> list[dict[str, Any]
         keys
         | {"aggregation": aggregation, "method": method, "score": gain[method], "rank": place + 1}
         | {"rank_low": max(1, place - 0.4), "rank_high": min(len(methods), place + 2.3), "p_best": 1 / (place + 2)}
-        for aggregation in ("pooled", "per_image")
+        for aggregation in ("pooled", "per_image", "per_group")
         for place, method in enumerate(ordered)
     ]
 
@@ -237,7 +245,8 @@ def _interventions(rng: np.random.Generator, methods: list[str], level: dict[str
             interval = _interval(rng, value, 0.04)
             verdict = "worse" if interval["high"] < 0 else "undecided"
             row = {"method": method, "intervention": kind, "class": name, "unit": "image", "n_units": 12, "n_seeds": 3}
-            row |= {"difference": value, "p": 0.03, "p_seeds": 0.04, "p_holm": 0.1, **interval}
+            row |= {"difference": value, "p": 0.03, "p_sign_flip": 0.04, "p_holm": 0.1, **interval}
+            row |= {"low_holm": value - 0.05, "high_holm": value + 0.05}
             rows.append(row | {"verdict": verdict})
     return rows
 

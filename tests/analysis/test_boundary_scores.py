@@ -30,13 +30,19 @@ def counts_of(rows: list[tuple], occurs: list[list[bool]] | None = None) -> Boun
     return BoundaryCounts(pd.DataFrame(rows, columns=columns), units)
 
 
+def of_aggregation(counts: BoundaryCounts, aggregation: str) -> dict[str, dict]:
+    """Rows of one aggregation by class."""
+    rows = boundary_rows("m", counts, NAMES)
+    return {row["class"]: row for row in rows if row["aggregation"] == aggregation}
+
+
 def test_scores_are_ratios_of_sums_and_means_over_seeds() -> None:
     rows = [
         (seed, image, 0, "boundary_iou", 1.0, above, below)
         for seed, pairs in enumerate([((1, 4), (3, 6), (0, 10)), ((2, 4), (6, 6), (2, 10))])
         for image, (above, below) in zip("ijk", pairs, strict=True)
     ]
-    found = {row["class"]: row for row in boundary_rows("m", counts_of(rows), NAMES, PLAN)}
+    found = of_aggregation(counts_of(rows), "pooled")
     assert found["a"]["value"] == pytest.approx((4 / 20 + 10 / 20) / 2)
     assert found["a"]["sd_over_seeds"] == pytest.approx(np.std([0.2, 0.5], ddof=1))
     assert (found["a"]["n_units"], found["a"]["n_seeds"]) == (2, 2)
@@ -44,7 +50,11 @@ def test_scores_are_ratios_of_sums_and_means_over_seeds() -> None:
     assert found["b"]["n_units"] == 0
     assert found["macro"]["value"] == found["a"]["value"]
     absent = counts_of(rows, occurs=[[False, True]] * 3)
-    assert math.isnan(boundary_rows("m", absent, NAMES, PLAN)[1]["value"])  # predicted only: NaN, as everywhere else
+    assert math.isnan(of_aggregation(absent, "pooled")["a"]["value"])  # predicted only: NaN, as everywhere else
+    per_image = of_aggregation(counts_of(rows), "per_image")["a"]["value"]
+    assert per_image == pytest.approx(np.mean([1 / 4, 3 / 6, 0, 2 / 4, 6 / 6, 2 / 10]))
+    per_group = of_aggregation(counts_of(rows), "per_group")["a"]["value"]
+    assert per_group == pytest.approx(np.mean([4 / 10, 0, 8 / 10, 2 / 10]))
 
 
 def gap_counts(pairs: list[list[tuple[int, int]]]) -> BoundaryCounts:
@@ -64,7 +74,7 @@ def gap_counts(pairs: list[list[tuple[int, int]]]) -> BoundaryCounts:
 
 
 def test_the_gap_is_iou_minus_boundary_iou_at_the_narrowest_distance_with_the_interval_of_the_difference() -> None:
-    distance, (a, b) = gap_rows(gap_counts([[(16, 12), (8, 4)], [(16, 12), (8, 4)]]), NAMES, PLAN)
+    distance, (a, b) = gap_rows(gap_counts([[(16, 12), (8, 4)], [(16, 12), (8, 4)]]), NAMES)
     assert distance == 2.0
     # IoU .8 and .4, boundary IoU .6 and .2: both vary over units, their difference does not
     assert (a["mean"], a["low"], a["high"]) == (pytest.approx(0.2), pytest.approx(0.2), pytest.approx(0.2))
@@ -72,7 +82,7 @@ def test_the_gap_is_iou_minus_boundary_iou_at_the_narrowest_distance_with_the_in
     assert math.isnan(b["mean"])
     assert math.isnan(b["low"])
     assert b["n_units"] == 0
-    varied = gap_rows(gap_counts([[(16, 12), (8, 8)], [(16, 8), (8, 4)]]), NAMES, PLAN)[1][0]
+    varied = gap_rows(gap_counts([[(16, 12), (8, 8)], [(16, 8), (8, 4)]]), NAMES)[1][0]
     assert varied["mean"] == pytest.approx((24 / 40 - 20 / 40 + 24 / 40 - 12 / 40) / 2)
     assert varied["low"] < varied["mean"] < varied["high"]
 
@@ -83,7 +93,8 @@ def test_a_study_with_borders_gets_the_gap_of_its_control_with_an_interval(tmp_p
     gap = tables["measures"].query("measure == 'boundary_iou_gap'").set_index("class")
     control = "method == 'cross_entropy' and `class` != 'macro'"
     iou = tables["method_scores"].query(f"{control} and metric == 'iou' and aggregation == 'pooled'").set_index("class")
-    border = tables["boundary_scores"].query(f"{control} and measure == 'boundary_iou'").set_index("class")
+    border = tables["boundary_scores"].query(f"{control} and measure == 'boundary_iou'")
+    border = border[border["aggregation"] == "pooled"].set_index("class")
     np.testing.assert_allclose(gap["value"], iou["mean"] - border["value"], atol=1e-12)
     assert (gap["low"] < gap["value"]).all()
     assert (gap["value"] < gap["high"]).all()
@@ -100,10 +111,27 @@ def test_the_hausdorff_distance_is_a_mean_over_images_that_every_seed_predicts()
         (1, "i", 0, "hausdorff_95", np.nan, 3_000_000, 1),
         (1, "k", 0, "hausdorff_95", np.nan, 7_000_000, 1),
     ]
-    found = {row["class"]: row for row in boundary_rows("m", counts_of(rows), NAMES, PLAN)}
+    found = of_aggregation(counts_of(rows), "per_image")
     assert found["a"]["value"] == pytest.approx((3.0 + 5.0) / 2)  # um
+    assert found["a"]["missed"] == 1
+    assert not of_aggregation(counts_of(rows), "pooled")
     assert found["a"]["high"] > 1  # no share
     assert math.isnan(found["a"]["distance_um"])
+
+
+def test_a_class_that_is_never_predicted_leaves_no_macro_hausdorff_distance() -> None:
+    far = [(seed, image, 0, "hausdorff_95", np.nan, 9_000_000, 1) for seed in (0, 1) for image in "ijk"]
+    missing = of_aggregation(counts_of(far), "per_image")
+    assert missing["a"]["value"] == 9
+    assert math.isnan(missing["b"]["value"])
+    assert math.isnan(missing["macro"]["value"])  # 9 would be the mean over another set of classes
+    assert (missing["macro"]["n_units"], missing["b"]["n_units"]) == (0, 0)
+    assert (missing["macro"]["missed"], missing["b"]["missed"]) == (3, 3)
+    absent = of_aggregation(
+        counts_of(far, occurs=[[True, False]] * 3), "per_image"
+    )  # not in the truth: no class to miss
+    assert absent["macro"]["value"] == 9
+    assert (absent["macro"]["n_units"], absent["macro"]["missed"]) == (2, 0)
 
 
 def test_rings_are_errors_by_distance_for_each_class_and_all() -> None:
@@ -112,7 +140,7 @@ def test_rings_are_errors_by_distance_for_each_class_and_all() -> None:
         for seed in (0, 1)
         for class_id, outer, above, below in ((0, 1.0, 2, 4), (1, 1.0, 1, 6), (0, np.inf, 0, 10))
     ]
-    found = trimap_rows("m", counts_of(rows), NAMES, (1.0, 2.0), PLAN)
+    found = trimap_rows("m", counts_of(rows), NAMES, (1.0, 2.0))
     assert [(row["inner_um"], row["outer_um"]) for row in found[::3]] == [(0.0, 1.0), (1.0, 2.0), (2.0, np.inf)]
     by_class = {(row["class"], row["outer_um"]): row for row in found}
     assert by_class["a", 1.0]["value"] == 0.5

@@ -40,7 +40,7 @@ def test_scores_and_verdicts_are_those_of_the_studies(tmp_path: Path) -> None:
     found = compare_studies(roots)
     for root in roots:
         expected = pd.read_csv(root / "analysis" / "method_scores.csv")
-        expected = expected.query("aggregation == 'pooled' and `class` == 'macro'").set_index("method")["mean"]
+        expected = expected.query("aggregation == 'per_image' and `class` == 'macro'").set_index("method")["mean"]
         mine = found.scores[found.scores["study"] == root.name].set_index("method")["mean"]
         assert mine.to_dict() == pytest.approx(expected.to_dict())
     assert found.differences["study"].tolist() == ["one"] * 2 + ["other"] * 2
@@ -101,7 +101,7 @@ def test_the_command_writes_tables_and_the_figure(tmp_path: Path) -> None:
     roots = [str(study(tmp_path / name)) for name in ("one", "other")]
     done = CliRunner().invoke(main, ["compare", *roots, "--out", str(tmp_path / "out")])
     assert done.exit_code == 0, done.output
-    assert "pooled macro Dice" in done.output
+    assert "macro Dice per image" in done.output
     written = {path.name for path in (tmp_path / "out").iterdir()}
     assert {"scores.csv", "differences.csv", "ranks.csv", "verdicts.json", "critical_difference.svg"} <= written
     refused = CliRunner().invoke(main, ["compare", roots[0], "--out", str(tmp_path / "none")])

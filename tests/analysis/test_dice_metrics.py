@@ -12,11 +12,11 @@ from analysis.scoring.units import (
     Ratios,
     UnitCounts,
     complete_block,
+    crossed_scores,
     effective_units,
-    leave_one_out,
     ratios,
     scores_by_seed,
-    weighted_scores,
+    without_each,
 )
 
 COUNT = st.integers(0, 10**9)
@@ -113,15 +113,16 @@ def test_weights_equal_copies_of_units(aggregation):
         counts.seeds, ("a", "b", "c"), tuple(map(str, range(len(rows)))), unit, unit, counts.counts[:, :, rows]
     )
     expected = scores_by_seed(ratios(copied, "dice", aggregation)).mean(axis=0)
-    np.testing.assert_allclose(weighted_scores(parts, weights)[0, :3], expected[:3], rtol=1e-12)
+    np.testing.assert_allclose(crossed_scores(parts, weights, np.ones((1, 2)))[0, :3], expected[:3], rtol=1e-12)
 
 
 @pytest.mark.parametrize("aggregation", AGGREGATIONS)
 @pytest.mark.parametrize("unit", ["group", "image"])
 def test_leave_one_out_equals_zero_weights(unit, aggregation):
     parts = ratios(counts_of(unit=unit), "dice", aggregation)
-    weights = 1 - np.eye(parts.occurs.shape[0])
-    np.testing.assert_allclose(leave_one_out(parts), weighted_scores(parts, weights), rtol=1e-12)
+    units = parts.occurs.shape[0]
+    expected = crossed_scores(parts, 1 - np.eye(units), np.ones((units, 2)))[:, :-1]
+    np.testing.assert_allclose(without_each(parts).mean(axis=0), expected, rtol=1e-12)
 
 
 @pytest.mark.parametrize(

@@ -5,18 +5,18 @@ import pytest
 from statistics_golden import POSTHOC_DIFFERENCES, posthoc_value
 from statsmodels.stats.weightstats import ttost_paired
 
+from analysis.scoring.comparisons import difference_influence
 from analysis.statistics.equivalence import bayesian_signed_rank, tost
-from analysis.statistics.intervals import multinomial_weights, uncertainty
 
 
 def posterior(d, margin, draws=40_000, seed=0):
     return bayesian_signed_rank(np.asarray(d, float), margin, draws=draws, rng=np.random.default_rng(seed))
 
 
-def known(d, by_seed=(0.0,)):
-    d = np.asarray(d, float)
-    resampled = multinomial_weights(len(d), 4000, np.random.default_rng(0)) @ d / len(d)
-    return uncertainty(d.mean(), resampled, (d.sum() - d) / (len(d) - 1), np.array(by_seed), len(d))
+def known(d, shifts=(0.0,)):
+    """The uncertainty of a mean over units whose seeds differ by a constant."""
+    values = np.asarray(d, float)[None] + np.array(shifts)[:, None]
+    return difference_influence(values[..., None]).uncertainty(0)
 
 
 @pytest.mark.parametrize("rope", [0.0, 0.0043, 0.00937])
@@ -78,7 +78,7 @@ def test_p_of_relevance_is_below_alpha_where_the_interval_lies_inside(alpha):
     agreed = set()
     for margin in (0.5, 0.9, 1.1, 1.3, 1.5, 3.0, 5.0):
         found = known(rng.normal(0.1, 1, 15), (-0.4, 0.1, 0.6))
-        low, high = found.test_interval(1 - 2 * alpha)
+        low, high = found.interval(1 - 2 * alpha)
         inside = -margin < low and high < margin
         assert (found.p_of_relevance(margin) < alpha) == inside
         agreed.add(inside)
@@ -87,13 +87,12 @@ def test_p_of_relevance_is_below_alpha_where_the_interval_lies_inside(alpha):
 
 def test_p_of_relevance_equals_student_for_seeds_alone():
     seeds = np.array([0.001, 0.003, 0.005])
-    found = known(np.full(12, 0.003), seeds)  # units do not vary
-    assert found.p_of_relevance(0.01) == pytest.approx(tost(seeds, 0.01).p, rel=0.02)
+    found = known(np.zeros(12), seeds)  # units do not vary
+    assert found.p_of_relevance(0.01) == pytest.approx(tost(seeds, 0.01).p, rel=1e-3)
 
 
 def test_p_of_relevance_at_the_edges():
     assert known(np.full(8, 0.5)).p_of_relevance(0.1) == 1.0
     assert known(np.zeros(8)).p_of_relevance(0.1) < 1e-6
     assert known(np.zeros(8)).p_of_relevance(0.0) == 1.0
-    one = uncertainty(0.5, np.full(10, 0.5), np.full(1, np.nan), np.array([0.5]), 1)
-    assert np.isnan(one.p_of_relevance(1.0))
+    assert np.isnan(known([0.5]).p_of_relevance(1.0))

@@ -1,4 +1,4 @@
-"""Intervals. Oracles: scipy.stats.bootstrap (BCa), Student's t, simulation (see test_calibration.py)."""
+"""Intervals. Oracles: Student's t (SciPy), the jackknife by its definition, simulation (see test_calibration.py)."""
 
 from itertools import pairwise
 from typing import Any
@@ -9,122 +9,160 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
+from analysis.scoring.comparisons import difference_influence
+from analysis.scoring.influence import Influence
+from analysis.scoring.units import Ratios, scores_by_seed
+from analysis.statistics.corrections import holm, holm_multipliers
 from analysis.statistics.intervals import (
     Uncertainty,
+    fold_error,
+    level_after_correction,
     multinomial_weights,
     percentile_interval,
-    uncertainty,
     unit_weights,
+    variance_over_units,
 )
 
 stats: Any = scipy.stats  # its return types are not declared
 
-
-def of_mean(d, by_seed=None, resamples=4000, seed=0):
-    d = np.asarray(d, dtype=float)
-    weights = multinomial_weights(len(d), resamples, np.random.default_rng(seed)) / len(d)
-    jackknife = (d.sum() - d) / (len(d) - 1)
-    return uncertainty(d.mean(), weights @ d, jackknife, np.array([0.0]) if by_seed is None else by_seed, len(d))
+NORMAL = stats.norm.ppf((np.arange(15) + 0.5) / 15)
 
 
-def test_equals_scipy_bca_where_there_are_many_units():
-    d = np.random.default_rng(0).gamma(0.5, 1, 400)
-    oracle = stats.bootstrap((d,), np.mean, n_resamples=20_000, method="BCa", rng=np.random.default_rng(1))
-    low, high = of_mean(d, resamples=20_000).interval(0.95)
-    width = oracle.confidence_interval.high - oracle.confidence_interval.low
-    assert low == pytest.approx(oracle.confidence_interval.low, abs=0.03 * width)
-    assert high == pytest.approx(oracle.confidence_interval.high, abs=0.03 * width)
-    assert d.mean() - low < 0.95 * (high - d.mean())  # skewed: a symmetric interval would be wrong
+def of_mean(d, folds=None):
+    """The uncertainty of the mean of (S, n) or (n,) values."""
+    values = np.atleast_2d(np.asarray(d, dtype=float))
+    return difference_influence(values[..., None]).uncertainty(0, folds)
 
 
-def test_few_normal_units_give_about_students_interval():
-    d = stats.norm.ppf((np.arange(10) + 0.5) / 10)
-    low, high = of_mean(d, resamples=20_000).interval(0.95)
-    half = stats.t.ppf(0.975, 9) * d.std(ddof=1) / np.sqrt(10)
-    assert low == pytest.approx(-half, rel=0.04)
-    assert high == pytest.approx(half, rel=0.04)
+def seeds_apart(values, shifts):
+    """Values of seeds that differ from each other by a constant."""
+    return np.asarray(values)[None] + np.asarray(shifts)[:, None]
 
 
-def test_seeds_widen_the_interval_as_students_t_does():
-    d = np.full(12, 0.3)  # units do not vary: only seeds are left
+@pytest.mark.parametrize("d", [NORMAL + 0.4, np.array([0.1, 0.3]), np.random.default_rng(0).gamma(0.5, 1, 40)])
+def test_one_seed_gives_students_interval_and_p(d):
+    oracle = stats.ttest_1samp(d, 0)
+    assert of_mean(d).interval(0.95) == pytest.approx(tuple(oracle.confidence_interval(0.95)))
+    assert of_mean(d).p_of_zero() == pytest.approx(max(oracle.pvalue, 1e-6), rel=1e-4)
+
+
+def test_units_that_agree_leave_students_t_over_seeds():
     seeds = np.array([0.2, 0.3, 0.4])
-    known = of_mean(d, seeds)
-    half = stats.t.ppf(0.975, 2) * 0.1 / np.sqrt(3)
-    for low, high in (known.interval(0.95), known.test_interval(0.95)):
-        assert (low, high) == (pytest.approx(0.3 - half), pytest.approx(0.3 + half))
-    expected = stats.ttest_1samp(seeds, 0).pvalue
-    assert of_mean(d, seeds).p_of_zero() == pytest.approx(expected, rel=1e-3)
+    known, oracle = of_mean(seeds_apart(np.zeros(12), seeds)), stats.ttest_1samp(seeds, 0)
+    assert known.interval(0.95) == pytest.approx(tuple(oracle.confidence_interval(0.95)))
+    assert known.p_of_zero() == pytest.approx(oracle.pvalue, rel=1e-4)
 
 
-def test_whole_parts_add_like_variances_where_tests_look():
-    d = stats.norm.ppf((np.arange(40) + 0.5) / 40)
-    seeds = np.array([-0.2, 0.0, 0.2])
-    alone, both = of_mean(d).test_interval(0.95), of_mean(d, seeds).test_interval(0.95)
-    extra = stats.t.ppf(0.975, 2) * 0.2 / np.sqrt(3)
-    assert both[1] == pytest.approx(np.hypot(alone[1], extra))
-    assert both[0] == pytest.approx(-np.hypot(alone[0], extra))
+def test_parts_add_like_standard_errors_each_with_its_own_quantile():
+    shifts = np.array([-0.2, 0.0, 0.2])
+    alone, both = of_mean(NORMAL).half_width(0.99), of_mean(seeds_apart(NORMAL, shifts)).half_width(0.99)
+    extra = stats.t.ppf(0.995, 2) * 0.2 / np.sqrt(3)
+    assert both == pytest.approx(np.hypot(alone, extra))
 
 
-@pytest.mark.parametrize(
-    ("seed_error", "degrees"),
-    [(0.0, 39.0), (1.0, 2 / (1 / 39 + 1 / 2)), (3.0, 10 / (1 / 39 + 9 / 2))],  # of the error over units
-)
-def test_shown_interval_is_one_t_with_shared_degrees_of_freedom(seed_error, degrees):
-    d = stats.norm.ppf((np.arange(40) + 0.5) / 40)
-    low, high = of_mean(d).interval(0.95)
-    own = (high - low) / 2 / stats.t.ppf(0.975, 39)  # standard error over units, as the bootstrap gives it
-    seeds = np.array([-1, 0, 1]) * seed_error * own * np.sqrt(3)
-    half = stats.t.ppf(0.975, degrees) * own * np.sqrt(1 + seed_error**2)
-    shown = of_mean(d, seeds).interval(0.95)
-    assert (shown[1] - shown[0]) / 2 == pytest.approx(half, rel=1e-3)
+def test_what_unit_and_seed_do_together_counts_once():
+    rng = np.random.default_rng(1)
+    together = rng.normal(size=(4, 400))  # nothing else: its variance over units is that of the seeds' means
+    both = variance_over_units(together / 400) / np.mean((together.mean(axis=0) / 400) ** 2) / 400
+    assert both < 0.15
+    units = np.broadcast_to(rng.normal(size=400), (4, 400))
+    assert variance_over_units(units / 400) == pytest.approx(np.sum((units[0] / 400) ** 2))
 
 
-@given(
-    st.integers(2, 60),
-    st.integers(1, 10),
-    st.floats(0, 5),
-    st.floats(0, 5),
-    st.floats(0.5, 0.9999),
-)
-def test_what_tests_look_at_is_never_narrower_than_what_is_shown(units, seeds, below, seed_error, level):
-    known = Uncertainty(0.0, np.array([-below, 0.0, 1.0]), 0.0, 0.0, units, seed_error * (seeds > 1), seeds)
-    shown, tested = known.interval(level), known.test_interval(level)
-    assert tested[0] <= shown[0] + 1e-9 * abs(shown[0])
-    assert tested[1] >= shown[1] - 1e-9 * abs(shown[1])
-    if seeds == 1 or seed_error == 0:
-        assert shown == pytest.approx(tested)
-
-
-@pytest.mark.parametrize("seeds", [None, np.array([0.1, 0.4, 0.7])])
-def test_p_is_where_the_interval_of_tests_touches_zero(seeds):
-    d = stats.norm.ppf((np.arange(15) + 0.5) / 15) + 0.4
-    known = of_mean(d, seeds, resamples=20_000)
+@given(st.lists(st.floats(-1, 1), min_size=3, max_size=12), st.integers(1, 5), st.floats(0.5, 0.9999))
+def test_intervals_nest_hold_the_estimate_and_agree_with_p(values, seeds, level):
+    d = np.array(values)[None] + 0.1 * np.random.default_rng(seeds).normal(size=(seeds, len(values)))
+    known = of_mean(d)
+    low, high = known.interval(level)
+    assert low <= known.estimate <= high
     p = known.p_of_zero()
-    assert known.test_interval(1 - 1.02 * p)[0] > 0 > known.test_interval(1 - 0.98 * p)[0]
-    if seeds is None:
-        assert p == pytest.approx(stats.ttest_1samp(d, 0).pvalue, abs=0.015)
+    if abs(1 - level - p) > 1e-4 * p:
+        assert (low <= 0 <= high) == (1 - level < p)
+    ends = [known.interval(each) for each in (0.5, 0.8, 0.95, 0.99)]
+    assert all(a[0] >= b[0] and a[1] <= b[1] for a, b in pairwise(ends))
+
+
+@given(st.lists(st.floats(1e-5, 1), min_size=1, max_size=9))
+def test_the_corrected_level_excludes_exactly_what_holm_rejects(ps):
+    p = np.array(ps)
+    for each, times, corrected in zip(p, holm_multipliers(p), holm(p), strict=True):
+        level = level_after_correction(each, each * times, 0.05)
+        if abs(corrected - 0.05) > 1e-9:
+            assert (each < 1 - level) == (corrected < 0.05)
 
 
 @pytest.mark.parametrize("n", [0, 1])
 def test_one_unit_has_no_interval(n):
-    known = uncertainty(0.5, np.full(10, 0.5), np.full(n, np.nan), np.array([0.5]), n)
-    assert np.isnan([known.interval(0.95), known.test_interval(0.95)]).all()
-    assert np.isnan(known.p_of_zero())
+    known = of_mean(np.full(3, np.nan) if n == 0 else np.array([0.5, np.nan, np.nan]))
+    assert np.isnan(known.interval(0.95)).all()
+    assert np.isnan([known.p_of_zero(), known.p_of_relevance(1.0)]).all()
 
 
 def test_degenerate_values():
     assert of_mean(np.zeros(8)).interval(0.95) == (0.0, 0.0)
     assert of_mean(np.zeros(8)).p_of_zero() == 1.0
-    nothing = uncertainty(np.nan, np.full(5, np.nan), np.full(5, np.nan), np.array([np.nan]), 5)
-    assert np.isnan(nothing.interval(0.95)).all()
+    assert of_mean(np.full(8, 0.5)).p_of_zero() < 1e-5
 
 
-def test_intervals_nest_and_hold_the_estimate():
-    known = of_mean(np.random.default_rng(4).beta(8, 2, 11) - 0.5, np.array([0.25, 0.31, 0.35]))
-    for interval in (known.interval, known.test_interval):
-        ends = [interval(level) for level in (0.5, 0.8, 0.9, 0.95, 0.99)]
-        assert all(a[0] >= b[0] and a[1] <= b[1] for a, b in pairwise(ends))
-        assert all(low <= known.estimate <= high for low, high in ends)
+def test_a_ratio_of_sums_has_the_bias_and_variance_of_the_jackknife():
+    rng = np.random.default_rng(2)
+    below = rng.lognormal(size=(1, 9, 1))
+    parts = Ratios(below * rng.uniform(size=(1, 9, 1)), below, np.ones((9, 1), dtype=int))
+    known = Influence.of(parts).uncertainty(0)
+    estimate = float(parts.numerator.sum() / below.sum())
+    without = np.array([np.delete(parts.numerator, u).sum() / np.delete(below, u).sum() for u in range(9)])
+    assert known.estimate == pytest.approx(estimate)
+    assert known.bias == pytest.approx(8 * (without.mean() - estimate))
+    assert known.unit_error == pytest.approx(np.sqrt(8 / 9 * np.sum((without - without.mean()) ** 2)))
+    assert known.degrees == pytest.approx([below.sum() ** 2 / (below**2).sum() - 1])
+    low, high = known.interval(0.95)
+    assert (low + high) / 2 == pytest.approx(estimate - known.bias)
+
+
+def test_macro_keeps_the_quantile_of_a_class_in_few_units():
+    rng = np.random.default_rng(3)
+    d = rng.normal(size=(30, 2))
+    d[3:, 1] = np.nan  # in three units only
+    found = difference_influence(d[None])
+    macro, parts = found.uncertainty(2), [found.uncertainty(c) for c in (0, 1)]
+    variances = np.array([each.unit_error**2 for each in parts])
+    reach = np.sqrt((variances * stats.t.ppf(0.975, [29, 2]) ** 2).sum() / variances.sum())
+    assert macro.half_width(0.95) == pytest.approx(macro.unit_error * reach)
+    assert macro.half_width(0.95) > 1.5 * macro.unit_error * stats.t.ppf(0.975, 29)
+    assert macro.estimate == pytest.approx(scores_by_seed_mean(d))
+
+
+def scores_by_seed_mean(d):
+    occurs = np.isfinite(d)
+    parts = Ratios(np.nan_to_num(d)[None], occurs[None].astype(float), occurs.astype(int))
+    return scores_by_seed(parts)[0, -1]
+
+
+def test_a_class_in_one_unit_lends_its_variance_from_the_others():
+    d = np.random.default_rng(4).normal(size=(20, 3))
+    d[1:, 2] = np.nan
+    found = difference_influence(d[None])
+    assert np.isnan(found.uncertainty(2).interval(0.95)).all()  # of its own it has none
+    borrowed = np.mean([d[:, c].var(ddof=1) for c in (0, 1)])
+    assert found.unit_variance[2] == pytest.approx(borrowed)
+    assert found.uncertainty(3).unit_error > np.sqrt(borrowed) / 3  # 1 / classes of it enters the macro mean
+
+
+def test_folds_that_differ_widen_the_interval_as_nadeau_and_bengio_do():
+    fold = np.arange(20) % 5
+    d = np.random.default_rng(5).normal(size=20) * 0.1 + np.array([-1, -0.5, 0, 0.5, 1])[fold]
+    means = np.array([d[fold == f].mean() for f in range(5)])
+    expected = stats.t.ppf(0.975, 4) * np.sqrt((1 / 5 + 1 / 4) * means.var(ddof=1))
+    assert of_mean(d, fold).half_width(0.95) == pytest.approx(expected)
+    assert fold_error(means, 0.25) == pytest.approx(expected / stats.t.ppf(0.975, 4))
+    alike = np.random.default_rng(6).normal(size=20)
+    alike -= np.array([alike[fold == f].mean() for f in range(5)])[fold]
+    assert of_mean(alike, fold).half_width(0.95) == pytest.approx(of_mean(alike).half_width(0.95))
+
+
+def test_a_single_part_need_not_know_its_size():
+    wide, narrow = (Uncertainty(0.0, 1.0, np.array([size]), np.array([9.0])) for size in (1.0, 1e-9))
+    assert wide.half_width(0.9) == pytest.approx(narrow.half_width(0.9))
 
 
 def test_weights_are_shared_and_reproducible():
@@ -132,6 +170,7 @@ def test_weights_are_shared_and_reproducible():
     assert (first.sum(axis=1) == 7).all()
     np.testing.assert_array_equal(first, unit_weights(7, 50, 3))
     assert not np.array_equal(first, unit_weights(7, 50, 4))
+    assert multinomial_weights(3, 4, np.random.default_rng(0)).shape == (4, 3)
 
 
 def test_percentiles_reach_as_far_as_student():
@@ -142,9 +181,3 @@ def test_percentiles_reach_as_far_as_student():
         pytest.approx(stats.t.ppf(0.975, 13), rel=5e-3),
     )
     assert percentile_interval(drawn, 1, 0.95) == (drawn[0], drawn[-1])  # one degree of freedom: as far as they go
-
-
-@pytest.mark.parametrize("shift", [-1e-16, 0.0, 1e-16])
-def test_resamples_that_tie_with_the_estimate_up_to_rounding_count_half(shift):
-    drawn = np.array([0.1, 0.3, 0.3, 0.3, 0.5]) + shift
-    assert uncertainty(0.3, drawn, np.array([0.2, 0.4]), np.array([0.3]), 2).bias == pytest.approx(0)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,7 @@ import pytest
 from synthetic import write_synthetic_study
 
 from analysis.scoring.units import method_units
+from analysis.statistics.intervals import Uncertainty
 from analysis.study.runs import AnalysisPlan, read_study
 from analysis.topics import leaders as module
 from analysis.topics.context import Context
@@ -48,7 +50,7 @@ def test_marks_follow_the_planted_order(context: Context) -> None:
 
 
 def test_means_are_those_of_the_scores(context: Context) -> None:
-    scores = method_scores(context.study, context.units, context.plan)
+    scores = method_scores(context.study, context.units)
     unit = "per_group" if context.unit == "group" else "per_image"
     kept = scores[(scores["metric"] == "dice") & (scores["aggregation"] == unit)]
     expected = kept.set_index(["method", "class"])["mean"]
@@ -65,23 +67,22 @@ def test_a_run_among_others_scores_as_it_does_alone(context: Context) -> None:
 
 def test_a_class_is_tested_as_in_the_whole_comparison(context: Context) -> None:
     names, marked = context.study.class_names, analyze(context).tables["leaders"].dropna(subset="difference")
-    pairing = module.Pairing(context.study, context.units, context.unit)
+    pairing = module.study_pairing(context.study, context.units, context.unit)
     for name in names:
         row = marked[marked["class"] == name].iloc[0]
         pairs = pairing.pair(row["method"], row["leader"])
         assert pairs is not None
-        whole = {each["class"]: each for each in module.compare_pair(pairs, names, context.plan)}[name]
-        assert row[["difference", "low", "high"]].tolist() == pytest.approx(
-            [whole[key] for key in ("difference", "low", "high")]
-        )
-        assert row["p"] == pytest.approx(max(whole["p"], whole["p_seeds"]))
+        tests = module.pair_tests(pairs, names, module.rules_of(context.plan), {})
+        whole = next(each for each in tests if each.keys["class"] == name)
+        assert row[["low", "high"]].tolist() == pytest.approx(whole.known.interval(0.95))
+        assert (row["difference"], row["p"]) == (pytest.approx(whole.known.estimate), pytest.approx(whole.p))
 
 
 def test_methods_are_paired_on_the_seeds_that_both_have_finished(context: Context) -> None:
     kept = tuple(run for run in context.study.data if (run.method, run.seed) != ("dfa", 1))
     study = replace(context.study, data=kept)
     units = method_units(study, "image")
-    pairs = module.Pairing(study, units, "image").pair("dfa", "focal")
+    pairs = module.study_pairing(study, units, "image").pair("dfa", "focal")
     assert pairs is not None
     np.testing.assert_array_equal(pairs.method, module.unit_dice(units["dfa"]))
     np.testing.assert_array_equal(pairs.control, module.unit_dice(units["focal"])[[0, 2]])
@@ -95,14 +96,14 @@ def fake_tiers(
     def pair(_: object, method: str, leader: str) -> frozenset[str]:
         return frozenset({method, leader})
 
-    def compare(pairs: frozenset[str], *_: object, **__: object) -> list[dict[str, object]]:
-        known = {"n_units": 9, "difference": -0.1, "low": -0.2, "high": 0.0}
-        return [{"class": "macro", "p": p[pairs], "p_seeds": 0.0, **known}]
+    def compare(pairs: frozenset[str], *_: object, **__: object) -> list[object]:
+        known = Uncertainty(-0.1, 0.05, np.ones(1), np.array([8.0]))
+        return [SimpleNamespace(p=p[pairs], n_units=9, known=known)]
 
     monkeypatch.setattr(module.Pairing, "pair", pair)
-    monkeypatch.setattr(module, "compare_pair", compare)
+    monkeypatch.setattr(module, "pair_tests", compare)
     tiers = module._Tiers(
-        context.study, list(means), context.plan, module.Pairing(context.study, context.units, "image")
+        context.study, list(means), context.plan, module.study_pairing(context.study, context.units, "image")
     )
     return {row["method"]: row["mark"] for row in tiers.of("macro", dict(means))}
 
@@ -134,6 +135,6 @@ def test_absent_classes_and_single_methods_get_no_place(tmp_path: Path) -> None:
     frame = leaders(one.study, method_units(one.study, "image"), one.plan, "image")
     assert set(frame["mark"]) == {"alone"}
     assert not analyze(one).verdicts
-    tiers = module._Tiers(one.study, ["focal", "dfa"], one.plan, module.Pairing(one.study, one.units, "image"))
+    tiers = module._Tiers(one.study, ["focal", "dfa"], one.plan, module.study_pairing(one.study, one.units, "image"))
     assert {row["mark"] for row in tiers.of("macro", {"focal": np.nan, "dfa": np.nan})} == {"absent"}
     assert isinstance(frame, pd.DataFrame)

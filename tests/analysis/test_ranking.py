@@ -10,9 +10,10 @@ import pytest
 import scipy.stats
 from rich.console import Console
 
-from analysis.scoring.units import Ratios, crossed_scores, shared_seeds, weighted_scores
+from analysis.scoring.units import Ratios, crossed_scores, scores_by_seed, shared_seeds
 from analysis.statistics.intervals import multinomial_weights, seed_weights
-from analysis.topics.ranking import rank_methods, rank_stability, ranking_verdict, resampled_scores
+from analysis.statistics.rank_stability import rank_stability
+from analysis.topics.ranking import rank_methods, ranking_verdict, resampled_scores
 from analysis.verdicts import Topic, Verdict, Word
 from imbalance_bench.cli.study_view import print_ranking
 
@@ -49,7 +50,7 @@ def test_crossed_scores_equal_a_loop():
         assert found[b, c] == pytest.approx(np.average(each, weights=seed[b]))
     np.testing.assert_allclose(found[:, 2], found[:, :2].mean(axis=1))
     everything = crossed_scores(parts, np.ones((1, 4)), np.ones((1, 3)))
-    np.testing.assert_allclose(everything, weighted_scores(parts, np.ones((1, 4))))
+    np.testing.assert_allclose(everything[0], scores_by_seed(parts).mean(axis=0))
 
 
 def test_crossed_scores_leave_out_a_class_that_a_resample_lacks():

@@ -64,7 +64,7 @@ def sums_of(images: list[list[tuple[np.ndarray, np.ndarray]]]) -> tuple[Probabil
 
 
 def scored(sums: ProbabilitySums) -> pd.DataFrame:
-    return pd.DataFrame(calibration_rows("m", sums, NAMES, PLAN)).set_index(["measure", "class"])
+    return pd.DataFrame(calibration_rows("m", sums, NAMES)).set_index(["measure", "class"])
 
 
 def test_probabilities_that_are_true_have_no_error_and_sharper_ones_are_overconfident() -> None:
@@ -98,7 +98,7 @@ def test_a_constant_probability_has_errors_in_closed_form() -> None:
         assert np.isnan(found[measure, "b"])  # never predicted
         assert found[measure, "macro"] == found[measure, "a"]
     assert (CALIBRATION_ERROR, ALL) not in found.index
-    rows = pd.DataFrame(diagram_rows("m", sums, NAMES, PLAN))
+    rows = pd.DataFrame(diagram_rows("m", sums, NAMES))
     assert rows["class"].tolist() == ["c", "b", "a", ALL]  # by bin
     assert rows["probability"].to_numpy() == pytest.approx([0.05, 0.15, 0.8, 0.8], abs=1e-6)
     assert rows["value"].to_numpy() == pytest.approx([0.2, 0.3, 0.5, 0.5])
@@ -134,7 +134,7 @@ def test_diagram_and_errors_are_those_of_scikit_learn_and_torchmetrics() -> None
     lines = (Path(__file__).parent / "golden" / "probabilities_python.csv").read_text().splitlines()[2:]
     golden = {key: float(value) for key, value in (line.split(",") for line in lines)}
     sums, _ = sums_of([[case()]])
-    rows, found = pd.DataFrame(diagram_rows("m", sums, NAMES, PLAN)), scored(sums)["value"]
+    rows, found = pd.DataFrame(diagram_rows("m", sums, NAMES)), scored(sums)["value"]
     for c, name in enumerate(NAMES):
         own = rows[rows["class"] == name].reset_index(drop=True)
         assert len(own) == sum(key.startswith(f"observed_{c}_") for key in golden) >= 10

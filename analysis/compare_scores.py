@@ -1,0 +1,258 @@
+"""Tables in, verdicts out: compare methods whose scores were computed anywhere.
+
+`analyze` judges a study by the same functions: `scoring.comparisons` tests and corrects, `topics.method_comparison`
+words the verdicts.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.schema.names import MACRO
+from analysis.scoring.comparisons import Rules, judged_families, macro_or_class, pair_tests
+from analysis.scoring.estimates import interval_rows
+from analysis.scoring.metrics import AGGREGATIONS
+from analysis.scoring.scored_images import Pairing, ScoredImages, ScoreRows
+from analysis.study.runs import AnalysisPlan
+from analysis.topics.method_comparison import comparison_frame, comparison_verdict
+from analysis.topics.study_limits import weights_verdict
+from analysis.verdicts import Verdict, Word, points
+from imbalance_bench.errors import UserError, nearest
+
+REQUIRED = ("method",)
+COLUMNS = (*REQUIRED, "fold", "seed", "group", "image", "class", "numerator", "denominator", "value", "present")
+
+
+@dataclass(frozen=True)
+class ScorePlan:
+    """What is decided before scores are looked at.
+
+    Args:
+        control: Method that the others are compared with; None: the first in the table.
+        alpha: Level of each family of tests.
+        margin: Half width of the region of practical equivalence, in the unit of the scores.
+        score: Name of the score in sentences.
+        points: Write differences in hundredths, as is usual for scores from 0 to 1.
+        permutations: Monte Carlo sign flips where all cannot be listed.
+        seed: Of every random procedure.
+    """
+
+    control: str | None = None
+    alpha: float = 0.05
+    margin: float = 0.01
+    score: str = "Dice"
+    points: bool = True
+    permutations: int = 10_000
+    seed: int = 0
+
+    @classmethod
+    def of(cls, plan: "ScorePlan | AnalysisPlan | Mapping[str, Any] | None") -> "ScorePlan":
+        """Read a plan; of the plan of a study, what comparisons need.
+
+        Raises:
+            UserError: An unknown key, or a value outside of its range.
+        """
+        if isinstance(plan, ScorePlan):
+            return plan
+        content = dict(vars(plan)) if isinstance(plan, AnalysisPlan) else dict(plan or {})
+        known = [each.name for each in fields(cls)]
+        of_study = [each.name for each in fields(AnalysisPlan)]
+        for name in content:
+            if name not in (*known, *of_study):
+                raise UserError(
+                    f"the plan has no key '{name}'.{nearest(str(name), known)} Its keys: {', '.join(known)}."
+                )
+        if "rope_dice" in content:
+            content = {"margin": content["rope_dice"]} | content
+        found = cls(**{name: value for name, value in content.items() if name in known})
+        if not 0 < found.alpha < 1:
+            raise UserError(f"`alpha` of the plan must lie between 0 and 1. Got {found.alpha}.")
+        if not found.margin >= 0:
+            raise UserError(f"`margin` of the plan must be >= 0. Got {found.margin}.")
+        return found
+
+    @property
+    def rules(self) -> Rules:
+        """What decides."""
+        return Rules(self.alpha, self.margin, self.permutations, self.seed)
+
+
+@dataclass(frozen=True)
+class ComparedScores:
+    """What a table of scores says.
+
+    Args:
+        tables: `scores`: method, aggregation, class, mean, low, high, sd_over_seeds, n_units, n_seeds, with 95 %
+            intervals; `comparisons`: every method against the control, macro and per class, with the word in `verdict`
+            and the columns that `analysis.schema` explains for comparisons and equivalence.
+        verdicts: One per row of `comparisons`, and one on the units that carry pooled scores, where few do.
+        notes: What was left out or assumed, a sentence each.
+    """
+
+    tables: dict[str, pd.DataFrame]
+    verdicts: tuple[Verdict, ...]
+    notes: tuple[str, ...]
+
+    def word(self, method: str, class_name: str = MACRO) -> Word | None:
+        """Return the word on a method, over all classes or on one."""
+        found = [each for each in self.verdicts if (each.method, each.class_name) == (method, class_name)]
+        return found[0].word if found else None
+
+
+def compare(scores: pd.DataFrame, plan: ScorePlan | AnalysisPlan | Mapping[str, Any] | None = None) -> ComparedScores:
+    """Compare methods by scores of images, paired by independent group, seeds averaged within the group.
+
+    Args:
+        scores: One row per method, fold, seed, image and class. `method` is required, and `image` or `group`; `fold`,
+            `seed` and `class` where there are several; `group` names what is independent (slide or patient), without it
+            images are. The score is `numerator` / `denominator` (of Dice 2 tp / 2 tp + fp + fn), summed over the images
+            of a group before it is divided, or `value`, averaged. `present` (true or false) says whether the class
+            occurs in the truth of the image; without it a class is absent where a value or denominator is missing or
+            0 in any row.
+        plan: What was decided beforehand: a `ScorePlan`, a mapping with its keys, or the plan of a study.
+
+    Returns:
+        Tables and verdicts. Methods are paired on the folds and seeds that both have.
+
+    Raises:
+        UserError: A column is missing, twice the same row, or a score that is no finite number.
+    """
+    chosen = ScorePlan.of(plan)
+    rows, occurs, names, unit, notes = _checked(scores)
+    arranged = ScoreRows(rows, occurs, unit, len(names))
+    control = chosen.control or next(iter(arranged.methods))
+    if control not in arranged.methods:
+        raise UserError(
+            f"the control '{control}' has no row.{nearest(control, arranged.methods)} Methods: "
+            f"{', '.join(arranged.methods)}."
+        )
+    whole = {method: arranged.scored(method) for method in arranged.methods}
+    pairing, tests = Pairing(arranged.finished, arranged.scored), []
+    for method in arranged.methods:
+        pairs = None if method == control else pairing.pair(method, control)
+        if pairs is not None:
+            keys = {"method": method, "control": control, "metric": chosen.score, "unit": unit}
+            tests += pair_tests(pairs, names, chosen.rules, keys)
+        elif method != control:
+            notes.append(f"{method} shares no fold and seed, or not the images, with {control}: it is not compared.")
+    compared = judged_families(tests, macro_or_class, chosen.rules)
+    written = points if chosen.points else "{:+.3g}".format
+    verdicts = [comparison_verdict(row, chosen.rules, score=chosen.score, written=written) for row in compared]
+    first = next(iter(whole.values()))
+    weights = weights_verdict(first.ratios("pooled"), first.units, names, unit)
+    verdicts += [] if weights is None else [weights]
+    table = comparison_frame(compared).rename(columns={"word": "verdict"})
+    tables = {"scores": _scores(whole, names, unit), "comparisons": table}
+    return ComparedScores(tables, tuple(verdicts), tuple(notes))
+
+
+def _scores(whole: Mapping[str, ScoredImages], names: tuple[str, ...], unit: str) -> pd.DataFrame:
+    rows = []
+    for method, scored in whole.items():
+        for aggregation in AGGREGATIONS:
+            if aggregation == "per_group" and unit == "image":
+                continue
+            parts = scored.ratios(aggregation)
+            for row in interval_rows(parts, names, fold_of_unit=scored.fold_of_unit):
+                rows.append({"method": method, "aggregation": aggregation} | row)
+    return pd.DataFrame(rows)
+
+
+_Checked = tuple[pd.DataFrame, pd.MultiIndex, tuple[str, ...], str, list[str]]
+
+
+def _checked(scores: pd.DataFrame) -> _Checked:
+    """Return rows for `ScoreRows`, what occurs where, class names, the unit, and notes."""
+    for name in scores.columns:
+        if name not in COLUMNS:
+            raise UserError(
+                f"scores have no column '{name}'.{nearest(str(name), COLUMNS)} Columns: {', '.join(COLUMNS)}."
+            )
+    if scores.empty:
+        raise UserError("scores must have rows. Got none.")
+    frame = _with_defaults(scores)
+    keys = ["method", "fold", "seed", "image_id", "class"]
+    twice = frame[frame.duplicated(keys)]
+    if len(twice):
+        row = twice.iloc[0]
+        raise UserError(
+            f"scores have two rows of method '{row['method']}', fold {row['fold']}, seed {row['seed']}, image "
+            f"'{row['image_id']}', class '{row['class']}'. Each must stand once."
+        )
+    groups = frame.groupby("image_id", sort=False)["group_id"].nunique()
+    if (groups > 1).any():
+        raise UserError(f"image '{groups.idxmax()}' lies in {groups.max()} groups. It must lie in one.")
+    names = tuple(str(each) for each in pd.unique(frame["class"]))
+    frame["class_id"] = pd.Index(names).get_indexer(pd.Index(frame["class"].astype(str)))
+    occurs = _occurring(frame)
+    if "value" in scores:  # what others lack is not averaged; of counts, false positives belong to their group
+        lacking = ~pd.MultiIndex.from_frame(frame[["image_id", "class_id"]]).isin(occurs)
+        frame.loc[lacking, ["above", "below"]] = 0.0
+    unit = "group" if "group" in scores else "image"
+    notes = (
+        []
+        if unit == "group"
+        else ["No column `group`: images are treated as independent, as those of one slide are not."]
+    )
+    if MACRO in names:
+        raise UserError(f"a class must not be called '{MACRO}', which names the mean over classes. Rename it.")
+    return frame, occurs, names, unit, notes
+
+
+def _with_defaults(scores: pd.DataFrame) -> pd.DataFrame:
+    """Return every column, with what is missing filled in."""
+    if "method" not in scores:
+        raise UserError(f"scores must have the column 'method'. Got {list(scores.columns)}.")
+    if "image" not in scores and "group" not in scores:
+        raise UserError(f"scores must have the column 'image' or 'group'. Got {list(scores.columns)}.")
+    frame = pd.DataFrame({"method": scores["method"].astype(str)}, index=scores.index)
+    image = scores["image"] if "image" in scores else scores["group"]
+    frame["image_id"] = image.astype(str)
+    frame["group_id"] = scores.get("group", image).astype(str)
+    for name in ("fold", "seed"):
+        frame[name] = _integers(scores, name) if name in scores else 0
+    frame["class"] = scores["class"].astype(str) if "class" in scores else "all"
+    if "value" in scores:
+        frame["above"], frame["below"] = _numbers(scores, "value"), 1.0
+        frame["below"] = frame["below"].where(frame["above"].notna(), 0.0)
+    else:
+        for column, name in (("above", "numerator"), ("below", "denominator")):
+            if name not in scores:
+                raise UserError("scores must have the column 'value', or 'numerator' and 'denominator'.")
+            frame[column] = _numbers(scores, name)
+        if (frame["below"] < 0).any():
+            raise UserError("`denominator` must be >= 0.")
+        frame["below"] = frame["below"].fillna(0.0)
+    frame["above"] = frame["above"].fillna(0.0)
+    frame["present"] = scores["present"].astype(bool) if "present" in scores else frame["below"] > 0
+    return frame.reset_index(drop=True)
+
+
+def _occurring(frame: pd.DataFrame) -> pd.MultiIndex:
+    """Return the (image, class) pairs that are present for every method, fold and seed that scored the image.
+
+    Where one of them has no row of a class, the class is absent: a truth with a pixel of it gives everybody a row.
+    """
+    scored = frame.groupby("image_id")[["method", "fold", "seed"]].apply(lambda part: len(part.drop_duplicates()))
+    present = frame[frame["present"]].groupby(["image_id", "class_id"]).size()
+    expected = scored.reindex(present.index.get_level_values(0)).to_numpy()
+    return pd.MultiIndex.from_tuples(present.index[present.to_numpy() == expected].tolist(), names=present.index.names)
+
+
+def _integers(scores: pd.DataFrame, name: str) -> pd.Series:
+    values = pd.to_numeric(scores[name], errors="coerce")
+    wrong = values.isna() | (values != values.round())
+    if wrong.any():
+        raise UserError(f"`{name}` must hold whole numbers. Got '{scores.loc[wrong, name].iloc[0]}'.")
+    return values.astype(np.int64)
+
+
+def _numbers(scores: pd.DataFrame, name: str) -> pd.Series:
+    values = pd.to_numeric(scores[name], errors="coerce").astype(np.float64)
+    wrong = (values.isna() & scores[name].notna()) | np.isinf(values)
+    if wrong.any():
+        raise UserError(f"`{name}` must hold finite numbers, or nothing. Got '{scores.loc[wrong, name].iloc[0]}'.")
+    return values

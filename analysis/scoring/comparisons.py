@@ -1,0 +1,301 @@
+"""Paired comparisons of methods: tests, Holm's correction, the words, and the units that carry them.
+
+One rule gives p, interval and word. p inverts the interval of `statistics.intervals`; Holm's step-down correction turns
+p into the level at which the interval is looked at; the word is better or worse where the interval of that level
+excludes 0, and equivalent where the interval of the corrected two one-sided tests lies inside the margin. So interval
+and word cannot disagree. Sign flips and Wilcoxon's test stand beside them: they test symmetry about 0.
+
+Rows are plain dictionaries until they are corrected together: a study has one family for macro Dice (all methods) and
+one for classes (all methods x classes), each at alpha.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from analysis.schema.names import MACRO
+from analysis.scoring.estimates import LEVEL
+from analysis.scoring.influence import Influence
+from analysis.scoring.metrics import mean_over_occurring
+from analysis.scoring.units import Ratios
+from analysis.statistics.corrections import holm_multipliers
+from analysis.statistics.effect_size import cliffs_delta, wilcoxon_p
+from analysis.statistics.equivalence import bayesian_signed_rank, tost
+from analysis.statistics.intervals import Uncertainty, level_after_correction
+from analysis.statistics.sign_flip import sign_flip_p, smallest_sign_flip_p
+from analysis.verdicts import Word
+from imbalance_bench.seeding import generator
+
+POSTERIOR_DRAWS = 4000  # standard error of a posterior probability: at most .008
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What was decided before anything was compared.
+
+    Args:
+        alpha: Level of each family.
+        margin: Half width of the region of practical equivalence, in the unit of the scores.
+        permutations: Monte Carlo sign flips where all cannot be listed.
+        seed: Of every random procedure.
+    """
+
+    alpha: float = 0.05
+    margin: float = 0.01
+    permutations: int = 10_000
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class PairedScores:
+    """Scores of two methods on the same units and seeds.
+
+    Args:
+        method: (S, U, K) float64, NaN where the class does not occur in the unit.
+        control: The same for the control.
+        units: U ids.
+        fold_of_unit: (U,) int, the fold that tested each unit; None without folds.
+    """
+
+    method: np.ndarray
+    control: np.ndarray
+    units: tuple[str, ...]
+    fold_of_unit: np.ndarray | None = None
+
+    @property
+    def difference(self) -> np.ndarray:
+        """Method minus control, (S, U, K) float64."""
+        return self.method - self.control
+
+    def of_class(self, class_id: int) -> "PairedScores":
+        """Return the same units and seeds with one class alone."""
+        return PairedScores(
+            self.method[..., [class_id]], self.control[..., [class_id]], self.units, self.fold_of_unit
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Tested:
+    """One tested difference: a class, or macro, of one pair of methods.
+
+    Args:
+        keys: What identifies the row, such as method, control and class.
+        pairs: The scores.
+        column: Place of the class; K: macro.
+        known: The difference and its errors.
+        p: Two-sided, of zero.
+        p_tost: Of a difference beyond the margin.
+    """
+
+    keys: dict[str, Any]
+    pairs: PairedScores
+    column: int
+    known: Uncertainty
+    p: float
+    p_tost: float
+
+    @property
+    def places(self) -> np.ndarray:
+        """Places of the units that have the class; of macro, any class."""
+        occurs = np.isfinite(self.pairs.method[0])
+        return np.flatnonzero(occurs.any(axis=1) if self.column == occurs.shape[1] else occurs[:, self.column])
+
+    @property
+    def n_units(self) -> int:
+        """Number of these units."""
+        return len(self.places)
+
+
+def difference_influence(difference: np.ndarray) -> Influence:
+    """Return what each unit adds to the mean difference of each class and to macro.
+
+    Args:
+        difference: (S, U, K) float64, NaN where the class does not occur in the unit.
+    """
+    occurs = np.isfinite(difference[0])
+    return Influence.of(Ratios(np.nan_to_num(difference), occurs[None].astype(np.float64), occurs.astype(np.int64)))
+
+
+def pair_tests(
+    pairs: PairedScores, class_names: Sequence[str], rules: Rules, keys: dict[str, Any], *, only: str | None = None
+) -> list[Tested]:
+    """Test two methods against each other.
+
+    Args:
+        pairs: Scores of both.
+        class_names: K names.
+        rules: The rules.
+        keys: What identifies the pair; `class` is added.
+        only: Test this class, or macro, alone.
+
+    Returns:
+        Macro first, then every class.
+    """
+    found, rows = difference_influence(pairs.difference), []
+    for column, name in [(len(class_names), MACRO), *enumerate(class_names)]:
+        if only in (None, name):
+            known = found.uncertainty(column, pairs.fold_of_unit)
+            own = keys | {"class": name}
+            rows.append(Tested(own, pairs, column, known, known.p_of_zero(), known.p_of_relevance(rules.margin)))
+    return rows
+
+
+def judged_rows(family: Iterable[Tested], rules: Rules, *, influence: bool = True) -> list[dict[str, Any]]:
+    """Correct the tests of one family together and say what each of them shows.
+
+    Args:
+        family: All of them.
+        rules: The rules.
+        influence: Find the units that carry each word, which takes a test for each unit.
+
+    Returns:
+        One row each: the keys, `word`, `influential` (units without which the word would be another), and every
+        number behind it.
+    """
+    tests = list(family)
+    p, p_tost = (np.array([getattr(each, name) for each in tests], dtype=np.float64) for name in ("p", "p_tost"))
+    by_zero, by_margin = holm_multipliers(p), holm_multipliers(p_tost)
+    size, rows = int(np.isfinite(p).sum()), []
+    for test, times, times_tost in zip(tests, by_zero, by_margin, strict=True):
+        cut = Cut.of(test, float(times), float(times_tost), rules)
+        word = cut.word(test.known, test.n_units)
+        low, high = test.known.interval(LEVEL)
+        row = test.keys | {"n_units": test.n_units, "n_seeds": test.known.n_seeds}
+        row |= {"difference": test.known.estimate, "low": low, "high": high, "p": test.p}
+        row |= {"p_holm": min(1.0, test.p * times), "level": cut.level, "family": size}
+        row |= dict(zip(("low_holm", "high_holm"), test.known.interval(cut.level), strict=True))
+        row |= {"margin": rules.margin, "p_tost": test.p_tost, "p_tost_holm": min(1.0, test.p_tost * times_tost)}
+        row |= dict(zip(("low_tost", "high_tost"), test.known.interval(cut.level_tost), strict=True))
+        rows.append(row | {"word": word, "influential": _influential(test, cut, word) if influence else ()})
+    return rows
+
+
+def judged_families(
+    tests: Sequence[Tested], family_of: Callable[[Tested], object], rules: Rules
+) -> list[dict[str, Any]]:
+    """Judge the tests of a study, each family corrected in itself, with what stands beside them.
+
+    Args:
+        tests: All of them.
+        family_of: Names the family of a test.
+        rules: The rules.
+
+    Returns:
+        Rows of `judged_rows` and `described`, in the order of the tests.
+    """
+    families: dict[object, list[int]] = {}
+    for place, test in enumerate(tests):
+        families.setdefault(family_of(test), []).append(place)
+    rows: dict[int, dict[str, Any]] = {}
+    for places in families.values():
+        judged = judged_rows([tests[place] for place in places], rules)
+        rows |= dict(zip(places, judged, strict=True))
+    return [rows[place] | described(test, rules) for place, test in enumerate(tests)]
+
+
+def macro_or_class(test: Tested) -> object:
+    """Name the family of a comparison: macro, or the classes of all methods."""
+    return test.keys["class"] == MACRO
+
+
+@dataclass(frozen=True)
+class Cut:
+    """The levels at which the intervals of one corrected test are looked at.
+
+    Args:
+        level: Of the interval that must exclude 0.
+        level_tost: Of the interval that must lie inside the margin.
+        rules: The rules.
+    """
+
+    level: float
+    level_tost: float
+    rules: Rules
+
+    @classmethod
+    def of(cls, test: Tested, times: float, times_tost: float, rules: Rules) -> "Cut":
+        """Return the levels of a test whose p values Holm multiplies by `times` and `times_tost`."""
+        level = level_after_correction(test.p, test.p * times, rules.alpha)
+        return cls(level, 2 * level_after_correction(test.p_tost, test.p_tost * times_tost, rules.alpha) - 1, rules)
+
+    def word(self, known: Uncertainty, n: int) -> Word:
+        """Say what a difference over n units shows.
+
+        Fewer units than a sign-flip test needs to reach alpha (six at .05) can be equivalent, but neither better nor
+        worse: their t rests on normality alone.
+        """
+        if not known.known:
+            return Word.NOT_TESTABLE
+        low, high = known.interval(self.level_tost)
+        if -self.rules.margin < low and high < self.rules.margin:
+            return Word.EQUIVALENT
+        if smallest_sign_flip_p(n, self.rules.permutations) >= self.rules.alpha:
+            return Word.NOT_TESTABLE
+        low, high = known.interval(self.level)
+        return Word.BETTER if low > 0 else Word.WORSE if high < 0 else Word.UNDECIDED
+
+
+def _influential(test: Tested, cut: Cut, word: Word) -> tuple[str, ...]:
+    """Name the units without which the word would be another, at the same levels, those that move it most first."""
+    pairs, found = test.pairs, []
+    counted = test.places
+    if len(counted) < 3:
+        return ()
+    fewer_would_do = smallest_sign_flip_p(len(counted) - 1, cut.rules.permutations) < cut.rules.alpha
+    if not fewer_would_do and word != Word.EQUIVALENT:
+        return ()  # one unit less could show nothing, whichever it is
+    for unit in counted:
+        kept = np.arange(len(pairs.units)) != unit
+        folds = None if pairs.fold_of_unit is None else pairs.fold_of_unit[kept]
+        known = difference_influence(pairs.difference[:, kept]).uncertainty(test.column, folds)
+        if cut.word(known, len(counted) - 1) != word:
+            found.append((-abs(known.estimate - test.known.estimate), pairs.units[unit]))
+    return tuple(name for _, name in sorted(found))
+
+
+def described(test: Tested, rules: Rules) -> dict[str, float]:
+    """Return what stands beside a test and decides nothing.
+
+    Returns:
+        p_sign_flip and wilcoxon_p (of symmetry about 0), cliffs_delta (unpaired), superiority (paired: share of units
+        in which the method is ahead, ties half), skewness of the units' differences, p_tost_units, and p_worse,
+        p_equivalent and p_better of a Bayesian signed-rank test. All over units alone, seeds averaged.
+    """
+    name = test.keys["class"]
+    contributions = unit_contributions(test.pairs.difference.mean(axis=0))[:, test.column]
+    d = contributions[np.isfinite(contributions)]
+    if name == MACRO:
+        d = contributions[test.places]
+    of_method, of_control = (_unit_values(each)[:, test.column] for each in (test.pairs.method, test.pairs.control))
+    flips = sign_flip_p(d, permutations=rules.permutations, rng=generator(rules.seed, "sign_flip", name))
+    row = {"p_sign_flip": flips, "wilcoxon_p": wilcoxon_p(d), "cliffs_delta": cliffs_delta(of_method, of_control)}
+    row |= {"superiority": float(np.mean((d > 0) + 0.5 * (d == 0))) if len(d) else float("nan")}
+    row |= {"skewness": float(stats.skew(d)) if len(d) > 2 and np.ptp(d) > 0 else float("nan")}
+    rng = generator(rules.seed, "signed_rank", name)
+    posterior = bayesian_signed_rank(d, rules.margin, draws=POSTERIOR_DRAWS, rng=rng)
+    row |= {"p_tost_units": tost(d, rules.margin).p, "p_worse": posterior.worse}
+    return row | {"p_equivalent": posterior.equivalent, "p_better": posterior.better}
+
+
+def unit_contributions(difference: np.ndarray) -> np.ndarray:
+    """Return what each unit adds to the mean difference, so that a sign flip of a unit flips all its classes.
+
+    Args:
+        difference: (U, K) float64, seeds averaged; NaN where a class does not occur in a unit.
+
+    Returns:
+        (U, K + 1) float64: the differences, then macro contributions sum_c U d_uc / (K' n_c) over the K' classes that
+        occur, whose mean over units is the mean over classes of the classes' means; all 0 if no class occurs.
+    """
+    n_units = np.isfinite(difference).sum(axis=0)  # (K,)
+    scale = len(difference) / (max((n_units > 0).sum(), 1) * np.maximum(n_units, 1))
+    return np.column_stack([difference, (np.nan_to_num(difference) * scale).sum(axis=1)])
+
+
+def _unit_values(scores: np.ndarray) -> np.ndarray:
+    """Return (U, K + 1): scores per unit, seeds averaged, and their mean over the classes of the unit."""
+    values = scores.mean(axis=0)
+    return np.column_stack([values, mean_over_occurring(values)])

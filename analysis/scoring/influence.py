@@ -1,0 +1,145 @@
+"""What each unit adds to a score, by leaving it out: standard errors, bias, and which units carry a result."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from analysis.scoring.metrics import mean_over_occurring
+from analysis.scoring.units import Ratios, effective_units, scores_by_seed, without_each
+from analysis.statistics.intervals import Uncertainty, fold_error, spread_over_seeds, variance_over_units
+
+
+@dataclass(frozen=True)
+class Influence:
+    """The jackknife of a score over units, seeds averaged; columns are classes, then their macro mean.
+
+    Args:
+        by_seed: (S, C) float64, the score of each seed.
+        pulls: (S, U, K) float64, how far each unit moves the score of a class from what the others give, in each seed,
+            summing to 0 over units; 0 where the unit has no part in it.
+        bias: (K,) float64, jackknife bias; 0 for a mean; NaN where the class does not occur.
+        n: (K,) int, units that have a part in each class.
+        effective: (K,) float64, as many equally heavy ones.
+        macro: There is a last column, the mean over the classes that occur.
+    """
+
+    by_seed: np.ndarray
+    pulls: np.ndarray
+    bias: np.ndarray
+    n: np.ndarray
+    effective: np.ndarray
+    macro: bool = True
+
+    @classmethod
+    def of(cls, parts: Ratios) -> "Influence":
+        """Leave out each unit of ratios of sums in turn."""
+        by_seed = scores_by_seed(parts)
+        estimate = by_seed[:, :-1].mean(axis=0)
+        return cls.of_scores(by_seed, without_each(parts), parts.counted, estimate, effective_units(parts)[:-1])
+
+    @classmethod
+    def of_scores(
+        cls,
+        by_seed: np.ndarray,
+        without: np.ndarray,
+        counted: np.ndarray,
+        estimate: np.ndarray | None,
+        effective: np.ndarray,
+    ) -> "Influence":
+        """Gather the influence of units on any score.
+
+        Args:
+            by_seed: (S, K) or, with macro, (S, K + 1) float64.
+            without: (S, U, K) float64, the scores without each unit.
+            counted: (U, K) bool, the unit has a part in the class.
+            estimate: (K,) float64, the scores of all units, seeds averaged; None: without a bias to take off.
+            effective: (K,) float64, as many equally heavy units.
+        """
+        n = counted.sum(axis=0)
+        left = np.where(counted, without, np.nan)
+        middle = mean_over_occurring(left, axis=1)  # (S, K)
+        several = n > 1
+        pulls = np.where(counted & several, (n - 1) / np.maximum(n, 1) * (middle[:, None] - left), 0.0)
+        taken_off = 0.0 if estimate is None else (n - 1) * (middle.mean(axis=0) - estimate)
+        bias = np.where(several, taken_off, np.where(n == 1, 0.0, np.nan))
+        bias = np.where(np.abs(bias) < 1e-12, 0.0, bias)  # a mean has none; what is left is rounding
+        return cls(by_seed, np.nan_to_num(pulls), bias, n, effective, by_seed.shape[1] > len(n))
+
+    @cached_property
+    def pull(self) -> np.ndarray:
+        """Seeds averaged, (U, K) float64."""
+        return self.pulls.mean(axis=0)
+
+    @cached_property
+    def unit_variance(self) -> np.ndarray:
+        """Variance of each class over units, (K,) float64, as `variance_over_units` defines it.
+
+        A class in a single unit has none of its own: it is given the variance that a single unit has in the other
+        classes, on average. NaN where that is not known either, or the class does not occur.
+        """
+        own = variance_over_units(self.pulls * np.sqrt(self.n / np.maximum(self.n - 1, 1)))
+        own = np.where(self.n > 1, own, np.nan)
+        of_one_unit = mean_over_occurring(own * self.effective)
+        return np.where(self.n == 1, of_one_unit, own)
+
+    @cached_property
+    def degrees(self) -> np.ndarray:
+        """Degrees of freedom of each class, (K,) float64, at least 1; of a class in a single unit, those it borrows."""
+        own = np.where(self.n > 1, np.maximum(self.effective - 1, 1.0), np.nan)
+        return np.nan_to_num(np.where(self.n == 1, mean_over_occurring(own), own), nan=1.0)
+
+    def contributions(self, column: int) -> np.ndarray:
+        """Return (U,) float64: how far each unit moves one column."""
+        if column < len(self.n):
+            return self.pull[:, column]
+        return self.pull[:, self.n > 0].mean(axis=1) if (self.n > 0).any() else np.zeros(len(self.pull))
+
+    def uncertainty(self, column: int, fold_of_unit: np.ndarray | None = None) -> Uncertainty:
+        """Return the estimate of one column with its errors over units, seeds and folds.
+
+        Args:
+            column: A class, or the last column: macro.
+            fold_of_unit: (U,) int, the fold that tested each unit; None without folds.
+        """
+        scores = self.by_seed[:, column]
+        spread, seeds = spread_over_seeds(scores)
+        estimate = float(scores.mean())
+        if column < len(self.n):
+            variance, bias = self.unit_variance[column], self.bias[column]
+            if self.n[column] < 2:
+                variance = np.nan
+            parts, degrees = np.ones(1), self.degrees[[column]]
+        else:
+            variance, bias, parts, degrees = self._macro()
+        by_fold, ratio = self._folds(column, fold_of_unit)
+        return Uncertainty(
+            estimate, float(np.sqrt(variance)), parts if variance > 0 else np.zeros(len(parts)), degrees, float(bias),
+            spread, seeds, fold_error(by_fold, ratio), max(len(by_fold), 1),
+        )  # fmt: skip
+
+    def _macro(self) -> tuple[float, float, np.ndarray, np.ndarray]:
+        """Return variance and bias of the macro mean, and the parts of its variance with their degrees of freedom."""
+        there = self.n > 0
+        classes = max(int(there.sum()), 1)
+        alone = there & (self.n == 1)
+        if not there.any() or np.isnan(self.unit_variance[there]).any():
+            return float("nan"), float("nan"), np.ones(1), np.ones(1)
+        scaled = self.pulls * np.sqrt(self.n / np.maximum(self.n - 1, 1))
+        together = variance_over_units(scaled[..., there].sum(axis=2)) + self.unit_variance[alone].sum()
+        bias = float(self.bias[there].mean())
+        return float(together / classes**2), bias, self.unit_variance[there], self.degrees[there]
+
+    def _folds(self, column: int, fold_of_unit: np.ndarray | None) -> tuple[np.ndarray, float]:
+        """Return the estimates of the folds, up to a constant, and their test units / training units."""
+        if fold_of_unit is None:
+            return np.zeros(1), 0.0
+        moves, there = self.contributions(column), self._counted(column)
+        folds = np.unique(fold_of_unit[there])
+        size = np.array([np.count_nonzero(there & (fold_of_unit == fold)) for fold in folds])
+        by_fold = np.array([moves[fold_of_unit == fold].sum() for fold in folds]) * size.sum() / np.maximum(size, 1)
+        return by_fold, 1 / max(len(folds) - 1, 1)
+
+    def _counted(self, column: int) -> np.ndarray:
+        """Units with a part in a column."""
+        return self.pull[:, column] != 0 if column < len(self.n) else np.ones(len(self.pull), dtype=bool)

@@ -1,0 +1,118 @@
+"""Scores of images that are ratios or plain values, from whatever computed them."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import pandas as pd
+
+from analysis.scoring.comparisons import PairedScores
+from analysis.scoring.metrics import Aggregation, Metric, fraction
+from analysis.scoring.units import Ratios, UnitCounts, Units, aggregated, arranged, complete_block
+
+
+@dataclass(frozen=True)
+class ScoredImages(Units):
+    """One score of one method on images.
+
+    Args:
+        above: (S, I, K) float64, numerators; for plain values the values.
+        below: (S, I, K) float64, denominators; for plain values 1.
+        occurs: (I, K) bool, the class is scored in the image.
+    """
+
+    above: np.ndarray
+    below: np.ndarray
+    occurs: np.ndarray
+
+    @classmethod
+    def of_counts(cls, counts: UnitCounts, metric: Metric = "dice") -> "ScoredImages":
+        """Return a metric of the counts of a method."""
+        tp, fp, fn = counts.counts
+        places = {name: getattr(counts, name) for name in Units.__dataclass_fields__}
+        above, below = fraction(metric, tp, fp, fn)
+        return cls(**places, above=above, below=below, occurs=tp[0] + fn[0] > 0)
+
+    @property
+    def by_unit(self) -> np.ndarray:
+        """The score of each unit's sums, (S, U, K) float64; NaN where the class does not occur in the unit."""
+        sums = self.ratios("pooled")
+        values = sums.numerator / np.where(sums.denominator > 0, sums.denominator, 1)
+        return np.where(sums.occurs > 0, values, np.nan)
+
+    def ratios(self, aggregation: Aggregation) -> Ratios:
+        """Return the score as ratios of sums over units."""
+        return aggregated(self, self.above, self.below, self.occurs, aggregation)
+
+
+class ScoreRows:
+    """Scored rows of several methods, arranged for any choice of folds and seeds.
+
+    Args:
+        rows: method, fold, seed, group_id, image_id, class_id, above, below.
+        occurs: (image_id, class_id) pairs that are scored, the same for every method.
+        unit: "group" or "image".
+        n_classes: K.
+    """
+
+    def __init__(self, rows: pd.DataFrame, occurs: pd.MultiIndex, unit: str, n_classes: int) -> None:
+        self._rows = {str(method): part for method, part in rows.groupby("method", sort=False)}
+        self._occurs, self._unit, self._n_classes = occurs, unit, n_classes
+        self.finished: Mapping[str, frozenset[tuple[int, int]]] = {
+            method: frozenset(zip(part["fold"].tolist(), part["seed"].tolist(), strict=True))
+            for method, part in self._rows.items()
+        }
+
+    @property
+    def methods(self) -> Sequence[str]:
+        """Methods, in the order of the rows."""
+        return list(self._rows)
+
+    def scored(self, method: str, kept: frozenset[tuple[int, int]] | None = None) -> ScoredImages:
+        """Arrange a method's rows of the largest complete block of the kept folds and seeds; None keeps all."""
+        folds, seeds = complete_block(self.finished[method] if kept is None else kept)
+        rows = self._rows[method]
+        rows = rows[rows["fold"].isin(folds) & rows["seed"].isin(seeds)]
+        units, place = arranged(rows, seeds, self._unit, rows["class_id"].to_numpy(), self._n_classes)
+        shape = (len(seeds), len(units.images), self._n_classes)
+        size = int(np.prod(shape))
+        above, below = (np.bincount(place, rows[name].to_numpy(), size).reshape(shape) for name in ("above", "below"))
+        occurs = np.zeros(shape[1:], dtype=bool)
+        places = pd.Index(units.images).get_indexer(self._occurs.get_level_values(0))
+        class_id = self._occurs.get_level_values(1).to_numpy()
+        occurs[places[places >= 0], class_id[places >= 0]] = True
+        return ScoredImages(**vars(units), above=above, below=below, occurs=occurs)
+
+
+class Pairing:
+    """Pairs methods on the folds and seeds that both have finished; each arrangement is made once.
+
+    Args:
+        finished: Method -> (fold, seed) of its finished runs.
+        arrange: Returns the scores of a method on some of them.
+    """
+
+    def __init__(
+        self,
+        finished: Mapping[str, frozenset[tuple[int, int]]],
+        arrange: Callable[[str, frozenset[tuple[int, int]]], ScoredImages],
+    ) -> None:
+        self._finished = finished
+
+        @cache
+        def by_unit(method: str, kept: frozenset[tuple[int, int]]) -> tuple[ScoredImages, np.ndarray]:
+            scored = arrange(method, kept)
+            return scored, scored.by_unit
+
+        self._by_unit = by_unit
+
+    def pair(self, method: str, control: str) -> PairedScores | None:
+        """Pair two methods; None if they share no run, or were not scored on the same images."""
+        shared = self._finished[method] & self._finished[control]
+        if not shared:
+            return None
+        (scored, of_method), (other, of_control) = self._by_unit(method, shared), self._by_unit(control, shared)
+        if scored.images != other.images:
+            return None
+        return PairedScores(of_method, of_control, scored.units, scored.fold_of_unit)

@@ -1,0 +1,79 @@
+"""How scores are distributed over units: what a mean hides.
+
+Sources:
+    Agarwal et al. 2021, "Deep reinforcement learning at the edge of the statistical precipice" (performance profiles,
+    interquartile mean). Deviation: independent units are left out in turn, instead of resampling runs as if every run
+    of every task were independent.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+from scipy import stats
+
+from analysis.schema import table
+from analysis.schema.names import MACRO
+from analysis.scoring.estimates import estimate_rows, interval_rows
+from analysis.scoring.influence import Influence
+from analysis.scoring.metrics import mean_over_occurring
+from analysis.scoring.pairs import unit_dice
+from analysis.scoring.units import Ratios, UnitCounts
+from analysis.topics.context import Context, TopicResult
+
+THRESHOLDS = np.round(np.arange(0.05, 1.0, 0.05), 2)
+TRIMMED = 0.25  # on each side
+
+
+def analyze(context: Context) -> TopicResult:
+    """Describe the units of every method; nothing is tested."""
+    names = context.study.class_names
+    rows = {name: each(context.units, names) for name, each in (("profiles", profiles), ("iqm", interquartile_means))}
+    return TopicResult({name: table(name, each) for name, each in rows.items()})
+
+
+def profiles(units: Mapping[str, UnitCounts], class_names: tuple[str, ...]) -> list[dict[str, object]]:
+    """Return the share of units whose Dice reaches each threshold, seeds averaged; table `profiles`."""
+    rows = []
+    for method, counts in units.items():
+        dice = with_unit_macro(unit_dice(counts))
+        occurs = np.isfinite(dice[0])
+        for threshold in THRESHOLDS:
+            reached = np.where(occurs, dice >= threshold, 0.0)
+            parts = Ratios(reached, occurs[None].astype(np.float64), occurs.astype(np.int64))
+            found = interval_rows(parts, (*class_names, MACRO), fold_of_unit=counts.fold_of_unit)[1:]
+            keys = ("class", "mean", "low", "high", "n_units")
+            for row in found:
+                share = {("share" if key == "mean" else key): row[key] for key in keys}
+                rows.append({"method": method, "threshold": threshold, **share})
+    return rows
+
+
+def interquartile_means(units: Mapping[str, UnitCounts], class_names: tuple[str, ...]) -> list[dict[str, object]]:
+    """Return the mean of the middle half of the units' Dice, seeds averaged; table `iqm`."""
+    rows = []
+    for method, counts in units.items():
+        dice = with_unit_macro(unit_dice(counts))
+        occurs = np.isfinite(dice[0])
+        n = occurs.sum(axis=0)
+        without = np.stack([_middle(np.delete(dice, u, axis=1)) for u in range(dice.shape[1])], axis=1)
+        found = Influence.of_scores(_middle(dice), without, occurs, None, n.astype(np.float64))
+        scored = estimate_rows(found, (*class_names, MACRO), n, fold_of_unit=counts.fold_of_unit)
+        for row in scored:
+            kept = {key: row[key] for key in ("class", "low", "high", "n_units", "n_seeds")}
+            rows.append({"method": method, "iqm": row["mean"], **kept})
+    return rows
+
+
+def with_unit_macro(dice: np.ndarray) -> np.ndarray:
+    """Append the mean over the classes of each unit, (S, U, K) -> (S, U, K + 1)."""
+    return np.concatenate([dice, mean_over_occurring(dice)[..., None]], axis=2)
+
+
+def _middle(dice: np.ndarray) -> np.ndarray:
+    """Return the interquartile mean over units, (S, U, C) -> (S, C); NaN without one."""
+    found = np.full((dice.shape[0], dice.shape[2]), np.nan)
+    for c in range(dice.shape[2]):
+        known = dice[:, np.isfinite(dice[0, :, c]), c]
+        if known.shape[1]:
+            found[:, c] = stats.trim_mean(known, TRIMMED, axis=1)
+    return found

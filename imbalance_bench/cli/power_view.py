@@ -1,0 +1,197 @@
+"""What `imbalance-bench power` gathers, computes and prints."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from analysis.power.associations import AssociationDesign, AssociationPower, association_power
+from analysis.power.comparisons import ComparisonDesign, SimulatedStudies, Way, threshold, ways
+from analysis.power.pilot import pilot_spread
+from imbalance_bench.cli.power import POINT, required
+from imbalance_bench.cli.progress import ProgressDisplay
+from imbalance_bench.config import StudyConfig, load_study
+from imbalance_bench.data.prepared import PreparedDataset
+from imbalance_bench.data.taxonomy import Taxonomy
+
+SLIDE_SD, SEED_SD = 3.0, 1.0  # points, where nothing is known
+DIFFERENCES = (0.0, 0.5, 1.0, 2.0)  # times the difference that is asked about
+
+
+def print_power(study: Path | None, pilot: Path | None, options: Mapping[str, Any], *, as_json: bool) -> None:
+    """Compute the power of a study and print it."""
+    console = Console(stderr=as_json)
+    comparison, association = designs(study, pilot, options)
+    difference, seed, n = options["difference"] * POINT, options["seed"], options["simulations"]
+    with ProgressDisplay(console) as display:
+        done = 0
+
+        def on_study() -> None:
+            nonlocal done
+            done += 1
+            display.on_phase("simulating studies", min(done, n), n)
+
+        drawn = SimulatedStudies.draw(comparison, seed, n, on_study)
+        words = {times * difference: drawn.probabilities(times * difference) for times in DIFFERENCES}
+        one = SimulatedStudies.draw(replace(comparison, methods=1), seed, n)
+        smallest = drawn.smallest_difference(), one.smallest_difference()
+        display.on_phase("looking for the cheapest way", 0, 1)
+        found = ways(comparison, difference, seed, n=max(n // 4, 50))
+    power = association_power(association, seed)
+    if as_json:
+        content = {"comparisons": asdict(comparison), "threshold": asdict(threshold(comparison))}
+        content |= dict(zip(("smallest_difference", "smallest_difference_of_one"), smallest, strict=True))
+        content |= {"ways": [asdict(each) for each in found]}
+        content["words"] = [
+            {"difference": each, **{str(word): p for word, p in of.items()}} for each, of in words.items()
+        ]
+        content |= {"associations": asdict(association), "association_power": asdict(power)}
+        click.echo(json.dumps(_finite(content), indent=1))
+        return
+    _print_comparisons(comparison, words, smallest, console)
+    _print_ways(difference, found, console)
+    _print_associations(association, power, console)
+
+
+def designs(
+    study: Path | None, pilot: Path | None, options: Mapping[str, Any]
+) -> tuple[ComparisonDesign, AssociationDesign]:
+    """Return what a study file, a pilot and options say together; options win.
+
+    Raises:
+        UserError: A size that nobody gives.
+    """
+    told = {} if study is None else sizes_of(load_study(study))
+    if pilot is not None:
+        spread = pilot_spread(pilot)
+        told |= {name: getattr(spread, name) / POINT for name in ("slide_sd", "seed_sd", "noise_sd")}
+        told = {"slides": spread.slides, "seeds": spread.seeds, "methods": spread.methods} | told
+    told |= {name: value for name, value in options.items() if value is not None}
+    slides, seeds, methods = (required(told.get(name), f"--{name}", study) for name in ("slides", "seeds", "methods"))
+    alpha = told.get("alpha", 0.05)
+    comparison = ComparisonDesign(
+        slides=slides,
+        seeds=seeds,
+        methods=methods,
+        slide_sd=told.get("slide_sd", SLIDE_SD) * POINT,
+        seed_sd=told.get("seed_sd", SEED_SD) * POINT,
+        noise_sd=told.get("noise_sd", 0.0) * POINT,
+        alpha=alpha,
+        margin=told.get("margin", 1.0) * POINT,
+    )
+    classes = required(told.get("classes"), "--classes", study)
+    association = AssociationDesign(
+        classes, min(told["shared_names"], min(classes)), told["correlation"], told["measure_reliability"],
+        told["tests"], alpha,
+    )  # fmt: skip
+    return comparison, association
+
+
+def sizes_of(config: StudyConfig) -> dict[str, Any]:
+    """Return what a study file says of its size: methods, seeds, classes, alpha, margin and, where known, slides."""
+    dataset = PreparedDataset.open(config.dataset.path)
+    names = Taxonomy(dataset.info, config.dataset.groups, config.dataset.ignore).names
+    control = config.analysis.control
+    methods = [each.label for each in config.methods if each.label != control]
+    told: dict[str, Any] = {"methods": max(len(methods), 1), "seeds": len(config.seeds), "classes": (len(names),)}
+    told |= {"alpha": config.analysis.alpha, "margin": config.analysis.rope_dice / POINT}
+    groups = {entry.group_id for entry in dataset.entries}
+    if config.splits.kind == "published":
+        told["slides"] = len({entry.group_id for entry in dataset.entries if entry.split == "test"})
+    elif config.splits.kind == "grouped":
+        share = 1.0 if config.splits.folds > 1 or config.splits.test_fraction is None else config.splits.test_fraction
+        told["slides"] = max(1, round(share * len(groups)))
+    return told
+
+
+def short_form(config: StudyConfig) -> str:
+    """Return the smallest difference that a study can show in one line, without a simulation."""
+    told = sizes_of(config)
+    if "slides" not in told:
+        return "the split file decides how many slides are tested; `imbalance-bench power` says more"
+    design = ComparisonDesign(
+        told["slides"], told["seeds"], told["methods"], SLIDE_SD * POINT, SEED_SD * POINT, alpha=told["alpha"]
+    )
+    found = threshold(design)
+    return (
+        f"a method must gain {_points(found.together)} points to be shown better than the control after Holm for "
+        f"{design.methods} (slides {_points(found.by_slides)}, seeds {_points(found.by_seeds)}; if differences vary by "
+        f"{SLIDE_SD:g} points over slides and {SEED_SD:g} over seeds)"
+    )
+
+
+def _print_comparisons(
+    design: ComparisonDesign,
+    words: Mapping[float, Mapping[Any, float]],
+    smallest: tuple[float, float],
+    console: Console,
+) -> None:
+    """Print what comparisons can show; `smallest` is the smallest difference after Holm, and of one named test."""
+    needed, by = threshold(design), [_points(each) for each in (design.slide_sd, design.seed_sd, design.noise_sd)]
+    said = [
+        f"{design.slides} slides, {design.seeds} seed{'s' * (design.seeds > 1)}, {design.methods} methods against one "
+        f"control; differences vary by {by[0]} points over slides, {by[1]} over seeds, {by[2]} over both together.",
+        f"An observed difference must pass {_points(needed.together)} points after Holm: {_points(needed.by_slides)} "
+        f"for the slides, {_points(needed.by_seeds)} for the seeds, added like standard errors.",
+        f"Found in 80 % of studies: a true difference of {_points(smallest[0])} points, or of {_points(smallest[1])} "
+        "by one comparison that was named beforehand.",
+    ]
+    if design.seeds < 2:
+        said.append("With one seed every verdict speaks of these trained models, not of the methods.")
+    console.print("[bold]Which method?")
+    for sentence in said:
+        console.print(sentence, highlight=False, soft_wrap=True)
+    table = Table("true difference", *(str(word).replace("_", " ") for word in next(iter(words.values()))), box=None)
+    for difference, shares in words.items():
+        table.add_row(f"{_points(difference)} points", *(f"{share:.0%}" for share in shares.values()))
+    console.print(table, highlight=False)
+
+
+def _print_ways(difference: float, found: list[Way], console: Console) -> None:
+    console.print(f"To find {_points(difference)} points in 80 % of studies:", highlight=False)
+    possible = [way for way in found if way.enough]
+    for way in found:
+        size = f"{way.seeds} seeds and {way.slides} slides, {way.runs} trainings"
+        told = size if way.enough else f"not reached with {size}"
+        console.print(f"  {way.changes}: {told}", highlight=False)
+    if len(possible) > 1:
+        least = min(possible, key=lambda way: way.runs)
+        console.print(f"  fewest trainings: {least.changes}", highlight=False)
+
+
+def _print_associations(design: AssociationDesign, found: AssociationPower, console: Console) -> None:
+    sets, tests, several = ", ".join(map(str, design.classes)), design.tests, len(design.classes) > 1
+    first = (
+        f"no correlation over {found.names} classes survives Holm for {tests} associations"
+        if found.needed != found.needed
+        else f"Holm for {tests} associations needs |rho| of {found.needed:.2f}, reached by {found.power:.0%} of studies"
+    )
+    enough = "more than were tried" if found.classes_for_target is None else str(found.classes_for_target)
+    console.print("\n[bold]Rare or hard?")
+    for sentence in (
+        f"{found.names} distinct classes ({sets} in {len(design.classes)} data set{'s' * several}); a "
+        f"true correlation of {design.correlation:g} is seen as {design.seen_correlation:.2f} through a measure with "
+        f"reliability {design.reliability:g}.",
+        f"{first[0].upper()}{first[1:]}; one association named beforehand is found in {found.uncorrected:.0%}.",
+        f"A perfect order needs at least {found.classes_needed} classes ({found.classes_for_one} for one association "
+        f"named beforehand); a power of 80 % needs {enough}.",
+    ):
+        console.print(sentence, highlight=False, soft_wrap=True)
+
+
+def _points(dice: float) -> str:
+    return f"{dice / POINT:.1f}" if dice != float("inf") else "no number of"
+
+
+def _finite(content: Any) -> Any:
+    """Return JSON content in which missing and infinite numbers are null."""
+    if isinstance(content, dict):
+        return {key: _finite(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_finite(value) for value in content]
+    return None if isinstance(content, float) and not abs(content) < float("inf") else content

@@ -1,0 +1,125 @@
+"""Power before training. Oracles: closed forms of Student's t, Kish-free designs, the functions that judge studies."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from scipy import stats
+from synthetic import write_synthetic_study
+
+from analysis.power.associations import AssociationDesign, association_power, critical_correlation, power_over
+from analysis.power.comparisons import ComparisonDesign, SimulatedStudies, threshold, ways
+from analysis.power.pilot import components, pilot_spread
+from analysis.verdicts import Word
+from imbalance_bench.cli.main import main
+
+DESIGN = ComparisonDesign(slides=14, seeds=3, methods=1, slide_sd=0.03, seed_sd=0.0)
+
+
+@pytest.mark.parametrize(("methods", "seed_sds"), [(1, 2.5), (4, 5.1), (14, 9.6)])
+def test_seeds_alone_ask_for_what_student_says(methods, seed_sds):
+    found = threshold(replace(DESIGN, slide_sd=0.0, seed_sd=0.01, methods=methods))
+    assert found.by_slides == 0
+    assert found.together == found.by_seeds == pytest.approx(0.01 * seed_sds, rel=0.02)  # STATISTICS: t(2) / sqrt 3
+
+
+def test_parts_add_like_standard_errors():
+    found = threshold(replace(DESIGN, seed_sd=0.01, methods=4))
+    assert found.by_slides == pytest.approx(stats.t.ppf(1 - 0.05 / 8, 13) * 0.03 / np.sqrt(14))
+    assert found.together == pytest.approx(np.hypot(found.by_slides, found.by_seeds))
+    assert threshold(replace(DESIGN, slides=1)).together == float("inf")
+
+
+def test_power_of_one_comparison_without_seed_noise_is_that_of_students_t():
+    one = replace(DESIGN, seeds=1)
+    difference = 2.8 * 0.03 / np.sqrt(14)
+    reach = stats.t.ppf(0.975, 13)
+    expected = stats.nct.sf(reach, 13, 2.8) + stats.nct.cdf(-reach, 13, 2.8)
+    drawn = SimulatedStudies.draw(one, seed=0, n=600)
+    shares = drawn.probabilities(difference)
+    assert shares[Word.BETTER] == pytest.approx(expected, abs=0.06)
+    assert sum(shares.values()) == pytest.approx(1)
+    null = drawn.probabilities(0.0)
+    assert null[Word.BETTER] + null[Word.WORSE] <= 0.075  # the family errs in 5 %
+
+
+def test_the_smallest_difference_is_found_in_four_of_five_studies():
+    drawn = SimulatedStudies.draw(DESIGN, seed=1, n=200)
+    smallest = drawn.smallest_difference()
+    assert drawn.probabilities(smallest)[Word.BETTER] == pytest.approx(0.8, abs=0.01)
+    assert drawn.probabilities(0.8 * smallest)[Word.BETTER] < 0.8
+    few = SimulatedStudies.draw(replace(DESIGN, slides=5), seed=1, n=20)
+    assert few.probabilities(1.0)[Word.NOT_TESTABLE] == 1
+    assert few.smallest_difference() == float("inf")
+
+
+def test_equal_methods_with_small_noise_are_equivalent():
+    drawn = SimulatedStudies.draw(replace(DESIGN, slide_sd=0.005), seed=2, n=40)
+    assert drawn.probabilities(0.0)[Word.EQUIVALENT] > 0.9
+
+
+def test_ways_reach_the_power_and_say_where_they_do_not():
+    seeds, slides, both = ways(replace(DESIGN, seed_sd=0.01, noise_sd=0.01), 0.03, seed=0, n=50)
+    assert seeds.enough
+    assert (seeds.slides, seeds.runs) == (14, 2 * seeds.seeds)
+    assert not slides.enough  # three seeds ask for 2.5 SDs, whatever the slides
+    assert slides.seeds == 3
+    assert both.enough
+    assert both.seeds <= seeds.seeds
+
+
+def test_names_that_recur_count_once():
+    design = AssociationDesign((5, 5, 6), shared_names=4, correlation=0.8, reliability=0.7)
+    assert design.names == 8
+    assert design.seen_correlation == pytest.approx(0.8 * np.sqrt(0.7))
+    found = association_power(design, seed=0)
+    assert (found.names, found.classes_for_one, found.classes_needed) == (8, 5, 6)
+    assert found.power < found.uncorrected < association_power(replace(design, reliability=1.0), seed=0).uncorrected
+    alike = association_power(replace(design, shared_names=0), seed=0)
+    assert alike.names == 16
+    assert alike.power > found.power
+
+
+def test_critical_correlations_continue_beyond_exact_classes():
+    assert critical_correlation(5, 0.05) == 1
+    assert np.isnan(critical_correlation(4, 0.05))
+    assert critical_correlation(10, 0.05) == pytest.approx(0.648, abs=0.001)  # tables of Spearman's rho
+    assert critical_correlation(11, 0.05) == pytest.approx(0.618, abs=0.02)
+    assert power_over(4, 0.9, 0.05, 0) == 0
+
+
+def test_components_come_back():
+    rng = np.random.default_rng(0)
+    values = 3 * rng.normal(size=400) + 2 * rng.normal(size=(300, 1)) + rng.normal(size=(300, 400))
+    assert components(values) == pytest.approx((3, 2, 1), rel=0.12)
+
+
+def test_a_pilot_study_gives_its_spread_and_one_seed_is_refused(tmp_path):
+    options = {"methods": ("cross_entropy", "dfa"), "classes": 3, "dataset": False}
+    found = pilot_spread(write_synthetic_study(tmp_path / "a", n_images=8, seeds=3, **options))
+    assert (found.slides, found.seeds, found.methods) == (8, 3, 1)
+    assert found.slide_sd + found.noise_sd > 0
+    one = write_synthetic_study(tmp_path / "b", n_images=8, seeds=1, **options)
+    result = CliRunner().invoke(main, ["power", "--pilot", str(one), "--classes", "3"])
+    assert result.exit_code == 2
+    assert "two finished seeds" in result.output
+
+
+def test_the_command_prints_words_ways_and_json():
+    sizes = {"classes": "5,5,6", "shared-names": "4", "slides": "14", "seeds": "3", "methods": "2"}
+    sizes |= {"measure-reliability": ".7", "simulations": "20"}
+    arguments = ["power", *(f"--{name}={value}" for name, value in sizes.items())]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 0, result.output
+    assert "8 distinct classes (5, 5, 6 in 3 data sets)" in result.output
+    assert "An observed difference must pass" in result.output
+    content = json.loads(CliRunner().invoke(main, [*arguments, "--json"]).stdout)
+    assert content["association_power"]["names"] == 8
+    assert [each["difference"] for each in content["words"]] == [0, 0.01, 0.02, 0.04]
+    refused = CliRunner().invoke(main, ["power", "--classes", "5,x"])
+    assert refused.exit_code == 2
+    assert "such as 5,5,6" in refused.output
+    lacking = CliRunner().invoke(main, ["power", "--classes", "5"])
+    assert (lacking.exit_code, "Give --slides N." in lacking.output) == (2, True)
