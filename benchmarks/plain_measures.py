@@ -16,7 +16,7 @@ from skimage.measure import find_contours, label, perimeter_crofton, regionprops
 
 from analysis.geometry.box_counts import BOX_SIZES, smallest_box_px
 from analysis.geometry.contours import HARMONICS
-from analysis.geometry.instances import HU_MOMENTS, smallest_instance_px
+from analysis.geometry.instances import HU_MOMENTS, MOST_WEIGHT, smallest_instance_px
 from analysis.geometry.nearest_border import EDGE_SIGMA_UM, PROFILE_STEP_UM, PROFILE_STEPS
 from analysis.measures.scale import Scale
 from analysis.measures.stains import BINS_PER_STAIN, EOSIN_STEP, HAEMATOXYLIN_STEP, STAIN_BINS
@@ -38,6 +38,7 @@ class PlainClass:
     boxes: np.ndarray
     shapes: list[np.ndarray] = field(default_factory=list)  # area, eccentricity, solidity, perimeter, Hu's seven
     fourier: list[np.ndarray] = field(default_factory=list)
+    weights: list[float] = field(default_factory=list)  # of Miles and Lantuejoul
 
 
 @dataclass(frozen=True)
@@ -89,9 +90,10 @@ def largest_difference(plain: dict[int, PlainClass], ours: ImageSummary) -> floa
             (found.boxes, sums.boxes[c]),
             (len(shapes), sums.outline[c, 0]),
             (shapes[:, 0], rows["area_px"]),
-            (shapes[:, 3].sum(), sums.outline[c, 2]),
+            (found.weights, rows["weight"]),
+            (shapes[:, 3] @ found.weights, sums.outline[c, 2]),
             *((np.abs(shapes[:, 4 + i]), np.exp(rows[HU_MOMENTS[i]])) for i in range(6)),
-            (np.sum(found.fourier, axis=0), sums.fourier[c, 2:] if found.fourier else 0),
+            (found.weights @ np.array(found.fourier) if found.fourier else 0, sums.fourier[c, 2:]),
         ]
         for one, other in pairs:
             one, other = np.asarray(one, dtype=float), np.asarray(other, dtype=float)
@@ -126,6 +128,8 @@ def _one_class(picture: _Picture, c: int, n_classes: int, scale: Scale) -> Plain
         shape = (region.area, region.eccentricity, region.solidity, perimeter_crofton(region.image, directions=4))
         found.shapes.append(np.array([*shape, *region.moments_hu]))
         found.fourier.append(_descriptors(region.image))
+        places = (height - (bottom - top) - 1) * (width - (right - left) - 1)
+        found.weights.append(min(height * width / places, MOST_WEIGHT))
     return found
 
 

@@ -47,7 +47,8 @@ class ImageSummary:
 
     Args:
         sums: Without the axis of units.
-        instances: One row per whole instance: class_id, FEATURES and `draw`, a random number that decides who stays.
+        instances: One row per whole instance: class_id, weight, FEATURES and `draw`, a random number that decides who
+            stays.
     """
 
     sums: ClassSums
@@ -64,7 +65,7 @@ class Survey:
         n_groups: (U,) int64, groups of each unit; 1 unless there are more than MOST_UNITS.
         group_presence: (U, K) int64, groups that hold the class.
         sums: Over the images of each unit.
-        instances: One row per kept instance: unit, class_id and FEATURES; areas in px.
+        instances: One row per kept instance: unit, class_id, weight and FEATURES; areas in px.
         scale: Lengths.
     """
 
@@ -113,7 +114,7 @@ def summarise_image(image: np.ndarray, mask: np.ndarray, n_classes: int, scale: 
         lengths=border_lengths(mask, n_classes),
         boxes=box_counts(runs, n_classes, smallest_box_px(scale.px(1.0))),
         outline=_outlines(shapes, n_classes),
-        fourier=_fourier_sums(components, runs.class_of, n_classes),
+        fourier=_fourier_sums(components, whole, shapes["weight"].to_numpy(), runs.class_of, n_classes=n_classes),
     )
     draw = generator(0, "instances", name).random(len(shapes))
     return ImageSummary(sums, shapes.assign(draw=draw))
@@ -239,8 +240,8 @@ class _InstanceSample:
             self._rows = 0  # counts what has come since
 
     def frame(self) -> pd.DataFrame:
-        """Return the rows kept: unit, class_id and FEATURES."""
-        return self._trimmed()[["unit", "class_id", *FEATURES]].reset_index(drop=True)
+        """Return the rows kept: unit, class_id, weight and FEATURES."""
+        return self._trimmed()[["unit", "class_id", "weight", *FEATURES]].reset_index(drop=True)
 
     def _trimmed(self) -> pd.DataFrame:
         rows = pd.concat(self._parts, ignore_index=True)
@@ -249,19 +250,22 @@ class _InstanceSample:
 
 
 def _outlines(shapes: pd.DataFrame, n_classes: int) -> np.ndarray:
-    """Sum whole instances, their areas, perimeters and the perimeters of equal disks, (K, 4)."""
+    """Count whole instances, and sum their weighted areas, perimeters and the perimeters of equal disks, (K, 4)."""
     area, class_id = shapes["area_px"].to_numpy(), shapes["class_id"].to_numpy(dtype=np.int64)
     disk = 2 * np.sqrt(np.pi * area)
     perimeter = disk / np.sqrt(shapes["compactness"].to_numpy())
-    columns = (np.ones_like(area), area, perimeter, disk)
+    columns = (np.ones_like(area), *(shapes["weight"].to_numpy() * each for each in (area, perimeter, disk)))
     return np.stack([np.bincount(class_id, each, minlength=n_classes) for each in columns], axis=1)
 
 
-def _fourier_sums(components: np.ndarray, class_of: np.ndarray, n_classes: int) -> np.ndarray:
-    """Sum the Fourier descriptors of whole instances, (K, 2 + COEFFICIENTS)."""
+def _fourier_sums(
+    components: np.ndarray, whole: np.ndarray, weight: np.ndarray, class_of: np.ndarray, *, n_classes: int
+) -> np.ndarray:
+    """Sum the weighted Fourier descriptors of whole instances, (K, 2 + COEFFICIENTS)."""
     contours = outer_contours(components)
     found = fourier_descriptors(contours)
-    rows = np.concatenate([np.ones((len(found), 1)), (found**2).sum(axis=1, keepdims=True), found], axis=1)
+    mass = weight[(np.cumsum(whole) - 1)[contours.own]][:, None]
+    rows = mass * np.concatenate([np.ones((len(found), 1)), (found**2).sum(axis=1, keepdims=True), found], axis=1)
     total = np.zeros((n_classes, 2 + COEFFICIENTS))
     np.add.at(total, class_of[contours.own], rows)
     return total
