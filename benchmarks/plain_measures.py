@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from scipy.ndimage import binary_dilation, distance_transform_edt, gaussian_gradient_magnitude
+from scipy.spatial import ConvexHull
 from skimage.color import rgb2hed
 from skimage.measure import find_contours, label, perimeter_crofton, regionprops
 
@@ -18,6 +19,7 @@ from analysis.geometry.box_counts import BOX_SIZES, smallest_box_px
 from analysis.geometry.contours import HARMONICS
 from analysis.geometry.instances import HU_MOMENTS, MOST_WEIGHT, smallest_instance_px
 from analysis.geometry.nearest_border import EDGE_SIGMA_UM, PROFILE_STEP_UM, PROFILE_STEPS
+from analysis.geometry.touching import CONVEX, NECKS
 from analysis.measures.scale import Scale
 from analysis.measures.stains import BINS_PER_STAIN, EOSIN_STEP, HAEMATOXYLIN_STEP, STAIN_BINS
 from analysis.measures.survey import ImageSummary
@@ -120,17 +122,51 @@ def _one_class(picture: _Picture, c: int, n_classes: int, scale: Scale) -> Plain
         boxes=_boxes(own, smallest_box_px(scale.px(1.0))),
     )
     smallest, (height, width) = smallest_instance_px(scale.px(1.0)), own.shape
+    single, apart = [], []
     for region in regionprops(components):
         top, left, bottom, right = region.bbox
         cut = top == 0 or left == 0 or bottom == height or right == width
         if cut or region.area < smallest or picture.near_unlabelled[region.slice][region.image].any():
             continue
+        pieces = _taken_apart(region.image) if region.area >= 2 * smallest else None
+        (single if pieces is None else apart).extend([region] if pieces is None else regionprops(pieces))
+    for region in (*single, *(each for each in apart if each.area >= smallest)):
+        top, left, bottom, right = region.bbox
         shape = (region.area, region.eccentricity, region.solidity, perimeter_crofton(region.image, directions=4))
         found.shapes.append(np.array([*shape, *region.moments_hu]))
         found.fourier.append(_descriptors(region.image))
         places = (height - (bottom - top) - 1) * (width - (right - left) - 1)
         found.weights.append(min(height * width / places, MOST_WEIGHT))
     return found
+
+
+def _taken_apart(own: np.ndarray) -> np.ndarray | None:
+    """Return the convex parts of a component, numbered, or None where it has none."""
+    if own.sum() >= CONVEX * _hull_area(own):
+        return None
+    depth = distance_transform_edt(np.pad(own, 1))[1:-1, 1:-1]
+    seeds, n = np.zeros(own.shape, int), 0
+    for neck in NECKS:
+        for region in regionprops(label(depth > neck * depth.max(), connectivity=2)):
+            rows, columns = region.coords.T
+            if not seeds[rows, columns].any():
+                n += 1
+                seeds[rows, columns] = n
+    nearest = distance_transform_edt(seeds == 0, return_distances=False, return_indices=True)
+    parts = np.where(own, seeds[tuple(nearest)], 0)
+    for part in range(1, n + 1):
+        pieces = regionprops(label(parts == part, connectivity=2))
+        for crumb in pieces:
+            if crumb is not max(pieces, key=lambda each: each.area):
+                parts[tuple(crumb.coords.T)] = 0
+    hulls = sum(_hull_area(parts == part) for part in range(1, n + 1))
+    return parts if n > 1 and (parts > 0).sum() >= CONVEX * hulls else None
+
+
+def _hull_area(own: np.ndarray) -> float:
+    """Return the area of the convex hull of the corners of the pixels."""
+    corners = np.argwhere(own)[:, None] + np.array([(0, 0), (0, 1), (1, 0), (1, 1)])
+    return ConvexHull(corners.reshape(-1, 2)).volume
 
 
 def _profile(

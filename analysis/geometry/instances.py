@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from analysis.geometry.hulls import hull_areas
+from analysis.geometry.hulls import pixel_hull_areas
 from analysis.geometry.runs import Runs
 
 Moments = dict[tuple[int, int], np.ndarray]  # powers of dy and dx -> (n,) sums over the pixels of each instance
@@ -48,15 +48,13 @@ def instance_shapes(runs: Runs, components: np.ndarray, whole: np.ndarray) -> pd
     moments = _central_moments(row, start, stop, own, len(chosen))
     size = moments[0, 0]
     perimeter = crofton_perimeters(components, len(whole))[chosen]
-    top, left, right, whose = _row_extents(row, start, stop, own)
-    corners = np.concatenate([top, top, top + 1, top + 1]), np.tile(np.concatenate([left, right]), 2)
     columns = {
         "class_id": runs.class_of[chosen],
         "weight": whole_weights(*_boxes(row, start, stop, own, len(chosen)), runs.shape),
         "area_px": size,
         "log_area": np.log(size),
         "eccentricity": eccentricities(moments),
-        "solidity": size / hull_areas(*corners, np.tile(whose, 4), len(chosen)),
+        "solidity": size / pixel_hull_areas(*_row_extents(row, start, stop, own), len(chosen)),
         "compactness": 4 * np.pi * size / np.maximum(perimeter, 1e-9) ** 2,
     }
     hu = np.maximum(np.abs(hu_moments(moments)), _SMALLEST_MOMENT)

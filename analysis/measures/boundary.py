@@ -12,16 +12,16 @@ from imbalance_bench.seeding import generator
 FEWEST_BORDER_PX = 50  # on each side; below, the overlap of a class is not measured
 
 
-def border_measure(found: Survey, members: np.ndarray) -> Construct:
+def border_measure(found: Survey, fold: int = 0) -> Construct:
     """Return how alike the stains on both sides of each class's border are (1 is indistinguishable).
 
     Every class gives the same number of groups, and as many pixels of either side.
 
     Args:
         found: The survey.
-        members: (U,) bool, units to draw from.
+        fold: Whose units give.
     """
-    equal = _rarefied(found.sums.border * members[:, None, None, None])  # (U, 2, K, bins)
+    equal = _rarefied(found.sums.border * found.in_fold[fold][:, None, None, None])  # (U, 2, K, bins)
     used = np.flatnonzero(equal.any(axis=(0, 1, 2)))
     inside, outside = (equal[:, side][..., used].astype(np.float64) for side in (0, 1))
     pixels = equal.sum(axis=(0, 3)).min(axis=0)

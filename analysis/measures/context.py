@@ -8,7 +8,7 @@ from analysis.measures.stains import corrected_overlap
 from analysis.measures.survey import Survey
 
 
-def feature_measures(found: Survey, features: FeatureSums | None, fold: int) -> Construct:
+def feature_measures(found: Survey, features: FeatureSums | None, fold: int = 0) -> Construct:
     """Return how alike each class and its nearest rival look to a frozen encoder; missing without features."""
     units = {
         "nearest_rival_overlap": "Bhattacharyya coefficient"

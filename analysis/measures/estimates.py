@@ -69,14 +69,13 @@ def measure_table(
 
 def constructs(found: Survey, features: FeatureSums | None, fold: int) -> Sequence[Construct]:
     """Return the measures by construct, those that are rarefied from the units of one fold."""
-    members = found.in_fold[fold]
     return (
         frequency_measures(found),
         size_measures(found),
-        border_measure(found, members),
+        border_measure(found, fold),
         boundary_measures(found),
         outline_measures(found),
-        dispersion_measure(found, members),
+        dispersion_measure(found, fold),
         morphology_measures(found),
         fractal_measures(found),
         feature_measures(found, features, fold),

@@ -18,7 +18,7 @@ class CellDraw:
         own: (N,) class.
         unit: (N,) unit.
         tile: (N,) tile, by its place among the batches.
-        values: (N, C) float32 features.
+        values: (N, C) features.
     """
 
     own: np.ndarray
@@ -76,7 +76,7 @@ def _read(batches: Batches, chosen: Sequence[np.ndarray], sizes: np.ndarray) -> 
         chosen: (N,) places among all cells, of each draw.
         sizes: (T,) cells of each tile.
     """
-    found: list[np.ndarray] = [np.zeros((len(each), 1), np.float32) for each in chosen]
+    found = [np.zeros((len(each), 1)) for each in chosen]
     orders = [np.argsort(each) for each in chosen]
     ranked = [each[order] for each, order in zip(chosen, orders, strict=True)]
     last = np.cumsum(sizes)
@@ -86,6 +86,6 @@ def _read(batches: Batches, chosen: Sequence[np.ndarray], sizes: np.ndarray) -> 
             low, high = np.searchsorted(places, (start, stop))
             if low < high:
                 if found[number].shape[1] != values.shape[1]:
-                    found[number] = np.zeros((len(places), values.shape[1]), np.float32)
+                    found[number] = np.zeros((len(places), values.shape[1]), values.dtype)
                 found[number][orders[number][low:high]] = values[places[low:high] - start]
     return found

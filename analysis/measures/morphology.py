@@ -15,7 +15,7 @@ from analysis.statistics.robust import weighted_quantiles
 from imbalance_bench.seeding import generator
 
 
-def dispersion_measure(found: Survey, members: np.ndarray) -> Construct:
+def dispersion_measure(found: Survey, fold: int = 0) -> Construct:
     """Return how much the instances of each class differ, the same number of instances of every class.
 
     The dispersion is the mean over four features of Gini's mean difference, in units of the median class's, which are
@@ -23,9 +23,10 @@ def dispersion_measure(found: Survey, members: np.ndarray) -> Construct:
 
     Args:
         found: The survey.
-        members: (U,) bool, units to draw from.
+        fold: Whose units give.
     """
-    units, classes = len(members), class_instances(found, STANDARDISED)
+    members, classes = found.in_fold[fold], class_instances(found, STANDARDISED)
+    units = len(members)
     everything = _spreads(_pairs(classes, STANDARDISED, units), np.ones((1, units)))
     typical = np.array([_median_of_known(each) for each in everything[:, 0]])
     here = [each.at(np.flatnonzero(members[each.unit])) for each in classes]

@@ -159,17 +159,14 @@ def corrected_overlap(
         both sides weigh the same here whatever their sizes.
     """
     totals = [each.sum(axis=-1) for each in (inside, outside)]
-    known = (totals[0] > 0) & (totals[1] > 0)
-    p, q = (
-        each / np.where(total > 0, total, 1)[..., None] for each, total in zip((inside, outside), totals, strict=True)
-    )
-    sizes = (totals[0], totals[1]) if sizes is None else sizes
-    pixels = 2 / sum(1 / np.where(known, each, 1) for each in sizes)  # harmonic mean of both
+    plain = overlap(inside, outside)
+    known = np.isfinite(plain)
+    p, q = (each / np.where(known, total, 1)[..., None] for each, total in zip((inside, outside), totals, strict=True))
+    pixels = 2 / sum(1 / np.where(known, each, 1) for each in sizes or totals)  # harmonic mean of both
     middle = (p + q) / 2
-    unknown = 1 - entropy(middle) + (entropy(p) + entropy(q)) / 2
     expected = (middle * (1 - chance_information(middle, pixels[..., None]))).sum(axis=-1)
     known &= expected > _LEAST_EXPECTED
-    divergence = 1 - unknown / np.where(known, expected, 1)
+    divergence = 1 - (1 - (1 - plain) ** 2) / np.where(known, expected, 1)
     return np.where(known, 1 - np.sqrt(np.clip(divergence, 0, 1)), np.nan)
 
 
