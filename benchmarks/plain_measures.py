@@ -144,7 +144,7 @@ def _taken_apart(own: np.ndarray) -> np.ndarray | None:
     """Return the convex parts of a component, numbered, or None where it has none."""
     if own.sum() >= CONVEX * _hull_area(own):
         return None
-    depth = distance_transform_edt(np.pad(own, 1))[1:-1, 1:-1]
+    depth = np.asarray(distance_transform_edt(np.pad(own, 1)))[1:-1, 1:-1]
     seeds, n = np.zeros(own.shape, int), 0
     for neck in NECKS:
         for region in regionprops(label(depth > neck * depth.max(), connectivity=2)):
@@ -152,8 +152,8 @@ def _taken_apart(own: np.ndarray) -> np.ndarray | None:
             if not seeds[rows, columns].any():
                 n += 1
                 seeds[rows, columns] = n
-    nearest = distance_transform_edt(seeds == 0, return_distances=False, return_indices=True)
-    parts = np.where(own, seeds[tuple(nearest)], 0)
+    row, column = np.asarray(distance_transform_edt(seeds == 0, return_distances=False, return_indices=True))
+    parts = np.where(own, seeds[row, column], 0)
     for part in range(1, n + 1):
         pieces = regionprops(label(parts == part, connectivity=2))
         for crumb in pieces:

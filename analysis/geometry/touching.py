@@ -51,8 +51,9 @@ def find_instances(runs: Runs, whole: np.ndarray, smallest_px: float) -> Instanc
     of_parts = label_runs(parts, runs.class_of[whose])
     large = np.bincount(of_parts.component, of_parts.length, minlength=len(whose)) >= smallest_px
     large[0] = False
-    kept = ~np.isin(numbers, whose)
-    components = np.where(parts > 0, np.where(large[parts], len(whole) - 1 + parts, 0), components)
+    kept, apart = ~np.isin(numbers, whose), np.zeros(len(whole), bool)
+    apart[whose[1:]] = True
+    components = np.where(apart[components], np.where(large[parts], len(whole) - 1 + parts, 0), components)
     return Instances(
         components,
         np.concatenate([numbers[kept], len(whole) - 1 + np.flatnonzero(large)]),

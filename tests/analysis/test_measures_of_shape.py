@@ -256,3 +256,15 @@ def test_dense_and_sparse_scenes_of_the_same_ellipses_measure_alike():
         whole.append(np.log(np.concatenate(merged)).std())
     assert whole[1] > 1.4 * whole[0]
     assert spread[1] == pytest.approx(spread[0], rel=0.15)
+
+
+def test_every_number_is_one_piece():
+    for seed in range(4, 16):
+        rng, mask = np.random.default_rng(seed), np.zeros((300, 300), np.uint8)
+        for _ in range(90):
+            axes, centre = rng.uniform(4, 16, 2), rng.integers(25, 275, 2)
+            rows, columns = ellipse(*centre, *axes, mask.shape, rotation=rng.uniform(0, np.pi))
+            mask[rows, columns] = 1
+        found = instances_of(mask)
+        np.testing.assert_array_equal(outer_contours(found.components).own, found.numbers)
+        np.testing.assert_array_equal(np.bincount(found.components.ravel())[found.numbers], found.shapes["area_px"])
