@@ -1,31 +1,36 @@
 """Do the measures of difficulty know how many there are? Classes of equal distributions, from common to rare.
 
-    python -m benchmarks.measure_drift [--draws 200] [--only context|boundary|morphology|reading]
+    python -m benchmarks.measure_drift [--draws 200] [--only context|boundary|morphology|density|reading|noise]
 
 In every world eight classes have the same distribution and sizes that fall evenly on a log scale. Each line gives the
 median value of the most common and of the rarest class, the mean rank correlation of value and size, and the share of
 draws in which it is significant at .05 (exact test: .046 of draws where a measure does not know the size). "Before" is
-the estimator of earlier versions, written out here; "after" is what the package computes.
+the estimator of earlier versions, written out here; "after" is what the package computes. `reading` prints what a known
+overlap reads by the number of pixels, `noise` how often an unbiased measure is significant whose noise falls with its
+size.
 """
 
 import argparse
 from collections.abc import Callable, Iterator
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 import pandas as pd
 from scipy.stats import median_abs_deviation
+from skimage.draw import ellipse
 
-from analysis.geometry.instances import FEATURES, STANDARDISED
-from analysis.measures.boundary import border_measure
+from analysis.geometry.contours import fourier_descriptors, outer_contours
+from analysis.geometry.instances import FEATURES, STANDARDISED, instance_shapes, whole_instances
+from analysis.geometry.runs import find_runs
+from analysis.measures.boundary import border_measure, outline_measures
 from analysis.measures.feature_draws import CellDraw
 from analysis.measures.feature_space import largest, nearest_rivals, sample_overlaps, sum_features, sum_sample
-from analysis.measures.morphology import dispersion_measure
+from analysis.measures.morphology import dispersion_measure, morphology_measures
 from analysis.measures.scale import Scale
 from analysis.measures.stains import BINS_PER_STAIN, STAIN_BINS, corrected_overlap, overlap
 from analysis.measures.sums import ClassSums
-from analysis.measures.survey import Survey
-from analysis.statistics.rank_association import rank_association
+from analysis.measures.survey import Survey, summarise_image
+from analysis.statistics.rank_association import exact_null, rank_association
 from imbalance_bench.seeding import generator
 
 CLASSES = 8
@@ -33,6 +38,7 @@ CHANNELS = 16
 TILE_CELLS = 64
 TILES_PER_IMAGE = 4
 IMAGES = 20
+SCENES, SCENE_PX = 4, 250
 TRUE_OVERLAP = 0.6
 ALPHA = 0.05
 
@@ -98,10 +104,64 @@ def shapes(rng: np.random.Generator, shared: float) -> Pair:
         values = np.exp((common + rng.normal(size=common.shape) * np.sqrt(1 - shared)) / 2)
         rows.append(pd.DataFrame(values, columns=list(STANDARDISED)).assign(unit=unit, class_id=c))
     instances = pd.concat(rows, ignore_index=True).reindex(columns=["unit", "class_id", *FEATURES])
-    spread = instances.groupby("class_id")[list(STANDARDISED)].agg(median_abs_deviation).to_numpy() ** 2
     found = _survey(ClassSums.zeros(IMAGES, CLASSES), instances=instances)
     after = dispersion_measure(found).evaluate(np.ones((1, IMAGES)))
-    return (spread / np.median(spread, axis=0)).sum(axis=1), after[0, 0]
+    return _before(instances, "shape_dispersion").to_numpy(), after[0, 0]
+
+
+def dense_scenes(rng: np.random.Generator, measure: str) -> Pair:
+    """Draw ellipses that may touch, each class in images of its own: where there are many, they merge."""
+    sums, kept, merged = ClassSums.zeros(SCENES, CLASSES + 1), [], []
+    picture = np.full((SCENE_PX, SCENE_PX, 3), 200, np.uint8)
+    for c, n in enumerate(sizes(400, 5), start=1):  # class 0 is what lies between
+        for unit, own in enumerate(np.diff(np.linspace(0, n, SCENES + 1).round().astype(int))):
+            mask = _ellipses(rng, own) * np.uint8(c)
+            summary = summarise_image(picture, mask, CLASSES + 1, Scale(0.5, 2.0))
+            sums.add(unit, summary.sums)
+            kept.append(summary.instances.assign(unit=unit))
+            merged.append(_components(mask))
+    found = _survey(sums, instances=pd.concat(kept, ignore_index=True))
+    plain = pd.concat(merged, ignore_index=True)
+    measures = (outline_measures(found), dispersion_measure(found), morphology_measures(found))
+    construct = next(each for each in measures if measure in each.units)
+    after = construct.evaluate(np.ones((1, SCENES)))[list(construct.units).index(measure), 0, 1:]
+    return _before(plain, measure).loc[1:].to_numpy(), after
+
+
+def _ellipses(rng: np.random.Generator, n: int) -> np.ndarray:
+    """Draw n ellipses; a tenth of each may lie on others."""
+    mask, drawn = np.zeros((SCENE_PX, SCENE_PX), np.uint8), 0
+    while drawn < n:
+        axis, centre = rng.uniform(6, 9), rng.integers(12, SCENE_PX - 12, 2)
+        own = ellipse(*centre, axis, axis * rng.uniform(0.6, 1), mask.shape, rotation=rng.uniform(0, np.pi))
+        if (mask[own] > 0).mean() <= 0.1:
+            mask[own] = 1
+            drawn += 1
+    return mask
+
+
+def _components(mask: np.ndarray) -> pd.DataFrame:
+    """Measure whole components, as earlier versions did, with the norm and the values of their Fourier descriptors."""
+    runs = find_runs(mask)
+    whole = whole_instances(runs, np.zeros(mask.shape, bool), 24)
+    components = runs.image(np.where(whole, np.arange(len(whole)), 0))
+    fourier = fourier_descriptors(outer_contours(components))
+    return instance_shapes(runs, components, whole).join(pd.DataFrame(fourier).add_prefix("fourier_"))
+
+
+def _before(plain: pd.DataFrame, measure: str) -> pd.Series:
+    """Return a measure of whole components by class, as earlier versions computed it."""
+    classes = plain.groupby("class_id")
+    if measure == "fourier_variance":
+        return classes[[name for name in plain if str(name).startswith("fourier_")]].var(ddof=0).sum(axis=1)
+    if measure == "perimeter_over_disk":
+        disk = 2 * np.sqrt(np.pi * plain["area_px"])
+        sums = pd.DataFrame({"disk": disk, "perimeter": disk / np.sqrt(plain["compactness"])}).groupby(
+            plain["class_id"]
+        )
+        return sums["perimeter"].sum() / sums["disk"].sum()
+    spread = classes[list(STANDARDISED)].agg(median_abs_deviation) ** 2
+    return (spread / spread.median()).sum(axis=1)
 
 
 WORLDS: dict[str, dict[str, tuple[World, np.ndarray]]] = {
@@ -124,6 +184,10 @@ WORLDS: dict[str, dict[str, tuple[World, np.ndarray]]] = {
     "morphology": {
         "shape_dispersion, 400 to 5 instances": (lambda rng: shapes(rng, 0.0), sizes(400, 5)),
         "the same, half of the variance within an image": (lambda rng: shapes(rng, 0.5), sizes(400, 5)),
+    },
+    "density": {
+        f"{name}, 400 to 5 ellipses that may touch": (partial(dense_scenes, measure=name), sizes(400, 5))
+        for name in ("shape_dispersion", "perimeter_over_disk", "fourier_variance")
     },
 }
 
@@ -153,6 +217,19 @@ def print_reading(draws: int) -> None:
         after = corrected_overlap(*pair)
         low, middle, high = np.quantile(after, [0.05, 0.5, 0.95])
         print(f"{n:<28d}  {np.median(overlap(*pair)):.2f}    {middle:.2f} ({low:.2f} to {high:.2f})")
+
+
+def print_noise(draws: int) -> None:
+    """Print how often an unbiased measure is significant, by the most data of a class over that of the rarest."""
+    n, rng = sizes(4000, 50), generator(0, "noise")
+    null = exact_null("spearman", n.astype(float), np.arange(CLASSES, dtype=float))
+    for most in (1, 2, 4, 80):
+        values = rng.normal(size=(draws, CLASSES)) / np.sqrt(np.minimum(n, most * n.min()))
+        ranks = values.argsort(axis=1).argsort(axis=1) - (CLASSES - 1) / 2
+        own = n.argsort().argsort() - (CLASSES - 1) / 2
+        rho = ranks @ own / (own @ own)
+        share = np.mean([null.p(each) < ALPHA for each in rho])
+        print(f"noise of a class of at most {most:2d} times the rarest: p < .05 in {share:.3f} of {draws} draws")
 
 
 def _sides(shift: float) -> tuple[np.ndarray, np.ndarray]:
@@ -201,11 +278,14 @@ def main() -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--draws", type=int, default=200)
-    parser.add_argument("--only", choices=[*WORLDS, "reading"])
+    parser.add_argument("--only", choices=[*WORLDS, "reading", "noise"])
     options = parser.parse_args()
     if options.only in (None, "reading"):
         print_reading(options.draws)
-        print()
+    if options.only in (None, "noise"):
+        print_noise(100 * options.draws)
+    if options.only in ("reading", "noise"):
+        return
     head = "common -> rare    rho  p < .05"
     print(f"{'':54s}{'before':^32s}{'after':^32s}\n{'':54s}{head}  {head}")
     for construct, worlds in WORLDS.items():
