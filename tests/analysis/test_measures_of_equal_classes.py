@@ -227,16 +227,23 @@ def test_fourier_variance_equals_a_loop_over_pairs():
 # together
 
 
-@pytest.mark.parametrize("construct", list(WORLDS))
+@pytest.mark.parametrize("construct", ["context", "boundary", "morphology"])
 def test_primary_measures_of_equal_classes_do_not_follow_their_number(construct):
-    draws = 60
+    draws = 40
     for name, (world, n) in WORLDS[construct].items():
         _, after = measure_drift(world, n, draws, name)
-        assert after[3] <= 0.15, name  # 9 of 60; of a fair test of .046 more in 1 of 2000
+        assert after[3] <= 0.175, name  # 7 of 40; of a fair test of .046 more in 1 of 2000
         assert abs(after[2]) < 0.2, name
     world, n = next(iter(WORLDS[construct].values()))
     before, _ = measure_drift(world, n, 20, "first")
     assert before[2] > 0.2
+
+
+def test_instances_that_touch_do_not_make_a_common_class_varied():
+    world, n = next(iter(WORLDS["density"].values()))
+    before, after = measure_drift(world, n, 4, "dense")
+    assert before[0] > 2 * before[1]
+    assert after[0] == pytest.approx(after[1], rel=0.3)
 
 
 def test_reliability_is_high_where_classes_differ_low_where_they_do_not_and_unknown_in_one_group():
