@@ -42,25 +42,20 @@ def find_instances(runs: Runs, whole: np.ndarray, smallest_px: float) -> Instanc
         whole: (n + 1,) bool of `whole_instances`.
         smallest_px: Area below which a part is none.
     """
-    components = runs.image(np.where(whole, np.arange(len(whole), dtype=np.int32), 0))
-    shapes, numbers = instance_shapes(runs, components, whole), np.flatnonzero(whole)
-    concave = (shapes["solidity"].to_numpy() < CONVEX) & (shapes["area_px"].to_numpy() >= 2 * smallest_px)
-    parts, whose = convex_parts(components, numbers[concave])
-    if len(whose) == 1:
-        return Instances(components, numbers, shapes)
-    of_parts = label_runs(parts, runs.class_of[whose])
-    large = np.bincount(of_parts.component, of_parts.length, minlength=len(whose)) >= smallest_px
-    large[0] = False
-    kept, apart = ~np.isin(numbers, whose), np.zeros(len(whole), bool)
-    apart[whose[1:]] = True
-    components = np.where(apart[components], np.where(large[parts], len(whole) - 1 + parts, 0), components)
-    return Instances(
-        components,
-        np.concatenate([numbers[kept], len(whole) - 1 + np.flatnonzero(large)]),
-        pd.concat(
-            [shapes[kept], instance_shapes(of_parts, np.where(large[parts], parts, 0), large)], ignore_index=True
-        ),
-    )
+    n = len(whole)
+    components = runs.image(np.where(whole, np.arange(n, dtype=np.int32), 0))
+    kept = whole[runs.component]
+    area = np.bincount(runs.component, runs.length, minlength=n)
+    hull = pixel_hull_areas(*(each[kept] for each in (runs.row, runs.start, runs.stop, runs.component)), n)
+    concave = whole & (area < CONVEX * hull) & (area >= 2 * smallest_px)
+    parts, whose = convex_parts(components, np.flatnonzero(concave))
+    if len(whose) > 1:
+        apart = np.isin(np.arange(n), whose[1:])
+        components = np.where(apart[components], np.where(parts > 0, n - 1 + parts, 0), components)
+        runs = label_runs(components, np.append(runs.class_of, runs.class_of[whose[1:]]))
+        whole = np.bincount(runs.component, runs.length, minlength=n + len(whose) - 1) >= smallest_px
+        components = np.where(whole, np.arange(len(whole), dtype=np.int32), 0)[components]
+    return Instances(components, np.flatnonzero(whole), instance_shapes(runs, components, whole))
 
 
 def convex_parts(components: np.ndarray, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -77,7 +72,7 @@ def convex_parts(components: np.ndarray, numbers: np.ndarray) -> tuple[np.ndarra
     parts, whose = np.zeros(components.shape, np.int32), [0]
     boxes = find_objects(components)
     for number in numbers:
-        box = boxes[number - 1]
+        box = tuple(slice(each.start - 1, each.stop + 1) for each in boxes[number - 1])  # it touches no edge
         found, n = _at_necks(components[box] == number)
         if n > 1:
             parts[box][found > 0] = found[found > 0] + len(whose) - 1
@@ -94,8 +89,8 @@ def convex_parts(components: np.ndarray, numbers: np.ndarray) -> tuple[np.ndarra
 
 
 def _at_necks(own: np.ndarray) -> tuple[np.ndarray, int]:
-    """Divide a component (h, w) bool among its seeds: part numbers from 1, and how many there are."""
-    depth = np.asarray(distance_transform_edt(np.pad(own, 1)))[1:-1, 1:-1]
+    """Divide a component (h, w) bool, with a rim of nothing, among its seeds: part numbers from 1, and how many."""
+    depth = np.asarray(distance_transform_edt(own))
     seeds, n = np.zeros(own.shape, np.int32), 0
     for neck in NECKS:
         found, many = label(depth > neck * depth.max(), _EIGHT)
