@@ -21,11 +21,11 @@ from pathlib import Path
 
 import numpy as np
 
-from analysis.measures.boundary import boundary_measures
+from analysis.measures.boundary import border_measure
 from analysis.measures.construct import Construct
 from analysis.measures.context import stain_measures
 from analysis.measures.frequency import frequency_measures
-from analysis.measures.morphology import morphology_measures
+from analysis.measures.morphology import dispersion_measure
 from analysis.measures.survey import Survey, survey
 from imbalance_bench.data.phantom import PRESETS, GroupCounts, PhantomSpec, generate_phantom
 from imbalance_bench.data.prepared import PreparedDataset
@@ -44,8 +44,8 @@ NEEDED = 0.9  # share of the seeds
 # factor -> its measure; the primary ones, but for context, whose primary measure needs an encoder
 MEASURES: dict[str, tuple[str, Callable[[Survey], Construct]]] = {
     "share": ("pixel_share", frequency_measures),
-    "ambiguity": ("border_stain_overlap", boundary_measures),
-    "morphology": ("shape_dispersion", morphology_measures),
+    "ambiguity": ("border_stain_overlap", border_measure),
+    "morphology": ("shape_dispersion", dispersion_measure),
     "context": ("rival_stain_overlap", stain_measures),
 }
 FACTORS = tuple(MEASURES)

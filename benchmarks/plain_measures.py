@@ -11,13 +11,15 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from scipy.ndimage import binary_dilation, distance_transform_edt, gaussian_gradient_magnitude
+from scipy.spatial import ConvexHull
 from skimage.color import rgb2hed
 from skimage.measure import find_contours, label, perimeter_crofton, regionprops
 
 from analysis.geometry.box_counts import BOX_SIZES, smallest_box_px
 from analysis.geometry.contours import HARMONICS
-from analysis.geometry.instances import HU_MOMENTS, smallest_instance_px
+from analysis.geometry.instances import HU_MOMENTS, MOST_WEIGHT, smallest_instance_px
 from analysis.geometry.nearest_border import EDGE_SIGMA_UM, PROFILE_STEP_UM, PROFILE_STEPS
+from analysis.geometry.touching import CONVEX, NECKS
 from analysis.measures.scale import Scale
 from analysis.measures.stains import BINS_PER_STAIN, EOSIN_STEP, HAEMATOXYLIN_STEP, STAIN_BINS
 from analysis.measures.survey import ImageSummary
@@ -38,6 +40,7 @@ class PlainClass:
     boxes: np.ndarray
     shapes: list[np.ndarray] = field(default_factory=list)  # area, eccentricity, solidity, perimeter, Hu's seven
     fourier: list[np.ndarray] = field(default_factory=list)
+    weights: list[float] = field(default_factory=list)  # of Miles and Lantuejoul
 
 
 @dataclass(frozen=True)
@@ -89,9 +92,10 @@ def largest_difference(plain: dict[int, PlainClass], ours: ImageSummary) -> floa
             (found.boxes, sums.boxes[c]),
             (len(shapes), sums.outline[c, 0]),
             (shapes[:, 0], rows["area_px"]),
-            (shapes[:, 3].sum(), sums.outline[c, 2]),
+            (found.weights, rows["weight"]),
+            (shapes[:, 3] @ found.weights, sums.outline[c, 2]),
             *((np.abs(shapes[:, 4 + i]), np.exp(rows[HU_MOMENTS[i]])) for i in range(6)),
-            (np.sum(found.fourier, axis=0), sums.fourier[c, 2:] if found.fourier else 0),
+            (found.weights @ np.array(found.fourier) if found.fourier else 0, sums.fourier[c, 2:]),
         ]
         for one, other in pairs:
             one, other = np.asarray(one, dtype=float), np.asarray(other, dtype=float)
@@ -118,15 +122,51 @@ def _one_class(picture: _Picture, c: int, n_classes: int, scale: Scale) -> Plain
         boxes=_boxes(own, smallest_box_px(scale.px(1.0))),
     )
     smallest, (height, width) = smallest_instance_px(scale.px(1.0)), own.shape
+    single, apart = [], []
     for region in regionprops(components):
         top, left, bottom, right = region.bbox
         cut = top == 0 or left == 0 or bottom == height or right == width
         if cut or region.area < smallest or picture.near_unlabelled[region.slice][region.image].any():
             continue
+        pieces = _taken_apart(region.image) if region.area >= 2 * smallest else None
+        (single if pieces is None else apart).extend([region] if pieces is None else regionprops(pieces))
+    for region in (*single, *(each for each in apart if each.area >= smallest)):
+        top, left, bottom, right = region.bbox
         shape = (region.area, region.eccentricity, region.solidity, perimeter_crofton(region.image, directions=4))
         found.shapes.append(np.array([*shape, *region.moments_hu]))
         found.fourier.append(_descriptors(region.image))
+        places = (height - (bottom - top) - 1) * (width - (right - left) - 1)
+        found.weights.append(min(height * width / places, MOST_WEIGHT))
     return found
+
+
+def _taken_apart(own: np.ndarray) -> np.ndarray | None:
+    """Return the convex parts of a component, numbered, or None where it has none."""
+    if own.sum() >= CONVEX * _hull_area(own):
+        return None
+    depth = np.asarray(distance_transform_edt(np.pad(own, 1)))[1:-1, 1:-1]
+    seeds, n = np.zeros(own.shape, int), 0
+    for neck in NECKS:
+        for region in regionprops(label(depth > neck * depth.max(), connectivity=2)):
+            rows, columns = region.coords.T
+            if not seeds[rows, columns].any():
+                n += 1
+                seeds[rows, columns] = n
+    row, column = np.asarray(distance_transform_edt(seeds == 0, return_distances=False, return_indices=True))
+    parts = np.where(own, seeds[row, column], 0)
+    for part in range(1, n + 1):
+        pieces = regionprops(label(parts == part, connectivity=2))
+        for crumb in pieces:
+            if crumb is not max(pieces, key=lambda each: each.area):
+                parts[tuple(crumb.coords.T)] = 0
+    hulls = sum(_hull_area(parts == part) for part in range(1, n + 1))
+    return parts if n > 1 and (parts > 0).sum() >= CONVEX * hulls else None
+
+
+def _hull_area(own: np.ndarray) -> float:
+    """Return the area of the convex hull of the corners of the pixels."""
+    corners = np.argwhere(own)[:, None] + np.array([(0, 0), (0, 1), (1, 0), (1, 1)])
+    return ConvexHull(corners.reshape(-1, 2)).volume
 
 
 def _profile(

@@ -102,8 +102,7 @@ def _gather_shapes(
     for c in np.unique(class_of[whole]):
         chosen[rng.permutation(whole[class_of[whole] == c])[:_SHAPES_PER_IMAGE]] = True
     contours = outer_contours(runs.image(np.where(chosen, np.arange(len(chosen), dtype=np.int32), 0)))
-    ends = np.append(contours.starts[1:], len(contours.x))
-    for number, first, last in zip(contours.own, contours.starts, ends, strict=True):
+    for number, first, last in zip(contours.own, contours.starts, contours.ends, strict=True):
         polygon = np.stack([contours.x[first:last], contours.y[first:last]], axis=1)
         shapes[class_of[number]].append((float(area[number]), polygon))
 

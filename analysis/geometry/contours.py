@@ -29,6 +29,11 @@ class Contours:
     starts: np.ndarray
     own: np.ndarray
 
+    @property
+    def ends(self) -> np.ndarray:
+        """(N,) vertex after the last of each polygon."""
+        return _ends(self.starts, len(self.x))
+
 
 def outer_contours(components: np.ndarray) -> Contours:
     """Trace the outer contour of every component.
@@ -75,7 +80,7 @@ def fourier_descriptors(contours: Contours) -> np.ndarray:
     starts, n = contours.starts, len(contours.starts)
     if not n:
         return np.zeros((0, COEFFICIENTS))
-    ends = np.append(starts[1:], len(contours.x))
+    ends = contours.ends
     following = np.arange(1, len(contours.x) + 1)
     following[ends - 1] = starts
     dx, dy = contours.x[following] - contours.x, contours.y[following] - contours.y
@@ -147,7 +152,7 @@ def _order(successor: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _outer(y: np.ndarray, x: np.ndarray, starts: np.ndarray, own: np.ndarray) -> Contours:
     """Keep the polygons that run around their component; those around its holes run the other way."""
-    ends = np.append(starts[1:], len(x))
+    ends = _ends(starts, len(x))
     following = np.arange(1, len(x) + 1)
     following[ends - 1] = starts
     area = np.add.reduceat(x * y[following] - x[following] * y, starts) / 2
@@ -157,6 +162,11 @@ def _outer(y: np.ndarray, x: np.ndarray, starts: np.ndarray, own: np.ndarray) ->
     first = np.cumsum(sizes) - sizes
     vertices = np.repeat(starts[kept] - first, sizes) + np.arange(sizes.sum())
     return Contours(y[vertices], x[vertices], first, own[starts[kept]].astype(np.int64))
+
+
+def _ends(starts: np.ndarray, n: int) -> np.ndarray:
+    """Return where pieces of n things end that begin at `starts`, one end for each start, also where there is none."""
+    return np.append(starts, n)[1:]
 
 
 def _normalised(found: np.ndarray) -> np.ndarray:

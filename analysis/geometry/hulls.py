@@ -52,3 +52,17 @@ def _area_beside(y: np.ndarray, x: np.ndarray, own: np.ndarray, n: int) -> np.nd
     same = own[1:] == own[:-1]
     strip = np.diff(y) * (x[1:] + x[:-1]) / 2
     return np.bincount(own[1:][same], weights=strip[same], minlength=n)
+
+
+def pixel_hull_areas(row: np.ndarray, start: np.ndarray, stop: np.ndarray, own: np.ndarray, n: int) -> np.ndarray:
+    """Return the area of the convex hull of the corners of each instance's pixels, (n,).
+
+    Args:
+        row: (R,) rows of stretches of pixels.
+        start: (R,) first columns.
+        stop: (R,) columns after the last.
+        own: (R,) instance of each stretch.
+        n: Instances.
+    """
+    y, x = np.concatenate([row, row, row + 1, row + 1]), np.tile(np.concatenate([start, stop]), 2)
+    return hull_areas(y, x, np.tile(own, 4), n)

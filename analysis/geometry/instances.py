@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from analysis.geometry.hulls import hull_areas
+from analysis.geometry.hulls import pixel_hull_areas
 from analysis.geometry.runs import Runs
 
 Moments = dict[tuple[int, int], np.ndarray]  # powers of dy and dx -> (n,) sums over the pixels of each instance
@@ -13,6 +13,7 @@ FEATURES = ("area_px", "log_area", "eccentricity", "solidity", "compactness", *H
 STANDARDISED = ("log_area", "eccentricity", "solidity", "compactness")
 SMALLEST_INSTANCE_UM2 = 6.0  # a disk of 2.8 um, 24 px of .5 um: half a small lymphocyte; below, pixels make the shape
 _SMALLEST_PX = 16.0  # below, shape is pixel noise
+MOST_WEIGHT = 10.0  # an instance nearly as large as the image would else stand for hundreds
 _SMALLEST_MOMENT = 1e-30  # a symmetric shape has moments of 0
 
 # weights of the 16 configurations of 2 x 2 pixels in Crofton's perimeter along four directions, as in
@@ -36,9 +37,9 @@ def instance_shapes(runs: Runs, components: np.ndarray, whole: np.ndarray) -> pd
         whole: (n + 1,) bool of `whole_instances`.
 
     Returns:
-        One row per whole instance: class_id and FEATURES. Compactness is 4 pi A / P^2 with Crofton's perimeter,
-        solidity A over the area of the convex hull of the pixels' corners, log_hu_i the natural logarithm of the
-        absolute value of Hu's i-th moment.
+        One row per whole instance: class_id, weight (of `whole_weights`) and FEATURES. Compactness is 4 pi A / P^2
+        with Crofton's perimeter, solidity A over the area of the convex hull of the pixels' corners, log_hu_i the
+        natural logarithm of the absolute value of Hu's i-th moment.
     """
     chosen = np.flatnonzero(whole)
     place = np.cumsum(whole) - 1
@@ -47,14 +48,13 @@ def instance_shapes(runs: Runs, components: np.ndarray, whole: np.ndarray) -> pd
     moments = _central_moments(row, start, stop, own, len(chosen))
     size = moments[0, 0]
     perimeter = crofton_perimeters(components, len(whole))[chosen]
-    top, left, right, whose = _row_extents(row, start, stop, own)
-    corners = np.concatenate([top, top, top + 1, top + 1]), np.tile(np.concatenate([left, right]), 2)
     columns = {
         "class_id": runs.class_of[chosen],
+        "weight": whole_weights(*_boxes(row, start, stop, own, len(chosen)), runs.shape),
         "area_px": size,
         "log_area": np.log(size),
         "eccentricity": eccentricities(moments),
-        "solidity": size / hull_areas(*corners, np.tile(whose, 4), len(chosen)),
+        "solidity": size / pixel_hull_areas(*_row_extents(row, start, stop, own), len(chosen)),
         "compactness": 4 * np.pi * size / np.maximum(perimeter, 1e-9) ** 2,
     }
     hu = np.maximum(np.abs(hu_moments(moments)), _SMALLEST_MOMENT)
@@ -84,6 +84,29 @@ def whole_instances(runs: Runs, unlabelled: np.ndarray, smallest_px: float) -> n
         cut |= near[begin + runs.length] > near[begin]
     whole[runs.component[cut]] = False
     return whole
+
+
+def whole_weights(height: np.ndarray, width: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Return how many instances each whole one stands for, those that an edge of the image cuts included.
+
+    An instance of h x w px is whole at (H - h - 1)(W - w - 1) of the H W places of an image: the larger it is, the
+    more often an edge cuts it, and whole ones alone would make a class look small.
+
+    Args:
+        height: (n,) px of the bounding box.
+        width: (n,) px.
+        shape: (H, W) of the image.
+
+    Returns:
+        (n,) float64, 1 to MOST_WEIGHT.
+
+    Source:
+        Miles 1974 and Lantuejoul 1978; as in Serra 1982, Image Analysis and Mathematical Morphology, chapter VIII.
+    Deviation:
+        Weights are trimmed; unlabelled areas, which cut instances too, are not counted.
+    """
+    places = np.maximum(shape[0] - height - 1, 1) * np.maximum(shape[1] - width - 1, 1)
+    return np.minimum(shape[0] * shape[1] / places, MOST_WEIGHT)
 
 
 def crofton_perimeters(components: np.ndarray, n: int) -> np.ndarray:
@@ -152,6 +175,17 @@ def _row_extents(
     first = np.flatnonzero((np.diff(own, prepend=-1) != 0) | (np.diff(row, prepend=-1) != 0))
     last = np.append(first[1:], len(row))[: len(first)] - 1
     return row[first], start[first], stop[last], own[first]
+
+
+def _boxes(
+    row: np.ndarray, start: np.ndarray, stop: np.ndarray, own: np.ndarray, n: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the height and width of each instance's bounding box, (n,) each; arguments as of `_central_moments`."""
+    first, last = np.full((2, n), np.iinfo(np.int64).max), np.full((2, n), -1)
+    for axis, (low, high) in enumerate(((row, row + 1), (start, stop))):
+        np.minimum.at(first[axis], own, low)
+        np.maximum.at(last[axis], own, high)
+    return last[0] - first[0], last[1] - first[1]
 
 
 def _central_moments(row: np.ndarray, start: np.ndarray, stop: np.ndarray, own: np.ndarray, n: int) -> Moments:

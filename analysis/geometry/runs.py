@@ -88,6 +88,23 @@ def find_runs(mask: np.ndarray) -> Runs:
     )
 
 
+def label_runs(labels: np.ndarray, class_of: np.ndarray) -> Runs:
+    """Return the runs of labelled components.
+
+    Args:
+        labels: (H, W) int, component numbers from 1; 0 is nothing.
+        class_of: (n + 1,) class of each component.
+    """
+    begins = np.ones(labels.shape, dtype=bool)
+    np.not_equal(labels[:, 1:], labels[:, :-1], out=begins[:, 1:])
+    begin = np.flatnonzero(begins)
+    end, component = np.append(begin[1:], labels.size), labels.ravel()[begin].astype(np.int64)
+    kept = component > 0
+    row, start = np.divmod(begin[kept], labels.shape[1])
+    stop, component = end[kept] - row * labels.shape[1], component[kept]
+    return Runs(row, start, stop, class_of[component], component, labels.shape)
+
+
 def _linked(
     begin: np.ndarray,
     row: np.ndarray,

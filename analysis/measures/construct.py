@@ -41,3 +41,16 @@ def pooled_ratio(part: np.ndarray, whole: np.ndarray, weights: np.ndarray) -> tu
 def ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
     """Divide; NaN where there is nothing to divide by."""
     return np.where(whole > 0, part / np.where(whole > 0, whole, 1), np.nan)
+
+
+def distinct(weights: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Return how many things weighted ones count for, (B, K): their summed weight squared over the sum of its squares.
+
+    Args:
+        weights: (B, U) how often each unit counts.
+        counts: (U, K) things in each unit.
+
+    Source:
+        Kish 1965 (effective sample size).
+    """
+    return ratio((weights @ counts) ** 2, weights**2 @ counts)

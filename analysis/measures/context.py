@@ -2,18 +2,18 @@
 
 import numpy as np
 
-from analysis.measures.construct import Construct, ratio
-from analysis.measures.feature_space import FeatureSums, class_overlaps
-from analysis.measures.stains import entropy
+from analysis.measures.construct import Construct, distinct, ratio
+from analysis.measures.feature_space import FeatureSums, largest, mean_silhouettes, nearest_rivals
+from analysis.measures.stains import corrected_overlap
 from analysis.measures.survey import Survey
 
 
-def feature_measures(found: Survey, features: FeatureSums | None) -> Construct:
+def feature_measures(found: Survey, features: FeatureSums | None, fold: int = 0) -> Construct:
     """Return how alike each class and its nearest rival look to a frozen encoder; missing without features."""
     units = {
         "nearest_rival_overlap": "Bhattacharyya coefficient"
         if features is None
-        else f"Bhattacharyya, {features.encoder}",
+        else f"Bhattacharyya, {features.encoder}; with permuted labels {features.permuted:.2f}",
         "silhouette": "mean silhouette, -1 to 1",
     }
     if features is None:
@@ -21,10 +21,9 @@ def feature_measures(found: Survey, features: FeatureSums | None) -> Construct:
         return Construct("context", units, lambda w: np.full((2, len(w), found.n_classes), np.nan), nothing)
 
     def evaluate(w: np.ndarray) -> np.ndarray:
-        silhouettes = np.tensordot(w, features.silhouettes, 1)  # (B, K, 2)
-        return np.stack([_largest(class_overlaps(w, features)), ratio(silhouettes[..., 1], silhouettes[..., 0])])
+        return np.stack([nearest_rivals(w, features, fold), mean_silhouettes(w, features, fold)])
 
-    return Construct("context", units, evaluate, features.count.sum(axis=0).astype(np.int64))
+    return Construct("context", units, evaluate, features.cells(fold))
 
 
 def stain_measures(found: Survey) -> Construct:
@@ -36,8 +35,9 @@ def stain_measures(found: Survey) -> Construct:
 
     def evaluate(w: np.ndarray) -> np.ndarray:
         overlaps, shares = stain_overlaps(w, found), border_shares(w, found)
-        alike = np.where(shares > 0, shares * overlaps, 0).sum(axis=-1)
-        return np.stack([_largest(overlaps), np.where(np.isnan(shares[..., 0]), np.nan, alike)])
+        shares = np.where((shares > 0) & np.isfinite(overlaps), shares, 0)
+        alike = ratio(np.where(shares > 0, shares * overlaps, 0).sum(axis=-1), shares.sum(axis=-1))
+        return np.stack([largest(overlaps), alike])
 
     return Construct("context", units, evaluate, found.sums.pixels.sum(axis=0))
 
@@ -61,20 +61,16 @@ def border_shares(w: np.ndarray, found: Survey) -> np.ndarray:
 
 
 def stain_overlaps(w: np.ndarray, found: Survey) -> np.ndarray:
-    """Return 1 - JS distance of the stain histograms of each pair of classes, (B, K, K); NaN with itself."""
+    """Return 1 - JS distance of the stain histograms of each pair of classes, corrected for chance, (B, K, K).
+
+    NaN with itself.
+    """
     used = found.sums.stains.any(axis=(0, 1))
-    shares = np.tensordot(w, found.sums.stains[..., used].astype(np.float64), 1)  # (B, K, bins)
-    shares = ratio(shares, shares.sum(axis=-1, keepdims=True))
-    own = entropy(shares)
+    stains = found.sums.stains[..., used].astype(np.float64)
+    totals, pixels = np.tensordot(w, stains, 1), distinct(w, stains.sum(axis=-1))  # (B, K, bins), (B, K)
     overlaps = np.full((len(w), found.n_classes, found.n_classes), np.nan)
     for i in range(found.n_classes):
         for j in range(i):
-            divergence = entropy((shares[:, i] + shares[:, j]) / 2) - (own[:, i] + own[:, j]) / 2
-            overlaps[:, i, j] = overlaps[:, j, i] = 1 - np.sqrt(np.clip(divergence, 0, 1))
+            value = corrected_overlap(totals[:, i], totals[:, j], sizes=(pixels[:, i], pixels[:, j]))
+            overlaps[:, i, j] = overlaps[:, j, i] = value
     return overlaps
-
-
-def _largest(overlaps: np.ndarray) -> np.ndarray:
-    """Return the largest overlap of each class with another one, (B, K); NaN where there is none."""
-    largest = np.where(np.isnan(overlaps), -np.inf, overlaps).max(axis=-1)
-    return np.where(np.isfinite(largest), largest, np.nan)

@@ -50,7 +50,7 @@ class ControlMeasure:
         return [
             keys
             | {"class_id": c, "class": name, "value": self.value[c], "low": self.low[c], "high": self.high[c]}
-            | {"n": int(self.n[c]), "unit": self.unit[c]}
+            | {"standard_error": float("nan"), "reliability": float("nan"), "n": int(self.n[c]), "unit": self.unit[c]}
             for c, name in enumerate(class_names)
         ]
 

@@ -1,29 +1,31 @@
-"""How alike classes look to a frozen encoder: Gaussian fits, their overlap, and silhouettes."""
+"""How alike classes look to a frozen encoder: Gaussian fits, their overlap, and silhouettes, of equal samples."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.spatial.distance import cdist
 
 from analysis.measures.cached_features import CachedFeatures
+from analysis.measures.construct import ratio
+from analysis.measures.feature_draws import Batches, CellDraw, draw_cells
 from analysis.measures.survey import Survey
 from imbalance_bench.data.prepared import PreparedDataset
 from imbalance_bench.data.taxonomy import Taxonomy
+from imbalance_bench.seeding import generator
 
 COMPONENTS = 16  # principal components of the standardised channels, every class weighing the same
 FEWEST_CELLS = 2 * COMPONENTS  # below, a class has no Gaussian
+MOST_CELLS = 1000  # per class and draw; bounds memory
+DRAWS = 8  # of equal samples, over which values are averaged
 SILHOUETTE_CELLS = 300  # per class
-
-Batches = Callable[[], Iterator[tuple[int, np.ndarray, np.ndarray]]]
 
 
 @dataclass(frozen=True)
-class FeatureSums:
-    """Sums over the cells of each unit, in the space of the first principal components.
+class SampleSums:
+    """Sums over the cells of each unit of one sample, in the space of its first principal components.
 
     Args:
-        encoder: Name of the encoder.
         count: (U, K) cells.
         centre: (K, D) mean of each class; what is summed is measured from there.
         first: (U, K, D) sums.
@@ -32,7 +34,6 @@ class FeatureSums:
         silhouettes: (U, K, 2) cells of the silhouette's sample, and the sum of their silhouettes.
     """
 
-    encoder: str
     count: np.ndarray
     centre: np.ndarray
     first: np.ndarray
@@ -41,54 +42,128 @@ class FeatureSums:
     silhouettes: np.ndarray
 
 
+@dataclass(frozen=True)
+class FeatureSums:
+    """Samples of equally much of every class, several for each fold.
+
+    Args:
+        encoder: Name of the encoder.
+        samples: F folds of samples.
+        permuted: Mean overlap with the nearest rival where tiles have each other's labels: what equal classes read.
+    """
+
+    encoder: str
+    samples: Sequence[Sequence[SampleSums]]
+    permuted: float
+
+    def cells(self, fold: int) -> np.ndarray:
+        """Return how many cells a sample holds of each class, (K,) int64."""
+        return self.samples[fold][0].count.sum(axis=0).astype(np.int64)
+
+
 def feature_sums(cached: CachedFeatures, dataset: PreparedDataset, taxonomy: Taxonomy, found: Survey) -> FeatureSums:
-    """Reduce the cached features of the surveyed images; two passes, one tile in memory at a time."""
+    """Sample the cached features of the surveyed images; two passes, one tile in memory at a time."""
 
     def batches() -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
         for image_id, classes, values in cached.cells(dataset, taxonomy, list(found.unit_of)):
             yield found.unit_of[image_id], classes, values
 
-    return sum_features(cached.encoder, batches, n_units=len(found.n_groups), n_classes=found.n_classes)
+    return sum_features(
+        cached.encoder, batches, n_units=len(found.n_groups), n_classes=found.n_classes, in_fold=found.in_fold
+    )
 
 
-def sum_features(encoder: str, batches: Batches, *, n_units: int, n_classes: int) -> FeatureSums:
-    """Reduce features; `batches()` yields (unit, (n,) classes, (n, C) features), the same at each of its two calls."""
-    centre, basis = _principal_axes(batches, n_classes)
-    centre = centre @ basis
+def sum_features(
+    encoder: str, batches: Batches, *, n_units: int, n_classes: int, in_fold: np.ndarray | None = None
+) -> FeatureSums:
+    """Sample features.
+
+    Args:
+        encoder: Name of the encoder.
+        batches: `batches()` yields (unit, (n,) classes, (n, C) features) of each tile, the same at each of two calls.
+        n_units: U.
+        n_classes: K.
+        in_fold: (F, U) bool; by default one fold of all units.
+    """
+    in_fold = np.ones((1, n_units), bool) if in_fold is None else in_fold
+    rngs = [generator(0, "rarefaction", "cells", number) for number in range(-(-DRAWS // len(in_fold)))]
+    drawn = draw_cells(batches, in_fold, n_classes, fewest=FEWEST_CELLS, most=MOST_CELLS, rngs=rngs)
+    samples, permuted = [], []
+    for draws in drawn:
+        samples.append([sum_sample(each, n_units, n_classes) for each in draws])
+        for draw, rng in zip(draws, rngs, strict=True):
+            equal = sum_sample(_permuted(draw, rng), n_units, n_classes, silhouettes_too=False)
+            permuted.append(largest(sample_overlaps(np.ones((1, n_units)), equal))[0])
+    known = np.array(permuted)[np.isfinite(permuted)]
+    return FeatureSums(encoder, samples, float(known.mean()) if len(known) else float("nan"))
+
+
+def sum_sample(draw: CellDraw, n_units: int, n_classes: int, *, silhouettes_too: bool = True) -> SampleSums:
+    """Reduce one sample to its sums over units."""
+    basis = _principal_axes(draw.values.astype(np.float64), draw.own, n_classes)
+    projected = draw.values @ basis
     k, d = n_classes, basis.shape[1]
+    centre, fourth = np.zeros((k, d)), np.zeros(k)
     count, first, second = np.zeros((n_units, k)), np.zeros((n_units, k, d)), np.zeros((n_units, k, d, d))
-    fourth, sample = np.zeros(k), _CellSample(k)
-    rng = np.random.default_rng(0)
-    for unit, classes, values in batches():
-        projected = values.astype(np.float64) @ basis
-        sample.add(unit, classes, projected, rng.random(len(classes)))
-        for c in np.unique(classes):
-            own = projected[classes == c] - centre[c]
-            count[unit, c] += len(own)
-            first[unit, c] += own.sum(axis=0)
-            second[unit, c] += own.T @ own
+    for c in np.unique(draw.own):
+        centre[c] = projected[draw.own == c].mean(axis=0)
+        for unit in np.unique(draw.unit[draw.own == c]):
+            own = projected[(draw.own == c) & (draw.unit == unit)] - centre[c]
+            count[unit, c] = len(own)
+            first[unit, c] = own.sum(axis=0)
+            second[unit, c] = own.T @ own
             fourth[c] += ((own**2).sum(axis=1) ** 2).sum()
     shrinkage = _ledoit_wolf(count.sum(axis=0), second.sum(axis=0), fourth)
-    return FeatureSums(encoder, count, centre, first, second, shrinkage, sample.silhouettes(n_units))
+    alike = np.zeros((n_units, k, 2))
+    if silhouettes_too:
+        _add_silhouettes(alike, draw, projected)
+    return SampleSums(count, centre, first, second, shrinkage, alike)
 
 
-def class_overlaps(w: np.ndarray, features: FeatureSums) -> np.ndarray:
+def class_overlaps(w: np.ndarray, features: FeatureSums, fold: int = 0) -> np.ndarray:
     """Return the Bhattacharyya coefficient of the Gaussians of each pair of classes, (B, K, K); NaN with itself.
 
     Args:
         w: (B, U) weights of units.
-        features: The sums.
+        features: The samples, over which values are averaged.
+        fold: Of the samples.
+    """
+    return _mean_of_known([sample_overlaps(w, each) for each in features.samples[fold]])
+
+
+def nearest_rivals(w: np.ndarray, features: FeatureSums, fold: int = 0) -> np.ndarray:
+    """Return the largest overlap of each class with another one, (B, K), the mean over samples.
+
+    The largest is taken within a sample: there every class has as much noise, and so have its rivals.
+    """
+    return _mean_of_known([largest(sample_overlaps(w, each)) for each in features.samples[fold]])
+
+
+def mean_silhouettes(w: np.ndarray, features: FeatureSums, fold: int = 0) -> np.ndarray:
+    """Return the mean silhouette of each class, (B, K), the mean over samples."""
+    sums = [np.tensordot(w, each.silhouettes, 1) for each in features.samples[fold]]
+    return _mean_of_known([ratio(each[..., 1], each[..., 0]) for each in sums])
+
+
+def largest(overlaps: np.ndarray) -> np.ndarray:
+    """Return the largest overlap of each class with another one, (B, K) of (B, K, K); NaN where there is none."""
+    found = np.where(np.isnan(overlaps), -np.inf, overlaps).max(axis=-1)
+    return np.where(np.isfinite(found), found, np.nan)
+
+
+def sample_overlaps(w: np.ndarray, sample: SampleSums) -> np.ndarray:
+    """Return the overlaps of one sample; arguments and result as of `class_overlaps`.
 
     Source:
         Kailath 1967; covariances shrunk after Ledoit and Wolf 2004.
     """
-    n = w @ features.count  # (B, K)
+    n = w @ sample.count  # (B, K)
     size = np.maximum(n, 1)[..., None]
-    mean = np.tensordot(w, features.first, 1) / size
-    covariance = np.tensordot(w, features.second, 1) / size[..., None] - mean[..., :, None] * mean[..., None, :]
-    covariance = shrunk(covariance, features.shrinkage[None])
-    mean = mean + features.centre
-    known = n >= FEWEST_CELLS
+    mean = np.tensordot(w, sample.first, 1) / size
+    covariance = np.tensordot(w, sample.second, 1) / size[..., None] - mean[..., :, None] * mean[..., None, :]
+    covariance = shrunk(covariance, sample.shrinkage[None])
+    mean = mean + sample.centre
+    known = n >= COMPONENTS
     k = n.shape[1]
     found = np.full((len(w), k, k), np.nan)
     for i in range(k):
@@ -141,29 +216,24 @@ def silhouettes(values: np.ndarray, classes: np.ndarray) -> np.ndarray:
     return np.where(size[own] > 1, value, np.nan)
 
 
-def _principal_axes(batches: Batches, n_classes: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the class means (K, C) and the axes (C, D) of the standardised channels; every class weighs the same."""
-    sums: list[np.ndarray] = []
-    for _, classes, values in batches():
-        if not sums:
-            channels = values.shape[1]
-            sums = [np.zeros(n_classes), np.zeros((n_classes, channels)), np.zeros((n_classes, channels, channels))]
-        for c in np.unique(classes):
-            own = values[classes == c].astype(np.float64)
-            sums[0][c] += len(own)
-            sums[1][c] += own.sum(axis=0)
-            sums[2][c] += own.T @ own
-    if not sums:
-        return np.zeros((n_classes, 1)), np.ones((1, 1))
-    n, first, second = sums
-    present = n > 0
-    means = first / np.maximum(n, 1)[:, None]
-    middle = means[present].mean(axis=0)
-    total = (second[present] / n[present, None, None]).mean(axis=0) - np.outer(middle, middle)
+def _principal_axes(values: np.ndarray, own: np.ndarray, n_classes: int) -> np.ndarray:
+    """Return the axes (C, D) of the standardised channels; every class weighs the same.
+
+    Args:
+        values: (N, C) float64.
+        own: (N,) classes.
+        n_classes: K.
+    """
+    size = np.bincount(own, minlength=n_classes)
+    if not len(own):
+        return np.ones((values.shape[1], 1))
+    weight = 1 / (size[own] * (size > 0).sum())
+    centred = values - weight @ values
+    total = (centred * weight[:, None]).T @ centred
     deviation = np.sqrt(np.maximum(np.diag(total), 0))
     scale = np.where(deviation > 0, 1 / np.where(deviation > 0, deviation, 1), 0)
     _, axes = np.linalg.eigh(total * scale[:, None] * scale[None])
-    return means, scale[:, None] * axes[:, ::-1][:, : min(COMPONENTS, len(scale))]
+    return scale[:, None] * axes[:, ::-1][:, : min(COMPONENTS, len(scale))]
 
 
 def _ledoit_wolf(n: np.ndarray, second: np.ndarray, fourth: np.ndarray) -> np.ndarray:
@@ -186,33 +256,30 @@ def _ledoit_wolf(n: np.ndarray, second: np.ndarray, fourth: np.ndarray) -> np.nd
     return np.where(spread > 0, np.clip(error / np.where(spread > 0, spread, 1), 0, 1), 1.0)
 
 
-class _CellSample:
-    """Keeps the cells of each class with the smallest draws."""
-
-    def __init__(self, n_classes: int) -> None:
-        self._kept: list[list[tuple[float, int, np.ndarray]]] = [[] for _ in range(n_classes)]
-
-    def add(self, unit: int, classes: np.ndarray, values: np.ndarray, draws: np.ndarray) -> None:
-        for c, value, draw in zip(classes, values, draws, strict=True):
-            self._kept[c].append((float(draw), unit, value))
-        for c, kept in enumerate(self._kept):
-            if len(kept) > 4 * SILHOUETTE_CELLS:
-                self._kept[c] = _smallest(kept)
-
-    def silhouettes(self, n_units: int) -> np.ndarray:
-        """Return (U, K, 2): cells with a silhouette, and its sum."""
-        kept = [_smallest(each) for each in self._kept]
-        classes = np.repeat(np.arange(len(kept)), [len(each) for each in kept])
-        found = np.zeros((n_units, len(kept), 2))
-        rows = [row for each in kept for row in each]
-        if rows:
-            values = silhouettes(np.stack([value for _, _, value in rows]), classes)
-            units = np.array([unit for _, unit, _ in rows])
-            known = np.isfinite(values)
-            np.add.at(found[..., 0], (units[known], classes[known]), 1)
-            np.add.at(found[..., 1], (units[known], classes[known]), values[known])
-        return found
+def _add_silhouettes(found: np.ndarray, draw: CellDraw, projected: np.ndarray) -> None:
+    """Add the cells with a silhouette, and its sum, to (U, K, 2); of each class an even part of its cells."""
+    parts = [np.flatnonzero(draw.own == c) for c in np.unique(draw.own)]
+    kept = [each[np.linspace(0, len(each) - 1, min(len(each), SILHOUETTE_CELLS)).round().astype(int)] for each in parts]
+    if kept:
+        places = np.concatenate(kept)
+        values = silhouettes(projected[places], draw.own[places])
+        known = np.isfinite(values)
+        own, unit = draw.own[places][known], draw.unit[places][known]
+        np.add.at(found[..., 0], (unit, own), 1)
+        np.add.at(found[..., 1], (unit, own), values[known])
 
 
-def _smallest(cells: Sequence[tuple[float, int, np.ndarray]]) -> list[tuple[float, int, np.ndarray]]:
-    return sorted(cells, key=lambda cell: cell[:2])[:SILHOUETTE_CELLS]
+def _permuted(draw: CellDraw, rng: np.random.Generator) -> CellDraw:
+    """Give the tiles of each class the labels of others, every class keeping its number of tiles."""
+    label, first, group = np.unique(
+        np.stack([draw.own, draw.tile], axis=1), axis=0, return_index=True, return_inverse=True
+    )
+    del label
+    return replace(draw, own=rng.permutation(draw.own[first])[group.ravel()])
+
+
+def _mean_of_known(values: Sequence[np.ndarray]) -> np.ndarray:
+    """Return the mean over samples of what is known; NaN where nothing is."""
+    stacked = np.stack(values)
+    known = np.isfinite(stacked)
+    return ratio(np.where(known, stacked, 0).sum(axis=0), known.sum(axis=0))

@@ -1,63 +1,82 @@
-"""Morphological variability: how much do whole instances of a class differ in shape, and how intricate are they?"""
+"""Morphological variability: how much do instances of a class differ in shape, and how intricate are they?"""
+
+from collections.abc import Sequence
 
 import numpy as np
 
 from analysis.geometry.box_counts import fractal_dimension
-from analysis.geometry.instances import HU_MOMENTS
+from analysis.geometry.instances import HU_MOMENTS, STANDARDISED
 from analysis.measures.construct import Construct, ratio
+from analysis.measures.instances import FEWEST_INSTANCES, ClassInstances, class_instances, instance_counts
+from analysis.measures.rarefaction import rarefied_places
 from analysis.measures.survey import Survey
-from analysis.statistics.robust import weighted_median_and_mad
+from analysis.statistics.pair_differences import NORMAL_SD, PairDifferences
+from analysis.statistics.robust import weighted_quantiles
+from imbalance_bench.seeding import generator
 
-FEWEST_INSTANCES = 5  # below, a class has no shape measure
-STANDARDISED = ("log_area", "eccentricity", "solidity", "compactness")
+
+def dispersion_measure(found: Survey, fold: int = 0) -> Construct:
+    """Return how much the instances of each class differ, the same number of instances of every class.
+
+    The dispersion is the mean over four features of Gini's mean difference, in units of the median class's, which are
+    not resampled: 1 is as varied as the median class.
+
+    Args:
+        found: The survey.
+        fold: Whose units give.
+    """
+    members, classes = found.in_fold[fold], class_instances(found, STANDARDISED)
+    units = len(members)
+    everything = _spreads(_pairs(classes, STANDARDISED, units), np.ones((1, units)))
+    typical = np.array([_median_of_known(each) for each in everything[:, 0]])
+    here = [each.at(np.flatnonzero(members[each.unit])) for each in classes]
+    sizes = [len(each) for each in here]
+    chosen = rarefied_places(
+        np.repeat(np.arange(len(here)), sizes),
+        [np.concatenate([each.unit for each in here])],
+        len(here),
+        fewest=FEWEST_INSTANCES,
+        rng=generator(0, "rarefaction", "instances"),
+    )
+    firsts = np.cumsum(sizes) - sizes
+    equal = [each.at(places - first) for each, places, first in zip(here, chosen, firsts, strict=True)]
+    pairs = _pairs(equal, STANDARDISED, units)
+
+    def evaluate(w: np.ndarray) -> np.ndarray:
+        return (_spreads(pairs, w) / typical[:, None, None]).mean(axis=0)[None]
+
+    unit = "mean of 4 Gini mean differences, each over that of the median class"
+    return Construct("morphology", {"shape_dispersion": unit}, evaluate, np.array([len(each) for each in equal]))
 
 
 def morphology_measures(found: Survey) -> Construct:
-    """Return how much whole instances of each class differ, and what the typical one is like.
-
-    The dispersion is a robust total variation: the sum over four features of the squared robust standard deviation, in
-    units of the median class's, which are not resampled. The dispersion of Hu's moments is built alike, over log |Hu|.
-    """
-    features, n = (*STANDARDISED, *HU_MOMENTS), found.n_classes
-    columns = {(c, name): sorted_instances(found, c, name) for c in range(n) for name in features}
-
-    def spreads(w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return medians and robust standard deviations, (F, B, K) each."""
-        medians, mads = np.full((2, len(features), len(w), n), np.nan)
-        for (c, name), (x, rows) in columns.items():
-            if len(x) >= FEWEST_INSTANCES:
-                row = features.index(name)
-                medians[row, :, c], mads[row, :, c] = weighted_median_and_mad(x, w[:, rows])
-        return medians, mads
-
-    typical = np.array([_median_of_known(each) for each in spreads(np.ones((1, len(found.n_groups))))[1]])
+    """Return how much instances of each class differ in single features, and what the typical one is like."""
+    names = (*STANDARDISED, *HU_MOMENTS)
+    classes = class_instances(found, names)
+    units = len(found.n_groups)
+    shapes, moments = (_pairs(classes, each, units) for each in (STANDARDISED, HU_MOMENTS))
+    typical = np.array([_median_of_known(each) for each in _spreads(moments, np.ones((1, units)))[:, 0]])
 
     def evaluate(w: np.ndarray) -> np.ndarray:
-        middles, mads = spreads(w)
-        medians = [middles[features.index(name)] for name in ("eccentricity", "solidity")]
-        standardised = (mads / typical[:, None, None]) ** 2
-        ours = len(STANDARDISED)
-        total, squares, first = _fourier(w, found)
-        variance = ratio(squares, total) - (ratio(first, total[..., None]) ** 2).sum(axis=-1)
+        medians = [_medians(classes, name, w) for name in ("eccentricity", "solidity")]
         return np.stack(
             [
-                standardised[:ours].sum(axis=0),
-                *mads[:ours],
-                standardised[ours:].sum(axis=0),
-                np.where(total >= FEWEST_INSTANCES, variance, np.nan),
+                *_spreads(shapes, w),
+                (_spreads(moments, w) / typical[:, None, None]).mean(axis=0),
+                _fourier_variance(w, found),
                 *medians,
             ]
         )
 
-    units = {"shape_dispersion": "sum of 4 robust variances, each over that of the median class"}
-    units |= {f"{name}_spread": "robust standard deviation" for name in STANDARDISED}
-    units |= {
+    spread = "Gini mean difference, as the SD of a normal distribution"
+    texts = {f"{name}_spread": spread for name in STANDARDISED}
+    texts |= {
         "hu_dispersion": "as shape_dispersion, of 7 log |Hu|; not comparable between resolutions",
         "fourier_variance": "trace of the covariance of normalised elliptic Fourier descriptors, order 10",
         "median_eccentricity": "of whole instances, 0 for a disk",
         "median_solidity": "area over that of the convex hull",
     }
-    return Construct("morphology", units, evaluate, instance_counts(found))
+    return Construct("morphology", texts, evaluate, instance_counts(found))
 
 
 def fractal_measures(found: Survey) -> Construct:
@@ -70,21 +89,46 @@ def fractal_measures(found: Survey) -> Construct:
     return Construct("morphology", units, evaluate, found.sums.pixels.sum(axis=0))
 
 
-def sorted_instances(found: Survey, class_id: int, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return one feature of a class's kept instances, ascending, and the unit of each."""
-    rows = found.instances[found.instances["class_id"] == class_id].sort_values(name, kind="stable")
-    return rows[name].to_numpy(dtype=np.float64), rows["unit"].to_numpy()
+def _pairs(classes: Sequence[ClassInstances], names: Sequence[str], units: int) -> list[list[PairDifferences | None]]:
+    """Return the values of each feature and class, ready for many weightings; None of a class with too few."""
+    return [
+        [
+            PairDifferences.of(own.features[name], own.mass, own.unit, units) if len(own) >= FEWEST_INSTANCES else None
+            for own in classes
+        ]
+        for name in names
+    ]
 
 
-def instance_counts(found: Survey) -> np.ndarray:
-    """Return how many instances of each class were kept, (K,)."""
-    return np.bincount(found.instances["class_id"], minlength=found.n_classes)
+def _spreads(pairs: list[list[PairDifferences | None]], w: np.ndarray) -> np.ndarray:
+    """Return Gini's mean difference of each feature and class in units of a normal SD, (F, B, K)."""
+    unknown = np.full(len(w), np.nan)
+    found = [[unknown if each is None else NORMAL_SD * each.mean(w) for each in row] for row in pairs]
+    return np.array(found).swapaxes(1, 2)
 
 
-def _fourier(w: np.ndarray, found: Survey) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return instances (B, K), the sum of squared norms (B, K) and of descriptors (B, K, coefficients)."""
-    sums = np.tensordot(w, found.sums.fourier, 1)
-    return sums[..., 0], sums[..., 1], sums[..., 2:]
+def _medians(classes: Sequence[ClassInstances], name: str, w: np.ndarray) -> np.ndarray:
+    """Return the median of a feature, (B, K)."""
+    found = np.full((len(w), len(classes)), np.nan)
+    for c, own in enumerate(classes):
+        if len(own) >= FEWEST_INSTANCES:
+            ordered = own.at(np.argsort(own.features[name], kind="stable"))
+            weights = w[:, ordered.unit] * ordered.mass
+            found[:, c] = weighted_quantiles(ordered.features[name], weights, (0.5,))[0]
+    return found
+
+
+def _fourier_variance(w: np.ndarray, found: Survey) -> np.ndarray:
+    """Return half the mean squared distance of two descriptors, over pairs as in `PairDifferences`, (B, K)."""
+    sums, count = found.sums.fourier, found.sums.outline[..., 0]  # (U, K, 2 + C), (U, K)
+    total = np.tensordot(w, sums, 1)
+    apart = total[..., 0] * total[..., 1] - (total[..., 2:] ** 2).sum(axis=-1)
+    within = sums[..., 0] * sums[..., 1] - (sums[..., 2:] ** 2).sum(axis=-1)  # (U, K)
+    weight = total[..., 0] ** 2 - w**2 @ sums[..., 0] ** 2
+    alone = sums[..., 0] ** 2 * (1 - 1 / np.maximum(count, 1))  # the pairs of one unit, of nearly equal weights
+    several = (w > 0).astype(float) @ (count > 0) > 1
+    part, whole = np.where(several, apart - w**2 @ within, w @ within), np.where(several, weight, w @ alone)
+    return np.where(w @ count >= FEWEST_INSTANCES, ratio(part, whole), np.nan)
 
 
 def _median_of_known(spread: np.ndarray) -> float:

@@ -1,6 +1,7 @@
 """Stains near class borders and within classes, as histograms, and how much two of them overlap."""
 
 import numpy as np
+from scipy.stats import binom
 from skimage.color import hed_from_rgb
 
 from imbalance_bench.data.taxonomy import UNLABELLED
@@ -13,6 +14,7 @@ EOSIN_STEP = 0.04
 STAIN_BINS = BINS_PER_STAIN**2
 
 _MOST_FLAGS = 64  # bits of the widest integer
+_LEAST_EXPECTED = 1e-9  # bits; less is rounding
 _DARKEST = 1e-6  # rgb2hed's floor
 # uint8 -> -ln(intensity), (256,)
 _DENSITY = -np.log(np.maximum(np.arange(256) / 255.0, _DARKEST)).astype(np.float32)
@@ -133,6 +135,68 @@ def overlap(inside: np.ndarray, outside: np.ndarray) -> np.ndarray:
     return np.where(known, 1 - np.sqrt(np.clip(divergence, 0, 1)), np.nan)
 
 
+def corrected_overlap(
+    inside: np.ndarray, outside: np.ndarray, sizes: tuple[np.ndarray, np.ndarray] | None = None
+) -> np.ndarray:
+    """Return `overlap` without the part of the divergence that chance makes in histograms of few pixels.
+
+    The divergence is the information in a pixel's bin about the side it is from. What remains unknown is compared with
+    what would remain if the labels of the sides were permuted: (observed - expected) / (1 - expected), which is 0 for
+    indistinguishable sides and 1 for sides that do not touch, at any number of pixels.
+
+    Args:
+        inside: (..., bins) float, >= 0, counts or weighted counts.
+        outside: The same shape.
+        sizes: (...) pixels that each histogram rests on, each once; by default the sums.
+
+    Returns:
+        (...) float64 in 0..1; NaN where one is empty, or where no bin holds two pixels (nothing can be compared).
+
+    Source:
+        Adjusted mutual information (Vinh, Epps and Bailey 2010) of bin and side.
+    Deviation:
+        The expectation is that of binomial draws with the finite-population factor instead of hypergeometric ones, as
+        both sides weigh the same here whatever their sizes.
+    """
+    totals = [each.sum(axis=-1) for each in (inside, outside)]
+    plain = overlap(inside, outside)
+    known = np.isfinite(plain)
+    p, q = (each / np.where(known, total, 1)[..., None] for each, total in zip((inside, outside), totals, strict=True))
+    pixels = 2 / sum(1 / np.where(known, each, 1) for each in sizes or totals)  # harmonic mean of both
+    middle = (p + q) / 2
+    expected = (middle * (1 - chance_information(middle, pixels[..., None]))).sum(axis=-1)
+    known &= expected > _LEAST_EXPECTED
+    divergence = 1 - (1 - (1 - plain) ** 2) / np.where(known, expected, 1)
+    return np.where(known, 1 - np.sqrt(np.clip(divergence, 0, 1)), np.nan)
+
+
+def chance_information(share: np.ndarray, pixels: np.ndarray) -> np.ndarray:
+    """Return the bits that a bin seems to tell about the side of its pixels where it tells nothing.
+
+    Args:
+        share: (...) share of the bin in the mean of both sides.
+        pixels: (...) of each side.
+
+    Returns:
+        (...) float64: 1 for a bin of up to one pixel, about 1 / (2 ln 2 a) for one of many pixels a.
+    """
+    held = 2 * share * pixels
+    place = np.minimum(held, len(_CHANCE) - 2).astype(np.int64)
+    few = _CHANCE[place] + (_CHANCE[place + 1] - _CHANCE[place]) * np.minimum(held - place, 1)
+    many = 1 / (2 * np.log(2) * np.maximum(held, 1)) * (1 + 1 / (2 * np.maximum(held, 1)))
+    left = (2 * pixels - held) / np.maximum(2 * pixels - 1, 1)  # pixels of other bins; 1 in a bin of one pixel
+    return np.where(held < len(_CHANCE) - 2, few, many) * np.clip(left, 0, 1)
+
+
+def _chance_table(most: int) -> np.ndarray:
+    """Return the mean of 1 - h(c / a), h the entropy in bits, c binomial(a, 1/2), for a = 0..most, (most + 1,)."""
+    table = np.ones(most + 1)
+    for a in range(2, most + 1):
+        side = np.arange(a + 1)
+        table[a] = 1 - binom.pmf(side, a, 0.5) @ entropy(np.stack([side / a, 1 - side / a], axis=-1))
+    return table
+
+
 def marginal(histograms: np.ndarray, stain: str) -> np.ndarray:
     """Sum joint histograms (..., STAIN_BINS) to one stain, (..., BINS_PER_STAIN)."""
     joint = histograms.reshape(*histograms.shape[:-1], BINS_PER_STAIN, BINS_PER_STAIN)
@@ -144,3 +208,6 @@ def entropy(p: np.ndarray) -> np.ndarray:
     logs = np.zeros_like(p)
     np.log2(p, out=logs, where=p > 0)
     return -np.einsum("...i,...i->...", p, logs)
+
+
+_CHANCE = _chance_table(256)

@@ -26,8 +26,10 @@ class ClassSums:
         edge: (U, 2, K, 3) pixels and gradient of H and E at the border and in the interior.
         lengths: (U, K, K) pixel edges between two classes.
         boxes: (U, K, BOX_SIZES) boxes that hold the class.
-        outline: (U, K, 4) whole instances, their area, perimeter, and that of disks of the same area, px.
-        fourier: (U, K, 2 + COEFFICIENTS) whole instances, sum of the squared norm of their descriptors, and their sum.
+        outline: (U, K, 4) whole instances, their area, perimeter, and that of disks of the same area, px; all but the
+            first weighted as `whole_weights` says.
+        fourier: (U, K, 2 + COEFFICIENTS) weights of whole instances, weighted sums of the squared norm of their
+            descriptors, and of these.
     """
 
     n_images: np.ndarray

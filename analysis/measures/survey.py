@@ -15,7 +15,7 @@ import pandas as pd
 
 from analysis.geometry.box_counts import box_counts, smallest_box_px
 from analysis.geometry.contours import COEFFICIENTS, fourier_descriptors, outer_contours
-from analysis.geometry.instances import FEATURES, instance_shapes, smallest_instance_px, whole_instances
+from analysis.geometry.instances import FEATURES, smallest_instance_px, whole_instances
 from analysis.geometry.nearest_border import (
     EDGE_SIGMA_UM,
     PROFILE_STEP_UM,
@@ -26,6 +26,7 @@ from analysis.geometry.nearest_border import (
     stain_profiles,
 )
 from analysis.geometry.runs import find_runs
+from analysis.geometry.touching import Instances, find_instances
 from analysis.measures.scale import Scale
 from analysis.measures.stains import border_histograms, stain_codes, stain_densities, stain_histograms
 from analysis.measures.sums import ClassSums
@@ -47,7 +48,8 @@ class ImageSummary:
 
     Args:
         sums: Without the axis of units.
-        instances: One row per whole instance: class_id, FEATURES and `draw`, a random number that decides who stays.
+        instances: One row per whole instance: class_id, weight, FEATURES and `draw`, a random number that decides who
+            stays.
     """
 
     sums: ClassSums
@@ -64,7 +66,7 @@ class Survey:
         n_groups: (U,) int64, groups of each unit; 1 unless there are more than MOST_UNITS.
         group_presence: (U, K) int64, groups that hold the class.
         sums: Over the images of each unit.
-        instances: One row per kept instance: unit, class_id and FEATURES; areas in px.
+        instances: One row per kept instance: unit, class_id, weight and FEATURES; areas in px.
         scale: Lengths.
     """
 
@@ -93,9 +95,9 @@ def summarise_image(image: np.ndarray, mask: np.ndarray, n_classes: int, scale: 
         name: Seeds the sample of instances.
     """
     runs = find_runs(mask)
-    whole = whole_instances(runs, mask == UNLABELLED, smallest_instance_px(scale.px(1.0)))
-    components = runs.image(np.where(whole, np.arange(len(whole), dtype=np.int32), 0))  # of whole instances
-    shapes = instance_shapes(runs, components, whole)
+    smallest_px = smallest_instance_px(scale.px(1.0))
+    instances = find_instances(runs, whole_instances(runs, mask == UNLABELLED, smallest_px), smallest_px)
+    shapes = instances.shapes
     stains = stain_densities(image)
     step_px, sigma_px = scale.px(PROFILE_STEP_UM), scale.px(EDGE_SIGMA_UM)
     near = pixels_near_borders(mask, max(PROFILE_STEPS * step_px, scale.band_px + 0.5))
@@ -113,7 +115,7 @@ def summarise_image(image: np.ndarray, mask: np.ndarray, n_classes: int, scale: 
         lengths=border_lengths(mask, n_classes),
         boxes=box_counts(runs, n_classes, smallest_box_px(scale.px(1.0))),
         outline=_outlines(shapes, n_classes),
-        fourier=_fourier_sums(components, runs.class_of, n_classes),
+        fourier=_fourier_sums(instances, n_classes),
     )
     draw = generator(0, "instances", name).random(len(shapes))
     return ImageSummary(sums, shapes.assign(draw=draw))
@@ -239,8 +241,8 @@ class _InstanceSample:
             self._rows = 0  # counts what has come since
 
     def frame(self) -> pd.DataFrame:
-        """Return the rows kept: unit, class_id and FEATURES."""
-        return self._trimmed()[["unit", "class_id", *FEATURES]].reset_index(drop=True)
+        """Return the rows kept: unit, class_id, weight and FEATURES."""
+        return self._trimmed()[["unit", "class_id", "weight", *FEATURES]].reset_index(drop=True)
 
     def _trimmed(self) -> pd.DataFrame:
         rows = pd.concat(self._parts, ignore_index=True)
@@ -249,21 +251,21 @@ class _InstanceSample:
 
 
 def _outlines(shapes: pd.DataFrame, n_classes: int) -> np.ndarray:
-    """Sum whole instances, their areas, perimeters and the perimeters of equal disks, (K, 4)."""
+    """Count whole instances, and sum their weighted areas, perimeters and the perimeters of equal disks, (K, 4)."""
     area, class_id = shapes["area_px"].to_numpy(), shapes["class_id"].to_numpy(dtype=np.int64)
     disk = 2 * np.sqrt(np.pi * area)
     perimeter = disk / np.sqrt(shapes["compactness"].to_numpy())
-    columns = (np.ones_like(area), area, perimeter, disk)
+    columns = (np.ones_like(area), *(shapes["weight"].to_numpy() * each for each in (area, perimeter, disk)))
     return np.stack([np.bincount(class_id, each, minlength=n_classes) for each in columns], axis=1)
 
 
-def _fourier_sums(components: np.ndarray, class_of: np.ndarray, n_classes: int) -> np.ndarray:
-    """Sum the Fourier descriptors of whole instances, (K, 2 + COEFFICIENTS)."""
-    contours = outer_contours(components)
-    found = fourier_descriptors(contours)
-    rows = np.concatenate([np.ones((len(found), 1)), (found**2).sum(axis=1, keepdims=True), found], axis=1)
+def _fourier_sums(instances: Instances, n_classes: int) -> np.ndarray:
+    """Sum the weighted Fourier descriptors of whole instances, (K, 2 + COEFFICIENTS)."""
+    found = fourier_descriptors(outer_contours(instances.components))  # one row for each number, ascending
+    weight = instances.shapes["weight"].to_numpy()[:, None]
+    rows = weight * np.concatenate([np.ones((len(found), 1)), (found**2).sum(axis=1, keepdims=True), found], axis=1)
     total = np.zeros((n_classes, 2 + COEFFICIENTS))
-    np.add.at(total, class_of[contours.own], rows)
+    np.add.at(total, instances.shapes["class_id"].to_numpy(dtype=np.int64), rows)
     return total
 
 

@@ -24,7 +24,15 @@ TABLES: dict[str, Table] = {
                 "lower end of the 95 % interval, training groups resampled; of the control: docs/measures.md"
             ),
             "high": number("upper end of that interval"),
-            "n": integer("what the value rests on: images, pixels, instances, feature cells, pixel edges or runs"),
+            "standard_error": number("standard deviation over resamples of the training groups; of the control's empty"),
+            "reliability": number(
+                "of the measure over the classes: mean rank correlation of two halves of the training groups, stepped "
+                "up (Spearman-Brown), 0 to 1; the same in every row of a measure; of the control's empty"
+            ),
+            "n": integer(
+                "what the value rests on: images, pixels, instances, feature cells, pixel edges or runs; of primary "
+                "measures of difficulty the same for every class, as they rest on equally much of each"
+            ),
             "unit": text("unit of the value"),
         },
     ),

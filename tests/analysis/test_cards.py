@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import yaml
 from click.testing import CliRunner
+from PIL import Image
 from synthetic import write_synthetic_study
 
 from analysis.cards import description
@@ -98,6 +99,50 @@ def test_describe_writes_tables_and_a_page_per_class_and_leaves_the_data_alone(
         assert expected in pages["class-001.html"]
 
 
+def layers() -> np.ndarray:
+    """Draw layered skin: every layer touches two edges of the image."""
+    return np.repeat(np.array([0, 1, 2, 3], np.uint8), 24)[:, None].repeat(96, axis=1)
+
+
+def one_class() -> np.ndarray:
+    """Draw an image that one class fills."""
+    return np.full((96, 96), 1, np.uint8)
+
+
+def one_pixel() -> np.ndarray:
+    """Draw a class of one pixel in an image that another one fills."""
+    mask = np.full((96, 96), 1, np.uint8)
+    mask[40, 50] = 2
+    return mask
+
+
+def unlabelled() -> np.ndarray:
+    """Draw nothing."""
+    return np.full((96, 96), 255, np.uint8)
+
+
+@pytest.mark.parametrize("draw", [layers, one_class, one_pixel, unlabelled])
+@pytest.mark.parametrize("everywhere", [True, False])
+def test_images_without_a_whole_instance_are_described(
+    study: Path, tmp_path: Path, monkeypatch, draw, everywhere: bool
+) -> None:
+    monkeypatch.setattr(description, "RESAMPLES", 20)
+    dataset = PreparedDataset.open(study / "dataset")
+    for entry in dataset.entries if everywhere else dataset.entries[:1]:
+        Image.fromarray(draw()).save(dataset.mask_path(entry.image_id))
+    out = tmp_path / "cards"
+    result = describe(study / "dataset", out, tmp_path / "nothing")
+    assert result.exit_code == 0, result.output
+    measures = pd.read_csv(out / "measures.csv").set_index(["measure", "class"])
+    shapes = measures.loc["shape_dispersion"]
+    assert shapes["value"].isna().all() == everywhere
+    assert (shapes.loc[shapes["value"].isna(), "n"] < 5).all()
+    page = (out / "class-001.html").read_text(encoding="utf-8")
+    assert not re.search(
+        r"\bnan\b|\bNone\b|\binf\b", re.sub(r"<style.*?</style>|data:[^\"]*", "", page, flags=re.DOTALL)
+    )
+
+
 def test_without_features_context_is_missing_and_said(study: Path, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(description, "RESAMPLES", 50)
     result = describe(study / "dataset", tmp_path / "cards", tmp_path / "nothing", "--split", "val")
@@ -148,7 +193,7 @@ def test_separated_classes_overlap_less(study: Path, tmp_path: Path) -> None:
         cached = find_features(tmp_path / str(separation), dataset, data_hash="hash")
         assert cached is not None
         sums = feature_sums(cached, dataset, Taxonomy(dataset.info), found)
-        values.append(class_overlaps(np.ones((1, len(ids))), sums)[0][~np.eye(sums.count.shape[1], dtype=bool)])
+        values.append(class_overlaps(np.ones((1, len(ids))), sums)[0][~np.eye(found.n_classes, dtype=bool)])
     assert (values[0] > values[1]).all()
 
 

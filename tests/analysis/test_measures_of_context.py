@@ -1,5 +1,6 @@
 """Nearest borders, profiles, adjacency, feature overlap, the control's measures. Oracles: closed forms, plain loops."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from analysis.measures.estimates import adjacency_table, border_profile_table, m
 from analysis.measures.feature_space import (
     bhattacharyya,
     class_overlaps,
+    sample_overlaps,
     shrunk,
     silhouettes,
     sum_features,
@@ -255,7 +257,7 @@ def test_feature_overlap_falls_with_distance_and_equals_a_plain_fit():
         scaled = values / np.sqrt(np.diag(total - np.outer(middle, middle)))
         fits = [scaled[classes == c] for c in (0, 1)]
         shrinkage = [ledoit_wolf(each) for each in fits]
-        np.testing.assert_allclose(sums.shrinkage[:2], shrinkage, rtol=1e-9)
+        np.testing.assert_allclose(sums.samples[0][0].shrinkage[:2], shrinkage, rtol=1e-9)
         covariances = [
             shrunk(np.cov(each.T, bias=True), np.array(share)) for each, share in zip(fits, shrinkage, strict=True)
         ]
@@ -269,12 +271,11 @@ def test_feature_overlap_falls_with_distance_and_equals_a_plain_fit():
 def test_resampling_units_equals_copying_them():
     draws = features_of(np.random.default_rng(2), 1.0)
     weights = np.array([[0.0, 2.0, 1.0, 1.0]])
-    sums = sum_features("encoder", lambda: iter(draws), n_units=4, n_classes=2)
-    copied = [(0, *draws[unit][1:]) for unit in (1, 1, 2, 3)]
-    summed = [np.tensordot(weights[0], each, 1)[None] for each in (sums.first, sums.second, sums.count)]
-    again = type(sums)("encoder", summed[2], sums.centre, summed[0], summed[1], sums.shrinkage, sums.silhouettes[:1])
-    assert class_overlaps(weights, sums)[0, 0, 1] == pytest.approx(class_overlaps(np.ones((1, 1)), again)[0, 0, 1])
-    assert sum(len(each[1]) for each in copied) == summed[2].sum()
+    one = sum_features("encoder", lambda: iter(draws), n_units=4, n_classes=2).samples[0][0]
+    summed = [np.tensordot(weights[0], each, 1)[None] for each in (one.first, one.second, one.count)]
+    copied = replace(one, count=summed[2], first=summed[0], second=summed[1])
+    assert sample_overlaps(weights, one)[0, 0, 1] == pytest.approx(sample_overlaps(np.ones((1, 1)), copied)[0, 0, 1])
+    assert summed[2].sum() == sum(len(draws[unit][1]) for unit in (1, 1, 2, 3))
 
 
 def test_silhouettes_equal_a_plain_loop():

@@ -15,6 +15,7 @@ from analysis.geometry.contours import HARMONICS, fourier_descriptors, outer_con
 from analysis.geometry.hulls import hull_areas
 from analysis.geometry.instances import HU_MOMENTS, instance_shapes, smallest_instance_px, whole_instances
 from analysis.geometry.runs import find_runs
+from analysis.geometry.touching import Instances, find_instances
 from imbalance_bench.data.taxonomy import UNLABELLED
 
 
@@ -180,3 +181,90 @@ def test_the_sign_of_a_symmetric_contour_is_not_left_to_rounding():
     reference = fourier_descriptors(outer_contours(components_of(trapezoid)))[0]
     for other in (np.rot90(trapezoid, 2), np.rot90(trapezoid), np.rot90(trapezoid, 3)):
         np.testing.assert_allclose(fourier_descriptors(outer_contours(components_of(other)))[0], reference, atol=1e-9)
+
+
+# instances that touch
+
+
+def instances_of(mask: np.ndarray) -> Instances:
+    runs = find_runs(mask)
+    return find_instances(runs, whole_instances(runs, mask == UNLABELLED, 16), 16)
+
+
+def draw(mask: np.ndarray, *ellipses: tuple[float, float, float, float]) -> np.ndarray:
+    """Draw ellipses (row, column, half axes) of class 1."""
+    for y, x, a, b in ellipses:
+        rows, columns = ellipse(y, x, a, b, mask.shape)
+        mask[rows, columns] = 1
+    return mask
+
+
+def test_convex_instances_that_touch_are_measured_apart():
+    alone = instances_of(draw(np.zeros((120, 160), np.uint8), (30, 30, 12, 12), (90, 90, 8, 12))).shapes
+    alone = alone[alone["class_id"] == 1]
+    mask = draw(np.zeros((120, 160), np.uint8), (50, 40, 12, 12), (50, 62, 12, 12), (69, 62, 8, 12))  # 3 that touch
+    found = instances_of(mask)
+    three = found.shapes[found.shapes["class_id"] == 1]
+    assert len(three) == 3
+    assert three["area_px"].max() == pytest.approx(alone["area_px"].max(), rel=0.06)
+    assert three["area_px"].min() == pytest.approx(alone["area_px"].min(), rel=0.12)
+    assert (three["solidity"] > 0.9).all()
+    assert three["area_px"].sum() == (mask == 1).sum()
+    assert list(np.unique(found.components)) == [0, *found.numbers]
+    np.testing.assert_array_equal(np.bincount(found.components.ravel())[found.numbers], found.shapes["area_px"])
+
+
+def test_what_is_convex_and_what_has_no_convex_parts_stays_whole():
+    y, x = np.mgrid[:120, :160]
+    bow = ((y - 60) ** 2 + (x - 80) ** 2 < 45**2) & ((y - 60) ** 2 + (x - 80) ** 2 > 35**2) & (x < 100)
+    one = draw(np.zeros((120, 160), np.uint8), (60, 80, 40, 20))
+    for mask in (one, bow.astype(np.uint8), np.pad(blob().astype(np.uint8), 4)):
+        found = instances_of(mask)
+        assert (found.shapes["class_id"] == 1).sum() == 1
+        np.testing.assert_array_equal(found.shapes["area_px"], [(mask == 1).sum()])
+
+
+def test_touching_instances_of_two_classes_and_crumbs_are_left_alone():
+    mask = draw(np.zeros((80, 80), np.uint8), (30, 30, 12, 12))
+    rows, columns = ellipse(30, 53, 12, 12)
+    mask[rows, columns] = 2
+    assert sorted(instances_of(mask).shapes["class_id"]) == [1, 2]
+    crumb = draw(np.zeros((80, 80), np.uint8), (30, 30, 12, 12))
+    crumb[42:44, 30:32] = 1  # 4 px beside a disk
+    assert (instances_of(crumb).shapes["class_id"] == 1).sum() == 1
+
+
+def test_dense_and_sparse_scenes_of_the_same_ellipses_measure_alike():
+    rng = np.random.default_rng(0)
+    spread, whole = [], []
+    for n in (60, 600):
+        logs, merged = [], []
+        for _ in range(600 // n):
+            mask, kept = np.zeros((700, 700), np.uint8), 0
+            while kept < n:
+                a, y, x = rng.uniform(8, 14), *rng.integers(20, 680, 2)
+                rows, columns = ellipse(y, x, a, a * rng.uniform(0.6, 1), mask.shape, rotation=rng.uniform(0, np.pi))
+                if (mask[rows, columns] > 0).mean() <= 0.05:
+                    mask[rows, columns] = 1
+                    kept += 1
+            found = instances_of(mask).shapes
+            logs.append(found.loc[found["class_id"] == 1, "log_area"])
+            runs = find_runs(mask)
+            inside = whole_instances(runs, np.zeros(mask.shape, bool), 16)
+            merged.append(np.bincount(runs.component, runs.length)[inside & (runs.class_of == 1)])
+        spread.append(np.concatenate(logs).std())
+        whole.append(np.log(np.concatenate(merged)).std())
+    assert whole[1] > 1.4 * whole[0]
+    assert spread[1] == pytest.approx(spread[0], rel=0.15)
+
+
+def test_every_number_is_one_piece():
+    for seed in range(4, 16):
+        rng, mask = np.random.default_rng(seed), np.zeros((300, 300), np.uint8)
+        for _ in range(90):
+            axes, centre = rng.uniform(4, 16, 2), rng.integers(25, 275, 2)
+            rows, columns = ellipse(*centre, *axes, mask.shape, rotation=rng.uniform(0, np.pi))
+            mask[rows, columns] = 1
+        found = instances_of(mask)
+        np.testing.assert_array_equal(outer_contours(found.components).own, found.numbers)
+        np.testing.assert_array_equal(np.bincount(found.components.ravel())[found.numbers], found.shapes["area_px"])
