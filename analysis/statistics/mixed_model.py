@@ -137,9 +137,7 @@ def fit_mixed_model(
     )
 
 
-def _cells(
-    values: np.ndarray, predictors: np.ndarray, names: Sequence[object], blocks: Sequence[object]
-) -> _Cells:
+def _cells(values: np.ndarray, predictors: np.ndarray, names: Sequence[object], blocks: Sequence[object]) -> _Cells:
     values = np.asarray(values, dtype=np.float64)
     x = np.asarray(predictors, dtype=np.float64).reshape(len(values), -1)
     known = np.isfinite(values)
