@@ -1,4 +1,7 @@
-"""The two answers a reader looks for first, put together from the verdicts below them; nothing is computed here."""
+"""The two answers a reader looks for first, chosen from the verdicts below them by a fixed order; nothing is computed.
+
+Everything that shows them (terminal, report, Python) reads these verdicts; where there is none to give, one says why.
+"""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -7,49 +10,56 @@ from analysis.schema.names import MACRO
 from analysis.topics.context import Context
 from analysis.verdicts import Topic, Verdict, Word
 
-_MACRO_RULE = "better: any macro comparison is better; a word that all of them share; else undecided"
-_REASON_RULE = (
-    "supported: any primary association with the change is supported; a word that all share; else not_supported"
+METHOD, REASON = "method", "reason"  # aspects of the topic `answer`
+_MACRO_RULE = (
+    "better: any macro comparison is better; a word that all of them share; not_testable: nothing was compared; else "
+    "undecided"
 )
+_REASON_RULE = (
+    "supported: any primary association with the change is supported; a word that all share; not_testable: no bias was "
+    "learned, or classes were not measured; else not_supported"
+)
+NO_COMPARISON = "This study compares no method with a control."
+NO_BIAS = "No finished run of this study learned a class bias, so nothing can be said about what it follows."
 
 
 def answers(context: Context) -> list[Verdict]:
-    """Answer the two questions of a study from the verdicts of its topics."""
-    macro = [each for each in context.verdicts if each.id.startswith("comparison/") and each.id.endswith(f"/{MACRO}")]
+    """Answer the two questions of a study from the verdicts of its topics: one on the methods, one per learned bias."""
+    macro = [each for each in context.verdicts_on(Topic.COMPARISON) if each.class_name == MACRO]
     controls = " and ".join(dict.fromkeys(context.tables["comparisons"]["control"].astype(str)))
-    change = [
-        each for each in context.verdicts if each.id.startswith("association/") and each.id.split("/")[2] == "change"
-    ]
-    return [*method_answer(macro, controls), *reason_answers(change, context.n_occurring)]
+    change = [each for each in context.verdicts_on(Topic.ASSOCIATION) if not each.aspect and each.estimand == "change"]
+    learned = "change" in set(context.tables["learned_bias"]["estimand"])
+    unmeasured = [each.sentence for each in context.verdicts_on(Topic.DATA) if each.aspect == "measures"]
+    reasons = reason_answers(change, context.n_occurring)
+    if not reasons:
+        reasons = [_answer(REASON, Word.NOT_TESTABLE, (unmeasured if learned and unmeasured else [NO_BIAS])[0])]
+    return [method_answer(macro, controls), *reasons]
 
 
-def method_answer(macro: Sequence[Verdict], control: str) -> list[Verdict]:
+def method_answer(macro: Sequence[Verdict], control: str) -> Verdict:
     """Answer "which method should I use?".
 
     Args:
         macro: Verdicts on macro Dice, one per method.
         control: Label of the control.
-
-    Returns:
-        One verdict, or none where nothing was compared.
     """
     if not macro:
-        return []
-    better = [each for each in macro if each.verdict == Word.BETTER]
-    numbers = dict(Counter(str(each.verdict) for each in macro))
+        return _answer(METHOD, Word.NOT_TESTABLE, NO_COMPARISON)
+    better = [each for each in macro if each.word == Word.BETTER]
+    numbers = dict(Counter(str(each.word) for each in macro))
     if better:
         best = max(better, key=lambda each: each.numbers["difference"])
-        others = [each.subject for each in better if each is not best]
-        sentence = f"Use {best.subject}: {best.sentence}"
+        others = [each.method for each in better if each is not best]
+        sentence = f"Use {best.method}: {best.sentence}"
         if others:
             sentence += f" So {'is' if len(others) == 1 else 'are'} {_listed(others)}."
-        return [_method_verdict(Word.BETTER, sentence, numbers)]
+        return _answer(METHOD, Word.BETTER, sentence, numbers=numbers)
     shares = _listed([f"{n} {word.replace('_', ' ')}" for word, n in numbers.items()])
     sentence = (
         f"No method is shown to be better than {control} on macro Dice ({shares}): "
         f"keep {control}, unless a single class or the cost decides."
     )
-    return [_method_verdict(_common(macro, Word.UNDECIDED), sentence, numbers)]
+    return _answer(METHOD, _common(macro, Word.UNDECIDED), sentence, numbers=numbers)
 
 
 def reason_answers(associations: Sequence[Verdict], n_classes: int) -> list[Verdict]:
@@ -62,15 +72,12 @@ def reason_answers(associations: Sequence[Verdict], n_classes: int) -> list[Verd
     Returns:
         One verdict per method.
     """
-    methods = dict.fromkeys(each.id.split("/")[1] for each in associations)
-    return [
-        _reason([each for each in associations if each.id.split("/")[1] == method], method, n_classes)
-        for method in methods
-    ]
+    methods = dict.fromkeys(each.method for each in associations)
+    return [_reason([each for each in associations if each.method == method], method, n_classes) for method in methods]
 
 
 def _reason(of_method: Sequence[Verdict], method: str, n_classes: int) -> Verdict:
-    supported = [_measure(each) for each in of_method if each.verdict == Word.SUPPORTED]
+    supported = [_measure(each) for each in of_method if each.word == Word.SUPPORTED]
     word = Word.SUPPORTED if supported else _common(of_method, Word.NOT_SUPPORTED)
     measures = _listed([_measure(each) for each in of_method], "or")
     if supported:
@@ -88,21 +95,39 @@ def _reason(of_method: Sequence[Verdict], method: str, n_classes: int) -> Verdic
     else:
         sentence = f"What the bias of {method} learned is not shown to follow {measures}."
     numbers = {each.id: each.numbers["spearman"] for each in of_method}
-    return Verdict(f"answer/reason/{method}", Topic.ASSOCIATION, method, word, sentence, numbers, _REASON_RULE)
+    return _answer(REASON, word, sentence, method=method, numbers=numbers)
 
 
-def _method_verdict(word: Word, sentence: str, numbers: dict[str, int]) -> Verdict:
-    return Verdict("answer/method", Topic.COMPARISON, "all methods", word, sentence, numbers, _MACRO_RULE)
+def _answer(
+    aspect: str,
+    word: Word,
+    sentence: str,
+    *,
+    method: str = "",
+    numbers: dict[str, float] | dict[str, int] | None = None,
+) -> Verdict:
+    subject = method or ("all methods" if aspect == METHOD else "learned bias")
+    rule = _MACRO_RULE if aspect == METHOD else _REASON_RULE
+    return Verdict(
+        topic=Topic.ANSWER,
+        aspect=aspect,
+        method=method,
+        subject=subject,
+        word=word,
+        sentence=sentence,
+        numbers=numbers or {},
+        rule=rule,
+    )
 
 
-def _common(found: Sequence[Verdict], otherwise: Word) -> Word:
+def _common(judged: Sequence[Verdict], otherwise: Word) -> Word:
     """The word that all share."""
-    words = {each.verdict for each in found}
+    words = {each.word for each in judged}
     return words.pop() if len(words) == 1 else otherwise
 
 
 def _measure(verdict: Verdict) -> str:
-    return verdict.id.split("/")[-1].replace("_", " ")
+    return verdict.measure.replace("_", " ")
 
 
 def _listed(names: Sequence[str], word: str = "and") -> str:

@@ -15,7 +15,7 @@ from analysis.statistics.critical_difference import CriticalDifference, critical
 from analysis.study.class_points import StudyFrames
 from analysis.study.runs import AnalysisPlan
 from analysis.topics.explanation import associate_studies, judge
-from analysis.verdicts import Verdict, Word
+from analysis.verdicts import Topic, Verdict, Word
 from imbalance_bench.errors import UserError
 
 AGGREGATION = "pooled"  # the one that does not depend on whether a data set knows its slides
@@ -78,9 +78,10 @@ def compare_studies(roots: Sequence[Path]) -> ComparedStudies:
         return None if np.isnan(found) else Word.RELIABLE if found >= plan.reliability_floor else Word.UNRELIABLE
 
     def inertia(method: str, estimand: str) -> Word | None:
-        wanted = f"inertia/{method}/{estimand}"
-        words = {str(each["verdict"]) for place in distinct for each in studies[place].verdicts if each["id"] == wanted}
-        return Word(next(iter(words))) if len(words) == 1 else Word.INERTIA if Word.INERTIA in words else None
+        about = (Topic.INERTIA, "", method, estimand)
+        verdicts = [each for place in distinct for each in studies[place].verdicts]
+        words = {each.word for each in verdicts if (each.topic, each.aspect, each.method, each.estimand) == about}
+        return next(iter(words)) if len(words) == 1 else Word.INERTIA if Word.INERTIA in words else None
 
     judged = judge(explained, plan, reliability=reliability, inertia=inertia)
     tables = {"associations": explained.associations, **judged.tables}

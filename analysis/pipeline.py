@@ -6,7 +6,8 @@ from pathlib import Path
 import pandas as pd
 
 from analysis.answers import answers
-from analysis.schema import COLUMNS, readme, write_csv
+from analysis.schema import TABLES
+from analysis.schema.files import readme, write_table
 from analysis.study.pairing import require_pairs
 from analysis.study.runs import AnalysisPlan, read_study
 from analysis.topics import TOPICS
@@ -22,7 +23,7 @@ class StudyAnalysis:
 
     Args:
         folder: Where the files lie.
-        tables: Table name -> frame, as in `columns.COLUMNS`.
+        tables: Table name -> frame, as in `schema.TABLES`.
         verdicts: Every verdict; the first ones matter most.
     """
 
@@ -46,10 +47,10 @@ def analyze_study(root: Path, *, cache_dir: Path | None = None, on_progress: OnP
     plan, study = AnalysisPlan.of(records), read_study(records)
     require_pairs(study.data, study.split)
     context = Context(records, study, plan, on_progress or (lambda _what, _done, _of: None), cache_dir)
-    for analyze in TOPICS:
-        context.add(analyze(context))
+    for step in TOPICS.values():
+        context.add(step.analyze(context), step.judges)
     verdicts = (*answers(context), *context.verdicts)
-    result = StudyAnalysis(records.root / "analysis", {name: context.tables[name] for name in COLUMNS}, verdicts)
+    result = StudyAnalysis(records.root / "analysis", {name: context.tables[name] for name in TABLES}, verdicts)
     _write(result, records.plan())
     return result
 
@@ -57,7 +58,7 @@ def analyze_study(root: Path, *, cache_dir: Path | None = None, on_progress: OnP
 def _write(result: StudyAnalysis, plan: dict) -> None:
     result.folder.mkdir(parents=True, exist_ok=True)
     for name, frame in result.tables.items():
-        write_csv(result.folder / f"{name}.csv", name, frame)
+        write_table(result.folder, name, frame)
     write_atomically(result.folder / "README.md", lambda file: file.write(readme().encode()))
     plan_hash = plan.get("analysis_hash") or canonical_hash(plan["analysis"])
     content = {"plan_hash": plan_hash, "verdicts": [each.as_json() for each in result.verdicts]}

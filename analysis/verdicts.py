@@ -7,6 +7,16 @@ from enum import StrEnum
 from typing import Any
 
 
+class Tone(StrEnum):
+    """How a verdict is marked in tables, figures and the report."""
+
+    BETTER = "better"
+    EQUAL = "equal"
+    FOUND = "found"
+    OPEN = "open"
+    WORSE = "worse"
+
+
 class Word(StrEnum):
     """Every verdict there is."""
 
@@ -25,49 +35,92 @@ class Word(StrEnum):
     SOUND = "sound"
     LIMITED = "limited"
 
+    @property
+    def tone(self) -> Tone:
+        """Its mark."""
+        return _TONES.get(self, Tone.OPEN)
+
+
+_TONES = {
+    Word.BETTER: Tone.BETTER,
+    Word.WORSE: Tone.WORSE,
+    Word.EQUIVALENT: Tone.EQUAL,
+    Word.SUPPORTED: Tone.FOUND,
+}
+
 
 class Topic(StrEnum):
     """What a verdict is about."""
 
+    ANSWER = "answer"
     COMPARISON = "comparison"
+    LEADERS = "leaders"
     CALIBRATION = "calibration"
     RANKING = "ranking"
     ASSOCIATION = "association"
     RELIABILITY = "reliability"
     INERTIA = "inertia"
     EXPLANATION = "explanation"
+    PARTIAL_ASSOCIATION = "partial"
+    MIXED_MODEL = "mixed"
     INTERVENTION = "intervention"
     ATTAINABILITY = "attainability"
     DATA = "data"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """One answer.
+    """One answer. What it is about (topic, aspect, method, estimand, measure, class) is unique in an analysis.
 
     Args:
-        id: Unique and stable, such as "comparison/dfa/macro".
         topic: What it is about.
-        subject: Who or what is judged.
-        verdict: The word.
+        aspect: The part of the topic, such as the kind of intervention; empty where the topic has one.
+        method: Label of the method; empty where the verdict is about none.
+        estimand: What was learned; empty likewise.
+        measure: Measure or construct of class difficulty; empty likewise.
+        class_name: Name of a class, or `macro`; empty likewise.
+        subject: Who or what is judged, in words.
+        word: The verdict.
         sentence: Plain English, complete without the rest.
         numbers: What it rests on.
         rule: How the numbers gave the word.
     """
 
-    id: str
     topic: Topic
+    aspect: str = ""
+    method: str = ""
+    estimand: str = ""
+    measure: str = ""
+    class_name: str = ""
     subject: str
-    verdict: Word
+    word: Word
     sentence: str
     numbers: Mapping[str, Any] = field(default_factory=dict)
     rule: str = ""
 
+    @property
+    def id(self) -> str:
+        """Its parts in one line, such as "comparison/dfa/macro"; for people and links, never taken apart again."""
+        parts = (self.topic, self.aspect, self.method, self.estimand, self.measure, self.class_name)
+        return "/".join(str(part) for part in parts if part)
+
     def as_json(self) -> dict[str, Any]:
         """Return plain JSON; numbers that are missing become null."""
-        content = asdict(self)
-        numbers = {key: plain_number(value) for key, value in self.numbers.items()}
-        return content | {"topic": str(self.topic), "verdict": str(self.verdict), "numbers": numbers}
+        content = {"id": self.id, **asdict(self), "topic": str(self.topic)}
+        content["verdict"] = str(content.pop("word"))
+        return content | {"numbers": {key: plain_number(value) for key, value in self.numbers.items()}}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "Verdict":
+        """Return a verdict that `as_json` wrote.
+
+        Raises:
+            ValueError: An unknown topic or word.
+            KeyError: A part is missing.
+        """
+        names = ("aspect", "method", "estimand", "measure", "class_name", "subject", "sentence", "numbers", "rule")
+        topic, word = Topic(content["topic"]), Word(content["verdict"])
+        return cls(topic=topic, word=word, **{name: content[name] for name in names})
 
 
 def plain_number(value: Any) -> Any:

@@ -147,7 +147,7 @@ def explain(truth: Truth, seed: int) -> str:
     drawn = simulate(truth, np.random.default_rng(seed))
     explained = associate_studies([frames for _, frames in drawn], plan(seed))
     words = {
-        (row["method"], row["estimand"]): reliability_verdict(row, plan(seed)).verdict
+        (row["method"], row["estimand"]): reliability_verdict(row, plan(seed)).word
         for row in rows_of(explained.reliability)
     }
     judged = judge(
@@ -158,7 +158,7 @@ def explain(truth: Truth, seed: int) -> str:
     )
     verdict = next(each for each in judged.verdicts if each.id == f"explanation/{METHOD}/change")
     follows = verdict.numbers["follows"]
-    return f"{verdict.verdict}: {follows}" if verdict.verdict == Word.SUPPORTED else str(verdict.verdict)
+    return f"{verdict.word}: {follows}" if verdict.word == Word.SUPPORTED else str(verdict.word)
 
 
 def judge_inertia(truth: Truth, seed: int) -> str:
@@ -166,7 +166,7 @@ def judge_inertia(truth: Truth, seed: int) -> str:
     study, _ = simulate(truth, np.random.default_rng(seed))[0]
     view = "several_starts" if len(truth.starts) > 1 else "one_start"
     rows = [row for row in rows_of(inertia(study)) if row["view"] == view and row["estimand"] == "learned"]
-    return str(inertia_verdict(rows[0], plan(seed)).verdict)
+    return str(inertia_verdict(rows[0], plan(seed)).word)
 
 
 def rates(truth: Truth, studies: int, seed: int) -> Counter[str]:

@@ -39,9 +39,9 @@ def test_the_table_of_the_readme(analysed):
 def test_the_verdicts_that_the_readme_tells(analysed):
     verdicts = {each.id: each for each in analysed.verdicts}
     for method in ("inverse_sqrt", "focal", "cdb", "dfa"):
-        assert verdicts[f"comparison/{method}/macro"].verdict == Word.UNDECIDED
+        assert verdicts[f"comparison/{method}/macro"].word == Word.UNDECIDED
     for change in ("zeroed", "permuted"):
-        assert verdicts[f"intervention/dfa/{change}/macro"].verdict == Word.EQUIVALENT
+        assert verdicts[f"intervention/{change}/dfa/macro"].word == Word.EQUIVALENT
 
 
 def test_no_path_of_a_machine_is_committed():

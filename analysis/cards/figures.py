@@ -16,7 +16,8 @@ from analysis.cards.specimens import TILE_UM
 from analysis.measures import CONSTRUCTS, PRIMARY
 from analysis.plots.borders import border_profile
 from analysis.plots.inline import embedded, svg_of
-from analysis.plots.style import GRID, INK, MUTED, PAPER, figure_style, freeze_layout, new_figure
+from analysis.plots.style import figure_style, freeze_layout, new_figure
+from analysis.reading.palette import GRID, INK, MUTED, PAPER
 from analysis.reading.wording import CONSTRUCT, number, words
 
 HARDER = {

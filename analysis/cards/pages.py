@@ -15,9 +15,10 @@ from analysis.cards.figures import estimate, tile_caption
 from analysis.cards.specimens import RULE
 from analysis.measures import CONSTRUCTS, PRIMARY
 from analysis.plots.inline import dark_variables
-from analysis.plots.style import class_colours
+from analysis.reading.palette import class_colours
 from analysis.reading.wording import CONSTRUCT, words
-from analysis.schema import rows_of, write_csv
+from analysis.schema import rows_of
+from analysis.schema.files import write_table
 from imbalance_bench.manifest import write_atomically, write_json
 
 HERE = Path(__file__).resolve().parent
@@ -37,7 +38,7 @@ def write_cards(described: Description, out: Path) -> Path:
     """
     tables = {"measures": described.measures, "border_profiles": described.profiles, "adjacency": described.adjacency}
     for name, frame in tables.items():
-        write_csv(out / f"{name}.csv", name, frame)
+        write_table(out, name, frame)
     write_json(out / "describe.json", described.as_json())
     environment = _environment()
     cards = [vars(card) | _extra(described, card) for card in make_cards(_source(described))]

@@ -8,8 +8,9 @@ from matplotlib.colors import LinearSegmentedColormap, to_rgb
 from matplotlib.figure import Figure
 
 from analysis.plots.gallery import chosen_images, gallery_runs, macro_dice_per_image, show, shrink_image
-from analysis.plots.style import MUTED, freeze_layout, new_figure, wrapped
+from analysis.plots.style import freeze_layout, new_figure, wrapped
 from analysis.reading.analysed_study import AnalysedStudy, NotDrawableError
+from analysis.reading.palette import MUTED
 from imbalance_bench.data.prepared import PreparedDataset
 from imbalance_bench.errors import UserError
 from imbalance_bench.records import AttentionMaps

@@ -11,9 +11,12 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 
 from analysis.plots.labels import label_line_ends, label_points, spread_vertically
 from analysis.plots.steps import along_stages
-from analysis.plots.style import INK, MUTED, PAPER, freeze_layout, new_figure, spare_grid, thin_line_alpha, wrapped
+from analysis.plots.style import freeze_layout, new_figure, spare_grid, thin_line_alpha, wrapped
 from analysis.reading.analysed_study import AnalysedStudy, NotDrawableError
-from analysis.reading.wording import CONSTRUCT, ESTIMAND, RHO, is_not_testable, number, probability, signed, words
+from analysis.reading.palette import INK, MUTED, PAPER
+from analysis.reading.wording import CONSTRUCT, RHO, number, probability, signed, words
+from analysis.schema.names import estimand_label
+from analysis.verdicts import Word
 
 PLOTTED_ESTIMANDS = ("change", "effective_offset")
 RASTERISE_ABOVE_LINES = 400
@@ -82,7 +85,7 @@ def association_title(association: Mapping[str, Any] | None) -> str:
         return "not tested"
     classes = f"K = {int(association['n_classes'])}" if np.isfinite(association["n_classes"]) else ""
     rho = f"{RHO} = {signed(association['spearman'], 2)}"
-    if is_not_testable(str(association["verdict"])):
+    if association["verdict"] == Word.NOT_TESTABLE:
         smallest = number(association["min_p"], 3)
         return f"{rho}\nnot testable ({classes}, smallest p {smallest})"
     return f"{rho}\nexact p {probability(association['p_spearman'])} ({classes})"
@@ -126,7 +129,7 @@ def draw_bias_vs_difficulty(study: AnalysedStudy) -> Figure:
             association = _association(study, method, estimand, str(measure["measure"].iloc[0]))
             bias_vs_difficulty(axes, bias, measure, colours=study.class_colour, association=association)
             panels.append((axes, class_points(bias, measure)))
-        axes_row[0].set_ylabel(f"{method}\n" + wrapped(ESTIMAND[estimand], 28))
+        axes_row[0].set_ylabel(f"{method}\n" + wrapped(estimand_label(estimand), 28))
     freeze_layout(figure)
     label_classes(figure, panels, study.class_names)
     return figure

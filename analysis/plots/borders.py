@@ -9,8 +9,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from analysis.plots.style import BAND, MUTED, MethodMark, freeze_layout, method_handles, new_figure, spare_grid, wrapped
+from analysis.plots.style import freeze_layout, method_handles, new_figure, spare_grid, wrapped
 from analysis.reading.analysed_study import AnalysedStudy, NotDrawableError
+from analysis.reading.palette import BAND, MUTED, MethodMark
 
 STAIN_COLOUR = {"haematoxylin": "#7b4ea3", "eosin": "#cc79a7"}
 EVERY_CLASS = "all"  # the "class" of trimap_curves.csv that counts every labelled pixel

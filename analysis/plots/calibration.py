@@ -7,8 +7,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 
-from analysis.plots.style import GRID, MUTED, MethodMark, freeze_layout, method_handles, new_figure, spare_grid, wrapped
+from analysis.plots.style import freeze_layout, method_handles, new_figure, spare_grid, wrapped
 from analysis.reading.analysed_study import AnalysedStudy, NotDrawableError
+from analysis.reading.palette import GRID, MUTED, MethodMark
 
 EVERY_PIXEL = "all"  # the "class" of reliability_diagram.csv that has each pixel by its predicted class
 LEAST_UNITS = 2  # a bin that fewer units have is not drawn

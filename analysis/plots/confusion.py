@@ -9,8 +9,9 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
 from analysis.plots.bias import add_key
-from analysis.plots.style import BAND, PAPER, freeze_layout, new_figure, wrapped
+from analysis.plots.style import freeze_layout, new_figure, wrapped
 from analysis.reading.analysed_study import AnalysedStudy, NotDrawableError
+from analysis.reading.palette import BAND, PAPER
 
 SHADE = LinearSegmentedColormap.from_list("share", ["#f4f5f6", "#6aa7d6"])  # light enough for dark numbers
 CELL_INK = "#1b1f25"  # stays dark on a dark screen, where the cells stay light

@@ -8,8 +8,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from analysis.plots.bias import NO_MEASURES, label_classes, share_axis
-from analysis.plots.style import PAPER, freeze_layout, new_figure, wrapped
+from analysis.plots.style import freeze_layout, new_figure, wrapped
 from analysis.reading.analysed_study import AnalysedStudy, NotDrawableError
+from analysis.reading.palette import PAPER
 from analysis.reading.wording import CONSTRUCT, words
 
 

@@ -11,8 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from PIL import Image
 
-from analysis.plots.style import BAND, MUTED, freeze_layout, new_figure, wrapped
+from analysis.plots.style import freeze_layout, new_figure, wrapped
 from analysis.reading.analysed_study import AnalysedStudy, NotDrawableError
+from analysis.reading.palette import BAND, MUTED
 from imbalance_bench.data.prepared import PreparedDataset
 from imbalance_bench.data.taxonomy import UNLABELLED, Taxonomy
 from imbalance_bench.errors import UserError

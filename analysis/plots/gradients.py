@@ -8,7 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.plots.ledger import CELL_INK, SCALE
-from analysis.plots.style import INK, MUTED, PAPER, freeze_layout, new_figure, wrapped
+from analysis.plots.style import freeze_layout, new_figure, wrapped
+from analysis.reading.palette import INK, MUTED, PAPER
 
 FULL_COLOUR = 3.0  # doublings at which the colour no longer deepens; the number goes on
 

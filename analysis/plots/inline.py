@@ -7,7 +7,8 @@ from collections.abc import Callable
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from analysis.plots.style import DARK, figure_style
+from analysis.plots.style import figure_style
+from analysis.reading.palette import DARK
 
 
 def inline_svg(figure: Figure, *, name: str, title: str) -> Markup:

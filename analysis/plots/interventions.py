@@ -7,8 +7,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.plots.scores import paired_differences
-from analysis.plots.style import INK, MethodMark, freeze_layout, new_figure, wrapped
+from analysis.plots.style import freeze_layout, new_figure, wrapped
 from analysis.reading.analysed_study import AnalysedStudy, NotDrawableError
+from analysis.reading.palette import INK, MethodMark
 from analysis.reading.wording import MINUS
 
 TITLE = {

@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.text import Annotation, Text
 from matplotlib.transforms import BboxBase, blended_transform_factory
 
-from analysis.plots.style import MUTED, wrapped
+from analysis.plots.style import wrapped
+from analysis.reading.palette import MUTED
 
 _ANGLES = np.deg2rad([0, 180, 90, 270, 45, 135, 315, 225, 20, 160, 340, 200, 65, 115, 245, 295])
 _DISTANCES_PT = np.array([5.0, 9.0, 14.0, 21.0, 30.0, 42.0])

@@ -10,8 +10,9 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
 from analysis.plots.bias import methods_with_bias
-from analysis.plots.style import BAND, INK, MUTED, PAPER, freeze_layout, new_figure, spare_grid, wrapped
+from analysis.plots.style import freeze_layout, new_figure, spare_grid, wrapped
 from analysis.reading.analysed_study import AnalysedStudy, NotDrawableError
+from analysis.reading.palette import BAND, INK, MUTED, PAPER
 from analysis.reading.wording import number, words
 
 # Diverging, readable in grey and by every kind of colour vision (blue to orange), light enough for dark numbers.

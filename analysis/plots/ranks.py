@@ -9,18 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from analysis.plots.style import (
-    INK,
-    MUTED,
-    MethodMark,
-    figure_style,
-    freeze_layout,
-    new_figure,
-    save,
-    spare_grid,
-    wrapped,
-)
+from analysis.plots.style import figure_style, freeze_layout, new_figure, save, spare_grid, wrapped
 from analysis.reading.analysed_study import AnalysedStudy, NotDrawableError
+from analysis.reading.palette import INK, MUTED, MethodMark
 from analysis.reading.wording import AGGREGATION
 from analysis.schema.names import MACRO
 from analysis.statistics.critical_difference import CriticalDifference

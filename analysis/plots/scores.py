@@ -8,22 +8,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from analysis.plots.style import (
-    BAND,
-    GRID,
-    INK,
-    MUTED,
-    PAPER,
-    MethodMark,
-    freeze_layout,
-    method_handles,
-    new_figure,
-    spare_grid,
-    wrapped,
-)
+from analysis.plots.style import freeze_layout, method_handles, new_figure, spare_grid, wrapped
 from analysis.reading.analysed_study import AnalysedStudy, NotDrawableError
-from analysis.reading.wording import AGGREGATION, MINUS, tone
+from analysis.reading.palette import BAND, GRID, INK, MUTED, PAPER, MethodMark
+from analysis.reading.wording import AGGREGATION, MINUS
 from analysis.schema.names import MACRO
+from analysis.verdicts import Word
 
 OVERALL = "all classes (macro)"
 ROW_NAME_WIDTH = 26  # characters before a name breaks
@@ -88,7 +78,7 @@ def paired_differences(
             *(0.03, place[name], "absent"), transform=axes.get_yaxis_transform(), va="center", fontsize=7, color=MUTED
         )
     known = comparisons[comparisons["class"].isin(rows) & comparisons["difference"].notna()]
-    decided = known["verdict"].map(lambda verdict: tone(str(verdict)) in ("better", "worse"))
+    decided = known["verdict"].map(lambda verdict: verdict in (Word.BETTER, Word.WORSE))
     for part, width, face in ((known[~decided], 1.0, PAPER), (known[decided], 1.8, mark.colour)):
         ys = part["class"].map(place)
         axes.hlines(ys, part["low"], part["high"], colors=mark.colour, linewidth=width)

@@ -1,6 +1,6 @@
 """What figures and report read: the tables that `analyze` wrote, beside the study's own files. Nothing is computed."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -8,20 +8,13 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.plots.style import MethodMark, class_colours, method_marks
-from analysis.schema import COLUMNS
+from analysis.reading.palette import MethodMark, class_colours, method_marks
+from analysis.schema.files import AGAIN, read_table
+from analysis.verdicts import Verdict
 from imbalance_bench.errors import UserError
 from imbalance_bench.records import StudyRecords, read_json
 
 MOST_PANELS = 8  # methods of a figure that has a whole row, column or matrix for each
-MACRO = "macro"  # the "class" of a row that averages the classes that occur
-
-_TEXT = frozenset(
-    {"run_id", "method", "control", "class", "aggregation", "metric", "unit", "construct", "measure", "estimand"}
-    | {"parameter", "state", "error", "verdict", "absent_class", "architecture", "leader", "mark"}
-    | {"true", "predicted", "stain", "other", "intervention"}
-)
-_TRUTH = frozenset({"primary", "nearest_rival"})  # True or False
 
 
 class NotDrawableError(UserError):
@@ -69,10 +62,19 @@ class AnalysedStudy:
         return self.records.dataset()
 
     @cached_property
-    def verdicts(self) -> list[dict[str, Any]]:
-        """The verdicts, most important first within each topic; empty where `analyze` wrote none."""
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """The verdicts, most important first within each topic; empty where `analyze` wrote none.
+
+        Raises:
+            UserError: The file was written by another version, or is damaged.
+        """
         path = self.root / "analysis" / "verdicts.json"
-        return list(read_json(path).get("verdicts", [])) if path.exists() else []
+        if not path.exists():
+            return ()
+        try:
+            return tuple(Verdict.from_json(each) for each in read_json(path).get("verdicts", []))
+        except (KeyError, TypeError, ValueError) as error:
+            raise UserError(f"{path}: not readable ({error}). {AGAIN}", exit_code=1) from error
 
     @cached_property
     def controls(self) -> tuple[str, ...]:
@@ -128,34 +130,9 @@ class AnalysedStudy:
             UserError: The file is damaged or lacks a column.
         """
         if name not in self._tables:
-            self._tables[name] = _read_table(self.root / "analysis" / f"{name}.csv", COLUMNS[name])
+            self._tables[name] = read_table(self.root / "analysis", name)
         return self._tables[name]
 
     @cached_property
     def _tables(self) -> dict[str, pd.DataFrame]:
         return {}
-
-
-def _read_table(path: Path, columns: Iterable[str]) -> pd.DataFrame:
-    """Read text as text (a class may be called "NA") and numbers as numbers."""
-    if not path.exists():
-        return pd.DataFrame({name: pd.Series(dtype=_dtype(name)) for name in columns})
-    try:
-        rows = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: not readable ({error}). Run `imbalance-bench analyze` again.", exit_code=1) from error
-    missing = [name for name in columns if name not in rows.columns]
-    if missing:
-        raise UserError(f"{path} lacks the column '{missing[0]}'. Run `imbalance-bench analyze` again.", exit_code=1)
-    for name in rows.columns:
-        if name in _TRUTH:
-            rows[name] = rows[name].str.lower().isin(["true", "1"])
-        elif name not in _TEXT:
-            rows[name] = pd.to_numeric(rows[name], errors="coerce")
-    return rows
-
-
-def _dtype(name: str) -> str:
-    if name in _TRUTH:
-        return "bool"
-    return "str" if name in _TEXT else "float"

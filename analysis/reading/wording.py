@@ -2,14 +2,10 @@
 
 import math
 
+from analysis.verdicts import Tone, Word
+
 MINUS, DASH, RHO = "\N{MINUS SIGN}", "\N{EN DASH}", "\N{GREEK SMALL LETTER RHO}"
 
-ESTIMAND = {
-    "learned": "learned bias, centred",
-    "change": "learned change (final minus initial), centred",
-    "effective_offset": "effective offset, centred",
-    "attention_mass": "attention mass",
-}
 CONSTRUCT = {
     "frequency": "Frequency",
     "boundary": "Boundary ambiguity",
@@ -52,23 +48,6 @@ def probability(value: float) -> str:
     return "< 0.001" if value < 0.001 else f"= {value:.3f}"
 
 
-def is_not_testable(verdict: str) -> bool:
-    """Tell whether a verdict refuses the test."""
-    return words(verdict).strip().lower().startswith("not testable")
-
-
-def tone(verdict: str) -> str:
-    """Sort a verdict into "better", "worse", "equal", "found" or "open", for its mark in figures and tables."""
-    first = words(verdict).strip().lower()
-    for kind, beginnings in _TONES.items():
-        if first.startswith(beginnings):
-            return kind
-    return "open"
-
-
-_TONES = {
-    "better": ("better", "improve", "higher"),
-    "worse": ("worse", "harm", "lower"),
-    "equal": ("equivalent", "matches", "same"),
-    "found": ("supported",),
-}
+def tone(word: str) -> Tone:
+    """Return the mark of a verdict that was read from a table."""
+    return Word(word).tone

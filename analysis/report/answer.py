@@ -1,18 +1,14 @@
-"""The first screen: which method, and rare or hard. Sentences are chosen by a fixed order, never written here."""
+"""The first screen: which method, and rare or hard. The sentences are verdicts on the topic `answer`."""
 
-from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
+from analysis.answers import METHOD, REASON
 from analysis.reading.analysed_study import AnalysedStudy
-from analysis.reading.wording import CONSTRUCT, is_not_testable, probability, signed, tone, words
+from analysis.reading.wording import CONSTRUCT, probability, signed, tone, words
 from analysis.schema.names import MACRO
+from analysis.verdicts import Tone, Topic
 
-Verdict = Mapping[str, Any]
-
-NO_COMPARISON = "This study compares no method with a control."
-NO_BIAS = "No finished run of this study learned a class bias, so nothing can be said about what it follows."
-_TONE_ORDER = ("better", "equal", "found", "open", "worse")
+_TONE_ORDER = (Tone.BETTER, Tone.EQUAL, Tone.FOUND, Tone.OPEN, Tone.WORSE)
 
 
 @dataclass(frozen=True)
@@ -32,7 +28,7 @@ class Answer:
 
     Args:
         question: What is asked.
-        sentences: From verdicts.json, or the one sentence that says why there is none.
+        sentences: From verdicts.json.
         lines: From comparisons.csv or associations.csv.
         heading: What the lines list.
     """
@@ -48,11 +44,6 @@ def which_method(study: AnalysedStudy) -> Answer:
     rows = study.table("comparisons")
     rows = rows[rows["class"] == MACRO].to_dict("records")
     rows.sort(key=lambda row: (_TONE_ORDER.index(tone(row["verdict"])), -(row["difference"] or 0)))
-    sentences = [str(each["sentence"]) for each in study.verdicts if str(each["id"]).startswith("answer/method")]
-    if not sentences:
-        by_id = {each["id"]: str(each["sentence"]) for each in _of_topic(study.verdicts, "comparison")}
-        found = [by_id[key] for row in rows if (key := f"comparison/{row['method']}/{MACRO}") in by_id]
-        sentences = (found or list(by_id.values()))[:1] or [NO_COMPARISON]
     lines = [
         Line(
             name=str(row["method"]),
@@ -64,7 +55,7 @@ def which_method(study: AnalysedStudy) -> Answer:
         for row in rows
     ]
     heading = f"Macro Dice against {', '.join(study.controls)}, with 95 % interval"
-    return Answer("Which method?", sentences, lines, heading)
+    return Answer("Which method?", _sentences(study, METHOD), lines, heading)
 
 
 def rare_or_hard(study: AnalysedStudy) -> Answer:
@@ -72,8 +63,6 @@ def rare_or_hard(study: AnalysedStudy) -> Answer:
     rows = study.table("associations")
     rows = rows[rows["primary"] & (rows["estimand"] == "change")]
     learned = [method for method in study.methods if method in set(rows["method"])]
-    sentences = [str(each["sentence"]) for each in study.verdicts if str(each["id"]).startswith("answer/reason")]
-    sentences = sentences or _reason(study.verdicts, learned) or [NO_BIAS]
     order = {name: place for place, name in enumerate(CONSTRUCT)}
     shown = rows[rows["method"] == (learned[0] if learned else "")]
     lines = [
@@ -87,23 +76,8 @@ def rare_or_hard(study: AnalysedStudy) -> Answer:
         for row in sorted(shown.to_dict("records"), key=lambda row: order.get(str(row["construct"]), 9))
     ]
     heading = f"Spearman correlation of the learned change of {learned[0]} with" if learned else ""
-    return Answer("Rare or hard?", sentences, lines, heading)
+    return Answer("Rare or hard?", _sentences(study, REASON), lines, heading)
 
 
-def _reason(verdicts: Sequence[Verdict], learned: Sequence[str]) -> list[str]:
-    """Choose sentences on the learned change: what is supported, else that nothing can be, else what was not found."""
-    found = _of_topic(verdicts, "association")
-    found = [
-        each for method in learned for each in found if str(each["id"]).startswith(f"association/{method}/change/")
-    ]
-    supported = [each for each in found if str(each["verdict"]) == "supported"]
-    refused = [
-        each for each in verdicts if each["id"] == "attainability/classes" and is_not_testable(str(each["verdict"]))
-    ]
-    unmeasured = [each for each in verdicts if each["id"] == "data/measures"]
-    chosen = supported[:2] or (refused if learned else []) or found[:1] or unmeasured
-    return [str(each["sentence"]) for each in chosen]
-
-
-def _of_topic(verdicts: Iterable[Verdict], topic: str) -> list[Verdict]:
-    return [each for each in verdicts if each["topic"] == topic]
+def _sentences(study: AnalysedStudy, aspect: str) -> list[str]:
+    return [each.sentence for each in study.verdicts if each.topic == Topic.ANSWER and each.aspect == aspect]

@@ -20,6 +20,7 @@ from analysis.report.figures import make_figures
 from analysis.report.paper_tables import write_paper_tables
 from analysis.report.provenance import provenance
 from analysis.report.tables import make_tables
+from analysis.verdicts import Topic
 from imbalance_bench.manifest import write_atomically
 
 HERE = Path(__file__).resolve().parent
@@ -52,7 +53,7 @@ def build_report(root: Path) -> Path:
         "tables": make_tables(study, study.root / "tables", detail_tables(study)),
         "classes": class_cards(study),
         "verdicts": study.verdicts,
-        "rules": list(dict.fromkeys(str(each.get("rule") or "") for each in study.verdicts if each.get("rule"))),
+        "rules": list(dict.fromkeys(each.rule for each in study.verdicts if each.rule)),
         "provenance": provenance(study),
         "style": Markup((HERE / "page.css").read_text(encoding="utf-8") + (CARDS / "cards.css").read_text("utf-8")),
         "dark_figures": dark_variables(),
@@ -83,16 +84,8 @@ def facts(study: AnalysedStudy) -> list[str]:
 
 def unfinished(study: AnalysedStudy) -> str:
     """Return the sentence on runs that did not finish, in the words of the analysis; empty where all did."""
-    return next((str(each["sentence"]) for each in study.verdicts if each["id"] == "data/runs"), "") or _unfinished(
-        study
-    )
-
-
-def _unfinished(study: AnalysedStudy) -> str:
-    states = study.table("runs")["state"]
-    rest = states[states != "done"].value_counts().to_dict()
-    counts = ", ".join(f"{count} {state}" for state, count in rest.items())
-    return f"Of {len(states)} planned runs, {counts}. Everything below rests on the others." if rest else ""
+    limits = (each for each in study.verdicts if (each.topic, each.aspect) == (Topic.DATA, "runs"))
+    return next((each.sentence for each in limits), "")
 
 
 def written_numbers(numbers: Mapping[str, Any]) -> str:
@@ -117,5 +110,4 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(words=words, tone=tone, numbers=written_numbers)
-    environment.tests["starting"] = str.startswith
     return environment

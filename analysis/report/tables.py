@@ -10,10 +10,8 @@ import pandas as pd
 
 from analysis.reading.analysed_study import AnalysedStudy
 from analysis.reading.wording import CONSTRUCT, DASH, number, probability, signed, tone, words
-from analysis.schema.names import MACRO
+from analysis.schema.names import ESTIMAND_WORDS, MACRO
 from imbalance_bench.manifest import write_atomically
-
-ESTIMAND_NAME = {"learned": "learned bias", "change": "learned change"}
 
 
 @dataclass(frozen=True)
@@ -138,7 +136,7 @@ def associations_table(associations: pd.DataFrame) -> ReportTable:
     rows = [
         [
             Cell(str(row["method"])),
-            Cell(ESTIMAND_NAME.get(str(row["estimand"]), words(str(row["estimand"])))),
+            Cell(ESTIMAND_WORDS.get(str(row["estimand"]), words(str(row["estimand"])))),
             Cell(words(str(row["measure"])), note=_construct(row)),
             number_cell(row["spearman"], 2, with_sign=True),
             p_cell(row["p_spearman"]),
@@ -162,7 +160,7 @@ def reliability_table(reliability: pd.DataFrame) -> ReportTable:
     rows = [
         [
             Cell(str(row["method"])),
-            Cell(ESTIMAND_NAME.get(str(row["estimand"]), words(str(row["estimand"])))),
+            Cell(ESTIMAND_WORDS.get(str(row["estimand"]), words(str(row["estimand"])))),
             estimate_cell(row["icc"], row["low"], row["high"], digits=2),
             number_cell(row["n_seeds"], 0),
             number_cell(row["n_classes"], 0),

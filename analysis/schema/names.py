@@ -20,3 +20,8 @@ ESTIMAND_WORDS = {
     "effective_offset": "effective offset",
     "attention_mass": "attention mass",
 }
+
+
+def estimand_label(estimand: str) -> str:
+    """Return what an axis says of an estimand, such as "change of the bias, centred"."""
+    return ESTIMAND_WORDS[estimand] + (", centred" if estimand in CENTRED else "")

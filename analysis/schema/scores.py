@@ -1,118 +1,206 @@
 """Tables of runs, scores and comparisons."""
 
+from analysis.schema.column import Table, integer, number, text
 from analysis.schema.shared import CLASS, RUN
 
-TABLES: dict[str, dict[str, str]] = {
-    "runs": {
-        "run_id": "first 12 hex digits of the run's hash",
-        **RUN,
-        "state": "done, running, failed, missing (planned, no folder) or damaged (records unreadable)",
-        "seconds": "wall time of the training, s",
-        "steps": "optimiser steps done",
-        "steps_per_second": "throughput",
-        "error": "why the run failed, empty otherwise",
-    },
-    "class_scores": {
-        "run_id": "the run",
-        **RUN,
-        **CLASS,
-        "aggregation": "pooled: one ratio of counts summed over all images; per_image, per_group: mean of the ratios "
-        "of the images or groups in which the class occurs",
-        "metric": "dice, iou, recall or precision",
-        "value": "score of this run, 0 to 1; NaN if the class does not occur in the scored images",
-        "n_present": "images (pooled, per_image) or groups (per_group) in which the class occurs",
-    },
-    "method_scores": {
-        "method": "label of the method",
-        "aggregation": "as in class_scores.csv",
-        "metric": "as in class_scores.csv",
-        "class": "class name, or macro: mean over the classes that occur, each class weighing the same",
-        "mean": "mean over seeds; over folds, the images of all folds are scored together",
-        "low": "lower end of the 95 % interval (units resampled: BCa, expanded for few units; one t with seeds)",
-        "high": "upper end of that interval",
-        "sd_over_seeds": "standard deviation over seeds; NaN with one seed",
-        "n_units": "units (images or groups) in which the class occurs; for macro, all units",
-        "n_seeds": "seeds with every fold finished",
-    },
-    "unit_scores": {
-        "method": "label of the method",
-        "unit": "group id, or image id where groups are unknown",
-        "class": "class name, or macro: mean over the classes that occur in this unit (comparisons.csv weighs "
-        "classes equally instead, so that rare classes count fully)",
-        "dice": "Dice of the unit's summed counts, mean over seeds; NaN if the class does not occur in the unit",
-    },
-    "comparisons": {
-        "method": "label of the method",
-        "control": "label of the method it is compared with",
-        "class": "class name, or macro: mean over classes of the class's mean over units",
-        "metric": "always dice, of each unit's summed counts",
-        "unit": "what is resampled and sign-flipped: group or image",
-        "n_units": "units in which the class occurs; for macro, all units",
-        "difference": "method minus control: mean over units of the difference, seeds averaged first",
-        "low": "lower end of the 95 % interval (units resampled: BCa, expanded for few units; one t with seeds)",
-        "high": "upper end of that interval",
-        "p": "two-sided sign-flip permutation p over units, exact up to 20 units, else Monte Carlo",
-        "p_seeds": "1 minus the level at which an interval that adds the whole variation over seeds touches 0; it is "
-        "wider than low to high, which may exclude 0 by a little where p_seeds is above .05",
-        "p_holm": "the larger of p and p_seeds after Holm: macro rows over methods; class rows over methods x classes",
-        "wilcoxon_p": "two-sided Wilcoxon signed-rank p, secondary, not corrected",
-        "cliffs_delta": "P(method > control) - P(method < control) over all pairs of units, -1 to 1",
-        "verdict": "better, worse, equivalent, undecided or not_testable",
-    },
-    "equivalence": {
-        "method": "label of the method",
-        "control": "label of the method it is compared with",
-        "class": "as in comparisons.csv",
-        "n_units": "as in comparisons.csv",
-        "difference": "as in comparisons.csv",
-        "margin": "half width of the region of practical equivalence, Dice, fixed in the plan",
-        "low_tost": "lower end of the interval of level 1 - 2 alpha that p_seeds and p_tost invert, not corrected",
-        "high_tost": "upper end of that interval",
-        "p_tost": "two one-sided tests by that interval: below alpha where it lies inside the region",
-        "p_tost_holm": "p_tost after Holm, in the same families as comparisons.csv; decides `equivalent`",
-        "p_tost_units": "two one-sided Student t tests over units alone, secondary, not corrected",
-        "p_worse": "Bayesian signed-rank test over units alone: posterior probability that the difference lies below "
-        "the region",
-        "p_equivalent": "that it lies inside",
-        "p_better": "that it lies above",
-        "verdict": "as in comparisons.csv",
-    },
-    "rankings": {
-        "aggregation": "as in class_scores.csv",
-        "metric": "always dice",
-        "class": "class name, or macro: mean over the classes that occur",
-        "method": "label of the method, best first",
-        "score": "mean over seeds that every method has finished",
-        "rank": "1 is the best, mean ranks for ties",
-        "rank_low": "lower end of the 95 % percentile interval over resampled units x seeds; describes, tests nothing",
-        "rank_high": "upper end of that interval",
-        "p_best": "share of resamples in which the method ranks best; ties share it",
-        "kendall_tau": "mean over resamples of Kendall's tau-b to the observed order; 1: the order never changes",
-        "n_units": "units resampled",
-        "n_seeds": "seeds resampled",
-    },
-    "sensitivity": {
-        "method": "label of the method",
-        "aggregation": "per_image or per_group",
-        "absent_class": "nan: units without the class are left out (used everywhere else); zero_if_predicted: they "
-        "count 0 where the class was predicted",
-        "macro_dice": "macro Dice, mean over seeds",
-    },
-    "leaders": {
-        "architecture": "methods are compared within one",
-        "class": "class name, or macro: mean over classes of the class's mean over units",
-        "method": "label of the method, best mean first within each class",
-        "mean": "Dice, mean over units, seeds averaged first",
-        "leader": "method with the greatest mean of its tier, which it was tested against",
-        "n_units": "units in which the class occurs; empty for the leader itself, as are the next columns",
-        "difference": "method minus leader",
-        "low": "lower end of its 95 % interval, not corrected",
-        "high": "upper end of that interval",
-        "p": "the larger of the sign-flip p over units and the p that knows the variation over seeds",
-        "p_corrected": "p times `family`, at most 1, because the leader was chosen after looking",
-        "family": "pairs of methods of the architecture",
-        "mark": "best or second: every method below is shown to be behind; shared_best, shared_second: some are not "
-        "(they share the mark); behind: shown to be behind its leader; absent: the class does not occur; "
-        "alone: there is no other method",
-    },
+TABLES: dict[str, Table] = {
+    "runs": Table(
+        ("run_id",),
+        {
+            "run_id": text("first 12 hex digits of the run's hash"),
+            **RUN,
+            "state": text("done, running, failed, missing (planned, no folder) or damaged (records unreadable)"),
+            "seconds": number("wall time of the training, s", "s"),
+            "steps": integer("optimiser steps done"),
+            "steps_per_second": number("throughput", "1/s"),
+            "error": text("why the run failed, empty otherwise"),
+        },
+    ),
+    "class_scores": Table(
+        (
+            "run_id",
+            "class",
+            "aggregation",
+            "metric",
+        ),
+        {
+            "run_id": text("the run"),
+            **RUN,
+            **CLASS,
+            "aggregation": text(
+                "pooled: one ratio of counts summed over all images; per_image, per_group: mean of the ratios "
+                "of the images or groups in which the class occurs"
+            ),
+            "metric": text("dice, iou, recall or precision"),
+            "value": number("score of this run, 0 to 1; NaN if the class does not occur in the scored images"),
+            "n_present": integer("images (pooled, per_image) or groups (per_group) in which the class occurs"),
+        },
+    ),
+    "method_scores": Table(
+        (
+            "method",
+            "aggregation",
+            "metric",
+            "class",
+        ),
+        {
+            "method": text("label of the method"),
+            "aggregation": text("as in class_scores.csv"),
+            "metric": text("as in class_scores.csv"),
+            "class": text("class name, or macro: mean over the classes that occur, each class weighing the same"),
+            "mean": number("mean over seeds; over folds, the images of all folds are scored together"),
+            "low": number(
+                "lower end of the 95 % interval (units resampled: BCa, expanded for few units; one t with seeds)"
+            ),
+            "high": number("upper end of that interval"),
+            "sd_over_seeds": number("standard deviation over seeds; NaN with one seed"),
+            "n_units": integer("units (images or groups) in which the class occurs; for macro, all units"),
+            "n_seeds": integer("seeds with every fold finished"),
+        },
+    ),
+    "unit_scores": Table(
+        (
+            "method",
+            "unit",
+            "class",
+        ),
+        {
+            "method": text("label of the method"),
+            "unit": text("group id, or image id where groups are unknown"),
+            "class": text(
+                "class name, or macro: mean over the classes that occur in this unit (comparisons.csv weighs "
+                "classes equally instead, so that rare classes count fully)"
+            ),
+            "dice": number(
+                "Dice of the unit's summed counts, mean over seeds; NaN if the class does not occur in the unit"
+            ),
+        },
+    ),
+    "comparisons": Table(
+        (
+            "method",
+            "class",
+        ),
+        {
+            "method": text("label of the method"),
+            "control": text("label of the method it is compared with"),
+            "class": text("class name, or macro: mean over classes of the class's mean over units"),
+            "metric": text("always dice, of each unit's summed counts"),
+            "unit": text("what is resampled and sign-flipped: group or image"),
+            "n_units": integer("units in which the class occurs; for macro, all units"),
+            "difference": number(
+                "method minus control: mean over units of the difference, seeds averaged first", "Dice"
+            ),
+            "low": number(
+                "lower end of the 95 % interval (units resampled: BCa, expanded for few units; one t with seeds)"
+            ),
+            "high": number("upper end of that interval"),
+            "p": number("two-sided sign-flip permutation p over units, exact up to 20 units, else Monte Carlo"),
+            "p_seeds": number(
+                "1 minus the level at which an interval that adds the whole variation over seeds touches 0; it is "
+                "wider than low to high, which may exclude 0 by a little where p_seeds is above .05"
+            ),
+            "p_holm": number(
+                "the larger of p and p_seeds after Holm: macro rows over methods; class rows over methods x classes"
+            ),
+            "wilcoxon_p": number("two-sided Wilcoxon signed-rank p, secondary, not corrected"),
+            "cliffs_delta": number("P(method > control) - P(method < control) over all pairs of units, -1 to 1"),
+            "verdict": text("better, worse, equivalent, undecided or not_testable"),
+        },
+    ),
+    "equivalence": Table(
+        (
+            "method",
+            "class",
+        ),
+        {
+            "method": text("label of the method"),
+            "control": text("label of the method it is compared with"),
+            "class": text("as in comparisons.csv"),
+            "n_units": integer("as in comparisons.csv"),
+            "difference": number("as in comparisons.csv", "Dice"),
+            "margin": number("half width of the region of practical equivalence, Dice, fixed in the plan", "Dice"),
+            "low_tost": number(
+                "lower end of the interval of level 1 - 2 alpha that p_seeds and p_tost invert, not corrected"
+            ),
+            "high_tost": number("upper end of that interval"),
+            "p_tost": number("two one-sided tests by that interval: below alpha where it lies inside the region"),
+            "p_tost_holm": number("p_tost after Holm, in the same families as comparisons.csv; decides `equivalent`"),
+            "p_tost_units": number("two one-sided Student t tests over units alone, secondary, not corrected"),
+            "p_worse": number(
+                "Bayesian signed-rank test over units alone: posterior probability that the difference lies below "
+                "the region"
+            ),
+            "p_equivalent": number("that it lies inside"),
+            "p_better": number("that it lies above"),
+            "verdict": text("as in comparisons.csv"),
+        },
+    ),
+    "rankings": Table(
+        (
+            "aggregation",
+            "class",
+            "method",
+        ),
+        {
+            "aggregation": text("as in class_scores.csv"),
+            "metric": text("always dice"),
+            "class": text("class name, or macro: mean over the classes that occur"),
+            "method": text("label of the method, best first"),
+            "score": number("mean over seeds that every method has finished"),
+            "rank": number("1 is the best, mean ranks for ties"),
+            "rank_low": number(
+                "lower end of the 95 % percentile interval over resampled units x seeds; describes, tests nothing"
+            ),
+            "rank_high": number("upper end of that interval"),
+            "p_best": number("share of resamples in which the method ranks best; ties share it"),
+            "kendall_tau": number(
+                "mean over resamples of Kendall's tau-b to the observed order; 1: the order never changes"
+            ),
+            "n_units": integer("units resampled"),
+            "n_seeds": integer("seeds resampled"),
+        },
+    ),
+    "sensitivity": Table(
+        (
+            "method",
+            "aggregation",
+            "absent_class",
+        ),
+        {
+            "method": text("label of the method"),
+            "aggregation": text("per_image or per_group"),
+            "absent_class": text(
+                "nan: units without the class are left out (used everywhere else); zero_if_predicted: they "
+                "count 0 where the class was predicted"
+            ),
+            "macro_dice": number("macro Dice, mean over seeds"),
+        },
+    ),
+    "leaders": Table(
+        (
+            "architecture",
+            "class",
+            "method",
+        ),
+        {
+            "architecture": text("methods are compared within one"),
+            "class": text("class name, or macro: mean over classes of the class's mean over units"),
+            "method": text("label of the method, best mean first within each class"),
+            "mean": number("Dice, mean over units, seeds averaged first"),
+            "leader": text("method with the greatest mean of its tier, which it was tested against"),
+            "n_units": integer("units in which the class occurs; empty for the leader itself, as are the next columns"),
+            "difference": number("method minus leader", "Dice"),
+            "low": number("lower end of its 95 % interval, not corrected"),
+            "high": number("upper end of that interval"),
+            "p": number("the larger of the sign-flip p over units and the p that knows the variation over seeds"),
+            "p_corrected": number("p times `family`, at most 1, because the leader was chosen after looking"),
+            "family": integer("pairs of methods of the architecture"),
+            "mark": text(
+                "best or second: every method below is shown to be behind; shared_best, shared_second: some are not "
+                "(they share the mark); behind: shown to be behind its leader; absent: the class does not occur; "
+                "alone: there is no other method"
+            ),
+        },
+    ),
 }

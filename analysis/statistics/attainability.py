@@ -6,6 +6,7 @@ from math import factorial, prod
 import numpy as np
 from scipy.stats import rankdata
 
+from analysis.statistics.corrections import attainable
 from analysis.statistics.rank_association import EXACT_CLASSES, exact_null
 
 POWER_SIMULATIONS = 4000
@@ -31,7 +32,7 @@ def rho_needed(classes: int, alpha: float) -> float:
 
 def classes_needed(alpha: float, tests: int = 1) -> int:
     """Return the smallest K of which a perfect rank correlation is significant after correction for `tests` tests."""
-    return next(k for k in range(2, 100) if smallest_correlation_p([k]) * tests < alpha * (1 - 1e-9))
+    return next(k for k in range(2, 100) if attainable(smallest_correlation_p([k]), tests, alpha))
 
 
 def correlation_power(classes: int, rho: float, alpha: float, seed: int) -> float:

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+_ROUNDING = 1e-9  # a p of exactly alpha does not count, however it was rounded
+
 
 def holm(p: np.ndarray) -> np.ndarray:
     """Return p after Holm's step-down correction, (m,); NaN stays NaN and is not counted.
@@ -31,3 +33,8 @@ def benjamini_hochberg(p: np.ndarray) -> np.ndarray:
     steps = p[order] * len(order) / (len(order) - np.arange(len(order)))
     adjusted[order] = np.minimum(np.minimum.accumulate(steps), 1) if len(order) else steps
     return adjusted
+
+
+def attainable(min_p: float, family: int, alpha: float) -> bool:
+    """Return whether a test whose smallest possible p is `min_p` can be significant among `family` corrected ones."""
+    return min_p * max(family, 1) < alpha * (1 - _ROUNDING)

@@ -1,10 +1,11 @@
-"""What `analyze` writes, one file per topic: each computes its tables and judges them. They run in this order.
+"""What `analyze` writes, one file per topic: each computes its tables and judges them.
 
-A topic reads the study and the tables of the topics before it, and returns its own tables and verdicts. To add one: a
-file with a function `analyze(Context) -> TopicResult`, one line in `TOPICS`, and its tables in `analysis/schema/`.
+A topic reads the study and what the topics that it `needs` have found, and returns its own tables and verdicts. To add
+one: a file with a function `analyze(Context) -> TopicResult`, a line in `TOPICS`, and its tables in `analysis/schema/`.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from analysis.topics import (
     association,
@@ -21,18 +22,41 @@ from analysis.topics import (
     scores,
 )
 from analysis.topics.context import Context, TopicResult
+from analysis.verdicts import Topic
 
-TOPICS: tuple[Callable[[Context], TopicResult], ...] = (
-    scores.analyze,
-    boundaries.analyze,
-    probability_calibration.analyze,
-    method_comparison.analyze,
-    leaders.analyze,
-    ranking.analyze,
-    learned_bias.analyze,
-    class_difficulty.analyze,
-    inertia.analyze,
-    association.analyze,
-    explanation.analyze,
-    interventions.analyze,
-)
+
+@dataclass(frozen=True)
+class Step:
+    """One topic of the analysis.
+
+    Args:
+        analyze: Computes and judges it.
+        judges: What its verdicts are on, beside the limits of the data, on which every topic may speak.
+        needs: Names of the steps whose tables or verdicts it reads; they come before it.
+    """
+
+    analyze: Callable[[Context], TopicResult]
+    judges: tuple[Topic, ...] = ()
+    needs: tuple[str, ...] = ()
+
+
+TOPICS: dict[str, Step] = {
+    "scores": Step(scores.analyze, (Topic.DATA,)),
+    "boundaries": Step(boundaries.analyze),
+    "probability_calibration": Step(probability_calibration.analyze, (Topic.CALIBRATION,)),
+    "method_comparison": Step(method_comparison.analyze, (Topic.COMPARISON, Topic.ATTAINABILITY)),
+    "leaders": Step(leaders.analyze, (Topic.LEADERS,)),
+    "ranking": Step(ranking.analyze, (Topic.RANKING,), needs=("leaders",)),
+    "learned_bias": Step(learned_bias.analyze, (Topic.RELIABILITY,)),
+    "class_difficulty": Step(class_difficulty.analyze, (Topic.DATA,), needs=("scores", "boundaries")),
+    "inertia": Step(inertia.analyze, (Topic.INERTIA,)),
+    "association": Step(
+        association.analyze, (Topic.ASSOCIATION, Topic.ATTAINABILITY), needs=("learned_bias", "class_difficulty")
+    ),
+    "explanation": Step(
+        explanation.analyze,
+        (Topic.EXPLANATION, Topic.PARTIAL_ASSOCIATION, Topic.MIXED_MODEL),
+        needs=("learned_bias", "class_difficulty", "inertia"),
+    ),
+    "interventions": Step(interventions.analyze, (Topic.INTERVENTION,)),
+}

@@ -9,7 +9,7 @@ import pandas as pd
 
 from analysis.schema import judged_table, rows_of
 from analysis.schema.names import ESTIMAND_WORDS, ESTIMANDS
-from analysis.statistics.corrections import benjamini_hochberg, holm
+from analysis.statistics.corrections import attainable, benjamini_hochberg, holm
 from analysis.statistics.rank_association import rank_association
 from analysis.study.runs import AnalysisPlan
 from analysis.topics import study_limits
@@ -80,13 +80,17 @@ def analyze(context: Context) -> TopicResult:
     """Correlate every estimand with every measure; primary ones become verdicts, the others stay in the table."""
     associated = associate(context.tables["learned_bias"], context.tables["measures"], context.plan)
     judged = [
-        association_verdict(row, context.plan, context.word(f"reliability/{row['method']}/{row['estimand']}"))
+        association_verdict(
+            row, context.plan, context.word(Topic.RELIABILITY, method=row["method"], estimand=row["estimand"])
+        )
         for row in rows_of(associated)
     ]
     primary = [each for each, kept in zip(judged, associated["primary"], strict=True) if kept]
     tests = study_limits.primary_tests(context.tables["measures"])
     possible = study_limits.correlation_attainability(context.n_occurring, tests, context.plan)
-    return TopicResult({"associations": judged_table("associations", associated, judged)}, (possible, *primary))
+    return TopicResult(
+        {"associations": judged_table("associations", associated, [each.word for each in judged])}, (possible, *primary)
+    )
 
 
 def association_verdict(row: Mapping[str, Any], plan: AnalysisPlan, reliability: Word | None) -> Verdict:
@@ -113,7 +117,7 @@ def association_verdict(row: Mapping[str, Any], plan: AnalysisPlan, reliability:
         sentence = f"Association of the {what} is not interpreted: with one run its reliability is unknown ({rho})."
     elif reliability == Word.UNRELIABLE:
         word, sentence = Word.UNRELIABLE, f"Association of the {what} is not interpreted: runs do not agree ({rho})."
-    elif row["min_p"] * row["family"] >= plan.alpha * (1 - 1e-9):
+    elif not attainable(row["min_p"], row["family"], plan.alpha):
         word = Word.NOT_TESTABLE
         sentence = (
             f"Association of the {what} is not testable with {n} classes: the smallest possible p is "
@@ -124,7 +128,6 @@ def association_verdict(row: Mapping[str, Any], plan: AnalysisPlan, reliability:
         word = Word.SUPPORTED if row["p_adjusted"] < plan.alpha else Word.NOT_SUPPORTED
         verb = "go together" if word == Word.SUPPORTED else "are not shown to go together"
         sentence = f"The {what} {verb}: {rho}, {p_text(row['p_adjusted'])} corrected."
-    kind = "" if row["primary"] else "exploratory/"
     keys = (
         "spearman",
         "kendall",
@@ -137,11 +140,14 @@ def association_verdict(row: Mapping[str, Any], plan: AnalysisPlan, reliability:
         "n_classes",
     )
     return Verdict(
-        f"association/{kind}{method}/{estimand}/{measure}",
-        Topic.ASSOCIATION,
-        what,
-        word,
-        sentence,
-        {key: row[key] for key in keys},
-        rule,
+        topic=Topic.ASSOCIATION,
+        aspect="" if row["primary"] else "exploratory",
+        method=method,
+        estimand=estimand,
+        measure=measure,
+        subject=what,
+        word=word,
+        sentence=sentence,
+        numbers={key: row[key] for key in keys},
+        rule=rule,
     )

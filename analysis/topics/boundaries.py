@@ -1,13 +1,11 @@
 """What happens at borders, and which classes are taken for which: from records that older runs do not have."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from analysis.schema import table
 from analysis.scoring.boundary_scores import BoundaryCounts, boundary_rows, trimap_rows
 from analysis.scoring.confusion import confusion_rows
-from analysis.topics.context import Context, TopicResult
-from analysis.verdicts import Topic, Verdict, Word
+from analysis.topics.context import Context, TopicResult, not_recorded
 from imbalance_bench.errors import UserError
 from imbalance_bench.records import RunRecord
 
@@ -30,11 +28,6 @@ def analyze(context: Context) -> TopicResult:
         rows["trimap_curves"] += trimap_rows(method, counts, names, ends_um, plan)
         rows["confusion"] += confusion_rows(method, confusion, names)
     tables = {name: table(name, each) for name, each in rows.items()}
-    return TopicResult(tables, () if not lacking else (_missing(lacking),))
-
-
-def _missing(reasons: Mapping[str, str]) -> Verdict:
-    why = "; ".join(dict.fromkeys(reasons.values()))
-    sentence = f"Nothing is said about borders and confusions of {', '.join(reasons)}: {why}."
-    rule = "limited: a scored run has no readable boundary.parquet or confusion.parquet"
-    return Verdict("data/borders", Topic.DATA, "borders", Word.LIMITED, sentence, {"methods": len(reasons)}, rule)
+    return TopicResult(
+        tables, not_recorded("borders", "borders and confusions", "boundary.parquet or confusion.parquet", lacking)
+    )

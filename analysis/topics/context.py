@@ -1,6 +1,6 @@
 """What a topic of the analysis may read: the study, its plan, and the results of the topics before it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -9,7 +9,7 @@ import pandas as pd
 
 from analysis.scoring.units import UnitCounts, complete_block, method_units
 from analysis.study.runs import AnalysisPlan, StudyTables
-from analysis.verdicts import Verdict, Word
+from analysis.verdicts import Topic, Verdict, Word
 from imbalance_bench.errors import UserError
 from imbalance_bench.records import RunRecord, StudyRecords
 
@@ -24,12 +24,36 @@ class TopicResult:
     """Tables and verdicts of one topic.
 
     Args:
-        tables: Table name -> frame, as in `analysis.schema.COLUMNS`.
+        tables: Table name -> frame, as in `analysis.schema.TABLES`.
         verdicts: In the order in which they are read.
     """
 
     tables: Mapping[str, pd.DataFrame]
     verdicts: tuple[Verdict, ...] = ()
+
+
+def not_recorded(aspect: str, what: str, files: str, reasons: Mapping[str, str]) -> tuple[Verdict, ...]:
+    """Say of which methods something was not recorded; nothing where there are none.
+
+    Args:
+        aspect: Aspect of the verdict.
+        what: What nothing is said about.
+        files: The records that are missing.
+        reasons: Method -> why.
+    """
+    if not reasons:
+        return ()
+    why = "; ".join(dict.fromkeys(reasons.values()))
+    verdict = Verdict(
+        topic=Topic.DATA,
+        aspect=aspect,
+        subject=aspect,
+        word=Word.LIMITED,
+        sentence=f"Nothing is said about {what} of {', '.join(reasons)}: {why}.",
+        numbers={"methods": len(reasons)},
+        rule=f"limited: a scored run has no readable {files}",
+    )
+    return (verdict,)
 
 
 @dataclass
@@ -44,6 +68,7 @@ class Context:
         cache_dir: Where `run` cached frozen features, or None.
         tables: Table name -> frame, of all topics so far.
         verdicts: Of all topics so far.
+        judged: What these topics give verdicts on, also where there was nothing to judge.
     """
 
     records: StudyRecords
@@ -53,6 +78,7 @@ class Context:
     cache_dir: Path | None
     tables: dict[str, pd.DataFrame] = field(default_factory=dict)
     verdicts: list[Verdict] = field(default_factory=list)
+    judged: set[Topic] = field(default_factory=set)
 
     @cached_property
     def unit(self) -> str:
@@ -69,9 +95,25 @@ class Context:
         """Classes that have training pixels in some fold."""
         return int(pd.DataFrame(self.study.occurring).any().sum())
 
-    def word(self, verdict_id: str) -> Word | None:
-        """Return the word of an earlier verdict, or None if there is none of that id."""
-        return next((each.verdict for each in self.verdicts if each.id == verdict_id), None)
+    def verdicts_on(self, topic: Topic) -> list[Verdict]:
+        """Return the verdicts on a topic.
+
+        Raises:
+            LookupError: Nothing that judges this topic has run, so that "no verdict" would mean nothing.
+        """
+        if topic not in self.judged:
+            raise LookupError(f"no verdict on '{topic}' can be asked for before it is judged; it must come earlier")
+        return [verdict for verdict in self.verdicts if verdict.topic == topic]
+
+    def word(self, topic: Topic, *, method: str, estimand: str) -> Word | None:
+        """Return the word on an estimand of a method, or None where the topic had nothing to judge it by.
+
+        Raises:
+            LookupError: The topic has not been judged.
+        """
+        about = ("", method, estimand)
+        judged = self.verdicts_on(topic)
+        return next((each.word for each in judged if (each.aspect, each.method, each.estimand) == about), None)
 
     def recorded(self, method: str, read: Callable[[RunRecord], pd.DataFrame | None]) -> pd.DataFrame:
         """Return the rows of the scored split of the runs that enter the method's scores, with their seed.
@@ -95,7 +137,8 @@ class Context:
             frames.append(rows[rows["split"] == self.study.split].assign(seed=run.seed))
         return pd.concat(frames, ignore_index=True)
 
-    def add(self, result: TopicResult) -> None:
-        """Take over the result of a topic."""
+    def add(self, result: TopicResult, judges: Iterable[Topic]) -> None:
+        """Take over the result of a topic, which gives verdicts on `judges`."""
         self.tables.update(result.tables)
         self.verdicts.extend(result.verdicts)
+        self.judged.update(judges)

@@ -12,7 +12,7 @@ import pandas as pd
 from analysis.measures import PRIMARY
 from analysis.schema import judged_table, rows_of, table
 from analysis.schema.names import ESTIMAND_WORDS
-from analysis.statistics.corrections import holm
+from analysis.statistics.corrections import attainable, holm
 from analysis.statistics.intervals import percentile_interval
 from analysis.statistics.intraclass_correlation import icc_average_consistency
 from analysis.statistics.mixed_model import fit_mixed_model
@@ -260,8 +260,8 @@ def analyze(context: Context) -> TopicResult:
     return judge(
         explained,
         context.plan,
-        reliability=lambda method, estimand: context.word(f"reliability/{method}/{estimand}"),
-        inertia=lambda method, estimand: context.word(f"inertia/{method}/{estimand}"),
+        reliability=lambda method, estimand: context.word(Topic.RELIABILITY, method=method, estimand=estimand),
+        inertia=lambda method, estimand: context.word(Topic.INERTIA, method=method, estimand=estimand),
     )
 
 
@@ -285,16 +285,18 @@ def judge(explained: Explanation, plan: AnalysisPlan, *, reliability: WordOf, in
     mixed = [
         mixed_verdict(row, plan, reliability(row["method"], row["estimand"])) for row in rows_of(explained.mixed_models)
     ]
-    by_id = {each.id: each for each in partial}
+    by_construct = {(each.method, each.estimand, each.measure): each for each in partial}
     headline = []
     for row in rows_of(explained.partial_associations[["method", "estimand"]].drop_duplicates()):
         method, estimand = row["method"], row["estimand"]
-        rare, hard = (by_id[f"partial/{method}/{estimand}/{name}"] for name in HEADLINE)
+        rare, hard = (by_construct[method, estimand, name] for name in HEADLINE)
         shares = _shares(explained.partition, method, estimand)
         headline.append(explanation_verdict(method, estimand, (rare, hard), shares, inertia(method, estimand)))
     tables = {
-        "partial_associations": judged_table("partial_associations", explained.partial_associations, partial),
-        "mixed_models": judged_table("mixed_models", explained.mixed_models, mixed),
+        "partial_associations": judged_table(
+            "partial_associations", explained.partial_associations, [each.word for each in partial]
+        ),
+        "mixed_models": judged_table("mixed_models", explained.mixed_models, [each.word for each in mixed]),
         "partition": table("partition", explained.partition.drop(columns="n_data_sets")),
     }
     refused = explained.mixed_models["refusal"].astype(bool).to_numpy()
@@ -324,7 +326,7 @@ def partial_verdict(row: Mapping[str, Any], plan: AnalysisPlan, reliability: Wor
         tail = f"cannot be told: they go together too closely (VIF {_inflation(row['vif'])}, {n} classes){numbers}"
     elif math.isnan(row["p"]):
         word, tail = Word.NOT_TESTABLE, "cannot be tested: one of them does not vary"
-    elif row["min_p"] * row["family"] >= plan.alpha * (1 - 1e-9):
+    elif not attainable(row["min_p"], row["family"], plan.alpha):
         word = Word.NOT_TESTABLE
         tail = (
             f"is not testable with {n} classes: the smallest possible p is {row['min_p']:.2g}, and {row['family']} "
@@ -336,8 +338,17 @@ def partial_verdict(row: Mapping[str, Any], plan: AnalysisPlan, reliability: Wor
         tail = f"{verb}: partial R squared {row['r2']:.2f} over {n} classes, {p_text(row['p_holm'])} corrected"
     keys = ("partial_rho", "r2", "p", "min_p", "p_holm", "family", "vif", "residual_df", "n_classes", "n_data_sets")
     sentence = f"That the {what} follows {construct} beyond {row['given']} {tail}."
-    identity = f"partial/{row['method']}/{estimand}/{construct}"
-    return Verdict(identity, Topic.EXPLANATION, what, word, sentence, {key: row[key] for key in keys}, rule)
+    return Verdict(
+        topic=Topic.PARTIAL_ASSOCIATION,
+        method=row["method"],
+        estimand=estimand,
+        measure=construct,
+        subject=what,
+        word=word,
+        sentence=sentence,
+        numbers={key: row[key] for key in keys},
+        rule=rule,
+    )
 
 
 def mixed_verdict(row: Mapping[str, Any], plan: AnalysisPlan, reliability: Word | None) -> Verdict:
@@ -379,21 +390,31 @@ def mixed_verdict(row: Mapping[str, Any], plan: AnalysisPlan, reliability: Word 
     )
     numbers = {key: row[key] for key in (*keys, "converged", "singular")}
     sentence = f"Mixed model, {construct} on the {what}, the other measures given: {tail}."
-    identity = f"mixed/{row['method']}/{estimand}/{construct}"
-    return Verdict(identity, Topic.EXPLANATION, what, word, sentence, numbers, rule)
+    return Verdict(
+        topic=Topic.MIXED_MODEL,
+        method=row["method"],
+        estimand=estimand,
+        measure=construct,
+        subject=what,
+        word=word,
+        sentence=sentence,
+        numbers=numbers,
+        rule=rule,
+    )
 
 
 def _refusals(models: pd.DataFrame) -> list[Verdict]:
     """Return one verdict per mixed model that was refused."""
     return [
         Verdict(
-            f"mixed/{row['method']}/{row['estimand']}",
-            Topic.EXPLANATION,
-            f"{ESTIMAND_WORDS[row['estimand']]} of {row['method']}",
-            Word.NOT_TESTABLE,
-            f"No mixed model of the {ESTIMAND_WORDS[row['estimand']]} of {row['method']}: {row['refusal']}.",
-            {"n_classes": row["n_classes"], "n_rows": row["n_rows"], "df": row["df"]},
-            "not_testable: too few classes or runs, or measures that determine one another",
+            topic=Topic.MIXED_MODEL,
+            method=row["method"],
+            estimand=row["estimand"],
+            subject=f"{ESTIMAND_WORDS[row['estimand']]} of {row['method']}",
+            word=Word.NOT_TESTABLE,
+            sentence=f"No mixed model of the {ESTIMAND_WORDS[row['estimand']]} of {row['method']}: {row['refusal']}.",
+            numbers={"n_classes": row["n_classes"], "n_rows": row["n_rows"], "df": row["df"]},
+            rule="not_testable: too few classes or runs, or measures that determine one another",
         )
         for row in rows_of(models.drop_duplicates(["method", "estimand"]))
     ]
@@ -417,10 +438,10 @@ def explanation_verdict(
         "inertia of this estimand says; supported: frequency beyond difficulty, difficulty beyond frequency, or both "
         "are supported; else not_supported"
     )
-    follows = [name for name, each in zip(HEADLINE, pair, strict=True) if each.verdict == Word.SUPPORTED]
-    refused = next((each for word in _REFUSALS for each in pair if each.verdict == word), None)
+    follows = [name for name, each in zip(HEADLINE, pair, strict=True) if each.word == Word.SUPPORTED]
+    refused = next((each for word in _REFUSALS for each in pair if each.word == word), None)
     if refused is not None:
-        word, sentence = refused.verdict, refused.sentence
+        word, sentence = refused.word, refused.sentence
     elif inertia == Word.INERTIA:
         word = Word.INERTIA
         sentence = f"The {what} is mostly its start, so what it follows says what the start follows."
@@ -429,7 +450,7 @@ def explanation_verdict(
         how = {FREQUENCY: "rare", DIFFICULTY: "hard"}[follows[0]] if len(follows) == 1 else "rare and how hard"
         other = {FREQUENCY: DIFFICULTY, DIFFICULTY: FREQUENCY}[follows[0]]
         beyond = f" beyond {other}" if len(follows) == 1 else ""
-        tests = ", ".join(f"{each.id.split('/')[-1]} {p_text(each.numbers['p_holm'])}" for each in pair)
+        tests = ", ".join(f"{each.measure} {p_text(each.numbers['p_holm'])}" for each in pair)
         sentence = f"The {what} follows how {how} a class is{beyond} (corrected: {tests})."
     else:
         word = Word.NOT_SUPPORTED
@@ -438,8 +459,16 @@ def explanation_verdict(
         told = ", ".join(f"{name.replace('_', ' ')} {value:.0%}" for name, value in shares.items())
         sentence += f" Adjusted shares of its variation over classes: {told}."
     numbers = {"follows": "+".join(follows)} | dict(shares)
-    identity = f"explanation/{method}/{estimand}"
-    return Verdict(identity, Topic.EXPLANATION, what, word, sentence, numbers, rule)
+    return Verdict(
+        topic=Topic.EXPLANATION,
+        method=method,
+        estimand=estimand,
+        subject=what,
+        word=word,
+        sentence=sentence,
+        numbers=numbers,
+        rule=rule,
+    )
 
 
 def _shares(partition: pd.DataFrame, method: str, estimand: str) -> dict[str, float]:

@@ -200,7 +200,7 @@ def analyze(context: Context) -> TopicResult:
     """Describe the way of every bias from its start; compare starts where a method was given several."""
     frame = inertia(context.study)
     judged = [inertia_verdict(row, context.plan) for row in rows_of(frame)]
-    return TopicResult({"inertia": judged_table("inertia", frame, judged)}, tuple(judged))
+    return TopicResult({"inertia": judged_table("inertia", frame, [each.word for each in judged])}, tuple(judged))
 
 
 def inertia_verdict(row: Mapping[str, Any], plan: AnalysisPlan) -> Verdict:
@@ -229,8 +229,17 @@ def inertia_verdict(row: Mapping[str, Any], plan: AnalysisPlan) -> Verdict:
         sentence += (
             f" Its order is still that of its start (correlation {row['correlation']:+.2f}): only other starts tell."
         )
-    identity = f"inertia/{'starts/' if several else ''}{row['method']}/{row['estimand']}"
     keys = ("kept", "low", "high", "moved", "moved_low", "moved_high", "correlation", "decay", "n_starts", "n_runs")
     numbers = {key: row[key] for key in (*keys, "n_classes")}
     rule = _RULES[row["view"]].format(kept=limit, moved=1 - limit)
-    return Verdict(identity, Topic.INERTIA, what, word, sentence, numbers, rule)
+    return Verdict(
+        topic=Topic.INERTIA,
+        aspect="starts" if several else "",
+        method=row["method"],
+        estimand=row["estimand"],
+        subject=what,
+        word=word,
+        sentence=sentence,
+        numbers=numbers,
+        rule=rule,
+    )

@@ -135,4 +135,13 @@ def leader_verdict(architecture: str, rows: pd.DataFrame, plan: AnalysisPlan) ->
         f"knows the variation over seeds, times the number of pairs of methods, below {plan.alpha:g}; else undecided"
     )
     numbers = {"mean": rows["mean"].iloc[0], "methods": len(rows), "family": int(rows["family"].iloc[0])}
-    return Verdict(f"leaders/{architecture}/all", Topic.COMPARISON, str(first), word, sentence, numbers, rule)
+    return Verdict(
+        topic=Topic.LEADERS,
+        aspect=architecture,
+        method=str(first),
+        subject=str(first),
+        word=word,
+        sentence=sentence,
+        numbers=numbers,
+        rule=rule,
+    )

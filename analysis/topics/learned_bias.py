@@ -153,4 +153,13 @@ def reliability_verdict(row: Mapping[str, Any], plan: AnalysisPlan) -> Verdict:
         sentence = f"{row['n_seeds']} runs {agree} on the {what} ({interval})."
         if word == Word.RELIABLE and row["low"] < plan.reliability_floor:
             sentence += f" The interval reaches below the floor of {plan.reliability_floor:g}: more seeds would help."
-    return Verdict(f"reliability/{method}/{estimand}", Topic.RELIABILITY, what, word, sentence, numbers, rule)
+    return Verdict(
+        topic=Topic.RELIABILITY,
+        method=method,
+        estimand=estimand,
+        subject=what,
+        word=word,
+        sentence=sentence,
+        numbers=numbers,
+        rule=rule,
+    )

@@ -16,6 +16,7 @@ from analysis.statistics.corrections import holm
 from analysis.study.runs import AnalysisPlan, StudyTables
 from analysis.topics import study_limits
 from analysis.topics.context import Context, TopicResult
+from analysis.topics.paired_decision import NO_INTERVAL, decide, rule_text
 from analysis.verdicts import Topic, Verdict, Word, margin_text, p_text, points
 
 
@@ -72,7 +73,9 @@ def analyze(context: Context) -> TopicResult:
     n_methods = int((compared["class"] == MACRO).sum())
     possible = study_limits.comparison_attainability(n_units, context.unit, n_methods, context.plan)
     names = ("comparisons", "equivalence")
-    return TopicResult({name: judged_table(name, compared, judged) for name in names}, (possible, *judged))
+    return TopicResult(
+        {name: judged_table(name, compared, [each.word for each in judged]) for name in names}, (possible, *judged)
+    )
 
 
 def comparison_verdict(row: Mapping[str, Any], plan: AnalysisPlan) -> Verdict:
@@ -80,35 +83,30 @@ def comparison_verdict(row: Mapping[str, Any], plan: AnalysisPlan) -> Verdict:
     method, control, name = row["method"], row["control"], row["class"]
     unit, n = row["unit"], int(row["n_units"])
     where = "macro Dice" if name == MACRO else f"Dice of {name}"
-    rule = (
-        f"not_testable: the smallest possible p times the {row['family']} tests corrected together is not below "
-        f"{plan.alpha:g}; equivalent: two one-sided tests against +-{plan.rope_dice:g}, by an interval that knows "
-        f"units and seeds, give p < {plan.alpha:g} after Holm; better or worse: the larger of the sign-flip p over "
-        "units and the p that knows the variation over seeds is below "
-        f"{plan.alpha:g} after Holm; else undecided"
-    )
+    word = decide(row, plan)
     interval = f"{points(row['difference'])} points (95 % interval {points(row['low'])} to {points(row['high'])})"
     tail = f"{interval}, {p_text(row['p_holm'])} after Holm over {n} {unit}s"
     if n == 0:
-        word, sentence = Word.NOT_TESTABLE, f"{name} does not occur in the scored images."
-    elif row["min_p"] * row["family"] >= plan.alpha * (1 - 1e-9):
-        word = Word.NOT_TESTABLE
+        sentence = f"{name} does not occur in the scored images."
+    elif n == 1:
+        sentence = (
+            f"{method} and {control} cannot be told apart on {where}: {NO_INTERVAL.format(unit=unit)}. Observed: "
+            f"{points(row['difference'])} points."
+        )
+    elif word == Word.NOT_TESTABLE:
         sentence = (
             f"{method} and {control} cannot be told apart on {where} with {n} {unit}s: the smallest possible p is "
             f"{row['min_p']:.2g}, and {row['family']} tests are corrected together. Observed: {interval}."
         )
-    elif row["p_tost_holm"] < plan.alpha:
-        word = Word.EQUIVALENT
+    elif word == Word.EQUIVALENT:
         sentence = (
             f"{method} matches {control} on {where} within {margin_text(plan.rope_dice)}: {interval}, two one-sided "
             f"tests {p_text(row['p_tost_holm'])} after Holm over {n} {unit}s, posterior probability of the region "
             f"{row['p_equivalent']:.2f}."
         )
-    elif row["p_holm"] < plan.alpha:
-        word = Word.BETTER if row["difference"] > 0 else Word.WORSE
+    elif word in (Word.BETTER, Word.WORSE):
         sentence = f"{method} is {word} than {control} on {where}: {tail}."
     else:
-        word = Word.UNDECIDED
         sentence = f"{method} against {control} on {where} is undecided: {tail}."
         if row["low"] > 0 or row["high"] < 0:
             corrected = f" and the correction for {row['family']} tests" if row["family"] > 1 else ""
@@ -137,4 +135,13 @@ def comparison_verdict(row: Mapping[str, Any], plan: AnalysisPlan) -> Verdict:
         "min_p",
     )
     numbers = {key: row[key] for key in (*keys, "family", "wilcoxon_p", "cliffs_delta")}
-    return Verdict(f"comparison/{method}/{name}", Topic.COMPARISON, method, word, sentence, numbers, rule)
+    return Verdict(
+        topic=Topic.COMPARISON,
+        method=method,
+        class_name=name,
+        subject=method,
+        word=word,
+        sentence=sentence,
+        numbers=numbers,
+        rule=rule_text(row, plan),
+    )

@@ -12,7 +12,7 @@ from analysis.scoring.predicted_probabilities import (
     calibration_rows,
     diagram_rows,
 )
-from analysis.topics.context import Context, TopicResult
+from analysis.topics.context import Context, TopicResult, not_recorded
 from analysis.verdicts import Topic, Verdict, Word
 from imbalance_bench.errors import UserError
 from imbalance_bench.records import RunRecord
@@ -35,7 +35,8 @@ def analyze(context: Context) -> TopicResult:
     tables = {name: table(name, each) for name, each in rows.items()}
     of_all = tables["calibration"][(tables["calibration"]["measure"] == OVERCONFIDENCE)]
     judged = [confidence_verdict(row) for row in rows_of(of_all[of_all["class"] == ALL])]
-    return TopicResult(tables, (*judged, *((_missing(lacking),) if lacking else ())))
+    lacking_verdicts = not_recorded("probabilities", "the probabilities", "probabilities.parquet", lacking)
+    return TopicResult(tables, (*judged, *lacking_verdicts))
 
 
 def confidence_verdict(row: Mapping[str, Any]) -> Verdict:
@@ -61,12 +62,12 @@ def confidence_verdict(row: Mapping[str, Any]) -> Verdict:
         else:
             word = Word.SUPPORTED
             sentence = f"{method} is {'over' if value > 0 else 'under'}-confident: {interval}."
-    return Verdict(f"calibration/{method}", Topic.CALIBRATION, f"confidence of {method}", word, sentence, numbers, rule)
-
-
-def _missing(reasons: Mapping[str, str]) -> Verdict:
-    why = "; ".join(dict.fromkeys(reasons.values()))
-    sentence = f"Nothing is said about the probabilities of {', '.join(reasons)}: {why}."
-    rule = "limited: a scored run has no readable probabilities.parquet"
-    numbers = {"methods": len(reasons)}
-    return Verdict("data/probabilities", Topic.DATA, "probabilities", Word.LIMITED, sentence, numbers, rule)
+    return Verdict(
+        topic=Topic.CALIBRATION,
+        method=method,
+        subject=f"confidence of {method}",
+        word=word,
+        sentence=sentence,
+        numbers=numbers,
+        rule=rule,
+    )

@@ -108,7 +108,7 @@ def rank_methods(
     observed = np.stack([scores_by_seed(each).mean(axis=0) for each in parts.values()])  # (M, K + 1)
     resampled = resampled_scores(parts, unit, seed)
     frames = []
-    for column, name in [(classes, "macro"), *enumerate(class_names)]:
+    for column, name in [(classes, MACRO), *enumerate(class_names)]:
         found = rank_stability(observed[:, column], resampled[:, :, column])
         frame = pd.DataFrame({"class": name, "method": methods, "score": found.score, "rank": found.rank})
         frame = frame.assign(rank_low=found.low, rank_high=found.high, p_best=found.p_best, kendall_tau=found.kendall)
@@ -133,9 +133,6 @@ def _mean_tau(order: np.ndarray, ranks: np.ndarray) -> float:
     return float(tau.mean())
 
 
-ID, SUBJECT = "ranking/macro", "order of the methods"
-
-
 def analyze(context: Context) -> TopicResult:
     """Rank all methods under every aggregation, overall and class by class."""
     units = shared_seeds(context.units)
@@ -146,9 +143,7 @@ def analyze(context: Context) -> TopicResult:
     judged = ranked[(ranked["aggregation"] == f"per_{context.unit}") & (ranked["class"] == MACRO)]
     others = ranked[(ranked["aggregation"] != f"per_{context.unit}") & (ranked["class"] == MACRO)]
     firsts = {str(name): str(part.iloc[0]["method"]) for name, part in others.groupby("aggregation", sort=False)}
-    ahead = [
-        each.subject for each in context.verdicts if each.id.startswith("leaders/") and each.verdict == Word.BETTER
-    ]
+    ahead = [each.method for each in context.verdicts_on(Topic.LEADERS) if each.word == Word.BETTER]
     several = len({run.architecture for run in context.study.data}) > 1  # which are not tested against each other
     verdict = ranking_verdict(rows_of(judged), firsts, context.unit, [] if several else ahead)
     return TopicResult({"rankings": table("rankings", ranked)}, (verdict,))
@@ -169,7 +164,19 @@ def _rankings(units: Mapping[str, UnitCounts], context: Context) -> pd.DataFrame
 def _nothing_shared() -> Verdict:
     sentence = "The methods cannot be ranked: there is no seed that all of them have finished on the same images."
     rule = "not_testable: methods share no finished seed"
-    return Verdict(ID, Topic.RANKING, SUBJECT, Word.NOT_TESTABLE, sentence, {}, rule)
+    return _order(Word.NOT_TESTABLE, sentence, {}, rule)
+
+
+def _order(word: Word, sentence: str, numbers: Mapping[str, Any], rule: str) -> Verdict:
+    return Verdict(
+        topic=Topic.RANKING,
+        class_name=MACRO,
+        subject="order of the methods",
+        word=word,
+        sentence=sentence,
+        numbers=numbers,
+        rule=rule,
+    )
 
 
 def ranking_verdict(
@@ -195,7 +202,7 @@ def ranking_verdict(
     numbers |= {f"first_{name}": method for name, method in firsts.items()}
     if units < 2:
         sentence = f"How stable the order of the methods is cannot be tested with one {unit}."
-        return Verdict(ID, Topic.RANKING, SUBJECT, Word.NOT_TESTABLE, sentence, numbers, rule)
+        return _order(Word.NOT_TESTABLE, sentence, numbers, rule)
     elsewhere = sorted({method for method in firsts.values() if method != best["method"]})
     stable = best["method"] in shown_ahead and not elsewhere
     sentence = (
@@ -207,4 +214,4 @@ def ranking_verdict(
         sentence += f"; under another aggregation {' or '.join(elsewhere)} ranks first"
     sentence += "." if stable else ": the order of the methods is not settled."
     word = Word.SOUND if stable else Word.LIMITED
-    return Verdict(ID, Topic.RANKING, SUBJECT, word, sentence, numbers, rule)
+    return _order(word, sentence, numbers, rule)

@@ -15,6 +15,7 @@ from analysis.statistics.attainability import (
     rho_needed,
     smallest_correlation_p,
 )
+from analysis.statistics.corrections import attainable
 from analysis.statistics.sign_flip import smallest_sign_flip_p
 from analysis.study.runs import AnalysisPlan, StudyTables
 from analysis.verdicts import Topic, Verdict, Word
@@ -29,7 +30,7 @@ def correlation_attainability(n_classes: int, tests: int, plan: AnalysisPlan) ->
     numbers = {"n_classes": n_classes, "min_p": smallest, "rho_needed": needed, "tests": tests}
     numbers |= {"min_p_corrected": corrected, "classes_needed": classes_needed(plan.alpha, tests)}
     numbers |= {f"power_at_rho_{rho:g}": correlation_power(n_classes, rho, plan.alpha, plan.seed) for rho in POWER_AT}
-    possible = corrected < plan.alpha * (1 - 1e-9)
+    possible = attainable(smallest, tests, plan.alpha)
     if math.isnan(needed) and n_classes <= 10:
         one = f"no correlation over {n_classes} classes can reach p < {plan.alpha:g}"
     elif math.isnan(needed):
@@ -46,13 +47,21 @@ def correlation_attainability(n_classes: int, tests: int, plan: AnalysisPlan) ->
     word = Word.TESTABLE if possible else Word.NOT_TESTABLE
     rule = f"testable: 2 / K! times the tests corrected together < {plan.alpha:g}"
     sentence = f"{one[0].upper()}{one[1:]}; {many}{end}."
-    return Verdict("attainability/classes", Topic.ATTAINABILITY, "classes", word, sentence, numbers, rule)
+    return Verdict(
+        topic=Topic.ATTAINABILITY,
+        aspect="classes",
+        subject="classes",
+        word=word,
+        sentence=sentence,
+        numbers=numbers,
+        rule=rule,
+    )
 
 
 def comparison_attainability(n_units: int, unit: str, tests: int, plan: AnalysisPlan) -> Verdict:
     """Say whether a paired test over the units can reach the level."""
     smallest = smallest_sign_flip_p(n_units, plan.permutations)
-    possible = smallest * max(tests, 1) < plan.alpha * (1 - 1e-9)
+    possible = attainable(smallest, tests, plan.alpha)
     word = Word.TESTABLE if possible else Word.NOT_TESTABLE
     sentence = (
         f"A paired test over {n_units} {unit}s can give p = {smallest:.2g} at best; corrected for {tests} methods that "
@@ -60,7 +69,15 @@ def comparison_attainability(n_units: int, unit: str, tests: int, plan: Analysis
     )
     numbers = {"n_units": n_units, "min_p": smallest, "tests": tests}
     rule = f"testable: 2 / 2^units times the tests corrected together < {plan.alpha:g}"
-    return Verdict("attainability/units", Topic.ATTAINABILITY, f"{unit}s", word, sentence, numbers, rule)
+    return Verdict(
+        topic=Topic.ATTAINABILITY,
+        aspect="units",
+        subject=f"{unit}s",
+        word=word,
+        sentence=sentence,
+        numbers=numbers,
+        rule=rule,
+    )
 
 
 def data_verdicts(tables: StudyTables, units: dict[str, UnitCounts], plan: AnalysisPlan) -> list[Verdict]:
@@ -83,13 +100,12 @@ def plan_verdict(plan_json: dict, recorded: str | None) -> Verdict | None:
     if recorded is None or {recorded} in written:
         return None
     return Verdict(
-        "data/plan",
-        Topic.DATA,
-        "analysis plan",
-        Word.LIMITED,
-        "The analysis plan was changed after the study was planned: read every test here as exploratory.",
-        {},
-        "limited: the hash of the plan and of the primary measures differs from the one recorded before training",
+        topic=Topic.DATA,
+        aspect="plan",
+        subject="analysis plan",
+        word=Word.LIMITED,
+        sentence="The analysis plan was changed after the study was planned: read every test here as exploratory.",
+        rule="limited: the hash of the plan and of the primary measures differs from the one recorded before training",
     )
 
 
@@ -98,14 +114,24 @@ def measures_verdict(reason: str, measures: pd.DataFrame) -> Verdict | None:
     subject, rule = "class measures", "limited: a primary measure is missing for a class"
     if reason:
         sentence = f"Class measures were skipped, so nothing is said about what the bias follows: {reason}"
-        return Verdict("data/measures", Topic.DATA, subject, Word.LIMITED, sentence, {}, rule)
+        return Verdict(
+            topic=Topic.DATA, aspect="measures", subject=subject, word=Word.LIMITED, sentence=sentence, rule=rule
+        )
     taken = measures.groupby("measure")["value"].transform("count") > 0  # one that no class has is another matter
     lacking = measures[measures["primary"] & measures["value"].isna() & taken]
     if lacking.empty:
         return None
     what = ", ".join(f"{row['measure']} of {row['class']}" for row in rows_of(lacking))
     sentence = f"Too little training truth to measure: {what}. These classes are left out there."
-    return Verdict("data/measures", Topic.DATA, subject, Word.LIMITED, sentence, {"missing": len(lacking)}, rule)
+    return Verdict(
+        topic=Topic.DATA,
+        aspect="measures",
+        subject=subject,
+        word=Word.LIMITED,
+        sentence=sentence,
+        numbers={"missing": len(lacking)},
+        rule=rule,
+    )
 
 
 def context_verdict(reason: str) -> Verdict | None:
@@ -114,7 +140,9 @@ def context_verdict(reason: str) -> Verdict | None:
         return None
     sentence = f"Context was not measured, so nothing is said about rivals that look alike: {reason}."
     rule = "limited: there are no cached features of a frozen encoder for this data set"
-    return Verdict("data/context", Topic.DATA, "context", Word.LIMITED, sentence, {}, rule)
+    return Verdict(
+        topic=Topic.DATA, aspect="context", subject="context", word=Word.LIMITED, sentence=sentence, rule=rule
+    )
 
 
 def primary_tests(measures: pd.DataFrame) -> int:
@@ -143,7 +171,15 @@ def _independence(tables: StudyTables, units: dict[str, UnitCounts], plan: Analy
         )
     else:
         word, sentence = Word.SOUND, f"Slides or patients are known: {n} of them are the units of every test."
-    return Verdict("data/independence", Topic.DATA, "independent units", word, sentence, numbers, rule)
+    return Verdict(
+        topic=Topic.DATA,
+        aspect="independence",
+        subject="independent units",
+        word=word,
+        sentence=sentence,
+        numbers=numbers,
+        rule=rule,
+    )
 
 
 def _unfinished(tables: StudyTables) -> list[Verdict]:
@@ -156,7 +192,17 @@ def _unfinished(tables: StudyTables) -> list[Verdict]:
     more = ", ..." if len(rest) > 5 else ""
     sentence = f"{len(rest)} of {len(tables.runs)} planned runs are not finished ({told}): {names}{more}."
     rule = "limited: a planned run is missing, running, failed or damaged"
-    return [Verdict("data/runs", Topic.DATA, "planned runs", Word.LIMITED, sentence, states, rule)]
+    return [
+        Verdict(
+            topic=Topic.DATA,
+            aspect="runs",
+            subject="planned runs",
+            word=Word.LIMITED,
+            sentence=sentence,
+            numbers=states,
+            rule=rule,
+        )
+    ]
 
 
 def _incomplete_blocks(tables: StudyTables, units: dict[str, UnitCounts]) -> list[Verdict]:
@@ -172,7 +218,17 @@ def _incomplete_blocks(tables: StudyTables, units: dict[str, UnitCounts]) -> lis
     told = ", ".join(f"{count} of {method}" for method, count in left_out.items())
     sentence = f"Finished runs were left out of the scores because their seed lacks a fold: {told}."
     rule = "limited: a method has no complete set of folds x seeds"
-    return [Verdict("data/folds", Topic.DATA, "folds and seeds", Word.LIMITED, sentence, left_out, rule)]
+    return [
+        Verdict(
+            topic=Topic.DATA,
+            aspect="folds",
+            subject="folds and seeds",
+            word=Word.LIMITED,
+            sentence=sentence,
+            numbers=left_out,
+            rule=rule,
+        )
+    ]
 
 
 def _absent_classes(tables: StudyTables, units: dict[str, UnitCounts]) -> list[Verdict]:
@@ -184,13 +240,33 @@ def _absent_classes(tables: StudyTables, units: dict[str, UnitCounts]) -> list[V
     if absent:
         sentence = f"No scored image holds {', '.join(absent)}: its scores are missing and macro means leave it out."
         rule = "limited: a class has no pixel in the scored truth"
-        verdicts.append(Verdict("data/absent", Topic.DATA, "classes", Word.LIMITED, sentence, {"absent": absent}, rule))
+        verdicts.append(
+            Verdict(
+                topic=Topic.DATA,
+                aspect="absent",
+                subject="classes",
+                word=Word.LIMITED,
+                sentence=sentence,
+                numbers={"absent": absent},
+                rule=rule,
+            )
+        )
     rare = {name: int(n) for name, n in zip(tables.class_names, present, strict=True) if 0 < n < 6}
     if rare:
         told = ", ".join(f"{name} ({n})" for name, n in rare.items())
         sentence = f"Some classes occur in fewer than 6 units, too few for any test of that class: {told}."
         rule = "limited: a class occurs in fewer than 6 units (smallest possible p .0625 or more)"
-        verdicts.append(Verdict("data/rare", Topic.DATA, "classes", Word.LIMITED, sentence, rare, rule))
+        verdicts.append(
+            Verdict(
+                topic=Topic.DATA,
+                aspect="rare",
+                subject="classes",
+                word=Word.LIMITED,
+                sentence=sentence,
+                numbers=rare,
+                rule=rule,
+            )
+        )
     return verdicts
 
 
@@ -199,7 +275,11 @@ def _scored_on_validation(tables: StudyTables) -> list[Verdict]:
         return []
     sentence = "No test images: scores are on validation images, which training may have looked at."
     rule = "limited: counts hold no test split"
-    return [Verdict("data/split", Topic.DATA, "scored images", Word.LIMITED, sentence, {}, rule)]
+    return [
+        Verdict(
+            topic=Topic.DATA, aspect="split", subject="scored images", word=Word.LIMITED, sentence=sentence, rule=rule
+        )
+    ]
 
 
 def _overlapping_folds(tables: StudyTables) -> list[Verdict]:
@@ -211,7 +291,17 @@ def _overlapping_folds(tables: StudyTables) -> list[Verdict]:
         "intervals and p values are somewhat too optimistic."
     )
     rule = "limited: more than one fold (Nadeau and Bengio 2003)"
-    return [Verdict("data/overlap", Topic.DATA, "folds", Word.LIMITED, sentence, {"folds": folds}, rule)]
+    return [
+        Verdict(
+            topic=Topic.DATA,
+            aspect="overlap",
+            subject="folds",
+            word=Word.LIMITED,
+            sentence=sentence,
+            numbers={"folds": folds},
+            rule=rule,
+        )
+    ]
 
 
 def sensitivity_verdict(sensitivity: pd.DataFrame, control: str | None) -> Verdict | None:
@@ -231,4 +321,12 @@ def sensitivity_verdict(sensitivity: pd.DataFrame, control: str | None) -> Verdi
     )
     numbers = {"largest_change": largest, "control": control}
     rule = "sound: methods rank alike under both treatments of absent classes"
-    return Verdict("data/absent_class_rule", Topic.DATA, "absent classes", word, sentence, numbers, rule)
+    return Verdict(
+        topic=Topic.DATA,
+        aspect="absent_class_rule",
+        subject="absent classes",
+        word=word,
+        sentence=sentence,
+        numbers=numbers,
+        rule=rule,
+    )

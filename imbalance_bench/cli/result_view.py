@@ -87,7 +87,7 @@ def print_studies(compared: ComparedStudies, console: Console) -> None:
         table.add_row(escape(str(method)), *cells, f"{average[method]:.2f}" if method in average else "")
     console.print(table, highlight=False)
     console.print("▲ better, ▼ worse, = equivalent to the study's control; intervals 95 %", style="dim")
-    headlines = [each.sentence for each in compared.verdicts if each.id.startswith("explanation/")]
+    headlines = [each.sentence for each in compared.verdicts if each.topic == "explanation"]
     sentences = [] if compared.ranks is None else [compared.ranks.sentence]
     for sentence in [*sentences, *headlines, *compared.notes]:
         console.print(sentence, highlight=False, markup=False, soft_wrap=True)

@@ -91,7 +91,7 @@ def print_scores(scores: Any, console: Console) -> None:
 
 def print_ranking(rankings: Any, verdicts: Sequence[Verdict], console: Console) -> None:
     """Print the methods in their order on macro Dice, and how stable it is; the frame is rankings.csv."""
-    judged = next((verdict for verdict in verdicts if verdict.id == "ranking/macro"), None)
+    judged = next((verdict for verdict in verdicts if verdict.topic == "ranking"), None)
     if judged is None or "aggregation" not in judged.numbers:
         return  # one method, or none that share a seed: the verdict says so
     aggregation = judged.numbers["aggregation"]
@@ -116,8 +116,8 @@ def print_verdicts(verdicts: Sequence[Verdict], console: Console) -> None:
     }
     headings |= {"inertia": "Is it still its start?", "intervention": "What does the bias do?"}
     headings |= {"attainability": "What can be shown?", "data": "What limits it?"}
-    answers = [verdict for verdict in verdicts if verdict.id.startswith("answer/")]
-    shown = [verdict for verdict in verdicts if _explains_an_answer(verdict.id)]
+    answers = [verdict for verdict in verdicts if verdict.topic == "answer"]
+    shown = [verdict for verdict in verdicts if _explains_an_answer(verdict)]
     console.print()
     for verdict in answers:
         console.print(verdict.sentence, style="bold", highlight=False, markup=False, soft_wrap=True)
@@ -126,8 +126,8 @@ def print_verdicts(verdicts: Sequence[Verdict], console: Console) -> None:
         if of_topic:
             console.print(f"\n[bold]{heading}")
         for verdict in of_topic:
-            style = VERDICT_STYLES.get(verdict.verdict, "yellow")
-            word = verdict.verdict.replace("_", " ")
+            style = VERDICT_STYLES.get(verdict.word, "yellow")
+            word = verdict.word.replace("_", " ")
             console.print(f"  [{style}]{word:>13}[/]  ", end="")
             console.print(verdict.sentence, highlight=False, markup=False, soft_wrap=True)
     more = len(verdicts) - len(answers) - len(shown)
@@ -136,14 +136,13 @@ def print_verdicts(verdicts: Sequence[Verdict], console: Console) -> None:
     )
 
 
-def _explains_an_answer(verdict_id: str) -> bool:
+def _explains_an_answer(verdict: Verdict) -> bool:
     """True for overall comparisons, for what a learned bias follows, and for every limit."""
-    topic, *rest = verdict_id.split("/")
     return (
-        topic in ("data", "attainability", "ranking")
-        or (topic in ("comparison", "intervention") and rest[-1] == "macro")
-        or (topic in ("association", "explanation") and rest[1] == "change")
-        or (topic == "inertia" and rest[-1] == "learned")
+        verdict.topic in ("data", "attainability", "ranking")
+        or (verdict.topic in ("comparison", "intervention") and verdict.class_name == "macro")
+        or (verdict.topic in ("association", "explanation") and verdict.estimand == "change")
+        or (verdict.topic == "inertia" and verdict.estimand == "learned")
     )
 
 

@@ -9,7 +9,10 @@ import numpy as np
 import pandas as pd
 from safetensors.numpy import save_file
 
-from analysis.schema import COLUMNS, write_csv
+from analysis.answers import NO_BIAS
+from analysis.schema import TABLES
+from analysis.schema.files import write_table
+from analysis.verdicts import Topic, Verdict, Word
 from imbalance_bench.manifest import write_json
 
 METHODS = ("cross_entropy", "inverse_frequency", "focal", "cdb", "dfa")
@@ -99,8 +102,11 @@ def write_analysis(
     }
     tables |= _tests(rng, sorted({row["method"] for row in tables["learned_bias"]}), len(names), testable)
     for name, rows in tables.items():
-        write_csv(root / "analysis" / f"{name}.csv", name, pd.DataFrame(rows, columns=list(COLUMNS[name])))
-    write_json(root / "analysis" / "verdicts.json", {"plan_hash": "p" * 64, "verdicts": _verdicts(names, methods)})
+        write_table(root / "analysis", name, pd.DataFrame(rows, columns=list(TABLES[name].columns)))
+    write_json(
+        root / "analysis" / "verdicts.json",
+        {"plan_hash": "p" * 64, "verdicts": _verdicts(names, methods, len(failed), len(plan["runs"]))},
+    )
     return root
 
 
@@ -324,23 +330,36 @@ def _tests(rng: np.random.Generator, methods: list[str], classes: int, testable:
     return {"associations": associations, "reliability": reliability}
 
 
-def _verdicts(names: list[str], methods: list[str]) -> list[dict[str, Any]]:
+def _verdicts(names: list[str], methods: list[str], n_failed: int, n_runs: int) -> list[dict[str, Any]]:
     best = methods[-1]
-    return [
-        {"id": f"comparison/{best}/macro", "topic": "comparison", "subject": best, "verdict": "better",
-         "sentence": f"{best} is better than {methods[0]} by 0.031 Dice over all classes.",
-         "numbers": {"difference": 0.031, "low": 0.012, "high": 0.05, "p_holm": 0.012, "n_units": 12},
-         "rule": "Macro Dice per image, sign-flip permutation, Holm over methods, alpha 0.05."},
-        {"id": "comparison/class", "topic": "comparison", "subject": names[-1], "verdict": "undecided",
-         "sentence": f"On {names[-1]} no method can be told from {methods[0]}.",
-         "numbers": {"difference": 0.011, "p_holm": 0.4}, "rule": "The same, per class."},
-        {"id": f"association/{best}/change/pixel_share", "topic": "association", "subject": best,
-         "verdict": "not_supported",
-         "sentence": "What the bias learned follows neither frequency nor a primary measure of difficulty.",
-         "numbers": {"spearman": -0.9, "p": 0.083}, "rule": "Exact Spearman test over classes, Holm over four."},
-        {"id": "attainability/classes", "topic": "attainability", "subject": "classes", "verdict": "limited",
-         "sentence": f"With {len(names)} classes only a perfect rank correlation can reach 0.05.",
-         "numbers": {"min_p": 0.0167}, "rule": "2/K!"},
-        {"id": f"reliability/{best}/change", "topic": "reliability", "subject": best, "verdict": "reliable",
-         "sentence": "The learned change agrees over seeds.", "numbers": {"icc": 0.9}, "rule": "ICC(3,k) >= 0.5"},
+    learned = best.startswith("dfa")
+    reason = f"What the bias of {best} learned is not shown to follow pixel share." if learned else NO_BIAS
+    verdicts = [
+        Verdict(topic=Topic.ANSWER, aspect="method", subject="all methods", word=Word.BETTER,
+                sentence=f"Use {best}: {best} is better than {methods[0]} by 0.031 Dice over all classes.",
+                rule="better: any macro comparison is better"),
+        Verdict(topic=Topic.ANSWER, aspect="reason", method=best if learned else "", subject=best,
+                word=Word.NOT_SUPPORTED, sentence=reason, rule="a word that all share"),
+        Verdict(topic=Topic.COMPARISON, method=best, class_name="macro", subject=best, word=Word.BETTER,
+                sentence=f"{best} is better than {methods[0]} by 0.031 Dice over all classes.",
+                numbers={"difference": 0.031, "low": 0.012, "high": 0.05, "p_holm": 0.012, "n_units": 12},
+                rule="Macro Dice per image, sign-flip permutation, Holm over methods, alpha 0.05."),
+        Verdict(topic=Topic.COMPARISON, method=best, class_name=names[-1], subject=names[-1], word=Word.UNDECIDED,
+                sentence=f"On {names[-1]} no method can be told from {methods[0]}.",
+                numbers={"difference": 0.011, "p_holm": 0.4}, rule="The same, per class."),
+        Verdict(topic=Topic.ASSOCIATION, method=best, estimand="change", measure="pixel_share", subject=best,
+                word=Word.NOT_SUPPORTED,
+                sentence="What the bias learned follows neither frequency nor a primary measure of difficulty.",
+                numbers={"spearman": -0.9, "p": 0.083}, rule="Exact Spearman test over classes, Holm over four."),
+        Verdict(topic=Topic.ATTAINABILITY, aspect="classes", subject="classes", word=Word.LIMITED,
+                sentence=f"With {len(names)} classes only a perfect rank correlation can reach 0.05.",
+                numbers={"min_p": 0.0167}, rule="2/K!"),
+        Verdict(topic=Topic.RELIABILITY, method=best, estimand="change", subject=best, word=Word.RELIABLE,
+                sentence="The learned change agrees over seeds.", numbers={"icc": 0.9}, rule="ICC(3,k) >= 0.5"),
     ]  # fmt: skip
+    if n_failed:
+        sentence = f"{n_failed} of {n_runs} planned runs are not finished ({n_failed} failed)."
+        verdicts.append(
+            Verdict(topic=Topic.DATA, aspect="runs", subject="planned runs", word=Word.LIMITED, sentence=sentence)
+        )
+    return [each.as_json() for each in verdicts]

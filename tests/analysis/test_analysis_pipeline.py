@@ -13,7 +13,7 @@ from synthetic import METHOD_GAIN, true_difficulty, write_synthetic_study
 
 from analysis.measures import PRIMARY
 from analysis.pipeline import StudyAnalysis, analyze_study
-from analysis.schema import COLUMNS
+from analysis.schema import TABLES
 from analysis.verdicts import Topic, Word
 from imbalance_bench.errors import UserError
 from imbalance_bench.manifest import write_json
@@ -60,12 +60,12 @@ def test_importing_analysis_does_not_load_torch():
 
 
 def test_every_table_of_the_contract_is_written_with_its_columns(whole):
-    for name, columns in COLUMNS.items():
+    for name, declared in TABLES.items():
         written = pd.read_csv(whole.folder / f"{name}.csv")
-        assert list(written.columns) == list(columns)
+        assert list(written.columns) == list(declared.columns)
         assert len(written) == len(whole.tables[name]) > 0
     readme = (whole.folder / "README.md").read_text()
-    assert all(f"| {column} |" in readme for columns in COLUMNS.values() for column in columns)
+    assert all(f"| {column} |" in readme for each in TABLES.values() for column in each.columns)
 
 
 def test_verdicts_are_valid_json_with_unique_ids(whole):
@@ -90,7 +90,7 @@ def test_planted_effects_are_found(whole):
     assert list(order) == sorted(macro.index, key=lambda name: (METHOD_GAIN[name], name))
     change = whole.tables["learned_bias"].query("estimand == 'change'").groupby("class_id")["value"].mean()
     assert list(np.argsort(np.argsort(change))) == list(true_difficulty(5))
-    assert verdict(whole, "reliability/dfa/change").verdict == Word.RELIABLE
+    assert verdict(whole, "reliability/dfa/change").word == Word.RELIABLE
 
 
 def test_tables_agree_with_one_another(whole):
@@ -126,7 +126,7 @@ def test_five_classes_cannot_show_what_the_bias_follows(whole):
     assert primary.query("construct == 'context'")["spearman"].isna().all()
     assert set(primary["verdict"]) == {Word.NOT_TESTABLE}
     found = verdict(whole, "attainability/classes")
-    assert found.verdict == Word.NOT_TESTABLE
+    assert found.word == Word.NOT_TESTABLE
     assert found.numbers["classes_needed"] == 6
     exploratory = whole.tables["associations"].query("not primary")
     assert exploratory["p_holm"].isna().all()
@@ -139,7 +139,7 @@ def test_seven_classes_can(tmp_path):
     measured = primary["construct"] != "context"
     assert set(primary[measured]["verdict"]) <= {Word.SUPPORTED, Word.NOT_SUPPORTED}
     assert set(primary[~measured]["verdict"]) == {Word.NOT_TESTABLE}
-    assert verdict(found, "attainability/classes").verdict == Word.TESTABLE
+    assert verdict(found, "attainability/classes").word == Word.TESTABLE
     assert verdict(found, "attainability/classes").numbers["tests"] == 3
 
 
@@ -154,7 +154,7 @@ def test_same_records_same_bytes(tmp_path):
 def test_unknown_slides_are_said(tmp_path):
     found = study(tmp_path, methods=TWO, groups_known=False)
     said = verdict(found, "data/independence")
-    assert said.verdict == Word.LIMITED
+    assert said.word == Word.LIMITED
     assert "images are treated as independent" in said.sentence
     assert set(found.tables["comparisons"]["unit"]) == {"image"}
 
@@ -172,8 +172,8 @@ def test_groups_are_the_unit_where_they_are_known(tmp_path):
 def test_few_classes(tmp_path, classes):
     found = study(tmp_path, methods=TWO, classes=classes, seeds=3, dataset=True)
     assert set(found.tables["associations"]["verdict"]) == {Word.NOT_TESTABLE}
-    assert verdict(found, "attainability/classes").verdict == Word.NOT_TESTABLE
-    assert verdict(found, "comparison/dfa/macro").verdict == Word.BETTER
+    assert verdict(found, "attainability/classes").word == Word.NOT_TESTABLE
+    assert verdict(found, "comparison/dfa/macro").word == Word.BETTER
 
 
 def test_one_seed_is_honest_about_methods_and_reliability(tmp_path):
@@ -188,7 +188,7 @@ def test_one_seed_is_honest_about_methods_and_reliability(tmp_path):
 def test_one_method_alone_and_no_bias(tmp_path):
     found = study(tmp_path, methods=("cross_entropy",))
     assert found.tables["comparisons"].empty
-    assert list(found.tables["comparisons"].columns) == list(COLUMNS["comparisons"])
+    assert list(found.tables["comparisons"].columns) == list(TABLES["comparisons"].columns)
     unet = study(tmp_path / "other", methods=TWO, architecture="unet", dataset=True)
     assert unet.tables["learned_bias"].empty
     assert unet.tables["associations"].empty
@@ -206,7 +206,7 @@ def test_class_absent_from_test(tmp_path):
     assert rows["value"].isna().all()
     assert (rows["n_present"] == 0).all()
     assert verdict(found, "data/absent").numbers["absent"] == ["vessel"]
-    assert verdict(found, "comparison/dfa/vessel").verdict == Word.NOT_TESTABLE
+    assert verdict(found, "comparison/dfa/vessel").word == Word.NOT_TESTABLE
     scores = found.tables["method_scores"].query("aggregation == 'pooled' and metric == 'dice'")
     mean = scores.set_index(["method", "class"])["mean"]["dfa"]
     assert mean["macro"] == pytest.approx(mean.drop(["macro", "vessel"]).mean())
@@ -219,7 +219,7 @@ def test_folds_are_scored_together(tmp_path):
     macro = found.tables["comparisons"].iloc[0]
     assert macro["n_units"] == 10
     assert set(found.tables["reliability"]["n_seeds"]) == {4}
-    assert verdict(found, "data/overlap").verdict == Word.LIMITED
+    assert verdict(found, "data/overlap").word == Word.LIMITED
     assert not found.tables["measures"]["value"].isna().all()
 
 
@@ -256,7 +256,7 @@ def test_without_the_data_set_measures_are_skipped_with_a_sentence(tmp_path):
     assert found.tables["measures"].empty
     assert found.tables["associations"].empty
     assert "no longer at" in verdict(found, "data/measures").sentence
-    assert verdict(found, "comparison/dfa/macro").verdict == Word.BETTER
+    assert verdict(found, "comparison/dfa/macro").word == Word.BETTER
 
 
 def test_a_broken_image_skips_measures_and_names_the_file(tmp_path):
@@ -283,7 +283,7 @@ def test_a_plan_changed_afterwards_is_said(copied, whole):
     plan = StudyRecords(copied).plan()
     plan["analysis"]["alpha"] = 0.1
     write_json(copied / "plan.json", plan)
-    assert verdict(analyze_study(copied), "data/plan").verdict == Word.LIMITED
+    assert verdict(analyze_study(copied), "data/plan").word == Word.LIMITED
 
 
 def test_progress_is_reported(tmp_path):

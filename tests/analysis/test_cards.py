@@ -128,7 +128,7 @@ def test_analyze_reads_the_cache_of_its_data_and_only_that(study: Path, tmp_path
     assert "data/context" not in {each.id for each in analysed.verdicts}
     attained = next(each for each in analysed.verdicts if each.id == "attainability/classes")
     assert attained.numbers["tests"] == 4
-    assert attained.verdict == "not_testable"  # 5 classes cannot reach .05 / 4
+    assert attained.word == "not_testable"  # 5 classes cannot reach .05 / 4
     of_control = measures[measures["construct"].isin(["learnability", "model"])]
     assert {"time_to_learn", "baseline_difficulty", "ensemble_disagreement"} <= set(of_control["measure"])
     assert not of_control["primary"].any()

@@ -16,7 +16,8 @@ from analysis.cards.figures import TILE_SIDE_PX
 from analysis.reading.analysed_study import AnalysedStudy
 from analysis.report import classes
 from analysis.report.classes import class_cards
-from analysis.schema import COLUMNS, write_csv
+from analysis.schema import TABLES
+from analysis.schema.files import write_table
 
 OVERLAPS = {(0, 1): 0.25, (0, 2): 0.75, (1, 0): 0.5, (1, 2): 0.4}
 
@@ -31,11 +32,11 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     names = [each["name"] for each in dataset["classes"]]
     rows = []
     for (own, other), overlap in OVERLAPS.items():
-        row = dict.fromkeys(COLUMNS["adjacency"], float("nan"))
+        row = dict.fromkeys(TABLES["adjacency"].columns, float("nan"))
         row |= {"class_id": own, "class": names[own], "other_id": other, "other": names[other], "unit": "um"}
         row |= {"border_share": 0.125, "stain_overlap": overlap, "stain_overlap_low": 0.1, "stain_overlap_high": 0.9}
         rows.append(row | {"nearest_rival": overlap == max(v for (a, _), v in OVERLAPS.items() if a == own)})
-    write_csv(root / "analysis" / "adjacency.csv", "adjacency", pd.DataFrame(rows))
+    write_table(root / "analysis", "adjacency", pd.DataFrame(rows))
     return root
 
 
@@ -91,5 +92,5 @@ def test_without_the_data_set_cards_have_no_pictures_and_say_why(study: Path, tm
     assert found.missing.startswith("There are no pictures of the classes: the data set is no longer at")
     assert len(found.cards) == 3
     assert all(not card.tiles and card.shapes == "" and card.strips.svg for card in found.cards)
-    (root / "analysis" / "measures.csv").write_text(",".join(COLUMNS["measures"]) + "\n")
+    (root / "analysis" / "measures.csv").write_text(",".join(TABLES["measures"].columns) + "\n")
     assert class_cards(AnalysedStudy.open(root)).cards == ()

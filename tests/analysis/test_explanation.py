@@ -58,7 +58,7 @@ def test_nothing_is_rarely_supported():
 
 def test_several_data_sets_can_show_what_one_cannot():
     one, three = frames((5,)), frames((5, 5, 5))
-    assert verdicts(one)["explanation/dfa/change"].verdict == Word.NOT_TESTABLE
+    assert verdicts(one)["explanation/dfa/change"].word == Word.NOT_TESTABLE
     found = associate_studies(three, plan(0))
     assert found.associations["min_p"].max() < 1e-4
     assert set(found.associations["n_data_sets"]) == {3}
@@ -68,7 +68,7 @@ def test_several_data_sets_can_show_what_one_cannot():
 @pytest.mark.parametrize("k", [2, 3])
 def test_two_and_three_classes_are_refused_with_the_reason(k):
     found = verdicts(frames((k,)))
-    assert {each.verdict for each in found.values()} == {Word.NOT_TESTABLE}
+    assert {each.word for each in found.values()} == {Word.NOT_TESTABLE}
     assert "no residual degree of freedom" in found["explanation/dfa/change"].sentence
     assert "too few for 4 measures" in found["mixed/dfa/change"].sentence
 
@@ -148,23 +148,24 @@ ROW |= {"partial_rho": 0.7, "n_data_sets": 3}
 )
 def test_each_rule_of_a_partial_association(changes, reliability, expected):
     found = partial_verdict(ROW | changes, plan(0), reliability)
-    assert found.verdict == expected
+    assert found.word == expected
     assert "nan" not in found.sentence
-    assert found.topic == Topic.EXPLANATION
+    assert found.topic == Topic.PARTIAL_ASSOCIATION
 
 
 def test_the_plan_says_how_far_measures_may_go_together():
     stricter = replace(plan(0), largest_vif=2.0)
-    assert partial_verdict(ROW | {"vif": 2.1}, stricter, Word.RELIABLE).verdict == Word.NOT_SEPARABLE
+    assert partial_verdict(ROW | {"vif": 2.1}, stricter, Word.RELIABLE).word == Word.NOT_SEPARABLE
     assert "VIF above 2;" in partial_verdict(ROW, stricter, Word.RELIABLE).rule
 
 
 def test_each_rule_of_the_whole():
     def word(*pair: Word, inertia: Word | None = None) -> tuple[Word, str]:
-        both = [Verdict(f"x/{name}", Topic.EXPLANATION, "", each, ".", {"p_holm": 0.5})
+        both = [Verdict(topic=Topic.PARTIAL_ASSOCIATION, measure=name, subject="", word=each, sentence=".",
+                        numbers={"p_holm": 0.5})
                 for name, each in zip(("frequency", "difficulty"), pair, strict=True)]  # fmt: skip
         found = explanation_verdict("dfa", "change", (both[0], both[1]), {"total": 0.5}, inertia)
-        return found.verdict, found.numbers["follows"]
+        return found.word, found.numbers["follows"]
 
     yes, no = Word.SUPPORTED, Word.NOT_SUPPORTED
     assert word(yes, no) == (yes, "frequency")
@@ -179,9 +180,9 @@ def test_each_rule_of_the_whole():
 
 def test_each_rule_of_a_slope():
     row = rows_of(associate_studies(frames((8, 8), class_noise=0.1), plan(0)).mixed_models)[0]
-    assert mixed_verdict(row, plan(0), Word.RELIABLE).verdict == Word.SUPPORTED
-    assert mixed_verdict(row, plan(0), Word.UNRELIABLE).verdict == Word.UNRELIABLE
-    assert mixed_verdict(row, plan(0), None).verdict == Word.NOT_TESTABLE
-    assert mixed_verdict(row | {"p_holm": 0.06}, plan(0), Word.RELIABLE).verdict == Word.NOT_SUPPORTED
-    assert mixed_verdict(row | {"converged": False}, plan(0), Word.RELIABLE).verdict == Word.NOT_TESTABLE
+    assert mixed_verdict(row, plan(0), Word.RELIABLE).word == Word.SUPPORTED
+    assert mixed_verdict(row, plan(0), Word.UNRELIABLE).word == Word.UNRELIABLE
+    assert mixed_verdict(row, plan(0), None).word == Word.NOT_TESTABLE
+    assert mixed_verdict(row | {"p_holm": 0.06}, plan(0), Word.RELIABLE).word == Word.NOT_SUPPORTED
+    assert mixed_verdict(row | {"converged": False}, plan(0), Word.RELIABLE).word == Word.NOT_TESTABLE
     assert "singular" in mixed_verdict(row | {"singular": True}, plan(0), Word.RELIABLE).sentence

@@ -6,17 +6,8 @@ import pytest
 
 from analysis.plots.labels import label_points, overlapping
 from analysis.plots.steps import along_stages
-from analysis.plots.style import (
-    CONTROL_COLOUR,
-    DARK,
-    PAPER,
-    class_colours,
-    figure_style,
-    freeze_layout,
-    method_marks,
-    new_figure,
-    wrapped,
-)
+from analysis.plots.style import figure_style, freeze_layout, new_figure, wrapped
+from analysis.reading.palette import CONTROL_COLOUR, DARK, PAPER, class_colours, method_marks
 from analysis.reading.wording import MINUS, number, probability, signed, tone
 
 

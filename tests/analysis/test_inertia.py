@@ -39,7 +39,7 @@ def study(starts: dict[str, float], *, kept=0.9, learned=LEARNED, noise=0.02, se
 
 
 def word(found: pd.DataFrame, view: str, plan: AnalysisPlan = PLAN) -> Word:
-    return inertia_verdict(next(row for row in rows_of(found) if row["view"] == view), plan).verdict
+    return inertia_verdict(next(row for row in rows_of(found) if row["view"] == view), plan).word
 
 
 def test_movement_of_one_start_in_closed_form():

@@ -42,8 +42,8 @@ def test_planted_losses_are_found_with_the_right_sign_and_size(records):
     assert list(found[found["intervention"] == "shifted"]["class"]) == list(study.class_names)
     assert (found[found["intervention"] == "shifted"]["difference"] > 0).all()
     words = {(row["intervention"], row["class"]): judged(row, plan) for row in rows_of(found)}
-    assert words["zeroed", MACRO].verdict == Word.WORSE
-    assert words["shifted", study.class_names[1]].verdict == Word.BETTER
+    assert words["zeroed", MACRO].word == Word.WORSE
+    assert words["shifted", study.class_names[1]].word == Word.BETTER
     assert "Setting the bias of dfa to zero makes macro Dice worse" in words["zeroed", MACRO].sentence
 
 
@@ -84,8 +84,8 @@ def test_methods_and_runs_without_records_are_left_out(records, tmp_path):
 def test_words_of_small_equal_and_single_studies(records):
     found, _, plan = effects(records)
     row = rows_of(found)[0]
-    assert judged(row, plan, min_p=0.03).verdict == Word.NOT_TESTABLE
-    assert judged(row, plan, n_units=1).verdict == Word.NOT_TESTABLE
-    assert judged(row, plan, p_tost_holm=0.01).verdict == Word.EQUIVALENT
-    assert judged(row, plan, p_holm=0.2, p_tost_holm=0.5).verdict == Word.UNDECIDED
+    assert judged(row, plan, min_p=0.03).word == Word.NOT_TESTABLE
+    assert judged(row, plan, n_units=1).word == Word.NOT_TESTABLE
+    assert judged(row, plan, p_tost_holm=0.01).word == Word.EQUIVALENT
+    assert judged(row, plan, p_holm=0.2, p_tost_holm=0.5).word == Word.UNDECIDED
     assert "this trained model alone" in judged(row, plan, n_seeds=1).sentence

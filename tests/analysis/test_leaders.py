@@ -44,7 +44,7 @@ def test_marks_follow_the_planted_order(context: Context) -> None:
     assert marks["cross_entropy"] == marks["focal"] == "shared_second"  # equal by construction
     assert (macro["difference"].dropna() <= 0).all()
     (verdict,) = written.verdicts
-    assert (verdict.verdict, verdict.subject) == ("better", "dfa")
+    assert (verdict.word, verdict.subject) == ("better", "dfa")
 
 
 def test_means_are_those_of_the_scores(context: Context) -> None:

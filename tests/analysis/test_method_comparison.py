@@ -116,21 +116,21 @@ def test_cliffs_delta_equals_mann_whitney():
 )
 def test_verdicts_on_planted_effects(options, word):
     found = judged(scores(**options))
-    assert found.verdict == word
+    assert found.word == word
     assert found.rule
     assert "points" in found.sentence
 
 
 def test_an_undecided_pair_whose_interval_excludes_zero_is_explained():
     clear, marginal = scores(0.06), scores(0.013, noise=0.03, rng_seed=2)
-    assert judged(marginal, family=1).verdict == Word.BETTER
+    assert judged(marginal, family=1).word == Word.BETTER
     found = judged(marginal, family=3)
-    assert found.verdict == Word.UNDECIDED
+    assert found.word == Word.UNDECIDED
     assert found.numbers["low"] > 0
     assert "excludes 0" in found.sentence
     assert "correction for 3 tests" in found.sentence
     alone = judged(scores(0.012, noise=0.02, rng_seed=1))  # p .06 with the variation over seeds in full
-    assert (alone.verdict, alone.numbers["low"] > 0) == (Word.UNDECIDED, True)
+    assert (alone.word, alone.numbers["low"] > 0) == (Word.UNDECIDED, True)
     assert "correction" not in alone.sentence
     assert "excludes 0" not in judged(clear).sentence + judged(scores(0.0, noise=0.05, seeds=1)).sentence
 
@@ -144,8 +144,8 @@ def test_units_that_agree_do_not_outweigh_seeds_that_do_not():
 
 def test_correction_makes_too_few_units_untestable():
     pairs = scores(0.3, units=7)
-    assert judged(pairs, family=1).verdict == Word.BETTER
-    assert judged(pairs, family=4).verdict == Word.NOT_TESTABLE  # 4 x 2 / 2^7 > .05
+    assert judged(pairs, family=1).word == Word.BETTER
+    assert judged(pairs, family=4).word == Word.NOT_TESTABLE  # 4 x 2 / 2^7 > .05
 
 
 def test_one_seed_is_said():

@@ -58,7 +58,7 @@ def test_a_plan_of_before_a_choice_existed_means_what_the_software_did_then(tmp_
 def test_a_changed_plan_is_said(change):
     found = plan_verdict(PLAN | change, HASH)
     assert found is not None
-    assert found.verdict == Word.LIMITED
+    assert found.word == Word.LIMITED
     assert "changed" in found.sentence
 
 
@@ -66,4 +66,4 @@ def test_another_primary_measure_in_the_software_is_said(monkeypatch):
     monkeypatch.setitem(preregistration.PRIMARY_MEASURES, "frequency", "image_share")
     found = plan_verdict(PLAN, HASH)
     assert found is not None
-    assert found.verdict == Word.LIMITED
+    assert found.word == Word.LIMITED

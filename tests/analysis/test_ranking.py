@@ -127,7 +127,7 @@ def test_verdict_on_the_order(ahead, firsts, changes, word):
     row = {"method": "dfa", "p_best": 0.98, "rank_low": 1.0, "rank_high": 2.0, "kendall_tau": 0.7}
     row |= {"n_units": 14, "n_seeds": 3} | changes
     found = ranking_verdict([row, row | {"method": "focal"}], firsts, "group", ahead)
-    assert found.verdict == word
+    assert found.word == word
     assert "nan" not in found.sentence
     if "focal" in firsts.values():
         assert "focal ranks first" in found.sentence
@@ -144,7 +144,13 @@ def test_the_order_is_printed_with_its_stability() -> None:
         keys | {"method": "a", "rank": 2.0, "rank_low": 1.5, "rank_high": 2.0, "p_best": 0.125, "score": 0.7},
     ]
     frame = pd.DataFrame([*rows, rows[0] | {"aggregation": "pooled", "score": 0.9}, rows[0] | {"class": "tumour"}])
-    judged = Verdict("ranking/macro", Topic.RANKING, "order", Word.LIMITED, "s", {"aggregation": "per_group"})
+    judged = Verdict(
+        topic=Topic.RANKING,
+        subject="order",
+        word=Word.LIMITED,
+        sentence="s",
+        numbers={"aggregation": "per_group"},
+    )
     console = Console(record=True, width=120)
     print_ranking(frame, [judged], console)
     header, first, second = (line.split() for line in console.export_text().strip().splitlines())

@@ -178,7 +178,7 @@ def test_analysis_writes_calibration_and_names_runs_without_it(tmp_path: Path) -
     for method in ("cross_entropy", "dfa"):
         value, low, high = (float(of_all[name][method]) for name in ("value", "low", "high"))
         assert f"{value:+.3f}" in by_id[f"calibration/{method}"].sentence
-        assert (by_id[f"calibration/{method}"].verdict == "supported") == (low * high > 0)
+        assert (by_id[f"calibration/{method}"].word == "supported") == (low * high > 0)
     assert "data/probabilities" not in by_id
     next((root / "runs").rglob("probabilities.parquet")).unlink()
     again = analyze_study(root)

@@ -190,7 +190,7 @@ def test_every_class_has_a_card(complete: Path, strange: Path) -> None:
 
 def test_what_is_missing_is_said(strange: Path) -> None:
     text = Page.of(strange).text
-    assert "Of 4 planned runs, 1 failed" in text
+    assert "1 of 4 planned runs are not finished (1 failed)" in text
     assert "3 of 4 runs finished" in text
     assert "so there is no learning curve to draw" in text
     assert not list((strange / "figures").glob("learning_curves*"))

@@ -86,7 +86,7 @@ def score_table(study: AnalysedStudy) -> PaperTable:
         rows.append(cells)
     how = AGGREGATION.get(study.aggregation, study.aggregation)
     caption = f"Dice on {study.dataset['name']}, {how}, with 95 % intervals over units and seeds."
-    return PaperTable("paper_scores", caption, ["method", "macro", *study.class_names], rows)
+    return PaperTable("paper_scores", caption, ["method", MACRO, *study.class_names], rows)
 
 
 def difference_table(study: AnalysedStudy) -> PaperTable:
@@ -106,7 +106,7 @@ def difference_table(study: AnalysedStudy) -> PaperTable:
         rows.append(cells)
     control = " or ".join(study.controls)
     caption = f"Difference in Dice to {control} on {study.dataset['name']}, paired, with 95 % intervals."
-    return PaperTable("paper_differences", caption, ["method", "macro", *study.class_names], rows)
+    return PaperTable("paper_differences", caption, ["method", MACRO, *study.class_names], rows)
 
 
 def association_table(study: AnalysedStudy) -> PaperTable:
