@@ -27,6 +27,7 @@ Positive = Annotated[int, Field(ge=1)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Distance = Annotated[float, Field(gt=0)]
 Distances = Annotated[tuple[Distance, ...], AfterValidator(_ascending)]
+Hypothesis = Literal["frequency", "boundary", "morphology", "context"]  # constructs with a primary measure
 PLAIN_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$"
 
 
@@ -42,6 +43,7 @@ class DatasetSection(Section):
     path: Path
     groups: dict[str, list[str]] = {}  # merged class -> source classes
     ignore: list[str] = []  # classes to treat as unlabelled
+    families: dict[str, str] = {}  # class -> its kind; classes of a kind are compared with one another only
     tile_px: Annotated[int, Field(ge=32, multiple_of=32)] = 512
     stride_px: Positive = 512
 
@@ -175,7 +177,14 @@ class AnalysisSection(Section):
     boundary_band_um: Annotated[float, Field(gt=0)] = 2.0
     inertia_kept: Annotated[float, Field(gt=0, lt=1)] = INERTIA_KEPT  # inertia where more of the start is still there
     largest_vif: Annotated[float, Field(ge=1)] = LARGEST_VIF  # above, two measures are not told apart
+    hypotheses: tuple[Hypothesis, ...] = ()  # constructs in the order of their tests; one: the primary hypothesis
     seed: int = 0
+
+    @model_validator(mode="after")
+    def _named_once(self) -> "AnalysisSection":
+        if len(set(self.hypotheses)) < len(self.hypotheses):
+            raise ValueError(f"`analysis.hypotheses` must name each construct once. Got {list(self.hypotheses)}.")
+        return self
 
 
 class MethodEntry(Section):

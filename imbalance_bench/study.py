@@ -108,7 +108,7 @@ class Study:
 def shared_identity(config: StudyConfig) -> dict[str, Any]:
     """The part of a study file that all of its runs share and that can change their results. No paths."""
     content = config.dump()
-    dataset = {key: value for key, value in content["dataset"].items() if key != "path"}
+    dataset = {key: value for key, value in content["dataset"].items() if key not in ("path", "families")}
     model = {key: value for key, value in content["model"].items() if key != "encoder_weights"}
     return {"schema": SCHEMA_VERSION, "dataset": dataset, "model": model, "training": content["training"]}
 

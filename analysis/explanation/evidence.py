@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from analysis.schema.names import ESTIMAND_WORDS
+from analysis.schema.names import estimand_words
 from analysis.statistics.corrections import holm
 from analysis.study.class_frames import FREQUENCY
 from analysis.study.class_points import ClassPoints
@@ -42,7 +42,7 @@ class Subject:
     @property
     def what(self) -> str:
         """In words, such as "change of the bias of dfa"."""
-        return f"{ESTIMAND_WORDS.get(self.quantity, self.quantity.replace('_', ' ') or 'value')} of {self.method}"
+        return f"{estimand_words(self.quantity)} of {self.method}"
 
     @property
     def start_unchecked(self) -> bool:
@@ -120,5 +120,3 @@ def attainable_together(rows: Sequence[Mapping[str, Any]], steps: Sequence[int |
     """Say of each test of a family whether the correction could let it pass if every test gave its smallest p."""
     best = corrected([row["min_p"] for row in rows], steps)
     return [bool(value < alpha * (1 - 1e-9)) for value in best]
-
-

@@ -98,7 +98,9 @@ class _Test:
         low, high = 0, len(_RELIABILITIES)  # at places below `low` p is small, from `high` on it is not
         while low < high:
             middle = (low + high) // 2
-            trust = np.minimum(_RELIABILITIES[middle], np.where(np.isnan(self._trust), 1.0, 1.0)) * np.ones_like(self._trust)
+            trust = np.minimum(_RELIABILITIES[middle], np.where(np.isnan(self._trust), 1.0, 1.0)) * np.ones_like(
+                self._trust
+            )
             if self._calibrated_p(trust) < self._plan.alpha:
                 low = middle + 1
             else:
@@ -110,7 +112,12 @@ class _Test:
         if not self._points.start.size:
             return 1.0
         return partial_association(
-            self._points.response, self._tested, self._points.start, permutations=1, rng=self._rng(), strata=self._strata
+            self._points.response,
+            self._tested,
+            self._points.start,
+            permutations=1,
+            rng=self._rng(),
+            strata=self._strata,
         ).vif
 
     def _constant_given(self) -> bool:

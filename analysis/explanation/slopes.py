@@ -16,7 +16,17 @@ from analysis.study.class_points import ClassPoints
 from analysis.study.runs import AnalysisPlan
 from analysis.verdicts import Topic, Verdict, Word, p_text
 
-_FIT_COLUMNS = ("name_sd", "class_sd", "residual_sd", "n_names", "n_classes", "n_rows", "converged", "singular", "refusal")
+_FIT_COLUMNS = (
+    "name_sd",
+    "class_sd",
+    "residual_sd",
+    "n_names",
+    "n_classes",
+    "n_rows",
+    "converged",
+    "singular",
+    "refusal",
+)
 
 
 def slope_rows(points: ClassPoints) -> list[dict[str, Any]]:
@@ -43,6 +53,7 @@ def slope_rows(points: ClassPoints) -> list[dict[str, Any]]:
     found = fits[-1] if not fits[-1].refusal else plain
     p = np.max([np.where(np.isnan(each.p) & bool(each.refusal), 1.0, each.p) for each in fits], axis=0)
     p = np.full(len(p), np.nan) if plain.refusal else p
+    p = p[: len(points.constructs)]
     low, high = found.interval()
     inflation = variance_inflation(np.column_stack([measures, start]), points.blocks)
     rows = []
@@ -107,7 +118,10 @@ def _word(row: Mapping[str, Any], plan: AnalysisPlan, subject: Subject) -> tuple
     if refused is not None:
         return refused, f"not interpreted, because runs are not shown to agree: {slope}"
     if row["reliability"] < plan.reliability_floor:
-        return Word.UNRELIABLE, f"not interpreted, because the measure is not reliable ({row['reliability']:.2f}): {slope}"
+        return (
+            Word.UNRELIABLE,
+            f"not interpreted, because the measure is not reliable ({row['reliability']:.2f}): {slope}",
+        )
     if row["p_holm"] >= plan.alpha or math.isnan(row["p_holm"]):
         return Word.NOT_SUPPORTED, f"no effect is shown: {slope}"
     if row["vif"] > plan.largest_vif and row["df"] >= VIF_DF:

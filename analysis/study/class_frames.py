@@ -41,7 +41,7 @@ _NEEDED = {
 }
 _DEFAULTS: Mapping[str, object] = {
     **dict.fromkeys(("model", "family", "start_name"), ""),
-    **{"fold": 0, "seed": 0, "quantity": "", "start": np.nan},
+    **{"fold": 0, "seed": 0, "quantity": "bias", "start": np.nan},
     **dict.fromkeys(("standard_error", "reliability", "n"), np.nan),
 }
 _OTHER_NAMES = {"dataset": "data_set", "estimand": "quantity", "se": "standard_error", "label": "class"}

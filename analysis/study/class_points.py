@@ -45,49 +45,52 @@ class MeasureGrid:
     """Measures of the classes of all data sets.
 
     Args:
-        values: Index (data set, class), one column per measure.
-        errors: Standard errors, alike.
-        reliability: What was said of the reliability, alike.
-        constructs: Measure -> construct, in the order in which they are reported.
-        primary: Measures that were fixed in advance, one per construct.
+        rows: (data set, class) -> row of the arrays.
+        values: (C, M) float; NaN: not measured.
+        errors: (C, M) standard errors; NaN: unknown.
+        reliability: (C, M) what was said of the reliability; NaN: nothing.
+        constructs: Measure -> construct, in the order of the columns.
+        primary: Measures that were fixed in advance, one per construct, in the order of constructs.
     """
 
-    values: pd.DataFrame
-    errors: pd.DataFrame
-    reliability: pd.DataFrame
+    rows: dict[tuple[str, str], int]
+    values: np.ndarray
+    errors: np.ndarray
+    reliability: np.ndarray
     constructs: dict[str, str]
     primary: tuple[str, ...]
 
     @classmethod
     def of(cls, measures: pd.DataFrame) -> "MeasureGrid":
         """Arrange a frame of `measures_frame`."""
-        keys = {"index": ["data_set", "class"], "columns": "measure"}
-        values, errors, reliability = (
-            measures.pivot(**keys, values=name).astype(np.float64)
-            for name in ("value", "standard_error", "reliability")
-        )
-        kinds = measures.drop_duplicates("measure").set_index("measure")
-        constructs = {str(name): str(construct) for name, construct in kinds["construct"].items()}
-        primary = measures.loc[measures["primary"], "measure"].drop_duplicates()
-        ordered = sorted(map(str, primary), key=lambda name: CONSTRUCTS.index(constructs[name]))
-        return cls(values, errors, reliability, constructs, tuple(ordered))
+        keys = list(zip(measures["data_set"], measures["class"], strict=True))
+        rows = {key: row for row, key in enumerate(dict.fromkeys(keys))}
+        constructs = dict(zip(measures["measure"], measures["construct"], strict=True))
+        column = {name: place for place, name in enumerate(constructs)}
+        places = [rows[key] for key in keys], [column[name] for name in measures["measure"]]
+        grids = []
+        for name in ("value", "standard_error", "reliability"):
+            grid = np.full((len(rows), len(constructs)), np.nan)
+            grid[places] = measures[name].to_numpy(dtype=np.float64)
+            grids.append(grid)
+        primary = dict.fromkeys(measures.loc[measures["primary"], "measure"])
+        ordered = sorted(primary, key=lambda name: CONSTRUCTS.index(constructs[name]))
+        return cls(rows, *grids, constructs, tuple(ordered))
 
-    def shared(self, names: Sequence[str], data_sets: Sequence[str]) -> tuple[str, ...]:
-        """Return those of some measures that every data set has for two or more classes."""
-        counts = self.values.groupby(level=0).count().reindex(list(dict.fromkeys(data_sets)), fill_value=0)
-        return tuple(name for name in names if len(counts) and (counts[name] >= 2).all())
+    def of_classes(self, data_sets: Sequence[str], names: Sequence[str]) -> "MeasureGrid":
+        """Return the same for some classes, in their order; those that were not measured get NaN."""
+        places = np.array([self.rows.get(key, -1) for key in zip(data_sets, names, strict=True)], dtype=int)
+        picked = [
+            np.where(places[:, None] < 0, np.nan, each[places] if len(each) else np.nan)
+            for each in (self.values, self.errors, self.reliability)
+        ]
+        keys = {key: row for row, key in enumerate(zip(data_sets, names, strict=True))}
+        return MeasureGrid(keys, *picked, self.constructs, self.primary)
 
-    def reliability_of(self, name: str, index: pd.MultiIndex) -> float:
-        """Return what was said of a measure, the mean over data sets; else what its errors say; NaN: nothing is known."""
-        said = self.reliability[name].reindex(index).dropna()
-        if len(said):
-            return float(np.clip(said.groupby(level=0).mean().mean(), 0, 1))
-        values, errors = (frame[name].reindex(index).to_numpy() for frame in (self.values, self.errors))
-        if not np.isfinite(errors).all():
-            return float("nan")
-        spread = pd.Series(values, index).groupby(level=0).transform(lambda own: own.std(ddof=0)).to_numpy()
-        spread = np.where(spread > 0, spread, 1.0)
-        return reliability_of_errors(values / spread, errors / spread, labels(index.get_level_values(0), len(index)))
+    def columns(self, names: Sequence[str]) -> list[int]:
+        """Return the columns of some measures."""
+        order = list(self.constructs)
+        return [order.index(name) for name in names]
 
 
 @dataclass(frozen=True)
@@ -127,13 +130,16 @@ class ClassPoints:
             grid: All measures.
             names: Those that are wanted.
         """
-        names = grid.shared(names, self.data_sets)
-        index = pd.MultiIndex.from_arrays([self.data_sets, self.names])
-        own = grid.values[list(names)].reindex(index)
-        kept = own.notna().all(axis=1)
-        kept &= kept.groupby(level=0).transform("sum") >= 2
-        rows = np.flatnonzero(kept.to_numpy())
-        reliability = np.array([grid.reliability_of(name, index[rows]) for name in names])
+        own = grid.of_classes(self.data_sets, self.names)
+        strata = self.strata
+        sets = np.unique(strata)
+        known = np.isfinite(own.values)
+        there = [name for name in names if all(known[strata == each, own.columns([name])[0]].sum() >= 2 for each in sets)]
+        columns = own.columns(there)
+        kept = known[:, columns].all(axis=1)
+        enough = np.bincount(strata[kept], minlength=len(sets)) >= 2
+        rows = np.flatnonzero(kept & enough[strata])
+        reliability = [_reliability(own, column, rows, strata[rows]) for column in columns]
         pick = partial(_picked, rows=rows)
         return replace(
             self,
@@ -142,10 +148,10 @@ class ClassPoints:
             families=pick(self.families),
             values=self.values[rows],
             starts=replace(self.starts, values=self.starts.values[rows]),
-            measures=own.to_numpy()[rows],
-            reliability=reliability,
-            constructs=tuple(grid.constructs[name] for name in names),
-            measure_names=names,
+            measures=own.values[np.ix_(rows, columns)],
+            reliability=np.array(reliability, dtype=np.float64),
+            constructs=tuple(grid.constructs[name] for name in there),
+            measure_names=tuple(there),
         )
 
     @property
@@ -269,23 +275,27 @@ def class_points(quantities: pd.DataFrame, method: str, quantity: str) -> ClassP
         quantity: Of `quantities`.
     """
     chosen = quantities[(quantities["method"] == method) & (quantities["quantity"] == quantity)]
-    by = {"index": ["data_set", "class"], "columns": ["fold", "seed", "start_name"]}
-    ends = chosen.pivot(**by, values="value")
-    ends = ends[ends.notna().any(axis=1)].dropna(axis=1, how="all")
-    begins = chosen.pivot(**by, values="start").reindex(index=ends.index, columns=ends.columns)
-    family = (
-        chosen.drop_duplicates(["data_set", "class"]).set_index(["data_set", "class"])["family"].reindex(ends.index)
-    )
-    data_sets = tuple(map(str, ends.index.get_level_values(0)))
-    keys = [(str(fold), str(seed), str(start)) for fold, seed, start in ends.columns]
-    values = ends.to_numpy(dtype=np.float64)
+    of_class = list(zip(chosen["data_set"], chosen["class"], strict=True))
+    of_run = list(zip(chosen["fold"], chosen["seed"], chosen["start_name"], strict=True))
+    classes = {key: row for row, key in enumerate(sorted(set(of_class)))}
+    runs = {key: column for column, key in enumerate(sorted(set(of_run), key=str))}
+    places = [classes[key] for key in of_class], [runs[key] for key in of_run]
+    values, begins = np.full((2, len(classes), len(runs)), np.nan)
+    values[places] = chosen["value"].to_numpy(dtype=np.float64)
+    begins[places] = chosen["start"].to_numpy(dtype=np.float64)
+    family = dict(zip(of_class, chosen["family"], strict=True))
+    kept, used = np.flatnonzero(np.isfinite(values).any(axis=1)), np.flatnonzero(np.isfinite(values).any(axis=0))
+    keys = [key for key, row in classes.items() if row in set(kept)]
+    columns = [tuple(map(str, key)) for key, column in runs.items() if column in set(used)]
+    data_sets = tuple(data_set for data_set, _ in keys)
+    values, begins = values[np.ix_(kept, used)], begins[np.ix_(kept, used)]
     return ClassPoints(
         data_sets,
-        tuple(map(str, ends.index.get_level_values(1))),
-        tuple(map(str, family)),
+        tuple(name for _, name in keys),
+        tuple(family[key] for key in keys),
         values,
-        tuple(fold for fold, _, _ in keys),
-        _starts(begins.to_numpy(dtype=np.float64), values, keys, labels(data_sets, len(data_sets))),
+        tuple(fold for fold, _, _ in columns),
+        _starts(begins, values, columns, labels(data_sets, len(data_sets))),
         np.zeros((len(values), 0)),
         np.zeros(0),
         (),
@@ -341,6 +351,22 @@ def _centred_runs(values: np.ndarray, strata: np.ndarray) -> np.ndarray:
         count = np.isfinite(rows).sum(axis=0)
         shifted[strata == each] = rows - np.nansum(rows, axis=0) / np.where(count > 0, count, 1)
     return shifted
+
+
+def _reliability(own: MeasureGrid, column: int, rows: np.ndarray, strata: np.ndarray) -> float:
+    """Return what was said of a measure, the mean over data sets; else what its errors say; NaN: nothing is known."""
+    said = own.reliability[rows, column]
+    if np.isfinite(said).any():
+        of_sets = [np.nanmean(said[strata == each]) for each in np.unique(strata) if np.isfinite(said[strata == each]).any()]
+        return float(np.clip(np.mean(of_sets), 0, 1))
+    values, errors = own.values[rows, column].copy(), own.errors[rows, column].copy()
+    if not len(rows) or not np.isfinite(errors).all():
+        return float("nan")
+    for each in np.unique(strata):
+        spread = float(np.std(values[strata == each]))
+        for column_values in (values, errors):
+            column_values[strata == each] /= spread if spread > 0 else 1.0
+    return reliability_of_errors(values, errors, strata)
 
 
 def _picked(values: Sequence[str], rows: np.ndarray) -> tuple[str, ...]:
