@@ -5,12 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from analysis.explain import Explained, explain
 from analysis.reading.analysed_study import AnalysedStudy
-from analysis.schema import rows_of
 from analysis.schema.names import MACRO
 from analysis.statistics.critical_difference import CriticalDifference, critical_difference
 from analysis.study.runs import AnalysisPlan

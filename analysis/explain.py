@@ -1,4 +1,4 @@
-"""Tables in, verdicts out: what the quantities that runs arrived at for each class follow. `analyze` uses nothing else."""
+"""Tables in, verdicts out: what the values that runs learned of each class follow. `analyze` uses nothing else."""
 
 import math
 from collections.abc import Mapping, Sequence

@@ -13,7 +13,7 @@ from analysis.verdicts import Topic, Verdict, Word
 
 
 def agreement_rows(points: ClassPoints, method: str, quantity: str) -> list[dict[str, Any]]:
-    """Return rows of table `reliability` without `verdict`: over seeds; with several folds over these and training sets.
+    """Return rows of table `reliability` without `verdict`: over seeds, and over several folds and training sets.
 
     The last row is the one that decides whether anything is correlated.
     """

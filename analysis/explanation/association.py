@@ -110,7 +110,7 @@ def association_verdict(row: Mapping[str, Any], plan: AnalysisPlan, subject: Sub
     rule = (
         "not_testable: fewer than two runs, nothing varies, or no order of the classes could give "
         f"p < {plan.alpha:g} after correction; unreliable: ICC(3,k) or the measure's reliability below "
-        f"{plan.reliability_floor:g}; not_separable: the only start there is may explain it; supported: p < {plan.alpha:g} "
+        f"{plan.reliability_floor:g}; not_separable: the one start may explain it; supported: p < {plan.alpha:g} "
         f"after correction ({how}, within this method and quantity); else not_supported"
     )
     word, sentence = _word(row, plan, subject, what)
@@ -161,8 +161,8 @@ def _word(row: Mapping[str, Any], plan: AnalysisPlan, subject: Subject, what: st
         return Word.UNRELIABLE, f"Association of the {what} is not interpreted: {reason} ({rho})."
     if not row["attainable"]:
         return Word.NOT_TESTABLE, (
-            f"Association of the {what} is not testable with {n} classes: the smallest possible p is {row['min_p']:.2g}, "
-            f"and {row['family']} tests are corrected together ({rho}, {p_text(row['p_spearman'])} uncorrected)."
+            f"Association of the {what} is not testable with {n} classes: the smallest possible p is {row['min_p']:.2g}"
+            f", and {row['family']} tests are corrected together ({rho}, {p_text(row['p_spearman'])} uncorrected)."
         )
     if row["p_adjusted"] >= plan.alpha:
         return (

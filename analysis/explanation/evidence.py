@@ -51,7 +51,7 @@ class Subject:
 
     @property
     def starts_disagree(self) -> bool:
-        """True where several starts did not lead to the same thing: most of a difference is left, or ends do not agree."""
+        """True where several starts did not lead to the same: most of a difference is left, or ends disagree."""
         starts = self.points.starts
         return starts.kind == "several" and (self.inertia == Word.INERTIA or not starts.agreement > 0)
 

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from analysis.explanation.evidence import DIFFICULTY, START_TEXT, Subject
 from analysis.explanation.partial import HEADLINE
@@ -11,13 +10,13 @@ from analysis.study.runs import AnalysisPlan
 from analysis.verdicts import Topic, Verdict, Word, p_text
 
 RULE = (
-    "inertia or decay: what the start explains of a quantity that had one start only (decay also where the change goes "
-    "against the start, p < {alpha:g}); not_testable or unreliable: its reliability is unknown or too low; then partial "
-    "evidence, where frequency given difficulty and difficulty given frequency can be tested: a refusal of either "
-    "(not_separable); supported: what is supported beyond the other, after {correction}; undecided: measurement error can "
-    "explain it, or the mixed model finds what these tests do not; not_separable: a measure taken alone goes with it, but "
-    "none beyond the others; not_supported: absence of evidence. Where partial evidence cannot be had, marginal evidence: "
-    "supported for a hypothesis that the plan names, not_separable for any other measure that goes with it"
+    "inertia or decay: what the start explains of a quantity that had one start only (decay also where the change "
+    "goes against the start, p < {alpha:g}); not_testable or unreliable: its reliability is unknown or too low; then "
+    "partial evidence, where frequency given difficulty and the reverse can be tested: not_separable: a refusal of "
+    "either; supported: what is supported beyond the other, after {correction}; undecided: error of measurement can "
+    "explain it, or the mixed model finds what these tests do not; not_separable: a measure alone goes with it, but "
+    "none beyond the others; not_supported: absence of evidence. Where partial evidence cannot be had, marginal "
+    "evidence: supported for a hypothesis of the plan, not_separable for any other measure that goes with it"
 )
 _KIND = {FREQUENCY: "rare", DIFFICULTY: "hard"}
 
@@ -55,7 +54,7 @@ def headline_verdict(
         sentence = f"Whether the {subject.what} follows frequency or difficulty {subject.unreliable_text}."
         evidence = "reliability"
     elif evidence == "partial":
-        word, sentence, follows = _of_partial(subject, pair, marginal, slopes, plan)
+        word, sentence, follows = _of_partial(subject, pair, marginal, slopes)
     else:
         word, sentence, follows = _of_marginal(subject, pair, marginal, plan)
     if word in (Word.SUPPORTED, Word.NOT_SUPPORTED) and shares and all(map(math.isfinite, shares.values())):
@@ -94,7 +93,6 @@ def _of_partial(
     pair: Sequence[Verdict],
     marginal: Sequence[Verdict],
     slopes: Sequence[Verdict],
-    plan: AnalysisPlan,
 ) -> tuple[Word, str, list[str]]:
     follows = [each.measure for each in pair if each.word == Word.SUPPORTED]
     stopped = next((each for each in pair if each.word in (Word.NOT_SEPARABLE, Word.UNRELIABLE)), None)
@@ -115,14 +113,17 @@ def _of_partial(
     if any(each.word in (Word.SUPPORTED, Word.NOT_SEPARABLE) for each in marginal):
         return Word.NOT_SEPARABLE, _ALONE.format(what=subject.what), []
     if any(each.word == Word.SUPPORTED for each in slopes):
-        sentence = f"What the {subject.what} follows is undecided: the mixed model finds a slope that the partial tests do not."
+        sentence = (
+            f"What the {subject.what} follows is undecided: the mixed model finds a slope that the partial tests do "
+            "not."
+        )
         return Word.UNDECIDED, sentence, []
     return Word.NOT_SUPPORTED, _absence(subject, pair), []
 
 
 _ALONE = (
-    "The {what} goes with a measure taken alone, but neither with frequency beyond difficulty nor with difficulty beyond "
-    "frequency for certain: rare and hard cannot be told apart here."
+    "The {what} goes with a measure taken alone, but neither with frequency beyond difficulty nor with difficulty "
+    "beyond frequency for certain: rare and hard cannot be told apart here."
 )
 
 
@@ -133,8 +134,8 @@ def _explained_below(verdict: Verdict) -> str:
     given = {FREQUENCY: DIFFICULTY, DIFFICULTY: FREQUENCY}[verdict.measure]
     said = "unknown" if math.isnan(known) else f"{known:.2f}"
     return (
-        f" Measurement error can explain that it follows {verdict.measure} if the reliability of {given} is {below:.2f} or "
-        f"less (it is {said})."
+        f" Measurement error can explain that it follows {verdict.measure} if the reliability of {given} is "
+        f"{below:.2f} or less (it is {said})."
     )
 
 
@@ -155,8 +156,8 @@ def _of_marginal(
         names = " and ".join(each.measure.replace("_", " ") for each in found)
         sentence = (
             f"The {subject.what} goes with {names}, as the plan supposed (marginal tests in its order, "
-            f"{', '.join(p_text(each.numbers['p_adjusted']) for each in found)}); whether that is not something else that "
-            "goes with it cannot be tested here."
+            f"{', '.join(p_text(each.numbers['p_adjusted']) for each in found)}); whether that is not something else "
+            "that goes with it cannot be tested here."
         )
         return Word.SUPPORTED, sentence, [each.measure for each in found]
     if found or any(each.word == Word.NOT_SEPARABLE for each in marginal):
@@ -168,8 +169,8 @@ def _of_marginal(
         return Word.NOT_SEPARABLE, sentence, []
     if marginal and any(each.word == Word.NOT_SUPPORTED for each in marginal):
         sentence = (
-            f"There is no evidence that the {subject.what} goes with frequency or difficulty (marginal tests), which is "
-            f"absence of evidence. {why}"
+            f"There is no evidence that the {subject.what} goes with frequency or difficulty (marginal tests), which "
+            f"is absence of evidence. {why}"
         )
         return Word.NOT_SUPPORTED, sentence, []
     return Word.NOT_TESTABLE, f"What the {subject.what} follows cannot be tested. {why}", []

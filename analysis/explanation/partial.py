@@ -1,4 +1,4 @@
-"""Rare beyond hard, hard beyond rare: what a quantity follows given the other, and whether errors or starts explain it."""
+"""Rare beyond hard, hard beyond rare: what is followed given the other, unless errors or starts explain it."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -92,7 +92,7 @@ class _Test:
         return max(self.plain.p, self._calibrated_p(self._trust))
 
     def explained_below(self) -> float:
-        """Return the reliability of the control variables at and below which their errors explain what was found; 0: none."""
+        """Return the reliability of the control variables up to which their errors explain what was found; 0: none."""
         if self._constant_given():
             return 0.0
         low, high = 0, len(_RELIABILITIES)  # at places below `low` p is small, from `high` on it is not
@@ -155,11 +155,12 @@ def partial_verdict(row: Mapping[str, Any], plan: AnalysisPlan, subject: Subject
     word, tail = _word(row, plan, subject)
     rule = (
         "not_testable: no residual degree of freedom, nothing varies, fewer than two runs, or no order of the classes "
-        f"could give p < {plan.alpha:g} after correction; unreliable: {RELIABILITY_RULE.format(floor=plan.reliability_floor)}"
-        f"; not_separable: VIF above {plan.largest_vif:g} with at least {VIF_DF} residual degrees of freedom or infinite, or "
-        "the only start there is may explain it; undecided: what the control variables are measured with in error can "
-        f"explain it; supported: Freedman-Lane p < {plan.alpha:g}, corrected ({row['correction']}), against the control "
-        "variables as measured and as calibrated; else not_supported"
+        f"could give p < {plan.alpha:g} after correction; unreliable: "
+        f"{RELIABILITY_RULE.format(floor=plan.reliability_floor)}; not_separable: VIF above "
+        f"{plan.largest_vif:g} with at least {VIF_DF} residual degrees of freedom or infinite, or the "
+        "one start may explain it; undecided: what the control variables are measured with in error can "
+        f"explain it; supported: Freedman-Lane p < {plan.alpha:g}, corrected ({row['correction']}), against the "
+        "control variables as measured and as calibrated; else not_supported"
     )
     keys = (
         *("partial_rho", "r2", "p", "p_uncalibrated", "min_p", "p_adjusted", "family", "vif", "residual_df"),
@@ -210,8 +211,9 @@ def _word(row: Mapping[str, Any], plan: AnalysisPlan, subject: Subject) -> tuple
         plain = row["p_uncalibrated"] < plan.alpha / max(row["family"], 1)
         if plain and row["p"] > row["p_uncalibrated"]:
             return Word.UNDECIDED, (
-                f"is undecided: errors of the measures that it is given can explain it (reliability {row['reliability']:.2f};"
-                f" {p_text(row['p_uncalibrated'])} without, {p_text(row['p'])} with them, uncorrected)"
+                f"is undecided: errors of the measures that it is given can explain it (reliability "
+                f"{row['reliability']:.2f}; {p_text(row['p_uncalibrated'])} without, {p_text(row['p'])} with them, "
+                "uncorrected)"
             )
         return Word.NOT_SUPPORTED, f"is not shown: {shown}"
     word = subject.capped(Word.SUPPORTED)

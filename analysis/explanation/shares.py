@@ -16,7 +16,7 @@ from imbalance_bench.seeding import generator
 
 
 def share_rows(points: ClassPoints, plan: AnalysisPlan, name: str) -> list[dict[str, Any]]:
-    """Share out the variation of the ranks of distinct classes: rare alone, hard alone, shared; dominance; common parts.
+    """Share out the variation of the ranks of distinct classes: rare alone, hard alone, shared; common parts.
 
     Args:
         points: Frequency and at least one other construct.
@@ -65,7 +65,7 @@ def _components(found: Partition, constructs: Sequence[str]) -> dict[tuple[str, 
 def _resampled(
     points: ClassPoints, named: NamedPoints, whole: Partition, plan: AnalysisPlan, rng: np.random.Generator
 ) -> tuple[list[Partition], str, int]:
-    """Resample distinct classes where enough are there; else runs, which says nothing about other classes; else nothing.
+    """Resample distinct classes where there are enough; else runs, which say nothing of other classes; else nothing.
 
     Returns:
         Partitions, what was resampled, and the degrees of freedom of its spread.

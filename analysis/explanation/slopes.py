@@ -81,8 +81,8 @@ def slope_verdict(row: Mapping[str, Any], plan: AnalysisPlan, subject: Subject) 
     """Judge one slope of the mixed model."""
     rule = (
         "not_testable: the model is refused, did not converge, or there are fewer than two runs; unreliable: "
-        f"{RELIABILITY_RULE.format(floor=plan.reliability_floor)}; not_separable: VIF above {plan.largest_vif:g} with at "
-        f"least {VIF_DF} degrees of freedom, or the only start there is may explain it; supported: p of Student's t with "
+        f"{RELIABILITY_RULE.format(floor=plan.reliability_floor)}; not_separable: VIF above {plan.largest_vif:g} with "
+        f"at least {VIF_DF} degrees of freedom, or the one start may explain it; supported: p of Student's t with "
         "the degrees of freedom of distinct class names, measures as measured and as calibrated, after Holm over the "
         f"slopes, < {plan.alpha:g}; else not_supported"
     )

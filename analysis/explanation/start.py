@@ -2,7 +2,7 @@
 
 Two views. One method alone: how far it moved, relative to the spread of its start, and whether the way takes the start
 back. Several starts of one method (cold, prior, shuffled, inverted): the share of a difference between starts that is
-still there at the end, class by class. Only the second tells a bias that stays, or merely decays, from one that learned.
+still there at the end, class by class. Only the second tells a bias that stays or decays from one that learned.
 """
 
 import math
@@ -96,9 +96,9 @@ def start_verdict(row: Mapping[str, Any], plan: AnalysisPlan) -> Verdict:
     sentence = f"Inertia of the {what} {tail}."
     if word == Word.DECAY:
         sentence = (
-            f"The {what} decays: {row['taken_back']:.0%} of the variation of its change over classes takes the start back "
-            f"(95 % interval over {row['n_runs']} runs {row['taken_back_low']:.0%} to {row['taken_back_high']:.0%}; "
-            f"{row['kept']:.2f} of the start is left)."
+            f"The {what} decays: {row['taken_back']:.0%} of the variation of its change over classes takes the start "
+            f"back (95 % interval over {row['n_runs']} runs {row['taken_back_low']:.0%} to "
+            f"{row['taken_back_high']:.0%}; {row['kept']:.2f} of the start is left)."
         )
     elif not several and word == Word.NOT_SUPPORTED and row["correlation"] > limit:
         sentence += (

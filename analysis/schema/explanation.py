@@ -23,8 +23,8 @@ TABLES: dict[str, Table] = {
             **_WHAT,
             **_TESTED,
             "given": text(
-                "what the association is given: frequency, or the constructs of difficulty; and the start, where all runs "
-                "had one that tells classes apart"
+                "what the association is given: frequency, or the constructs of difficulty; and the start, where all "
+                "runs had one that tells classes apart"
             ),
             "n_classes": integer("distinct classes with a bias and every measure: a name in several data sets is one"),
             "residual_df": integer("classes minus intercepts, given and tested measures, and a start"),
@@ -45,12 +45,12 @@ TABLES: dict[str, Table] = {
             ),
             "reliability": number("least reliability of the given measures; empty where it is not known of one"),
             "explained_below": number(
-                "reliability of the given measures at and below which measurement error explains the association; 0: none; "
+                "reliability of the given measures up to which measurement error explains the association; 0: none; "
                 "empty where p_uncalibrated is not below alpha"
             ),
             "vif": number(
-                "variance inflation of the tested measure by the given ones; above 5, with 10 residual df or more, they "
-                "cannot be told apart"
+                "variance inflation of the tested measure by the given ones; above 5, with 10 residual df or more, "
+                "they cannot be told apart"
             ),
             "verdict": text("supported, not_supported, undecided, not_testable, not_separable or unreliable"),
         },

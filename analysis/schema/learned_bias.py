@@ -85,8 +85,8 @@ TABLES: dict[str, Table] = {
             "method": text("label of the method"),
             "estimand": text("as in learned_bias.csv"),
             "over": text(
-                "seeds: of the training sets as they are; folds: training sets that overlap; training_sets: corrected for "
-                "the images that folds share"
+                "seeds: of the training sets as they are; folds: training sets that overlap; training_sets: corrected "
+                "for the images that folds share"
             ),
             "icc": number("ICC(3,k): share of the variance of class averages that is reproducible over it"),
             **INTERVAL,

@@ -57,7 +57,7 @@ def icc_average_consistency(values: np.ndarray, level: float = 0.95) -> tuple[fl
 def reliabilities(
     values: np.ndarray, folds: Sequence[object], strata: Sequence[object] | None = None, level: float = 0.95
 ) -> tuple[Reliability, ...]:
-    """Return the reliability of the average over runs: over seeds; with several folds, over folds and training sets too.
+    """Return the reliability of the average over runs: over seeds, and over several folds and training sets.
 
     Every data set is scaled to the same variation over classes and runs, so that none outweighs another.
 

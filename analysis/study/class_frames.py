@@ -1,4 +1,4 @@
-"""The two tidy frames that an explanation starts from: what runs arrived at for each class, and what classes are like."""
+"""The two tidy frames that an explanation starts from: what runs learned of each class, and what classes are like."""
 
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
@@ -65,9 +65,9 @@ def quantities_frame(given: pd.DataFrame) -> pd.DataFrame:
     if twice.any():
         row = frame[twice].iloc[0]
         raise UserError(
-            f"quantities: each class of a run must have one value. Got two of '{row['class']}' for {row['method']}, data set "
-            f"{row['data_set']}, fold {row['fold']}, seed {row['seed']}. Tell runs that differ in their start apart by "
-            "`start_name`."
+            f"quantities: each class of a run must have one value. Got two of '{row['class']}' for {row['method']}, "
+            f"data set {row['data_set']}, fold {row['fold']}, seed {row['seed']}. Tell runs that differ in their start "
+            "apart by `start_name`."
         )
     families = frame[["data_set", "class", "family"]].drop_duplicates()
     if families.duplicated(["data_set", "class"]).any():
@@ -98,8 +98,8 @@ def measures_frame(given: pd.DataFrame) -> pd.DataFrame:
     if twice.any():
         row = frame[twice].iloc[0]
         raise UserError(
-            f"measures: a class must have one value of a measure. Got two of {row['measure']} of '{row['class']}', data set "
-            f"{row['data_set']}."
+            f"measures: a class must have one value of a measure. Got two of {row['measure']} of '{row['class']}', "
+            f"data set {row['data_set']}."
         )
     frame["primary"] = _primary(frame, said="primary" in given)
     return _with_log_frequency(frame)
@@ -141,8 +141,8 @@ def _primary(frame: pd.DataFrame, *, said: bool) -> pd.Series:
             chosen[str(construct)] = names[0]
         elif construct in PRIMARY:
             raise UserError(
-                f"measures: construct {construct} has several measures ({', '.join(names)}). Say which one was fixed in "
-                "advance in a column `primary` (True or False)."
+                f"measures: construct {construct} has several measures ({', '.join(names)}). Say which one was fixed "
+                "in advance in a column `primary` (True or False)."
             )
     return frame["measure"] == frame["construct"].map(chosen)
 

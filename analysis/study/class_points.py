@@ -27,7 +27,7 @@ class Starts:
         kind: unknown; cold: the same for all classes; one: all runs start alike; several: starts of different names.
         values: (N, R) start of each class and run, centred in each data set and run; NaN where unknown.
         names: (R,) name of the start of each run.
-        kept: Of one start the slope of the end on it; of several, the share of a difference between starts that is left.
+        kept: Of one start the slope of the end on it; of several, the share of their difference that is left.
         way: Of one start, how the quantity moved.
         agreement: Of several, the correlation of what is learned from one start with that from the others, the least.
     """
@@ -134,7 +134,9 @@ class ClassPoints:
         strata = self.strata
         sets = np.unique(strata)
         known = np.isfinite(own.values)
-        there = [name for name in names if all(known[strata == each, own.columns([name])[0]].sum() >= 2 for each in sets)]
+        there = [
+            name for name in names if all(known[strata == each, own.columns([name])[0]].sum() >= 2 for each in sets)
+        ]
         columns = own.columns(there)
         kept = known[:, columns].all(axis=1)
         enough = np.bincount(strata[kept], minlength=len(sets)) >= 2
@@ -180,7 +182,7 @@ class ClassPoints:
         return tuple(name for name in self.constructs if name != FREQUENCY)
 
     def complete_runs(self) -> tuple[np.ndarray, list[str]]:
-        """Return what was learned in the runs that every class has, (N, R'), centred within each data set; their folds."""
+        """Return what the runs that every class has learned, (N, R'), centred within each data set, and their folds."""
         whole = np.isfinite(self.values).all(axis=0)
         learned = self.learned()[:, whole]
         return centred(learned, self.strata), [fold for fold, kept in zip(self.folds, whole, strict=True) if kept]
@@ -357,7 +359,9 @@ def _reliability(own: MeasureGrid, column: int, rows: np.ndarray, strata: np.nda
     """Return what was said of a measure, the mean over data sets; else what its errors say; NaN: nothing is known."""
     said = own.reliability[rows, column]
     if np.isfinite(said).any():
-        of_sets = [np.nanmean(said[strata == each]) for each in np.unique(strata) if np.isfinite(said[strata == each]).any()]
+        of_sets = [
+            np.nanmean(said[strata == each]) for each in np.unique(strata) if np.isfinite(said[strata == each]).any()
+        ]
         return float(np.clip(np.mean(of_sets), 0, 1))
     values, errors = own.values[rows, column].copy(), own.errors[rows, column].copy()
     if not len(rows) or not np.isfinite(errors).all():

@@ -43,7 +43,8 @@ def correlation_attainability(n_classes: int, tests: int, plan: AnalysisPlan) ->
             f"{smallest:.2g})"
         )
     first = f" {plan.hypotheses[0]} first, in the order of the plan," if plan.hypotheses else ""
-    many = f"corrected for {tests} primary measure{'s' if tests > 1 else ''}{first} the smallest possible p is {corrected:.2g}"
+    plural = "s" if tests > 1 else ""
+    many = f"corrected for {tests} primary measure{plural}{first} the smallest possible p is {corrected:.2g}"
     if not math.isnan(numbers[f"power_at_rho_{POWER_AT[-1]:g}"]):
         power = numbers[f"power_at_rho_{POWER_AT[-1]:g}"]
         many += f", and the power {power:.0%} if the true correlation is {POWER_AT[-1]:g}"

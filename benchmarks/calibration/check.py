@@ -30,6 +30,8 @@ class Check:
         study: Simulates one study and says whether it was rejected, covered or found.
         expected: Of power, the probability that theory gives.
         few: Of coverage, that there are fewer than 20 groups: the interval may then fall short, down to 90 %.
+        stream: Name of the random numbers; checks of one name look at the same studies.
+        most: Studies at most, where one takes long; 0: as many as are asked for.
     """
 
     procedure: str
@@ -38,6 +40,8 @@ class Check:
     study: Study
     expected: float = LEVEL
     few: bool = False
+    stream: str = ""
+    most: int = 0
 
     @property
     def name(self) -> str:
@@ -77,7 +81,8 @@ def binomial_band(rate: float, studies: int) -> tuple[float, float]:
 
 def run_check(check: Check, studies: int, seed: int, on_study: Callable[[], object] = lambda: None) -> Result:
     """Simulate the studies of one check; same seed, same rate, whatever else runs."""
-    rng = generator(seed, "calibration", check.name)
+    rng = generator(seed, "calibration", check.stream or check.name)
+    studies = min(studies, check.most or studies)
     hits = 0
     for _ in range(studies):
         hits += bool(check.study(rng))

@@ -1,4 +1,4 @@
-"""Studies whose truth is known, as the tidy frames that `explain` takes: what it must survive, and what it must find."""
+"""Studies whose truth is known, as the tidy frames that `explain` takes: what it must survive, what it must find."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
