@@ -139,23 +139,24 @@ def association_verdict(row: Mapping[str, Any], plan: AnalysisPlan, subject: Sub
     )
 
 
+SMALLEST_GIVEN_START = 3  # classes: intercept, start and measure leave nothing
 CORRECTIONS = {False: "Holm", True: "the fixed sequence of the plan"}
 
 
 def _word(row: Mapping[str, Any], plan: AnalysisPlan, subject: Subject, what: str) -> tuple[Word, str]:
     n = int(row["n_classes"])
     given = " given the start" if row["given"] else ""
-    rho = f"Spearman's rho{given} is {row['spearman']:+.2f} over {n} classes"
+    same_as_start = bool(row["given"]) and math.isinf(row["vif_start"]) and n > SMALLEST_GIVEN_START
+    rho = "" if same_as_start else f"Spearman's rho{given} is {row['spearman']:+.2f} over {n} classes"
     refused = subject.unreliable_word
-    if row["given"] and math.isinf(row["vif_start"]):
-        return Word.NOT_SEPARABLE, f"Whether the {what} go together beyond the start cannot be told: {START_TEXT}."
-    if not math.isfinite(row["spearman"]):
-        reason = (
-            "one of them does not vary" if n > 2 or not row["given"] else f"{n} classes are too few given the start"
-        )
+    if not math.isfinite(row["spearman"]) and not same_as_start:
+        few = f"{n} classes are too few given the start"
+        reason = few if row["given"] and n <= SMALLEST_GIVEN_START else "one of them does not vary"
         return Word.NOT_TESTABLE, f"Association of the {what} cannot be tested: {reason}."
     if refused is not None:
-        return refused, f"Association of the {what} {subject.unreliable_text} ({rho})."
+        return refused, f"Association of the {what} {subject.unreliable_text}{f' ({rho})' if rho else ''}."
+    if same_as_start:
+        return Word.NOT_SEPARABLE, f"Whether the {what} go together beyond the start cannot be told: {START_TEXT}."
     if row["reliability"] < plan.reliability_floor:
         reason = f"the measure is not reliable ({row['reliability']:.2f})"
         return Word.UNRELIABLE, f"Association of the {what} is not interpreted: {reason} ({rho})."

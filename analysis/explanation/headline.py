@@ -106,6 +106,8 @@ def _of_partial(
         n = int(pair[0].numbers["n_classes"])
         sentence = f"The {subject.what} follows how {how} a class is{beyond} (partial tests over {n} classes: {tests})."
         sentence += "".join(_explained_below(each) for each in pair if each.word == Word.SUPPORTED)
+        if not any(subject.points.families):
+            sentence += " Classes count as independent of one another: no families are given."
         return Word.SUPPORTED, sentence, follows
     unsure = next((each for each in pair if each.word == Word.UNDECIDED), None)
     if unsure is not None:

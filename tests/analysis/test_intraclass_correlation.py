@@ -35,7 +35,7 @@ def test_what_each_training_set_makes_of_a_class_agrees_over_seeds_only():
 
 
 def test_the_share_of_common_images_is_taken_off():
-    """Five folds: what training images make of a class correlates by 3/4; the truth is the share of the class itself."""
+    """Five folds: what training images make of a class correlates by 3/4; the truth is the share of the class."""
     q, estimates = 0.75, []
     for _ in range(300):
         own, common, apart = RNG.normal(size=(40, 1)), RNG.normal(size=(40, 1)), RNG.normal(size=(40, 5))

@@ -6,7 +6,7 @@ import pytest
 from analysis.statistics.measurement_error import calibrated, reliability_of_errors
 from analysis.statistics.partial_association import partial_association
 
-# Fuller 1987, Measurement Error Models, table 1.2.1: yield of corn and soil nitrogen; variance of the error of nitrogen 57
+# Fuller 1987, Measurement Error Models, table 1.2.1: yield of corn, and soil nitrogen, whose error has variance 57
 YIELD = np.array([86, 115, 90, 86, 110, 91, 99, 96, 99, 104, 96.0])
 NITROGEN = np.array([70, 97, 53, 64, 95, 64, 50, 70, 94, 69, 51.0])
 

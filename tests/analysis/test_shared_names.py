@@ -1,4 +1,4 @@
-"""Names that recur are one class. Oracles: means of the rows where every data set has every name; least squares by hand."""
+"""Names that recur are one class. Oracles: means of rows where every data set has every name; copies of a data set."""
 
 import numpy as np
 import pytest
