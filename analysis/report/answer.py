@@ -59,7 +59,7 @@ def which_method(study: AnalysedStudy) -> Answer:
 
 
 def rare_or_hard(study: AnalysedStudy) -> Answer:
-    """Answer "was it because classes were rare or hard": what is followed beyond the other, or alone where that is all."""
+    """Answer "rare or hard": what is followed beyond the other, or what alone where that is all there is."""
     rows = study.table("partial_associations")
     rows, coefficient = rows[rows["construct"] != "difficulty"], "partial_rho"
     if rows.empty:

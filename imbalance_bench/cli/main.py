@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from imbalance_bench.cli.data import data
+from imbalance_bench.cli.explanation import explain
 from imbalance_bench.cli.options import CACHE_OPTION
 from imbalance_bench.cli.results import compare, predict, track
 from imbalance_bench.errors import UserError, nearest
@@ -55,6 +56,7 @@ def main() -> None:
 main.add_command(data)
 main.add_command(predict)
 main.add_command(compare)
+main.add_command(explain)
 main.add_command(track)
 
 
