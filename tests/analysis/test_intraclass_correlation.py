@@ -17,7 +17,7 @@ def test_over_seeds_of_one_training_set_it_is_icc_3_k():
 
 
 def test_over_folds_it_is_icc_3_k_of_their_means():
-    values = RNG.normal(size=(8, 15))
+    values = np.repeat(RNG.normal(size=(8, 5)), 3, axis=1) + RNG.normal(size=(8, 15))
     _, folds, training_sets = reliabilities(values, np.repeat(range(5), 3))
     means = values.reshape(8, 5, 3).mean(axis=2)
     assert (folds.icc, folds.low, folds.high) == pytest.approx(icc_average_consistency(means))

@@ -70,7 +70,8 @@ def test_an_effect_that_error_makes_is_taken_back():
         y = true + 0.3 * noise
         given = calibrated(d[:, None], f[:, None], np.array([0.6]), np.ones(1))
         options = {"permutations": 199, "rng": rng}
-        plain += partial_association(y, f, d, **options).p < 0.05
-        trusted += given is not None and partial_association(y, f, given, **options).p < 0.05
+        p = [1.0 if each is None else partial_association(y, f, each, **options).p for each in (d, given)]
+        plain += p[0] < 0.05
+        trusted += max(p) < 0.05
     assert plain / n > 0.3
     assert trusted / n < 0.12

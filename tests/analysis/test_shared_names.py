@@ -36,12 +36,13 @@ def test_distinct_names_are_compared_within_their_data_set_as_they_are():
 
 @pytest.mark.parametrize("copies", [2, 5])
 def test_copies_of_a_data_set_say_nothing_new(copies):
-    x, y = RNG.normal(size=(2, 6))
+    x = np.array([0.3, -1.2, 0.8, 1.9, -0.4, 0.6])
+    y = np.array([0.1, -0.9, 1.4, 0.7, 0.2, -0.3])
     blocks = [f"set {copy}" for copy in range(copies) for _ in range(6)]
     found = SharedNames.of(list("abcdef") * copies, blocks)
     ranked = [found.effects(within_ranks(np.tile(each, copies), blocks)) for each in (x, y)]
-    options = {"alpha": 0.05, "permutations": 1, "rng": RNG}
+    options = {"alpha": 0.05, "permutations": 2000, "rng": RNG}
     once, many = rank_association(x, y, **options), rank_association(*ranked, strata=list(found.stratum), **options)
     assert (many.n, many.p_spearman) == (6, pytest.approx(once.p_spearman))
     rows = rank_association(np.tile(x, copies), np.tile(y, copies), strata=blocks, **options)
-    assert rows.p_spearman < once.p_spearman or once.p_spearman > 0.5  # as if they were other classes
+    assert rows.p_spearman < once.p_spearman  # as if they were other classes
