@@ -5,19 +5,21 @@ Everything that shows them (terminal, report, Python) reads these verdicts; wher
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 from analysis.schema.names import MACRO
 from analysis.topics.context import Context
 from analysis.verdicts import Topic, Verdict, Word
 
 METHOD, REASON = "method", "reason"  # aspects of the topic `answer`
+ZEROED = "zeroed"  # the intervention that takes a bias away
 _MACRO_RULE = (
     "better: any macro comparison is better; a word that all of them share; not_testable: nothing was compared; else "
     "undecided"
 )
 _REASON_RULE = (
-    "supported: any primary association with the change is supported; a word that all share; not_testable: no bias was "
-    "learned, or classes were not measured; else not_supported"
+    "the word and sentence of the explanation of the change of the bias; not_testable: no bias was learned, or classes "
+    "were not measured"
 )
 NO_COMPARISON = "This study compares no method with a control."
 NO_BIAS = "No finished run of this study learned a class bias, so nothing can be said about what it follows."
@@ -27,11 +29,11 @@ def answers(context: Context) -> list[Verdict]:
     """Answer the two questions of a study from the verdicts of its topics: one on the methods, one per learned bias."""
     macro = [each for each in context.verdicts_on(Topic.COMPARISON) if each.class_name == MACRO]
     controls = " and ".join(dict.fromkeys(context.tables["comparisons"]["control"].astype(str)))
-    change = [each for each in context.verdicts_on(Topic.ASSOCIATION) if not each.aspect and each.estimand == "change"]
+    change = [each for each in context.verdicts_on(Topic.EXPLANATION) if each.estimand == "change"]
     learned = "change" in set(context.tables["learned_bias"]["estimand"])
     unmeasured = [each.sentence for each in context.verdicts_on(Topic.DATA) if each.aspect == "measures"]
-    reasons = reason_answers(change, context.n_occurring)
-    if not reasons:
+    reasons = reason_answers(change, context.verdicts_on(Topic.INTERVENTION))
+    if not reasons or context.tables["measures"].empty:
         reasons = [_answer(REASON, Word.NOT_TESTABLE, (unmeasured if learned and unmeasured else [NO_BIAS])[0])]
     return [method_answer(macro, controls), *reasons]
 
@@ -62,40 +64,29 @@ def method_answer(macro: Sequence[Verdict], control: str) -> Verdict:
     return _answer(METHOD, _common(macro, Word.UNDECIDED), sentence, numbers=numbers)
 
 
-def reason_answers(associations: Sequence[Verdict], n_classes: int) -> list[Verdict]:
+def reason_answers(explanations: Sequence[Verdict], interventions: Sequence[Verdict]) -> list[Verdict]:
     """Answer "were the classes rare, or hard?" for each method that learned a bias.
 
     Args:
-        associations: Verdicts on the change of a learned bias and each primary measure.
-        n_classes: Classes that occur.
+        explanations: Verdicts on what the change of each learned bias follows.
+        interventions: Verdicts on what the biases do; where one does nothing, the answer says so.
 
     Returns:
-        One verdict per method.
+        One verdict per method, with the word of its explanation.
     """
-    methods = dict.fromkeys(each.method for each in associations)
-    return [_reason([each for each in associations if each.method == method], method, n_classes) for method in methods]
-
-
-def _reason(of_method: Sequence[Verdict], method: str, n_classes: int) -> Verdict:
-    supported = [_measure(each) for each in of_method if each.word == Word.SUPPORTED]
-    word = Word.SUPPORTED if supported else _common(of_method, Word.NOT_SUPPORTED)
-    measures = _listed([_measure(each) for each in of_method], "or")
-    if supported:
-        sentence = f"What the bias of {method} learned follows {_listed(supported)}."
-    elif word == Word.UNRELIABLE:
-        sentence = (
-            f"Neither can be said: what the bias of {method} learned does not agree between runs, "
-            f"so no correlation with {measures} is interpreted."
+    idle = {
+        each.method: each.sentence
+        for each in interventions
+        if (each.aspect, each.class_name, each.word) == (ZEROED, MACRO, Word.EQUIVALENT)
+    }
+    return [
+        _answer(
+            *(REASON, each.word, " ".join(filter(None, (each.sentence, idle.get(each.method))))),
+            method=each.method,
+            numbers=dict(each.numbers),
         )
-    elif word == Word.NOT_TESTABLE:
-        sentence = (
-            f"Neither can be said with {n_classes} classes: no correlation of what the bias of {method} learned "
-            f"with {measures} could reach significance, however strong."
-        )
-    else:
-        sentence = f"What the bias of {method} learned is not shown to follow {measures}."
-    numbers = {each.id: each.numbers["spearman"] for each in of_method}
-    return _answer(REASON, word, sentence, method=method, numbers=numbers)
+        for each in explanations
+    ]
 
 
 def _answer(
@@ -104,7 +95,7 @@ def _answer(
     sentence: str,
     *,
     method: str = "",
-    numbers: dict[str, float] | dict[str, int] | None = None,
+    numbers: dict[str, Any] | None = None,
 ) -> Verdict:
     subject = method or ("all methods" if aspect == METHOD else "learned bias")
     rule = _MACRO_RULE if aspect == METHOD else _REASON_RULE
@@ -124,10 +115,6 @@ def _common(judged: Sequence[Verdict], otherwise: Word) -> Word:
     """The word that all share."""
     words = {each.word for each in judged}
     return words.pop() if len(words) == 1 else otherwise
-
-
-def _measure(verdict: Verdict) -> str:
-    return verdict.measure.replace("_", " ")
 
 
 def _listed(names: Sequence[str], word: str = "and") -> str:

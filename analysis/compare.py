@@ -5,17 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
+from analysis.explain import Explained, explain
 from analysis.reading.analysed_study import AnalysedStudy
-from analysis.schema import rows_of
 from analysis.schema.names import MACRO
 from analysis.statistics.critical_difference import CriticalDifference, critical_difference
-from analysis.study.class_points import StudyFrames
 from analysis.study.runs import AnalysisPlan
-from analysis.topics.explanation import associate_studies, judge
-from analysis.verdicts import Topic, Verdict, Word
+from analysis.topics.explanation import measures_of, quantities_of
+from analysis.verdicts import Verdict
 from imbalance_bench.errors import UserError
 
 
@@ -66,27 +64,20 @@ def compare_studies(roots: Sequence[Path]) -> ComparedStudies:
     scores = pd.concat([_scores(study, name) for study, name in zip(studies, names, strict=True)], ignore_index=True)
     differences = [_differences(study, name) for study, name in zip(studies, names, strict=True)]
     ranks, unranked = _ranks(scores, [names[place] for place in distinct], plan.alpha)
-    frames = [
-        StudyFrames(names[place], studies[place].table("learned_bias"), studies[place].table("measures"))
-        for place in distinct
-    ]
-    explained = associate_studies(frames, plan)
-    icc = {(row["method"], row["estimand"]): row["icc"] for row in rows_of(explained.reliability)}
-
-    def reliability(method: str, estimand: str) -> Word | None:
-        found = icc.get((method, estimand), np.nan)
-        return None if np.isnan(found) else Word.RELIABLE if found >= plan.reliability_floor else Word.UNRELIABLE
-
-    def inertia(method: str, estimand: str) -> Word | None:
-        about = (Topic.INERTIA, "", method, estimand)
-        verdicts = [each for place in distinct for each in studies[place].verdicts]
-        words = {each.word for each in verdicts if (each.topic, each.aspect, each.method, each.estimand) == about}
-        return next(iter(words)) if len(words) == 1 else Word.INERTIA if Word.INERTIA in words else None
-
-    judged = judge(explained, plan, reliability=reliability, inertia=inertia)
-    tables = {"associations": explained.associations, **judged.tables}
+    explained = _explained([studies[place] for place in distinct], [names[place] for place in distinct], plan)
     all_differences = pd.concat(differences, ignore_index=True)
-    return ComparedStudies(scores, all_differences, ranks, tables, judged.verdicts, tuple(notes + unranked))
+    tables, verdicts = explained.tables, explained.verdicts
+    return ComparedStudies(scores, all_differences, ranks, tables, verdicts, tuple(notes + unranked))
+
+
+def _explained(studies: Sequence[AnalysedStudy], names: Sequence[str], plan: AnalysisPlan) -> Explained:
+    """Explain the learned bias over the classes of all data sets."""
+    pairs = list(zip(studies, names, strict=True))
+    quantities = [
+        quantities_of(name, study.table("learned_bias"), study.dataset.get("families", {})) for study, name in pairs
+    ]
+    measures = [measures_of(name, study.table("measures")) for study, name in pairs]
+    return explain(pd.concat(quantities, ignore_index=True), pd.concat(measures, ignore_index=True), plan)
 
 
 def _open(roots: Sequence[Path]) -> list[AnalysedStudy]:

@@ -25,6 +25,7 @@ class Word(StrEnum):
     NOT_TESTABLE = "not_testable"
     NOT_SEPARABLE = "not_separable"
     INERTIA = "inertia"
+    DECAY = "decay"
     TESTABLE = "testable"
     RELIABLE = "reliable"
     UNRELIABLE = "unreliable"

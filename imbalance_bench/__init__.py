@@ -2,6 +2,7 @@
 
     import imbalance_bench as ib
     ib.compare(scores, plan)
+    ib.explain(quantities, measures, plan)
 
 These live in `analysis`, which imports this package, so they are looked up when they are asked for.
 """
@@ -9,7 +10,7 @@ These live in `analysis`, which imports this package, so they are looked up when
 from importlib import import_module
 from typing import Any
 
-_PUBLIC = {"compare": "analysis.compare_scores"}
+_PUBLIC = {"compare": "analysis.compare_scores", "explain": "analysis.explain"}
 
 
 def __getattr__(name: str) -> Any:

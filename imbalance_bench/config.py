@@ -31,6 +31,7 @@ Distances = Annotated[tuple[Distance, ...], AfterValidator(_ascending)]
 # decoders of the class-query architecture; `models.decoders` builds them
 DecoderName = Literal["unet", "sam", "bottleneck", "tied", "tied_detail"]
 TIED_STRIDE_PX: dict[Any, int] = {"tied": 4, "tied_detail": 8}
+Hypothesis = Literal["frequency", "boundary", "morphology", "context"]  # constructs with a primary measure
 
 
 class DatasetSection(Section):
@@ -39,6 +40,8 @@ class DatasetSection(Section):
     path: Path
     groups: dict[ClassName, list[ClassName]] = Field(default={})  # merged class -> source classes
     ignore: list[ClassName] = Field(default=[])  # classes to treat as unlabelled
+    # class -> its kind; classes of a kind are compared with one another only
+    families: dict[ClassName, ClassName] = Field(default={})
     tile_px: Annotated[int, Field(ge=32, multiple_of=32)] = 512
     stride_px: Positive = 512
 
@@ -188,7 +191,14 @@ class AnalysisSection(Section):
     boundary_band_um: Annotated[float, Field(gt=0)] = 2.0
     inertia_kept: Annotated[float, Field(gt=0, lt=1)] = INERTIA_KEPT  # inertia where more of the start is still there
     largest_vif: Annotated[float, Field(ge=1)] = LARGEST_VIF  # above, two measures are not told apart
+    hypotheses: tuple[Hypothesis, ...] = ()  # constructs in the order of their tests; one: the primary hypothesis
     seed: int = 0
+
+    @model_validator(mode="after")
+    def _named_once(self) -> "AnalysisSection":
+        if len(set(self.hypotheses)) < len(self.hypotheses):
+            raise ValueError(f"`analysis.hypotheses` must name each construct once. Got {list(self.hypotheses)}.")
+        return self
 
 
 class StudyConfig(Section):

@@ -13,7 +13,7 @@ from imbalance_bench.data.prepared import PreparedDataset
 from imbalance_bench.data.split_import import read_splits
 from imbalance_bench.data.splits import Splits, grouped_splits, published_splits
 from imbalance_bench.data.taxonomy import Taxonomy
-from imbalance_bench.errors import UserError
+from imbalance_bench.errors import UserError, nearest
 from imbalance_bench.manifest import canonical_hash, write_atomically, write_json
 from imbalance_bench.models.encoders import model_weights_identity, require_known_encoder
 from imbalance_bench.models.segmenter import CLASS_QUERY, require_known_architecture
@@ -43,6 +43,7 @@ def prepare_study(config: StudyConfig, root: Path, on_progress: OnProgress, *, w
     weights = {model.label: _checked_names(model) for model in config.each_model}
     dataset = PreparedDataset.open(config.dataset.path)
     taxonomy = Taxonomy(dataset.info, config.dataset.groups, config.dataset.ignore)
+    _require_known_families(config, taxonomy)
     require_sound(dataset, on_progress=lambda done, total: on_progress("checking images", done, total))
     data_hash = dataset.content_hash()
     splits = _make_splits(config, dataset, taxonomy, on_progress)
@@ -70,6 +71,15 @@ def _checked_names(model: ModelSection) -> str:
     for name in model.encoders:
         require_known_encoder(name)
     return model_weights_identity(model)
+
+
+def _require_known_families(config: StudyConfig, taxonomy: Taxonomy) -> None:
+    """Refuse a family of a class that there is not after merging."""
+    for name in config.dataset.families:
+        if name not in taxonomy.names:
+            raise UserError(
+                f"`dataset.families` must name classes after merging. Got '{name}'.{nearest(name, taxonomy.names)}"
+            )
 
 
 def earlier_plan(root: Path) -> dict[str, Any]:
@@ -297,5 +307,6 @@ def _dataset_facts(study: Study) -> dict[str, Any]:
             for k, (name, colour) in enumerate(zip(taxonomy.names, taxonomy.colours, strict=True))
         ],
         "merging": {"groups": study.config.dataset.groups, "ignore": study.config.dataset.ignore},
+        "families": study.config.dataset.families,
         "folds": folds,
     }

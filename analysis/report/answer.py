@@ -59,23 +59,29 @@ def which_method(study: AnalysedStudy) -> Answer:
 
 
 def rare_or_hard(study: AnalysedStudy) -> Answer:
-    """Answer "was it because classes were rare or hard": supported associations, else why none can be told."""
-    rows = study.table("associations")
-    rows = rows[rows["primary"] & (rows["estimand"] == "change")]
+    """Answer "rare or hard": what is followed beyond the other, or what alone where that is all there is."""
+    rows = study.table("partial_associations")
+    rows, coefficient = rows[rows["construct"] != "difficulty"], "partial_rho"
+    if rows.empty:
+        rows, coefficient = study.table("associations"), "spearman"
+        rows = rows[rows["primary"]]
+    rows = rows[rows["estimand"] == "change"]
     learned = [method for method in study.methods if method in set(rows["method"])]
     order = {name: place for place, name in enumerate(CONSTRUCT)}
     shown = rows[rows["method"] == (learned[0] if learned else "")]
+    p = "p" if coefficient == "partial_rho" else "p_spearman"
     lines = [
         Line(
             name=f"{'Rare' if row['construct'] == 'frequency' else 'Hard'}: {words(str(row['measure']))}",
-            value=signed(row["spearman"], 2),
-            detail=f"exact p {probability(row['p_spearman'])}, at best {probability(row['min_p']).removeprefix('= ')}",
+            value=signed(row[coefficient], 2),
+            detail=f"p {probability(row[p])}, at best {probability(row['min_p']).removeprefix('= ')}",
             verdict=words(str(row["verdict"])),
             tone=tone(str(row["verdict"])),
         )
         for row in sorted(shown.to_dict("records"), key=lambda row: order.get(str(row["construct"]), 9))
     ]
-    heading = f"Spearman correlation of the learned change of {learned[0]} with" if learned else ""
+    kind = "Partial rank correlation, rare and hard given the other," if p == "p" else "Spearman correlation"
+    heading = f"{kind} of the learned change of {learned[0]} with" if learned else ""
     return Answer("Rare or hard?", _sentences(study, REASON), lines, heading)
 
 

@@ -138,7 +138,7 @@ DETAILS = (
             "given": _text("given"),
             "partial R squared": _number("r2", 2),
             "p": _p("p"),
-            "p (Holm)": _p("p_holm"),
+            "p (corrected)": _p("p_adjusted"),
             "smallest p possible": _p("min_p"),
             "variance inflation": _number("vif", 1),
             "verdict": _verdict,

@@ -24,7 +24,9 @@ TABLES: dict[str, Table] = {
                 "lower end of the 95 % interval, training groups resampled; of the control: docs/measures.md"
             ),
             "high": number("upper end of that interval"),
-            "standard_error": number("standard deviation over resamples of the training groups; of the control's empty"),
+            "standard_error": number(
+                "standard deviation over resamples of the training groups; of the control's empty"
+            ),
             "reliability": number(
                 "of the measure over the classes: mean rank correlation of two halves of the training groups, stepped "
                 "up (Spearman-Brown), 0 to 1; the same in every row of a measure; of the control's empty"

@@ -22,24 +22,37 @@ TABLES: dict[str, Table] = {
         {
             **_WHAT,
             **_TESTED,
-            "given": text("what the association is given: frequency, or the constructs of difficulty"),
-            "n_classes": integer("classes with a bias and every measure"),
-            "residual_df": integer("classes minus intercept, given and tested measures"),
+            "given": text(
+                "what the association is given: frequency, or the constructs of difficulty; and the start, where all "
+                "runs had one that tells classes apart"
+            ),
+            "n_classes": integer("distinct classes with a bias and every measure: a name in several data sets is one"),
+            "residual_df": integer("classes minus intercepts, given and tested measures, and a start"),
             "partial_rho": number(
                 "partial rank correlation, descriptive; NaN where several measures are tested at once"
             ),
             "r2": number(
                 "partial R squared of the ranks: share of what the given ones leave that the tested ones explain"
             ),
-            "p": number("Freedman-Lane permutation p, over all orders up to 10 classes, else Monte Carlo"),
+            "p_uncalibrated": number(
+                "Freedman-Lane permutation p, over all orders up to 10 classes, else Monte Carlo, measures as they are"
+            ),
+            "p": number("the larger of that p and of the p given measures calibrated for their reliability"),
             "min_p": number("smallest p that any order of these residuals could have given"),
-            "p_holm": number(
-                "p after Holm: frequency and difficulty together; the single constructs of difficulty together"
+            "p_adjusted": number(
+                "p after correction: frequency and difficulty of all methods and estimands together, by Holm or in the "
+                "order of the plan's hypotheses; the single constructs of difficulty together, by Holm"
+            ),
+            "reliability": number("least reliability of the given measures; empty where it is not known of one"),
+            "explained_below": number(
+                "reliability of the given measures up to which measurement error explains the association; 0: none; "
+                "empty where p_uncalibrated is not below alpha"
             ),
             "vif": number(
-                "variance inflation of the tested measure by the given ones; above 5 they cannot be told apart"
+                "variance inflation of the tested measure by the given ones; above 5, with 10 residual df or more, "
+                "they cannot be told apart"
             ),
-            "verdict": text("supported, not_supported, not_testable, not_separable or unreliable"),
+            "verdict": text("supported, not_supported, undecided, not_testable, not_separable or unreliable"),
         },
     ),
     "mixed_models": Table(
@@ -58,17 +71,22 @@ TABLES: dict[str, Table] = {
             "error": number("standard error"),
             **INTERVAL,
             "t": number("estimate / error"),
-            "df": integer("classes minus intercept and measures; seeds are repeats of a class and add none"),
-            "p": number("two-sided, Student's t"),
+            "df": integer("distinct classes minus intercepts and measures; seeds, and data sets of one name, add none"),
+            "p": number("two-sided, Student's t; the larger of those of the measures as they are and as calibrated"),
             "p_holm": number("p after Holm over the slopes of this model"),
-            "class_sd": number("standard deviation of the random intercept of classes"),
+            "name_sd": number(
+                "standard deviation of the random intercept of names; empty where no two data sets share one"
+            ),
+            "class_sd": number("standard deviation of the random intercept of a class in a data set"),
             "residual_sd": number("standard deviation between runs of a class"),
-            "n_classes": integer("classes"),
+            "n_names": integer("distinct classes: a name in several data sets is one"),
+            "n_classes": integer("classes of all data sets"),
             "n_rows": integer("classes x runs"),
             "converged": truth("True if the optimiser converged"),
-            "singular": truth("True if classes do not differ beyond their measures and their runs: class_sd is 0"),
-            "messages": text("warnings of the fit, word by word"),
-            "verdict": text("supported, not_supported, not_testable or unreliable"),
+            "singular": truth("True if classes do not differ beyond their measures and their runs: both are 0"),
+            "vif": number("variance inflation of the measure by the others, and by a start"),
+            "reliability": number("reliability of the measure; empty where it is not known"),
+            "verdict": text("supported, not_supported, not_testable, not_separable or unreliable"),
         },
     ),
     "partition": Table(
@@ -95,20 +113,21 @@ TABLES: dict[str, Table] = {
             "resampled": text(
                 "what the interval resamples: classes; runs (it then speaks of these classes only); or nothing"
             ),
-            "n_classes": integer("classes with a bias and every measure"),
-            "residual_df": integer("classes minus intercept and measures"),
+            "n_classes": integer("distinct classes with a bias and every measure"),
+            "residual_df": integer("classes minus intercepts and measures"),
             "vif": number("variance inflation of this construct by all others, in rows of kind dominance"),
         },
     ),
     "inertia": Table(
         (
             "method",
+            "starts",
             "estimand",
             "view",
         ),
         {
-            "method": text("label of the method; of several starts, the first"),
-            "starts": text("methods that are compared: one, or several that differ in their start only"),
+            "method": text("label of the method; of several that differ in their start only, the first"),
+            "starts": text("the start, or all that are compared"),
             "estimand": text("learned or effective_offset"),
             "view": text("one_start, or several_starts of one method"),
             "n_starts": integer("starts"),
@@ -127,7 +146,13 @@ TABLES: dict[str, Table] = {
             "decay": number(
                 "correlation of the change with the start, mean over runs; -1: the change takes the start back"
             ),
-            "verdict": text("inertia, not_supported, undecided or not_testable"),
+            "taken_back": number("share of the variation of the change that takes the start back, mean over runs"),
+            "taken_back_low": number("lower end of its 95 % t interval over runs"),
+            "taken_back_high": number("upper end of that interval"),
+            "agreement": number(
+                "several_starts: least correlation of what is learned from one start with the mean of the others"
+            ),
+            "verdict": text("inertia, decay, not_supported, undecided or not_testable"),
         },
     ),
     "interventions": Table(

@@ -19,6 +19,12 @@ TABLES: dict[str, Table] = {
                 "learned: final attention bias; change: final minus initial; effective_offset; attention_mass"
             ),
             "value": number("at the last step; all but attention_mass centred over the classes that occur in training"),
+            "start": number(
+                "the same before training: of learned and of change the bias that training began with; empty if unknown"
+            ),
+            "start_of": text(
+                "first method that differs from this one in the start of its bias only, or the method itself"
+            ),
         },
     ),
     "bias_trajectories": Table(
@@ -52,32 +58,43 @@ TABLES: dict[str, Table] = {
             "construct": text("frequency, boundary, morphology or context"),
             "measure": text("name of the measure"),
             "primary": truth("True for the primary measure of its construct with a primary estimand"),
-            "n_classes": integer("classes with both a bias and a measure"),
-            "spearman": number("Spearman's rho over classes, seeds and folds averaged first"),
+            "given": text("start, where all runs had one that tells classes apart; the association is then partial"),
+            "n_classes": integer("distinct classes with both a bias and a measure: a name in several data sets is one"),
+            "spearman": number("Spearman's rho over classes, seeds and folds averaged first; given the start, partial"),
             "kendall": number("Kendall's tau-b"),
             "p_spearman": number("two-sided permutation p, exact over all pairings up to 10 classes, else Monte Carlo"),
             "p_kendall": number("the same for tau-b"),
             "min_p": number("smallest p_spearman that these numbers could have given in any order"),
             "rho_needed": number("smallest |rho| with p below alpha before correction; NaN: none reaches it"),
             "p_holm": number(
-                "p_spearman after Holm over the primary measures of this method and estimand; NaN if exploratory"
+                "p_spearman after Holm over the primary measures of this method and estimand, or in the order of the "
+                "plan's hypotheses; NaN if exploratory"
             ),
             "p_bh": number("p_spearman after Benjamini-Hochberg over all exploratory rows; NaN if primary"),
-            "verdict": text("supported, not_supported, not_testable or unreliable"),
+            "reliability": number("reliability of the measure; empty where it is not known"),
+            "verdict": text("supported, not_supported, not_testable, not_separable or unreliable"),
         },
     ),
     "reliability": Table(
         (
             "method",
             "estimand",
+            "over",
         ),
         {
             "method": text("label of the method"),
             "estimand": text("as in learned_bias.csv"),
-            "icc": number("ICC(3,k): consistency of the average over k runs (folds x seeds), classes as targets"),
+            "over": text(
+                "seeds: of the training sets as they are; folds: training sets that overlap; training_sets: corrected "
+                "for the images that folds share"
+            ),
+            "icc": number("ICC(3,k): share of the variance of class averages that is reproducible over it"),
             **INTERVAL,
-            "n_seeds": integer("runs averaged, k"),
+            "p": number("one-sided p of the hypothesis that nothing is"),
+            "without_best": number("icc without the data set that agrees most; empty with one data set"),
+            "n_seeds": integer("runs averaged, k; over folds and training sets, folds"),
             "n_classes": integer("classes"),
+            "verdict": text("reliable, unreliable or not_testable"),
         },
     ),
 }

@@ -25,3 +25,8 @@ ESTIMAND_WORDS = {
 def estimand_label(estimand: str) -> str:
     """Return what an axis says of an estimand, such as "change of the bias, centred"."""
     return ESTIMAND_WORDS[estimand] + (", centred" if estimand in CENTRED else "")
+
+
+def estimand_words(estimand: str) -> str:
+    """Return an estimand in words; of tables that were made elsewhere, its name."""
+    return ESTIMAND_WORDS.get(estimand, estimand.replace("_", " "))

@@ -1,24 +1,31 @@
-"""Mixed model of the learned bias: fixed effects of class measures, a random intercept of the class, seeds as repeats.
+"""Mixed model of the learned bias: fixed effects of class measures, random intercepts of classes, seeds as repeats.
 
 A bias is known up to a constant per data set, so the intercept of each data set is a fixed effect: a random one,
-fitted to values that are centred within the data set, is zero by construction. The measures vary between classes
-only, so their effects are judged with the degrees of freedom that classes leave, never with classes x seeds: in a
-balanced design the restricted-likelihood estimate and its error are those of least squares on class means, and t with
-classes - data sets - measures degrees of freedom is exact.
+fitted to values that are centred within the data set, is zero by construction. A class in a data set has a random
+intercept, of which its runs are repeated measures; where names occur in several data sets, the name has one as well,
+crossed with data sets. The measures vary between classes only, so their effects are judged with the degrees of freedom
+that distinct names leave, never with classes x seeds: in a balanced design without shared names the
+restricted-likelihood estimate and its error are those of least squares on class means, and t with classes - data sets -
+measures degrees of freedom is exact.
+
+All measures are constant over the runs of a class, so the restricted likelihood falls into that of class means and that
+of the runs around them, and the largest matrix has one row per class.
 """
 
-import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
-from statsmodels.regression.mixed_linear_model import MixedLM
-from statsmodels.tools.sm_exceptions import ModelWarning
+from scipy import linalg, optimize, stats
 
-from analysis.statistics.strata import basis_of, labels, off
+from analysis.statistics.shared_names import SharedNames
+from analysis.statistics.strata import basis_of
 
 SMALLEST_CLASS_DF = 5  # below, the variance between classes would rest on fewer than five numbers
 _TOLERANCE = 1e-10
+_SMALLEST_RATIO = 1e-7  # of a variance to that of runs; less is zero
+_STARTS = (0.0, 0.1, 1.0, 10.0, 100.0)  # of the search for ratios of variances
+_FLAT = 1e-3  # gradient of the criterion that counts as none
 
 
 @dataclass(frozen=True)
@@ -29,27 +36,29 @@ class MixedFit:
         refusal: Why nothing was fitted; empty if it was.
         estimates: (P,) slopes.
         errors: (P,) their standard errors.
-        class_df: Classes - data sets - measures: degrees of freedom of every t.
-        class_sd: Standard deviation of the random intercept of classes.
+        class_df: Distinct names - blocks that share none - measures: degrees of freedom of every t.
+        name_sd: Standard deviation of the random intercept of names; NaN where none occurs in two data sets.
+        class_sd: Standard deviation of the random intercept of a class in a data set.
         residual_sd: Standard deviation between runs of a class.
-        n_classes: Classes.
+        n_names: Distinct names.
+        n_classes: Classes, those of each data set counted.
         n_rows: Classes x runs.
         converged: The optimiser said so.
         singular: The likelihood is greatest where classes do not differ beyond their measures and their runs.
-        messages: Warnings of the fit, word by word.
     """
 
     refusal: str
     estimates: np.ndarray
     errors: np.ndarray
     class_df: int
+    name_sd: float = float("nan")
     class_sd: float = float("nan")
     residual_sd: float = float("nan")
+    n_names: int = 0
     n_classes: int = 0
     n_rows: int = 0
     converged: bool = False
     singular: bool = False
-    messages: tuple[str, ...] = ()
 
     @property
     def t(self) -> np.ndarray:
@@ -68,21 +77,34 @@ class MixedFit:
 
 
 @dataclass(frozen=True)
-class _Design:
-    outcome: np.ndarray  # (R,)
-    fixed: np.ndarray  # (R, S + P): data sets, then measures
-    member: np.ndarray  # (R, C) 1 where the row is of the class
-    n_strata: int
+class _Cells:
+    """Classes of data sets: the means of their runs, and what runs vary around them."""
+
+    means: np.ndarray  # (C,)
+    runs: np.ndarray  # (C,) how many
+    within: float  # sum of squares around the means
+    fixed: np.ndarray  # (C, B + P): blocks, then measures
+    names: SharedNames
+
+    @property
+    def n_blocks(self) -> int:
+        return int(self.names.block.max(initial=-1)) + 1
+
+    @property
+    def n_rows(self) -> int:
+        return int(self.runs.sum())
 
 
-def fit_mixed_model(outcome: np.ndarray, predictors: np.ndarray, classes: np.ndarray, strata: np.ndarray) -> MixedFit:
-    """Fit outcome ~ data set + predictors + (1 | class) by restricted maximum likelihood.
+def fit_mixed_model(
+    values: np.ndarray, predictors: np.ndarray, names: Sequence[object], blocks: Sequence[object]
+) -> MixedFit:
+    """Fit value ~ block + predictors + (1 | name) + (1 | name : block) by restricted maximum likelihood.
 
     Args:
-        outcome: (R,) float, one row per class and run; rows with a NaN are left out.
-        predictors: (R, P) float, the same for all runs of a class.
-        classes: (R,) label of the class; equal labels in two data sets are two classes.
-        strata: (R,) label of the data set.
+        values: (C, R) float, one row per class of a data set, one column per run; NaN where there is none.
+        predictors: (C, P) float; classes with a NaN are left out.
+        names: (C,) class names; a name that occurs in several blocks is one class.
+        blocks: (C,) data set, or data set and family: each has its own intercept.
 
     Returns:
         The fit, or a refusal in words.
@@ -90,102 +112,106 @@ def fit_mixed_model(outcome: np.ndarray, predictors: np.ndarray, classes: np.nda
     Source:
         Laird and Ware 1982; degrees of freedom: the between-class stratum of the analysis of variance.
     """
-    design = _design(outcome, predictors, classes, strata)
-    n_measures = design.fixed.shape[1] - design.n_strata
-    n_rows, n_classes = design.member.shape
-    class_df = n_classes - design.n_strata - n_measures
-    reason = _refusal(design, class_df)
+    cells = _cells(values, predictors, names, blocks)
+    n_measures = cells.fixed.shape[1] - cells.n_blocks
+    class_df = cells.names.n_names - len(np.unique(cells.names.stratum)) - n_measures
+    counts = {"n_names": cells.names.n_names, "n_classes": len(cells.means), "n_rows": cells.n_rows}
+    reason = _refusal(cells, class_df)
     if reason:
         nan = np.full(n_measures, np.nan)
-        return MixedFit(reason, nan, nan, class_df, n_classes=n_classes, n_rows=n_rows)
-    if _no_class_variance(design):
-        residual = off(design.outcome, basis_of(design.fixed))
-        variances, converged, messages = (0.0, float(residual @ residual) / (n_rows - design.fixed.shape[1])), True, ()
-    else:
-        variances, converged, messages = _fit_variances(design)
-    estimates, errors = _generalised_least_squares(design, *variances)
+        return MixedFit(reason, nan, nan, class_df, **counts)
+    ratios, converged = _best_ratios(cells)
+    estimates, covariance, residual = _profile(cells, ratios)
+    of_name = float(np.sqrt(ratios[1]) * residual) if cells.names.any_shared else float("nan")
     return MixedFit(
         "",
-        estimates[design.n_strata :],
-        errors[design.n_strata :],
+        estimates[cells.n_blocks :],
+        residual * np.sqrt(np.diag(covariance))[cells.n_blocks :],
         class_df,
-        float(np.sqrt(variances[0])),
-        float(np.sqrt(variances[1])),
-        n_classes,
-        n_rows,
-        converged,
-        variances[0] == 0.0,
-        messages,
+        of_name,
+        float(np.sqrt(ratios[0]) * residual),
+        residual,
+        **counts,
+        converged=converged,
+        singular=not ratios.any(),
     )
 
 
-def _design(outcome: np.ndarray, predictors: np.ndarray, classes: np.ndarray, strata: np.ndarray) -> _Design:
-    y = np.asarray(outcome, dtype=np.float64)
-    x = np.asarray(predictors, dtype=np.float64).reshape(len(y), -1)
-    kept = np.isfinite(np.column_stack([y, x])).all(axis=1)
-    stratum = labels(np.asarray(strata)[kept], int(kept.sum()))
-    pairs = [f"{a}\0{b}" for a, b in zip(stratum, np.asarray(classes)[kept], strict=True)]
-    member, of_stratum = (_indicators(each) for each in (labels(pairs, len(pairs)), stratum))
-    return _Design(y[kept], np.column_stack([of_stratum, x[kept]]), member, of_stratum.shape[1])
+def _cells(values: np.ndarray, predictors: np.ndarray, names: Sequence[object], blocks: Sequence[object]) -> _Cells:
+    values = np.asarray(values, dtype=np.float64)
+    x = np.asarray(predictors, dtype=np.float64).reshape(len(values), -1)
+    known = np.isfinite(values)
+    kept = np.flatnonzero(known.any(axis=1) & np.isfinite(x).all(axis=1))
+    values, x, known = values[kept], x[kept], known[kept]
+    runs = known.sum(axis=1)
+    means = np.where(known, values, 0).sum(axis=1) / np.maximum(runs, 1)
+    within = float(np.sum(np.where(known, values - means[:, None], 0) ** 2))
+    shared = SharedNames.of([names[i] for i in kept], [blocks[i] for i in kept])
+    of_block = (shared.block[:, None] == np.arange(shared.block.max(initial=-1) + 1)).astype(np.float64)
+    return _Cells(means, runs, within, np.column_stack([of_block, x]), shared)
 
 
-def _indicators(label: np.ndarray) -> np.ndarray:
-    return (label[:, None] == np.unique(label)).astype(np.float64)
-
-
-def _refusal(design: _Design, class_df: int) -> str:
-    n_rows, n_classes = design.member.shape
-    n_measures = design.fixed.shape[1] - design.n_strata
+def _refusal(cells: _Cells, class_df: int) -> str:
+    n_names, n_measures = cells.names.n_names, cells.fixed.shape[1] - cells.n_blocks
     if class_df < SMALLEST_CLASS_DF:
-        needed = SMALLEST_CLASS_DF + design.n_strata + n_measures
+        needed = n_names - class_df + SMALLEST_CLASS_DF
+        what = f"{n_names} distinct class names" if cells.names.any_shared else f"{n_names} classes"
         return (
-            f"{n_classes} classes are too few for {n_measures} measures: {needed} would leave the "
+            f"{what} are too few for {n_measures} measures: {needed} would leave the "
             f"{SMALLEST_CLASS_DF} degrees of freedom that a variance between classes needs"
         )
-    if n_rows < 2 * n_classes:
+    if cells.n_rows < 2 * len(cells.means):
         return "there are fewer than two runs per class, so that variation between runs is unknown"
-    if basis_of(design.fixed).shape[1] < design.fixed.shape[1]:
+    if basis_of(cells.fixed).shape[1] < cells.fixed.shape[1]:
         return "a measure does not vary, or the others determine it"
-    means = design.member @ (design.member.T @ design.outcome / design.member.sum(axis=0))
-    within = float(np.sum((design.outcome - means) ** 2))
-    if within <= _TOLERANCE * float(design.outcome @ design.outcome):
+    total = cells.within + float(cells.runs @ cells.means**2)
+    if cells.within <= _TOLERANCE * total:
         return "the runs of a class do not differ, so that variation between runs is zero"
     return ""
 
 
-def _no_class_variance(design: _Design) -> bool:
-    """Say whether the restricted likelihood falls from a class variance of zero on: its derivative there."""
-    basis = basis_of(design.fixed)
-    residual = off(design.outcome, basis)
-    scale = residual @ residual / (len(residual) - basis.shape[1])
-    totals = design.member.T @ residual
-    expected = design.member.sum() - np.sum((design.member.T @ basis) ** 2)
-    return bool(totals @ totals <= scale * expected * (1 + 1e-9))
+def _best_ratios(cells: _Cells) -> tuple[np.ndarray, bool]:
+    """Return the variances of class and (where names are shared) name, relative to that of runs, and convergence."""
+    parts = 2 if cells.names.any_shared else 1
+    starts = np.array(np.meshgrid(*[_STARTS] * parts)).reshape(parts, -1).T
+    first = starts[np.argmin([_criterion(cells, each) for each in starts])]
+    found = optimize.minimize(
+        lambda ratios: _criterion(cells, ratios),
+        first,
+        method="L-BFGS-B",
+        bounds=[(0.0, None)] * parts,
+        options={"ftol": 1e-15, "gtol": 1e-7, "maxls": 50},
+    )
+    ratios = np.where(found.x < _SMALLEST_RATIO, 0.0, found.x)
+    # a line search that ends on rounding has arrived as well
+    return ratios, bool(found.success or np.abs(np.where(ratios > 0, found.jac, 0)).max(initial=0) < _FLAT)
 
 
-def _fit_variances(design: _Design) -> tuple[tuple[float, float], bool, tuple[str, ...]]:
-    """Return the variances of class and residual, whether the fit converged, and what it warned of."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        model = MixedLM(design.outcome, design.fixed, groups=design.member.argmax(axis=1))
-        result = model.fit(reml=True, method="powell")
-    of_model = [each for each in caught if issubclass(each.category, ModelWarning)]
-    for each in caught:
-        if each not in of_model:
-            warnings.warn_explicit(each.message, each.category, each.filename, each.lineno)
-    messages = tuple(dict.fromkeys(str(each.message) for each in of_model))
-    return (float(np.ravel(result.cov_re)[0]), float(result.scale)), bool(result.converged), messages
+def _weighted(cells: _Cells, ratios: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+    """Return fixed effects and means whitened by the covariance of class means, and half its log determinant."""
+    covariance = np.diag(1 / cells.runs + ratios[0])
+    if len(ratios) > 1:
+        covariance += ratios[1] * (cells.names.name[:, None] == cells.names.name)
+    root = np.linalg.cholesky(covariance)
+    white = linalg.solve_triangular(root, np.column_stack([cells.fixed, cells.means]), lower=True)
+    return white[:, :-1], white[:, -1], float(np.log(np.diag(root)).sum())
 
 
-def _generalised_least_squares(
-    design: _Design, class_variance: float, residual_variance: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return fixed effects and their standard errors for given variances."""
-    size = design.member.sum(axis=0)
-    shrink = class_variance / (residual_variance + size * class_variance)  # Woodbury, per class
+def _criterion(cells: _Cells, ratios: np.ndarray) -> float:
+    """Return -2 times the profiled restricted log-likelihood, up to a constant."""
+    fixed, means, half = _weighted(cells, ratios)
+    q, r = np.linalg.qr(fixed)
+    left = means - q @ (q.T @ means)
+    free = cells.n_rows - fixed.shape[1]
+    inside = float(left @ left) + cells.within
+    return free * np.log(inside) + 2 * half + 2 * float(np.log(np.abs(np.diag(r))).sum())
 
-    def weighted(values: np.ndarray) -> np.ndarray:
-        return (values - design.member @ (shrink * (design.member.T @ values).T).T) / residual_variance
 
-    covariance = np.linalg.inv(design.fixed.T @ weighted(design.fixed))
-    return covariance @ design.fixed.T @ weighted(design.outcome), np.sqrt(np.diag(covariance))
+def _profile(cells: _Cells, ratios: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+    """Return fixed effects, their covariance over the variance of runs, and the standard deviation of runs."""
+    fixed, means, _ = _weighted(cells, ratios)
+    covariance = np.linalg.inv(fixed.T @ fixed)
+    estimates = covariance @ (fixed.T @ means)
+    left = means - fixed @ estimates
+    free = cells.n_rows - fixed.shape[1]
+    return estimates, covariance, float(np.sqrt((left @ left + cells.within) / free))

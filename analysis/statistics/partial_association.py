@@ -16,7 +16,7 @@ import numpy as np
 from analysis.statistics.rank_association import EXACT_CLASSES
 from analysis.statistics.strata import basis_of, centred, complete_rows, off
 
-MOST_PERMUTATIONS = 20_000_000  # over all data sets together; beyond, they are drawn
+ORDERS_PER_DRAW = 200  # as many orders for each draw that was asked for are listed in full; beyond, they are drawn
 SMALLEST_RESIDUAL_DF = 1  # without a residual degree of freedom the full model fits everything
 _TOLERANCE = 1e-9
 _BLOCK_ROWS = 500_000
@@ -66,7 +66,8 @@ def partial_association(
         response: (N,) float, one per class; NaN rows are left out.
         tested: (N,) or (N, P) float.
         given: (N,), (N, G) or (N, 0) float, nuisance predictors.
-        permutations: Monte Carlo draws where there are more than 20 million permutations, or more than 10 classes.
+        permutations: Monte Carlo draws where there are more than 200 times as many orders, or more than 10 classes:
+            with 100,000 draws up to 20 million orders are listed in full.
         rng: Used for those only.
         strata: (N,) labels of the data set; residuals are permuted within one only.
 
@@ -131,7 +132,7 @@ class _Null:
     ) -> tuple[float, float, int]:
         """Return p, the smallest possible p, and the Monte Carlo draws (0: exact)."""
         sizes = [len(rows) for rows in blocks]
-        if max(sizes) > EXACT_CLASSES or prod(factorial(k) for k in sizes) > MOST_PERMUTATIONS:
+        if max(sizes) > EXACT_CLASSES or prod(map(factorial, sizes)) > ORDERS_PER_DRAW * permutations:
             drawn = sum(_drawn(residual[rows], products[rows], permutations, rng) for rows in blocks)
             hits = int(np.count_nonzero(self.statistic(np.asarray(drawn)) >= observed - _TOLERANCE))
             return (hits + 1) / (permutations + 1), 1 / (permutations + 1), permutations

@@ -54,8 +54,8 @@ class RankAssociation:
     """Spearman and Kendall with permutation p values.
 
     Args:
-        n: Classes with both values.
-        spearman: Rho, mean over strata; NaN where x or y is constant or n < 2.
+        n: Classes with both values, in strata in which both vary.
+        spearman: Rho, mean over these strata; NaN where there is none.
         kendall: Tau-b, mean over strata.
         p_spearman: Two-sided.
         p_kendall: Two-sided.
@@ -89,7 +89,8 @@ def rank_association(
         alpha: Level for `rho_needed`.
         permutations: Monte Carlo draws where a stratum has more than 10 classes.
         rng: Used for those only.
-        strata: (N,) labels, such as data sets; classes are paired anew within a stratum only.
+        strata: (N,) labels, such as data sets; classes are paired anew within a stratum only. One in which x or y is
+            constant is left out.
 
     Source:
         Kendall 1938 (tau); Spearman 1904 (rho, mid-ranks for ties); exact p by enumeration of all pairings.
@@ -98,8 +99,9 @@ def rank_association(
     label = np.zeros(len(x), dtype=int) if strata is None else np.unique(list(map(str, strata)), return_inverse=True)[1]
     known = np.isfinite(x) & np.isfinite(y)
     blocks = [(rankdata(x[rows]), rankdata(y[rows])) for rows in _rows_of(label, known)]
-    n = int(known.sum())
-    if not blocks or any(len(a) < 2 or np.ptp(a) == 0 or np.ptp(b) == 0 for a, b in blocks):
+    blocks = [(a, b) for a, b in blocks if np.ptp(a) > 0 and np.ptp(b) > 0]  # nothing can be paired anew elsewhere
+    n = sum(len(a) for a, _ in blocks)
+    if not blocks:
         nan = float("nan")
         return RankAssociation(n, nan, nan, nan, nan, 1.0, nan)
     rho = float(np.mean([spearman(a, b) for a, b in blocks]))

@@ -4,8 +4,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
+from pydantic import ValidationError
 
 from analysis.schema import table
+from imbalance_bench.config import AnalysisSection
+from imbalance_bench.config_errors import first_error
 from imbalance_bench.errors import UserError
 from imbalance_bench.preregistration import INERTIA_KEPT, LARGEST_VIF, LATER_CHOICES
 from imbalance_bench.records import RunRecord, RunState, StudyRecords
@@ -27,6 +30,7 @@ class AnalysisPlan:
         unit: auto | group | image.
         inertia_kept: Inertia is named where more than this share of the start is still there.
         largest_vif: Variance inflation above which two measures are not told apart.
+        hypotheses: Constructs in the order in which they are tested (one: the primary hypothesis); none: all, by Holm.
     """
 
     control: str | None
@@ -40,6 +44,20 @@ class AnalysisPlan:
     unit: str
     inertia_kept: float = INERTIA_KEPT
     largest_vif: float = LARGEST_VIF
+    hypotheses: tuple[str, ...] = ()
+
+    @classmethod
+    def default(cls, **changes: Any) -> "AnalysisPlan":
+        """Return the plan of a study file that says nothing about it, but for some changes.
+
+        Raises:
+            UserError: An unknown key, or a value out of range.
+        """
+        try:
+            section = AnalysisSection.model_validate(changes)
+        except ValidationError as error:
+            raise UserError(f"plan: {first_error(error, AnalysisSection)}") from error
+        return cls(**{name: getattr(section, name) for name in cls.__dataclass_fields__})
 
     @classmethod
     def of(cls, records: StudyRecords) -> "AnalysisPlan":
@@ -53,6 +71,7 @@ class AnalysisPlan:
         missing = [name for name in cls.__dataclass_fields__ if name not in content]
         if missing:
             raise UserError(f"{path}: `analysis` must have '{missing[0]}'. Run the study again to write a new plan.")
+        content = content | {"hypotheses": tuple(content["hypotheses"])}
         plan = cls(**{name: content[name] for name in cls.__dataclass_fields__})
         if plan.unit not in ("auto", "group", "image"):
             raise UserError(f"{path}: `analysis.unit` must be auto, group or image. Got '{plan.unit}'. Write auto.")

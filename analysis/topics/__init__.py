@@ -8,12 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from analysis.topics import (
-    association,
     boundaries,
     class_difficulty,
     distributions,
     explanation,
-    inertia,
     interventions,
     leaders,
     learned_bias,
@@ -49,16 +47,15 @@ TOPICS: dict[str, Step] = {
     "distributions": Step(distributions.analyze),
     "leaders": Step(leaders.analyze, (Topic.LEADERS,)),
     "ranking": Step(ranking.analyze, (Topic.RANKING,), needs=("leaders",)),
-    "learned_bias": Step(learned_bias.analyze, (Topic.RELIABILITY,)),
+    "learned_bias": Step(learned_bias.analyze),
     "class_difficulty": Step(class_difficulty.analyze, (Topic.DATA,), needs=("scores", "boundaries")),
-    "inertia": Step(inertia.analyze, (Topic.INERTIA,)),
-    "association": Step(
-        association.analyze, (Topic.ASSOCIATION, Topic.ATTAINABILITY), needs=("learned_bias", "class_difficulty")
-    ),
     "explanation": Step(
         explanation.analyze,
-        (Topic.EXPLANATION, Topic.PARTIAL_ASSOCIATION, Topic.MIXED_MODEL),
-        needs=("learned_bias", "class_difficulty", "inertia"),
+        (
+            *(Topic.RELIABILITY, Topic.INERTIA, Topic.ASSOCIATION, Topic.ATTAINABILITY),
+            *(Topic.EXPLANATION, Topic.PARTIAL_ASSOCIATION, Topic.MIXED_MODEL),
+        ),
+        needs=("learned_bias", "class_difficulty"),
     ),
     "interventions": Step(interventions.analyze, (Topic.INTERVENTION,)),
 }

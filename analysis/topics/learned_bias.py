@@ -1,19 +1,18 @@
-"""What a method learned about each class: estimands, trajectories, and whether seeds agree."""
+"""What a method learned about each class: estimands, where they started, and their course."""
 
-import math
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from analysis.schema import rows_of, table
-from analysis.schema.names import CENTRED, ESTIMAND_WORDS, ESTIMANDS, OUTCOMES
-from analysis.statistics.intraclass_correlation import icc_average_consistency
-from analysis.study.runs import AnalysisPlan, RunData, StudyTables
+from analysis.schema import table
+from analysis.schema.names import CENTRED, ESTIMANDS, OUTCOMES
+from analysis.study.runs import RunData, StudyTables
 from analysis.topics.context import Context, TopicResult
-from analysis.verdicts import Topic, Verdict, Word
-from imbalance_bench.preregistration import PRIMARY_ESTIMANDS as PRIMARY_ESTIMANDS
+
+START_OPTIONS = ("prior", "alpha", "gamma")  # options that move the start of a bias and nothing else
 
 
 def trajectories(tables: StudyTables) -> pd.DataFrame:
@@ -29,15 +28,30 @@ def trajectories(tables: StudyTables) -> pd.DataFrame:
 def learned_bias(tables: StudyTables) -> pd.DataFrame:
     """Return the estimands of every run; table `learned_bias`."""
     rows = []
+    start_of = {method: family[0] for family in families(tables) for method in family}
     for run in tables.data:
         occurring = np.array(tables.occurring[run.fold])
         keys = {"method": run.method, "fold": run.fold, "seed": run.seed}
+        begun = {name: start for name, (start, _) in ends(run, occurring).items()}
         for estimand, values in estimands(run, occurring).items():
+            start = begun.get("learned" if estimand == "change" else estimand, np.full(len(values), np.nan))
+            shared = keys | {"estimand": estimand, "start_of": start_of.get(run.method, run.method)}
             rows += [
-                keys | {"class_id": c, "class": name, "estimand": estimand, "value": values[c]}
+                shared | {"class_id": c, "class": name, "value": values[c], "start": start[c]}
                 for c, name in enumerate(tables.class_names)
             ]
     return table("learned_bias", rows)
+
+
+def families(study: StudyTables) -> list[list[str]]:
+    """Return methods that differ in the start of their bias only, two or more together."""
+    members: dict[str, list[str]] = {}
+    for method in study.methods:
+        run = study.runs_of(method)[0]
+        parts: Sequence[Mapping[str, Any]] = run.manifest.get("method", {}).get("parts", ())
+        options = [{key: value for key, value in part.items() if key not in START_OPTIONS} for part in parts]
+        members.setdefault(json.dumps([run.architecture, options], sort_keys=True), []).append(method)
+    return [family for family in members.values() if len(family) > 1]
 
 
 def estimands(run: RunData, occurring: np.ndarray) -> dict[str, np.ndarray]:
@@ -93,23 +107,6 @@ def _values(run: RunData, n_classes: int) -> dict[str, tuple[np.ndarray | None, 
     return found | {each: (first.get(each), final[each]) for each in OUTCOMES if each in final}
 
 
-def class_means(bias: pd.DataFrame, method: str, estimand: str, n_classes: int) -> np.ndarray:
-    """Average an estimand over seeds and folds, (K,) float64."""
-    chosen = bias[(bias["method"] == method) & (bias["estimand"] == estimand)]
-    return chosen.groupby("class_id")["value"].mean().reindex(range(n_classes)).to_numpy(dtype=np.float64)
-
-
-def reliability(bias: pd.DataFrame) -> pd.DataFrame:
-    """Ask of every method and estimand whether runs agree on the classes; table `reliability`."""
-    rows = []
-    for (method, estimand), part in bias.groupby(["method", "estimand"], sort=False):
-        grid = part.pivot(index="class_id", columns=["fold", "seed"], values="value").dropna(axis=0)
-        icc, low, high = icc_average_consistency(grid.to_numpy())
-        keys = {"method": method, "estimand": estimand, "icc": icc, "low": low, "high": high}
-        rows.append(keys | {"n_seeds": grid.shape[1], "n_classes": grid.shape[0]})
-    return table("reliability", rows)
-
-
 def _at(ledger: pd.DataFrame, step: int, n_classes: int) -> dict[str, np.ndarray]:
     rows = ledger[ledger["step"] == step]
     return {
@@ -125,41 +122,6 @@ def _centred(values: np.ndarray, occurring: np.ndarray, centre: bool) -> np.ndar
 
 
 def analyze(context: Context) -> TopicResult:
-    """Tabulate learned biases and their course; judge their reliability over runs."""
-    learned = learned_bias(context.study)
-    agreement = reliability(learned)
-    tables = {
-        "learned_bias": learned,
-        "bias_trajectories": trajectories(context.study),
-        "reliability": agreement,
-    }
-    return TopicResult(tables, tuple(reliability_verdict(row, context.plan) for row in rows_of(agreement)))
-
-
-def reliability_verdict(row: Mapping[str, Any], plan: AnalysisPlan) -> Verdict:
-    """Judge one row of table `reliability`."""
-    method, estimand = row["method"], row["estimand"]
-    what = f"{ESTIMAND_WORDS[estimand]} of {method}"
-    rule = f"reliable: ICC(3,k) >= {plan.reliability_floor:g}; not_testable: fewer than two runs, or nothing varies"
-    numbers = {key: row[key] for key in ("icc", "low", "high", "n_seeds", "n_classes")}
-    if not math.isfinite(row["icc"]):
-        word = Word.NOT_TESTABLE
-        reason = "there is one run" if row["n_seeds"] < 2 else "it is the same for every class"
-        sentence = f"Whether the {what} is reliable cannot be tested: {reason}."
-    else:
-        word = Word.RELIABLE if row["icc"] >= plan.reliability_floor else Word.UNRELIABLE
-        interval = f"ICC {row['icc']:.2f}, 95 % interval {row['low']:.2f} to {row['high']:.2f}"
-        agree = "agree" if word == Word.RELIABLE else "do not agree"
-        sentence = f"{row['n_seeds']} runs {agree} on the {what} ({interval})."
-        if word == Word.RELIABLE and row["low"] < plan.reliability_floor:
-            sentence += f" The interval reaches below the floor of {plan.reliability_floor:g}: more seeds would help."
-    return Verdict(
-        topic=Topic.RELIABILITY,
-        method=method,
-        estimand=estimand,
-        subject=what,
-        word=word,
-        sentence=sentence,
-        numbers=numbers,
-        rule=rule,
-    )
+    """Tabulate learned biases and their course."""
+    tables = {"learned_bias": learned_bias(context.study), "bias_trajectories": trajectories(context.study)}
+    return TopicResult(tables)

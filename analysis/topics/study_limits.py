@@ -36,7 +36,8 @@ def correlation_attainability(n_classes: int, tests: int, plan: AnalysisPlan) ->
     corrected = min(1.0, smallest * tests)
     numbers = {"n_classes": n_classes, "min_p": smallest, "rho_needed": needed, "tests": tests}
     numbers |= {"min_p_corrected": corrected, "classes_needed": classes_needed(plan.alpha, tests)}
-    numbers |= {f"power_at_rho_{rho:g}": correlation_power(n_classes, rho, plan.alpha, plan.seed) for rho in POWER_AT}
+    level = plan.alpha / tests  # the first step of Holm
+    numbers |= {f"power_at_rho_{rho:g}": correlation_power(n_classes, rho, level, plan.seed) for rho in POWER_AT}
     possible = attainable(smallest, tests, plan.alpha)
     if math.isnan(needed) and n_classes <= 10:
         one = f"no correlation over {n_classes} classes can reach p < {plan.alpha:g}"
@@ -44,12 +45,16 @@ def correlation_attainability(n_classes: int, tests: int, plan: AnalysisPlan) ->
         one = f"{n_classes} classes suffice for p values by simulation"
     else:
         rho = "a perfect rank order" if needed > 1 - 1e-9 else f"|rho| of at least {needed:.2f}"
-        power = numbers[f"power_at_rho_{POWER_AT[-1]:g}"]
         one = (
             f"one correlation over {n_classes} classes needs {rho} for p < {plan.alpha:g} (smallest possible p "
-            f"{smallest:.2g}; power {power:.0%} if the true correlation is {POWER_AT[-1]:g})"
+            f"{smallest:.2g})"
         )
-    many = f"corrected for {tests} primary measures the smallest possible p is {corrected:.2g}"
+    first = f" {plan.hypotheses[0]} first, in the order of the plan," if plan.hypotheses else ""
+    plural = "s" if tests > 1 else ""
+    many = f"corrected for {tests} primary measure{plural}{first} the smallest possible p is {corrected:.2g}"
+    if not math.isnan(numbers[f"power_at_rho_{POWER_AT[-1]:g}"]):
+        power = numbers[f"power_at_rho_{POWER_AT[-1]:g}"]
+        many += f", and the power {power:.0%} if the true correlation is {POWER_AT[-1]:g}"
     end = "" if possible else f", so at least {numbers['classes_needed']} classes would be needed"
     word = Word.TESTABLE if possible else Word.NOT_TESTABLE
     rule = f"testable: 2 / K! times the tests corrected together < {plan.alpha:g}"
@@ -172,8 +177,10 @@ def context_verdict(reason: str) -> Verdict | None:
     )
 
 
-def primary_tests(measures: pd.DataFrame) -> int:
-    """Return how many primary measures there are to correct for; one that no class has is not tested."""
+def primary_tests(measures: pd.DataFrame, plan: AnalysisPlan) -> int:
+    """Return how many primary measures are corrected for: one in a fixed sequence; none that no class has."""
+    if plan.hypotheses:
+        return 1
     if measures.empty:
         return len(PRIMARY)
     tested = measures[measures["primary"].astype(bool) & measures["value"].notna()]

@@ -11,8 +11,8 @@ from analysis.statistics.mixed_model import fit_mixed_model
 from analysis.statistics.partial_association import partial_association
 from analysis.statistics.partition import resampled_partitions
 from analysis.statistics.rank_association import rank_association
+from analysis.statistics.starting_point import movement
 from analysis.statistics.strata import within_ranks
-from analysis.topics.inertia import movement
 from benchmarks.calibration.check import LEVEL, Check
 
 SEVERAL = (5, 5, 6)  # classes of three data sets
@@ -88,8 +88,7 @@ def _adjusted_tests() -> Iterator[Check]:
         k = sum(sizes)
         predictors = rng.normal(size=(k, 2))
         outcome = predictors[:, 0] + bias_of_runs(k, runs, rng)
-        rows = np.tile(np.arange(k), runs)
-        return fit_mixed_model(outcome.ravel(), predictors[rows], rows, labels(sizes)[rows]).p[1] < LEVEL
+        return fit_mixed_model(outcome.T, predictors, list(range(k)), list(labels(sizes))).p[1] < LEVEL
 
     for sizes, runs in (((8,), 3), (SEVERAL, 3), (SEVERAL, 6)):
         yield Check(

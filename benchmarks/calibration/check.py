@@ -32,6 +32,8 @@ class Check:
         few: Of coverage, that there are fewer than 20 groups: the interval may then fall short, down to 90 %.
         least: Of coverage, another lower limit, for worlds in which no interval is known to hold 93 %; below 93 % is
             then *short*, and said.
+        stream: Name of the random numbers; checks of one name look at the same studies.
+        most: Studies at most, where one takes long; 0: as many as are asked for.
     """
 
     procedure: str
@@ -41,6 +43,8 @@ class Check:
     expected: float = LEVEL
     few: bool = False
     least: float | None = None
+    stream: str = ""
+    most: int = 0
 
     @property
     def name(self) -> str:
@@ -80,7 +84,8 @@ def binomial_band(rate: float, studies: int) -> tuple[float, float]:
 
 def run_check(check: Check, studies: int, seed: int, on_study: Callable[[], object] = lambda: None) -> Result:
     """Simulate the studies of one check; same seed, same rate, whatever else runs."""
-    rng = generator(seed, "calibration", check.name)
+    rng = generator(seed, "calibration", check.stream or check.name)
+    studies = min(studies, check.most or studies)
     hits = 0
     for _ in range(studies):
         hits += bool(check.study(rng))

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from imbalance_bench.cli.data import data
+from imbalance_bench.cli.explanation import explain
 from imbalance_bench.cli.options import CACHE_OPTION
 from imbalance_bench.cli.power import power
 from imbalance_bench.cli.results import compare, compare_scores, predict, track
@@ -58,6 +59,7 @@ main.add_command(predict)
 main.add_command(compare)
 main.add_command(compare_scores)
 main.add_command(power)
+main.add_command(explain)
 main.add_command(track)
 
 

@@ -224,7 +224,8 @@ def _explanation(rng: np.random.Generator, methods: list[str]) -> dict[str, list
         keys = {"method": method, "estimand": "change"}
         for construct, measure in (("frequency", "pixel_share"), ("difficulty", "boundary + morphology")):
             row = {**keys, "construct": construct, "measure": measure, "given": "the other", "n_classes": 5}
-            row |= {"residual_df": 1, "partial_rho": 0.3, "r2": rng.uniform(), "p": 0.4, "min_p": 0.0167, "p_holm": 0.8}
+            row |= {"residual_df": 1, "partial_rho": 0.3, "r2": rng.uniform(), "p": 0.4, "min_p": 0.0167}
+            row |= {"p_adjusted": 0.8, "p_uncalibrated": 0.4, "reliability": np.nan, "explained_below": np.nan}
             partial.append(row | {"vif": 2.5, "verdict": "not_supported"})
         for component in ("unique frequency", "unique difficulty", "shared"):
             row = {**keys, "kind": "share", "component": component, "value": rng.uniform(), "adjusted": -0.2}
@@ -232,6 +233,7 @@ def _explanation(rng: np.random.Generator, methods: list[str]) -> dict[str, list
             parts.append(row)
         row = {"method": method, "starts": method, "estimand": "learned", "view": "one_start", "n_starts": 1}
         row |= {"n_runs": 2, "n_classes": 5, "kept": 0.93, "low": 0.8, "high": 1.1, "correlation": 0.9, "decay": -0.1}
+        row |= {"taken_back": 0.2, "taken_back_low": 0.1, "taken_back_high": 0.3, "agreement": np.nan}
         inertia.append(row | {"moved": 0.3, "moved_low": 0.2, "moved_high": 0.4, "verdict": "inertia"})
     return {"partial_associations": partial, "partition": parts, "inertia": inertia}
 
@@ -310,7 +312,9 @@ def _bias(rng: np.random.Generator, runs: list[dict[str, Any]], names: list[str]
             held |= {"learned": true[1] + true[2], "change": true[1]}
         for (estimand, values), (class_id, name) in product(held.items(), enumerate(names)):
             row = {**keys, "class_id": class_id, "class": name, "estimand": estimand}
-            learned.append(row | {"value": values[class_id] + rng.normal(0, 0.08)})
+            value = values[class_id] + rng.normal(0, 0.08)
+            start = true[2][class_id] if estimand in ("learned", "change") else np.nan
+            learned.append(row | {"value": value, "start": start, "start_of": run["method"]})
         parameters = {"logit_gradient_norm": np.abs(true[0])}
         if run["method"].startswith("dfa"):
             parameters |= {"attention_bias": true[1] + true[2], "attention_bias_initial": true[2]}
@@ -328,13 +332,15 @@ def _tests(rng: np.random.Generator, methods: list[str], classes: int, testable:
             continue
         interval = {"icc": 0.9, "low": 0.7, "high": 0.98}
         reliability.append(
-            {"method": method, "estimand": estimand, **interval, "n_seeds": 3, "n_classes": classes},
+            {"method": method, "estimand": estimand, "over": "seeds", **interval, "p": 0.001, "without_best": np.nan}
+            | {"n_seeds": 3, "n_classes": classes, "verdict": "reliable"},
         )
         for construct, measure, primary, _ in MEASURES:
             rho = rng.uniform(-1, 1)
             row = {"method": method, "estimand": estimand, "construct": construct, "measure": measure}
             row |= {"primary": primary, "n_classes": classes, "spearman": rho, "kendall": 0.8 * rho, "min_p": 0.0167}
             row |= {"p_spearman": 0.083, "p_kendall": 0.09, "rho_needed": 1.0, "p_holm": 0.33, "p_bh": 0.4}
+            row |= {"given": "", "reliability": np.nan}
             associations.append(row | {"verdict": "not_supported" if testable else "not_testable"})
     return {"associations": associations, "reliability": reliability}
 

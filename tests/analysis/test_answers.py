@@ -12,9 +12,9 @@ def macro(method: str, word: Word, difference: float) -> Verdict:
     return Verdict(**about, word=word, sentence=sentence, numbers={"difference": difference})
 
 
-def change(measure: str, word: Word, method: str = "dfa") -> Verdict:
-    about = {"topic": Topic.ASSOCIATION, "method": method, "estimand": "change", "measure": measure}
-    return Verdict(**about, subject=measure, word=word, sentence="sentence", numbers={"spearman": 0.5})
+def change(word: Word, method: str = "dfa") -> Verdict:
+    about = {"topic": Topic.EXPLANATION, "method": method, "estimand": "change", "subject": f"change of {method}"}
+    return Verdict(**about, word=word, sentence=f"{word} of {method}.", numbers={"follows": ""})
 
 
 def test_the_best_of_the_better_methods_is_named_first() -> None:
@@ -36,25 +36,16 @@ def test_without_a_better_method_the_control_stays() -> None:
     assert method_answer([], "base").word == Word.NOT_TESTABLE
 
 
-@pytest.mark.parametrize(
-    ("words", "verdict", "fragment"),
-    [
-        ((Word.SUPPORTED, Word.NOT_SUPPORTED), Word.SUPPORTED, "learned follows pixel share."),
-        ((Word.SUPPORTED, Word.SUPPORTED), Word.SUPPORTED, "learned follows pixel share and shape dispersion."),
-        ((Word.UNRELIABLE, Word.UNRELIABLE), Word.UNRELIABLE, "does not agree between runs"),
-        ((Word.NOT_TESTABLE, Word.NOT_TESTABLE), Word.NOT_TESTABLE, "Neither can be said with 5 classes"),
-        ((Word.NOT_SUPPORTED, Word.NOT_TESTABLE), Word.NOT_SUPPORTED, "not shown to follow pixel share or shape"),
-    ],
-)
-def test_what_the_bias_follows(words: tuple[Word, Word], verdict: Word, fragment: str) -> None:
-    found = [change(name, word) for name, word in zip(("pixel_share", "shape_dispersion"), words, strict=True)]
-    (answer,) = reason_answers(found, 5)
-    assert answer.word == verdict
-    assert fragment in answer.sentence
-    assert answer.id == "answer/reason/dfa"
+@pytest.mark.parametrize("word", [Word.SUPPORTED, Word.NOT_SEPARABLE, Word.DECAY, Word.NOT_SUPPORTED])
+def test_the_front_page_says_what_the_chapter_says(word: Word) -> None:
+    (answer,) = reason_answers([change(word)], [])
+    assert (answer.word, answer.sentence, answer.id) == (word, f"{word} of dfa.", "answer/reason/dfa")
 
 
-def test_each_method_that_learned_a_bias_gets_its_answer() -> None:
-    found = [change("pixel_share", Word.SUPPORTED), change("pixel_share", Word.UNRELIABLE, "dfa_cold")]
-    assert [each.word for each in reason_answers(found, 5)] == [Word.SUPPORTED, Word.UNRELIABLE]
-    assert reason_answers([], 5) == []
+def test_a_bias_that_does_nothing_is_said_to() -> None:
+    about = {"topic": Topic.INTERVENTION, "aspect": "zeroed", "method": "dfa", "class_name": "macro", "subject": "dfa"}
+    idle = Verdict(**about, word=Word.EQUIVALENT, sentence="Setting the bias to zero leaves macro Dice.")
+    found = reason_answers([change(Word.SUPPORTED), change(Word.SUPPORTED, "other")], [idle])
+    assert found[0].sentence == "supported of dfa. Setting the bias to zero leaves macro Dice."
+    assert found[1].sentence == "supported of other."
+    assert reason_answers([], [idle]) == []

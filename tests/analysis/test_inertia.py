@@ -1,4 +1,4 @@
-"""Inertia: what is left of the start. Oracles: closed forms, least squares with class dummies."""
+"""What is left of the start. Oracles: closed forms, least squares with class dummies."""
 
 from dataclasses import replace
 
@@ -6,40 +6,34 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.schema import rows_of
+from analysis.explanation.start import start_rows, start_verdict
+from analysis.statistics.starting_point import kept_share, movement
+from analysis.study.class_frames import quantities_frame
+from analysis.study.class_points import class_points
 from analysis.study.runs import AnalysisPlan, RunData, StudyTables
-from analysis.topics.inertia import families, inertia, inertia_verdict, kept_share, movement
+from analysis.topics.learned_bias import families
 from analysis.verdicts import Word
 
-PLAN = AnalysisPlan("cross_entropy", 0.05, 0.01, 100, 100, 0, 0.5, 2.0, "auto")
+PLAN = AnalysisPlan.default()
 RNG = np.random.default_rng(0)
 START = np.array([2.0, -1, 0.5, -2, 0.5])
 LEARNED = np.array([0.3, 0.6, -1.0, 0.4, -0.3])
 
 
-def study(starts: dict[str, float], *, kept=0.9, learned=LEARNED, noise=0.02, seeds=4, options=None) -> StudyTables:
-    """One method per start; each start is a multiple of START."""
-    runs = []
-    for method, times in starts.items():
+def rows_of_starts(starts: dict[str, float], *, kept=0.9, learned=LEARNED, noise=0.02, seeds=4) -> list[dict]:
+    """Rows on one method with several starts, each a multiple of START."""
+    frame = []
+    for name, times in starts.items():
         for seed in range(seeds):
-            first = times * START
-            last = kept * first + learned + noise * RNG.normal(size=5)
-            ledger = [
-                [0, step, c, name, values[c]]
-                for step, bias in ((0, first), (50, last))
-                for name, values in (("attention_bias", bias), ("attention_bias_initial", first))
-                for c in range(5)
-            ]
-            frame = pd.DataFrame(ledger, columns=["stage", "step", "class_id", "parameter", "value"])
-            part = {"name": "dfa", "prior": method, "alpha": times} | (options or {}).get(method, {})
-            manifest = {"method": {"parts": [part]}}
-            runs.append(RunData(f"{method}{seed}", method, method, "class_query", 0, seed, manifest, frame, frame))
-    table = pd.DataFrame({"method": [run.method for run in runs]})
-    return StudyTables(table, tuple(runs), tuple("abcde"), ((True,) * 5,), {}, "test")
+            end = kept * times * START + learned + noise * RNG.normal(size=5)
+            run = {"data_set": "d", "method": "dfa", "seed": seed, "start_name": name if len(starts) > 1 else ""}
+            frame.append(pd.DataFrame(run | {"class": list("abcde"), "start": times * START, "value": end}))
+    quantities = quantities_frame(pd.concat(frame))
+    return start_rows(quantities, class_points(quantities, "dfa", "bias"), "dfa", "bias")
 
 
-def word(found: pd.DataFrame, view: str, plan: AnalysisPlan = PLAN) -> Word:
-    return inertia_verdict(next(row for row in rows_of(found) if row["view"] == view), plan).word
+def word(rows: list[dict], view: str, plan: AnalysisPlan = PLAN) -> Word:
+    return start_verdict(next(row for row in rows if row["view"] == view), plan).word
 
 
 def test_movement_of_one_start_in_closed_form():
@@ -49,6 +43,10 @@ def test_movement_of_one_start_in_closed_form():
     assert found.slope.mean == pytest.approx(0.25)
     assert found.moved.mean == pytest.approx(0.75)
     assert (found.correlation, found.decay) == (pytest.approx(1), pytest.approx(-1))
+    assert found.taken_back.mean == pytest.approx(1)
+    away = movement(start, 2 * start)
+    assert away is not None
+    assert away.taken_back.mean == 0  # away from the start is not back to it
     assert movement(np.ones((3, 5)), start) is None  # a cold start
 
 
@@ -75,53 +73,55 @@ def test_a_class_without_values_is_left_out():
 
 
 def test_the_final_bias_is_the_prior():
-    assert word(inertia(study({"dfa": 1.0}, kept=1.0, learned=0 * LEARNED)), "one_start") == Word.INERTIA
+    assert word(rows_of_starts({"prior": 1.0}, kept=1.0, learned=0 * LEARNED), "one_start") == Word.INERTIA
 
 
-def test_the_start_was_left():
-    assert word(inertia(study({"dfa": 1.0}, kept=0.0)), "one_start") == Word.NOT_SUPPORTED
+def test_a_start_that_fades_is_decay_and_one_that_is_overwritten_is_not():
+    assert word(rows_of_starts({"prior": 1.0}, kept=0.2, learned=0 * LEARNED), "one_start") == Word.DECAY
+    assert word(rows_of_starts({"prior": 1.0}, kept=0.2, learned=8 * LEARNED), "one_start") == Word.NOT_SUPPORTED
 
 
 def test_between_and_cold_and_single_runs():
-    found = inertia(study({"dfa": 1.0}, kept=0.5, learned=0 * LEARNED, noise=0.5))
-    assert word(found, "one_start") == Word.UNDECIDED
-    assert word(inertia(study({"dfa": 0.0})), "one_start") == Word.NOT_TESTABLE
-    alone = inertia(study({"dfa": 1.0}, seeds=1))
+    (row,) = rows_of_starts({"prior": 1.0}, kept=0.5)
+    between = row | {"moved": 0.5, "moved_low": 0.3, "moved_high": 0.7, "taken_back_low": 0.4}
+    assert start_verdict(between, PLAN).word == Word.UNDECIDED
+    assert word(rows_of_starts({"cold": 0.0}), "one_start") == Word.NOT_TESTABLE
+    alone = rows_of_starts({"prior": 1.0}, seeds=1)
     assert word(alone, "one_start") == Word.NOT_TESTABLE
-    assert "one run" in inertia_verdict(rows_of(alone)[0], PLAN).sentence
+    assert "one run" in start_verdict(alone[0], PLAN).sentence
 
 
 def test_several_starts_tell_what_one_cannot():
     """Learning what the prior says looks like inertia in one start, and does not in several."""
-    prior_is_right = START * 1.0
-    starts = {"dfa": 1.0, "cold": 0.0, "inverted": -1.0}
-    found = inertia(study(starts, kept=0.0, learned=prior_is_right))
-    assert word(found, "one_start") == Word.INERTIA
+    starts = {"prior": 1.0, "cold": 0.0, "inverted": -1.0}
+    found = rows_of_starts(starts, kept=0.0, learned=1.0 * START)
+    assert word([row for row in found if row["starts"] == "prior"], "one_start") == Word.INERTIA
     assert word(found, "several_starts") == Word.NOT_SUPPORTED
-    assert word(inertia(study(starts, kept=0.9)), "several_starts") == Word.INERTIA
+    assert found[-1]["agreement"] > 0.99
+    assert word(rows_of_starts(starts, kept=0.9), "several_starts") == Word.INERTIA
 
 
 def test_the_plan_says_how_much_of_the_start_is_inertia():
-    starts = {"dfa": 1.0, "cold": 0.0, "inverted": -1.0}
-    one, several = inertia(study({"dfa": 1.0}, kept=0.7, learned=0 * LEARNED)), inertia(study(starts, kept=0.7))
-    for found, view in ((one, "one_start"), (several, "several_starts")):
-        words = [word(found, view, replace(PLAN, inertia_kept=limit)) for limit in (0.6, 0.8)]
-        assert words == [Word.INERTIA, Word.NOT_SUPPORTED]
-    rules = [inertia_verdict(rows_of(each)[-1], replace(PLAN, inertia_kept=0.8)).rule for each in (one, several)]
+    starts = {"prior": 1.0, "cold": 0.0, "inverted": -1.0}
+    one, several = rows_of_starts({"prior": 1.0}, kept=0.7, learned=0 * LEARNED), rows_of_starts(starts, kept=0.7)
+    words = [word(one, "one_start", replace(PLAN, inertia_kept=limit)) for limit in (0.6, 0.8)]
+    assert words == [Word.INERTIA, Word.DECAY]
+    words = [word(several, "several_starts", replace(PLAN, inertia_kept=limit)) for limit in (0.6, 0.8)]
+    assert words == [Word.INERTIA, Word.NOT_SUPPORTED]
+    rules = [start_verdict(each[-1], replace(PLAN, inertia_kept=0.8)).rule for each in (one, several)]
     assert "below 0.2" in rules[0]  # of the spread of the start, the change
     assert "above 0.8" in rules[1]
 
 
+def _study(options: dict[str, dict]) -> StudyTables:
+    parts = {name: {"name": "dfa", "prior": name} | each for name, each in options.items()}
+    runs = tuple(
+        RunData(name, name, name, "class_query", 0, 0, {"method": {"parts": [part]}}, pd.DataFrame(), pd.DataFrame())
+        for name, part in parts.items()
+    )
+    return StudyTables(pd.DataFrame({"method": list(parts)}), runs, tuple("abcde"), ((True,) * 5,), {}, "test")
+
+
 def test_families_differ_in_their_start_only():
-    both = study({"dfa": 1.0, "cold": 0.0})
-    assert families(both) == [["dfa", "cold"]]
-    other = study({"dfa": 1.0, "cold": 0.0}, options={"cold": {"l2": 0.1}})
-    assert families(other) == []
-    assert set(inertia(other)["view"]) == {"one_start"}
-
-
-def test_a_method_without_a_bias_has_no_row():
-    bare = study({"dfa": 1.0})
-    ledger = pd.DataFrame([[0, 0, 0, "loss_weight", 1.0]], columns=["stage", "step", "class_id", "parameter", "value"])
-    runs = tuple(RunData("r", "ce", "ce", "unet", 0, 0, {}, ledger, ledger) for _ in range(1))
-    assert inertia(StudyTables(bare.runs, runs, bare.class_names, bare.occurring, {}, "test")).empty
+    assert families(_study({"dfa": {"alpha": 1.0}, "cold": {"alpha": 0.0}})) == [["dfa", "cold"]]
+    assert families(_study({"dfa": {}, "cold": {"l2": 0.1}})) == []

@@ -31,10 +31,10 @@ def test_an_unchanged_plan_says_nothing():
 
 
 def test_a_plan_of_before_a_choice_existed_means_what_the_software_did_then(tmp_path):
-    older = {key: value for key, value in PLAN.items() if key not in ("inertia_kept", "largest_vif")}
+    older = {key: value for key, value in PLAN.items() if key not in ("inertia_kept", "largest_vif", "hypotheses")}
     (tmp_path / "plan.json").write_text(json.dumps({"analysis": older}))
     read = AnalysisPlan.of(StudyRecords.open(tmp_path))
-    assert (read.inertia_kept, read.largest_vif) == (0.5, 5.0)
+    assert (read.inertia_kept, read.largest_vif, read.hypotheses) == (0.5, 5.0, ())
     assert plan_verdict(older, canonical_hash(older)) is None
     assert plan_verdict(PLAN, canonical_hash(older)) is None  # resumed by a version that writes them down
     assert plan_verdict(PLAN | {"largest_vif": 10.0}, canonical_hash(older)) is not None
@@ -52,6 +52,7 @@ def test_a_plan_of_before_a_choice_existed_means_what_the_software_did_then(tmp_
         {"control": "focal"},
         {"inertia_kept": 0.6},
         {"largest_vif": 10.0},
+        {"hypotheses": ["frequency"]},
         {"primary_measures": {"frequency": "image_share"}},
     ],
 )

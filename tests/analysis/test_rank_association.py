@@ -151,3 +151,10 @@ def test_power_and_classes_needed():
     assert power == sorted(power)
     assert 0.02 < correlation_power(7, 0.0, 0.05, 0) < 0.05  # its size under independence: exact, so at most 5 %
     assert [classes_needed(0.05, tests) for tests in (1, 2, 3, 4)] == [5, 5, 6, 6]
+
+
+def test_a_data_set_in_which_nothing_varies_is_left_out():
+    x, y = [3, 1, 2, 4, 5, 5, 5], [1, 2, 3, 4, 1, 3, 2]
+    alone, both = associate(x[:4], y[:4]), associate(x, y, strata=list("aaaabbb"))
+    assert both == alone
+    assert both.n == 4

@@ -1,0 +1,78 @@
+"""Do runs agree on the classes? Over seeds, over folds and over training sets are three questions."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from analysis.explanation.evidence import OVER_WORDS
+from analysis.schema.names import estimand_words
+from analysis.statistics.intraclass_correlation import TRAINING_SETS, reliabilities
+from analysis.study.class_points import ClassPoints
+from analysis.study.runs import AnalysisPlan
+from analysis.verdicts import Topic, Verdict, Word
+
+
+def agreement_rows(points: ClassPoints, method: str, quantity: str) -> list[dict[str, Any]]:
+    """Return rows of table `reliability` without `verdict`: over seeds, and over several folds and training sets.
+
+    The last row is the one that decides whether anything is correlated.
+    """
+    values, folds = points.complete_runs()
+    found = reliabilities(values, folds, list(points.data_sets))
+    return [
+        {"method": method, "estimand": quantity, "over": each.over, "icc": each.icc, "low": each.low, "high": each.high}
+        | {"p": each.p, "without_best": each.without_best, "n_seeds": each.n_raters, "n_classes": each.n_classes}
+        | {"decides": each is found[-1]}
+        for each in found
+    ]
+
+
+def agreement_verdict(row: Mapping[str, Any], plan: AnalysisPlan) -> Verdict:
+    """Judge one row of `agreement_rows`."""
+    what = f"{estimand_words(row['estimand'])} of {row['method']}"
+    over, floor = OVER_WORDS[row["over"]], plan.reliability_floor
+    rule = (
+        f"reliable: ICC(3,k) over {over} >= {floor:g}, also without the data set that agrees most"
+        + (f", and more than chance (p < {plan.alpha:g})" if row["over"] == TRAINING_SETS else "")
+        + "; not_testable: fewer than two runs, or nothing varies"
+    )
+    if not math.isfinite(row["icc"]):
+        word = Word.NOT_TESTABLE
+        reason = "there is one run" if row["n_seeds"] < 2 else "it is the same for every class"
+        sentence = f"Whether the {what} is reliable over {over} cannot be tested: {reason}."
+    else:
+        word = Word.RELIABLE if _reliable(row, plan) else Word.UNRELIABLE
+        interval = f"ICC {row['icc']:.2f}, 95 % interval {row['low']:.2f} to {row['high']:.2f}"
+        agree = "agree" if word == Word.RELIABLE else "are not shown to agree"
+        sentence = f"{_counted(row)} {agree} on the {what} ({interval})."
+        if word == Word.UNRELIABLE and row["icc"] >= floor and row["without_best"] < floor:
+            sentence += f" One data set alone agrees; over the others the ICC is {row['without_best']:.2f}."
+        elif word == Word.RELIABLE and row["low"] < floor:
+            sentence += f" The interval reaches below the floor of {floor:g}: more {over} would help."
+        if row["over"] == "seeds":
+            sentence += " This is agreement over seeds, not over other training sets."
+    return Verdict(
+        topic=Topic.RELIABILITY,
+        aspect="" if row["decides"] else row["over"],
+        method=row["method"],
+        estimand=row["estimand"],
+        subject=what,
+        word=word,
+        sentence=sentence,
+        numbers={key: row[key] for key in ("icc", "low", "high", "p", "without_best", "n_seeds", "n_classes")},
+        rule=rule,
+    )
+
+
+def _reliable(row: Mapping[str, Any], plan: AnalysisPlan) -> bool:
+    enough = row["icc"] >= plan.reliability_floor and not row["without_best"] < plan.reliability_floor
+    return enough and (row["over"] != TRAINING_SETS or row["p"] < plan.alpha)
+
+
+def _counted(row: Mapping[str, Any]) -> str:
+    n = int(row["n_seeds"])
+    return {
+        "seeds": f"Seeds ({n} runs)",
+        "folds": f"{n} folds, whose training images overlap,",
+        TRAINING_SETS: f"Training sets ({n} folds, corrected for the images they share)",
+    }[row["over"]]

@@ -1,0 +1,176 @@
+"""Rank associations of a quantity with one measure at a time, over distinct classes."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.explanation.evidence import START_TEXT, Subject, attainable_together, corrected, hypothesis_step
+from analysis.statistics.corrections import benjamini_hochberg
+from analysis.statistics.partial_association import partial_association
+from analysis.statistics.rank_association import rank_association
+from analysis.study.class_points import MeasureGrid
+from analysis.study.runs import AnalysisPlan
+from analysis.verdicts import Topic, Verdict, Word, p_text
+from imbalance_bench.seeding import generator
+
+COLUMNS = (
+    *(
+        "method",
+        "estimand",
+        "construct",
+        "measure",
+        "primary",
+        "given",
+        "n_classes",
+        "spearman",
+        "kendall",
+        "p_spearman",
+    ),
+    *("p_kendall", "min_p", "rho_needed", "vif_start", "reliability"),
+)
+
+
+def association_rows(subject: Subject, grid: MeasureGrid, plan: AnalysisPlan) -> list[dict[str, Any]]:
+    """Correlate one quantity with every measure; where all runs had one start, given that start.
+
+    Returns:
+        Rows of table `associations` without corrected p; primary where both measure and quantity are.
+    """
+    rows = []
+    for measure, construct in grid.constructs.items():
+        points = subject.points.with_measures(grid, [measure])
+        row = {"method": subject.method, "estimand": subject.quantity, "construct": construct, "measure": measure}
+        row |= {
+            "primary": subject.primary and measure in grid.primary,
+            "given": "start" if subject.start_unchecked else "",
+        }
+        rng = generator(plan.seed, "association", subject.method, subject.quantity, measure)
+        found = dict.fromkeys(COLUMNS[7:], math.nan) | {"n_classes": 0, "min_p": 1.0, "vif_start": 1.0}
+        if len(points.values) and points.measures.shape[1]:
+            named = points.by_name()
+            strata = list(named.strata)
+            if subject.start_unchecked:
+                partial = partial_association(
+                    *(named.response, named.measures, named.start),
+                    permutations=plan.permutations,
+                    rng=rng,
+                    strata=strata,
+                )
+                found |= {"n_classes": partial.n, "spearman": partial.partial, "p_spearman": partial.p}
+                found |= {"min_p": partial.min_p, "vif_start": partial.vif}
+            else:
+                plain = rank_association(
+                    *(named.response, named.measures[:, 0]),
+                    alpha=plan.alpha,
+                    permutations=plan.permutations,
+                    rng=rng,
+                    strata=strata,
+                )
+                found |= {"n_classes": plain.n} | {key: getattr(plain, key) for key in _PLAIN}
+            found["reliability"] = float(points.reliability[0])
+        rows.append(row | found)
+    return rows
+
+
+_PLAIN = ("spearman", "kendall", "p_spearman", "p_kendall", "min_p", "rho_needed")
+
+
+def corrected_associations(rows: list[dict[str, Any]], plan: AnalysisPlan) -> pd.DataFrame:
+    """Correct the primary measures of each method and quantity together, and all other rows by Benjamini-Hochberg.
+
+    In a plan with hypotheses only measures of their constructs are primary.
+
+    Returns:
+        Rows with p_holm (primary), p_bh (others), p_adjusted (either), family and attainable.
+    """
+    frame = pd.DataFrame(rows, columns=list(COLUMNS))
+    steps = [hypothesis_step(construct, plan) for construct in frame["construct"]]
+    if plan.hypotheses:
+        frame["primary"] = frame["primary"].astype(bool) & [step is not None for step in steps]
+    frame = frame.assign(p_holm=np.nan, p_bh=np.nan, family=1, attainable=True)
+    for _, part in frame[frame["primary"].astype(bool)].groupby(["method", "estimand"], sort=False):
+        tested = part[part["p_spearman"].notna()]
+        own = [steps[place] for place in tested.index]
+        frame.loc[tested.index, "p_holm"] = corrected(list(tested["p_spearman"]), own)
+        frame.loc[part.index, "family"] = len(tested)
+        frame.loc[tested.index, "attainable"] = attainable_together(tested.to_dict("records"), own, plan.alpha)
+    rest = frame.index[~frame["primary"].astype(bool)]
+    frame.loc[rest, "p_bh"] = benjamini_hochberg(frame.loc[rest, "p_spearman"].to_numpy(dtype=float))
+    frame.loc[rest, "attainable"] = frame.loc[rest, "min_p"] < plan.alpha * (1 - 1e-9)
+    return frame.assign(p_adjusted=frame["p_holm"].fillna(frame["p_bh"]))
+
+
+def association_verdict(row: Mapping[str, Any], plan: AnalysisPlan, subject: Subject) -> Verdict:
+    """Judge one row of `corrected_associations`."""
+    what = f"{subject.what} and {row['measure'].replace('_', ' ')}"
+    how = "Benjamini-Hochberg over all exploratory rows" if not row["primary"] else CORRECTIONS[bool(plan.hypotheses)]
+    rule = (
+        "not_testable: fewer than two runs, nothing varies, or no order of the classes could give "
+        f"p < {plan.alpha:g} after correction; unreliable: ICC(3,k) or the measure's reliability below "
+        f"{plan.reliability_floor:g}; not_separable: the one start may explain it; supported: p < {plan.alpha:g} "
+        f"after correction ({how}, within this method and quantity); else not_supported"
+    )
+    word, sentence = _word(row, plan, subject, what)
+    keys = (
+        "spearman",
+        "kendall",
+        "p_spearman",
+        "p_kendall",
+        "min_p",
+        "rho_needed",
+        "p_adjusted",
+        "family",
+        "n_classes",
+    )
+    return Verdict(
+        topic=Topic.ASSOCIATION,
+        aspect="" if row["primary"] else "exploratory",
+        method=subject.method,
+        estimand=subject.quantity,
+        measure=row["measure"],
+        subject=what,
+        word=word,
+        sentence=sentence,
+        numbers={key: row[key] for key in (*keys, "reliability")},
+        rule=rule,
+    )
+
+
+SMALLEST_GIVEN_START = 3  # classes: intercept, start and measure leave nothing
+CORRECTIONS = {False: "Holm", True: "the fixed sequence of the plan"}
+
+
+def _word(row: Mapping[str, Any], plan: AnalysisPlan, subject: Subject, what: str) -> tuple[Word, str]:
+    n = int(row["n_classes"])
+    given = " given the start" if row["given"] else ""
+    same_as_start = bool(row["given"]) and math.isinf(row["vif_start"]) and n > SMALLEST_GIVEN_START
+    rho = "" if same_as_start else f"Spearman's rho{given} is {row['spearman']:+.2f} over {n} classes"
+    refused = subject.unreliable_word
+    if not math.isfinite(row["spearman"]) and not same_as_start:
+        few = f"{n} classes are too few given the start"
+        reason = few if row["given"] and n <= SMALLEST_GIVEN_START else "one of them does not vary"
+        return Word.NOT_TESTABLE, f"Association of the {what} cannot be tested: {reason}."
+    if refused is not None:
+        return refused, f"Association of the {what} {subject.unreliable_text}{f' ({rho})' if rho else ''}."
+    if same_as_start:
+        return Word.NOT_SEPARABLE, f"Whether the {what} go together beyond the start cannot be told: {START_TEXT}."
+    if row["reliability"] < plan.reliability_floor:
+        reason = f"the measure is not reliable ({row['reliability']:.2f})"
+        return Word.UNRELIABLE, f"Association of the {what} is not interpreted: {reason} ({rho})."
+    if not row["attainable"]:
+        return Word.NOT_TESTABLE, (
+            f"Association of the {what} is not testable with {n} classes: the smallest possible p is {row['min_p']:.2g}"
+            f", and {row['family']} tests are corrected together ({rho}, {p_text(row['p_spearman'])} uncorrected)."
+        )
+    if row["p_adjusted"] >= plan.alpha:
+        return (
+            Word.NOT_SUPPORTED,
+            f"The {what} are not shown to go together: {rho}, {p_text(row['p_adjusted'])} corrected.",
+        )
+    word = subject.capped(Word.SUPPORTED)
+    if word != Word.SUPPORTED:
+        return word, f"The {what} go together ({rho}, {p_text(row['p_adjusted'])} corrected), but {START_TEXT}."
+    return word, f"The {what} go together: {rho}, {p_text(row['p_adjusted'])} corrected."

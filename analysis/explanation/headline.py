@@ -1,0 +1,178 @@
+"""Rare or hard: the one answer on a quantity of a method, from the strongest evidence that there is."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+from analysis.explanation.evidence import DIFFICULTY, START_TEXT, Subject
+from analysis.explanation.partial import HEADLINE
+from analysis.study.class_frames import FREQUENCY
+from analysis.study.runs import AnalysisPlan
+from analysis.verdicts import Topic, Verdict, Word, p_text
+
+RULE = (
+    "inertia or decay: what the start explains of a quantity that had one start only (decay also where the change "
+    "goes against the start, p < {alpha:g}); not_testable or unreliable: its reliability is unknown or too low; then "
+    "partial evidence, where frequency given difficulty and the reverse can be tested: not_separable: a refusal of "
+    "either; supported: what is supported beyond the other, after {correction}; undecided: error of measurement can "
+    "explain it, or the mixed model finds what these tests do not; not_separable: a measure alone goes with it, but "
+    "none beyond the others; not_supported: absence of evidence. Where partial evidence cannot be had, marginal "
+    "evidence: supported for a hypothesis of the plan, not_separable for any other measure that goes with it"
+)
+_KIND = {FREQUENCY: "rare", DIFFICULTY: "hard"}
+
+
+def headline_verdict(
+    subject: Subject,
+    partial: Sequence[Verdict],
+    marginal: Sequence[Verdict],
+    slopes: Sequence[Verdict],
+    shares: Mapping[str, float],
+    decay: tuple[float, float],
+    plan: AnalysisPlan,
+    correction: str,
+) -> Verdict:
+    """Put together the answer for one quantity of one method; what it says, no verdict that it was given contradicts.
+
+    Args:
+        subject: What is judged.
+        partial: On frequency given difficulty and difficulty given frequency; empty where too few constructs are known.
+        marginal: On each primary measure alone.
+        slopes: On the slopes of the mixed model.
+        shares: Adjusted shares of the variation by component.
+        decay: Correlation of the change with the one start that there was, and its p.
+        plan: The plan.
+        correction: How the tests of `partial` were corrected, in words.
+    """
+    follows: list[str] = []
+    pair = [each for each in partial if each.measure in HEADLINE]
+    evidence = "partial" if pair and all(each.word != Word.NOT_TESTABLE for each in pair) else "marginal"
+    if _stays_or_decays(subject, decay, plan):
+        word, sentence = _of_start(subject, decay, [*pair, *marginal])
+        evidence = "start"
+    elif subject.unreliable_word is not None:
+        word = subject.unreliable_word
+        sentence = f"Whether the {subject.what} follows frequency or difficulty {subject.unreliable_text}."
+        evidence = "reliability"
+    elif evidence == "partial":
+        word, sentence, follows = _of_partial(subject, pair, marginal, slopes)
+    else:
+        word, sentence, follows = _of_marginal(subject, pair, marginal, plan)
+    if word in (Word.SUPPORTED, Word.NOT_SUPPORTED) and shares and all(map(math.isfinite, shares.values())):
+        told = ", ".join(f"{name.replace('_', ' ')} {value:.0%}" for name, value in shares.items())
+        sentence += f" Adjusted shares of its variation over classes: {told}."
+    return Verdict(
+        topic=Topic.EXPLANATION,
+        method=subject.method,
+        estimand=subject.quantity,
+        subject=subject.what,
+        word=word,
+        sentence=sentence,
+        numbers={"follows": "+".join(follows), "evidence": evidence, **shares},
+        rule=RULE.format(alpha=plan.alpha, correction=correction),
+    )
+
+
+def _stays_or_decays(subject: Subject, decay: tuple[float, float], plan: AnalysisPlan) -> bool:
+    if subject.inertia == Word.INERTIA or (subject.inertia == Word.DECAY and subject.start_unchecked):
+        return True
+    return subject.start_unchecked and decay[0] < 0 and decay[1] < plan.alpha
+
+
+def _of_start(subject: Subject, decay: tuple[float, float], tests: Sequence[Verdict]) -> tuple[Word, str]:
+    if subject.inertia == Word.INERTIA:
+        return Word.INERTIA, f"The {subject.what} is mostly its start, so what it follows says what the start follows."
+    rho = f" (Spearman's rho of change and start {decay[0]:+.2f})" if math.isfinite(decay[0]) else ""
+    sentence = f"The {subject.what} takes its start back{rho}: what goes with the start is decay, not learning."
+    if any(each.word == Word.NOT_SEPARABLE and START_TEXT in each.sentence and "go" in each.sentence for each in tests):
+        sentence += " What else it goes with, only a cold, shuffled or inverted start can tell."
+    return Word.DECAY, sentence
+
+
+def _of_partial(
+    subject: Subject,
+    pair: Sequence[Verdict],
+    marginal: Sequence[Verdict],
+    slopes: Sequence[Verdict],
+) -> tuple[Word, str, list[str]]:
+    follows = [each.measure for each in pair if each.word == Word.SUPPORTED]
+    stopped = next((each for each in pair if each.word in (Word.NOT_SEPARABLE, Word.UNRELIABLE)), None)
+    if stopped is not None:
+        return stopped.word, stopped.sentence, []
+    if follows:
+        tests = ", ".join(f"{each.measure} {p_text(each.numbers['p_adjusted'])}" for each in pair)
+        how = _KIND[follows[0]] if len(follows) == 1 else "rare and how hard"
+        other = {FREQUENCY: DIFFICULTY, DIFFICULTY: FREQUENCY}[follows[0]]
+        beyond = f" beyond {other}" if len(follows) == 1 else ""
+        n = int(pair[0].numbers["n_classes"])
+        sentence = f"The {subject.what} follows how {how} a class is{beyond} (partial tests over {n} classes: {tests})."
+        sentence += "".join(_explained_below(each) for each in pair if each.word == Word.SUPPORTED)
+        if not any(subject.points.families):
+            sentence += " Classes count as independent of one another: no families are given."
+        return Word.SUPPORTED, sentence, follows
+    unsure = next((each for each in pair if each.word == Word.UNDECIDED), None)
+    if unsure is not None:
+        return Word.UNDECIDED, unsure.sentence, []
+    if any(each.word in (Word.SUPPORTED, Word.NOT_SEPARABLE) for each in marginal):
+        return Word.NOT_SEPARABLE, _ALONE.format(what=subject.what), []
+    if any(each.word == Word.SUPPORTED for each in slopes):
+        sentence = (
+            f"What the {subject.what} follows is undecided: the mixed model finds a slope that the partial tests do "
+            "not."
+        )
+        return Word.UNDECIDED, sentence, []
+    return Word.NOT_SUPPORTED, _absence(subject, pair), []
+
+
+_ALONE = (
+    "The {what} goes with a measure taken alone, but neither with frequency beyond difficulty nor with difficulty "
+    "beyond frequency for certain: rare and hard cannot be told apart here."
+)
+
+
+def _explained_below(verdict: Verdict) -> str:
+    below, known = verdict.numbers["explained_below"], verdict.numbers["reliability"]
+    if not math.isfinite(below) or below <= 0:
+        return ""
+    given = {FREQUENCY: DIFFICULTY, DIFFICULTY: FREQUENCY}[verdict.measure]
+    said = "unknown" if math.isnan(known) else f"{known:.2f}"
+    return (
+        f" Measurement error can explain that it follows {verdict.measure} if the reliability of {given} is "
+        f"{below:.2f} or less (it is {said})."
+    )
+
+
+def _absence(subject: Subject, pair: Sequence[Verdict]) -> str:
+    shown = ", ".join(f"{each.measure} beyond the other {p_text(each.numbers['p_adjusted'])}" for each in pair)
+    return (
+        f"There is no evidence that the {subject.what} follows frequency or difficulty ({shown}), which is absence of "
+        "evidence: that it follows neither is not shown."
+    )
+
+
+def _of_marginal(
+    subject: Subject, pair: Sequence[Verdict], marginal: Sequence[Verdict], plan: AnalysisPlan
+) -> tuple[Word, str, list[str]]:
+    why = pair[0].sentence if pair else "Frequency and another measure would be needed to tell rare from hard."
+    found = [each for each in marginal if each.word == Word.SUPPORTED]
+    if found and plan.hypotheses:
+        names = " and ".join(each.measure.replace("_", " ") for each in found)
+        sentence = (
+            f"The {subject.what} goes with {names}, as the plan supposed (marginal tests in its order, "
+            f"{', '.join(p_text(each.numbers['p_adjusted']) for each in found)}); whether that is not something else "
+            "that goes with it cannot be tested here."
+        )
+        return Word.SUPPORTED, sentence, [each.measure for each in found]
+    if found or any(each.word == Word.NOT_SEPARABLE for each in marginal):
+        capped = "" if found else f" ({START_TEXT})"
+        sentence = (
+            f"The {subject.what} goes with a measure taken alone{capped} (marginal tests), but whether rare or hard "
+            f"cannot be told. {why}"
+        )
+        return Word.NOT_SEPARABLE, sentence, []
+    if marginal and any(each.word == Word.NOT_SUPPORTED for each in marginal):
+        sentence = (
+            f"There is no evidence that the {subject.what} goes with frequency or difficulty (marginal tests), which "
+            f"is absence of evidence. {why}"
+        )
+        return Word.NOT_SUPPORTED, sentence, []
+    return Word.NOT_TESTABLE, f"What the {subject.what} follows cannot be tested. {why}", []

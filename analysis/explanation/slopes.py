@@ -1,0 +1,146 @@
+"""The mixed model: each measure with the others given, runs as repeats of a class, names crossed with data sets."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from analysis.explanation.evidence import START_TEXT, Subject
+from analysis.explanation.partial import RELIABILITY_RULE, VIF_DF
+from analysis.statistics.corrections import holm
+from analysis.statistics.measurement_error import calibrated
+from analysis.statistics.mixed_model import MixedFit, fit_mixed_model
+from analysis.statistics.strata import labels, variance_inflation, within_scores
+from analysis.study.class_points import ClassPoints
+from analysis.study.runs import AnalysisPlan
+from analysis.verdicts import Topic, Verdict, Word, p_text
+
+_FIT_COLUMNS = (
+    "name_sd",
+    "class_sd",
+    "residual_sd",
+    "n_names",
+    "n_classes",
+    "n_rows",
+    "converged",
+    "singular",
+    "refusal",
+)
+
+
+def slope_rows(points: ClassPoints) -> list[dict[str, Any]]:
+    """Fit standardised values on standardised measures; the spread of class means is 1 within each data set.
+
+    Returns:
+        Rows of table `mixed_models` without `verdict`; `p` is the larger of those of the measures as measured and as
+        calibrated for their reliabilities, where these are known, and the slope is the calibrated one.
+    """
+    learned = points.learned()
+    means = np.nanmean(learned, axis=1)
+    spread = np.array([np.std(means[points.strata == each]) for each in points.strata])
+    outcome = learned / np.where(spread > 0, spread, np.nan)[:, None]
+    measures = np.column_stack([within_scores(each, points.blocks) for each in points.measures.T])
+    start = np.zeros((len(means), 0))
+    if points.starts.kind == "one":
+        start = within_scores(np.nanmean(points.starts.values, axis=1), points.blocks)[:, None]
+    plain = _fit(outcome, measures, start, points)
+    fits = [plain]
+    if not plain.refusal and (points.reliability < 1).any():
+        block = labels(points.blocks, len(means))
+        trusted = calibrated(measures, start, points.reliability, np.ones(start.shape[1]), block)
+        fits.append(_refused(plain) if trusted is None else _fit(outcome, trusted, start, points))
+    found = fits[-1] if not fits[-1].refusal else plain
+    p = np.max([np.where(np.isnan(each.p) & bool(each.refusal), 1.0, each.p) for each in fits], axis=0)
+    p = np.full(len(p), np.nan) if plain.refusal else p
+    p = p[: len(points.constructs)]
+    low, high = found.interval()
+    inflation = variance_inflation(np.column_stack([measures, start]), points.blocks)
+    rows = []
+    for j, (construct, measure) in enumerate(zip(points.constructs, points.measure_names, strict=True)):
+        row = {"construct": construct, "measure": measure, "estimate": found.estimates[j], "error": found.errors[j]}
+        row |= {"low": low[j], "high": high[j], "t": found.t[j], "df": found.class_df, "p": p[j]}
+        row |= {"vif": inflation[j], "reliability": points.reliability[j]}
+        rows.append(row | {key: getattr(plain, key) for key in _FIT_COLUMNS})
+    adjusted = holm(p)
+    family = int(np.isfinite(p).sum())
+    return [row | {"p_holm": value, "family": family} for row, value in zip(rows, adjusted, strict=True)]
+
+
+def _fit(outcome: np.ndarray, measures: np.ndarray, start: np.ndarray, points: ClassPoints) -> MixedFit:
+    return fit_mixed_model(outcome, np.column_stack([measures, start]), points.names, points.blocks)
+
+
+def _refused(plain: MixedFit) -> MixedFit:
+    """Return a fit that says nothing, for measures with too little truth in them."""
+    nan = np.full(len(plain.estimates), np.nan)
+    return MixedFit("errors of the measures leave nothing to hold apart", nan, nan, plain.class_df)
+
+
+def slope_verdict(row: Mapping[str, Any], plan: AnalysisPlan, subject: Subject) -> Verdict:
+    """Judge one slope of the mixed model."""
+    rule = (
+        "not_testable: the model is refused, did not converge, or there are fewer than two runs; unreliable: "
+        f"{RELIABILITY_RULE.format(floor=plan.reliability_floor)}; not_separable: VIF above {plan.largest_vif:g} with "
+        f"at least {VIF_DF} degrees of freedom, or the one start may explain it; supported: p of Student's t with "
+        "the degrees of freedom of distinct class names, measures as measured and as calibrated, after Holm over the "
+        f"slopes, < {plan.alpha:g}; else not_supported"
+    )
+    word, tail = _word(row, plan, subject)
+    keys = (
+        *("estimate", "error", "low", "high", "t", "df", "p", "p_holm", "name_sd", "class_sd", "residual_sd"),
+        *("n_names", "n_classes", "n_rows", "converged", "singular", "vif", "reliability"),
+    )
+    return Verdict(
+        topic=Topic.MIXED_MODEL,
+        method=subject.method,
+        estimand=subject.quantity,
+        measure=row["construct"],
+        subject=subject.what,
+        word=word,
+        sentence=f"Mixed model, {row['construct']} on the {subject.what}, the other measures given: {tail}.",
+        numbers={key: row[key] for key in keys},
+        rule=rule,
+    )
+
+
+def _word(row: Mapping[str, Any], plan: AnalysisPlan, subject: Subject) -> tuple[Word, str]:
+    if row["refusal"]:
+        return Word.NOT_TESTABLE, f"no mixed model is fitted: {row['refusal']}"
+    if not row["converged"]:
+        return Word.NOT_TESTABLE, "the mixed model did not converge"
+    slope = (
+        f"slope {row['estimate']:+.2f} (95 % interval {row['low']:+.2f} to {row['high']:+.2f}, {p_text(row['p_holm'])} "
+        f"corrected, {row['df']} degrees of freedom over {row['n_names']} distinct classes)"
+    )
+    slope += "; classes do not vary beyond measures and runs (singular fit)" if row["singular"] else ""
+    refused = subject.unreliable_word
+    if refused is not None:
+        return refused, f"not interpreted, because runs are not shown to agree: {slope}"
+    if row["reliability"] < plan.reliability_floor:
+        return (
+            Word.UNRELIABLE,
+            f"not interpreted, because the measure is not reliable ({row['reliability']:.2f}): {slope}",
+        )
+    if row["p_holm"] >= plan.alpha or math.isnan(row["p_holm"]):
+        return Word.NOT_SUPPORTED, f"no effect is shown: {slope}"
+    if row["vif"] > plan.largest_vif and row["df"] >= VIF_DF:
+        return Word.NOT_SEPARABLE, f"not told from the other measures (VIF {row['vif']:.1f}): {slope}"
+    word = subject.capped(Word.SUPPORTED)
+    if word != Word.SUPPORTED:
+        return word, f"{slope}; {START_TEXT}"
+    return word, f"an effect is shown: {slope}"
+
+
+def refused_model(row: Mapping[str, Any], subject: Subject) -> Verdict:
+    """Return the one verdict on a mixed model that was refused."""
+    return Verdict(
+        topic=Topic.MIXED_MODEL,
+        method=subject.method,
+        estimand=subject.quantity,
+        subject=subject.what,
+        word=Word.NOT_TESTABLE,
+        sentence=f"No mixed model of the {subject.what}: {row['refusal']}.",
+        numbers={key: row[key] for key in ("n_names", "n_classes", "n_rows", "df")},
+        rule="not_testable: too few distinct classes or runs, or measures that determine one another",
+    )

@@ -1,0 +1,159 @@
+"""The two tidy frames that an explanation starts from: what runs learned of each class, and what classes are like."""
+
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+
+import numpy as np
+import pandas as pd
+
+from imbalance_bench.errors import UserError, nearest
+from imbalance_bench.preregistration import PRIMARY_MEASURES as PRIMARY
+
+FREQUENCY = "frequency"
+QUANTITIES: Mapping[str, str] = {
+    "data_set": "name of the data set; classes are compared within one only",
+    "method": "label of the method",
+    "model": "architecture, where a method was trained with several",
+    "fold": "fold: another training set",
+    "seed": "seed of the run",
+    "class": "class name; the same name in several data sets is one class",
+    "family": "family of the class, where several classes are of one kind, such as tumours",
+    "quantity": "what is explained; one where the column is missing",
+    "start": "value of the class before training; empty if it is not known",
+    "start_name": "name of the start, where runs of a method differ in nothing else: prior, cold, shuffled, inverted",
+    "value": "value at the end of training",
+}
+MEASURES: Mapping[str, str] = {
+    "data_set": "name of the data set",
+    "class": "class name",
+    "construct": f"what is measured: {', '.join(PRIMARY)}, or one that is explored only",
+    "measure": "name of the measure",
+    "value": "value; of frequency a share above 0 (or its logarithm, which is below)",
+    "standard_error": "its standard error; empty if it is not known",
+    "reliability": "share of its variation between classes that is true; empty: from the standard errors",
+    "n": "what it rests on",
+    "primary": "True for the one measure of its construct that was fixed in advance",
+}
+EXPLORED = ("size", "learnability", "model")  # constructs without a primary measure
+_NEEDED = {
+    "quantities": ("data_set", "method", "class", "value"),
+    "measures": ("data_set", "class", "measure", "value"),
+}
+_DEFAULTS: Mapping[str, object] = {
+    **dict.fromkeys(("model", "family", "start_name"), ""),
+    **{"fold": 0, "seed": 0, "quantity": "bias", "start": np.nan},
+    **dict.fromkeys(("standard_error", "reliability", "n"), np.nan),
+}
+_OTHER_NAMES = {"dataset": "data_set", "estimand": "quantity", "se": "standard_error", "label": "class"}
+_RUN = ["data_set", "method", "quantity", "start_name", "fold", "seed"]
+
+
+def quantities_frame(given: pd.DataFrame) -> pd.DataFrame:
+    """Return the columns of QUANTITIES; `method` names the model too where there are several.
+
+    Raises:
+        UserError: A column is missing or unknown, a number is none, or a class of a run has two values.
+    """
+    frame = _columns(given, "quantities", QUANTITIES)
+    for column in ("start", "value"):
+        frame[column] = _numbers(frame[column], "quantities", column)
+    for column in ("data_set", "method", "model", "class", "family", "quantity", "start_name"):
+        frame[column] = frame[column].fillna("").astype(str)
+    if frame["model"].nunique() > 1:
+        frame["method"] = frame["method"] + " (" + frame["model"] + ")"
+    twice = frame.duplicated([*_RUN, "class"])
+    if twice.any():
+        row = frame[twice].iloc[0]
+        raise UserError(
+            f"quantities: each class of a run must have one value. Got two of '{row['class']}' for {row['method']}, "
+            f"data set {row['data_set']}, fold {row['fold']}, seed {row['seed']}. Tell runs that differ in their start "
+            "apart by `start_name`."
+        )
+    families = frame[["data_set", "class", "family"]].drop_duplicates()
+    if families.duplicated(["data_set", "class"]).any():
+        name = families[families.duplicated(["data_set", "class"])].iloc[0]["class"]
+        raise UserError(f"quantities: `family` of a class must be the same in all rows. Got several of '{name}'.")
+    return frame
+
+
+def measures_frame(given: pd.DataFrame) -> pd.DataFrame:
+    """Return the columns of MEASURES, frequency as its logarithm.
+
+    Raises:
+        UserError: A column is missing or unknown, a construct is unknown, a number is none, a class has two values of a
+            measure, or it is not said which of several measures of a construct is primary.
+    """
+    given = given if "construct" in given else given.assign(construct=None)
+    frame = _columns(given, "measures", MEASURES)
+    for column in ("value", "standard_error", "reliability"):
+        frame[column] = _numbers(frame[column], "measures", column)
+    for column in ("data_set", "class", "measure"):
+        frame[column] = frame[column].astype(str)
+    construct_of = {measure: construct for construct, measure in PRIMARY.items()}
+    frame["construct"] = frame["construct"].fillna(frame["measure"].map(construct_of))
+    for name in frame["construct"].drop_duplicates():
+        if name not in (*PRIMARY, *EXPLORED):
+            raise UserError(f"measures: unknown construct '{name}'.{nearest(str(name), (*PRIMARY, *EXPLORED))}")
+    twice = frame.duplicated(["data_set", "class", "measure"])
+    if twice.any():
+        row = frame[twice].iloc[0]
+        raise UserError(
+            f"measures: a class must have one value of a measure. Got two of {row['measure']} of '{row['class']}', "
+            f"data set {row['data_set']}."
+        )
+    frame["primary"] = _primary(frame, said="primary" in given)
+    return _with_log_frequency(frame)
+
+
+def _columns(given: pd.DataFrame, what: str, known: Mapping[str, str]) -> pd.DataFrame:
+    names = [str(column).strip().lower().replace(" ", "_") for column in given.columns]
+    frame = given.set_axis([_OTHER_NAMES.get(name, name) for name in names], axis=1).reset_index(drop=True)
+    for name in _NEEDED[what]:
+        if name not in frame:
+            raise UserError(f"{what} must have a column `{name}` ({known[name]}). Got {', '.join(names)}.")
+    for name in frame.columns.difference(list(known)):
+        meant = get_close_matches(name, [each for each in known if each not in frame], n=1, cutoff=0.8)
+        if meant:
+            raise UserError(f"{what}: unknown column `{name}`. Did you mean `{meant[0]}`?")
+    lacking = {name: _DEFAULTS[name] for name in known if name not in frame and name in _DEFAULTS}
+    return frame.assign(**lacking)[[name for name in known if name in frame or name in lacking]]
+
+
+def _numbers(column: pd.Series, what: str, name: str) -> pd.Series:
+    found = pd.to_numeric(column, errors="coerce").astype(np.float64)
+    wrong = found.isna() & column.notna() | np.isinf(found)
+    if wrong.any():
+        raise UserError(f"{what}: `{name}` must be a number. Got {column[wrong].iloc[0]!r}.")
+    return found
+
+
+def _primary(frame: pd.DataFrame, *, said: bool) -> pd.Series:
+    """Say which rows are primary: as the frame says, else the measure that is fixed, else the only one there is."""
+    if said:
+        return frame["primary"].astype(bool)
+    chosen: dict[str, str] = {}
+    for construct, measures in frame.groupby("construct", sort=False)["measure"]:
+        names: Sequence[str] = list(measures.drop_duplicates())
+        fixed = PRIMARY.get(str(construct))
+        if fixed in names:
+            chosen[str(construct)] = str(fixed)
+        elif len(names) == 1:
+            chosen[str(construct)] = names[0]
+        elif construct in PRIMARY:
+            raise UserError(
+                f"measures: construct {construct} has several measures ({', '.join(names)}). Say which one was fixed "
+                "in advance in a column `primary` (True or False)."
+            )
+    return frame["measure"] == frame["construct"].map(chosen)
+
+
+def _with_log_frequency(frame: pd.DataFrame) -> pd.DataFrame:
+    """Take logarithms of frequencies and bring their errors along; a share of 0 is missing."""
+    for measure in frame.loc[frame["construct"] == FREQUENCY, "measure"].drop_duplicates():
+        rows = frame["measure"] == measure
+        if (frame.loc[rows, "value"] < 0).any():
+            continue  # a share is not negative: these are logarithms already
+        share = frame.loc[rows, "value"].where(frame.loc[rows, "value"] > 0)
+        frame.loc[rows, "standard_error"] = frame.loc[rows, "standard_error"] / share
+        frame.loc[rows, "value"] = np.log(share)
+    return frame

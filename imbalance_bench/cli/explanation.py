@@ -1,0 +1,74 @@
+"""The command that explains tables which were made elsewhere."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from analysis.explain import Explained
+
+FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
+
+
+@click.command()
+@click.argument("quantities", type=FILE)
+@click.argument("measures", type=FILE)
+@click.option("--hypothesis", "hypotheses", multiple=True, help="Construct to test first; several: in this order.")
+@click.option("--alpha", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.05, show_default=True)
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder of the tables and verdicts.json.")
+@click.option("--json", "as_json", is_flag=True, help="Print the verdicts as JSON.")
+def explain(quantities: Path, measures: Path, out: Path | None, as_json: bool, **plan: Any) -> None:
+    """Say what QUANTITIES that were learned of classes follow: MEASURES of how rare and how hard the classes are.
+
+    QUANTITIES is a CSV file with the columns `data_set`, `method`, `class`, `value` and, where there is more to say,
+    `model`, `fold`, `seed`, `family`, `quantity`, `start`, `start_name`. MEASURES has `data_set`, `class`, `measure`,
+    `value` and `construct`, `standard_error`, `reliability`, `n`, `primary`.
+    """
+    from analysis.explain import explain as explain_tables
+
+    found = explain_tables(_read(quantities), _read(measures), plan)
+    if as_json:
+        click.echo(json.dumps([each.as_json() for each in found.verdicts], indent=2))
+    else:
+        _print(found)
+    if out is not None:
+        _write(found, out)
+
+
+def _read(path: Path) -> pd.DataFrame:
+    import pandas as pd
+
+    from imbalance_bench.errors import UserError
+
+    try:
+        return pd.read_csv(path)
+    except (ValueError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not readable as CSV ({error}).") from error
+
+
+def _print(found: Explained) -> None:
+    """Print the headlines, then the other verdicts, one line each."""
+    from rich.console import Console
+
+    console = Console()
+    first = [each for each in found.verdicts if each.topic == "explanation"]
+    for each in (*first, *(each for each in found.verdicts if each not in first)):
+        style = "bold" if each in first else None
+        word = each.word.replace("_", " ")
+        console.print(f"{word:>13}  {each.sentence}", style=style, highlight=False, markup=False, soft_wrap=True)
+
+
+def _write(found: Explained, out: Path) -> None:
+    from analysis.schema.files import write_table
+    from imbalance_bench.manifest import write_json
+
+    out.mkdir(parents=True, exist_ok=True)
+    for name, frame in found.tables.items():
+        write_table(out, name, frame)
+    write_json(out / "verdicts.json", {"verdicts": [each.as_json() for each in found.verdicts]})
