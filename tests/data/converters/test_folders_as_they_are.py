@@ -74,9 +74,7 @@ def test_links_in_circles_are_left_out_and_named(tmp_path: Path) -> None:
     (source / "far").symlink_to(far)
     prepared = prepare(source)
     assert ids(prepared) == ["case1_a_he", "case1_b_he"]
-    assert prepared.remarks == (
-        "3 links to a folder around them are left out: case1/again, far/back, self",
-    )
+    assert prepared.remarks == ("3 links to a folder around them are left out: case1/again, far/back, self",)
 
 
 def test_one_file_under_two_names_is_refused(tmp_path: Path) -> None:
@@ -186,7 +184,9 @@ def test_many_problems_are_counted_and_the_first_of_each_kind_shown(tmp_path: Pa
 
 def test_ids_that_are_one_file_where_case_is_ignored_are_refused(tmp_path: Path) -> None:
     source = write_case(tmp_path / "source" / "case1", "aA").parent
-    with pytest.raises(UserError, match=r"image ids must differ. Got 'case1_a_he' and 'case1_A_he', one file where case"):
+    with pytest.raises(
+        UserError, match=r"image ids must differ. Got 'case1_a_he' and 'case1_A_he', one file where case"
+    ):
         prepare(source)
 
 
