@@ -16,9 +16,8 @@ _LIMITS |= {"less_than": ("<", "lt"), "multiple_of": ("a multiple of", "multiple
 _UNKNOWN_KEY = ("extra_forbidden", "unexpected_keyword_argument")
 _TEXT_EXPECTED = ("string_type", "path_type")
 _NOTHING = (None, "", "~")
-
 _value = Repr()
-_value.maxstring, _value.maxother, _value.maxlevel = 120, 120, 3
+_value.maxstring, _value.maxother = 120, 120
 
 
 def validated(model: type[Checked], content: Any, source: str) -> Checked:
@@ -52,7 +51,7 @@ def first_error(error: ValidationError, model: type[Any], *, of: str = "") -> st
     key, found = "`" + ".".join(location) + "`" + (f" of {of}" if of else ""), _value.repr(first["input"])
     if kind in _UNKNOWN_KEY:
         return f"unknown key {key}.{nearest(location[-1], _keys_beside(model, location))}"
-    fix = f" {_description(model, location)}".rstrip()
+    fix = f" {_fix(model, location)}".rstrip()
     if kind in ("missing", "missing_argument"):
         return f"{key} is required.{fix}"
     if kind == "value_error":
@@ -109,10 +108,11 @@ def _keys_beside(model: type[Any], location: list[str]) -> list[str]:
     return [field.alias or key for key, field in _fields(_section(model, location)).items()]
 
 
-def _description(model: type[Any], location: list[str]) -> str:
-    """What the field at `location` says of itself, if it says anything: how to mend it."""
+def _fix(model: type[Any], location: list[str]) -> str:
+    """What the field at `location` says on how to mend it, if it says anything: its extra `fix`."""
     field = _fields(_section(model, location)).get(location[-1]) if location else None
-    return (field.description or "") if field is not None else ""
+    extra = field.json_schema_extra if field is not None else None
+    return str(extra.get("fix", "")) if isinstance(extra, dict) else ""
 
 
 def _section(model: type[Any], location: list[str]) -> type[Any]:
