@@ -5,6 +5,7 @@ from reprlib import Repr
 from typing import Any, TypeVar, get_args
 
 from pydantic import TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
 
 from imbalance_bench.errors import UserError, nearest
 from imbalance_bench.yaml_files import Mark, YamlList, YamlMapping
@@ -39,14 +40,14 @@ def validated(model: type[Checked], content: Any, source: str) -> Checked:
             return adapter.validate_python(content)
         except ValidationError as error:
             if not _take_as_written(error, content):
-                line = _line(content, error.errors(include_url=False)[0]["loc"])
+                line = _line(content, _most_telling(error)["loc"])
                 where = f"{source} line {line}" if line else source
                 raise UserError(f"{where}: {first_error(error, model)}") from None
 
 
 def first_error(error: ValidationError, model: type[Any], *, of: str = "") -> str:
     """Turn the first of pydantic's errors into one sentence: "`steps` must be >= 1. Got 0."."""
-    first = error.errors(include_url=False)[0]
+    first = _most_telling(error)
     kind, location, context = first["type"], [str(part) for part in first["loc"]], first.get("ctx", {})
     key, found = "`" + ".".join(location) + "`" + (f" of {of}" if of else ""), _value.repr(first["input"])
     if kind in _UNKNOWN_KEY:
@@ -66,6 +67,12 @@ def first_error(error: ValidationError, model: type[Any], *, of: str = "") -> st
         return f"{key} must hold letters, digits, '_', '.', '+' or '-' only. Got {found}.{fix}"
     expectation = first["msg"].removeprefix("Input ").removeprefix("Value ")
     return f"{key}: {expectation}. Got {found}.{fix}"
+
+
+def _most_telling(error: ValidationError) -> ErrorDetails:
+    """Return the first unknown key, which is often the misspelt one that is missing, else the first of all."""
+    errors = error.errors(include_url=False)
+    return next((each for each in errors if each["type"] in _UNKNOWN_KEY), errors[0])
 
 
 def _take_as_written(failure: ValidationError, content: Any) -> bool:

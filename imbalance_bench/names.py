@@ -87,7 +87,7 @@ def _class_name(name: str) -> str:
 
 def _colour(text: str) -> str:
     if not _COLOUR.fullmatch(text):
-        raise ValueError(f"must be '#rrggbb', in quotation marks. Got {text!r}.")
+        raise ValueError(f"must be '#rrggbb'. Got {text!r}. Write it in quotation marks, such as '#1f77b4'.")
     return text.lower()
 
 

@@ -32,7 +32,7 @@ class ClassInfo:
 
     id: Annotated[Integer, Field(json_schema_extra={"fix": "Number the classes from 0."})]
     name: Annotated[ClassName, Field(json_schema_extra={"fix": "Write a name, once."})]
-    colour: Annotated[Colour, Field(json_schema_extra={"fix": "Write it in quotation marks, such as '#1f77b4'."})]
+    colour: Colour
 
 
 @dataclass(frozen=True, config=_STRICT)

@@ -51,7 +51,7 @@ def test_refuses_with_one_sentence(tmp_path: Path, override: str, sentence: str)
 
 
 def test_missing_and_damaged_files_are_named(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"nowhere\.yaml does not exist"):
+    with pytest.raises(UserError, match=r"nowhere\.yaml must exist"):
         load_study(tmp_path / "nowhere.yaml")
     broken = tmp_path / "broken.yaml"
     broken.write_text("name: [")

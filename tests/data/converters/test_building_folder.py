@@ -92,7 +92,7 @@ def test_a_destination_that_is_a_link_is_refused(source: Path, tmp_path: Path) -
 
 
 def test_a_killed_call_goes_on_and_gives_the_same_bytes(tmp_path: Path) -> None:
-    """SIGKILL while images are written, then the same command: what is finished stays, the bytes are those of one go."""
+    """SIGKILL while images are written, then the same command: what is finished stays, and nothing differs."""
     folder = write_prostate_like(tmp_path / "source", n_images=60)
     words = ["-m", "imbalance_bench.cli", "data", "prepare", "folder", str(folder.source), str(tmp_path / "out")]
     words += ["--config", str(folder.layout), "--workers", "1"]
