@@ -19,6 +19,7 @@ from pydantic import AfterValidator
 
 _FORBIDDEN_IN_STEMS = re.compile(r"[/\\:]|\.\.")
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
+_LEFT_BY_SYSTEMS = {".ds_store", "thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx"}
 _SHOWN = 3
 
 
@@ -62,6 +63,11 @@ def is_plain_stem(name: str) -> bool:
     name = unicodedata.normalize("NFC", name)
     plain = bool(name) and name == name.strip() and name == _visible(name) and name.isprintable()
     return plain and name[0] != "." and not _FORBIDDEN_IN_STEMS.search(name)
+
+
+def is_left_by_a_system(name: str) -> bool:
+    """Return whether a file or folder is what macOS or Windows leaves behind: `._a.png`, `.DS_Store`, `Thumbs.db`."""
+    return name.startswith("._") or name.lower() in _LEFT_BY_SYSTEMS
 
 
 def _visible(text: str) -> str:

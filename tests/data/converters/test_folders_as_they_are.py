@@ -198,6 +198,24 @@ def test_groups_that_look_alike_are_remarked(tmp_path: Path) -> None:
     assert "groups that differ only by case or width" in prepare(source, text).remarks[-1]
 
 
+def test_images_that_a_group_pattern_misses_are_counted_and_named(tmp_path: Path) -> None:
+    source = write_case(tmp_path / "source" / "case1", "abc").parent
+    with pytest.raises(UserError, match=r"which misses 'case1_b_he', 'case1_c_he' \(2 of 3\)"):
+        prepare(source, LAYOUT.replace("group: '{case}'", "group_regex: '_a_'"))
+
+
+def test_rows_without_files_are_counted_by_sampath(tmp_path: Path) -> None:
+    source = mini.write_sampath(tmp_path / "source")
+    (source / "img/P1_0_0.png").unlink()
+    for name in ("P1_0_790", "P3_0_0"):
+        (source / "mask" / f"{name}.png").rename(source / "mask" / f"._{name}.png")
+    options = PrepareOptions(config=source / "classes.yaml")
+    with pytest.raises(
+        SourceError, match=r"3 problems.*: 1 rows without a file in img/, 2 rows without a file in mask/"
+    ):
+        prepare_dataset("sampath", source, tmp_path / "out", options, workers=1)
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads every folder")
 def test_a_folder_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     source = write_case(tmp_path / "source" / "case1").parent

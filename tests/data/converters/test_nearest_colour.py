@@ -55,7 +55,7 @@ def test_an_anti_aliased_mask_is_right_to_the_border(tmp_path: Path) -> None:
     for name, truth in folder.truth.items():
         mask = dataset.read_mask(name)
         for label in range(4):
-            near = maximum_filter(truth == label, size=5)
+            near = np.asarray(maximum_filter(truth == label, size=5), dtype=bool)
             assert not ((mask == label) & ~near).any()  # no class appears where it is not
         wrong += (mask != truth).sum()
     assert wrong / sum(each.size for each in folder.truth.values()) < 0.01
