@@ -5,6 +5,7 @@ from reprlib import Repr
 from typing import Any, TypeVar, get_args
 
 from pydantic import TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
 
 from imbalance_bench.errors import UserError, nearest
 from imbalance_bench.yaml_files import Mark, YamlList, YamlMapping
@@ -16,9 +17,8 @@ _LIMITS |= {"less_than": ("<", "lt"), "multiple_of": ("a multiple of", "multiple
 _UNKNOWN_KEY = ("extra_forbidden", "unexpected_keyword_argument")
 _TEXT_EXPECTED = ("string_type", "path_type")
 _NOTHING = (None, "", "~")
-
 _value = Repr()
-_value.maxstring, _value.maxother, _value.maxlevel = 120, 120, 3
+_value.maxstring, _value.maxother = 120, 120
 
 
 def validated(model: type[Checked], content: Any, source: str) -> Checked:
@@ -40,19 +40,19 @@ def validated(model: type[Checked], content: Any, source: str) -> Checked:
             return adapter.validate_python(content)
         except ValidationError as error:
             if not _take_as_written(error, content):
-                line = _line(content, error.errors(include_url=False)[0]["loc"])
+                line = _line(content, _most_telling(error)["loc"])
                 where = f"{source} line {line}" if line else source
                 raise UserError(f"{where}: {first_error(error, model)}") from None
 
 
 def first_error(error: ValidationError, model: type[Any], *, of: str = "") -> str:
     """Turn the first of pydantic's errors into one sentence: "`steps` must be >= 1. Got 0."."""
-    first = error.errors(include_url=False)[0]
+    first = _most_telling(error)
     kind, location, context = first["type"], [str(part) for part in first["loc"]], first.get("ctx", {})
     key, found = "`" + ".".join(location) + "`" + (f" of {of}" if of else ""), _value.repr(first["input"])
     if kind in _UNKNOWN_KEY:
         return f"unknown key {key}.{nearest(location[-1], _keys_beside(model, location))}"
-    fix = f" {_description(model, location)}".rstrip()
+    fix = f" {_fix(model, location)}".rstrip()
     if kind in ("missing", "missing_argument"):
         return f"{key} is required.{fix}"
     if kind == "value_error":
@@ -67,6 +67,12 @@ def first_error(error: ValidationError, model: type[Any], *, of: str = "") -> st
         return f"{key} must hold letters, digits, '_', '.', '+' or '-' only. Got {found}.{fix}"
     expectation = first["msg"].removeprefix("Input ").removeprefix("Value ")
     return f"{key}: {expectation}. Got {found}.{fix}"
+
+
+def _most_telling(error: ValidationError) -> ErrorDetails:
+    """Return the first unknown key, which is often the misspelt one that is missing, else the first of all."""
+    errors = error.errors(include_url=False)
+    return next((each for each in errors if each["type"] in _UNKNOWN_KEY), errors[0])
 
 
 def _take_as_written(failure: ValidationError, content: Any) -> bool:
@@ -109,10 +115,11 @@ def _keys_beside(model: type[Any], location: list[str]) -> list[str]:
     return [field.alias or key for key, field in _fields(_section(model, location)).items()]
 
 
-def _description(model: type[Any], location: list[str]) -> str:
-    """What the field at `location` says of itself, if it says anything: how to mend it."""
+def _fix(model: type[Any], location: list[str]) -> str:
+    """What the field at `location` says on how to mend it, if it says anything: its extra `fix`."""
     field = _fields(_section(model, location)).get(location[-1]) if location else None
-    return (field.description or "") if field is not None else ""
+    extra = field.json_schema_extra if field is not None else None
+    return str(extra.get("fix", "")) if isinstance(extra, dict) else ""
 
 
 def _section(model: type[Any], location: list[str]) -> type[Any]:

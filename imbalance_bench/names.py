@@ -19,6 +19,7 @@ from pydantic import AfterValidator
 
 _FORBIDDEN_IN_STEMS = re.compile(r"[/\\:]|\.\.")
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
+_LEFT_BY_SYSTEMS = {".ds_store", "thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx"}
 _SHOWN = 3
 
 
@@ -64,6 +65,11 @@ def is_plain_stem(name: str) -> bool:
     return plain and name[0] != "." and not _FORBIDDEN_IN_STEMS.search(name)
 
 
+def is_left_by_a_system(name: str) -> bool:
+    """Return whether a file or folder is what macOS or Windows leaves behind: `._a.png`, `.DS_Store`, `Thumbs.db`."""
+    return name.startswith("._") or name.lower() in _LEFT_BY_SYSTEMS
+
+
 def _visible(text: str) -> str:
     """Remove invisible characters; the control characters that are space stay."""
     return "".join(each for each in text if each.isspace() or unicodedata.category(each) not in ("Cf", "Cc"))
@@ -87,7 +93,7 @@ def _class_name(name: str) -> str:
 
 def _colour(text: str) -> str:
     if not _COLOUR.fullmatch(text):
-        raise ValueError(f"must be '#rrggbb', in quotation marks. Got {text!r}.")
+        raise ValueError(f"must be '#rrggbb'. Got {text!r}. Write it in quotation marks, such as '#1f77b4'.")
     return text.lower()
 
 

@@ -7,7 +7,7 @@ no numbers. Dates are text.
 
 import re
 import unicodedata
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ _TAG = "tag:yaml.org,2002:"
 _TEXT_TAGS = {_TAG + name for name in ("str", "timestamp", "value")}
 _MERGE = _TAG + "merge"
 _DEEPEST = 40
+_MOST_VALUES = 100_000
 _LARGEST = 2**63
 _EXPONENT = re.compile(r"[-+]?(\.\d+|\d+(\.\d*)?)[eE][-+]?\d+")  # a float to YAML 1.2 and to people
 _AMBIGUOUS = re.compile(r"[-+]?(0[0-7_]+|\d[\d_]*(:[0-5]?\d)+(\.[\d_]*)?)")  # octal to some, base 60 to some
@@ -128,19 +129,23 @@ class _Loader(yaml.SafeLoader):
 
 
 class _Builder:
-    """Makes values of nodes; an alias gives the same object again."""
+    """Makes values of nodes; an alias gives the same object again, and few aliases can stand for billions of values."""
 
     def __init__(self, loader: _Loader, source: str) -> None:
         self._loader, self._source = loader, source
         self._built: dict[int, Any] = {}
+        self._sizes: dict[int, int] = {}  # of what is built, with all aliases unfolded
 
     def build(self, node: Node) -> Any:
         """Return the value of a node."""
+        if isinstance(node, ScalarNode):
+            return self._scalar(node)
         if id(node) not in self._built:
-            if isinstance(node, ScalarNode):
-                return self._scalar(node)
             self._built[id(node)] = value = YamlMapping() if isinstance(node, MappingNode) else YamlList()
             self._fill(value, node)
+            self._sizes[id(value)] = 1 + sum(self._sizes.get(id(each), 1) for each in _values(value))
+            if self._sizes[id(value)] > _MOST_VALUES:
+                raise self._error(node, f"holds more than {_MOST_VALUES} values, with its aliases. Write fewer")
         return self._built[id(node)]
 
     def _fill(self, value: YamlMapping | YamlList, node: Node) -> None:
@@ -195,6 +200,10 @@ class _Builder:
 
     def _error(self, node: Node, what: str) -> UserError:
         return UserError(f"{self._source} line {node.start_mark.line + 1} {what}.")
+
+
+def _values(value: YamlMapping | YamlList) -> Iterable[Any]:
+    return value.values() if isinstance(value, YamlMapping) else value
 
 
 def _mark(node: Node, value: Any) -> Mark:

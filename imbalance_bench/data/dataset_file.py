@@ -30,9 +30,9 @@ class ClassInfo:
         colour: "#rrggbb", for every figure and overlay.
     """
 
-    id: Annotated[Integer, Field(description="Number the classes from 0.")]
-    name: Annotated[ClassName, Field(description="Write a name, once.")]
-    colour: Annotated[Colour, Field(description="Write it in quotation marks, such as '#1f77b4'.")]
+    id: Annotated[Integer, Field(json_schema_extra={"fix": "Number the classes from 0."})]
+    name: Annotated[ClassName, Field(json_schema_extra={"fix": "Write a name, once."})]
+    colour: Colour
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -68,14 +68,20 @@ class DatasetInfo:
         nearest_colours: What `nearest: true` of the folder layout did to the masks; None elsewhere.
     """
 
-    name: Annotated[PlainStem, Field(description="Write a short name such as bcss.")]
+    name: Annotated[PlainStem, Field(json_schema_extra={"fix": "Write a short name such as bcss."})]
     description: str
-    mpp_um: Annotated[Resolution | None, Field(description="Write micrometres per pixel, or null where unknown.")]
-    unlabelled_id: Annotated[Integer, Field(ge=0, le=255, description="Use 255.")]
-    groups_known: Annotated[bool, Strict(), Field(description="Write true where group_id is a patient or slide.")]
+    mpp_um: Annotated[
+        Resolution | None, Field(json_schema_extra={"fix": "Write micrometres per pixel, or null where unknown."})
+    ]
+    unlabelled_id: Annotated[Integer, Field(ge=0, le=255, json_schema_extra={"fix": "Use 255."})]
+    groups_known: Annotated[
+        bool, Strict(), Field(json_schema_extra={"fix": "Write true where group_id is a patient or slide."})
+    ]
     classes: Annotated[
         tuple[ClassInfo, ...],
-        Field(min_length=1, max_length=MAX_CLASSES, description="Write one {id, name, colour} per class."),
+        Field(
+            min_length=1, max_length=MAX_CLASSES, json_schema_extra={"fix": "Write one {id, name, colour} per class."}
+        ),
     ]
     licence: str
     citation: str

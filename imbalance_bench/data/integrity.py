@@ -10,6 +10,7 @@ import numpy as np
 
 from imbalance_bench.data.prepared import IMAGE_SUFFIXES, PreparedDataset, usable_cores
 from imbalance_bench.errors import UserError
+from imbalance_bench.names import is_left_by_a_system
 
 OnProgress = Callable[[int, int], None]
 
@@ -162,4 +163,5 @@ def _id(path: Path) -> str:
 
 
 def _list_folder(folder: Path) -> list[Path]:
-    return sorted(folder.iterdir()) if folder.is_dir() else []
+    paths = sorted(folder.iterdir()) if folder.is_dir() else []
+    return [path for path in paths if not is_left_by_a_system(path.name)]

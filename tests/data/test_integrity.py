@@ -116,3 +116,13 @@ def test_oddities_are_remarks_and_stop_nothing(tiny: Path) -> None:
     report = require_sound(PreparedDataset.open(tiny))
     assert any("masks/im_1.png has no labelled pixel" in remark for remark in report.remarks)
     assert any("images/notes.txt is not in index.csv" in remark for remark in report.remarks)
+
+
+def test_what_systems_leave_behind_is_no_remark_and_endings_may_be_capitals(tiny: Path) -> None:
+    for folder in ("images", "masks"):
+        for name in ("._im_0.png", ".DS_Store", "Thumbs.db"):
+            (tiny / folder / name).write_bytes(b"\0\5")
+        (tiny / folder / "im_1.png").rename(tiny / folder / "im_1.PNG")
+    _, report = check_folder(tiny)
+    assert report.sound, report.problems
+    assert report.remarks == ()

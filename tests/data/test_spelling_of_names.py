@@ -122,6 +122,7 @@ def test_classes_that_a_reader_cannot_tell_apart_are_refused(one: str, other: st
 @pytest.mark.parametrize(("of_data", "of_study"), [(NFC, NFD), (NFD, NFC)])
 def test_a_study_names_a_class_in_either_unicode_form(of_data: str, of_study: str, tiny: Path) -> None:
     info = PreparedDataset.open(in_yaml(tiny, "name: tumour", f"name: {of_data}")).info
-    content = study_content(tiny, dataset={"groups": {"both": [of_study, "stroma"]}})
+    content = study_content(tiny)
+    content["dataset"]["groups"] = {"both": [of_study, "stroma"]}
     section = parse_study(content, source="test").dataset
     assert Taxonomy(info, section.groups, section.ignore).sources == (("stroma", NFC), ("necrosis",))

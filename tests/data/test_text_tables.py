@@ -76,7 +76,10 @@ REFUSED = {
     "Latin-1": ("scan,patient\na,M\u00fcller\nb,p2\n".encode("latin-1"), r"byte 0xfc in line 2"),
     "column twice": (b"scan,patient,patient\na,p1,p2\nb,p2,p1\n", r"each column once. Got 'patient' twice"),
     "column without a name": (b"scan,patient,\na,p1,\nb,p2,\n", r"Got none for column 3 of 3"),
-    "open quotation mark": (b'scan,patient\na,"p1\nb,p2\n', r"must be a CSV file. Got: unexpected end of data, in line"),
+    "open quotation mark": (
+        b'scan,patient\na,"p1\nb,p2\n',
+        r"must be a CSV file. Got: unexpected end of data, in line",
+    ),
     "row twice": (b"scan,patient\na,p1\na,p2\n", r"row 3: 'scan' must be unique. Got 'a' again"),
     "empty": (b"", r"must have a column 'scan'"),
     "NUL": (b"scan,patient\na,p\0\nb,p2\n", r"NUL character in line 2"),

@@ -12,7 +12,7 @@ import shutil
 import stat
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from imbalance_bench.errors import UserError
@@ -34,7 +34,8 @@ def building_folder(dest: Path) -> Iterator[Path]:
     """
     folder = dest.parent / f".{dest.name}.preparing"
     dest.parent.mkdir(parents=True, exist_ok=True)
-    folder.mkdir(exist_ok=True)
+    with suppress(FileExistsError):
+        folder.mkdir()
     _require_ours(folder)
     descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
     try:
@@ -122,12 +123,10 @@ def _require_ours(folder: Path) -> None:
     if status.st_uid != os.geteuid():
         raise UserError(f"{folder} belongs to another user. Remove it, or choose another DEST.")
     names = set()
-    with os.scandir(folder) as entries:
-        children = list(entries)
-    for child in children:
-        real = child.is_dir(follow_symlinks=False) or child.is_file(follow_symlinks=False)
+    for child in folder.iterdir():
+        kind = child.lstat().st_mode
         known = child.name in (*_FOLDERS, *_FILES, CHANGES, _SIGNATURE, _LOCK) or _UNFINISHED.fullmatch(child.name)
-        if not real or not known:
+        if not known or not (stat.S_ISDIR(kind) or stat.S_ISREG(kind)):
             raise _foreign(folder, child.name)
         names.add(child.name)
     if names - {_LOCK} and all(_UNFINISHED.fullmatch(name) is None for name in names) and _signature(folder) is None:

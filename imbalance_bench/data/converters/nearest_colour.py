@@ -1,8 +1,8 @@
 """Colours that are almost labels: the nearest one, without inventing a third class where two meet.
 
 An anti-aliased or resampled mask mixes the colours of two classes along their border, and the mixture may lie nearest
-to the colour of a third. So colours that are near to one label are taken first, and a mixture then chooses among the
-labels around it. A colour that fills areas is no mixture but a label that the layout forgot, and is refused.
+to the colour of a third. So areas of colours close to one label are taken first, and what is left chooses among the
+labels around it. A colour that fills areas and is not close to a label is one that the layout forgot, and is refused.
 """
 
 from collections.abc import Iterator
@@ -11,9 +11,11 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+from scipy.ndimage import binary_opening
 
 from imbalance_bench.data.converters.pixel_files import LabelTable
 
+_MIXED = -1  # the label of a pixel that has none yet
 _REACH_PX = 2  # half the window in which a mixture looks for its labels
 _ROUNDS = 4  # each reaches as far again
 _CHUNK = 1 << 18
@@ -85,7 +87,7 @@ class NearestLabels:
         safe = float(self._between.min(initial=np.inf)) / 2  # within it no other label is as near
         strange, inverse = np.unique(codes[other], return_inverse=True)
         nearest, distance = self._nearest(strange)
-        place[other] = np.where(distance < safe, nearest, -1)[inverse]
+        place[other] = np.where(distance < safe, nearest, _MIXED)[inverse]
         flat = _fills_areas(codes, other)
         flat[other] &= (distance > min(safe / 2, self.limit))[inverse]
         far = np.zeros_like(other)
@@ -97,8 +99,10 @@ class NearestLabels:
                 "mixture: map it to a class or to unlabelled, correct the mask, or raise `tolerance`."
             )
             raise self.table.unknown(codes, wrong, path, fix)
-        self._resolve_mixtures(place, codes)
-        left = place < 0
+        close = place.copy()
+        place[other & ~_in_blocks(place, other)] = _MIXED
+        self._resolve(place, codes, close, safe)
+        left = place == _MIXED
         place[left] = self._nearest(codes[left])[0]
         moved = np.concatenate([_lengths(self.codes[part], was) for part, was in _chunks(place[other], codes[other])])
         return self._ids(place), Change(codes.size, int(other.sum()), float(moved.max()))
@@ -116,12 +120,16 @@ class NearestLabels:
             distances[part] = found.min(axis=1)
         return places, distances
 
-    def _resolve_mixtures(self, place: np.ndarray, codes: np.ndarray) -> None:
-        """Give pixels without a label (-1) the nearest of the labels around them, from outside in."""
+    def _resolve(self, place: np.ndarray, codes: np.ndarray, close: np.ndarray, safe: float) -> None:
+        """Give labels to pixels that have none (-1) by those around them, from outside in.
+
+        A colour close to a label takes it, unless it also lies between two others around it. Any other colour takes the
+        nearest of the labels around it.
+        """
         for _ in range(_ROUNDS):
-            rows, columns = np.nonzero(place < 0)
-            around = np.pad(place, _REACH_PX, constant_values=-1)
-            chosen = np.full(len(rows), -1, dtype=place.dtype)
+            rows, columns = np.nonzero(place == _MIXED)
+            around = np.pad(place, _REACH_PX, constant_values=_MIXED)
+            chosen = np.full(len(rows), _MIXED, dtype=place.dtype)
             for start in range(0, len(rows), _CHUNK):
                 part = slice(start, start + _CHUNK)
                 y, x = rows[part], columns[part]
@@ -131,10 +139,38 @@ class NearestLabels:
                         present[np.arange(len(y)), around[y + down, x + right]] = True
                 distance = _distances(codes[y, x], self.codes)
                 distance[~present[:, :-1] | (distance > self.limit)] = np.inf
-                chosen[part] = np.where(np.isfinite(distance).any(axis=1), distance.argmin(axis=1), -1)
-            if not (chosen >= 0).any():
+                found = np.where(np.isfinite(distance).any(axis=1), distance.argmin(axis=1), _MIXED)
+                own = close[y, x]
+                keeps = (own != _MIXED) & ~self._between_present(codes[y, x], present[:, :-1], own, safe / 4)
+                chosen[part] = np.where(keeps, own, found)
+            if not (chosen != _MIXED).any():
                 return
             place[rows, columns] = chosen
+
+    def _between_present(self, codes: np.ndarray, present: np.ndarray, own: np.ndarray, reach: float) -> np.ndarray:
+        """Return which of (n,) colours lie within `reach` of the line between two of their (n, L) present labels.
+
+        A line that ends at the pixel's own label, (n,), does not count.
+        """
+        between = np.zeros(len(codes), dtype=bool)
+        labels = _channels(self.codes)
+        for one in range(len(self.codes)):
+            for other in range(one + 1, len(self.codes)):
+                both = np.nonzero(present[:, one] & present[:, other] & (own != one) & (own != other))[0]
+                if not len(both):
+                    continue
+                offset, line = _channels(codes[both]) - labels[one], labels[other] - labels[one]
+                along = (offset @ line / (line @ line)).clip(0, 1)
+                between[both] |= np.linalg.norm(offset - along[:, None] * line, axis=1) <= reach
+        return between
+
+
+def _in_blocks(place: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Return where a label fills a block of 3 x 3 pixels, exactly or closely; (H, W) bool."""
+    inside = np.zeros_like(other)
+    for label in np.unique(place[other & (place != _MIXED)]):
+        inside |= binary_opening(place == label, np.ones((3, 3), dtype=bool))
+    return inside
 
 
 def _fills_areas(codes: np.ndarray, other: np.ndarray) -> np.ndarray:

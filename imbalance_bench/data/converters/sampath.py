@@ -13,12 +13,13 @@ from imbalance_bench.data.converters.source import (
     Converter,
     Plan,
     PrepareOptions,
+    Problem,
     SourceImage,
     list_folder,
     with_groups,
     without_leaking_splits,
 )
-from imbalance_bench.errors import UserError, nearest
+from imbalance_bench.errors import nearest
 
 
 class SampathDescription(Description):
@@ -33,11 +34,13 @@ def plan(source: Path, options: PrepareOptions) -> Plan:
     images, masks = list_folder(source / "img"), list_folder(source / "mask")
     path = options.splits or source / "cv.csv"
     listed = read_split_file(path)
+    problems = []
     for row in listed:
         for folder, files in (("img", images), ("mask", masks)):
             if row.image_id not in files:
                 hint = nearest(row.image_id, files) if len(files) < 100 else ""
-                raise UserError(f"{path} lists '{row.image_id}', which {source / folder} lacks.{hint}")
+                line = f"{path} lists '{row.image_id}', which {source / folder} lacks.{hint}"
+                problems.append(Problem(f"rows without a file in {folder}/", line))
     sources = [
         SourceImage(
             image_id=row.image_id,
@@ -48,6 +51,7 @@ def plan(source: Path, options: PrepareOptions) -> Plan:
             extra={"fold": row.fold},
         )
         for row in listed
+        if row.image_id in images and row.image_id in masks
     ]
     pattern = options.group_regex or described.group_regex
     if pattern:
@@ -62,6 +66,7 @@ def plan(source: Path, options: PrepareOptions) -> Plan:
         images=tuple(sources),
         read=partial(read_pair, labels=labels),
         remarks=remarks,
+        problems=tuple(problems),
         tolerance=labels.limit if isinstance(labels, NearestLabels) else None,
     )
 

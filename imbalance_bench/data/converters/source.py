@@ -191,17 +191,17 @@ def with_groups(images: Sequence[SourceImage], parse: Callable[[str], str | None
     """Return images whose group is taken from their ids.
 
     Raises:
-        UserError: The pattern misses an image.
+        UserError: The pattern misses images.
     """
-    grouped = []
-    for image in images:
-        group = parse(image.image_id)
-        if group is None:
-            raise UserError(
-                f"`group_regex` must match every image id. Got '{pattern}', which misses '{image.image_id}'. Mend it."
-            )
-        grouped.append(replace(image, group_id=group))
-    return grouped
+    groups = [parse(image.image_id) for image in images]
+    missed = [image.image_id for image, group in zip(images, groups, strict=True) if group is None]
+    if missed:
+        shown = ", ".join(f"'{each}'" for each in missed[:_SHOWN]) + (", ..." if len(missed) > _SHOWN else "")
+        raise UserError(
+            f"`group_regex` must match every image id. Got '{pattern}', which misses {shown} ({len(missed)} of "
+            f"{len(images)}). Mend it."
+        )
+    return [replace(image, group_id=str(group)) for image, group in zip(images, groups, strict=True)]
 
 
 def without_leaking_splits(images: Sequence[SourceImage]) -> tuple[list[SourceImage], tuple[str, ...]]:

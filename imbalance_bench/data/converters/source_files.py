@@ -6,8 +6,7 @@ from pathlib import Path
 from unicodedata import normalize
 
 from imbalance_bench.errors import UserError
-
-_LEFT_BY_SYSTEMS = {"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx"}
+from imbalance_bench.names import is_left_by_a_system
 
 
 @dataclass
@@ -64,7 +63,7 @@ class SourceFiles:
         except OSError as error:
             raise UserError(f"{folder} must be a readable folder. Got: {error.strerror}. Check SOURCE.") from None
         for path in children:
-            if path.name.startswith(".") or path.name.lower() in _LEFT_BY_SYSTEMS:
+            if path.name.startswith(".") or is_left_by_a_system(path.name):
                 continue
             if path.is_dir():
                 if path.is_symlink() and path.resolve() in (here, *above):

@@ -1,4 +1,4 @@
-"""A killed preparation goes on; nothing but our own half-finished folder is ever cleared; --overwrite replaces whole sets."""
+"""A killed preparation goes on; only our own half-finished folder is ever cleared; --overwrite replaces whole sets."""
 
 import json
 import os
@@ -66,7 +66,7 @@ def test_a_link_inside_is_not_followed(name: str, source: Path, tmp_path: Path) 
     building = leave_half(source, tmp_path / "out")
     (building / name).rename(tmp_path / "aside")
     (building / name).symlink_to(victim if name in ("images", "masks") else victim / "thesis.txt")
-    with pytest.raises(UserError, match=f"holds '{name}', which no preparation left there"):
+    with pytest.raises(UserError, match=rf"holds '{name}', which no preparation left there"):
         prepare_dataset("bdsa", source, tmp_path / "out", workers=1)
     assert content(victim) == {"thesis.txt": b"years of work"}
 
@@ -87,12 +87,12 @@ def test_a_file_in_its_place_is_refused_in_one_line(source: Path, tmp_path: Path
 def test_a_destination_that_is_a_link_is_refused(source: Path, tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "out").symlink_to(tmp_path / "real")
-    with pytest.raises(UserError, match="must be a folder. Got a link"):
+    with pytest.raises(UserError, match="must be a folder"):
         prepare_dataset("bdsa", source, tmp_path / "out", workers=1)
 
 
 def test_a_killed_call_goes_on_and_gives_the_same_bytes(tmp_path: Path) -> None:
-    """SIGKILL while images are written, then the same command: finished images are kept, the result is that of one go."""
+    """SIGKILL while images are written, then the same command: what is finished stays, and nothing differs."""
     folder = write_prostate_like(tmp_path / "source", n_images=60)
     words = ["-m", "imbalance_bench.cli", "data", "prepare", "folder", str(folder.source), str(tmp_path / "out")]
     words += ["--config", str(folder.layout), "--workers", "1"]
@@ -158,7 +158,7 @@ def test_overwrite_leaves_alone_what_is_more_than_a_data_set(file: str, source: 
     (dest / file).parent.mkdir(exist_ok=True)
     (dest / file).write_text("mine")
     before = content(dest)
-    with pytest.raises(UserError, match=f"nothing else to be overwritten. Got '{file.split('/')[0]}' in it"):
+    with pytest.raises(UserError, match=rf"nothing else to be overwritten. Got '{file.split('/')[0]}' in it"):
         prepare_dataset("bdsa", source, dest, workers=1, overwrite=True)
     assert content(dest) == before
 
@@ -166,7 +166,7 @@ def test_overwrite_leaves_alone_what_is_more_than_a_data_set(file: str, source: 
 def test_overwrite_needs_a_data_set(source: Path, tmp_path: Path) -> None:
     (tmp_path / "out/images").mkdir(parents=True)
     (tmp_path / "out/images/a.png").write_text("mine")
-    with pytest.raises(UserError, match="must be a prepared data set and nothing else to be overwritten. Got none"):
+    with pytest.raises(UserError, match="nothing else to be overwritten"):
         prepare_dataset("bdsa", source, tmp_path / "out", workers=1, overwrite=True)
     (tmp_path / "file").write_text("mine")
     with pytest.raises(UserError, match="Got 'a file' in it"):

@@ -154,9 +154,13 @@ def test_groups_may_come_from_a_pattern_or_stay_unknown(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("'#FF0000'", "'#FF0001'", r"seg.png must hold known labels .*Got #ff0000, first at row 6, column 0"),
+        (
+            "'#FF0000'",
+            "'#FF0001'",
+            r"seg.png must hold known labels .*Got #ff0000 \(48 px\): 1 unknown in 25 % .* first at row 6, column 0",
+        ),
         ("unlabelled:", "unlabeled:", "unknown key `unlabeled`. Did you mean 'unlabelled'"),
-        ("name: tubule,", "nam: tubule,", "`classes.0.name` is required"),
+        ("name: tubule,", "nam: tubule,", "line 11: unknown key `classes.0.nam`. Did you mean 'name'"),
         ("{tile}.seg", "{tiel}.seg", "uses {tiel}, which nothing defines. Did you mean 'tile'"),
         (".seg.png", ".png", r"labels/t_a.png must exist, as `mask`"),
         (r"\.jpg", r"\.jpeg", "matches none of 7 files"),
@@ -166,8 +170,8 @@ def test_groups_may_come_from_a_pattern_or_stay_unknown(tmp_path: Path) -> None:
         ("'#00aa00'", "7", "must all be integers or all be colours"),
         ("held_out: test", "held_out: tests", "must be train, val, test or ''. Got 'tests'"),
         ("held_out: test", "other: test", "split 'held_out' .* is unknown"),
-        ("glomerulus", "tubule", "class names must differ"),
-        ("mpp_um: 0.5", "mpp_um: -1", "`mpp_um` of .*greater than 0"),
+        ("glomerulus", "tubule", "two classes must not share a name. Got 'tubule' twice"),
+        ("mpp_um: 0.5", "mpp_um: -1", "line 3: `mpp_um` must be > 0.0. Got -1"),
     ],
 )
 def test_a_wrong_description_is_refused_in_one_line(old: str, new: str, message: str, tmp_path: Path) -> None:
@@ -183,7 +187,7 @@ def test_a_table_without_the_image_is_refused(tmp_path: Path) -> None:
     (source / "cases.csv").write_text("scan,patient,set\na,p1,train\nb,p1,train\n")
     with pytest.raises(UserError, match=r"cases.csv must have a row for 'c'"):
         prepare(source, TABLE_YAML)
-    with pytest.raises(UserError, match=r"must have the column 'scam'.*Did you mean 'scan'"):
+    with pytest.raises(UserError, match=r"must have a column 'scam'.*Did you mean 'scan'"):
         prepare(source, TABLE_YAML.replace("column: scan", "column: scam"))
 
 

@@ -74,9 +74,7 @@ def test_links_in_circles_are_left_out_and_named(tmp_path: Path) -> None:
     (source / "far").symlink_to(far)
     prepared = prepare(source)
     assert ids(prepared) == ["case1_a_he", "case1_b_he"]
-    assert prepared.remarks == (
-        "3 links to a folder around them are left out: case1/again, far/back, self",
-    )
+    assert prepared.remarks == ("3 links to a folder around them are left out: case1/again, far/back, self",)
 
 
 def test_one_file_under_two_names_is_refused(tmp_path: Path) -> None:
@@ -186,7 +184,9 @@ def test_many_problems_are_counted_and_the_first_of_each_kind_shown(tmp_path: Pa
 
 def test_ids_that_are_one_file_where_case_is_ignored_are_refused(tmp_path: Path) -> None:
     source = write_case(tmp_path / "source" / "case1", "aA").parent
-    with pytest.raises(UserError, match=r"image ids must differ. Got 'case1_a_he' and 'case1_A_he', one file where case"):
+    with pytest.raises(
+        UserError, match=r"image ids must differ. Got 'case1_a_he' and 'case1_A_he', one file where case"
+    ):
         prepare(source)
 
 
@@ -196,6 +196,24 @@ def test_groups_that_look_alike_are_remarked(tmp_path: Path) -> None:
         write_case(source / case, "a")
     text = LAYOUT.replace("group: '{case}'", "group_regex: '^([Pp]1)'")
     assert "groups that differ only by case or width" in prepare(source, text).remarks[-1]
+
+
+def test_images_that_a_group_pattern_misses_are_counted_and_named(tmp_path: Path) -> None:
+    source = write_case(tmp_path / "source" / "case1", "abc").parent
+    with pytest.raises(UserError, match=r"which misses 'case1_b_he', 'case1_c_he' \(2 of 3\)"):
+        prepare(source, LAYOUT.replace("group: '{case}'", "group_regex: '_a_'"))
+
+
+def test_rows_without_files_are_counted_by_sampath(tmp_path: Path) -> None:
+    source = mini.write_sampath(tmp_path / "source")
+    (source / "img/P1_0_0.png").unlink()
+    for name in ("P1_0_790", "P3_0_0"):
+        (source / "mask" / f"{name}.png").rename(source / "mask" / f"._{name}.png")
+    options = PrepareOptions(config=source / "classes.yaml")
+    with pytest.raises(
+        SourceError, match=r"3 problems.*: 1 rows without a file in img/, 2 rows without a file in mask/"
+    ):
+        prepare_dataset("sampath", source, tmp_path / "out", options, workers=1)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads every folder")

@@ -55,7 +55,7 @@ def test_an_anti_aliased_mask_is_right_to_the_border(tmp_path: Path) -> None:
     for name, truth in folder.truth.items():
         mask = dataset.read_mask(name)
         for label in range(4):
-            near = maximum_filter(truth == label, size=5)
+            near = np.asarray(maximum_filter(truth == label, size=5), dtype=bool)
             assert not ((mask == label) & ~near).any()  # no class appears where it is not
         wrong += (mask != truth).sum()
     assert wrong / sum(each.size for each in folder.truth.values()) < 0.01
@@ -83,6 +83,15 @@ def test_a_border_makes_no_line_of_a_third_class() -> None:
     mask, change = NearestLabels(table(GREY)).apply(codes, Path("m.png"))
     assert (mask[0] == [0] * 9 + [1] * 9).all()
     assert (change.changed_pixels, change.largest_distance) == (20, pytest.approx(85 * 3**0.5))
+
+
+def test_a_thin_line_of_a_close_colour_stays_what_it_is() -> None:
+    """Two columns of almost green between red and blue: no mixture of the two, so they are the green class."""
+    colours = np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255]], np.uint8)
+    truth = np.repeat([0, 1, 2], [8, 2, 8])[None].repeat(9, axis=0)
+    shifted = np.array([[255, 0, 0], [14, 240, 22], [0, 0, 255]], np.uint8)[truth]
+    mask, _ = NearestLabels(table(colours)).apply(codes_of(shifted), Path("m.png"))
+    assert (mask == truth).all()
 
 
 def test_noise_finds_its_label_even_beside_another() -> None:
@@ -140,7 +149,7 @@ def test_a_stated_tolerance_holds(tmp_path: Path) -> None:
     ("more", "message"),
     [
         ("tolerance: 20\n", "`tolerance` means nothing without `nearest: true`"),
-        ("nearest: true\ntolerance: -1\n", "`tolerance` must be >= 0. Got -1"),
+        ("nearest: true\ntolerance: -1\n", "`tolerance` must be >= 0.0. Got -1"),
         ("nearest: perhaps\n", "`nearest`: .*valid boolean"),
     ],
 )
@@ -150,7 +159,9 @@ def test_wrong_keys_are_refused(more: str, message: str, tmp_path: Path) -> None
 
 
 def test_nearest_is_for_colours(tmp_path: Path) -> None:
-    text = "name: a\nimage: 'x'\nmask: 'y'\nnearest: true\nclasses:\n- {name: a, labels: [0]}\n- {name: b, labels: [1]}\n"
+    text = (
+        "name: a\nimage: 'x'\nmask: 'y'\nnearest: true\nclasses:\n- {name: a, labels: [0]}\n- {name: b, labels: [1]}\n"
+    )
     (tmp_path / "layout.yaml").write_text(text)
     with pytest.raises(UserError, match="`nearest` is for labels that are colours"):
         prepare_dataset("folder", tmp_path, tmp_path / "out", PrepareOptions(config=tmp_path / "layout.yaml"))
@@ -159,6 +170,8 @@ def test_nearest_is_for_colours(tmp_path: Path) -> None:
 def test_every_mask_with_unknown_colours_is_listed(tmp_path: Path) -> None:
     wrong = GREY[mini.stripes((0, 1, 2))].copy()
     wrong[2, 2] = (255, 0, 0)
-    with pytest.raises(SourceError, match="2 problems, and nothing was converted: 2 masks with unknown labels") as caught:
+    with pytest.raises(
+        SourceError, match="2 problems, and nothing was converted: 2 masks with unknown labels"
+    ) as caught:
         prepare(tmp_path / "source", [wrong, GREY[mini.stripes((0, 1))], wrong], "")
     assert [problem.line.split(" must")[0][-6:] for problem in caught.value.problems] == ["i0.png", "i2.png"]
