@@ -6,6 +6,7 @@ PRIMARY_MEASURES = {
     "morphology": "shape_dispersion",
     "context": "nearest_rival_overlap",
 }
+CONSTRUCTS = tuple(PRIMARY_MEASURES)
 PRIMARY_ESTIMANDS = ("change", "effective_offset")
 
 # plans written before these could be chosen do not name them, and mean the values that the software then had

@@ -79,7 +79,7 @@ class AnalysedStudy:
 
     @cached_property
     def controls(self) -> tuple[str, ...]:
-        """Methods that the others are compared with (one per architecture)."""
+        """Methods that the others are compared with (one per model)."""
         planned = str(self.plan.get("analysis", {}).get("control") or "")
         return tuple(dict.fromkeys(self.table("comparisons")["control"])) or (planned,)
 

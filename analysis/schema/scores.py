@@ -162,16 +162,18 @@ TABLES: dict[str, Table] = {
         },
     ),
     "pairwise": Table(
-        ("architecture", "method_a", "method_b"),
+        ("model", "method_a", "method_b"),
         {
-            "architecture": text("methods are compared within one"),
+            "model": text(
+                "label of the model, or its architecture where the study has one; methods are compared within one"
+            ),
             "method_a": text("label of a method, better macro mean first"),
             "method_b": text("label of another one with a smaller mean"),
             "difference": number("macro Dice of a minus b: mean over classes of the class's mean over units", "Dice"),
             "low": number("lower end of its 95 % interval, not corrected"),
             "high": number("upper end of that interval"),
             "p": number("two-sided, over units, seeds and folds, as in comparisons.csv"),
-            "p_holm": number("p after Holm over all pairs of the architecture"),
+            "p_holm": number("p after Holm over all pairs of the model"),
         },
     ),
     "profiles": Table(
@@ -241,12 +243,14 @@ TABLES: dict[str, Table] = {
     ),
     "leaders": Table(
         (
-            "architecture",
+            "model",
             "class",
             "method",
         ),
         {
-            "architecture": text("methods are compared within one"),
+            "model": text(
+                "label of the model, or its architecture where the study has one; methods are compared within one"
+            ),
             "class": text("class name, or macro: mean over classes of the class's mean over units"),
             "method": text("label of the method, best mean first within each class"),
             "mean": number("Dice, mean over units, seeds averaged first"),
@@ -257,7 +261,7 @@ TABLES: dict[str, Table] = {
             "high": number("upper end of that interval"),
             "p": number("two-sided, over units, seeds and folds, as in comparisons.csv"),
             "p_corrected": number("p times `family`, at most 1, because the leader was chosen after looking"),
-            "family": integer("pairs of methods of the architecture"),
+            "family": integer("pairs of methods of the model"),
             "mark": text(
                 "best or second: every method below is shown to be behind; shared_best, shared_second: some are not "
                 "(they share the mark); behind: shown to be behind its leader; absent: the class does not occur; "

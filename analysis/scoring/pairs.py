@@ -43,7 +43,7 @@ def rules_of(plan: AnalysisPlan) -> Rules:
 
 
 def control_of(method: str, tables: StudyTables, plan: AnalysisPlan) -> str | None:
-    """Return the control of a method, of the same architecture; None if it has none or is it."""
-    architecture = tables.runs_of(method)[0].architecture
-    controls = [run.method for run in tables.data if run.label == plan.control and run.architecture == architecture]
+    """Return the control of a method, of the same model; None if it has none or is it."""
+    model = tables.runs_of(method)[0].model
+    controls = [run.method for run in tables.data if run.label == plan.control and run.model == model]
     return controls[0] if controls and controls[0] != method else None

@@ -7,13 +7,14 @@ import numpy as np
 import pandas as pd
 
 from imbalance_bench.errors import UserError, nearest
+from imbalance_bench.preregistration import CONSTRUCTS
 from imbalance_bench.preregistration import PRIMARY_MEASURES as PRIMARY
 
 FREQUENCY = "frequency"
 QUANTITIES: Mapping[str, str] = {
     "data_set": "name of the data set; classes are compared within one only",
     "method": "label of the method",
-    "model": "architecture, where a method was trained with several",
+    "model": "label of the model, where a method was trained with several",
     "fold": "fold: another training set",
     "seed": "seed of the run",
     "class": "class name; the same name in several data sets is one class",
@@ -26,7 +27,7 @@ QUANTITIES: Mapping[str, str] = {
 MEASURES: Mapping[str, str] = {
     "data_set": "name of the data set",
     "class": "class name",
-    "construct": f"what is measured: {', '.join(PRIMARY)}, or one that is explored only",
+    "construct": f"what is measured: {', '.join(CONSTRUCTS)}, or one that is explored only",
     "measure": "name of the measure",
     "value": "value; of frequency a share above 0 (or its logarithm, which is below)",
     "standard_error": "its standard error; empty if it is not known",
@@ -92,8 +93,8 @@ def measures_frame(given: pd.DataFrame) -> pd.DataFrame:
     construct_of = {measure: construct for construct, measure in PRIMARY.items()}
     frame["construct"] = frame["construct"].fillna(frame["measure"].map(construct_of))
     for name in frame["construct"].drop_duplicates():
-        if name not in (*PRIMARY, *EXPLORED):
-            raise UserError(f"measures: unknown construct '{name}'.{nearest(str(name), (*PRIMARY, *EXPLORED))}")
+        if name not in (*CONSTRUCTS, *EXPLORED):
+            raise UserError(f"measures: unknown construct '{name}'.{nearest(str(name), (*CONSTRUCTS, *EXPLORED))}")
     twice = frame.duplicated(["data_set", "class", "measure"])
     if twice.any():
         row = frame[twice].iloc[0]

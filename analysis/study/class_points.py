@@ -13,7 +13,7 @@ from analysis.statistics.shared_names import SharedNames
 from analysis.statistics.starting_point import MeanOverRuns, Movement, kept_share, movement
 from analysis.statistics.strata import centred, labels, within_ranks
 from analysis.study.class_frames import FREQUENCY
-from imbalance_bench.preregistration import PRIMARY_MEASURES
+from imbalance_bench.preregistration import CONSTRUCTS
 
 StartKind = Literal["unknown", "cold", "one", "several"]
 _ROUNDING = 1e-9
@@ -74,7 +74,7 @@ class MeasureGrid:
             grid[places] = measures[name].to_numpy(dtype=np.float64)
             grids.append(grid)
         primary = dict.fromkeys(measures.loc[measures["primary"], "measure"])
-        ordered = sorted(primary, key=lambda name: PRIMARY_MEASURES.index(constructs[name]))
+        ordered = sorted(primary, key=lambda name: CONSTRUCTS.index(constructs[name]))
         return cls(rows, *grids, constructs, tuple(ordered))
 
     def of_classes(self, data_sets: Sequence[str], names: Sequence[str]) -> "MeasureGrid":

@@ -15,7 +15,7 @@ _DIGESTS = {
 
 
 def require_pairs(runs: Iterable[RunData], split: str) -> None:
-    """Check that all runs of one architecture, fold and seed began alike and were scored on the same images.
+    """Check that all runs of one model, fold and seed began alike and were scored on the same images.
 
     Batches may differ from those of a run whose method brings its own sampler.
 
@@ -28,7 +28,7 @@ def require_pairs(runs: Iterable[RunData], split: str) -> None:
     """
     cells: dict[tuple[str, int, int], list[RunData]] = {}
     for run in runs:
-        cells.setdefault((run.architecture, run.fold, run.seed), []).append(run)
+        cells.setdefault((run.model, run.fold, run.seed), []).append(run)
     for members in cells.values():
         for name in _DIGESTS:
             compared = [run for run in members if name != "batches" or not own_sampler(run)]

@@ -11,7 +11,7 @@ from imbalance_bench.config import AnalysisSection
 from imbalance_bench.config_errors import first_error
 from imbalance_bench.errors import UserError
 from imbalance_bench.preregistration import INERTIA_KEPT, LARGEST_VIF, LATER_CHOICES
-from imbalance_bench.records import RunRecord, RunState, StudyRecords
+from imbalance_bench.records import RunRecord, RunState, StudyRecords, run_name
 
 
 @dataclass(frozen=True)
@@ -89,8 +89,8 @@ class RunData:
     Args:
         run_id: Its folder's name.
         label: Label of the method in the plan.
-        method: The same; with several architectures "label (architecture)".
-        architecture: Its architecture.
+        method: The same; with several models "label (model)".
+        model: Label of its model; in a study of one, its architecture.
         fold: Fold.
         seed: Seed.
         manifest: Content of manifest.json.
@@ -101,7 +101,7 @@ class RunData:
     run_id: str
     label: str
     method: str
-    architecture: str
+    model: str
     fold: int
     seed: int
     manifest: dict[str, Any] = field(repr=False)
@@ -177,8 +177,9 @@ def _planned(records: StudyRecords) -> list[dict[str, Any]]:
         lacking = [key for key in needed if key not in run]
         if lacking:
             raise UserError(f"{path}: every run must have '{lacking[0]}'. Run the study again to write a new plan.")
-    if len({run["architecture"] for run in runs}) > 1:
-        return [run | {"label": run["method"], "method": f"{run['method']} ({run['architecture']})"} for run in runs]
+    runs = [run | {"model": run.get("model") or run["architecture"]} for run in runs]
+    if len({run["model"] for run in runs}) > 1:
+        return [run | {"label": run["method"], "method": run_name(run["method"], run["model"])} for run in runs]
     return [run | {"label": run["method"]} for run in runs]
 
 
@@ -197,5 +198,5 @@ def _read_run(run: RunRecord, keys: dict[str, Any]) -> tuple[dict[str, Any], Run
         row |= {key: cost.get(key) for key in ("seconds", "steps", "steps_per_second")}
     except UserError as error:
         return row | {"state": "damaged", "error": str(error)}, None
-    identity = (keys[name] for name in ("run_id", "label", "method", "architecture", "fold", "seed"))
+    identity = (keys[name] for name in ("run_id", "label", "method", "model", "fold", "seed"))
     return row, RunData(*identity, manifest=manifest, counts=counts, ledger=ledger)

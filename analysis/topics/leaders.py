@@ -29,7 +29,7 @@ MARKS = {(1, True): "best", (1, False): "shared_best", (2, True): "second", (2, 
 
 
 def leaders(tables: StudyTables, units: dict[str, UnitCounts], plan: AnalysisPlan, unit: str) -> pd.DataFrame:
-    """Sort the methods of each architecture into tiers, macro and per class.
+    """Sort the methods of each model into tiers, macro and per class.
 
     Args:
         tables: The study.
@@ -41,18 +41,18 @@ def leaders(tables: StudyTables, units: dict[str, UnitCounts], plan: AnalysisPla
         Table `leaders`.
     """
     rows: list[dict[str, Any]] = []
-    for architecture in dict.fromkeys(run.architecture for run in tables.data):
-        methods = [m for m in tables.methods if tables.runs_of(m)[0].architecture == architecture]
+    for model in dict.fromkeys(run.model for run in tables.data):
+        methods = [m for m in tables.methods if tables.runs_of(m)[0].model == model]
         tiers = _Tiers(tables, methods, plan, study_pairing(tables, units, unit))
         means = {method: _mean_dice(units[method]) for method in methods}
         for column, name in [(len(tables.class_names), MACRO), *enumerate(tables.class_names)]:
             of_class = {method: float(values[column]) for method, values in means.items()}
-            rows += [{"architecture": architecture, "class": name} | row for row in tiers.of(name, of_class)]
+            rows += [{"model": model, "class": name} | row for row in tiers.of(name, of_class)]
     return pd.DataFrame(rows)
 
 
 class _Tiers:
-    """Sorts the methods of one architecture."""
+    """Sorts the methods of one model."""
 
     def __init__(self, tables: StudyTables, methods: Sequence[str], plan: AnalysisPlan, pairing: Pairing) -> None:
         self._methods, self._plan, self._pairing, self._names = methods, plan, pairing, tables.class_names
@@ -112,12 +112,12 @@ def _mean_dice(counts: UnitCounts) -> np.ndarray:
 
 
 def analyze(context: Context) -> TopicResult:
-    """Sort methods into tiers; the macro row of each architecture becomes a verdict."""
+    """Sort methods into tiers; the macro row of each model becomes a verdict."""
     frame = table("leaders", leaders(context.study, context.units, context.plan, context.unit))
     overall = frame[frame["class"] == MACRO]
     judged = [
-        leader_verdict(str(architecture), rows, context.plan)
-        for architecture, rows in overall.groupby("architecture", sort=False)
+        leader_verdict(str(model), rows, context.plan)
+        for model, rows in overall.groupby("model", sort=False)
         if len(rows) > 1
     ]
     pairs = table("pairwise", all_pairs(context.study, context.units, context.plan, overall, context.unit))
@@ -127,17 +127,17 @@ def analyze(context: Context) -> TopicResult:
 def all_pairs(
     tables: StudyTables, units: dict[str, UnitCounts], plan: AnalysisPlan, overall: pd.DataFrame, unit: str
 ) -> list[dict[str, object]]:
-    """Test every pair of methods of an architecture on macro Dice; table `pairwise`.
+    """Test every pair of methods of an model on macro Dice; table `pairwise`.
 
     Args:
         tables: The study.
         units: Counts of every method by unit.
         plan: The plan.
-        overall: Macro rows of table `leaders`, which name the methods of each architecture.
+        overall: Macro rows of table `leaders`, which name the methods of each model.
         unit: `group` or `image`.
     """
     rows, pairing = [], study_pairing(tables, units, unit)
-    for architecture, part in overall.groupby("architecture", sort=False):
+    for model, part in overall.groupby("model", sort=False):
         found = []
         for first, second in combinations(part["method"], 2):
             pairs = pairing.pair(first, second)
@@ -146,14 +146,14 @@ def all_pairs(
         corrected = holm(np.array([test.p for _, _, test in found], dtype=np.float64))
         for (first, second, test), p_holm in zip(found, corrected, strict=True):
             low, high = test.known.interval(LEVEL)
-            keys = {"architecture": architecture, "method_a": first, "method_b": second}
+            keys = {"model": model, "method_a": first, "method_b": second}
             rows.append(
                 keys | {"difference": test.known.estimate, "low": low, "high": high, "p": test.p, "p_holm": p_holm}
             )
     return rows
 
 
-def leader_verdict(architecture: str, rows: pd.DataFrame, plan: AnalysisPlan) -> Verdict:
+def leader_verdict(model: str, rows: pd.DataFrame, plan: AnalysisPlan) -> Verdict:
     """Say whether one method stands out on macro Dice."""
     first = rows["method"].iloc[0]
     shared = rows.loc[rows["mark"] == "shared_best", "method"].tolist()
@@ -171,7 +171,7 @@ def leader_verdict(architecture: str, rows: pd.DataFrame, plan: AnalysisPlan) ->
     numbers = {"mean": rows["mean"].iloc[0], "methods": len(rows), "family": int(rows["family"].iloc[0])}
     return Verdict(
         topic=Topic.LEADERS,
-        aspect=architecture,
+        aspect=model,
         method=str(first),
         subject=str(first),
         word=word,

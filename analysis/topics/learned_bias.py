@@ -50,7 +50,7 @@ def families(study: StudyTables) -> list[list[str]]:
         run = study.runs_of(method)[0]
         parts: Sequence[Mapping[str, Any]] = run.manifest.get("method", {}).get("parts", ())
         options = [{key: value for key, value in part.items() if key not in START_OPTIONS} for part in parts]
-        members.setdefault(json.dumps([run.architecture, options], sort_keys=True), []).append(method)
+        members.setdefault(json.dumps([run.model, options], sort_keys=True), []).append(method)
     return [family for family in members.values() if len(family) > 1]
 
 

@@ -73,7 +73,7 @@ def analyze(context: Context) -> TopicResult:
     others = ranked[(ranked["aggregation"] != f"per_{context.unit}") & (ranked["class"] == MACRO)]
     firsts = {str(name): str(part.iloc[0]["method"]) for name, part in others.groupby("aggregation", sort=False)}
     ahead = [each.method for each in context.verdicts_on(Topic.LEADERS) if each.word == Word.BETTER]
-    several = len({run.architecture for run in context.study.data}) > 1  # which are not tested against each other
+    several = len({run.model for run in context.study.data}) > 1  # which are not tested against each other
     verdict = ranking_verdict(rows_of(judged), firsts, context.unit, [] if several else ahead)
     return TopicResult({"rankings": table("rankings", ranked)}, (verdict,))
 
