@@ -8,13 +8,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
+from imbalance_bench.analysis_section import AnalysisSection
 from imbalance_bench.config_errors import validated
 from imbalance_bench.config_section import PLAIN_NAME, Fraction, Positive, Section
 from imbalance_bench.encoder_config import EncoderSection
 from imbalance_bench.errors import UserError
 from imbalance_bench.method_entry import MethodEntry, parse_method
 from imbalance_bench.names import ClassName
-from imbalance_bench.preregistration import INERTIA_KEPT, LARGEST_VIF
 from imbalance_bench.tuning.section import TuningSection
 from imbalance_bench.yaml_files import parse_yaml, read_yaml
 
@@ -31,7 +31,6 @@ Distances = Annotated[tuple[Distance, ...], AfterValidator(_ascending)]
 # decoders of the class-query architecture; `models.decoders` builds them
 DecoderName = Literal["unet", "sam", "bottleneck", "tied", "tied_detail"]
 TIED_STRIDE_PX: dict[Any, int] = {"tied": 4, "tied_detail": 8}
-Hypothesis = Literal["frequency", "boundary", "morphology", "context"]  # constructs with a primary measure
 
 
 class DatasetSection(Section):
@@ -176,29 +175,6 @@ class EvaluationSection(Section):
     permuted_biases: Annotated[int, Field(ge=0)] = 3  # predictions with a permuted attention bias
     path_controls: Annotated[int, Field(ge=0)] = 2  # test images on which the attention path is dosed; 0: no control
     dynamics_crops: Annotated[int, Field(ge=0)] = 32  # training crops watched while a model trains; 0: none
-
-
-class AnalysisSection(Section):
-    """The analysis plan, fixed before training and hashed into the records."""
-
-    control: str | None = None  # label of the method that the others are compared with; None: the first one
-    alpha: Annotated[float, Field(gt=0, lt=1)] = 0.05
-    rope_dice: Fraction = 0.01  # differences smaller than this are practically equivalent
-    resamples: Positive = 10_000
-    permutations: Positive = 100_000
-    reliability_floor: Annotated[float, Field(ge=0, le=1)] = 0.5  # ICC below which no correlation is interpreted
-    unit: Literal["auto", "group", "image"] = "auto"  # what is independent; auto: groups where they are known
-    boundary_band_um: Annotated[float, Field(gt=0)] = 2.0
-    inertia_kept: Annotated[float, Field(gt=0, lt=1)] = INERTIA_KEPT  # inertia where more of the start is still there
-    largest_vif: Annotated[float, Field(ge=1)] = LARGEST_VIF  # above, two measures are not told apart
-    hypotheses: tuple[Hypothesis, ...] = ()  # constructs in the order of their tests; one: the primary hypothesis
-    seed: int = 0
-
-    @model_validator(mode="after")
-    def _named_once(self) -> "AnalysisSection":
-        if len(set(self.hypotheses)) < len(self.hypotheses):
-            raise ValueError(f"`analysis.hypotheses` must name each construct once. Got {list(self.hypotheses)}.")
-        return self
 
 
 class StudyConfig(Section):

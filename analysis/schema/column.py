@@ -38,7 +38,7 @@ class Column:
             ValueError: A value is of another type.
         """
         if self.kind == Kind.TEXT:
-            return values.fillna("").map(str).astype(str)
+            return values.astype(object).where(values.notna(), "").map(str).astype(str)
         if self.kind == Kind.TRUTH:
             known = values.map({True: True, False: False, "True": True, "False": False})
             if known.isna().any():

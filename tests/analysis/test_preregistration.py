@@ -9,7 +9,7 @@ from analysis.study.runs import AnalysisPlan
 from analysis.topics.study_limits import plan_verdict
 from analysis.verdicts import Word
 from imbalance_bench import preregistration
-from imbalance_bench.config import AnalysisSection
+from imbalance_bench.analysis_section import AnalysisSection
 from imbalance_bench.manifest import canonical_hash
 from imbalance_bench.preregistration import primary_choices
 from imbalance_bench.records import StudyRecords
