@@ -59,7 +59,7 @@ def quantities_frame(given: pd.DataFrame) -> pd.DataFrame:
     for column in ("start", "value"):
         frame[column] = _numbers(frame[column], "quantities", column)
     for column in ("data_set", "method", "model", "class", "family", "quantity", "start_name"):
-        frame[column] = frame[column].fillna("").astype(str)
+        frame[column] = frame[column].astype(object).where(frame[column].notna(), "").astype(str)
     if frame["model"].nunique() > 1:
         frame["method"] = frame["method"] + " (" + frame["model"] + ")"
     twice = frame.duplicated([*_RUN, "class"])

@@ -33,7 +33,7 @@ def quantities_of(data_set: str, learned_bias: pd.DataFrame, families: dict[str,
     alone = frame.groupby("start_of")["method"].transform("nunique") < 2
     names = frame["method"].where(~alone, "")
     frame = frame.assign(data_set=data_set, value=ended, start_name=names, method=frame["start_of"])
-    frame["family"] = frame["class"].map(families).fillna("")
+    frame["family"] = [families.get(str(name), "") for name in frame["class"]]
     columns = ["data_set", "method", "quantity", "fold", "seed", "start_name", "class", "family", "start", "value"]
     return frame.loc[frame["value"].notna(), columns].reset_index(drop=True)
 
