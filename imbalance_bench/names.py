@@ -1,8 +1,8 @@
 """How names that differ invisibly are treated: decided here, for every kind of name and every file.
 
-| kind | surrounding, doubled or unusual space, invisible characters | Unicode form | case alone |
+| kind | surrounding, doubled or unusual space, invisible characters | Unicode form | case, width, dashes |
 |---|---|---|---|
-| group, site and other columns of `index.csv` or a split file | removed when read, and remarked | NFC | remarked |
+| group, site, other columns of `index.csv`, split files | removed when read, remarked | NFC | remarked; zeros, too |
 | image id | refused | NFC | refused by `data prepare`: such files overwrite each other on some systems |
 | class | refused | NFC | refused |
 
@@ -18,6 +18,7 @@ from typing import Annotated
 from pydantic import AfterValidator
 
 _FORBIDDEN_IN_STEMS = re.compile(r"[/\\:]|\.\.")
+_WHOLE_NUMBER = re.compile(r"0*(\d+)(?:\.0+)?")
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 _LEFT_BY_SYSTEMS = {".ds_store", "thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx"}
 _SHOWN = 3
@@ -29,15 +30,20 @@ def canonical(text: str) -> str:
 
 
 def look_alike(name: str) -> str:
-    """Return what is the same for names that differ only by case, width or other compatibility forms."""
-    return canonical(unicodedata.normalize("NFKC", name)).casefold()
+    """Return what is the same for names that differ only by case, width, dashes or other compatibility forms."""
+    plain = canonical(unicodedata.normalize("NFKC", name)).casefold()
+    return "".join("-" if unicodedata.category(each) == "Pd" else each for each in plain)
 
 
 def similar_names(names: Iterable[str]) -> list[tuple[str, ...]]:
-    """Return each set of different names that look alike, sorted."""
+    """Return each set of different names that look alike, or are one number (`01`, `1`, `1.0`), sorted.
+
+    Spreadsheets take zeros away, and add ".0" to a column with gaps.
+    """
     alike: dict[str, set[str]] = {}
     for name in names:
-        alike.setdefault(look_alike(name), set()).add(name)
+        number = _WHOLE_NUMBER.fullmatch(name)
+        alike.setdefault(number[1] if number else look_alike(name), set()).add(name)
     return sorted(tuple(sorted(each)) for each in alike.values() if len(each) > 1)
 
 
@@ -54,7 +60,8 @@ def similar_names_remark(names: Iterable[str], what: str) -> tuple[str, ...]:
     examples = "; ".join(" and ".join(f"'{name}'" for name in each) for each in similar[:_SHOWN])
     more = f" and {len(similar) - _SHOWN} more" if len(similar) > _SHOWN else ""
     return (
-        f"{what} that differ only by case or width count as different: {examples}{more}. Unify them if they are one.",
+        f"{what} that differ only by case, width, dashes or zeros count as different: {examples}{more}. "
+        "Unify them if they are one.",
     )
 
 

@@ -114,13 +114,13 @@ def require_distinct_classes(names: list[str]) -> None:
     """Refuse class names that a reader could not tell apart.
 
     Raises:
-        ValueError: Two are equal, apart from case and width.
+        ValueError: Two are equal, apart from case, width and dashes.
     """
     first: dict[str, str] = {}
     for name in names:
         other = first.setdefault(look_alike(name), name)
         if other is not name:
-            what = f"'{name}' twice" if other == name else f"'{other}' and '{name}', which differ by case or width only"
+            what = f"'{name}' twice" if other == name else f"'{other}' and '{name}', which look alike"
             raise ValueError(f"two classes must not share a name. Got {what}. Rename one of them.")
 
 

@@ -51,17 +51,34 @@ def test_a_group_in_two_spellings_is_one_group(case: str, write_dataset: Dataset
     assert "group_id is read without stray spaces" in checked.remarks[0]
 
 
-@pytest.mark.parametrize("other", ["P3", "\uff503", "p\uff13"], ids=["case", "full width letter", "full width digit"])
-def test_groups_that_look_alike_are_remarked(other: str, write_dataset: DatasetWriter) -> None:
-    root = with_groups(write_dataset, "p3", other)
+ALIKE = {
+    "case": ("p3", "P3"),
+    "sharp s": ("stra\u00dfe", "STRASSE"),
+    "full width letter": ("p3", "\uff503"),
+    "full width digit": ("p3", "p\uff13"),
+    "dash": ("p-3", "p\u20133"),
+    "zero lost by a spreadsheet": ("007", "7"),
+    "decimal added by a spreadsheet": ("7", "7.0"),
+}
+
+
+@pytest.mark.parametrize("case", ALIKE)
+def test_groups_that_look_alike_are_remarked(case: str, write_dataset: DatasetWriter) -> None:
+    one, other = ALIKE[case]
+    root = with_groups(write_dataset, one, other)
     PreparedDataset.open(root)
     _, checked = check_folder(root)
-    assert f"groups that differ only by case or width count as different: '{min('p3', other)}'" in checked.remarks[0]
+    assert f"count as different: '{min(one, other)}' and '{max(one, other)}'" in checked.remarks[0]
     result = CliRunner().invoke(main, ["data", "audit", str(root)])
     assert "group spelling" in result.output
     assert "1 group names are written in several ways" in " ".join(result.output.split())
     finding = next(each for each in audit(root).findings if each.check == "group_spelling")
     assert (finding.verdict, finding.counts["similar_sets_across_folds"]) == ("warning", 1)
+
+
+def test_groups_that_only_resemble_each_other_are_not_remarked(write_dataset: DatasetWriter) -> None:
+    root = write_dataset(groups=["p1", "p10", "p01", "p-1", "1.5", "15"])
+    assert check_folder(root)[1].remarks == ()
 
 
 def test_sites_and_groups_of_a_split_file_are_read_the_same_way(tmp_path: Path) -> None:

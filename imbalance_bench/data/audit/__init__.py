@@ -205,7 +205,7 @@ def _check_validation(known: Sequence[AuditedImage], words: _Words) -> Finding:
 
 
 def check_group_spelling(images: Sequence[AuditedImage], words: _Words) -> Finding:
-    """Check that no two groups differ by case or width alone: they may be one."""
+    """Check that no two groups differ by case, width, dashes or zeros alone: they may be one."""
     folds: dict[str, set[str]] = defaultdict(set)
     for image in images:
         if image.group is not None:
@@ -216,9 +216,9 @@ def check_group_spelling(images: Sequence[AuditedImage], words: _Words) -> Findi
     across = [names for names in similar if len(set().union(*(folds[name] for name in names))) > 1]
     counts = {"groups": len(folds), "similar_sets": len(similar), "similar_sets_across_folds": len(across)}
     if not similar:
-        return Finding("group_spelling", CLEAN, f"no two {words.group}s differ by case alone", counts)
+        return Finding("group_spelling", CLEAN, f"no two {words.group}s look alike", counts)
     sentence = (
-        f"{len(similar)} {words.group} names are written in several ways that differ by case or width alone, "
+        f"{len(similar)} {words.group} names are written in several ways (differing by case, width, dashes or zeros), "
         f"{len(across)} of them across splits: unify them if they mean one {words.group}"
     )
     return Finding("group_spelling", WARNING, sentence, counts, tuple(map(" = ".join, (across or similar)[:_EXAMPLES])))

@@ -195,7 +195,7 @@ def test_groups_that_look_alike_are_remarked(tmp_path: Path) -> None:
     for case in ("P1", "p1 x"):
         write_case(source / case, "a")
     text = LAYOUT.replace("group: '{case}'", "group_regex: '^([Pp]1)'")
-    assert "groups that differ only by case or width" in prepare(source, text).remarks[-1]
+    assert "groups that differ only by case" in prepare(source, text).remarks[-1]
 
 
 def test_images_that_a_group_pattern_misses_are_counted_and_named(tmp_path: Path) -> None:
