@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
+from imbalance_bench.analysis_section import AnalysisSection, Fraction, Positive, Section
 from imbalance_bench.config_errors import first_error
 from imbalance_bench.errors import UserError
 from imbalance_bench.method_lookup import method_named
-from imbalance_bench.preregistration import INERTIA_KEPT, LARGEST_VIF
 from methods.base import MethodConfig, Requirement
 from methods.plugins import origin_of
 
@@ -23,27 +23,18 @@ def _ascending(values: tuple[float, ...]) -> tuple[float, ...]:
     return values
 
 
-Positive = Annotated[int, Field(ge=1)]
-Fraction = Annotated[float, Field(ge=0, lt=1)]
 Distance = Annotated[float, Field(gt=0)]
 Distances = Annotated[tuple[Distance, ...], AfterValidator(_ascending)]
-Hypothesis = Literal["frequency", "boundary", "morphology", "context"]  # constructs with a primary measure
 PLAIN_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$"
-
-
-class Section(BaseModel):
-    """A part of the study file: unknown keys are refused, values are frozen."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class DatasetSection(Section):
     """Which prepared data set, and how it is seen. Relative paths start at the working directory."""
 
     path: Path
-    groups: dict[str, list[str]] = {}  # merged class -> source classes
-    ignore: list[str] = []  # classes to treat as unlabelled
-    families: dict[str, str] = {}  # class -> its kind; classes of a kind are compared with one another only
+    groups: dict[str, list[str]] = Field(default_factory=dict)  # merged class -> source classes
+    ignore: list[str] = Field(default_factory=list)  # classes to treat as unlabelled
+    families: dict[str, str] = Field(default_factory=dict)  # class -> its kind, within which it is compared
     tile_px: Annotated[int, Field(ge=32, multiple_of=32)] = 512
     stride_px: Positive = 512
 
@@ -162,29 +153,6 @@ class EvaluationSection(Section):
     trimap_um: Distances = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)  # outer ends of the bands around true borders
     permuted_biases: Annotated[int, Field(ge=0)] = 3  # predictions with a permuted attention bias
     dynamics_crops: Annotated[int, Field(ge=0)] = 32  # training crops watched while a model trains; 0: none
-
-
-class AnalysisSection(Section):
-    """The analysis plan, fixed before training and hashed into the records."""
-
-    control: str | None = None  # label of the method that the others are compared with; None: the first one
-    alpha: Annotated[float, Field(gt=0, lt=1)] = 0.05
-    rope_dice: Fraction = 0.01  # differences smaller than this are practically equivalent
-    resamples: Positive = 10_000
-    permutations: Positive = 100_000
-    reliability_floor: Annotated[float, Field(ge=0, le=1)] = 0.5  # ICC below which no correlation is interpreted
-    unit: Literal["auto", "group", "image"] = "auto"  # what is independent; auto: groups where they are known
-    boundary_band_um: Annotated[float, Field(gt=0)] = 2.0
-    inertia_kept: Annotated[float, Field(gt=0, lt=1)] = INERTIA_KEPT  # inertia where more of the start is still there
-    largest_vif: Annotated[float, Field(ge=1)] = LARGEST_VIF  # above, two measures are not told apart
-    hypotheses: tuple[Hypothesis, ...] = ()  # constructs in the order of their tests; one: the primary hypothesis
-    seed: int = 0
-
-    @model_validator(mode="after")
-    def _named_once(self) -> "AnalysisSection":
-        if len(set(self.hypotheses)) < len(self.hypotheses):
-            raise ValueError(f"`analysis.hypotheses` must name each construct once. Got {list(self.hypotheses)}.")
-        return self
 
 
 class MethodEntry(Section):

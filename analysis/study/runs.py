@@ -7,7 +7,7 @@ import pandas as pd
 from pydantic import ValidationError
 
 from analysis.schema import table
-from imbalance_bench.config import AnalysisSection
+from imbalance_bench.analysis_section import AnalysisSection
 from imbalance_bench.config_errors import first_error
 from imbalance_bench.errors import UserError
 from imbalance_bench.preregistration import INERTIA_KEPT, LARGEST_VIF, LATER_CHOICES
