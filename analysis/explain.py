@@ -211,7 +211,7 @@ def _correct(rows: Sequence[dict[str, Any]], steps: Sequence[int | None], plan: 
     adjusted = corrected([rows[place]["p"] for place in tested], own)
     possible = attainable_together([rows[place] for place in tested], own, plan.alpha)
     for place, p, can in zip(tested, adjusted, possible, strict=True):
-        rows[place] |= {"p_adjusted": float(p), "attainable": can}
+        rows[place].update(p_adjusted=float(p), attainable=can)
 
 
 def _joined(name: str, cases: Sequence[_Case], judged: Sequence[Sequence[Verdict]]) -> pd.DataFrame:

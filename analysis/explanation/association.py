@@ -89,7 +89,7 @@ def corrected_associations(rows: list[dict[str, Any]], plan: AnalysisPlan) -> pd
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
     steps = [hypothesis_step(construct, plan) for construct in frame["construct"]]
     if plan.hypotheses:
-        frame["primary"] = frame["primary"].astype(bool) & [step is not None for step in steps]
+        frame["primary"] = frame["primary"].astype(bool) & np.array([step is not None for step in steps], dtype=bool)
     frame = frame.assign(p_holm=np.nan, p_bh=np.nan, family=1, attainable=True)
     for _, part in frame[frame["primary"].astype(bool)].groupby(["method", "estimand"], sort=False):
         tested = part[part["p_spearman"].notna()]

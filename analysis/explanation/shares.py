@@ -78,12 +78,11 @@ def _resampled(
     if runs.shape[1] < 2 or whole.residual_df < 1:
         return [], "", 0
     chosen = rng.integers(0, runs.shape[1], size=(plan.resamples, runs.shape[1]))
+    different, place = np.unique(np.sort(chosen, axis=1), axis=0, return_inverse=True)  # few, where there are few runs
 
-    def ranked(means: np.ndarray) -> np.ndarray:
-        return within_ranks(points.shared.effects(within_ranks(means, points.blocks)), strata)
+    def of_runs(columns: np.ndarray) -> Partition:
+        effects = points.shared.effects(within_ranks(runs[:, columns].mean(axis=1), points.blocks))
+        return partition(within_ranks(effects, strata), named.measures, strata)
 
-    return (
-        [partition(ranked(runs[:, each].mean(axis=1)), named.measures, strata) for each in chosen],
-        "runs",
-        runs.shape[1] - 1,
-    )
+    found = [of_runs(each) for each in different]
+    return [found[each] for each in place.ravel()], "runs", runs.shape[1] - 1

@@ -115,11 +115,11 @@ def fit_mixed_model(
     cells = _cells(values, predictors, names, blocks)
     n_measures = cells.fixed.shape[1] - cells.n_blocks
     class_df = cells.names.n_names - len(np.unique(cells.names.stratum)) - n_measures
-    counts = {"n_names": cells.names.n_names, "n_classes": len(cells.means), "n_rows": cells.n_rows}
+    n_names, n_classes, n_rows = cells.names.n_names, len(cells.means), cells.n_rows
     reason = _refusal(cells, class_df)
     if reason:
         nan = np.full(n_measures, np.nan)
-        return MixedFit(reason, nan, nan, class_df, **counts)
+        return MixedFit(reason, nan, nan, class_df, n_names=n_names, n_classes=n_classes, n_rows=n_rows)
     ratios, converged = _best_ratios(cells)
     estimates, covariance, residual = _profile(cells, ratios)
     of_name = float(np.sqrt(ratios[1]) * residual) if cells.names.any_shared else float("nan")
@@ -131,7 +131,9 @@ def fit_mixed_model(
         of_name,
         float(np.sqrt(ratios[0]) * residual),
         residual,
-        **counts,
+        n_names,
+        n_classes,
+        n_rows,
         converged=converged,
         singular=not ratios.any(),
     )
@@ -146,7 +148,7 @@ def _cells(values: np.ndarray, predictors: np.ndarray, names: Sequence[object], 
     runs = known.sum(axis=1)
     means = np.where(known, values, 0).sum(axis=1) / np.maximum(runs, 1)
     within = float(np.sum(np.where(known, values - means[:, None], 0) ** 2))
-    shared = SharedNames.of([names[i] for i in kept], [blocks[i] for i in kept])
+    shared = SharedNames.of(*([each[int(i)] for i in kept] for each in (names, blocks)))
     of_block = (shared.block[:, None] == np.arange(shared.block.max(initial=-1) + 1)).astype(np.float64)
     return _Cells(means, runs, within, np.column_stack([of_block, x]), shared)
 

@@ -75,7 +75,7 @@ class MeasureGrid:
             grids.append(grid)
         primary = dict.fromkeys(measures.loc[measures["primary"], "measure"])
         ordered = sorted(primary, key=lambda name: CONSTRUCTS.index(constructs[name]))
-        return cls(rows, *grids, constructs, tuple(ordered))
+        return cls(rows, grids[0], grids[1], grids[2], constructs, tuple(ordered))
 
     def of_classes(self, data_sets: Sequence[str], names: Sequence[str]) -> "MeasureGrid":
         """Return the same for some classes, in their order; those that were not measured get NaN."""
@@ -85,7 +85,7 @@ class MeasureGrid:
             for each in (self.values, self.errors, self.reliability)
         ]
         keys = {key: row for row, key in enumerate(zip(data_sets, names, strict=True))}
-        return MeasureGrid(keys, *picked, self.constructs, self.primary)
+        return MeasureGrid(keys, picked[0], picked[1], picked[2], self.constructs, self.primary)
 
     def columns(self, names: Sequence[str]) -> list[int]:
         """Return the columns of some measures."""
@@ -150,7 +150,7 @@ class ClassPoints:
             families=pick(self.families),
             values=self.values[rows],
             starts=replace(self.starts, values=self.starts.values[rows]),
-            measures=own.values[np.ix_(rows, columns)],
+            measures=own.values[rows][:, columns],
             reliability=np.array(reliability, dtype=np.float64),
             constructs=tuple(grid.constructs[name] for name in there),
             measure_names=tuple(there),
@@ -183,7 +183,7 @@ class ClassPoints:
 
     def complete_runs(self) -> tuple[np.ndarray, list[str]]:
         """Return what the runs that every class has learned, (N, R'), centred within each data set, and their folds."""
-        whole = np.isfinite(self.values).all(axis=0)
+        whole = np.atleast_1d(np.isfinite(self.values).all(axis=0))
         learned = self.learned()[:, whole]
         return centred(learned, self.strata), [fold for fold, kept in zip(self.folds, whole, strict=True) if kept]
 
@@ -288,7 +288,9 @@ def class_points(quantities: pd.DataFrame, method: str, quantity: str) -> ClassP
     family = dict(zip(of_class, chosen["family"], strict=True))
     kept, used = np.flatnonzero(np.isfinite(values).any(axis=1)), np.flatnonzero(np.isfinite(values).any(axis=0))
     keys = [key for key, row in classes.items() if row in set(kept)]
-    columns = [tuple(map(str, key)) for key, column in runs.items() if column in set(used)]
+    columns = [
+        (str(fold), str(seed), str(start)) for (fold, seed, start), column in runs.items() if column in set(used)
+    ]
     data_sets = tuple(data_set for data_set, _ in keys)
     values, begins = values[np.ix_(kept, used)], begins[np.ix_(kept, used)]
     return ClassPoints(
@@ -373,8 +375,8 @@ def _reliability(own: MeasureGrid, column: int, rows: np.ndarray, strata: np.nda
     return reliability_of_errors(values, errors, strata)
 
 
-def _picked(values: Sequence[str], rows: np.ndarray) -> tuple[str, ...]:
-    return tuple(values[row] for row in rows)
+def _picked(values: tuple[str, ...], rows: np.ndarray) -> tuple[str, ...]:
+    return tuple(values[int(row)] for row in rows)
 
 
 def _mean(values: np.ndarray) -> np.ndarray:

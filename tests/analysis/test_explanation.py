@@ -234,7 +234,7 @@ def test_tables_are_those_of_the_schema_and_same_frames_give_the_same_bits():
         assert list(frame.columns) == list(SCHEMA[name].columns)
         assert not frame.duplicated(list(SCHEMA[name].key)).any()
         pd.testing.assert_frame_equal(frame, second.tables[name])
-    assert first.verdicts == second.verdicts
+    assert [each.as_json() for each in first.verdicts] == [each.as_json() for each in second.verdicts]
     assert first.word("dfa") == headline(first).word
 
 
