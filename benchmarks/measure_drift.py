@@ -132,8 +132,8 @@ def _ellipses(rng: np.random.Generator, n: int) -> np.ndarray:
     """Draw n ellipses; a tenth of each may lie on others."""
     mask, drawn = np.zeros((SCENE_PX, SCENE_PX), np.uint8), 0
     while drawn < n:
-        axis, centre = rng.uniform(6, 9), rng.integers(12, SCENE_PX - 12, 2)
-        own = ellipse(*centre, axis, axis * rng.uniform(0.6, 1), mask.shape, rotation=rng.uniform(0, np.pi))
+        axis, (row, column) = rng.uniform(6, 9), rng.integers(12, SCENE_PX - 12, 2)
+        own = ellipse(row, column, axis, axis * rng.uniform(0.6, 1), mask.shape, rotation=rng.uniform(0, np.pi))
         if (mask[own] > 0).mean() <= 0.1:
             mask[own] = 1
             drawn += 1
@@ -214,7 +214,7 @@ def print_reading(draws: int) -> None:
     for n in (100, 300, 1000, 3000, 10_000):
         rng = generator(0, "reading", n)
         pair = [rng.multinomial(n, each, size=draws).astype(float) for each in (inside, outside)]
-        after = corrected_overlap(*pair)
+        after = corrected_overlap(pair[0], pair[1])
         low, middle, high = np.quantile(after, [0.05, 0.5, 0.95])
         print(f"{n:<28d}  {np.median(overlap(*pair)):.2f}    {middle:.2f} ({low:.2f} to {high:.2f})")
 

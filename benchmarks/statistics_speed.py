@@ -17,13 +17,15 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from analysis.scoring.comparisons import judged_families, macro_or_class
+from analysis.scoring.pairs import rules_of
 from analysis.scoring.units import Ratios, method_units
 from analysis.statistics.intervals import seed_weights, unit_weights
 from analysis.statistics.rank_association import rank_association
 from analysis.study.runs import AnalysisPlan, RunData, StudyTables
 from analysis.topics import scores
 from analysis.topics.leaders import leaders
-from analysis.topics.method_comparison import compare_methods
+from analysis.topics.method_comparison import comparison_tests
 from analysis.topics.ranking import resampled_scores
 
 STRATA, MEASURES = (5, 5, 6), 4
@@ -139,9 +141,11 @@ def time_million_rows(rows: int) -> list[Timing]:
     steps: dict[str, Callable[[], object]] = {
         "arranging the counts": lambda: units.update(method_units(tables, "group")),
         "scores of runs": lambda: scores.class_scores(tables),
-        "scores of methods with intervals": lambda: scores.method_scores(tables, units, plan),
+        "scores of methods with intervals": lambda: scores.method_scores(tables, units),
         "scores of units": lambda: scores.unit_scores(tables, units),
-        "comparisons and equivalence": lambda: compare_methods(tables, units, plan, "group"),
+        "comparisons and equivalence": lambda: judged_families(
+            comparison_tests(tables, units, plan, "group"), macro_or_class, rules_of(plan)
+        ),
         "leaders": lambda: leaders(tables, units, plan, "group"),
     }
     timings = [Timing(f"- {name}", seconds_of(step), float("nan")) for name, step in steps.items()]

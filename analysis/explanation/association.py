@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.explanation.evidence import START_TEXT, Subject, attainable_together, corrected, hypothesis_step
+from analysis.schema import rows_of
 from analysis.statistics.corrections import benjamini_hochberg
 from analysis.statistics.partial_association import partial_association
 from analysis.statistics.rank_association import rank_association
@@ -96,7 +97,7 @@ def corrected_associations(rows: list[dict[str, Any]], plan: AnalysisPlan) -> pd
         own = [steps[place] for place in tested.index]
         frame.loc[tested.index, "p_holm"] = corrected(list(tested["p_spearman"]), own)
         frame.loc[part.index, "family"] = len(tested)
-        frame.loc[tested.index, "attainable"] = attainable_together(tested.to_dict("records"), own, plan.alpha)
+        frame.loc[tested.index, "attainable"] = attainable_together(rows_of(tested), own, plan.alpha)
     rest = frame.index[~frame["primary"].astype(bool)]
     frame.loc[rest, "p_bh"] = benjamini_hochberg(frame.loc[rest, "p_spearman"].to_numpy(dtype=float))
     frame.loc[rest, "attainable"] = frame.loc[rest, "min_p"] < plan.alpha * (1 - 1e-9)

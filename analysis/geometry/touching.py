@@ -46,7 +46,7 @@ def find_instances(runs: Runs, whole: np.ndarray, smallest_px: float) -> Instanc
     components = runs.image(np.where(whole, np.arange(n, dtype=np.int32), 0))
     kept = whole[runs.component]
     area = np.bincount(runs.component, runs.length, minlength=n)
-    hull = pixel_hull_areas(*(each[kept] for each in (runs.row, runs.start, runs.stop, runs.component)), n)
+    hull = pixel_hull_areas(runs.row[kept], runs.start[kept], runs.stop[kept], runs.component[kept], n)
     concave = whole & (area < CONVEX * hull) & (area >= 2 * smallest_px)
     parts, whose = convex_parts(components, np.flatnonzero(concave))
     if len(whose) > 1:
@@ -93,7 +93,7 @@ def _at_necks(own: np.ndarray) -> tuple[np.ndarray, int]:
     depth = np.asarray(distance_transform_edt(own))
     seeds, n = np.zeros(own.shape, np.int32), 0
     for neck in NECKS:
-        found, many = label(depth > neck * depth.max(), _EIGHT)
+        found, many = _labelled(depth > neck * depth.max())
         new = np.ones(many + 1, bool)
         new[found[seeds > 0]] = False  # has a seed from nearer its middle
         new[0] = False
@@ -104,8 +104,14 @@ def _at_necks(own: np.ndarray) -> tuple[np.ndarray, int]:
     row, column = np.asarray(distance_transform_edt(seeds == 0, return_distances=False, return_indices=True))
     divided = np.where(own, seeds[row, column], 0)
     for part in range(1, n + 1):
-        pieces, many = label(divided == part, _EIGHT)
+        pieces, many = _labelled(divided == part)
         if many > 1:  # a crumb beyond another part
             largest = 1 + np.argmax(np.bincount(pieces.ravel())[1:])
             divided[(pieces > 0) & (pieces != largest)] = 0
     return divided, n
+
+
+def _labelled(mask: np.ndarray) -> tuple[np.ndarray, int]:
+    """Number the 8-connected components of a mask from 1, and count them."""
+    labels, n = label(mask, _EIGHT)  # pyright: ignore[reportGeneralTypeIssues] - two values without `output`
+    return np.asarray(labels), int(n)

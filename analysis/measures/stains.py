@@ -162,7 +162,8 @@ def corrected_overlap(
     plain = overlap(inside, outside)
     known = np.isfinite(plain)
     p, q = (each / np.where(known, total, 1)[..., None] for each, total in zip((inside, outside), totals, strict=True))
-    pixels = 2 / sum(1 / np.where(known, each, 1) for each in sizes or totals)  # harmonic mean of both
+    first, second = (1 / np.where(known, each, 1) for each in sizes or totals)
+    pixels = np.asarray(2 / (first + second))  # harmonic mean of both
     middle = (p + q) / 2
     expected = (middle * (1 - chance_information(middle, pixels[..., None]))).sum(axis=-1)
     known &= expected > _LEAST_EXPECTED

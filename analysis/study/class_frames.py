@@ -117,7 +117,10 @@ def _columns(given: pd.DataFrame, what: str, known: Mapping[str, str]) -> pd.Dat
         if meant:
             raise UserError(f"{what}: unknown column `{name}`. Did you mean `{meant[0]}`?")
     lacking = {name: _DEFAULTS[name] for name in known if name not in frame and name in _DEFAULTS}
-    return frame.assign(**lacking)[[name for name in known if name in frame or name in lacking]]
+    filled = frame.copy()
+    for name, value in lacking.items():
+        filled[name] = pd.Series([value] * len(filled), index=filled.index)
+    return filled[[name for name in known if name in frame or name in lacking]]
 
 
 def _numbers(column: pd.Series, what: str, name: str) -> pd.Series:

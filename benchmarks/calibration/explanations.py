@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -13,13 +14,13 @@ from benchmarks.calibration.worlds import World, draw
 STUDIES = 600  # a rate of 5 % is then known to +-.9 points
 _PLAN = {"permutations": 499, "resamples": 2}
 _FREQUENCY, _DIFFICULTY = (1.0, 0.0, 0.0, 0.0), (0.0, 1.0, 0.0, 0.0)
-_DECAY = {"start": 1.0, "kept": 0.4, "class_noise": 0.1, "seed_noise": 0.1}
+_DECAY: dict[str, Any] = {"start": 1.0, "kept": 0.4, "class_noise": 0.1, "seed_noise": 0.1}
 Claim = Callable[[Explained], bool]
 
 
 def checks() -> Iterator[Check]:
     """Yield every check of explanations."""
-    names = {"same_names": True, "name_share": 0.8, "class_noise": 1.0}
+    names: dict[str, Any] = {"same_names": True, "name_share": 0.8, "class_noise": 1.0}
     worlds = {
         "effects of 5 names in 5 data sets": World((5,) * 5, **names),
         "effects of 5 names in 3 data sets": World((5,) * 3, **names),

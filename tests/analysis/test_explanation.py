@@ -96,7 +96,7 @@ def test_names_that_recur_count_once():
     assert set(found["mixed_models"]["n_names"]) == {6}
     twice = frames(World((6,), slopes=(1, 0, 0, 0)))
     copied = [pd.concat([each, each.assign(data_set="a copy")]) for each in twice]
-    once, both = explain(*twice, {"permutations": 499}), explain(*copied, {"permutations": 499})
+    once, both = (explain(each[0], each[1], {"permutations": 499}) for each in (twice, copied))
     pd.testing.assert_series_equal(
         once.tables["associations"]["p_spearman"], both.tables["associations"]["p_spearman"], check_exact=False
     )

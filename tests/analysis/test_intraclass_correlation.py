@@ -18,7 +18,7 @@ def test_over_seeds_of_one_training_set_it_is_icc_3_k():
 
 def test_over_folds_it_is_icc_3_k_of_their_means():
     values = np.repeat(RNG.normal(size=(8, 5)), 3, axis=1) + RNG.normal(size=(8, 15))
-    _, folds, training_sets = reliabilities(values, np.repeat(range(5), 3))
+    _, folds, training_sets = reliabilities(values, np.repeat(range(5), 3).tolist())
     means = values.reshape(8, 5, 3).mean(axis=2)
     assert (folds.icc, folds.low, folds.high) == pytest.approx(icc_average_consistency(means))
     assert training_sets.icc < folds.icc
@@ -28,7 +28,7 @@ def test_what_each_training_set_makes_of_a_class_agrees_over_seeds_only():
     found = {"seeds": 0, "folds": 0, "training_sets": 0}
     for _ in range(200):
         values = np.repeat(RNG.normal(size=(6, 5)), 3, axis=1) + 0.5 * RNG.normal(size=(6, 15))
-        for each in reliabilities(values, np.repeat(range(5), 3)):
+        for each in reliabilities(values, np.repeat(range(5), 3).tolist()):
             found[each.over] += each.icc >= 0.5 and each.p < 0.05
     assert found["seeds"] > 180
     assert found["training_sets"] <= 4
@@ -41,7 +41,7 @@ def test_the_share_of_common_images_is_taken_off():
         own, common, apart = RNG.normal(size=(40, 1)), RNG.normal(size=(40, 1)), RNG.normal(size=(40, 5))
         folds = own + 0.5 * (np.sqrt(q) * common + np.sqrt(1 - q) * apart)
         values = np.repeat(folds, 3, axis=1) + 0.3 * RNG.normal(size=(40, 15))
-        estimates.append(reliabilities(values, np.repeat(range(5), 3))[-1].icc)
+        estimates.append(reliabilities(values, np.repeat(range(5), 3).tolist())[-1].icc)
     truth = 1 / (1 + 0.25 * (q + (1 - q) / 5) + 0.09 / 15)
     assert np.median(estimates) == pytest.approx(truth, abs=0.02)
 

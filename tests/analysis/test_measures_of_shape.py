@@ -262,8 +262,8 @@ def test_every_number_is_one_piece():
     for seed in range(4, 16):
         rng, mask = np.random.default_rng(seed), np.zeros((300, 300), np.uint8)
         for _ in range(90):
-            axes, centre = rng.uniform(4, 16, 2), rng.integers(25, 275, 2)
-            rows, columns = ellipse(*centre, *axes, mask.shape, rotation=rng.uniform(0, np.pi))
+            (first, second), (row, column) = rng.uniform(4, 16, 2), rng.integers(25, 275, 2)
+            rows, columns = ellipse(row, column, first, second, mask.shape, rotation=rng.uniform(0, np.pi))
             mask[rows, columns] = 1
         found = instances_of(mask)
         np.testing.assert_array_equal(outer_contours(found.components).own, found.numbers)

@@ -43,7 +43,7 @@ def test_layered_skin_is_prepared_and_no_layer_is_whole(grouped: bool, tmp_path:
         mask = dataset.read_mask(name)
         np.testing.assert_array_equal(mask, truth)
         for class_id in range(len(SKIN)):
-            pieces = label(mask == class_id, connectivity=1)
+            pieces = np.asarray(label(mask == class_id, connectivity=1))
             edge = np.concatenate([pieces[0], pieces[-1], pieces[:, 0], pieces[:, -1]])
             assert set(np.unique(pieces)) - {0} <= set(edge)
             assert (mask[:, 0] == class_id).any()

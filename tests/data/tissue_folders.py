@@ -6,6 +6,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -35,7 +36,7 @@ class TissueFolder:
     layout: Path
     truth: dict[str, np.ndarray]
 
-    def prepare(self, dest: Path, **options: bool) -> Prepared:
+    def prepare(self, dest: Path, **options: Any) -> Prepared:
         """Convert it."""
         return prepare_dataset("folder", self.source, dest, PrepareOptions(config=self.layout), workers=1, **options)
 
