@@ -58,7 +58,7 @@ def test_missing_and_damaged_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"broken\.yaml line \d must be YAML"):
         load_study(broken)
     broken.write_text("- a list")
-    with pytest.raises(UserError, match="must be a mapping of `key: value` lines. Got list"):
+    with pytest.raises(UserError, match=r"must be a mapping of `key: value` lines. Got list"):
         load_study(broken)
 
 
