@@ -78,10 +78,10 @@ def test_missing_and_damaged_files_are_named(tmp_path: Path) -> None:
         load_study(tmp_path / "nowhere.yaml")
     broken = tmp_path / "broken.yaml"
     broken.write_text("name: [")
-    with pytest.raises(UserError, match=r"broken\.yaml: not readable as YAML"):
+    with pytest.raises(UserError, match=r"broken\.yaml line \d must be YAML"):
         load_study(broken)
     broken.write_text("- a list")
-    with pytest.raises(UserError, match="must hold a mapping of study keys"):
+    with pytest.raises(UserError, match=r"must be a mapping of `key: value` lines. Got list"):
         load_study(broken)
 
 

@@ -82,7 +82,7 @@ def test_keys_that_mean_nothing_are_refused(section: dict[str, Any], message: st
         ("absent.json", None, r"absent.json must be a split file in JSON. Got: .*No such file"),
         ("broken.json", "{", r"broken.json must be a split file in JSON"),
         ("other.json", "{}", r"other.json must hold kind, seed, folds"),
-        ("absent.csv", None, r"absent.csv must be a readable UTF-8 CSV file"),
+        ("absent.csv", None, r"absent.csv must exist. Got no such file"),
         ("cv.csv", "name,part\na,b\n", r"cv.csv must have a column"),
         ("notes.txt", "x", r"notes.txt must be a JSON file of splits or a cv.csv"),
     ],
