@@ -31,6 +31,8 @@ def table(name: str, rows: list[dict[str, object]] | pd.DataFrame) -> pd.DataFra
 
 def judged_table(name: str, frame: pd.DataFrame, words: Sequence[object]) -> pd.DataFrame:
     """Return the table called `name` from a frame with more columns and the word of the verdict on each of its rows."""
+    if frame.empty:
+        return table(name, [])
     return table(name, frame.assign(verdict=[str(word) for word in words])[list(TABLES[name].columns)])
 
 

@@ -7,13 +7,19 @@ import numpy as np
 import pytest
 
 from analysis.scoring.comparisons import PairedScores, Rules, pair_tests
+from benchmarks.calibration import explanations
 from benchmarks.calibration.__main__ import all_checks, page
 from benchmarks.calibration.check import COVERAGE, Check, binomial_band, judge, markdown, run_check
 
 STUDIES = 300
 SLOW = ("mixed model", "partition", "20 groups", "any of", "K = 5 + 5 + 6", "ties", "first of equal", "rank interval")
 CHECKS = {each.name: each for each in all_checks()}
-FAST = [name for name, each in CHECKS.items() if each.kind != "shown" and not any(word in name for word in SLOW)]
+EXPLAINED = {each.name for each in explanations.checks()}  # whole analyses: minutes a row, run by the benchmark alone
+FAST = [
+    name
+    for name, each in CHECKS.items()
+    if each.kind != "shown" and name not in EXPLAINED and not any(word in name for word in SLOW)
+]
 
 
 def test_the_choice_holds_every_kind_and_names_are_unique():

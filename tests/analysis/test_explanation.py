@@ -276,7 +276,7 @@ def test_frames_may_be_as_people_write_them():
     assert quantities_frame(spoken)["method"].unique().tolist() == ["dfa"]
     own = measures[measures["construct"] != "context"].rename(columns={"standard_error": "standard error"})
     assert set(measures_frame(own.drop(columns="construct"))["construct"]) == {"frequency", "boundary", "morphology"}
-    logs = own.assign(value=np.where(own["construct"] == "frequency", np.log(own["value"]), own["value"]))
+    logs = own.assign(value=own["value"].where(own["construct"] != "frequency", np.log(own["value"].abs())))
     pd.testing.assert_frame_equal(measures_frame(own), measures_frame(logs))
 
 

@@ -234,9 +234,8 @@ def test_primary_measures_of_equal_classes_do_not_follow_their_number(construct)
         _, after = measure_drift(world, n, draws, name)
         assert after[3] <= 0.175, name  # 7 of 40; of a fair test of .046 more in 1 of 2000
         assert abs(after[2]) < 0.2, name
-    world, n = next(iter(WORLDS[construct].values()))
-    before, _ = measure_drift(world, n, 20, "first")
-    assert before[2] > 0.2
+    before = [measure_drift(world, n, 20, "first")[0][2] for world, n in WORLDS[construct].values()]
+    assert max(before) > 0.2  # the earlier measure follows the number in at least one of its worlds
 
 
 def test_instances_that_touch_do_not_make_a_common_class_varied():
