@@ -13,7 +13,7 @@ def feature_measures(found: Survey, features: FeatureSums | None, fold: int = 0)
     units = {
         "nearest_rival_overlap": "Bhattacharyya coefficient"
         if features is None
-        else f"Bhattacharyya, {features.encoder}; with permuted labels {features.permuted:.2f}",
+        else f"Bhattacharyya, {features.encoder}{_floor(features.permuted)}",
         "silhouette": "mean silhouette, -1 to 1",
     }
     if features is None:
@@ -74,3 +74,8 @@ def stain_overlaps(w: np.ndarray, found: Survey) -> np.ndarray:
             value = corrected_overlap(totals[:, i], totals[:, j], sizes=(pixels[:, i], pixels[:, j]))
             overlaps[:, i, j] = overlaps[:, j, i] = value
     return overlaps
+
+
+def _floor(permuted: float) -> str:
+    """Write what classes of permuted labels would read; nothing where too few cells are there to permute."""
+    return f"; with permuted labels {permuted:.2f}" if np.isfinite(permuted) else ""

@@ -1,10 +1,12 @@
 """`models:` as a list: every method with every model, each paired within itself, in one directory."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
@@ -113,10 +115,17 @@ def test_status_and_plan_name_the_model(tmp_path: Path, finished: Path, phantom:
     assert not (tmp_path / "out").exists()
 
 
-def test_analyze_refuses_what_it_would_pair_across_models(finished: Path) -> None:
-    result = CliRunner().invoke(main, ["analyze", str(finished)])
-    assert result.exit_code == 2
-    assert "holds 2 models (resnet18, tiny), which `analyze` does not compare yet" in result.output
+def test_several_models_are_analysed_and_reported_within_each(tmp_path: Path, finished: Path) -> None:
+    study = shutil.copytree(finished, tmp_path / "study")
+    result = CliRunner().invoke(main, ["analyze", str(study)])
+    assert result.exit_code == 0, result.output
+    compared = pd.read_csv(study / "analysis" / "comparisons.csv")
+    pairs = set(zip(compared["method"], compared["control"], strict=True))
+    others = [method for method in METHODS if method != METHODS[0]]
+    assert pairs == {(f"{x} ({m})", f"{METHODS[0]} ({m})") for m in ("tiny", "resnet18") for x in others}
+    leaders = pd.read_csv(study / "analysis" / "leaders.csv")
+    assert set(leaders["model"]) == {"tiny", "resnet18"}
+    assert CliRunner().invoke(main, ["report", str(study)]).exit_code == 0
 
 
 @pytest.mark.parametrize("label", ["tiny", "resnet18"])

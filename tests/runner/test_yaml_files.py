@@ -343,5 +343,5 @@ def test_the_command_refuses_in_one_line(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["run", str(path), "--dry-run"])
     assert result.exit_code == 2
     assert result.output.splitlines() == [
-        f"Error: {path} line 8: the key `seeds` must occur once. Got it in line 7, too. Remove one of them."
+        f"Error: {path} line 9: the key `seeds` must occur once. Got it in line 7, too. Remove one of them."
     ]
