@@ -3,7 +3,7 @@
 import numpy as np
 
 from analysis.geometry.nearest_border import EDGE_SIGMA_UM
-from analysis.measures.construct import Construct, distinct, ratio
+from analysis.measures.construct import RAREFIED_RESAMPLES, Construct, distinct, ratio
 from analysis.measures.rarefaction import equal_size, rarefied_groups
 from analysis.measures.stains import corrected_overlap, marginal
 from analysis.measures.survey import Survey
@@ -15,23 +15,30 @@ FEWEST_BORDER_PX = 50  # on each side; below, the overlap of a class is not meas
 def border_measure(found: Survey, fold: int = 0) -> Construct:
     """Return how alike the stains on both sides of each class's border are (1 is indistinguishable).
 
-    Every class gives the same number of groups, and as many pixels of either side.
+    Every class gives the same number of groups, and as many pixels of either side; every resample draws them anew.
 
     Args:
         found: The survey.
         fold: Whose units give.
     """
-    equal = _rarefied(found.sums.border * found.in_fold[fold][:, None, None, None])  # (U, 2, K, bins)
-    used = np.flatnonzero(equal.any(axis=(0, 1, 2)))
-    inside, outside = (equal[:, side][..., used].astype(np.float64) for side in (0, 1))
-    pixels = equal.sum(axis=(0, 3)).min(axis=0)
+    border = found.sums.border * found.in_fold[fold][:, None, None, None]  # (U, 2, K, bins)
+    border = border[..., border.any(axis=(0, 1, 2))]
 
     def evaluate(w: np.ndarray) -> np.ndarray:
-        sides = [np.tensordot(w, each, 1) for each in (inside, outside)]  # (B, K, bins)
-        return corrected_overlap(*sides, sizes=_sizes(w, inside, outside))[None]
+        rng = generator(0, "rarefaction", "border")
+        samples = [_rarefied(border, row.astype(np.int64), rng) for row in w]
+        sides, pixels = (np.stack(each) for each in zip(*samples, strict=True))  # (B, 2, K, bins), (B, 2, K)
+        return corrected_overlap(sides[:, 0], sides[:, 1], sizes=(pixels[:, 0], pixels[:, 1]))[None]
 
-    unit = f"1 - JS distance, band {found.scale.written(found.scale.band_um)}, H and E jointly"
-    return Construct("boundary", {"border_stain_overlap": unit}, evaluate, pixels.astype(np.int64))
+    units = len(border)
+    return Construct(
+        "boundary",
+        {"border_stain_overlap": f"1 - JS distance, band {found.scale.written(found.scale.band_um)}, H and E jointly"},
+        evaluate,
+        _rarefied(border, np.ones(units, np.int64), generator(0, "rarefaction", "border"))[1].min(axis=0),
+        alone=border.any(axis=(1, 3)).sum(axis=0) < 2,
+        most_resamples=RAREFIED_RESAMPLES,
+    )
 
 
 def boundary_measures(found: Survey) -> Construct:
@@ -83,19 +90,30 @@ def _edge_strength(edge: np.ndarray) -> np.ndarray:
     return ratio(at_border, in_interior).mean(axis=-1)
 
 
-def _rarefied(border: np.ndarray) -> np.ndarray:
-    """Draw as many pixels of every class from as many units, separately inside and outside, (U, 2, K, bins)."""
+def _rarefied(border: np.ndarray, copies: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Draw as many pixels of every class from as many units, separately inside and outside.
+
+    Args:
+        border: (U, 2, K, bins) pixels.
+        copies: (U,) how often each unit is there.
+        rng: Of the draw.
+
+    Returns:
+        (2, K, bins) float64 pixels, and how many distinct ones they count for, (2, K) int64.
+    """
     counts = border.sum(axis=3)  # (U, 2, K)
-    rng = generator(0, "rarefaction", "border")
-    chosen = rarefied_groups(counts.min(axis=1), FEWEST_BORDER_PX, rng)
-    equal = np.zeros_like(border)
+    chosen = rarefied_groups(counts.min(axis=1), FEWEST_BORDER_PX, rng, copies=copies)
+    drawn, pixels = np.zeros(border.shape[1:]), np.zeros(border.shape[1:3], np.int64)
     for side in (0, 1):
         size = equal_size(counts[:, side], chosen)
         for c in np.flatnonzero(chosen.any(axis=0)):
-            held = border[chosen[:, c], side, c]
-            drawn = rng.multivariate_hypergeometric(held.ravel(), size, method="marginals")
-            equal[chosen[:, c], side, c] = drawn.reshape(held.shape)
-    return equal
+            units = np.flatnonzero(chosen[:, c])
+            times = chosen[units, c][:, None]
+            sample = rng.multivariate_hypergeometric((times * border[units, side, c]).ravel(), size, method="marginals")
+            sample = sample.reshape(len(units), -1)
+            drawn[side, c] = sample.sum(axis=0)
+            pixels[side, c] = round(size**2 / (times * sample).sum()) if size else 0
+    return drawn, pixels
 
 
 def _sizes(w: np.ndarray, inside: np.ndarray, outside: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+MOST_RESAMPLES = 2000  # an interval's ends then move by about 2 % of its width
+RAREFIED_RESAMPLES = 400  # each draws anew what it measures; an interval's ends move by about 5 % of its width
+
 
 @dataclass(frozen=True)
 class Construct:
@@ -15,12 +18,16 @@ class Construct:
         units: Measure -> unit of its value, M of them.
         evaluate: (B, U) weights of the resampled units -> (M, B, K) values.
         n: (K,) what each value rests on.
+        alone: (K,) bool, classes of one unit, whose values have no interval; by default none.
+        most_resamples: That are worth their time.
     """
 
     name: str
     units: dict[str, str]
     evaluate: Callable[[np.ndarray], np.ndarray]
     n: np.ndarray
+    alone: np.ndarray | None = None
+    most_resamples: int = MOST_RESAMPLES
 
 
 def pooled_ratio(part: np.ndarray, whole: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

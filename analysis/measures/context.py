@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from analysis.measures.construct import Construct, distinct, ratio
+from analysis.measures.construct import RAREFIED_RESAMPLES, Construct, distinct, ratio
 from analysis.measures.feature_space import FeatureSums, largest, mean_silhouettes, nearest_rivals
 from analysis.measures.stains import corrected_overlap
 from analysis.measures.survey import Survey
@@ -23,7 +23,7 @@ def feature_measures(found: Survey, features: FeatureSums | None, fold: int = 0)
     def evaluate(w: np.ndarray) -> np.ndarray:
         return np.stack([nearest_rivals(w, features, fold), mean_silhouettes(w, features, fold)])
 
-    return Construct("context", units, evaluate, features.cells(fold))
+    return Construct("context", units, evaluate, features.cells(fold), features.alone, RAREFIED_RESAMPLES)
 
 
 def stain_measures(found: Survey) -> Construct:

@@ -10,7 +10,7 @@ from scipy.stats import rankdata
 from analysis.geometry.nearest_border import PROFILE_STEP_UM, PROFILE_STEPS
 from analysis.measures import PRIMARY
 from analysis.measures.boundary import border_measure, boundary_measures, outline_measures
-from analysis.measures.construct import Construct, ratio
+from analysis.measures.construct import MOST_RESAMPLES, Construct, ratio
 from analysis.measures.context import (
     adjacency_measures,
     border_shares,
@@ -28,7 +28,6 @@ from analysis.schema import table
 from analysis.statistics.intervals import multinomial_weights
 from imbalance_bench.seeding import generator
 
-MOST_RESAMPLES = 2000  # an interval's ends then move by about 2 % of its width
 HALVINGS = 100  # for the reliability
 _MOST_CELLS = 8_000_000  # resamples x instances or histogram bins at a time
 
@@ -56,7 +55,10 @@ def measure_table(
     by_fold = [constructs(found, features, fold) for fold in range(len(found.in_fold))]
     for construct in zip(*by_fold, strict=True):
         evaluates, n = [each.evaluate for each in construct], np.min([each.n for each in construct], axis=0)
-        values, errors, low, high = _with_interval(evaluates, found, resamples, seed)
+        values, *spread = _with_interval(evaluates, found, min(resamples, construct[0].most_resamples), seed)
+        if construct[0].alone is not None:
+            spread = [np.where(construct[0].alone, np.nan, each) for each in spread]
+        errors, low, high = spread
         reliable = split_half_reliability(evaluates, found, seed)
         for m, (measure, unit) in enumerate(construct[0].units.items()):
             keys = {"construct": construct[0].name, "measure": measure, "primary": measure in PRIMARY.values()}

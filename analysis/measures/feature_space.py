@@ -56,6 +56,11 @@ class FeatureSums:
     samples: Sequence[Sequence[SampleSums]]
     permuted: float
 
+    @property
+    def alone(self) -> np.ndarray:
+        """(K,) bool, classes of which all samples hold one unit."""
+        return (sum(each.count for fold in self.samples for each in fold) > 0).sum(axis=0) < 2
+
     def cells(self, fold: int) -> np.ndarray:
         """Return how many cells a sample holds of each class, (K,) int64."""
         return self.samples[fold][0].count.sum(axis=0).astype(np.int64)

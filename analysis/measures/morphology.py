@@ -6,7 +6,7 @@ import numpy as np
 
 from analysis.geometry.box_counts import fractal_dimension
 from analysis.geometry.instances import HU_MOMENTS, STANDARDISED
-from analysis.measures.construct import Construct, ratio
+from analysis.measures.construct import RAREFIED_RESAMPLES, Construct, ratio
 from analysis.measures.instances import FEWEST_INSTANCES, ClassInstances, class_instances, instance_counts
 from analysis.measures.rarefaction import rarefied_places
 from analysis.measures.survey import Survey
@@ -19,7 +19,7 @@ def dispersion_measure(found: Survey, fold: int = 0) -> Construct:
     """Return how much the instances of each class differ, the same number of instances of every class.
 
     The dispersion is the mean over four features of Gini's mean difference, in units of the median class's, which are
-    not resampled: 1 is as varied as the median class.
+    not resampled: 1 is as varied as the median class. Every resample draws its instances anew.
 
     Args:
         found: The survey.
@@ -30,23 +30,22 @@ def dispersion_measure(found: Survey, fold: int = 0) -> Construct:
     everything = _spreads(_pairs(classes, STANDARDISED, units), np.ones((1, units)))
     typical = np.array([_median_of_known(each) for each in everything[:, 0]])
     here = [each.at(np.flatnonzero(members[each.unit])) for each in classes]
-    sizes = [len(each) for each in here]
-    chosen = rarefied_places(
-        np.repeat(np.arange(len(here)), sizes),
-        [np.concatenate([each.unit for each in here])],
-        len(here),
-        fewest=FEWEST_INSTANCES,
-        rng=generator(0, "rarefaction", "instances"),
-    )
-    firsts = np.cumsum(sizes) - sizes
-    equal = [each.at(places - first) for each, places, first in zip(here, chosen, firsts, strict=True)]
-    pairs = _pairs(equal, STANDARDISED, units)
 
     def evaluate(w: np.ndarray) -> np.ndarray:
-        return (_spreads(pairs, w) / typical[:, None, None]).mean(axis=0)[None]
+        rng = generator(0, "rarefaction", "instances")
+        samples = [_pairs(_rarefied(here, row.astype(np.int64), rng), STANDARDISED, units) for row in w]
+        spreads = np.concatenate([_spreads(each, np.ones((1, units))) for each in samples], axis=1)
+        return (spreads / typical[:, None, None]).mean(axis=0)[None]
 
-    unit = "mean of 4 Gini mean differences, each over that of the median class"
-    return Construct("morphology", {"shape_dispersion": unit}, evaluate, np.array([len(each) for each in equal]))
+    drawn = _rarefied(here, np.ones(units, np.int64), generator(0, "rarefaction", "instances"))
+    return Construct(
+        "morphology",
+        {"shape_dispersion": "mean of 4 Gini mean differences, each over that of the median class"},
+        evaluate,
+        np.array([len(each) for each in drawn]),
+        alone=np.array([len(np.unique(each.unit)) < 2 for each in here]),
+        most_resamples=RAREFIED_RESAMPLES,
+    )
 
 
 def morphology_measures(found: Survey) -> Construct:
@@ -87,6 +86,21 @@ def fractal_measures(found: Survey) -> Construct:
 
     units = {"fractal_dimension": "box counting; 2 for a filled region, 1 for a line"}
     return Construct("morphology", units, evaluate, found.sums.pixels.sum(axis=0))
+
+
+def _rarefied(classes: Sequence[ClassInstances], copies: np.ndarray, rng: np.random.Generator) -> list[ClassInstances]:
+    """Draw as many instances of every class, from as many units; `copies` (U,) is how often each unit is there."""
+    sizes = [len(each) for each in classes]
+    chosen = rarefied_places(
+        np.repeat(np.arange(len(classes)), sizes),
+        [np.concatenate([each.unit for each in classes])],
+        len(classes),
+        fewest=FEWEST_INSTANCES,
+        copies=copies,
+        rng=rng,
+    )
+    firsts = np.cumsum(sizes) - sizes
+    return [each.at(places - first) for each, places, first in zip(classes, chosen, firsts, strict=True)]
 
 
 def _pairs(classes: Sequence[ClassInstances], names: Sequence[str], units: int) -> list[list[PairDifferences | None]]:

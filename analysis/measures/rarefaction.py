@@ -20,6 +20,7 @@ def rarefied_places(
     *,
     fewest: int,
     most: int | None = None,
+    copies: np.ndarray | None = None,
     rng: np.random.Generator,
 ) -> list[np.ndarray]:
     """Choose as many things for every class, from as many groups of each level, spread over these evenly.
@@ -33,18 +34,20 @@ def rarefied_places(
         n_classes: K.
         fewest: Things below which a class is not measured.
         most: Things per class at most.
+        copies: (U,) how often a resample holds each group of the coarsest level; once by default.
         rng: Of the draw.
 
     Returns:
-        K ascending arrays of places among the N, all of one length or empty.
+        K ascending arrays of places among the N, all of one length or empty; repeated where groups are.
     """
     kept, above = np.arange(len(own)), np.zeros(len(own), np.int64)
     for level in levels:
         _, first, group = np.unique(level[kept], return_index=True, return_inverse=True)
         counts = np.zeros((len(first), n_classes), np.int64)
         np.add.at(counts, (group, own[kept]), 1)
-        chosen = rarefied_groups(counts, fewest, rng, above[kept][first])
-        kept, above = kept[chosen[group, own[kept]]], level
+        times = np.ones(len(first), np.int64) if copies is None else copies[level[kept][first]]
+        chosen = rarefied_groups(counts, fewest, rng, above=above[kept][first], copies=times)
+        kept, above, copies = np.repeat(kept, chosen[group, own[kept]]), level, None
     held = np.bincount(own[kept], minlength=n_classes)
     size = min(held[held > 0].min(initial=len(own)), most or len(own))
     found = []
@@ -55,7 +58,12 @@ def rarefied_places(
 
 
 def rarefied_groups(
-    counts: np.ndarray, fewest: int, rng: np.random.Generator, above: np.ndarray | None = None
+    counts: np.ndarray,
+    fewest: int,
+    rng: np.random.Generator,
+    *,
+    copies: np.ndarray,
+    above: np.ndarray | None = None,
 ) -> np.ndarray:
     """Choose groups for each class, as many for every class as the class with the fewest groups has.
 
@@ -63,27 +71,28 @@ def rarefied_groups(
         counts: (U, K) how much of each class is in each group.
         fewest: Of a class with less in all groups together none is chosen; of another one enough for so much.
         rng: Of the draw.
+        copies: (U,) how often each group is there.
         above: (U,) what each group is a part of; every such part has its turn.
 
     Returns:
-        (U, K) bool.
+        (U, K) int64, how often each group is chosen.
     """
-    chosen = np.zeros(counts.shape, bool)
-    eligible = np.flatnonzero(counts.sum(axis=0) >= max(fewest, 1))
+    chosen = np.zeros(counts.shape, np.int64)
+    eligible = np.flatnonzero(copies @ counts >= max(fewest, 1))
     if len(eligible):
-        equal = (counts[:, eligible] > 0).sum(axis=0).min()
+        equal = (copies @ (counts[:, eligible] > 0)).min()
         for c in eligible:
-            order = rng.permutation(np.flatnonzero(counts[:, c]))
+            order = rng.permutation(np.repeat(np.arange(len(counts)), np.where(counts[:, c] > 0, copies, 0)))
             if above is not None:
                 order = _in_turns(order, above[order])
             enough = 1 + int(np.searchsorted(np.cumsum(counts[order, c]), fewest))
-            chosen[order[: max(equal, enough)], c] = True
+            np.add.at(chosen[:, c], order[: max(equal, enough)], 1)
     return chosen
 
 
 def equal_size(counts: np.ndarray, chosen: np.ndarray) -> int:
     """Return how much every class with chosen groups can give, 0 where there is no such class; arguments (U, K)."""
-    held = np.where(chosen, counts, 0).sum(axis=0)[chosen.any(axis=0)]
+    held = (chosen * counts).sum(axis=0)[chosen.any(axis=0)]
     return int(held.min()) if len(held) else 0
 
 

@@ -26,14 +26,15 @@ class PairDifferences:
     @classmethod
     def of(cls, values: np.ndarray, mass: np.ndarray, group: np.ndarray, n_groups: int) -> "PairDifferences":
         """Prepare N values in any order."""
+        order = np.lexsort((values, group))  # group by group
+        x, m, own = values[order], mass[order], group[order]
+        whole, squares = (np.bincount(own, each, minlength=n_groups) for each in (m, m**2))
+        below = np.cumsum(m) - (np.cumsum(whole) - whole)[own]
+        gap = np.where(np.diff(own, append=-1) == 0, np.diff(x, append=0), 0)
+        difference = np.bincount(own, gap * below * (whole[own] - below), minlength=n_groups)
+        within = np.stack([whole, (whole**2 - squares) / 2, difference], axis=1)
         order = np.argsort(values, kind="stable")
-        values, mass, group = values[order], mass[order], group[order]
-        within = np.zeros((n_groups, 3))
-        for u in np.unique(group):
-            own = group == u
-            whole = mass[own].sum()
-            within[u] = whole, (whole**2 - (mass[own] ** 2).sum()) / 2, _difference(values[own], mass[own][None])[0]
-        return cls(values, mass, group, within)
+        return cls(values[order], mass[order], group[order], within)
 
     def mean(self, weights: np.ndarray) -> np.ndarray:
         """Return the mean absolute difference of two values from different groups under each row of weights, (B,).
