@@ -34,7 +34,6 @@ from imbalance_bench.data.taxonomy import UNLABELLED
 from imbalance_bench.records import BoundaryMeasure, RunRecord
 
 TOLERANCE = 1e-6  # of shares; of distances, um, relative: MONAI computes them in single precision
-TIE = 1e-9  # where exactly 95 % of a border is reached, rounding decides which of two distances is taken: both agree
 DEFAULT = "hausdorff_95 as MONAI prints it"
 
 
@@ -65,7 +64,7 @@ def region_scores(masks: Masks, n_classes: int) -> Iterator[tuple[int, str, floa
         yield from ((c, measure, np.nan, float(value)) for c, value in enumerate(found) if not value.isnan())
 
 
-def surface_scores(masks: Masks, n_classes: int, tolerances_um: list[float]) -> Iterator[tuple]:
+def surface_scores(masks: Masks, n_classes: int, tolerances_um: list[float]) -> Iterator[tuple[int, str, float, float]]:
     """Yield surface Dice and the 95 % Hausdorff distance of classes in either mask; of fully labelled images."""
     if masks.mpp_um is None:
         return
@@ -88,21 +87,18 @@ def surface_scores(masks: Masks, n_classes: int, tolerances_um: list[float]) -> 
         for tolerance in tolerances_um:
             near = sum(length[away <= tolerance].sum() for length, away in zip(lengths, far, strict=True))
             yield c, str(BoundaryMeasure.SURFACE_DICE), tolerance, float(near / total)
-        low, high = (
-            max(_weighted_percentile(away, length, tie) for away, length in zip(far, lengths, strict=True))
-            for tie in (-TIE, TIE)
-        )
-        yield c, str(BoundaryMeasure.HAUSDORFF_95), np.nan, low, high
+        reach = max(_weighted_percentile(away, length) for away, length in zip(far, lengths, strict=True))
+        yield c, str(BoundaryMeasure.HAUSDORFF_95), np.nan, reach
         one = [each[None, None].float() for each in both]
         default = compute_hausdorff_distance(*one, include_background=True, percentile=95, spacing=masks.mpp_um)
         yield c, DEFAULT, np.nan, float(default)
 
 
-def _weighted_percentile(distance: np.ndarray, length: np.ndarray, tie: float, share: float = 0.95) -> float:
-    """Return the distance within which a share of the length lies; where it is met exactly, `tie` decides."""
+def _weighted_percentile(distance: np.ndarray, length: np.ndarray, share: float = 0.95) -> float:
+    """Return the distance within which more than a share of the length lies; where it is met exactly, the next one."""
     order = np.argsort(distance)
     reached = np.cumsum(length[order]) / length.sum()
-    return float(distance[order][min(np.searchsorted(reached, share + tie), len(order) - 1)])
+    return float(distance[order][min(np.searchsorted(reached, share + 1e-9), len(order) - 1)])
 
 
 def band_scores(masks: Masks, n_classes: int, widths: dict[float, int]) -> Iterator[tuple[int, str, float, float]]:
@@ -125,8 +121,8 @@ def band_scores(masks: Masks, n_classes: int, widths: dict[float, int]) -> Itera
 
 
 def recomputed(masks: Masks, n_classes: int, evaluation: dict) -> pd.DataFrame:
-    """Return class_id, measure, distance_um and value (lowest, highest) of all that can be computed from one image."""
-    rows: list[tuple] = list(region_scores(masks, n_classes))
+    """Return class_id, measure, distance_um and value of everything that can be computed from one image."""
+    rows = list(region_scores(masks, n_classes))
     if not (masks.target == UNLABELLED).any():  # next to unlabelled pixels no border is known, which packages ignore
         height, width = masks.target.shape
         widths = {np.nan: max(1, round(evaluation["boundary_diagonal"] * float(np.hypot(height, width))))}
@@ -134,8 +130,7 @@ def recomputed(masks: Masks, n_classes: int, evaluation: dict) -> pd.DataFrame:
             widths |= {far: max(1, round(far / masks.mpp_um[0])) for far in evaluation["boundary_um"]}
         rows += surface_scores(masks, n_classes, evaluation["surface_um"])
         rows += band_scores(masks, n_classes, widths)
-    rows = [row if len(row) > 4 else (*row, row[3]) for row in rows]
-    return pd.DataFrame(rows, columns=["class_id", "measure", "distance_um", "independent", "highest"])
+    return pd.DataFrame(rows, columns=["class_id", "measure", "distance_um", "independent"])
 
 
 def recorded(run: RunData, record: RunRecord, split: str) -> pd.DataFrame:
@@ -206,7 +201,7 @@ def main() -> None:
 
 def print_differences(pixels: pd.DataFrame, means: pd.DataFrame) -> float:
     """Print the largest difference of each measure; return the largest that is judged."""
-    hausdorff = pixels[pixels["measure"] == BoundaryMeasure.HAUSDORFF_95].drop(columns=["independent", "highest"])
+    hausdorff = pixels[pixels["measure"] == BoundaryMeasure.HAUSDORFF_95].drop(columns="independent")
     default = pixels.loc[pixels["measure"] == DEFAULT, ["run_id", "image_id", "class_id", "independent"]]
     shown = default.merge(hausdorff, on=["run_id", "image_id", "class_id"])
     judged = pixels[pixels["measure"] != DEFAULT]
@@ -214,8 +209,8 @@ def print_differences(pixels: pd.DataFrame, means: pd.DataFrame) -> float:
     print("| measure | distance, um | values | largest difference |\n|---|---|---|---|")
     worst = 0.0
     for (measure, distance), rows in judged.groupby(["measure", "distance_um"], dropna=False, sort=False):
-        beyond = np.maximum(rows["independent"] - rows["recorded"], rows["recorded"] - rows["highest"])
-        apart = (beyond.clip(lower=0.0) / rows["recorded"].clip(lower=1.0)).fillna(np.inf)  # inf: one has no value
+        apart = (rows["independent"] - rows["recorded"]).abs() / rows["recorded"].clip(lower=1.0)
+        apart = apart.fillna(np.inf)  # one of the two has no value
         worst = max(worst, float(apart.max()))
         print(f"| {measure}, per image | {distance:g} | {len(rows)} | {apart.max():.1e} |")
     for measure, rows in means.groupby("measure", sort=False) if len(means) else ():

@@ -59,7 +59,8 @@ class FeatureSums:
     @property
     def alone(self) -> np.ndarray:
         """(K,) bool, classes of which all samples hold one unit."""
-        return (sum(each.count for fold in self.samples for each in fold) > 0).sum(axis=0) < 2
+        cells = np.sum([each.count for fold in self.samples for each in fold], axis=0)
+        return (cells > 0).sum(axis=0) < 2
 
     def cells(self, fold: int) -> np.ndarray:
         """Return how many cells a sample holds of each class, (K,) int64."""
