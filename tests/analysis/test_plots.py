@@ -139,7 +139,7 @@ def test_overlap_is_seen() -> None:
 
 def test_class_dice_shows_the_scores(complete: AnalysedStudy, drawn: dict[str, Figure]) -> None:
     scores = complete.table("method_scores")
-    scores = scores[scores["aggregation"] == "per_image"].set_index(["method", "class"])
+    scores = scores[scores["aggregation"] == complete.aggregation].set_index(["method", "class"])
     (axes,) = drawn["class_dice"].axes
     dots = [line for line in axes.lines if line.get_marker() not in ("None", "", None)]
     for method, line in zip(complete.methods, dots, strict=True):
