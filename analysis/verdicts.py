@@ -124,6 +124,29 @@ class Verdict:
         return cls(topic=topic, word=word, **{name: content[name] for name in names})
 
 
+def data_limit(
+    aspect: str, subject: str, sentence: str, rule: str, numbers: Mapping[str, Any] | None = None
+) -> Verdict:
+    """Return the verdict that the data limit what can be said.
+
+    Args:
+        aspect: What of the data.
+        subject: The same in words.
+        sentence: Plain English, complete without the rest.
+        rule: When it is said.
+        numbers: What it rests on.
+    """
+    return Verdict(
+        topic=Topic.DATA,
+        aspect=aspect,
+        subject=subject,
+        word=Word.LIMITED,
+        sentence=sentence,
+        numbers=numbers or {},
+        rule=rule,
+    )
+
+
 def plain_number(value: Any) -> Any:
     """Return a JSON value: NumPy scalars become Python's, missing and infinite numbers None."""
     value = value.item() if hasattr(value, "item") else value

@@ -9,7 +9,7 @@ import pandas as pd
 
 from analysis.scoring.units import UnitCounts, complete_block, method_units
 from analysis.study.runs import AnalysisPlan, StudyTables
-from analysis.verdicts import Topic, Verdict, Word
+from analysis.verdicts import Topic, Verdict, Word, data_limit
 from imbalance_bench.errors import UserError
 from imbalance_bench.records import RunRecord, StudyRecords
 
@@ -44,14 +44,12 @@ def not_recorded(aspect: str, what: str, files: str, reasons: Mapping[str, str])
     if not reasons:
         return ()
     why = "; ".join(dict.fromkeys(reasons.values()))
-    verdict = Verdict(
-        topic=Topic.DATA,
-        aspect=aspect,
-        subject=aspect,
-        word=Word.LIMITED,
-        sentence=f"Nothing is said about {what} of {', '.join(reasons)}: {why}.",
-        numbers={"methods": len(reasons)},
-        rule=f"limited: a scored run has no readable {files}",
+    verdict = data_limit(
+        aspect,
+        aspect,
+        f"Nothing is said about {what} of {', '.join(reasons)}: {why}.",
+        f"limited: a scored run has no readable {files}",
+        {"methods": len(reasons)},
     )
     return (verdict,)
 

@@ -22,7 +22,7 @@ from analysis.statistics.corrections import attainable
 from analysis.statistics.intervals import Uncertainty
 from analysis.statistics.sign_flip import smallest_sign_flip_p
 from analysis.study.runs import AnalysisPlan, StudyTables
-from analysis.verdicts import Topic, Verdict, Word
+from analysis.verdicts import Topic, Verdict, Word, data_limit
 from imbalance_bench.manifest import canonical_hash
 from imbalance_bench.preregistration import primary_choices, without_later_choices
 
@@ -131,13 +131,11 @@ def plan_verdict(plan_json: dict, recorded: str | None) -> Verdict | None:
     written = {canonical_hash(each) for each in plans}, {canonical_hash(without_later_choices(each)) for each in plans}
     if recorded is None or {recorded} in written:
         return None
-    return Verdict(
-        topic=Topic.DATA,
-        aspect="plan",
-        subject="analysis plan",
-        word=Word.LIMITED,
-        sentence="The analysis plan was changed after the study was planned: read every test here as exploratory.",
-        rule="limited: the hash of the plan and of the primary measures differs from the one recorded before training",
+    return data_limit(
+        "plan",
+        "analysis plan",
+        "The analysis plan was changed after the study was planned: read every test here as exploratory.",
+        "limited: the hash of the plan and of the primary measures differs from the one recorded before training",
     )
 
 
@@ -146,24 +144,14 @@ def measures_verdict(reason: str, measures: pd.DataFrame) -> Verdict | None:
     subject, rule = "class measures", "limited: a primary measure is missing for a class"
     if reason:
         sentence = f"Class measures were skipped, so nothing is said about what the bias follows: {reason}"
-        return Verdict(
-            topic=Topic.DATA, aspect="measures", subject=subject, word=Word.LIMITED, sentence=sentence, rule=rule
-        )
+        return data_limit("measures", subject, sentence, rule)
     taken = measures.groupby("measure")["value"].transform("count") > 0  # one that no class has is another matter
     lacking = measures[measures["primary"] & measures["value"].isna() & taken]
     if lacking.empty:
         return None
     what = ", ".join(f"{row['measure']} of {row['class']}" for row in rows_of(lacking))
     sentence = f"Too little training truth to measure: {what}. These classes are left out there."
-    return Verdict(
-        topic=Topic.DATA,
-        aspect="measures",
-        subject=subject,
-        word=Word.LIMITED,
-        sentence=sentence,
-        numbers={"missing": len(lacking)},
-        rule=rule,
-    )
+    return data_limit("measures", subject, sentence, rule, {"missing": len(lacking)})
 
 
 def context_verdict(reason: str) -> Verdict | None:
@@ -172,9 +160,7 @@ def context_verdict(reason: str) -> Verdict | None:
         return None
     sentence = f"Context was not measured, so nothing is said about rivals that look alike: {reason}."
     rule = "limited: there are no cached features of a frozen encoder for this data set"
-    return Verdict(
-        topic=Topic.DATA, aspect="context", subject="context", word=Word.LIMITED, sentence=sentence, rule=rule
-    )
+    return data_limit("context", "context", sentence, rule)
 
 
 def primary_tests(measures: pd.DataFrame, plan: AnalysisPlan) -> int:
@@ -226,17 +212,7 @@ def _unfinished(tables: StudyTables) -> list[Verdict]:
     more = ", ..." if len(rest) > 5 else ""
     sentence = f"{len(rest)} of {len(tables.runs)} planned runs are not finished ({told}): {names}{more}."
     rule = "limited: a planned run is missing, running, failed or damaged"
-    return [
-        Verdict(
-            topic=Topic.DATA,
-            aspect="runs",
-            subject="planned runs",
-            word=Word.LIMITED,
-            sentence=sentence,
-            numbers=states,
-            rule=rule,
-        )
-    ]
+    return [data_limit("runs", "planned runs", sentence, rule, states)]
 
 
 def _incomplete_blocks(tables: StudyTables, units: dict[str, UnitCounts]) -> list[Verdict]:
@@ -252,17 +228,7 @@ def _incomplete_blocks(tables: StudyTables, units: dict[str, UnitCounts]) -> lis
     told = ", ".join(f"{count} of {method}" for method, count in left_out.items())
     sentence = f"Finished runs were left out of the scores because their seed lacks a fold: {told}."
     rule = "limited: a method has no complete set of folds x seeds"
-    return [
-        Verdict(
-            topic=Topic.DATA,
-            aspect="folds",
-            subject="folds and seeds",
-            word=Word.LIMITED,
-            sentence=sentence,
-            numbers=left_out,
-            rule=rule,
-        )
-    ]
+    return [data_limit("folds", "folds and seeds", sentence, rule, left_out)]
 
 
 def _absent_classes(tables: StudyTables, units: dict[str, UnitCounts]) -> list[Verdict]:
@@ -274,33 +240,13 @@ def _absent_classes(tables: StudyTables, units: dict[str, UnitCounts]) -> list[V
     if absent:
         sentence = f"No scored image holds {', '.join(absent)}: its scores are missing and macro means leave it out."
         rule = "limited: a class has no pixel in the scored truth"
-        verdicts.append(
-            Verdict(
-                topic=Topic.DATA,
-                aspect="absent",
-                subject="classes",
-                word=Word.LIMITED,
-                sentence=sentence,
-                numbers={"absent": absent},
-                rule=rule,
-            )
-        )
+        verdicts.append(data_limit("absent", "classes", sentence, rule, {"absent": absent}))
     rare = {name: int(n) for name, n in zip(tables.class_names, present, strict=True) if 0 < n < 6}
     if rare:
         told = ", ".join(f"{name} ({n})" for name, n in rare.items())
         sentence = f"Some classes occur in fewer than 6 units, too few for any test of that class: {told}."
         rule = "limited: a class occurs in fewer than 6 units (smallest possible p .0625 or more)"
-        verdicts.append(
-            Verdict(
-                topic=Topic.DATA,
-                aspect="rare",
-                subject="classes",
-                word=Word.LIMITED,
-                sentence=sentence,
-                numbers=rare,
-                rule=rule,
-            )
-        )
+        verdicts.append(data_limit("rare", "classes", sentence, rule, rare))
     return verdicts
 
 
@@ -309,11 +255,7 @@ def _scored_on_validation(tables: StudyTables) -> list[Verdict]:
         return []
     sentence = "No test images: scores are on validation images, which training may have looked at."
     rule = "limited: counts hold no test split"
-    return [
-        Verdict(
-            topic=Topic.DATA, aspect="split", subject="scored images", word=Word.LIMITED, sentence=sentence, rule=rule
-        )
-    ]
+    return [data_limit("split", "scored images", sentence, rule)]
 
 
 def _overlapping_folds(tables: StudyTables) -> list[Verdict]:
@@ -325,17 +267,7 @@ def _overlapping_folds(tables: StudyTables) -> list[Verdict]:
         "are widened as Nadeau and Bengio 2003 do, and are never narrower than over units alone."
     )
     rule = "limited: more than one fold (Nadeau and Bengio 2003)"
-    return [
-        Verdict(
-            topic=Topic.DATA,
-            aspect="overlap",
-            subject="folds",
-            word=Word.LIMITED,
-            sentence=sentence,
-            numbers={"folds": folds},
-            rule=rule,
-        )
-    ]
+    return [data_limit("overlap", "folds", sentence, rule, {"folds": folds})]
 
 
 def weights_verdict(pooled: Ratios, units: Sequence[str], class_names: Sequence[str], unit: str) -> Verdict | None:
@@ -368,14 +300,12 @@ def weights_verdict(pooled: Ratios, units: Sequence[str], class_names: Sequence[
         f"Pooled scores rest on few {unit}s, because large ones weigh more (effective number, and who weighs most): "
         f"{'; '.join(said)}. Another {unit} like these could change them; means over {unit}s weigh all alike."
     )
-    return Verdict(
-        topic=Topic.DATA,
-        aspect="weights",
-        subject="pooled scores",
-        word=Word.LIMITED,
-        sentence=sentence,
-        numbers=numbers,
-        rule=f"limited: the effective number of units (Kish 1965) is below {FEWEST_EFFECTIVE} and two thirds of all",
+    return data_limit(
+        "weights",
+        "pooled scores",
+        sentence,
+        f"limited: the effective number of units (Kish 1965) is below {FEWEST_EFFECTIVE} and two thirds of all",
+        numbers,
     )
 
 
