@@ -13,6 +13,7 @@ from PIL import Image
 
 from imbalance_bench.cli.main import main
 from imbalance_bench.records import StudyRecords
+from tests.data.tissue_folders import TissueFolder, write_layered_skin, write_prostate_like
 from tests.small_study import write_study
 
 SIZE_PX = 64
@@ -101,18 +102,43 @@ WORLDS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 @pytest.mark.parametrize("world", WORLDS)
 def test_every_command_goes_through_what_a_study_lacks(world: str, tmp_path: Path, shared_cache: Path) -> None:
     lacking, sections = WORLDS[world]
-    dataset = write_world(tmp_path / "data", **lacking)
+    go_through(write_world(tmp_path / "data", **lacking), sections, tmp_path, shared_cache)
+
+
+@pytest.mark.parametrize("write", [write_prostate_like, write_layered_skin])
+def test_every_command_goes_through_a_folder_as_people_have_it(
+    write: Callable[[Path], TissueFolder], tmp_path: Path, shared_cache: Path
+) -> None:
+    folder = write(tmp_path / "source")
+    prepared = tmp_path / "data"
+    typed("data", "prepare", "folder", folder.source, prepared, "--config", folder.layout, "--workers", "1")
+    sections = {"splits": {"kind": "grouped", "folds": 1, "test_fraction": 0.3}}
+    go_through(prepared, sections, tmp_path, shared_cache)
+
+
+def test_one_slide_cannot_be_split_by_slides(tmp_path: Path, shared_cache: Path) -> None:
+    dataset = tmp_path / "data"
+    write_layered_skin(tmp_path / "source", grouped=True).prepare(dataset)
+    study = write_study(tmp_path / "study.yaml", dataset, splits={"kind": "grouped", "folds": 1, "test_fraction": 0.3})
+    result = CliRunner().invoke(main, ["run", str(study), "--out", str(tmp_path / "o"), "--cache", str(shared_cache)])
+    assert result.exit_code == 2
+    assert "at least 2 groups. Got 1" in result.output
+
+
+def go_through(dataset: Path, sections: dict[str, Any], folder: Path, cache: Path) -> None:
+    """Type every command on a study of two steps; nothing that people read may hold a gap."""
     training = {"steps": 2, "warmup_steps": 1, "validate_every": 2, "ledger_every": 1}
     sections = sections | {"training": training | sections.get("training", {})}
-    study = write_study(tmp_path / "study.yaml", dataset, methods=["cross_entropy", "dfa"], **sections)
-    out = tmp_path / "study"
+    study = write_study(folder / "study.yaml", dataset, methods=["cross_entropy", "dfa"], **sections)
+    out = folder / "study"
     typed("data", "check", dataset)
-    typed("data", "describe", dataset, "--out", tmp_path / "cards")
-    typed("run", study, "--out", out, "--cache", shared_cache, "--engine", "serial")
-    typed("analyze", out, "--cache", shared_cache)
+    typed("data", "describe", dataset, "--out", folder / "cards")
+    typed("run", study, "--out", out, "--cache", cache, "--engine", "serial")
+    typed("analyze", out, "--cache", cache)
     typed("report", out)
     run = StudyRecords.open(out).finished()[0]
-    typed("predict", out / "runs" / run.run_id, dataset / "images" / "im_0.png", "--out", tmp_path / "predicted")
+    image = next((dataset / "images").iterdir())
+    typed("predict", out / "runs" / run.run_id, image, "--out", folder / "predicted")
     page = (out / "report" / "index.html").read_text()
     text = re.sub(r"<(style|script|svg)\b.*?</\1>|<[^>]*>", " ", page, flags=re.DOTALL)
     gap = GAPS.search(text)
