@@ -30,6 +30,7 @@ Distance = Annotated[float, Field(gt=0)]
 Distances = Annotated[tuple[Distance, ...], AfterValidator(_ascending)]
 # decoders of the class-query architecture; `models.decoders` builds them
 DecoderName = Literal["unet", "sam", "bottleneck", "tied", "tied_detail"]
+TEST_FRACTION = 0.25  # of a grouped split into one fold
 TIED_STRIDE_PX: dict[Any, int] = {"tied": 4, "tied_detail": 8}
 
 
@@ -42,7 +43,13 @@ class DatasetSection(Section):
     # class -> its kind; classes of a kind are compared with one another only
     families: dict[ClassName, ClassName] = Field(default={})
     tile_px: Annotated[int, Field(ge=32, multiple_of=32)] = 512
-    stride_px: Positive = 512
+    stride_px: Positive = 512  # the tile's size, unless given
+
+    @model_validator(mode="before")
+    @classmethod
+    def _stride_of_tile(cls, content: Any) -> Any:
+        tiled = isinstance(content, dict) and "tile_px" in content
+        return {"stride_px": content["tile_px"], **content} if tiled else content
 
     @model_validator(mode="after")
     def _tiles_cover(self) -> "DatasetSection":
@@ -59,11 +66,18 @@ class SplitsSection(Section):
     kind: Literal["published", "grouped", "file"] = "published"
     folds: Positive = 1  # grouped: each group is tested once; with 1, `test_fraction` is tested
     repeats: Positive = 1  # grouped: divisions drawn one after the other, of `folds` folds each
-    test_fraction: Fraction | None = None  # grouped, with one fold: share of the images
+    test_fraction: Fraction | None = None  # grouped, with one fold: share of the images; a quarter unless given
     path: Path | None = None  # file: JSON of `data splits --out`, or a cv.csv; relative to the working directory
     rotate: bool = False  # file, cv.csv: every fold but the test set validates once
     validation_fraction: Fraction = 0.15  # carved out of training, by group, unless published or read from a file
     seed: int = 0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_division(cls, content: Any) -> Any:
+        if isinstance(content, dict) and content.get("kind") == "grouped" and content.get("folds", 1) == 1:
+            return {"test_fraction": TEST_FRACTION, **content}
+        return content
 
     @model_validator(mode="after")
     def _keys_of_kind(self) -> "SplitsSection":

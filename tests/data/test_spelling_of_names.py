@@ -71,7 +71,7 @@ def test_groups_that_look_alike_are_remarked(case: str, write_dataset: DatasetWr
     assert f"count as different: '{min(one, other)}' and '{max(one, other)}'" in checked.remarks[0]
     result = CliRunner().invoke(main, ["data", "audit", str(root)])
     assert "group spelling" in result.output
-    assert "1 group names are written in several ways" in " ".join(result.output.split())
+    assert "1 group name is written in several ways" in " ".join(result.output.split())
     finding = next(each for each in audit(root).findings if each.check == "group_spelling")
     assert (finding.verdict, finding.counts["similar_sets_across_folds"]) == ("warning", 1)
 

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from imbalance_bench.config import StudyConfig
+from imbalance_bench.config import StudyConfig, parse_study
 from imbalance_bench.errors import UserError
 from imbalance_bench.planning import prepare_study
 from imbalance_bench.study import Study
-from tests.small_study import small_config
+from tests.small_study import small_config, study_content
 
 
 def plan(config: StudyConfig, root: Path) -> Study:
@@ -38,6 +38,20 @@ def test_repeats_times_folds_are_planned(dataset: Path, tmp_path: Path) -> None:
 def test_one_fold_with_a_test_fraction(dataset: Path, tmp_path: Path) -> None:
     (fold,) = plan(with_splits(dataset, kind="grouped", test_fraction=0.25), tmp_path / "out").splits.folds
     assert (len(fold.test), len(fold.train) + len(fold.val)) == (2, 6)
+
+
+def test_grouped_alone_tests_a_quarter(dataset: Path, tmp_path: Path) -> None:
+    alone = plan(with_splits(dataset, kind="grouped"), tmp_path / "out").splits
+    assert alone == plan(with_splits(dataset, kind="grouped", test_fraction=0.25), tmp_path / "out").splits
+    assert with_splits(dataset, kind="grouped", folds=2).splits.test_fraction is None
+
+
+def test_tiles_lie_side_by_side_unless_a_stride_is_given(dataset: Path) -> None:
+    section = {"path": str(dataset), "tile_px": 64}
+    content = study_content(dataset) | {"dataset": section}
+    assert parse_study(content, source="test").dataset.stride_px == 64
+    content |= {"dataset": section | {"stride_px": 48}}
+    assert parse_study(content, source="test").dataset.stride_px == 48
 
 
 def test_a_file_of_splits_plans_the_runs_of_the_splits_it_holds(dataset: Path, tmp_path: Path) -> None:

@@ -218,8 +218,9 @@ def check_group_spelling(images: Sequence[AuditedImage], words: _Words) -> Findi
     if not similar:
         return Finding("group_spelling", CLEAN, f"no two {words.group}s look alike", counts)
     sentence = (
-        f"{len(similar)} {words.group} names are written in several ways (differing by case, width, dashes or zeros), "
-        f"{len(across)} of them across splits: unify them if they mean one {words.group}"
+        f"{len(similar)} {words.group} {'name is' if len(similar) == 1 else 'names are'} written in several ways "
+        f"(differing by case, width, dashes or zeros), {len(across)} of them across splits: unify the spellings that "
+        f"mean one {words.group}"
     )
     return Finding("group_spelling", WARNING, sentence, counts, tuple(map(" = ".join, (across or similar)[:_EXAMPLES])))
 
