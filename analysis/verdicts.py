@@ -55,6 +55,7 @@ class Topic(StrEnum):
 
     ANSWER = "answer"
     COMPARISON = "comparison"
+    MODEL = "model"
     LEADERS = "leaders"
     CALIBRATION = "calibration"
     RANKING = "ranking"

@@ -111,6 +111,28 @@ DETAILS = (
             "place": _text("mark"),
         },
     ),
+    *(
+        Detail(
+            name,
+            title,
+            "Paired by unit and seed; the p values are corrected over all methods and pairs of models.",
+            {
+                "method": _name("method"),
+                "model": _name("model"),
+                "other model": _name("other_model"),
+                "class": _name("class"),
+                "with the model": _range("of_model", "of_model_low", "of_model_high", with_sign=effect),
+                "with the other": _range("of_other", "of_other_low", "of_other_high", with_sign=effect),
+                "difference": _range("difference", "low", "high", with_sign=True),
+                "p (Holm)": _p("p_holm"),
+                "verdict": _verdict,
+            },
+        )
+        for name, title, effect in (
+            ("model_differences", "Dice of every method with one model and with another", False),
+            ("model_interactions", "Does the effect of a method depend on the model?", True),
+        )
+    ),
     Detail(
         "equivalence",
         "Equivalence",

@@ -20,6 +20,10 @@ CAPTIONS: dict[str, tuple[str, str]] = {
         "Dice per class",
         "One dot per method with its 95 % interval; the mean over the classes that occur stands on top.",
     ),
+    "model_effects": (
+        "Effects of methods under each model",
+        "Method minus control, in Dice, with 95 % intervals, once per model. Whether effects differ is tested below.",
+    ),
     "ranks": (
         "Stability of the order",
         "Ranks of macro Dice with 95 % intervals over resampled units and seeds, and how often each method came first. "

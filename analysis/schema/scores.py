@@ -3,6 +3,44 @@
 from analysis.schema.column import Table, integer, number, text, truth
 from analysis.schema.shared import CLASS, RUN
 
+
+def _models(score: str, difference: str, verdict: str) -> Table:
+    """Declare a table of differences between two models of a study."""
+    return Table(
+        ("method", "model", "other_model", "class"),
+        {
+            "method": text("label of the method"),
+            "model": text("label of the model"),
+            "other_model": text("label of the model it is compared with"),
+            "class": text("as in comparisons.csv"),
+            "unit": text("what is independent: group or image"),
+            "n_units": integer("as in comparisons.csv"),
+            "n_seeds": integer("seeds that all compared runs have finished"),
+            "of_model": number(score, "Dice"),
+            "of_model_low": number("lower end of its 95 % interval", "Dice"),
+            "of_model_high": number("upper end of it", "Dice"),
+            "of_other": number("the same with the other model", "Dice"),
+            "of_other_low": number("lower end of its 95 % interval", "Dice"),
+            "of_other_high": number("upper end of it", "Dice"),
+            "difference": number(difference, "Dice"),
+            "low": number("lower end of the 95 % interval over units, seeds and folds (jackknife and Student's t)"),
+            "high": number("upper end of that interval"),
+            "p": number("two-sided: 1 minus the level at which that interval touches 0"),
+            "p_holm": number("p after Holm: macro rows over methods and pairs of models; class rows likewise"),
+            "level": number("level that Holm gives the interval of this row; .95 without a correction"),
+            "low_holm": number("lower end of the interval of that level", "Dice"),
+            "high_holm": number("upper end of it", "Dice"),
+            "low_tost": number("lower end of the interval that the corrected two one-sided tests invert", "Dice"),
+            "high_tost": number("upper end of it; both inside the margin exactly where `equivalent`", "Dice"),
+            "p_tost_holm": number("two one-sided tests by the same interval, after Holm"),
+            "margin": number("half width of the region of practical equivalence, fixed in the plan", "Dice"),
+            "family": integer("tests corrected together"),
+            "influential": text("units without which the verdict would be another, those that move it most first"),
+            "verdict": text(verdict),
+        },
+    )
+
+
 TABLES: dict[str, Table] = {
     "runs": Table(
         ("run_id",),
@@ -143,6 +181,16 @@ TABLES: dict[str, Table] = {
             "p_better": number("that it lies above"),
             "verdict": text("as in comparisons.csv"),
         },
+    ),
+    "model_differences": _models(
+        "Dice with it: mean over units, seeds averaged first; for macro, over classes",
+        "Dice with `model` minus Dice with `other_model`, paired by unit and seed",
+        "better, worse (`model` against `other_model`), equivalent, undecided or not_testable",
+    ),
+    "model_interactions": _models(
+        "effect of the method with it: its Dice minus that of its control",
+        "effect with `model` minus effect with `other_model`, paired by unit and seed",
+        "supported (the effect depends on the model), equivalent, undecided or not_testable",
     ),
     "tradeoffs": Table(
         ("method", "class"),

@@ -273,7 +273,8 @@ def described(test: Tested, rules: Rules) -> dict[str, float]:
     flips = sign_flip_p(d, permutations=rules.permutations, rng=generator(rules.seed, "sign_flip", name))
     row = {"p_sign_flip": flips, "wilcoxon_p": wilcoxon_p(d), "cliffs_delta": cliffs_delta(of_method, of_control)}
     row |= {"superiority": float(np.mean((d > 0) + 0.5 * (d == 0))) if len(d) else float("nan")}
-    row |= {"skewness": float(stats.skew(d)) if len(d) > 2 and np.ptp(d) > 0 else float("nan")}
+    differs = len(d) > 2 and np.ptp(d) > 1e-9 * np.abs(d).max()  # else only rounding does
+    row |= {"skewness": float(stats.skew(d)) if differs else float("nan")}
     rng = generator(rules.seed, "signed_rank", name)
     posterior = bayesian_signed_rank(d, rules.margin, draws=POSTERIOR_DRAWS, rng=rng)
     row |= {"p_tost_units": tost(d, rules.margin).p, "p_worse": posterior.worse}

@@ -116,3 +116,24 @@ class Pairing:
         if scored.images != other.images:
             return None
         return PairedScores(of_method, of_control, scored.units, scored.fold_of_unit)
+
+    def pair_effects(self, effect: tuple[str, str], other: tuple[str, str]) -> PairedScores | None:
+        """Pair two effects, each a method's score minus its control's, on the runs that all four share.
+
+        Args:
+            effect: Method and control.
+            other: Method and control of the other effect.
+
+        Returns:
+            The effects; None if they share no run, or were not scored on the same images.
+        """
+        names = (*effect, *other)
+        shared = frozenset.intersection(*(self._finished[name] for name in names))
+        if not shared:
+            return None
+        arranged = [self._by_unit(name, shared) for name in names]
+        scored = arranged[0][0]
+        if any(each.images != scored.images for each, _ in arranged):
+            return None
+        of_method, of_control, of_other, of_its_control = (values for _, values in arranged)
+        return PairedScores(of_method - of_control, of_other - of_its_control, scored.units, scored.fold_of_unit)

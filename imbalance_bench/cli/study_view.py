@@ -135,6 +135,7 @@ def print_verdicts(verdicts: Sequence[Verdict], console: Console) -> None:
     """Print the verdicts that answer the study's questions, and say how many others there are."""
     headings = {
         "comparison": "Which method?",
+        "model": "With which model?",
         "ranking": "In which order?",
         "association": "Rare or hard?",
         "explanation": "One beyond the other?",
@@ -165,7 +166,7 @@ def _explains_an_answer(verdict: Verdict) -> bool:
     """True for overall comparisons, for what a learned bias follows, and for every limit."""
     return (
         verdict.topic in ("data", "attainability", "ranking")
-        or (verdict.topic in ("comparison", "intervention") and verdict.class_name == "macro")
+        or (verdict.topic in ("comparison", "intervention", "model") and verdict.class_name == "macro")
         or (verdict.topic in ("association", "explanation") and verdict.estimand == "change")
         or (verdict.topic == "inertia" and verdict.estimand == "learned")
     )

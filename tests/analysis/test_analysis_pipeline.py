@@ -69,11 +69,15 @@ def test_importing_analysis_does_not_load_torch():
     assert done.returncode == 0, done.stderr
 
 
+OF_SEVERAL_MODELS = {"model_differences", "model_interactions"}
+
+
 def test_every_table_of_the_contract_is_written_with_its_columns(whole):
     for name, declared in TABLES.items():
         written = pd.read_csv(whole.folder / f"{name}.csv")
         assert list(written.columns) == list(declared.columns)
-        assert len(written) == len(whole.tables[name]) > 0
+        assert len(written) == len(whole.tables[name])
+        assert len(written) > 0 or name in OF_SEVERAL_MODELS
     readme = (whole.folder / "README.md").read_text()
     assert all(f"| {column} |" in readme for each in TABLES.values() for column in each.columns)
 

@@ -31,7 +31,7 @@ from analysis.reading.wording import signed
 from imbalance_bench.errors import UserError
 
 NEEDS_RECORDS = {"gallery", "learning_curves", "attention_maps"}
-REFUSED = {"critical_difference"}  # one study is one data set; `compare` draws it
+REFUSED = {"critical_difference", "model_effects"}  # one study is one data set, and one model here
 STRANGE = ("<script>alert(1)</script>", 'a "quoted" & $x_1$', "\u816b\u760d", "опухоль", "NA")
 
 

@@ -125,7 +125,19 @@ def test_several_models_are_analysed_and_reported_within_each(tmp_path: Path, fi
     assert pairs == {(f"{x} ({m})", f"{METHODS[0]} ({m})") for m in ("tiny", "resnet18") for x in others}
     leaders = pd.read_csv(study / "analysis" / "leaders.csv")
     assert set(leaders["model"]) == {"tiny", "resnet18"}
+    scores = pd.read_csv(study / "analysis" / "comparisons.csv").set_index(["method", "class"])["difference"]
+    between = pd.read_csv(study / "analysis" / "model_interactions.csv")
+    assert set(between["method"]) == set(others)
+    assert set(zip(between["model"], between["other_model"], strict=True)) == {("tiny", "resnet18")}
+    for row in between.itertuples():
+        name = between.at[row.Index, "class"]
+        effects = [scores[f"{row.method} ({model})", name] for model in ("tiny", "resnet18")]
+        assert [row.of_model, row.of_other] == pytest.approx(effects)
+        assert row.difference == pytest.approx(effects[0] - effects[1])
+    assert set(pd.read_csv(study / "analysis" / "model_differences.csv")["method"]) == set(METHODS)
     assert CliRunner().invoke(main, ["report", str(study)]).exit_code == 0
+    assert (study / "figures" / "model_effects.svg").exists()
+    assert "Several models" in (study / "report" / "index.html").read_text()
 
 
 @pytest.mark.parametrize("label", ["tiny", "resnet18"])

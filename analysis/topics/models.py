@@ -1,0 +1,131 @@
+"""Several models in one study: what changing the model does, and whether the effect of a method depends on it.
+
+A difference of differences is paired like every other comparison: within a unit and seed, the effect of the method
+under one model minus its effect under the other.
+"""
+
+from collections.abc import Iterator, Mapping
+from itertools import combinations
+from typing import Any
+
+from analysis.schema.names import MACRO
+from analysis.scoring.comparisons import (
+    Rules,
+    Tested,
+    difference_influence,
+    judged_families,
+    macro_or_class,
+    pair_tests,
+)
+from analysis.scoring.estimates import LEVEL
+from analysis.scoring.pairs import control_of, rules_of, study_pairing
+from analysis.topics.context import Context, TopicResult
+from analysis.topics.method_comparison import paired_table
+from analysis.topics.paired_decision import NO_INTERVAL, cautions, observed, rule_text, tail, too_few
+from analysis.verdicts import Topic, Verdict, Word, margin_text, points
+
+DIFFERENCE, INTERACTION = "difference", "interaction"  # aspects of the topic
+TABLES = {DIFFERENCE: "model_differences", INTERACTION: "model_interactions"}
+_FAMILIES = "macro Dice of all methods and pairs of models; their classes"
+
+
+def analyze(context: Context) -> TopicResult:
+    """Compare the models of a study, and the effects of its methods under them; empty where it has one."""
+    rules, tests = rules_of(context.plan), list(model_tests(context))
+    tables, verdicts = {}, []
+    for aspect, name in TABLES.items():
+        members = [test for test in tests if test.keys["aspect"] == aspect]
+        rows = judged_families(members, macro_or_class, rules)
+        rows = [row | _scores(test) | {"word": _word(row)} for row, test in zip(rows, members, strict=True)]
+        tables[name] = paired_table(name, rows)
+        verdicts += [model_verdict(row, rules) for row in rows]
+    return TopicResult(tables, tuple(verdicts))
+
+
+def model_tests(context: Context) -> Iterator[Tested]:
+    """Yield, for each pair of models, the tests of every method and of every method's effect on its control.
+
+    Args:
+        context: A study; with one model nothing is yielded.
+    """
+    study, rules = context.study, rules_of(context.plan)
+    pairing = study_pairing(study, context.units, context.unit)
+    labels, models = (list(dict.fromkeys(getattr(run, name) for run in study.data)) for name in ("label", "model"))
+    names = {(run.label, run.model): run.method for run in study.data}
+    for first, second in combinations(models, 2):
+        for label in labels:
+            method, other = names.get((label, first)), names.get((label, second))
+            if method is None or other is None:
+                continue
+            pairs = {DIFFERENCE: pairing.pair(method, other)}
+            controls = [control_of(each, study, context.plan) for each in (method, other)]
+            if controls[0] is not None and controls[1] is not None:
+                pairs[INTERACTION] = pairing.pair_effects((method, controls[0]), (other, controls[1]))
+            for aspect, pair in pairs.items():
+                if pair is not None:
+                    keys = {"aspect": aspect, "method": label, "model": first, "other_model": second}
+                    yield from pair_tests(pair, study.class_names, rules, keys | {"unit": context.unit})
+
+
+def _scores(test: Tested) -> dict[str, float]:
+    """Return what is subtracted, the scores or the effects under both models, with their 95 % intervals."""
+    row = {}
+    for name, scores in {"of_model": test.pairs.method, "of_other": test.pairs.control}.items():
+        known = difference_influence(scores).uncertainty(test.column, test.pairs.fold_of_unit)
+        low, high = known.interval(LEVEL)
+        row |= {name: known.estimate, f"{name}_low": low, f"{name}_high": high}
+    return row
+
+
+def _word(row: Mapping[str, Any]) -> Word:
+    """An effect that is greater with one model depends on the model, whichever it is greater with."""
+    decided = row["aspect"] == INTERACTION and row["word"] in (Word.BETTER, Word.WORSE)
+    return Word.SUPPORTED if decided else row["word"]
+
+
+def model_verdict(row: Mapping[str, Any], rules: Rules) -> Verdict:
+    """Put one row of table `model_differences` or `model_interactions` into words."""
+    name, word, interacts = row["class"], row["word"], row["aspect"] == INTERACTION
+    method, model, other = row["method"], row["model"], row["other_model"]
+    where = "macro Dice" if name == MACRO else f"Dice of {name}"
+    what = f"the effect of {method} on {where}" if interacts else f"{where} of {method}"
+    written = points if interacts else lambda dice: f"{100 * dice:.1f}"
+    seen = f"{written(row['of_model'])} points with {model}, {written(row['of_other'])} with {other}"
+    tested = f"{seen}; the difference is {observed(row)}, {tail(row)}"
+    if row["n_units"] == 0:
+        sentence = f"{name} does not occur in the scored images."
+    elif row["n_units"] == 1:
+        sentence = (
+            f"Whether {what} depends on the model cannot be tested: {NO_INTERVAL.format(unit=row['unit'])}. "
+            f"Observed: {seen}."
+        )
+    elif word == Word.NOT_TESTABLE:
+        sentence = f"Whether {what} depends on the model cannot be tested: {too_few(row, rules)}. Observed: {seen}."
+    elif word == Word.EQUIVALENT:
+        sentence = f"{_start(what)} is the same with {model} and {other} within {margin_text(rules.margin)}: {tested}."
+    elif word == Word.SUPPORTED:
+        sentence = f"{_start(what)} depends on the model: {tested}."
+    elif word in (Word.BETTER, Word.WORSE):
+        sentence = f"{_start(what)} is {word} with {model} than with {other}: {tested}."
+    else:
+        sentence = f"Whether {what} depends on the model is undecided: {tested}."
+    if word != Word.NOT_TESTABLE:
+        sentence += cautions(row)
+    if row["n_seeds"] == 1 and word not in (Word.NOT_TESTABLE, Word.UNDECIDED):
+        sentence += " With one seed this speaks of these trained models, not of the models in general."
+    keys = ("difference", "low", "high", "p", "p_holm", "low_holm", "high_holm", "p_tost_holm", "family")
+    return Verdict(
+        topic=Topic.MODEL,
+        aspect=f"{row['aspect']}/{model}/{other}",
+        method=method,
+        class_name=name,
+        subject=method,
+        word=word,
+        sentence=sentence,
+        numbers={key: row[key] for key in ("of_model", "of_other", *keys, "n_units", "n_seeds")},
+        rule=rule_text(row, rules, _FAMILIES) + ("; supported: the interval excludes 0" if interacts else ""),
+    )
+
+
+def _start(text: str) -> str:
+    return text[0].upper() + text[1:]
