@@ -144,16 +144,6 @@ def resampled_partitions(
     return [Partition(row, len(x), n_strata) for row in r2]
 
 
-def partition_of_correlations(correlations: np.ndarray, n: int) -> Partition:
-    """Fit all subsets from a correlation matrix.
-
-    Args:
-        correlations: (P + 1, P + 1) float; the response comes first.
-        n: Observations behind it, one data set.
-    """
-    return Partition(_subset_r2(np.asarray(correlations, dtype=np.float64)[None])[0], n, 1)
-
-
 def _weighted_r2(values: np.ndarray, label: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Return (B, 2^P) R squared of (N, 1 + P) values for (B, N) weights, centred within each stratum."""
     parts = []

@@ -40,19 +40,6 @@ class ClassCounts:
         return self.pixels / max(self.valid_pixels, 1)
 
 
-def count_classes(masks: Iterable[np.ndarray], names: Sequence[str]) -> ClassCounts:
-    """Count classes over masks.
-
-    Args:
-        masks: (H, W) uint8 each, class indices 0..K-1 or UNLABELLED, already merged.
-        names: K class names.
-
-    Raises:
-        ValueError: A mask holds another value.
-    """
-    return _sum_counts((_count_mask(mask, len(names)) for mask in masks), names)
-
-
 def training_counts(dataset: PreparedDataset, taxonomy: Taxonomy, train_ids: Sequence[str]) -> ClassCounts:
     """Count classes over the training images: the only statistics that a method may see.
 

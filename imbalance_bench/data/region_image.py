@@ -1,35 +1,17 @@
 """Images of any size, read window by window: plain pictures, and pyramidal slides at a wanted resolution."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from imbalance_bench.data.pictures import decode_rgb, is_tiled_tiff, open_picture, require_image
 from imbalance_bench.data.slide_image import SlideImage
-from imbalance_bench.data.tiling import cut, tile_image
 from imbalance_bench.data.windowed_image import RegionImage
 from imbalance_bench.errors import UserError
 
 PICTURE_SUFFIXES = (".png", ".webp", ".jpg", ".jpeg", ".bmp")
 TIFF_SUFFIXES = (".tif", ".tiff")
 SLIDE_SUFFIXES = (".svs", ".ndpi", ".scn", ".bif", ".gtif", ".btf", ".tf8")
-
-
-@dataclass(frozen=True)
-class Window:
-    """A square window of an image.
-
-    Args:
-        top_px: First row.
-        left_px: First column.
-        pixels: (t, t, 3) uint8, RGB; where the image is smaller than a tile, continued by reflection.
-    """
-
-    top_px: int
-    left_px: int
-    pixels: np.ndarray
 
 
 def open_region_image(path: Path, *, mpp_um: float | None = None, given_um: float | None = None) -> RegionImage:
@@ -80,24 +62,6 @@ def _is_slide(path: Path) -> bool:
         return False
     known = ", ".join(each[1:] for each in (*PICTURE_SUFFIXES, *TIFF_SUFFIXES, *SLIDE_SUFFIXES))
     raise UserError(f"{path} must be a picture or a slide ({known}). Got '{path.suffix}'. Convert it.")
-
-
-def iter_windows(image: RegionImage, tile_px: int, overlap_px: int) -> Iterator[Window]:
-    """Yield square windows that cover an image, row by row; the last of a row or column is shifted back to fit.
-
-    Args:
-        image: An open image.
-        tile_px: Edge t of a window.
-        overlap_px: Pixels that neighbours share at least, less than `tile_px`.
-
-    Raises:
-        UserError: The overlap is not smaller than the tile.
-    """
-    if not 0 <= overlap_px < tile_px:
-        raise UserError(f"The overlap of windows must be 0 to {tile_px - 1} px. Got {overlap_px}.")
-    for top, left in tile_image(image.height_px, image.width_px, tile_px, tile_px - overlap_px):
-        height, width = min(tile_px, image.height_px - top), min(tile_px, image.width_px - left)
-        yield Window(top, left, cut(image.read(top, left, height, width), 0, 0, tile_px))
 
 
 class PlainImage(RegionImage):

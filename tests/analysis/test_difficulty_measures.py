@@ -32,7 +32,7 @@ from analysis.measures.stains import (
 )
 from analysis.measures.sums import ClassSums
 from analysis.measures.survey import Survey, summarise_image, survey
-from analysis.statistics.robust import weighted_median_and_mad, weighted_quantiles
+from analysis.statistics.robust import weighted_quantiles
 from benchmarks.plain_measures import largest_difference, plain_loop
 from imbalance_bench.data.prepared import PreparedDataset
 from imbalance_bench.data.taxonomy import UNLABELLED, Taxonomy
@@ -219,16 +219,11 @@ def test_shape_survives_translation_and_quarter_turns():
 def test_weights_equal_copies(rows):
     values, weights = np.array(sorted(rows), dtype=float).T
     copies = np.repeat(values, weights.astype(int))
-    median, mad = weighted_median_and_mad(values, weights[None])
-    assert median[0] == pytest.approx(np.median(copies))
-    assert mad[0] == pytest.approx(1.4826 * stats.median_abs_deviation(copies), abs=1e-9)
-
     quartiles = weighted_quantiles(values, weights[None], (0.25, 0.5, 0.75))[:, 0]
     np.testing.assert_allclose(quartiles, np.quantile(copies, (0.25, 0.5, 0.75), method="averaged_inverted_cdf"))
 
 
 def test_no_weight_is_missing():
-    assert np.isnan(weighted_median_and_mad(np.arange(3.0), np.zeros((1, 3)))).all()
     assert np.isnan(weighted_quantiles(np.arange(3.0), np.zeros((1, 3)), (0.5,))).all()
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from imbalance_bench.data.class_statistics import count_classes, per_image_pixels, training_counts
+from imbalance_bench.data.class_statistics import ClassCounts, per_image_pixels, training_counts
 from imbalance_bench.data.prepared import PreparedDataset
 from imbalance_bench.data.taxonomy import Taxonomy
 from imbalance_bench.errors import UserError
@@ -16,8 +16,13 @@ FIRST = np.array([[0, 255, 1, 0], [0, 255, 0, 1]], dtype=np.uint8)
 SECOND = np.array([[2, 2, 2, 2], [255, 255, 255, 255]], dtype=np.uint8)
 
 
-def test_counts_by_hand() -> None:
-    counts = count_classes([FIRST, SECOND], ["a", "b", "c"])
+def counts_of(root: Path) -> ClassCounts:
+    dataset = PreparedDataset.open(root)
+    return training_counts(dataset, Taxonomy(dataset.info), [entry.image_id for entry in dataset.entries])
+
+
+def test_counts_by_hand(write_dataset: Callable[..., Path]) -> None:
+    counts = counts_of(write_dataset(masks=[FIRST, SECOND], splits=["train", "train"]))
     assert counts.pixels.tolist() == [4, 2, 4]
     assert counts.images.tolist() == [1, 1, 1]
     assert counts.components.tolist() == [2, 1, 1]
@@ -28,14 +33,12 @@ def test_counts_by_hand() -> None:
     assert counts.pixels_of_images_with_class.dtype == np.int64
 
 
-def test_nothing_labelled_is_zero_everywhere() -> None:
-    counts = count_classes([np.full((3, 3), 255, dtype=np.uint8)], ["a", "b"])
-    assert counts.pixels.tolist() == counts.components.tolist() == counts.frequency.tolist() == [0, 0]
-
-
-def test_unmerged_masks_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"0\.\.1 or 255. Got 2"):
-        count_classes([SECOND], ["a", "b"])
+def test_an_image_without_labels_counts_as_an_image_and_adds_nothing(write_dataset: Callable[..., Path]) -> None:
+    masks = [FIRST, np.full((3, 3), 255, dtype=np.uint8), SECOND]
+    counts = counts_of(write_dataset(masks=masks, splits=["train"] * 3))
+    assert counts.n_images == 3
+    assert counts.pixels.tolist() == [4, 2, 4]
+    assert counts.valid_pixels == 10
 
 
 def test_presence_follows_the_index_and_the_taxonomy(tiny: Path, tiny_mask: Callable[[int], np.ndarray]) -> None:
