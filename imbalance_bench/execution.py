@@ -67,6 +67,10 @@ def _execute(config: StudyConfig, root: Path, execution: Execution) -> bool:
     warned = [line for m in config.each_model for line in licence_warnings(m, study.dataset.info.licence)]
     for line in dict.fromkeys(warned):
         console.print(f"Warning: {line}", style="yellow", highlight=False, markup=False, soft_wrap=True)
+    if execution.dry_run:
+        from imbalance_bench.cli.power_view import print_short_form
+
+        print_short_form(study, console)
     if execution.dry_run or not waiting:
         return False
     _prefill(study, execution.cache, device, console)

@@ -10,16 +10,24 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from analysis.power.associations import AssociationDesign, AssociationPower, association_power
+from analysis.power.associations import (
+    AssociationDesign,
+    AssociationPower,
+    association_power,
+    critical_correlation,
+)
 from analysis.power.comparisons import ComparisonDesign, SimulatedStudies, Way, threshold, ways
 from analysis.power.pilot import pilot_spread
+from analysis.statistics.attainability import classes_needed
 from imbalance_bench.cli.power import POINT, required
 from imbalance_bench.cli.progress import ProgressDisplay
 from imbalance_bench.config import StudyConfig, load_study
 from imbalance_bench.data.prepared import PreparedDataset
 from imbalance_bench.data.taxonomy import Taxonomy
+from imbalance_bench.study import Study
 
 SLIDE_SD, SEED_SD = 3.0, 1.0  # points, where nothing is known
+ONE_SEED = "With one seed every verdict speaks of these trained models, not of the methods."
 DIFFERENCES = (0.0, 0.5, 1.0, 2.0)  # times the difference that is asked about
 
 
@@ -96,8 +104,7 @@ def sizes_of(config: StudyConfig) -> dict[str, Any]:
     """Return what a study file says of its size: methods, seeds, classes, alpha, margin and, where known, slides."""
     dataset = PreparedDataset.open(config.dataset.path)
     names = Taxonomy(dataset.info, config.dataset.groups, config.dataset.ignore).names
-    control = config.analysis.control
-    methods = [each.label for each in config.methods if each.label != control]
+    methods = [each.label for each in config.methods if each.label != config.control]
     told: dict[str, Any] = {"methods": max(len(methods), 1), "seeds": len(config.seeds), "classes": (len(names),)}
     told |= {"alpha": config.analysis.alpha, "margin": config.analysis.rope_dice / POINT}
     groups = {entry.group_id for entry in dataset.entries}
@@ -109,20 +116,32 @@ def sizes_of(config: StudyConfig) -> dict[str, Any]:
     return told
 
 
-def short_form(config: StudyConfig) -> str:
-    """Return the smallest difference that a study can show in one line, without a simulation."""
-    told = sizes_of(config)
-    if "slides" not in told:
-        return "the split file decides how many slides are tested; `imbalance-bench power` says more"
-    design = ComparisonDesign(
-        told["slides"], told["seeds"], told["methods"], SLIDE_SD * POINT, SEED_SD * POINT, alpha=told["alpha"]
-    )
-    found = threshold(design)
-    return (
-        f"a method must gain {_points(found.together)} points to be shown better than the control after Holm for "
-        f"{design.methods} (slides {_points(found.by_slides)}, seeds {_points(found.by_seeds)}; if differences vary by "
-        f"{SLIDE_SD:g} points over slides and {SEED_SD:g} over seeds)"
-    )
+def print_short_form(study: Study, console: Console) -> None:
+    """Print in two lines what a planned study can show, without a simulation."""
+    config = study.config
+    tested = {image_id for fold in study.splits.folds for image_id in fold.test}
+    slides = len({entry.group_id for entry in study.dataset.entries if entry.image_id in tested})
+    methods = sum(each.label != config.control for each in config.methods)
+    lines = []
+    if slides and methods:
+        spread = (SLIDE_SD * POINT, SEED_SD * POINT)
+        design = ComparisonDesign(slides, len(config.seeds), methods, *spread, alpha=config.analysis.alpha)
+        needed = threshold(design)
+        lines.append(
+            f"To be shown better than the control, a method must gain {_points(needed.together)} points of macro Dice after "
+            f"Holm for {methods} ({_points(needed.by_slides)} for {slides} slides, {_points(needed.by_seeds)} for "
+            f"{_seeds(design.seeds)}), if differences vary by {SLIDE_SD:g} points over slides and {SEED_SD:g} over seeds."
+        )
+        if design.seeds < 2:
+            lines.append(ONE_SEED)
+    classes, least = len(study.taxonomy), classes_needed(config.analysis.alpha)
+    if classes < least:
+        lines.append(f"Rare or hard? No correlation over {classes} classes can be significant; {least} can.")
+    else:
+        rho = critical_correlation(classes, config.analysis.alpha)
+        lines.append(f"Rare or hard? Over {classes} classes one named correlation needs |rho| >= {rho:.2f}.")
+    for line in [*lines, "`imbalance-bench power` says how often each verdict would be given."]:
+        console.print(line, highlight=False, soft_wrap=True)
 
 
 def _print_comparisons(
@@ -134,7 +153,7 @@ def _print_comparisons(
     """Print what comparisons can show; `smallest` is the smallest difference after Holm, and of one named test."""
     needed, by = threshold(design), [_points(each) for each in (design.slide_sd, design.seed_sd, design.noise_sd)]
     said = [
-        f"{design.slides} slides, {design.seeds} seed{'s' * (design.seeds > 1)}, {design.methods} methods against one "
+        f"{design.slides} slides, {_seeds(design.seeds)}, {design.methods} methods against one "
         f"control; differences vary by {by[0]} points over slides, {by[1]} over seeds, {by[2]} over both together.",
         f"An observed difference must pass {_points(needed.together)} points after Holm: {_points(needed.by_slides)} "
         f"for the slides, {_points(needed.by_seeds)} for the seeds, added like standard errors.",
@@ -142,7 +161,7 @@ def _print_comparisons(
         "by one comparison that was named beforehand.",
     ]
     if design.seeds < 2:
-        said.append("With one seed every verdict speaks of these trained models, not of the methods.")
+        said.append(ONE_SEED)
     console.print("[bold]Which method?")
     for sentence in said:
         console.print(sentence, highlight=False, soft_wrap=True)
@@ -182,6 +201,10 @@ def _print_associations(design: AssociationDesign, found: AssociationPower, cons
         f"named beforehand); a power of 80 % needs {enough}.",
     ):
         console.print(sentence, highlight=False, soft_wrap=True)
+
+
+def _seeds(n: int) -> str:
+    return "1 seed" if n == 1 else f"{n} seeds"
 
 
 def _points(dice: float) -> str:

@@ -70,11 +70,6 @@ class EncoderTuning:
         self._stored = frozenset(self._changing())
         self.train(True)
 
-    @property
-    def trains_everything(self) -> bool:
-        """True if the whole encoder is trained."""
-        return self._mode == "full"
-
     def stores(self, name: str) -> bool:
         """True if training changes this entry of the encoder's state dict."""
         return name in self._stored

@@ -14,6 +14,9 @@ from analysis.power.comparisons import ComparisonDesign, SimulatedStudies, thres
 from analysis.power.pilot import components, pilot_spread
 from analysis.verdicts import Word
 from imbalance_bench.cli.main import main
+from imbalance_bench.cli.power_view import sizes_of
+from imbalance_bench.config import load_study
+from tests.small_study import write_dataset, write_study
 
 DESIGN = ComparisonDesign(slides=14, seeds=3, methods=1, slide_sd=0.03, seed_sd=0.0)
 
@@ -123,3 +126,16 @@ def test_the_command_prints_words_ways_and_json():
     assert "such as 5,5,6" in refused.output
     lacking = CliRunner().invoke(main, ["power", "--classes", "5"])
     assert (lacking.exit_code, "Give --slides N." in lacking.output) == (2, True)
+
+
+def test_a_planned_study_says_what_it_can_show_and_its_control_is_no_method(tmp_path):
+    study = write_study(tmp_path / "study.yaml", write_dataset(tmp_path / "data"), methods=["cross_entropy", "dfa"])
+    told = sizes_of(load_study(study))
+    assert (told["methods"], told["slides"], told["seeds"]) == (1, 2, 1)
+    words = ["run", str(study), "--out", str(tmp_path / "out"), "--dry-run"]
+    output = " ".join(CliRunner().invoke(main, words).output.split())
+    assert "after Holm for 1 (" in output
+    assert "for 2 slides, 0.0 for 1 seed)" in output
+    assert "With one seed every verdict speaks of these trained models" in output
+    assert "No correlation over 3 classes can be significant; 5 can." in output
+    assert not (tmp_path / "out").exists()
