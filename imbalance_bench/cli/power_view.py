@@ -129,8 +129,8 @@ def print_short_form(study: Study, console: Console) -> None:
         needed = threshold(design)
         lines.append(
             f"To be shown better than the control, a method must gain {_points(needed.together)} points of macro Dice "
-            f"after Holm for {methods} ({_points(needed.by_slides)} for {slides} slides, {_points(needed.by_seeds)} for "
-            f"{_seeds(design.seeds)}), if differences vary by {SLIDE_SD:g} points over slides and {SEED_SD:g} over "
+            f"after Holm for {methods} ({_points(needed.by_slides)} for {slides} slides, {_points(needed.by_seeds)} "
+            f"for {_seeds(design.seeds)}), if differences vary by {SLIDE_SD:g} points over slides and {SEED_SD:g} over "
             "seeds."
         )
         if design.seeds < 2:
