@@ -14,9 +14,9 @@ REFERENCE = ROOT / "results" / "reference" / "consep"
 
 
 def readme_scores() -> dict[str, dict[str, float]]:
-    """Method -> class -> pooled Dice, as the README's table has them."""
+    """Method -> class -> Dice per image, as the README's table has them."""
     lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
-    begin = next(number for number, line in enumerate(lines) if line.startswith("| pooled Dice |"))
+    begin = next(number for number, line in enumerate(lines) if line.startswith("| Dice per image |"))
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[begin:] if line.startswith("|")]
     names = rows[0][1:]
     return {row[0]: dict(zip(names, map(float, row[1:]), strict=True)) for row in rows[2:7]}
@@ -28,7 +28,7 @@ def analysed(tmp_path_factory: pytest.TempPathFactory):
 
 
 def test_the_table_of_the_readme(analysed):
-    scores = analysed.tables["method_scores"].query("metric == 'dice' and aggregation == 'pooled'")
+    scores = analysed.tables["method_scores"].query("metric == 'dice' and aggregation == 'per_image'")
     found = scores.set_index(["method", "class"])["mean"]
     stated = readme_scores()
     assert set(stated) == {"cross_entropy", "inverse_sqrt", "focal", "cdb", "dfa"}
