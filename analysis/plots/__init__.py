@@ -15,6 +15,7 @@ from analysis.plots.borders import draw_border_profile, draw_trimap_curve
 from analysis.plots.calibration import draw_calibration
 from analysis.plots.confusion import draw_confusion
 from analysis.plots.difficulty import draw_frequency_difficulty_plane
+from analysis.plots.distributions import draw_profiles, draw_significance_map, draw_tradeoffs
 from analysis.plots.gallery import draw_gallery
 from analysis.plots.interventions import draw_interventions
 from analysis.plots.learning import draw_learning_curves
@@ -45,7 +46,10 @@ KINDS: dict[str, Callable[[AnalysedStudy], Figure]] = {
     "model_effects": draw_model_effects,
     "paired_differences": draw_paired_differences,
     "prior_to_final": draw_prior_to_final,
+    "profiles": draw_profiles,
     "ranks": draw_ranks,
+    "significance_map": draw_significance_map,
+    "tradeoffs": draw_tradeoffs,
     "trimap_curve": draw_trimap_curve,
 }
 SUFFIXES = (".svg", ".pdf", ".png")
