@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from synthetic import METHOD_GAIN, true_difficulty, write_synthetic_study
 
 from analysis.measures import PRIMARY
 from analysis.pipeline import StudyAnalysis, analyze_study
@@ -28,6 +27,7 @@ from analysis.verdicts import Topic, Word
 from imbalance_bench.errors import UserError
 from imbalance_bench.manifest import write_json
 from imbalance_bench.records import RunState, StudyRecords
+from tests.analysis.synthetic import METHOD_GAIN, true_difficulty, write_synthetic_study
 
 QUICK = {"resamples": 100, "permutations": 500}
 TWO = ("cross_entropy", "dfa")

@@ -10,7 +10,6 @@ import pytest
 import yaml
 from click.testing import CliRunner
 from PIL import Image
-from synthetic import write_synthetic_study
 
 from analysis.cards import description
 from analysis.cards.figures import scaled
@@ -25,6 +24,7 @@ from imbalance_bench.data.taxonomy import Taxonomy
 from imbalance_bench.data.tiling import tile_dataset
 from imbalance_bench.errors import UserError
 from imbalance_bench.manifest import write_json
+from tests.analysis.synthetic import write_synthetic_study
 
 STRANGE = "<script>alert('x')</script> & Zellen \u7d30\u80de"
 TILE_PX = 32

@@ -8,9 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from contract_study import write_analysis
 from PIL import Image
-from synthetic import write_synthetic_study
 
 from analysis.cards.figures import TILE_SIDE_PX
 from analysis.reading.analysed_study import AnalysedStudy
@@ -18,6 +16,8 @@ from analysis.report import classes
 from analysis.report.classes import class_cards
 from analysis.schema import TABLES
 from analysis.schema.files import write_table
+from tests.analysis.contract_study import write_analysis
+from tests.analysis.synthetic import write_synthetic_study
 
 OVERLAPS = {(0, 1): 0.25, (0, 2): 0.75, (1, 0): 0.5, (1, 2): 0.4}
 

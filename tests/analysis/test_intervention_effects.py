@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from synthetic import INTERVENTION_LOSS, write_synthetic_study
 
 from analysis.schema import rows_of
 from analysis.schema.names import MACRO
@@ -22,6 +21,7 @@ from analysis.topics.interventions import (
 )
 from analysis.verdicts import Verdict, Word
 from imbalance_bench.records import StudyRecords
+from tests.analysis.synthetic import INTERVENTION_LOSS, write_synthetic_study
 
 QUICK = {"resamples": 200, "permutations": 500}
 

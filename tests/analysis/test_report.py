@@ -14,12 +14,12 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from contract_study import write_analysis, write_bare_study
-from synthetic import write_synthetic_study
 
 from analysis.plots import KINDS
 from analysis.report import build_report
 from imbalance_bench.errors import UserError
+from tests.analysis.contract_study import write_analysis, write_bare_study
+from tests.analysis.synthetic import write_synthetic_study
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 STRANGE = ("<script>alert(1)</script>", 'a "quoted" & $x_1$', "\u816b\u760d", "опухоль", "NA")

@@ -125,15 +125,14 @@ def test_several_models_are_analysed_and_reported_within_each(tmp_path: Path, fi
     assert pairs == {(f"{x} ({m})", f"{METHODS[0]} ({m})") for m in ("tiny", "resnet18") for x in others}
     leaders = pd.read_csv(study / "analysis" / "leaders.csv")
     assert set(leaders["model"]) == {"tiny", "resnet18"}
-    scores = pd.read_csv(study / "analysis" / "comparisons.csv").set_index(["method", "class"])["difference"]
+    effects = {(row["method"], row["class"]): row["difference"] for row in compared.to_dict("records")}
     between = pd.read_csv(study / "analysis" / "model_interactions.csv")
     assert set(between["method"]) == set(others)
     assert set(zip(between["model"], between["other_model"], strict=True)) == {("tiny", "resnet18")}
-    for row in between.itertuples():
-        name = between.at[row.Index, "class"]
-        effects = [scores[f"{row.method} ({model})", name] for model in ("tiny", "resnet18")]
-        assert [row.of_model, row.of_other] == pytest.approx(effects)
-        assert row.difference == pytest.approx(effects[0] - effects[1])
+    for row in between.to_dict("records"):
+        tiny, other = (effects[f"{row['method']} ({model})", row["class"]] for model in ("tiny", "resnet18"))
+        assert (row["of_model"], row["of_other"]) == pytest.approx((tiny, other))
+        assert row["difference"] == pytest.approx(tiny - other)
     assert set(pd.read_csv(study / "analysis" / "model_differences.csv")["method"]) == set(METHODS)
     assert CliRunner().invoke(main, ["report", str(study)]).exit_code == 0
     assert (study / "figures" / "model_effects.svg").exists()
