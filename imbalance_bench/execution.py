@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
+from imbalance_bench.allocator import keep_freed_memory
 from imbalance_bench.cli.live_table import LiveTable
 from imbalance_bench.cli.progress import ProgressDisplay
 from imbalance_bench.cli.study_view import print_plan, print_status
@@ -92,6 +93,7 @@ def _execute(config: StudyConfig, root: Path, execution: Execution) -> bool:
 def _prefill(study: Study, cache: Path, device: torch.device, console: Console) -> None:
     """Make what all runs share once, with every core, before any run starts."""
     threads = torch.get_num_threads()
+    keep_freed_memory()
     torch.set_num_threads(usable_cores())
     with ProgressDisplay(console) as display:
         for model in study.config.each_model:

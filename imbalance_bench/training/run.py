@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from imbalance_bench.allocator import keep_freed_memory
 from imbalance_bench.config import ComputeSection
 from imbalance_bench.errors import UserError
 from imbalance_bench.evaluation.counts import Counts
@@ -276,6 +277,7 @@ def _handed_on(before: Segmenter, stage: Stage) -> dict[str, Tensor]:
 
 def configure_torch(section: ComputeSection, device: torch.device) -> None:
     """Set threads and determinism of this process, as the study says."""
+    keep_freed_memory()
     torch.set_num_threads(section.threads)
     # some CUDA kernels (bilinear upsampling among them) have no deterministic form: warn there, refuse elsewhere
     torch.use_deterministic_algorithms(section.deterministic, warn_only=device.type == "cuda")
