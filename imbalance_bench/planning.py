@@ -13,6 +13,7 @@ from imbalance_bench.data.prepared import PreparedDataset
 from imbalance_bench.data.split_import import read_splits
 from imbalance_bench.data.splits import Splits, grouped_splits, published_splits
 from imbalance_bench.data.taxonomy import Taxonomy
+from imbalance_bench.data.unchanged import file_marks, remember_marks
 from imbalance_bench.errors import UserError, nearest
 from imbalance_bench.manifest import canonical_hash, write_atomically, write_json
 from imbalance_bench.models.encoders import model_weights_identity, require_known_encoder
@@ -44,6 +45,7 @@ def prepare_study(config: StudyConfig, root: Path, on_progress: OnProgress, *, w
     dataset = PreparedDataset.open(config.dataset.path)
     taxonomy = Taxonomy(dataset.info, config.dataset.groups, config.dataset.ignore)
     _require_known_families(config, taxonomy)
+    marks = file_marks(dataset)
     require_sound(dataset, on_progress=lambda done, total: on_progress("checking images", done, total))
     data_hash = dataset.content_hash()
     splits = _make_splits(config, dataset, taxonomy, on_progress)
@@ -62,6 +64,7 @@ def prepare_study(config: StudyConfig, root: Path, on_progress: OnProgress, *, w
         require_model_fits(model, n_classes=len(taxonomy.names), sizes_px=sizes_px)
     if write:
         _write_plan(study, earlier)
+        remember_marks(root, marks, data_hash)
     return study
 
 

@@ -115,6 +115,9 @@ class TrainedModel:
 
         Returns:
             (n, K, t, t) float32.
+
+        Raises:
+            UserError: A logit is NaN or infinite.
         """
         images = torch.from_numpy(tiles).permute(0, 3, 1, 2).to(self.device)
         with autocast(choose_precision(self.config.training, self.device), self.device):
@@ -122,7 +125,10 @@ class TrainedModel:
             if self.config.uses_feature_cache:
                 features = [each.half().float() for each in features]  # what the head was trained on
             logits = self.segmenter.decode(features, tiles.shape[1])
-        return (logits if self.adjust_logits is None else self.adjust_logits(logits)).float().cpu().numpy()
+        logits = (logits if self.adjust_logits is None else self.adjust_logits(logits)).float()
+        if not bool(logits.isfinite().all()):
+            raise UserError(f"{self.record.path}: the logits of this model are not finite. Train the run again.")
+        return logits.cpu().numpy()
 
 
 def _with_model_of(config: StudyConfig, records: StudyRecords, run_id: str) -> StudyConfig:
