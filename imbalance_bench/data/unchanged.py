@@ -1,8 +1,8 @@
 """Whether a data set is still the one that a study was trained on.
 
-The content hash decides. Reading every file for it takes long, so that a study keeps marks of the files as they were when
-the hash was last right: name, size, and the times of the last change of content and of the file. While the marks are the
-same, nothing is read; a data set that was copied or moved has other marks and is read once.
+The content hash decides. Reading every file for it takes long, so that a study keeps marks of the files as they were
+when the hash was last right: name, size, and the times of the last change of content and of the file. While the marks
+are the same, nothing is read; a data set that was copied or moved has other marks and is read once.
 """
 
 from collections.abc import Iterator, Mapping
@@ -61,8 +61,8 @@ def require_unchanged(root: Path, facts: Mapping[str, Any]) -> None:
     found = dataset.content_hash()
     if found != known:
         raise UserError(
-            f"{path} has changed since {root} was trained (hash {known[:12]}, now {found[:12]}). Put it back as it was, "
-            "or train on it in another --out."
+            f"{path} has changed since {root} was trained (hash {known[:12]}, now {found[:12]}). "
+            "Put it back as it was, or train on it in another --out."
         )
     remember_marks(root, marks, known)
 
