@@ -269,7 +269,7 @@ def _with_labels_of(config: StudyConfig, earlier: dict[str, Any]) -> dict[str, A
         return earlier
     runs = [run | {"method": renamed.get(run["method"], run["method"])} for run in earlier["runs"]]
     kept = {label: method for label, method in methods.items() if label not in renamed}
-    before, written = earlier["analysis"], earlier["analysis_hash"]
+    before, written = earlier["analysis"], earlier.get("analysis_hash")
     after = before | {"control": renamed.get(before.get("control"), before.get("control"))}
     unchanged = written == canonical_hash(before)
     return earlier | {"runs": runs, "methods": kept, "analysis_hash": canonical_hash(after) if unchanged else written}

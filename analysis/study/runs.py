@@ -220,6 +220,8 @@ class _Expected:
         path, found = run.path / "counts.parquet", set(zip(counts["split"], counts["image_id"], strict=True))
         if counts["class_id"].max() != self.n_classes - 1:
             raise UserError(f"{path} must count {self.n_classes} classes. {TRAIN_AGAIN}")
+        if self.images is not None and not 0 <= keys["fold"] < len(self.images):
+            raise UserError(f"{run.path} is planned for fold {keys['fold']}, and splits.json has {len(self.images)}.")
         if self.images is not None and (missing := self.images[keys["fold"]] - found):
             split, image_id = min(missing)
             more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""

@@ -7,6 +7,7 @@ state says whose it is.
 import pickle
 import warnings
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,10 @@ from imbalance_bench.manifest import write_atomically
 
 FILE_NAME = "checkpoint.pt"
 REFUSED_NAME = "checkpoint.refused.pt"
+
+
+# what a changed bit outside the checked entries can make of a file
+_UNREADABLE = (RuntimeError, EOFError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, zlib.error)
 
 
 class _RefusedError(Exception):
@@ -49,7 +54,7 @@ def load_checkpoint(folder: Path, device: torch.device) -> dict[str, Any] | None
         raise UserError(f"{path} must be readable. Got: {error.strerror}.", exit_code=1) from error
     except _RefusedError as error:
         return _set_aside(path, str(error))
-    except (RuntimeError, EOFError, ValueError, KeyError, TypeError, pickle.UnpicklingError):
+    except (pickle.UnpicklingError, *_UNREADABLE):
         return _set_aside(path, "is damaged")
     return state
 
@@ -64,8 +69,12 @@ def _require_checksums(path: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()
-    except (zipfile.BadZipFile, NotImplementedError, ValueError, RuntimeError, EOFError) as error:
+    except (zipfile.BadZipFile, *_UNREADABLE) as error:
         raise _RefusedError("is damaged") from error
+    except OSError as error:
+        if error.errno is None:  # of a decompressor, not of the system
+            raise _RefusedError("is damaged") from error
+        raise
     if damaged is not None:
         raise _RefusedError("is damaged")
 

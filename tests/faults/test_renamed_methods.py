@@ -8,8 +8,9 @@ import pytest
 from click.testing import CliRunner
 
 from imbalance_bench.cli.main import main
+from imbalance_bench.errors import UserError
 from imbalance_bench.execution import Execution, execute_study
-from imbalance_bench.manifest import write_json
+from imbalance_bench.manifest import canonical_hash, write_json
 from imbalance_bench.records import StudyRecords
 from imbalance_bench.training import loop
 from tests.small_study import small_config
@@ -27,13 +28,11 @@ def named(records: StudyRecords) -> dict[str, str]:
 FOCAL = {"name": "focal", "gamma": 1.0}
 
 
-@pytest.fixture
-def no_training(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+def train_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> float:
         raise AssertionError("a run was trained again")
 
     monkeypatch.setattr(loop.StageTrainer, "_take_step", refuse)
-    return monkeypatch
 
 
 def test_a_renamed_method_keeps_its_runs_and_can_be_predicted_with(
@@ -44,12 +43,8 @@ def test_a_renamed_method_keeps_its_runs_and_can_be_predicted_with(
     ids = named(before)
     analysis_hash = before.plan()["analysis_hash"]
 
-    def refuse(*_: object, **__: object) -> float:
-        raise AssertionError("a run was trained again")
-
-    monkeypatch.setattr(loop.StageTrainer, "_take_step", refuse)
-    renamed = [{"name": "cross_entropy", "label": "baseline"}, FOCAL | {"label": "mild focal"}]
-    renamed[1]["label"] = "mild_focal"
+    train_no_more(monkeypatch)
+    renamed = [{"name": "cross_entropy", "label": "baseline"}, FOCAL | {"label": "mild_focal"}]
     after = train(root, shared_cache, dataset, renamed)
     assert named(after) == {
         run_id: {"cross_entropy": "baseline", "focal": "mild_focal"}[label] for run_id, label in ids.items()
@@ -58,9 +53,7 @@ def test_a_renamed_method_keeps_its_runs_and_can_be_predicted_with(
     assert len(after.finished()) == 2
     plan = after.plan()
     assert (plan["analysis"]["control"], plan["analysis_hash"] == analysis_hash) == ("baseline", False)
-    from imbalance_bench.manifest import canonical_hash
-
-    assert plan["analysis_hash"] == canonical_hash(plan["analysis"])
+    assert plan["analysis_hash"] == canonical_hash(plan["analysis"])  # or the plan would count as changed
     focal = next(run_id for run_id, label in named(after).items() if label == "mild_focal")
     words = ["predict", str(root / "runs" / focal), str(dataset / "images" / "im_0.png"), "--out", str(tmp_path / "p")]
     result = CliRunner().invoke(main, [*words, "--mpp", "0.5"])
@@ -79,10 +72,7 @@ def test_a_run_of_an_earlier_version_is_found_under_its_old_id(
         (content.get("identity") or content)["schema"] = 1
         write_json(path, content)
 
-    def refuse(*_: object, **__: object) -> float:
-        raise AssertionError("a run was trained again")
-
-    monkeypatch.setattr(loop.StageTrainer, "_take_step", refuse)
+    train_no_more(monkeypatch)
     records = train(root, shared_cache, dataset, [FOCAL | {"label": "renamed"}])
     assert named(records) == {old_id: "renamed"}
 
@@ -98,8 +88,6 @@ def test_the_same_training_under_two_labels_is_two_runs(tmp_path: Path, dataset:
 
 
 def test_a_label_taken_over_by_another_method_is_refused(tmp_path: Path, dataset: Path, shared_cache: Path) -> None:
-    from imbalance_bench.errors import UserError
-
     root = tmp_path / "s"
     before = named(train(root, shared_cache, dataset, [FOCAL]))
     with pytest.raises(UserError, match="holds runs of 'focal' with other options"):
