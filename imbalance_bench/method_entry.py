@@ -34,7 +34,7 @@ class MethodEntry(Section):
     steps_fraction: Annotated[float, Field(gt=0, le=1)] = 1.0
 
     def resolved(self) -> dict[str, Any]:
-        """Label and parts with every option spelled out; part of the run's identity and of its manifest."""
+        """Label and parts with every option spelled out; the label is no part of a run's id."""
         parts = [_resolved_part(name, config) for name, config in self.parts.items()]
         own = self.recipe.changes()
         content = {"label": self.label, "parts": parts} | ({"recipe": own} if own else {})

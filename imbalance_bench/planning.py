@@ -13,13 +13,15 @@ from imbalance_bench.data.prepared import PreparedDataset
 from imbalance_bench.data.split_import import read_splits
 from imbalance_bench.data.splits import Splits, grouped_splits, published_splits
 from imbalance_bench.data.taxonomy import Taxonomy
+from imbalance_bench.data.unchanged import file_marks, remember_marks
 from imbalance_bench.errors import UserError, nearest
 from imbalance_bench.manifest import canonical_hash, write_atomically, write_json
 from imbalance_bench.models.encoders import model_weights_identity, require_known_encoder
 from imbalance_bench.models.segmenter import CLASS_QUERY, require_known_architecture
 from imbalance_bench.models.size_check import require_model_fits
 from imbalance_bench.preregistration import primary_choices
-from imbalance_bench.records import read_json
+from imbalance_bench.records import StudyRecords
+from imbalance_bench.run_ids import PlannedIds, models_of, without_label
 from imbalance_bench.study import OnProgress, Study, build_context, model_identity, shared_identity
 from imbalance_bench.tuning.section import TUNING_FOLDER
 from methods.base import Requirement
@@ -44,11 +46,12 @@ def prepare_study(config: StudyConfig, root: Path, on_progress: OnProgress, *, w
     dataset = PreparedDataset.open(config.dataset.path)
     taxonomy = Taxonomy(dataset.info, config.dataset.groups, config.dataset.ignore)
     _require_known_families(config, taxonomy)
+    marks = file_marks(dataset)
     require_sound(dataset, on_progress=lambda done, total: on_progress("checking images", done, total))
     data_hash = dataset.content_hash()
     splits = _make_splits(config, dataset, taxonomy, on_progress)
     counts = tuple(training_counts(dataset, taxonomy, fold.train) for fold in splits.folds)
-    study = Study(root, config, dataset, taxonomy, splits, counts, data_hash, weights)
+    study = Study(root, config, dataset, taxonomy, splits, counts, data_hash, weights, PlannedIds.of(earlier))
     _require_same_material(study, earlier)
     for number, fold in enumerate(splits.folds):
         if not fold.test:
@@ -62,6 +65,7 @@ def prepare_study(config: StudyConfig, root: Path, on_progress: OnProgress, *, w
         require_model_fits(model, n_classes=len(taxonomy.names), sizes_px=sizes_px)
     if write:
         _write_plan(study, earlier)
+        remember_marks(root, marks, data_hash)
     return study
 
 
@@ -89,7 +93,7 @@ def earlier_plan(root: Path) -> dict[str, Any]:
         UserError: The directory holds something else.
     """
     if (root / "plan.json").exists():
-        return read_json(root / "plan.json")
+        return StudyRecords(root).plan()
     if root.exists() and any(child.name != TUNING_FOLDER for child in root.iterdir()):
         raise UserError(f"{root} holds files that are no study of imbalance-bench. Give another --out.")
     return {}
@@ -158,8 +162,10 @@ def _require_extension(config: StudyConfig, root: Path, earlier: dict[str, Any])
     """Refuse to mix runs of two recipes in one directory."""
     if not earlier:
         return
-    shared = {key: value for key, value in earlier["identity"].items() if key != "model"}
-    changed = _first_difference(shared, shared_identity(config)) or _changed_model(config, earlier)
+    before, now = earlier["identity"], shared_identity(config)
+    shared = {key: value for key, value in before.items() if key not in ("model", "schema")}
+    now = {key: value for key, value in now.items() if key != "schema"}
+    changed = _first_difference(shared, now) or _changed_model(config, earlier)
     if not changed:  # plans of earlier versions say nothing of what could not be counted yet
         known = earlier.get("evaluation", {})
         now = {key: value for key, value in _evaluation(config).items() if key in known}
@@ -181,7 +187,7 @@ def _changed_model(config: StudyConfig, earlier: dict[str, Any]) -> str:
 
     A list of models may grow, and one model may become the first of a list: run ids do not depend on labels.
     """
-    before, now = _models(earlier), {model.label: model_identity(model) for model in config.each_model}
+    before, now = models_of(earlier), {model.label: model_identity(model) for model in config.each_model}
     if None in before and None not in now:
         return "" if before[None] in now.values() else "a `model` that is not among `models`"
     if None in now and None not in before:
@@ -191,13 +197,6 @@ def _changed_model(config: StudyConfig, earlier: dict[str, Any]) -> str:
         if changed:
             return changed
     return ""
-
-
-def _models(plan: dict[str, Any]) -> dict[str | None, Any]:
-    """Models of a plan by label; a study with one has no label and keeps it within the identity."""
-    if "model" in plan.get("identity", {}):
-        return {None: plan["identity"]["model"]}
-    return plan.get("models", {})
 
 
 def _require_same_material(study: Study, earlier: dict[str, Any]) -> None:
@@ -234,7 +233,8 @@ def _write_plan(study: Study, earlier: dict[str, Any]) -> None:
     runs = {run.run_id: run.planned() for run in study.runs}
     single = {} if config.models else {"model": model_identity(config.model)}
     models = {model.label: model_identity(model) for model in config.models}
-    earlier_models = {label: model for label, model in _models(earlier).items() if label is not None}
+    earlier_models = {label: model for label, model in models_of(earlier).items() if label is not None}
+    earlier = _with_labels_of(config, earlier)
     trained = bool(earlier) and bool(study.records.finished())
     write_json(
         root / "plan.json",
@@ -255,10 +255,30 @@ def _write_plan(study: Study, earlier: dict[str, Any]) -> None:
     )
 
 
+def _with_labels_of(config: StudyConfig, earlier: dict[str, Any]) -> dict[str, Any]:
+    """Return the earlier plan under the labels that its methods have now; what no label decides stays as it is."""
+    methods, labels = earlier.get("methods", {}), {method.label for method in config.methods}
+    new = {canonical_hash(without_label(each.resolved())): each.label for each in config.methods}
+    trained = {label: canonical_hash(without_label(method)) for label, method in methods.items()}
+    renamed = {
+        old: new[hashed]
+        for old, hashed in trained.items()
+        if old not in labels and hashed in new and new[hashed] not in methods
+    }
+    if not renamed:
+        return earlier
+    runs = [run | {"method": renamed.get(run["method"], run["method"])} for run in earlier["runs"]]
+    kept = {label: method for label, method in methods.items() if label not in renamed}
+    before, written = earlier["analysis"], earlier.get("analysis_hash")
+    after = before | {"control": renamed.get(before.get("control"), before.get("control"))}
+    unchanged = written == canonical_hash(before)
+    return earlier | {"runs": runs, "methods": kept, "analysis_hash": canonical_hash(after) if unchanged else written}
+
+
 def _planned_earlier(study: Study, earlier: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Runs of the earlier plan by id; where its one model has become one of several, they get that model's label."""
     rows = {run["run_id"]: run for run in earlier.get("runs", [])}
-    only = _models(earlier).get(None)
+    only = models_of(earlier).get(None)
     if only is None or not study.config.models:
         return rows
     label = next(model.label for model in study.config.models if model_identity(model) == only)

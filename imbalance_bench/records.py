@@ -29,9 +29,12 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from imbalance_bench.errors import UserError
-from imbalance_bench.manifest import write_atomically, write_json
+from imbalance_bench.manifest import file_hash, write_atomically, write_json
+from imbalance_bench.record_checks import require_sound_rows
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2  # of plan and manifest: 2 has run ids without labels, and digests of a run's files
+READABLE_SCHEMAS = (1, 2)
+TABLES_VERSION = 1
 
 COUNTS = pa.schema(
     [
@@ -160,6 +163,7 @@ TABLES = {
 }
 # runs of earlier versions have none
 OPTIONAL_TABLES = ("confusion", "boundary", "interventions", "path_controls", "dynamics", "probabilities")
+TRAIN_AGAIN = "Delete the run's folder and run the study again."
 PROBABILITY_BINS = 15  # as Guo et al. 2017
 PROBABILITY_UNIT = 1_000_000  # sums of probabilities and margins are stored in whole millionths
 
@@ -223,22 +227,28 @@ def write_table(path: Path, name: str, rows: pd.DataFrame) -> None:
     if set(rows.columns) != set(schema.names):
         raise ValueError(f"{name} must have the columns {schema.names}. Got {list(rows.columns)}.")
     table = pa.Table.from_pandas(rows[schema.names], schema=schema, preserve_index=False, safe=True)
-    table = table.replace_schema_metadata({"imbalance_bench.schema": f"{name}/{SCHEMA_VERSION}"})
+    table = table.replace_schema_metadata({"imbalance_bench.schema": f"{name}/{TABLES_VERSION}"})
     write_atomically(path, lambda file: pq.write_table(table, file, compression="zstd"))
 
 
 def read_table(path: Path, name: str) -> pd.DataFrame:
-    """Read the table called `name`; a damaged file or one of another schema is a `UserError`."""
+    """Read the table called `name`.
+
+    Raises:
+        UserError: The file is damaged or of another schema, or its rows contradict one another.
+    """
     try:
         table = pq.read_table(path)
     except (OSError, pa.ArrowException) as error:
         raise UserError(
-            f"{path}: not a readable {name} table ({error}). Delete the run's folder and run the study again.",
+            f"{path}: not a readable {name} table ({error}). {TRAIN_AGAIN}",
             exit_code=1,
         ) from error
     if not table.schema.equals(TABLES[name]):
-        raise UserError(f"{path}: columns {table.schema.names} are not those of schema {SCHEMA_VERSION}.", exit_code=1)
-    return table.to_pandas()
+        raise UserError(f"{path}: columns {table.schema.names} are not those of schema {TABLES_VERSION}.", exit_code=1)
+    rows = table.to_pandas()
+    require_sound_rows(path, name, rows)
+    return rows
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -252,6 +262,15 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise UserError(f"{path} must hold a JSON object. Got {type(content).__name__}.", exit_code=1)
     return content
+
+
+def require_known_schema(path: Path, schema: object) -> None:
+    """Refuse records of a version that this one does not know."""
+    if schema in READABLE_SCHEMAS and not isinstance(schema, bool):
+        return
+    newer = isinstance(schema, int) and schema > SCHEMA_VERSION
+    fix = "Update imbalance-bench." if newer else "The file is damaged, or was not written by imbalance-bench."
+    raise UserError(f"{path}: `schema` must be at most {SCHEMA_VERSION}. Got {schema!r}. {fix}", exit_code=1)
 
 
 def run_name(method: str, model: str | None) -> str:
@@ -284,8 +303,43 @@ class RunRecord:
         return self.path.name
 
     def manifest(self) -> dict[str, Any]:
-        """Configuration, hashes, seeds, versions, timing and pairing digests."""
-        return read_json(self.path / "manifest.json")
+        """Configuration, hashes, seeds, versions, timing and pairing digests.
+
+        Raises:
+            UserError: It is missing or damaged, of a newer version, or of another run.
+        """
+        path = self.path / "manifest.json"
+        content = read_json(path)
+        require_known_schema(path, content.get("schema"))
+        if content.get("run_id") != self.run_id:
+            raise UserError(f"{path} must be of run {self.run_id}. Got {content.get('run_id')!r}.", exit_code=1)
+        return content
+
+    def table(self, name: str) -> pd.DataFrame:
+        """Read a table of the run, and refuse a file that is not the one that the run wrote.
+
+        Raises:
+            UserError: The file, or the manifest that knows its digest, is damaged.
+        """
+        path = self.path / f"{name}.parquet"
+        self.require_as_written(path)
+        return read_table(path, name)
+
+    def require_as_written(self, path: Path) -> None:
+        """Refuse a file of the run whose content is not what the manifest says; manifests of schema 1 say nothing.
+
+        Raises:
+            UserError: It differs, or cannot be read.
+        """
+        known = self.manifest().get("files", {}).get(path.name) if (self.path / "manifest.json").exists() else None
+        if known is None:
+            return
+        try:
+            found = file_hash(path)
+        except OSError as error:
+            raise UserError(f"{path}: not readable ({error.strerror}). {TRAIN_AGAIN}", exit_code=1) from None
+        if found != known:
+            raise UserError(f"{path} has changed since the run wrote it. {TRAIN_AGAIN}", exit_code=1)
 
     def status(self) -> dict[str, Any]:
         """{"state", "step", "steps", "updated", "error"}; an empty object before the run has started."""
@@ -306,15 +360,15 @@ class RunRecord:
 
     def counts(self) -> pd.DataFrame:
         """Image x class integer counts; columns of COUNTS."""
-        return read_table(self.path / "counts.parquet", "counts")
+        return self.table("counts")
 
     def epochs(self) -> pd.DataFrame:
         """Loss parts and validation counts over steps; columns of EPOCHS."""
-        return read_table(self.path / "epochs.parquet", "epochs")
+        return self.table("epochs")
 
     def class_parameters(self) -> pd.DataFrame:
         """The class-parameter ledger; columns of CLASS_PARAMETERS."""
-        return read_table(self.path / "class_parameters.parquet", "class_parameters")
+        return self.table("class_parameters")
 
     def confusion(self) -> pd.DataFrame | None:
         """Pixels by true and predicted class of each image; columns of CONFUSION; None if the run did not record it."""
@@ -363,8 +417,9 @@ class RunRecord:
             raise UserError(f"{path}: not readable attention maps ({error}).", exit_code=1) from error
 
     def _optional(self, name: str) -> pd.DataFrame | None:
-        path = self.path / f"{name}.parquet"
-        return read_table(path, name) if path.exists() else None
+        manifest = self.path / "manifest.json"
+        promised = manifest.exists() and f"{name}.parquet" in self.manifest().get("files", {})
+        return self.table(name) if promised or (self.path / f"{name}.parquet").exists() else None
 
     def prediction_path(self, image_id: str) -> Path:
         """Predicted class ids of one image as a PNG; exists only for images of the panel."""
@@ -395,7 +450,11 @@ class StudyRecords:
 
         Runs of a study of several models also have `model`, its label; such a plan holds them resolved in `models`.
         """
-        return read_json(self.root / "plan.json")
+        path = self.root / "plan.json"
+        content = read_json(path)
+        if "identity" in content:
+            require_known_schema(path, content["identity"].get("schema"))
+        return content
 
     def dataset(self) -> dict[str, Any]:
         """Name, path, classes (name, colour), mpp_um, groups_known, per-class training counts, class merging."""

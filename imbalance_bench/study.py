@@ -1,7 +1,7 @@
 """A checked study, and how any process opens one from its directory to execute a run."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,10 @@ from imbalance_bench.data.class_statistics import ClassCounts
 from imbalance_bench.data.prepared import PreparedDataset
 from imbalance_bench.data.splits import Splits
 from imbalance_bench.data.taxonomy import Taxonomy
-from imbalance_bench.manifest import canonical_hash
 from imbalance_bench.method_entry import MethodEntry
 from imbalance_bench.models.segmenter import CLASS_QUERY
 from imbalance_bench.records import SCHEMA_VERSION, StudyRecords, read_json, run_name
+from imbalance_bench.run_ids import PlannedIds, Trained, without_label
 from imbalance_bench.seeding import derive_seed
 from methods.base import BuildContext, ClassFeedback, ClassStatistics
 
@@ -63,6 +63,7 @@ class Study:
         counts: Training counts of each fold.
         data_hash: Content of the data set.
         weights: Identity of the weights of each model's encoder, by the model's label (None in a study with one).
+        planned: Ids of the runs that its directory has planned before.
     """
 
     root: Path
@@ -73,6 +74,7 @@ class Study:
     counts: tuple[ClassCounts, ...]
     data_hash: str
     weights: Mapping[str | None, str]
+    planned: PlannedIds = field(default_factory=PlannedIds)
 
     @property
     def weights_hash(self) -> str:
@@ -97,13 +99,14 @@ class Study:
     @property
     def runs(self) -> list[PlannedRun]:
         """Every training of the study: seeds innermost last, so that early results compare all methods."""
-        return [
-            PlannedRun(self._run_id(model, method, fold, seed), method, fold, seed, model)
-            for fold in range(len(self.splits.folds))
-            for seed in self.config.seeds
-            for model in self.config.each_model
-            for method in self.config.methods
-        ]
+        runs: dict[str, PlannedRun] = {}
+        for fold in range(len(self.splits.folds)):
+            for seed in self.config.seeds:
+                for model in self.config.each_model:
+                    for method in self.config.methods:
+                        run_id = self._run_id(model, method, fold, seed, runs)
+                        runs[run_id] = PlannedRun(run_id, method, fold, seed, model)
+        return list(runs.values())
 
     def run(self, run_id: str) -> PlannedRun:
         """Return the planned run of this id."""
@@ -123,20 +126,21 @@ class Study:
                         found.setdefault(method.label, f"'{method.label}': {remark}")
         return list(found.values())
 
-    def _run_id(self, model: ModelSection, method: MethodEntry, fold: int, seed: int) -> str:
-        """First 12 hex digits of the hash of everything that can change the run's result."""
-        return canonical_hash(
-            shared_identity(self.config)
-            | {
-                "model": model_identity(model),
-                "method": method.resolved(),
-                "fold": fold,
-                "seed": seed,
-                "data": self.data_hash,
-                "splits": self.splits.hash,
-                "encoder_weights": self.weights[model.label],
-            }
-        )[:12]
+    def _run_id(self, model: ModelSection, method: MethodEntry, fold: int, seed: int, taken: Collection[str]) -> str:
+        """Choose the id of a run, other than those that are taken."""
+        own, weights = without_label(method.resolved()), self.weights[model.label]
+        trained = Trained(method=own, model=model_identity(model), weights=weights, fold=fold, seed=seed)
+        identity = shared_identity(self.config) | {
+            "model": trained.model,
+            "method": own,
+            "fold": fold,
+            "seed": seed,
+            "data": self.data_hash,
+            "splits": self.splits.hash,
+            "encoder_weights": weights,
+        }
+        labels = [each.label for each in self.config.methods]
+        return self.planned.choose(trained, identity, method.label, labels, taken)
 
 
 def shared_identity(config: StudyConfig) -> dict[str, Any]:
@@ -162,7 +166,8 @@ def open_study(root: Path) -> Study:
     splits = Splits.load(root / "splits.json")
     recorded = facts.get("encoder_weights_hashes", {})  # of a study with several models
     weights = {m.label: recorded[m.label] if m.label else facts["encoder_weights_hash"] for m in config.each_model}
-    return Study(root, config, dataset, taxonomy, splits, counts, facts["data_hash"], weights)
+    planned = PlannedIds.of(StudyRecords(root).plan())
+    return Study(root, config, dataset, taxonomy, splits, counts, facts["data_hash"], weights, planned)
 
 
 def build_context(study: Study, run: PlannedRun, *, stage: int, finished: tuple[ClassFeedback, ...]) -> BuildContext:

@@ -182,6 +182,8 @@ def gallery_rows(study: AnalysedStudy) -> tuple[list[GalleryRow], str]:
         label = f"{word}\n{wrapped(image_id, 18, 2)}\n{chosen.control} {dice[image_id]:.2f}"
         truth = taxonomy.apply(dataset.read_mask(image_id))
         rows.append(GalleryRow(label, dataset.read_image(image_id), truth, predictions))
+    if not rows:
+        raise NotDrawableError("No scored image holds a class, so none is better than another.")
     rule = RULE.format(n=len(saved), control=chosen.control, fold=chosen.fold, seed=chosen.seed)
     return rows, f"{rule} {chosen.left_out}".strip()
 

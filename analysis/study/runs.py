@@ -9,9 +9,10 @@ from pydantic import ValidationError
 from analysis.schema import table
 from imbalance_bench.analysis_section import AnalysisSection
 from imbalance_bench.config_errors import first_error
+from imbalance_bench.data.splits import Splits
 from imbalance_bench.errors import UserError
 from imbalance_bench.preregistration import INERTIA_KEPT, LARGEST_VIF, LATER_CHOICES
-from imbalance_bench.records import RunRecord, RunState, StudyRecords, run_name
+from imbalance_bench.records import TRAIN_AGAIN, RunRecord, RunState, StudyRecords, run_name
 
 
 @dataclass(frozen=True)
@@ -146,10 +147,10 @@ def read_study(records: StudyRecords) -> StudyTables:
         UserError: plan.json or dataset.json is missing or malformed, or no run is finished.
     """
     planned, dataset = _planned(records), records.dataset()
-    rows, data = [], []
+    expected, rows, data = _Expected.of(records, dataset), [], []
     for keys in planned:
         run = records.run(keys["run_id"])
-        row, loaded = _read_run(run, keys)
+        row, loaded = _read_run(run, keys, expected)
         rows.append(row)
         if loaded is not None:
             data.append(loaded)
@@ -183,7 +184,53 @@ def _planned(records: StudyRecords) -> list[dict[str, Any]]:
     return [run | {"label": run["method"]} for run in runs]
 
 
-def _read_run(run: RunRecord, keys: dict[str, Any]) -> tuple[dict[str, Any], RunData | None]:
+@dataclass(frozen=True)
+class _Expected:
+    """What the records of every run of a study must hold.
+
+    Args:
+        n_classes: K.
+        images: Per fold the (split, image_id) pairs that are scored; None where the study has no splits.json.
+    """
+
+    n_classes: int
+    images: tuple[set[tuple[str, str]], ...] | None
+
+    @classmethod
+    def of(cls, records: StudyRecords, dataset: dict[str, Any]) -> "_Expected":
+        path = records.root / "splits.json"
+        folds = Splits.load(path).folds if path.exists() else None
+        images = folds and tuple(
+            {("val", each) for each in fold.val} | {("test", each) for each in fold.test} for fold in folds
+        )
+        return cls(len(dataset["classes"]), images)
+
+    def require(self, run: RunRecord, keys: dict[str, Any], manifest: dict[str, Any], counts: pd.DataFrame) -> None:
+        """Refuse records that are not those of the planned run.
+
+        Raises:
+            UserError: Another fold or seed, or an image or class without counts.
+        """
+        for name in ("fold", "seed"):
+            if manifest.get(name) != keys[name]:
+                raise UserError(
+                    f"{run.path}/manifest.json must be of {name} {keys[name]}, as plan.json says. "
+                    f"Got {manifest.get(name)}. {TRAIN_AGAIN}"
+                )
+        path, found = run.path / "counts.parquet", set(zip(counts["split"], counts["image_id"], strict=True))
+        if counts["class_id"].max() != self.n_classes - 1:
+            raise UserError(f"{path} must count {self.n_classes} classes. {TRAIN_AGAIN}")
+        if self.images is not None and not 0 <= keys["fold"] < len(self.images):
+            raise UserError(f"{run.path} is planned for fold {keys['fold']}, and splits.json has {len(self.images)}.")
+        if self.images is not None and (missing := self.images[keys["fold"]] - found):
+            split, image_id = min(missing)
+            more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+            raise UserError(
+                f"{path} must count every image of its fold. {split} '{image_id}'{more} is missing. {TRAIN_AGAIN}"
+            )
+
+
+def _read_run(run: RunRecord, keys: dict[str, Any], expected: _Expected) -> tuple[dict[str, Any], RunData | None]:
     row = {key: keys[key] for key in ("run_id", "method", "fold", "seed")}
     row |= {"state": "missing", "seconds": None, "steps": None, "steps_per_second": None, "error": ""}
     try:
@@ -194,6 +241,7 @@ def _read_run(run: RunRecord, keys: dict[str, Any]) -> tuple[dict[str, Any], Run
         if status.get("state") != RunState.DONE:
             return row, None
         manifest, counts, ledger = run.manifest(), run.counts(), run.class_parameters()
+        expected.require(run, keys, manifest, counts)
         cost = manifest.get("cost", {})
         row |= {key: cost.get(key) for key in ("seconds", "steps", "steps_per_second")}
     except UserError as error:

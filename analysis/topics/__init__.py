@@ -11,6 +11,7 @@ from analysis.topics import (
     boundaries,
     class_difficulty,
     distributions,
+    environment,
     explanation,
     interventions,
     leaders,
@@ -42,6 +43,7 @@ class Step:
 
 TOPICS: dict[str, Step] = {
     "scores": Step(scores.analyze, (Topic.DATA,)),
+    "environment": Step(environment.analyze, (Topic.DATA,)),
     "boundaries": Step(boundaries.analyze),
     "probability_calibration": Step(probability_calibration.analyze, (Topic.CALIBRATION,)),
     "method_comparison": Step(method_comparison.analyze, (Topic.COMPARISON, Topic.ATTAINABILITY)),

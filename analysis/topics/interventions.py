@@ -110,7 +110,9 @@ def intervention_verdict(row: Mapping[str, Any], rules: Rules) -> Verdict:
     where = "macro Dice" if name == MACRO else f"Dice of {name}"
     done = _WORDS[row["intervention"]].format(method=row["method"], name=name)
     effect = f"{observed(row)}, {tail(row)}"
-    if n < 2:
+    if n == 0 and name == MACRO:
+        said = f"cannot be judged on {where}: no class occurs in the scored images"
+    elif n < 2:
         said = f"cannot be judged on {where}: it occurs in {n} {row['unit']}{'' if n == 1 else 's'}"
     elif word == Word.NOT_TESTABLE:
         said = f"cannot be judged on {where}: {too_few(row, rules)} (observed {observed(row)})"

@@ -237,7 +237,11 @@ def _absent_classes(tables: StudyTables, units: dict[str, UnitCounts]) -> list[V
     present = (truth > 0).sum(axis=0)
     verdicts = []
     absent = [name for name, n in zip(tables.class_names, present, strict=True) if n == 0]
-    if absent:
+    if len(absent) == len(tables.class_names):
+        sentence = "No scored image has a labelled pixel: nothing could be measured, and no method is judged."
+        rule = "limited: no class has a pixel in the scored truth"
+        verdicts.append(data_limit("absent", "classes", sentence, rule, {"absent": absent}))
+    elif absent:
         sentence = f"No scored image holds {', '.join(absent)}: its scores are missing and macro means leave it out."
         rule = "limited: a class has no pixel in the scored truth"
         verdicts.append(data_limit("absent", "classes", sentence, rule, {"absent": absent}))

@@ -18,6 +18,7 @@ from imbalance_bench.models.encoders import model_weights_identity
 from imbalance_bench.models.licences import licences
 from imbalance_bench.models.segmenter import Segmenter, build_segmenter
 from imbalance_bench.records import RunRecord, StudyRecords, read_json, run_name
+from imbalance_bench.run_ids import without_label
 from imbalance_bench.study import class_statistics, method_context, recorded_counts
 from imbalance_bench.training.material import choose_device, choose_precision
 from imbalance_bench.training.optimisation import autocast
@@ -76,7 +77,7 @@ class TrainedModel:
         records, manifest = StudyRecords.open(root), record.manifest()
         config, facts = _with_model_of(load_study(root / "study.yaml"), records, record.run_id), records.dataset()
         _require_same_encoder(config, manifest)
-        method = next((each for each in config.methods if each.label == manifest["method"]["label"]), None)
+        method = _method_of(config, manifest["method"])
         if method is None:
             raise UserError(f"{root}/study.yaml no longer holds the method '{manifest['method']['label']}'.")
         names = tuple(str(each["name"]) for each in facts["classes"])
@@ -115,6 +116,9 @@ class TrainedModel:
 
         Returns:
             (n, K, t, t) float32.
+
+        Raises:
+            UserError: A logit is NaN or infinite.
         """
         images = torch.from_numpy(tiles).permute(0, 3, 1, 2).to(self.device)
         with autocast(choose_precision(self.config.training, self.device), self.device):
@@ -122,7 +126,10 @@ class TrainedModel:
             if self.config.uses_feature_cache:
                 features = [each.half().float() for each in features]  # what the head was trained on
             logits = self.segmenter.decode(features, tiles.shape[1])
-        return (logits if self.adjust_logits is None else self.adjust_logits(logits)).float().cpu().numpy()
+        logits = (logits if self.adjust_logits is None else self.adjust_logits(logits)).float()
+        if not bool(logits.isfinite().all()):
+            raise UserError(f"{self.record.path}: the logits of this model are not finite. Train the run again.")
+        return logits.cpu().numpy()
 
 
 def _with_model_of(config: StudyConfig, records: StudyRecords, run_id: str) -> StudyConfig:
@@ -132,6 +139,13 @@ def _with_model_of(config: StudyConfig, records: StudyRecords, run_id: str) -> S
     if model is None:
         raise UserError(f"{records.root}/study.yaml no longer holds the model '{row.get('model')}' of run {run_id}.")
     return config.only(model)
+
+
+def _method_of(config: StudyConfig, trained: dict[str, Any]) -> MethodEntry | None:
+    """Return the method of a run by its label or, where it was renamed, by what it is."""
+    of_label = [each for each in config.methods if each.label == trained["label"]]
+    alike = [each for each in config.methods if without_label(each.resolved()) == without_label(trained)]
+    return next(iter([*of_label, *alike]), None)
 
 
 def _require_same_encoder(config: StudyConfig, manifest: dict[str, Any]) -> None:
@@ -175,6 +189,7 @@ def _segmenter(record: RunRecord, config: StudyConfig, components: Components, n
     segmenter = build_segmenter(config.model, n_classes=n_classes, seed=seed, extra_tokens=extra_tokens)
     segmenter.install(components)
     path = record.path / "model.safetensors"
+    record.require_as_written(path)
     try:
         segmenter.load_stored_state(load_file(path))
     except KeyError as error:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from safetensors.torch import save as serialise_tensors
 
-from imbalance_bench.manifest import code_version, library_versions, write_atomically, write_json
+from imbalance_bench.manifest import code_version, file_hash, library_versions, write_atomically, write_json
 from imbalance_bench.models.licences import licences
 from imbalance_bench.records import SCHEMA_VERSION, RunRecord, write_table
 from imbalance_bench.seeding import generator
@@ -66,8 +66,14 @@ def write_records(
         "peak_memory_mib": peak_memory_mib(evaluation.data.device),
         "evaluation_seconds": {name: round(spent, 3) for name, spent in tables.seconds.items()},
     }
-    manifest = _manifest(study, run, evaluation, pairing, cost, precision)
+    manifest = _manifest(study, run, record, evaluation, pairing, cost, precision)
     write_json(record.path / "manifest.json", manifest)
+
+
+def digests(record: RunRecord) -> dict[str, str]:
+    """SHA-256 (hex) of the tables and weights that a run has written, by file name."""
+    paths = [*record.path.glob("*.parquet"), *record.path.glob("*.safetensors")]
+    return {path.name: file_hash(path) for path in sorted(paths)}
 
 
 def peak_memory_mib(device: torch.device) -> float:
@@ -95,6 +101,7 @@ def _panel(image_ids: tuple[str, ...], limit: int) -> list[str]:
 def _manifest(
     study: Study,
     run: PlannedRun,
+    record: RunRecord,
     evaluation: ImageEvaluation,
     pairing: dict[str, Any],
     cost: dict[str, Any],
@@ -125,4 +132,5 @@ def _manifest(
         "cost": cost,
         "parameters": parameter_counts(evaluation.segmenter),
         "licences": licences(config.model, study.dataset.info.licence),
+        "files": digests(record),
     }

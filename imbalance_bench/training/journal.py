@@ -1,5 +1,6 @@
 """Rows that a run collects for its records, kept in the checkpoint until the run is done."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -7,6 +8,7 @@ import numpy as np
 import pandas as pd
 from torch import Tensor
 
+from imbalance_bench.evaluation.finite import NotFiniteError
 from imbalance_bench.records import DYNAMICS
 from imbalance_bench.training.dynamics import DynamicsRow
 
@@ -30,8 +32,14 @@ class RunJournal:
         self._batches += 1
 
     def write_losses(self, stage: int, step: int, learning_rate: float) -> None:
-        """Turn the sums into rows of means and start again."""
+        """Turn the sums into rows of means and start again.
+
+        Raises:
+            NotFiniteError: A part of the loss is NaN or infinite.
+        """
         for name, total in self._sums.items():
+            if not math.isfinite(total):
+                raise NotFiniteError(f"The losses '{name}'", step)
             self._epochs.append((stage, step, "train", name, NOT_PER_CLASS, total / self._batches))
         self._epochs.append((stage, step, "train", "learning_rate", NOT_PER_CLASS, learning_rate))
         self._sums, self._batches = {}, 0
@@ -42,8 +50,14 @@ class RunJournal:
             self._epochs += [(stage, step, "val", name, k, float(value)) for k, value in enumerate(values)]
 
     def write_ledger(self, stage: int, step: int, parameters: Mapping[str, Tensor]) -> None:
-        """Add per-class parameters, name -> (K,)."""
+        """Add per-class parameters, name -> (K,).
+
+        Raises:
+            NotFiniteError: One of them is NaN or infinite.
+        """
         for name, values in parameters.items():
+            if not bool(values.isfinite().all()):
+                raise NotFiniteError(f"The class parameters '{name}'", step)
             self._ledger += [(stage, step, k, name, float(value)) for k, value in enumerate(values.tolist())]
 
     def write_dynamics(self, rows: Sequence[DynamicsRow]) -> None:

@@ -11,6 +11,7 @@ from torch import Tensor
 from imbalance_bench.config import TrainingSection
 from imbalance_bench.errors import UserError
 from imbalance_bench.evaluation.counts import Counts
+from imbalance_bench.evaluation.finite import NotFiniteError, require_finite, require_finite_state
 from imbalance_bench.models.segmenter import Segmenter, SmpHead
 from imbalance_bench.seeding import derive_seed, generator
 from imbalance_bench.training.batches import BatchSequence
@@ -112,6 +113,8 @@ class StageTrainer:
             on_checkpoint: Called every `checkpoint_every` steps, when the state may be saved.
 
         Raises:
+            NotFiniteError: Gradients, weights, logits or what the ledger would hold are not finite; nothing has been
+                saved since they were.
             UserError: The loss is no longer finite.
         """
         section = self._setting.section
@@ -121,17 +124,43 @@ class StageTrainer:
         while self.step < section.steps:
             loss = self._take_step(with_gradient_norms=self.step % section.ledger_every == 0)
             done = self.step == section.steps
-            if done or self.step % section.validate_every == 0:
-                self._run_validation()
-            if done or self.step % section.ledger_every == 0:
-                self._journal.write_losses(self._setting.stage, self.step, self._optimisation.learning_rate)
-                self._write_class_parameters()
-                self._watch()
-            if done and self._dynamics is not None:
-                self._journal.write_dynamics(self._dynamics.rows(self._setting.stage))
+            try:
+                self._look(done=done)
+            except NotFiniteError as error:
+                raise NotFiniteError(error.what, self.step) from error
             on_step(self.step, loss)
             if not done and self.step % section.checkpoint_every == 0:
                 on_checkpoint()
+
+    def _look(self, *, done: bool) -> None:
+        """Validate and write what is due after a step, of a model that is known to be finite."""
+        section = self._setting.section
+        validates, recorded, saved = (
+            done or self.step % every == 0
+            for every in (section.validate_every, section.ledger_every, section.checkpoint_every)
+        )
+        if validates or recorded or saved:
+            self._require_finite()
+        if validates:
+            self._run_validation()
+        if recorded:
+            self._journal.write_losses(self._setting.stage, self.step, self._optimisation.learning_rate)
+            self._write_class_parameters()
+            self._watch()
+        if done and self._dynamics is not None:
+            self._journal.write_dynamics(self._dynamics.rows(self._setting.stage))
+
+    @torch.inference_mode()
+    def _require_finite(self) -> None:
+        """Refuse a model whose weights, or whose logits of one tile, are not finite."""
+        require_finite_state("The model's weights", self._segmenter.stored_state())
+        require_finite_state("The weights of the loss", self._loss.state_dict())
+        data = self._setting.data
+        self._segmenter.eval()
+        with autocast(self._setting.precision, data.device):
+            logits = data.tile_logits(self._segmenter, self._setting.probe_tiles[:1])
+        self._segmenter.train()
+        require_finite("The model's logits", logits)
 
     def _take_step(self, *, with_gradient_norms: bool) -> float:
         """Run one optimiser step and return its mean loss."""

@@ -16,8 +16,10 @@ from torch import Tensor
 
 from imbalance_bench.allocator import keep_freed_memory
 from imbalance_bench.config import ComputeSection
+from imbalance_bench.data.unchanged import require_unchanged
 from imbalance_bench.errors import UserError
 from imbalance_bench.evaluation.counts import Counts
+from imbalance_bench.evaluation.finite import NotFiniteError
 from imbalance_bench.models.segmenter import CLASSIFIER_PREFIXES, Segmenter
 from imbalance_bench.records import RunRecord, RunState
 from imbalance_bench.seeding import derive_seed
@@ -242,6 +244,7 @@ class RunExecution:
 
     def _complete(self, segmenter: Segmenter, components: Components, trainer: StageTrainer) -> None:
         """Evaluate, write every record, and only then call the run done."""
+        require_unchanged(self._study.root, self._study.records.dataset())  # the truth is read now
         evaluation = ImageEvaluation(self._study, self._data, self._rows, segmenter, components, self._precision)
         pairing = {
             "initial_weights": self._initial_digest,
@@ -252,17 +255,20 @@ class RunExecution:
             or self._run.method.steps_fraction < 1,
         }
         cost = {"steps": self._steps, "stages": self._stage_costs(), "seconds_before_evaluation": self.seconds}
-        write_records(
-            self._study,
-            self._run,
-            self._record,
-            evaluation,
-            self._journal,
-            pairing=pairing,
-            cost=cost,
-            precision=self._precision,
-            seconds=lambda: self.seconds,
-        )
+        try:
+            write_records(
+                self._study,
+                self._run,
+                self._record,
+                evaluation,
+                self._journal,
+                pairing=pairing,
+                cost=cost,
+                precision=self._precision,
+                seconds=lambda: self.seconds,
+            )
+        except NotFiniteError as error:
+            raise NotFiniteError(error.what, self._steps) from error
         self._record.write_status(RunState.DONE, step=self._steps, steps=self._steps)
         delete_checkpoint(self._record.path)
 

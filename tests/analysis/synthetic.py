@@ -19,6 +19,7 @@ import yaml
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
+from imbalance_bench.data.prepared import PreparedDataset
 from imbalance_bench.data.splits import Fold, Splits
 from imbalance_bench.evaluation.image_tables import (
     BoundarySetting,
@@ -196,7 +197,7 @@ def _write_data(
             "path": str(folder.resolve()),
             "mpp_um": MPP_UM,
             "groups_known": groups_known,
-            "data_hash": canonical_hash([rng_seed, len(names), n_images]),
+            "data_hash": PreparedDataset.open(folder).content_hash(),
             "classes": classes,
             "merging": {"groups": {}, "ignore": []},
             "folds": [_fold_summary(fold, masks, len(names)) for fold in splits.folds],
