@@ -19,7 +19,7 @@ from imbalance_bench.models.encoders import model_weights_identity, require_know
 from imbalance_bench.models.segmenter import CLASS_QUERY, require_known_architecture
 from imbalance_bench.models.size_check import require_model_fits
 from imbalance_bench.preregistration import primary_choices
-from imbalance_bench.records import read_json
+from imbalance_bench.records import StudyRecords
 from imbalance_bench.study import OnProgress, Study, build_context, model_identity, shared_identity
 from imbalance_bench.tuning.section import TUNING_FOLDER
 from methods.base import Requirement
@@ -89,7 +89,7 @@ def earlier_plan(root: Path) -> dict[str, Any]:
         UserError: The directory holds something else.
     """
     if (root / "plan.json").exists():
-        return read_json(root / "plan.json")
+        return StudyRecords(root).plan()
     if root.exists() and any(child.name != TUNING_FOLDER for child in root.iterdir()):
         raise UserError(f"{root} holds files that are no study of imbalance-bench. Give another --out.")
     return {}

@@ -22,11 +22,13 @@ def open_study_data(
     Raises:
         UserError: The data set is gone or has changed.
     """
+    if not facts["path"]:
+        raise UserError("the data set did not come with this record bundle.")
     path = root / facts["path"]
-    if not path.is_dir():
-        raise UserError(f"the data set is no longer at {path}.")
+    if not path.is_dir():  # no path in the sentence: it becomes a verdict, which is shared
+        raise UserError("the data set is no longer where dataset.json says.")
     dataset, merging = PreparedDataset.open(path), facts.get("merging", {})
     taxonomy = Taxonomy(dataset.info, merging.get("groups", {}), merging.get("ignore", ()))
     if tuple(taxonomy.names) != tuple(class_names):
-        raise UserError(f"the data set at {path} has other classes now.")
+        raise UserError("the data set has other classes now.")
     return dataset, taxonomy

@@ -1,4 +1,4 @@
-"""Commands in child processes that begin where this one is: everything is imported once, and a crash costs one child."""
+"""Commands in forked children: everything is imported once, and a crash costs one child."""
 
 import os
 import signal

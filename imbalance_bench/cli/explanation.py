@@ -44,10 +44,11 @@ def explain(quantities: Path, measures: Path, out: Path | None, as_json: bool, *
 def _read(path: Path) -> pd.DataFrame:
     import pandas as pd
 
+    from imbalance_bench.csv_cells import without_guards
     from imbalance_bench.errors import UserError
 
     try:
-        return pd.read_csv(path)
+        return without_guards(pd.read_csv(path))
     except (ValueError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not readable as CSV ({error}).") from error
 

@@ -6,6 +6,7 @@ import click
 import pandas as pd
 from rich.table import Table
 
+from imbalance_bench.csv_cells import csv_text
 from imbalance_bench.errors import UserError
 from imbalance_bench.gradient_view import CLASSES, REFERENCE, STEPS, fixed_batch, gradient_table, methods_elsewhere
 from imbalance_bench.manifest import write_atomically
@@ -56,7 +57,7 @@ def _print_table(gradients: pd.DataFrame) -> None:
 
 def _write(gradients: pd.DataFrame, out: Path) -> None:
     if out.suffix.lower() == ".csv":
-        content = gradients.to_csv(index=False).encode()
+        content = csv_text(gradients).encode()
         write_atomically(out, lambda file: file.write(content))
         return
     from analysis.plots.gradients import draw_gradients

@@ -9,7 +9,7 @@ from imbalance_bench.cli.data import data
 from imbalance_bench.cli.explanation import explain
 from imbalance_bench.cli.options import CACHE_OPTION, CACHE_READ_OPTION, FILE, FOLDER, OUT_FILE, OUT_FOLDER
 from imbalance_bench.cli.power import power
-from imbalance_bench.cli.results import compare, compare_scores, predict, track
+from imbalance_bench.cli.results import compare, compare_scores, export, import_, predict, track
 from imbalance_bench.errors import UserError, nearest
 from imbalance_bench.file_access import refusal, require_writable
 from imbalance_bench.visible_text import visible
@@ -63,6 +63,8 @@ main.add_command(compare_scores)
 main.add_command(power)
 main.add_command(explain)
 main.add_command(track)
+main.add_command(export)
+main.add_command(import_)
 
 
 @main.command()
@@ -127,7 +129,7 @@ def report(study_dir: Path) -> None:
         require_writable(study_dir / name)
     from analysis.report import build_report
 
-    click.echo(f"report: {build_report(study_dir)}")
+    click.echo(visible(f"report: {build_report(study_dir)}"))
 
 
 @main.command()
@@ -141,7 +143,7 @@ def plot(study_dir: Path, kind: str, out: Path | None) -> None:
     if kind == "list":
         click.echo("\n".join(KINDS))
         return
-    click.echo(str(draw(kind, study_dir, out)))
+    click.echo(visible(str(draw(kind, study_dir, out))))
 
 
 @main.command()

@@ -12,6 +12,7 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
+from imbalance_bench.csv_cells import csv_text, without_guards
 from imbalance_bench.errors import UserError
 from imbalance_bench.terminal import Terminal, styled
 
@@ -66,7 +67,7 @@ def compare_and_print(roots: Sequence[Path], out: Path) -> None:
     ranks = {} if compared.ranks is None else {"ranks": compared.ranks.ranks, "rank_pairs": compared.ranks.pairs}
     tables = {"scores": compared.scores, "differences": compared.differences, **ranks, **compared.explanation}
     for name, frame in tables.items():
-        content = frame.to_csv(index=False, lineterminator="\n").encode()
+        content = csv_text(frame).encode()
         write_atomically(out / f"{name}.csv", lambda file, content=content: file.write(content))
     sentence = None if compared.ranks is None else compared.ranks.sentence
     verdicts = [each.as_json() for each in compared.verdicts]
@@ -84,8 +85,8 @@ def compare_scores_and_print(path: Path, plan: Mapping[str, Any], out: Path | No
     console = Terminal()
     try:
         missing = {name: [""] for name in NUMBERS}
-        table = pd.read_csv(path, keep_default_na=False, na_values=missing, encoding="utf-8-sig")
-    except (OSError, ValueError) as error:
+        table = without_guards(pd.read_csv(path, keep_default_na=False, na_values=missing, encoding="utf-8-sig"))
+    except ValueError as error:
         raise UserError(f"{path}: not readable as a CSV file ({error}).") from error
     try:
         found = compare(table, plan)
@@ -98,7 +99,7 @@ def compare_scores_and_print(path: Path, plan: Mapping[str, Any], out: Path | No
         print_compared_scores(found, console)
     if out is not None:
         for name, frame in found.tables.items():
-            content = frame.to_csv(index=False, lineterminator="\n").encode()
+            content = csv_text(frame).encode()
             write_atomically(out / f"{name}.csv", lambda file, content=content: file.write(content))
         write_json(out / "verdicts.json", {"notes": list(found.notes), "verdicts": verdicts})
         if not as_json:

@@ -1,12 +1,14 @@
 """Commands on what a study left behind: prediction, comparison of studies, export."""
 
+import os
 from pathlib import Path
 from typing import Any
 
 import click
 
-from imbalance_bench.cli.options import FILE, FOLDER, OUT_FOLDER
+from imbalance_bench.cli.options import FILE, FOLDER, OUT_FILE, OUT_FOLDER
 from imbalance_bench.file_access import require_writable
+from imbalance_bench.visible_text import visible
 
 
 @click.command()
@@ -59,6 +61,33 @@ def compare_scores(scores: Path, out: Path | None, as_json: bool, **plan: Any) -
 
 @click.command()
 @click.argument("study_dir", type=FOLDER)
+@click.option("--out", type=OUT_FILE, help="The bundle.  [default: STUDY_DIR.records.zip]")
+def export(study_dir: Path, out: Path | None) -> None:
+    """Put the records of finished runs into one file to share: no paths, no weights, no images."""
+    from imbalance_bench.bundle import SUFFIX, export_bundle
+    from imbalance_bench.terminal import Terminal
+
+    target = out or Path(os.path.normpath(study_dir.absolute()) + SUFFIX)
+    require_writable(target)
+    runs = export_bundle(study_dir, target)
+    Terminal().print(f"{runs} runs: {target} ({target.stat().st_size / 2**20:.1f} MiB)", soft_wrap=True)
+
+
+@click.command("import")
+@click.argument("bundle", type=FILE)
+@click.argument("study_dir", type=OUT_FOLDER)
+def import_(bundle: Path, study_dir: Path) -> None:
+    """Check a BUNDLE of `export` to the last byte and make STUDY_DIR of it, for `status`, `analyze` and `report`."""
+    from imbalance_bench.bundle import import_bundle
+    from imbalance_bench.terminal import Terminal
+
+    runs = import_bundle(bundle, study_dir)
+    Terminal().print(f"{runs} runs, every file as it was exported: {study_dir}", soft_wrap=True)
+    Terminal().print(f"next: imbalance-bench analyze {study_dir} && imbalance-bench report {study_dir}", soft_wrap=True)
+
+
+@click.command()
+@click.argument("study_dir", type=FOLDER)
 @click.option("--to", "target", type=click.Choice(["tensorboard", "mlflow"]), required=True, help="Of the extra.")
 @click.option("--out", type=OUT_FOLDER, help="Folder of the export.  [default: STUDY_DIR/tracking/TARGET]")
 def track(study_dir: Path, target: str, out: Path | None) -> None:
@@ -69,4 +98,4 @@ def track(study_dir: Path, target: str, out: Path | None) -> None:
     folder = out or study_dir / "tracking" / target
     require_writable(folder)
     runs = EXPORTS[target](StudyRecords.open(study_dir), folder)
-    click.echo(f"{runs} runs: {folder}")
+    click.echo(visible(f"{runs} runs: {folder}"))

@@ -99,6 +99,7 @@ def fit_weights(module: nn.Module, found: dict[str, Tensor], source: str, *, who
     surplus = _surplus(set(found) - used, set(wanted), whole=whole)
     if mismatched or missing or surplus:
         raise UserError(f"{source}: weights do not fit the encoder: {_misfit(missing, mismatched, surplus, wanted)}.")
+    _require_finite(chosen, source)
     if not any(value.is_meta for value in wanted.values()):
         module.load_state_dict(chosen, strict=False)
 
@@ -143,7 +144,19 @@ def _read_weights(path: Path) -> dict[str, Tensor]:
             content = content[container]
     if not isinstance(content, dict):
         raise UserError(f"{path} must hold a mapping from names to tensors. Got {type(content).__name__}.")
+    odd = next((key for key in content if not isinstance(key, str)), None)
+    if odd is not None:
+        raise UserError(
+            f"{path} must name its tensors by text. Got the name {odd!r}. Save the state_dict of the encoder."
+        )
     return {key: value for key, value in content.items() if isinstance(value, Tensor)}
+
+
+def _require_finite(tensors: Mapping[str, Tensor], source: str) -> None:
+    """Refuse weights with which every feature would be NaN."""
+    for name, value in tensors.items():
+        if value.is_floating_point() and not value.is_meta and not torch.isfinite(value).all():
+            raise UserError(f"{source} must hold finite weights. Got NaN or infinity in {name}. Get the file again.")
 
 
 def _resized(held: Tensor, wanted: Tensor, module: nn.Module) -> Tensor:
