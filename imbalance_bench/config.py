@@ -59,7 +59,9 @@ class SplitsSection(Section):
 
     kind: Literal["published", "grouped", "file"] = "published"
     folds: Positive = 1  # grouped: each group is tested once; with 1, `test_fraction` is tested
-    repeats: Positive = 1  # grouped: divisions drawn one after the other, of `folds` folds each
+    repeats: Annotated[int, Field(ge=1, le=1000)] = (
+        1  # grouped: divisions drawn one after the other, of `folds` folds each
+    )
     test_fraction: Fraction | None = None  # grouped, with one fold: share of the images
     path: PlainPath | None = None  # file: JSON of `data splits --out`, or a cv.csv; relative to the working directory
     rotate: bool = False  # file, cv.csv: every fold but the test set validates once
@@ -89,7 +91,7 @@ class ModelSection(EncoderSection):
     # the class-query decoder; ignored by SMP architectures
     decoder: DecoderName = Field(default="unet", exclude_if=lambda name: name == "unet")  # what bypasses its attention
     channels: Annotated[int, Field(ge=4, multiple_of=4, le=2**16)] = 128
-    depth: Positive = 2
+    depth: Annotated[int, Field(ge=1, le=100)] = 2
     heads: Positive = 8
     mlp_channels: Positive = 256
     pixel_channels: tuple[Positive, Positive, Positive] = (128, 64, 32)  # at strides 16, 8, 4
@@ -157,9 +159,8 @@ class ComputeSection(Section):
     """Where and how runs execute; recorded with each run but no part of its identity."""
 
     device: str = "auto"  # auto, cpu, cuda, cuda:1, mps
-    threads: Annotated[int, Field(ge=1, le=MOST_THREADS)] = (
-        1  # CPU threads per run; results are reproducible bit for bit at a fixed number
-    )
+    # CPU threads per run; results are reproducible bit for bit at a fixed number
+    threads: Annotated[int, Field(ge=1, le=MOST_THREADS)] = 1
     deterministic: bool = True
     saved_predictions: Natural = 24  # test images per run whose predicted mask is kept
 
