@@ -59,9 +59,8 @@ class SplitsSection(Section):
 
     kind: Literal["published", "grouped", "file"] = "published"
     folds: Positive = 1  # grouped: each group is tested once; with 1, `test_fraction` is tested
-    repeats: Annotated[int, Field(ge=1, le=1000)] = (
-        1  # grouped: divisions drawn one after the other, of `folds` folds each
-    )
+    # grouped: divisions drawn one after the other, of `folds` folds each
+    repeats: Annotated[int, Field(ge=1, le=1000)] = 1
     test_fraction: Fraction | None = None  # grouped, with one fold: share of the images
     path: PlainPath | None = None  # file: JSON of `data splits --out`, or a cv.csv; relative to the working directory
     rotate: bool = False  # file, cv.csv: every fold but the test set validates once

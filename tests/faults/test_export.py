@@ -1,5 +1,6 @@
 """The record bundle: what it leaves out, and that nothing in one that was received is believed."""
 
+import hashlib
 import json
 import shutil
 import zipfile
@@ -78,15 +79,13 @@ def rewritten(bundle: Path, out: Path, change: Change) -> Path:
 
 def add(name: str, raw: bytes) -> Change:
     def change(files: dict[str, bytes], index: dict[str, Any]) -> None:
-        import hashlib
-
         files[name] = raw
         index["files"][name] = {"bytes": len(raw), "sha256": hashlib.sha256(raw).hexdigest()}
 
     return change
 
 
-def declare_less(files: dict[str, bytes], index: dict[str, Any]) -> None:
+def declare_less(files: dict[str, bytes], _: dict[str, Any]) -> None:
     files["plan.json"] = b"0" * 10**7  # of which the index knows nothing: it is not unpacked whole
 
 

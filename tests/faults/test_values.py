@@ -50,6 +50,8 @@ def assert_one_line(found: Result, fragment: str, *, codes: tuple[int, ...] = (2
         (f"seeds=[{'9' * 5000}]", "5000 characters"),
         (f"x={'[' * 3000}", "levels of nesting"),
         (f"name={'x' * 300}", "`name`"),
+        ("splits={kind: grouped, repeats: 100000000}", "`splits.repeats` must be <= 1000"),
+        ("model.depth=1000000", "`model.depth` must be <= 100"),
         ("seeds=[1e30]", "`seeds.0`"),
         ("evaluation.surface_um=[1e300]", "`evaluation.surface_um.0` must be <="),
         ("analysis.resamples=1000000000000", "`analysis.resamples` must be <="),
@@ -71,12 +73,20 @@ def state() -> tuple[torch.nn.Module, dict[str, Tensor]]:
     return module, {name: value.clone() for name, value in module.state_dict().items()}
 
 
-def test_weights_with_nan_are_named(tmp_path: Path) -> None:
+def test_weights_with_nan_are_named() -> None:
     module, tensors = state()
     tensors["0.weight"][1, 0] = float("nan")
     with pytest.raises(UserError, match=r"finite weights\. Got NaN or infinity in 0\.weight"):
         fit_weights(module, tensors, "w.pt", whole=True)
     assert torch.isfinite(module.state_dict()["0.weight"]).all(), "nothing was loaded"
+
+
+@pytest.mark.parametrize("name", ["w.pt", "w.safetensors"])
+@pytest.mark.parametrize("raw", [b"", b"junk", b"PK\x03\x04junk"])
+def test_weights_that_are_none(tmp_path: Path, name: str, raw: bytes) -> None:
+    (tmp_path / name).write_bytes(raw)
+    with pytest.raises(UserError, match=rf"{name}: "):
+        load_encoder_weights(state()[0], tmp_path / name)
 
 
 def test_weights_named_by_numbers(tmp_path: Path) -> None:
