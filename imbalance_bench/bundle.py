@@ -31,6 +31,7 @@ from imbalance_bench.config_section import Section
 from imbalance_bench.encoder_config import without_folders
 from imbalance_bench.errors import UserError
 from imbalance_bench.manifest import write_atomically
+from imbalance_bench.record_documents import NOT_SHARED
 from imbalance_bench.records import TABLES, RunRecord, StudyRecords
 from imbalance_bench.yaml_files import read_yaml
 
@@ -122,6 +123,10 @@ def import_bundle(bundle: Path, root: Path) -> int:
         except (zipfile.BadZipFile, NotImplementedError, EOFError, ValueError, RuntimeError) as error:
             raise UserError(f"{bundle} must be a record bundle. Got: {error}. {_DAMAGED}") from None
         records = StudyRecords.open(building)
+        if records.dataset()["path"] != NOT_SHARED:
+            raise UserError(
+                f"{bundle} names a data set on this machine. Got {records.dataset()['path']!r}. Do not trust it."
+            )
         planned = {str(run.get("run_id")) for run in records.plan().get("runs", [])}
         runs = [run.run_id for run in records.finished()]
         unknown = sorted(set(runs) - planned)
@@ -155,7 +160,7 @@ def _study_without_paths(root: Path) -> bytes:
 
 
 def _facts_without_paths(records: StudyRecords) -> bytes:
-    facts = records.dataset() | {"path": ""}
+    facts = records.dataset() | {"path": NOT_SHARED}
     return (json.dumps(facts, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()
 
 

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from imbalance_bench.data.prepared import usable_cores
+from imbalance_bench.errors import first_line
 from imbalance_bench.manifest import RECORDED_LIBRARIES, code_version
 from imbalance_bench.terminal import Terminal, styled
 
@@ -35,8 +36,7 @@ def _state_of(name: str) -> Text:
     except metadata.PackageNotFoundError:
         return styled((f"missing: pip install {name}", "red"))
     except (ImportError, RuntimeError, AttributeError) as error:
-        first_line = str(error).splitlines()[0]
-        told = f"does not import ({first_line}): install torch and torchvision together, from one place"
+        told = f"does not import ({first_line(error)}): install torch and torchvision together, from one place"
         return styled((told, "red"))
     return styled(version)
 

@@ -19,6 +19,11 @@ class UserError(Exception):
         self.exit_code = exit_code
 
 
+def first_line(error: BaseException) -> str:
+    """Return what an error says first; one that says nothing has the name of its class."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
 def nearest(name: str, options: Iterable[str]) -> str:
     """Return a hint such as " Did you mean 'focal'?", or the list of options when nothing is near."""
     names = sorted(options)

@@ -12,6 +12,7 @@ from imbalance_bench.errors import UserError
 from imbalance_bench.file_access import refusal
 from imbalance_bench.names import ClassName, Colour
 
+NOT_SHARED = "not shared"  # path of the data set in records that came as a bundle
 _FIX = "Restore the file, or run the study again in another folder."
 
 

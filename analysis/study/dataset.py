@@ -7,6 +7,7 @@ from typing import Any
 from imbalance_bench.data.prepared import PreparedDataset
 from imbalance_bench.data.taxonomy import Taxonomy
 from imbalance_bench.errors import UserError
+from imbalance_bench.record_documents import NOT_SHARED
 
 
 def open_study_data(
@@ -22,7 +23,7 @@ def open_study_data(
     Raises:
         UserError: The data set is gone or has changed.
     """
-    if not facts["path"]:
+    if facts["path"] == NOT_SHARED:
         raise UserError("the data set did not come with this record bundle.")
     path = root / facts["path"]
     if not path.is_dir():  # no path in the sentence: it becomes a verdict, which is shared

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from timm.layers.pos_embed import resample_abs_pos_embed
 from torch import Tensor, nn
 
-from imbalance_bench.errors import UserError
+from imbalance_bench.errors import UserError, first_line
 from imbalance_bench.manifest import file_hash
 from imbalance_bench.models.checkpoint_layouts import bare, in_timm_layout
 from imbalance_bench.models.encoder_presets import PRESETS, Rgb
@@ -135,7 +135,7 @@ def _read_weights(path: Path) -> dict[str, Tensor]:
             return load_file(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (SafetensorError, OSError, RuntimeError, ValueError, EOFError, KeyError) as error:
-        raise UserError(f"{path}: not readable as weights ({_first_line(error)}). Is it complete?") from error
+        raise UserError(f"{path}: not readable as weights ({first_line(error)}). Is it complete?") from error
     except Exception as error:
         # torch.load raises pickle.UnpicklingError for a file that holds more than tensors.
         raise UserError(f"{path}: holds more than tensors and is not loaded. Save its state_dict alone.") from error
@@ -150,11 +150,6 @@ def _read_weights(path: Path) -> dict[str, Tensor]:
             f"{path} must name its tensors by text. Got the name {odd!r}. Save the state_dict of the encoder."
         )
     return {key: value for key, value in content.items() if isinstance(value, Tensor)}
-
-
-def _first_line(error: Exception) -> str:
-    """What an error says first; an empty file says nothing."""
-    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 def _require_finite(tensors: Mapping[str, Tensor], source: str) -> None:

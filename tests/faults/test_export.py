@@ -89,6 +89,13 @@ def declare_less(files: dict[str, bytes], _: dict[str, Any]) -> None:
     files["plan.json"] = b"0" * 10**7  # of which the index knows nothing: it is not unpacked whole
 
 
+def data_set(path: str) -> Change:
+    def change(files: dict[str, bytes], index: dict[str, Any]) -> None:
+        add("dataset.json", json.dumps(json.loads(files["dataset.json"]) | {"path": path}).encode())(files, index)
+
+    return change
+
+
 CHANGES: dict[str, tuple[Change, str]] = {
     "another byte": (
         lambda files, _: files.update({"plan.json": files["plan.json"] + b" "}),
@@ -103,6 +110,7 @@ CHANGES: dict[str, tuple[Change, str]] = {
     "weights": (add("runs/000000000000/model.safetensors", b"x"), "Do not trust it"),
     "a run without plan": (add("runs/000000000000/status.json", b'{"state": "done"}'), "its plan does not name"),
     "no plan": (lambda files, index: (files.pop("plan.json"), index["files"].pop("plan.json")), "plan.json"),
+    "a data set here": (data_set("/etc"), "names a data set on this machine"),
     "format": (lambda _, index: index.update(format=99), "Update imbalance-bench"),
     "size": (lambda _, index: index["files"]["plan.json"].update(bytes=-1), "`files.plan.json.bytes` must be >= 0"),
     "huge": (lambda _, index: index["files"]["plan.json"].update(bytes=2**50), "must be <="),
