@@ -97,13 +97,9 @@ def make_small_study(root: Path) -> SmallStudy:
     if not (made.data / "index.csv").exists():
         spec = PRESETS["tissue"]
         generate_phantom(spec.model_copy(update={"images_per_group": 1, "size_px": 96}), made.data)
-    made.file.write_text(
-        yaml.safe_dump(
-            {"name": "small", "dataset": {"path": str(made.data), "tile_px": 64, "stride_px": 64}, "methods": [*METHODS]}
-            | {"seeds": [0, 1]} | SMALL
-        ),
-        encoding="utf-8",
-    )  # fmt: skip
+    data = {"path": str(made.data), "tile_px": 64, "stride_px": 64}
+    content = {"name": "small", "dataset": data, "methods": [*METHODS], "seeds": [0, 1]} | SMALL
+    made.file.write_text(yaml.safe_dump(content), encoding="utf-8")
     commands: Sequence[Sequence[object]] = (
         made.run_words(made.study, made.cache, "--engine", "serial"),
         ["analyze", made.study, "--cache", made.cache],

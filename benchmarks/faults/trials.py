@@ -88,7 +88,7 @@ def page(results: list[Trials], command: str) -> str:
         f"| {each.name} | {each.claim} | {each.tried:,} | {each.held:,} | {each.seconds:.0f} | {each.seed} |"
         for each in results
     ]
-    lost = [(each.name, line) for each in results for line in each.failures]
+    broken = [f"- {each.name}: `{line.replace('`', chr(39))}`" for each in results for line in each.failures]
     notes = [f"- {each.name}: {each.note}" for each in results if each.note]
     said = f"{sum(each.tried - each.held for each in results)} of {sum(each.tried for each in results):,} did not hold."
     parts = [
@@ -99,11 +99,7 @@ def page(results: list[Trials], command: str) -> str:
         *rows,
         "",
         *(["Limits of these trials:\n", *notes, ""] if notes else []),
-        *(
-            ["What did not hold:\n", *(f"- {name}: `{line.replace('`', chr(39))}`" for name, line in lost), ""]
-            if lost
-            else []
-        ),
+        *(["What did not hold:\n", *broken, ""] if broken else []),
         "A study of three classes, 64 px images and six optimiser steps is small on purpose: what is tried is what is",
         "written, read, claimed and refused, not how well a model learns. tests/faults holds one case of each kind.",
         "",
