@@ -16,6 +16,7 @@ import json
 import os
 import re
 import shutil
+import struct
 import tempfile
 import zipfile
 from collections.abc import Iterator
@@ -48,6 +49,17 @@ _NAMES = re.compile(
     "|".join(map(re.escape, _STUDY_FILES)) + "|runs/[0-9a-f]{12}/(?:" + "|".join(map(re.escape, _RUN_FILES)) + ")"
 )
 _DAMAGED = "Copy it again, or ask for a new one."
+# what zipfile raises of an archive that is none; an OSError is one of it where it names no file
+_BROKEN = (
+    zipfile.BadZipFile,
+    NotImplementedError,
+    EOFError,
+    ValueError,
+    RuntimeError,
+    OverflowError,
+    struct.error,
+    OSError,
+)
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
@@ -120,7 +132,9 @@ def import_bundle(bundle: Path, root: Path) -> int:
         try:
             with zipfile.ZipFile(bundle) as archive:
                 _unpack(archive, _index(archive, bundle), bundle, building)
-        except (zipfile.BadZipFile, NotImplementedError, EOFError, ValueError, RuntimeError) as error:
+        except _BROKEN as error:
+            if isinstance(error, OSError) and error.filename is not None:
+                raise
             raise UserError(f"{bundle} must be a record bundle. Got: {error}. {_DAMAGED}") from None
         records = StudyRecords.open(building)
         if records.dataset()["path"] != NOT_SHARED:

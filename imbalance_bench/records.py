@@ -13,7 +13,6 @@ Counts are integers and no ratio is stored: Dice and IoU exist only in `analysis
 Tables that a run need not have (`OPTIONAL_TABLES`) read as None where it has none.
 """
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -380,10 +379,12 @@ class StudyRecords:
         Raises:
             UserError: `root` is not one.
         """
-        if not os.path.lexists(root / "plan.json"):
+        try:
+            (root / "plan.json").stat()  # one that must not be looked at is another matter
+        except (FileNotFoundError, NotADirectoryError):
             raise UserError(
                 f"{root} is not a study directory: it has no plan.json. Make one with `imbalance-bench run`."
-            )
+            ) from None
         return cls(root)
 
     def plan(self) -> dict[str, Any]:
