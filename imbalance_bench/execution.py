@@ -19,6 +19,7 @@ from imbalance_bench.errors import UserError
 from imbalance_bench.models.licences import licence_warnings
 from imbalance_bench.planning import earlier_plan, prepare_study
 from imbalance_bench.study import Study
+from imbalance_bench.terminal import Terminal
 from imbalance_bench.training.material import choose_device, open_material
 from imbalance_bench.training.run import planned_steps
 from imbalance_bench.tuning.execution import tuned
@@ -53,12 +54,12 @@ def execute_study(config: StudyConfig, root: Path, execution: Execution) -> None
         earlier_plan(root)  # refuse a folder of something else before the trials are trained
         config = tuned(config, root, lambda trials, folder: _execute(trials, folder, execution), execution.dry_run)
     if _execute(config, root, execution):
-        Console().print(f"next: imbalance-bench analyze {root} && imbalance-bench report {root}", highlight=False)
+        Terminal().print(f"next: imbalance-bench analyze {root} && imbalance-bench report {root}", soft_wrap=True)
 
 
 def _execute(config: StudyConfig, root: Path, execution: Execution) -> bool:
     """Execute what is not done; return whether anything was."""
-    console = Console()
+    console = Terminal()
     device = choose_device(config.compute)
     _require_space(root)
     with ProgressDisplay(console) as display:
@@ -67,7 +68,7 @@ def _execute(config: StudyConfig, root: Path, execution: Execution) -> bool:
     print_plan(study, waiting, device, console)
     warned = [line for m in config.each_model for line in licence_warnings(m, study.dataset.info.licence)]
     for line in dict.fromkeys(warned):
-        console.print(f"Warning: {line}", style="yellow", highlight=False, markup=False, soft_wrap=True)
+        console.print(f"Warning: {line}", style="yellow", highlight=False, soft_wrap=True)
     if execution.dry_run:
         from imbalance_bench.cli.power_view import print_short_form
 

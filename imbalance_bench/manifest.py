@@ -1,6 +1,5 @@
 """Provenance, and writes that either happen or do not."""
 
-import errno
 import hashlib
 import json
 import os
@@ -8,11 +7,12 @@ import platform
 import secrets
 import subprocess
 from collections.abc import Callable
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from typing import IO, Any
 
-from imbalance_bench.errors import UserError
+from imbalance_bench.file_access import refusal
 
 RECORDED_LIBRARIES = (
     "torch",
@@ -30,7 +30,7 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     """Write a file through a temporary neighbour and a rename: readers see the old content or the new, never half.
 
     Raises:
-        UserError: No space is left on the disk; nothing is left behind.
+        UserError: The file cannot be written, or no space is left; nothing is left behind.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     try:
@@ -41,12 +41,11 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
             os.fsync(file.fileno())
         temporary.replace(path)
     except BaseException as error:
-        temporary.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            raise UserError(
-                f"{path}: no space left on the disk. Free some, or give another --out; the study then resumes.",
-                exit_code=1,
-            ) from error
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        refused = refusal(OSError(error.errno, error.strerror, str(path))) if isinstance(error, OSError) else None
+        if refused is not None:
+            raise refused from error
         raise
 
 

@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-from rich.console import Console
-
 from imbalance_bench.cli.progress import ProgressDisplay
 from imbalance_bench.cli.study_view import analyze_and_print
 from imbalance_bench.config import load_study
@@ -11,6 +9,7 @@ from imbalance_bench.data.phantom import PRESETS, generate_phantom
 from imbalance_bench.data.prepared import usable_cores
 from imbalance_bench.errors import UserError, nearest
 from imbalance_bench.execution import Execution, execute_study
+from imbalance_bench.terminal import Terminal
 
 
 def make_phantom(dest: Path, *, preset: str, seed: int | None = None, workers: int = 1) -> Path:
@@ -30,7 +29,7 @@ def make_phantom(dest: Path, *, preset: str, seed: int | None = None, workers: i
     spec = PRESETS[preset]
     if seed is not None:
         spec = spec.model_copy(update={"seed": seed})
-    with ProgressDisplay(Console(stderr=True)) as display:
+    with ProgressDisplay(Terminal(stderr=True)) as display:
         return generate_phantom(
             spec,
             dest,
@@ -49,4 +48,4 @@ def run_quickstart(out: Path, cache: Path) -> None:
     config = load_study(Path(__file__).with_name("quickstart.yaml"), [f"dataset.path={phantom}"])
     execute_study(config, study_dir, Execution(cache=cache))
     analyze_and_print(study_dir, cache)
-    Console().print(f"report: {build_report(study_dir)}", highlight=False, soft_wrap=True)
+    Terminal().print(f"report: {build_report(study_dir)}", highlight=False, soft_wrap=True)

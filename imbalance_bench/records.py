@@ -13,7 +13,6 @@ Counts are integers and no ratio is stored: Dice and IoU exist only in `analysis
 Tables that a run need not have (`OPTIONAL_TABLES`) read as None where it has none.
 """
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -29,8 +28,10 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from imbalance_bench.errors import UserError
+from imbalance_bench.file_access import refusal
 from imbalance_bench.manifest import file_hash, write_atomically, write_json
 from imbalance_bench.record_checks import require_sound_rows
+from imbalance_bench.record_documents import DatasetDocument, PlanDocument, read_document
 
 SCHEMA_VERSION = 2  # of plan and manifest: 2 has run ids without labels, and digests of a run's files
 READABLE_SCHEMAS = (1, 2)
@@ -240,6 +241,8 @@ def read_table(path: Path, name: str) -> pd.DataFrame:
     try:
         table = pq.read_table(path)
     except (OSError, pa.ArrowException) as error:
+        if isinstance(error, OSError) and (refused := refusal(error, path)) is not None:
+            raise refused from error
         raise UserError(
             f"{path}: not a readable {name} table ({error}). {TRAIN_AGAIN}",
             exit_code=1,
@@ -253,15 +256,7 @@ def read_table(path: Path, name: str) -> pd.DataFrame:
 
 def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON object; a damaged file is a `UserError` that names it."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise UserError(f"{path} does not exist. Is this a study directory made by `imbalance-bench run`?") from error
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: not readable as JSON ({error}).", exit_code=1) from error
-    if not isinstance(content, dict):
-        raise UserError(f"{path} must hold a JSON object. Got {type(content).__name__}.", exit_code=1)
-    return content
+    return read_document(path)
 
 
 def require_known_schema(path: Path, schema: object) -> None:
@@ -439,10 +434,12 @@ class StudyRecords:
         Raises:
             UserError: `root` is not one.
         """
-        if not (root / "plan.json").exists():
+        try:
+            (root / "plan.json").stat()  # one that must not be looked at is another matter
+        except (FileNotFoundError, NotADirectoryError):
             raise UserError(
                 f"{root} is not a study directory: it has no plan.json. Make one with `imbalance-bench run`."
-            )
+            ) from None
         return cls(root)
 
     def plan(self) -> dict[str, Any]:
@@ -451,14 +448,14 @@ class StudyRecords:
         Runs of a study of several models also have `model`, its label; such a plan holds them resolved in `models`.
         """
         path = self.root / "plan.json"
-        content = read_json(path)
+        content = read_document(path, PlanDocument)
         if "identity" in content:
             require_known_schema(path, content["identity"].get("schema"))
         return content
 
     def dataset(self) -> dict[str, Any]:
         """Name, path, classes (name, colour), mpp_um, groups_known, per-class training counts, class merging."""
-        return read_json(self.root / "dataset.json")
+        return read_document(self.root / "dataset.json", DatasetDocument)
 
     def run(self, run_id: str) -> RunRecord:
         """The record of one run, started or not."""

@@ -15,7 +15,7 @@ from imbalance_bench.data.splits import Splits
 from imbalance_bench.data.taxonomy import Taxonomy
 from imbalance_bench.method_entry import MethodEntry
 from imbalance_bench.models.segmenter import CLASS_QUERY
-from imbalance_bench.records import SCHEMA_VERSION, StudyRecords, read_json, run_name
+from imbalance_bench.records import SCHEMA_VERSION, StudyRecords, run_name
 from imbalance_bench.run_ids import PlannedIds, Trained, without_label
 from imbalance_bench.seeding import derive_seed
 from methods.base import BuildContext, ClassFeedback, ClassStatistics
@@ -159,7 +159,7 @@ def model_identity(model: ModelSection) -> dict[str, Any]:
 def open_study(root: Path) -> Study:
     """Open a study that `prepare_study` wrote; no data is read."""
     config = load_study(root / "study.yaml")
-    facts = read_json(root / "dataset.json")
+    facts = StudyRecords(root).dataset()
     dataset = PreparedDataset.open(config.dataset.path)
     taxonomy = Taxonomy(dataset.info, config.dataset.groups, config.dataset.ignore)
     counts = recorded_counts(facts, taxonomy.names)

@@ -25,6 +25,7 @@ from imbalance_bench.config import StudyConfig, load_study
 from imbalance_bench.data.prepared import PreparedDataset
 from imbalance_bench.data.taxonomy import Taxonomy
 from imbalance_bench.study import Study
+from imbalance_bench.terminal import Terminal
 
 SLIDE_SD, SEED_SD = 3.0, 1.0  # points, where nothing is known
 ONE_SEED = "With one seed every verdict speaks of these trained models, not of the methods."
@@ -33,7 +34,7 @@ DIFFERENCES = (0.0, 0.5, 1.0, 2.0)  # times the difference that is asked about
 
 def print_power(study: Path | None, pilot: Path | None, options: Mapping[str, Any], *, as_json: bool) -> None:
     """Compute the power of a study and print it."""
-    console = Console(stderr=as_json)
+    console = Terminal(stderr=as_json)
     comparison, association = designs(study, pilot, options)
     difference, seed, n = options["difference"] * POINT, options["seed"], options["simulations"]
     with ProgressDisplay(console) as display:
@@ -163,7 +164,7 @@ def _print_comparisons(
     ]
     if design.seeds < 2:
         said.append(ONE_SEED)
-    console.print("[bold]Which method?")
+    console.print("Which method?", style="bold")
     for sentence in said:
         console.print(sentence, highlight=False, soft_wrap=True)
     table = Table("true difference", *(str(word).replace("_", " ") for word in next(iter(words.values()))), box=None)
@@ -192,7 +193,7 @@ def _print_associations(design: AssociationDesign, found: AssociationPower, cons
         else f"Holm for {tests} associations needs |rho| of {found.needed:.2f}, reached by {found.power:.0%} of studies"
     )
     enough = "more than were tried" if found.classes_for_target is None else str(found.classes_for_target)
-    console.print("\n[bold]Rare or hard?")
+    console.print("\nRare or hard?", style="bold")
     for sentence in (
         f"{found.names} distinct classes ({sets} in {len(design.classes)} data set{'s' * several}); a "
         f"true correlation of {design.correlation:g} is seen as {design.seen_correlation:.2f} through a measure with "

@@ -17,7 +17,7 @@ from imbalance_bench.method_entry import MethodEntry
 from imbalance_bench.models.encoders import model_weights_identity
 from imbalance_bench.models.licences import licences
 from imbalance_bench.models.segmenter import Segmenter, build_segmenter
-from imbalance_bench.records import RunRecord, StudyRecords, read_json, run_name
+from imbalance_bench.records import RunRecord, StudyRecords, run_name
 from imbalance_bench.run_ids import without_label
 from imbalance_bench.study import class_statistics, method_context, recorded_counts
 from imbalance_bench.training.material import choose_device, choose_precision
@@ -210,7 +210,7 @@ def resolve_run(path: Path) -> Path:
     path = Path(path)
     if not (path / "plan.json").exists():
         return path
-    planned = {run["run_id"]: run for run in read_json(path / "plan.json")["runs"]}
+    planned = {run["run_id"]: run for run in StudyRecords(path).plan()["runs"]}
     done = [run.run_id for run in StudyRecords(path).finished()]
     rows = [(run_id, planned[run_id]) for run_id in done if run_id in planned]
     named = ", ".join(f"{path}/runs/{run_id} ({run_name(run['method'], run.get('model'))})" for run_id, run in rows)

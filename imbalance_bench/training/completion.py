@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from safetensors.torch import save as serialise_tensors
 
+from imbalance_bench.config import ModelSection
+from imbalance_bench.encoder_config import without_folders
 from imbalance_bench.manifest import code_version, file_hash, library_versions, write_atomically, write_json
 from imbalance_bench.models.licences import licences
 from imbalance_bench.records import SCHEMA_VERSION, RunRecord, write_table
@@ -76,6 +78,12 @@ def digests(record: RunRecord) -> dict[str, str]:
     return {path.name: file_hash(path) for path in sorted(paths)}
 
 
+def _model_without_folders(model: ModelSection) -> dict[str, Any]:
+    """The model as recorded: a file of weights by its name, since `hashes` says which one it was."""
+    content = model.model_dump(mode="json")
+    return content | {"encoder_weights": without_folders(content["encoder_weights"])}
+
+
 def peak_memory_mib(device: torch.device) -> float:
     """Largest memory held so far: of the device on CUDA, else of this process."""
     if device.type == "cuda":
@@ -116,7 +124,7 @@ def _manifest(
         "fold": run.fold,
         "seed": run.seed,
         "dataset": study.dataset.info.name,
-        "model": config.model.model_dump(mode="json"),
+        "model": _model_without_folders(config.model),
         "training": config.training.model_dump(mode="json"),
         "evaluation": config.evaluation.model_dump(mode="json"),
         "pairing": pairing,

@@ -274,7 +274,7 @@ def test_without_the_data_set_measures_are_skipped_with_a_sentence(tmp_path):
     found = study(tmp_path, methods=TWO, seeds=3)
     assert found.tables["measures"].empty
     assert found.tables["associations"].empty
-    assert "no longer at" in verdict(found, "data/measures").sentence
+    assert "no longer where dataset.json says" in verdict(found, "data/measures").sentence
     assert verdict(found, "comparison/dfa/macro").word == Word.BETTER
 
 

@@ -89,7 +89,8 @@ def test_without_the_data_set_cards_have_no_pictures_and_say_why(study: Path, tm
     facts = json.loads((root / "dataset.json").read_text())
     (root / "dataset.json").write_text(json.dumps(facts | {"path": str(root / "gone")}))
     found = class_cards(AnalysedStudy.open(root))
-    assert found.missing.startswith("There are no pictures of the classes: the data set is no longer at")
+    missing = "There are no pictures of the classes: the data set is no longer where dataset.json says"
+    assert found.missing.startswith(missing)
     assert len(found.cards) == 3
     assert all(not card.tiles and card.shapes == "" and card.strips.svg for card in found.cards)
     (root / "analysis" / "measures.csv").write_text(",".join(TABLES["measures"].columns) + "\n")

@@ -185,7 +185,10 @@ def test_every_class_has_a_card(complete: Path, strange: Path) -> None:
     downloads = page.attributes("download")
     assert {f"{name}-{c}.svg" for c in range(5) for name in ("strips", "profile")} <= set(downloads)
     assert sum(tag == "img" for tag, _ in page.tags) >= 5
-    assert "There are no pictures of the classes: the data set is no longer at" in Page.of(strange).text
+    assert (
+        "There are no pictures of the classes: the data set is no longer where dataset.json says"
+        in Page.of(strange).text
+    )
 
 
 def test_what_is_missing_is_said(strange: Path) -> None:
