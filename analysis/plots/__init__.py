@@ -19,6 +19,7 @@ from analysis.plots.gallery import draw_gallery
 from analysis.plots.interventions import draw_interventions
 from analysis.plots.learning import draw_learning_curves
 from analysis.plots.ledger import draw_ledger_heatmap, draw_prior_to_final
+from analysis.plots.path_controls import draw_path_controls
 from analysis.plots.ranks import draw_critical_difference, draw_ranks
 from analysis.plots.scores import draw_class_dice, draw_paired_differences
 from analysis.plots.style import figure_style, save
@@ -42,6 +43,7 @@ KINDS: dict[str, Callable[[AnalysedStudy], Figure]] = {
     "learning_curves": draw_learning_curves,
     "ledger_heatmap": draw_ledger_heatmap,
     "paired_differences": draw_paired_differences,
+    "path_controls": draw_path_controls,
     "prior_to_final": draw_prior_to_final,
     "ranks": draw_ranks,
     "trimap_curve": draw_trimap_curve,

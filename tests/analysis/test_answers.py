@@ -38,14 +38,14 @@ def test_without_a_better_method_the_control_stays() -> None:
 
 @pytest.mark.parametrize("word", [Word.SUPPORTED, Word.NOT_SEPARABLE, Word.DECAY, Word.NOT_SUPPORTED])
 def test_the_front_page_says_what_the_chapter_says(word: Word) -> None:
-    (answer,) = reason_answers([change(word)], [])
+    (answer,) = reason_answers([change(word)], [], {"dfa"})
     assert (answer.word, answer.sentence, answer.id) == (word, f"{word} of dfa.", "answer/reason/dfa")
 
 
 def test_a_bias_that_does_nothing_is_said_to() -> None:
     about = {"topic": Topic.INTERVENTION, "aspect": "zeroed", "method": "dfa", "class_name": "macro", "subject": "dfa"}
     idle = Verdict(**about, word=Word.EQUIVALENT, sentence="Setting the bias to zero leaves macro Dice.")
-    found = reason_answers([change(Word.SUPPORTED), change(Word.SUPPORTED, "other")], [idle])
+    found = reason_answers([change(Word.SUPPORTED), change(Word.SUPPORTED, "other")], [idle], {"dfa", "other"})
     assert found[0].sentence == "supported of dfa. Setting the bias to zero leaves macro Dice."
     assert found[1].sentence == "supported of other."
-    assert reason_answers([], [idle]) == []
+    assert reason_answers([], [idle], ()) == []

@@ -31,6 +31,32 @@ _NECROSIS = PhantomClass(
 )
 _FAT = PhantomClass(name="fat", colour="#ffe08a", texture="fat", share=0.04, ambiguity=0.0, morphology=0.1)
 
+# texture, colour, share, then the ranks of ambiguity, morphology and context among the eight classes: no two of the
+# four factors have a rank correlation above .08, so that what follows one of them does not follow another
+_EIGHT = (
+    ("stroma", "#e8a0bf", 0.30, 8, 5, 1),
+    ("tumour", "#6a3d9a", 0.22, 2, 8, 7),
+    ("gland", "#33a02c", 0.15, 6, 2, 8),
+    ("inflammatory", "#1f78b4", 0.11, 3, 3, 5),
+    ("muscle", "#e31a1c", 0.08, 1, 1, 2),
+    ("necrosis", "#b15928", 0.06, 4, 6, 3),
+    ("blood", "#ff7f00", 0.05, 5, 7, 4),
+    ("fat", "#ffe08a", 0.03, 7, 4, 6),
+)
+_HIGHEST = {"ambiguity": 0.7, "morphology": 0.9, "context": 0.5}  # level of the class that has most of a factor
+
+
+def _eight_classes() -> tuple[PhantomClass, ...]:
+    """Return classes of which each factor takes eight equally spaced levels from 0; the rival is the class before."""
+    found = []
+    for place, (texture, colour, share, *ranks) in enumerate(_EIGHT):
+        levels = [round(top * (rank - 1) / 7, 3) for top, rank in zip(_HIGHEST.values(), ranks, strict=True)]
+        planted = dict(zip(_HIGHEST, levels, strict=True)) | {"share": share, "rival": _EIGHT[place - 1][0]}
+        tissue = {"name": texture, "texture": texture, "colour": colour}
+        found.append(PhantomClass.model_validate(tissue | planted))
+    return tuple(found)
+
+
 PRESETS: dict[str, PhantomSpec] = {
     "tissue": PhantomSpec(
         name="phantom-tissue",
@@ -83,5 +109,13 @@ PRESETS: dict[str, PhantomSpec] = {
         groups=GroupCounts(train=8, val=3, test=4),
         images_per_group=6,
         size_px=512,
+    ),
+    "quickstart": PhantomSpec(
+        name="phantom-quickstart",
+        classes=_eight_classes(),
+        groups=GroupCounts(train=7, val=2, test=9),
+        images_per_group=2,
+        mpp_um=0.75,
+        region_um=52.0,
     ),
 }
