@@ -1,4 +1,4 @@
-"""Whether the class attention is read: how the predicted share of a class follows a dose on its bias, or on its logit."""
+"""Is the class attention read? How the predicted share of a class follows a dose on its bias, or on its logit."""
 
 from collections.abc import Mapping
 

@@ -40,7 +40,7 @@ TABLES: dict[str, Table] = {
             **CLASS,
             "estimand": text(
                 "any other entry of the class-parameter ledger: loss_weight, difficulty, observed_loss, margin, "
-                "logit_gradient_norm, classifier_norm, ..."
+                "logit_gradient_norm, classifier_norm, ...; given_bias: an attention bias that never changed"
             ),
             "value": number("as last recorded, not centred; empty for a class without training pixels"),
             "start": number("as first recorded; empty where it never changed, or is only observed"),
@@ -81,7 +81,7 @@ TABLES: dict[str, Table] = {
             "measure": text("name of the measure"),
             "primary": truth(
                 "True for the primary measure of its construct with a primary estimand, or with one of "
-                "ledger_quantities.csv, which are explored by themselves and enter no family of the others"
+                "ledger_quantities.csv that a method sets or estimates; these enter no family of the others"
             ),
             "given": text("start, where all runs had one that tells classes apart; the association is then partial"),
             "n_classes": integer("distinct classes with both a bias and a measure: a name in several data sets is one"),

@@ -9,7 +9,7 @@ from analysis.schema.names import ESTIMANDS
 from analysis.study.class_frames import FREQUENCY
 from analysis.topics import study_limits
 from analysis.topics.context import Context, TopicResult
-from analysis.topics.ledger_quantities import differing, ledger_quantities
+from analysis.topics.ledger_quantities import OBSERVED, differing, ledger_quantities
 from analysis.topics.path_ceiling import CONCLUSIONS, Ceilings, without_inert
 from analysis.verdicts import Topic, Word
 
@@ -22,7 +22,8 @@ def analyze(context: Context) -> TopicResult:
     families = context.study.dataset.get("families", {})
     known, ledger = measures_of(name, measures), ledger_quantities(context.study)
     learned = explain(quantities_of(name, context.tables["learned_bias"], families), known, context.plan)
-    others = explain(quantities_of(name, differing(ledger), families), known, context.plan)  # families of their own
+    held = quantities_of(name, differing(ledger), families)
+    others = explain(held, known, context.plan, explored=OBSERVED)  # families of their own
     explained = joined(respecting_path(learned, context), others)
     tests = study_limits.primary_tests(measures, context.plan)
     possible = study_limits.correlation_attainability(context.n_occurring, tests, context.plan)

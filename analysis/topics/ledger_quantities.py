@@ -10,7 +10,8 @@ from analysis.schema import table
 from analysis.schema.names import OUTCOMES
 from analysis.study.runs import RunData, StudyTables
 
-BIAS = "attention_bias"  # and whatever begins so: explained as what the bias learned
+BIAS = "attention_bias"  # and whatever begins so: explained as what the bias learned, unless it never changed
+GIVEN_BIAS = "given_bias"  # a bias that was fixed by the study file: given like a loss weight, nothing was learned
 OBSERVED = ("classifier_norm", "logit_gradient_norm", "observed_loss")  # by-products: their first value is no start
 
 
@@ -43,12 +44,15 @@ def _ends(run: RunData, n_classes: int) -> dict[str, tuple[np.ndarray, np.ndarra
     found = {}
     for parameter, rows in last.groupby("parameter"):
         name = str(parameter)
-        if name.startswith(BIAS) or name in OUTCOMES:
+        if name in OUTCOMES or (name.startswith(BIAS) and name != BIAS):
             continue
         start, end = (
             rows[rows["step"] == step].set_index("class_id")["value"].reindex(range(n_classes)).to_numpy(np.float64)
             for step in (rows["step"].min(), rows["step"].max())
         )
-        given = name in OBSERVED or np.array_equal(start, end, equal_nan=True)
-        found[name] = (np.full(n_classes, np.nan) if given else start, end)
+        unchanged = np.array_equal(start, end, equal_nan=True)
+        given = name in OBSERVED or unchanged
+        if name == BIAS and not unchanged:
+            continue
+        found[GIVEN_BIAS if name == BIAS else name] = (np.full(n_classes, np.nan) if given else start, end)
     return found

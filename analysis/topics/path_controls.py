@@ -218,8 +218,8 @@ def path_verdict(found: pd.DataFrame, method: str, ceiling: Ceiling, rules: Rule
         sentence = (
             f"The prediction of {method} does not depend on what its class attention learned: attending to every class "
             f"equally moves macro Dice by {100 * ceiling.at_most:.1f} points at most, inside the margin of "
-            f"{margin_text(rules.margin)} ({seen}, {tost}, {p_text(row['p_tost'])}). Neither an effect of a bias on that "
-            "attention nor its absence says anything about the bias."
+            f"{margin_text(rules.margin)} ({seen}, {tost}, {p_text(row['p_tost'])}). Neither an effect of a bias on "
+            "that attention nor its absence says anything about the bias."
         )
     elif word == Word.LIVE:
         sentence = (

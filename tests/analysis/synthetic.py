@@ -77,7 +77,7 @@ class _Scene:
     rng_seed: int
     borders: bool = False
     interventions: bool = False
-    path: str = ""
+    attention: str = ""
 
 
 def write_synthetic_study(
@@ -97,7 +97,7 @@ def write_synthetic_study(
     analysis: dict[str, Any] | None = None,
     borders: bool = False,
     interventions: bool = False,
-    path: str = "",
+    attention: str = "",
 ) -> Path:
     """Write a finished study and the tiny prepared data set that it used.
 
@@ -117,8 +117,8 @@ def write_synthetic_study(
         analysis: Changes to the `analysis` part of plan.json.
         borders: Also write boundary counts, confusions and probabilities, as runs of today do; slower.
         interventions: Also write what `dfa` predicts after its bias was changed.
-        path: Also write path controls of every run, with attention that is `live` (uniform weights cost UNIFORM_LOSS),
-            `inert`, or `cancelling` (they move models as far, but up and down).
+        attention: Also write path controls of every run, with attention that is `live` (uniform weights cost
+            UNIFORM_LOSS), `inert`, or `cancelling` (they move models as far, but up and down).
 
     Returns:
         `root`.
@@ -128,7 +128,7 @@ def write_synthetic_study(
     scene = _write_data(
         root, names, n_images, rng_seed, groups_known, images_per_group if groups_known else 1, absent_class, folds
     )
-    scene = replace(scene, borders=borders, interventions=interventions, path=path)
+    scene = replace(scene, borders=borders, interventions=interventions, attention=attention)
     plan_runs = []
     for method in methods:
         for fold in range(folds):
@@ -264,7 +264,7 @@ def _write_run(scene: _Scene, keys: dict[str, Any]) -> None:
     write_table(run.path / "counts.parquet", "counts", counts)
     if scene.interventions and method == "dfa":
         write_table(run.path / "interventions.parquet", "interventions", _interventions(scene, keys, counts))
-    if scene.path:
+    if scene.attention:
         write_table(run.path / "path_controls.parquet", "path_controls", _path_controls(scene, keys, counts))
     write_table(run.path / "epochs.parquet", "epochs", _epochs(scene, keys, counts))
     write_table(run.path / "class_parameters.parquet", "class_parameters", _ledger(scene, keys))
@@ -356,7 +356,7 @@ def _path_controls(scene: _Scene, keys: dict[str, Any], counts: pd.DataFrame) ->
     """Move a share of each class's pixels: weights on all test images, doses on two of them."""
     tested, classes = counts[counts["split"] == "test"], len(scene.names)
     dosed = tested[tested["image_id"].isin(sorted(tested["image_id"].unique())[:2])]
-    sign = -1 if scene.path == "live" else 0 if scene.path == "inert" else (-1) ** keys["seed"]
+    sign = -1 if scene.attention == "live" else 0 if scene.attention == "inert" else (-1) ** keys["seed"]
     loss = UNIFORM_LOSS * sign
     frames = [_moved(tested, np.zeros(classes), 0, scene, keys).assign(control="learned", target_id=-1, dose=0.0)]
     for control in ("uniform", "removed", "oracle", "rolled"):
