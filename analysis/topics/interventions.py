@@ -124,7 +124,9 @@ def intervention_verdict(row: Mapping[str, Any], rules: Rules, ceiling: Ceiling)
         said = f"has no shown effect on {where}: {effect}"
     sentence = f"{done} {said}."
     if word not in (Word.NOT_TESTABLE, Word.INERT):
-        sentence += cautions(row) + ceiling.remark(row["difference"], word)
+        sentence += cautions(row)
+        if ceiling.word is not None or name == MACRO:  # once: a topic of the data says it as well
+            sentence += ceiling.remark(row["difference"], word)
     if row["n_seeds"] == 1 and word not in (Word.NOT_TESTABLE, Word.UNDECIDED, Word.INERT):
         sentence += " With one seed this speaks of this trained model alone."
     keys = ("difference", "low", "high", "p", "p_holm", "low_holm", "high_holm", "p_tost_holm", "p_sign_flip", "family")

@@ -13,9 +13,11 @@ from analysis.schema import rows_of
 from analysis.schema.names import MACRO
 from analysis.scoring.changed_models import magnitudes
 from analysis.scoring.comparisons import PairedScores
+from analysis.study.runs import read_study
 from analysis.topics.path_ceiling import NOT_EXAMINED, Ceiling
 from analysis.topics.path_controls import word_of_uniform
 from analysis.verdicts import Topic, Verdict, Word
+from imbalance_bench.records import StudyRecords
 
 METHODS = ("cross_entropy", "dfa")
 
@@ -125,7 +127,8 @@ def test_one_run_without_controls_leaves_its_method_unexamined(tmp_path):
     root = write_synthetic_study(
         tmp_path / "study", methods=METHODS, n_images=8, classes=3, attention="live", interventions=True, dataset=False
     )
-    next((root / "runs").glob("*dfa*/path_controls.parquet")).unlink()
+    records = StudyRecords.open(root)
+    (records.run(read_study(records).runs_of("dfa")[0].run_id).path / "path_controls.parquet").unlink()
     found = analyze_study(root)
     assert set(found.tables["path_controls"]["method"]) == {"cross_entropy"}
     assert {each.method for each in found.verdicts if each.topic == Topic.PATH} == {"cross_entropy"}
