@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from imbalance_bench.study import PlannedRun, Study
 
 VERDICT_STYLES = {"better": "green", "supported": "green", "worse": "red", "equivalent": "cyan", "sound": "green"}
+VERDICT_STYLES |= {"live": "green"}
 STATE_STYLES = {"done": "green", "running": "cyan", "interrupted": "yellow", "failed": "bold red", "waiting": "dim"}
 
 
