@@ -100,10 +100,10 @@ def _agrees(row: Row) -> Cell:
 DETAILS = (
     Detail(
         "planted_and_found",
-        "Planted and found",
+        "What is true, and what was found",
         "True by construction of the phantom and of the methods, beside what the analysis found without knowing it.",
         {
-            "subject": _text("subject"),
+            "subject": _name("subject"),
             "planted": _name("planted"),
             "": _agrees,
             "found": _name("found"),

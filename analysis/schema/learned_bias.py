@@ -79,10 +79,7 @@ TABLES: dict[str, Table] = {
             ),
             "construct": text("frequency, boundary, morphology or context"),
             "measure": text("name of the measure"),
-            "primary": truth(
-                "True for the primary measure of its construct with a primary estimand, or with one of "
-                "ledger_quantities.csv that a method sets or estimates; these enter no family of the others"
-            ),
+            "primary": truth("True for the primary measure of its construct with a primary estimand"),
             "given": text("start, where all runs had one that tells classes apart; the association is then partial"),
             "n_classes": integer("distinct classes with both a bias and a measure: a name in several data sets is one"),
             "spearman": number("Spearman's rho over classes, seeds and folds averaged first; given the start, partial"),
@@ -93,7 +90,7 @@ TABLES: dict[str, Table] = {
             "rho_needed": number("smallest |rho| with p below alpha before correction; NaN: none reaches it"),
             "p_holm": number(
                 "p_spearman after Holm over the primary measures of this method and estimand, or in the order of the "
-                "plan's hypotheses; NaN if exploratory"
+                "plan's hypotheses; NaN if exploratory (of ledger_quantities.csv: only if merely observed)"
             ),
             "p_bh": number("p_spearman after Benjamini-Hochberg over all exploratory rows; NaN if primary"),
             "reliability": number("reliability of the measure; empty where it is not known"),

@@ -1,5 +1,7 @@
 """Rare or hard: the tables of a study go through `analysis.explain`, as any others do."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 
@@ -24,6 +26,8 @@ def analyze(context: Context) -> TopicResult:
     learned = explain(quantities_of(name, context.tables["learned_bias"], families), known, context.plan)
     held = quantities_of(name, differing(ledger), families)
     others = explain(held, known, context.plan, explored=OBSERVED)  # families of their own
+    explored = others.tables["associations"].assign(primary=False)  # the plan names none of them
+    others = replace(others, tables=others.tables | {"associations": explored})
     explained = joined(respecting_path(learned, context), others)
     tests = study_limits.primary_tests(measures, context.plan)
     possible = study_limits.correlation_attainability(context.n_occurring, tests, context.plan)
