@@ -34,6 +34,8 @@ class Word(StrEnum):
     WORSE = "worse"
     EQUIVALENT = "equivalent"
     UNDECIDED = "undecided"
+    INERT = "inert"
+    LIVE = "live"
     SOUND = "sound"
     LIMITED = "limited"
 
@@ -48,6 +50,7 @@ _TONES = {
     Word.WORSE: Tone.WORSE,
     Word.EQUIVALENT: Tone.EQUAL,
     Word.SUPPORTED: Tone.FOUND,
+    Word.LIVE: Tone.FOUND,
 }
 
 
@@ -66,6 +69,7 @@ class Topic(StrEnum):
     EXPLANATION = "explanation"
     PARTIAL_ASSOCIATION = "partial"
     MIXED_MODEL = "mixed"
+    PATH = "path"
     INTERVENTION = "intervention"
     ATTAINABILITY = "attainability"
     DATA = "data"

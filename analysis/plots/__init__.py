@@ -21,6 +21,7 @@ from analysis.plots.interventions import draw_interventions
 from analysis.plots.learning import draw_learning_curves
 from analysis.plots.ledger import draw_ledger_heatmap, draw_prior_to_final
 from analysis.plots.models import draw_model_effects
+from analysis.plots.path_controls import draw_path_controls
 from analysis.plots.ranks import draw_critical_difference, draw_ranks
 from analysis.plots.scores import draw_class_dice, draw_paired_differences
 from analysis.plots.style import figure_style, save
@@ -45,6 +46,7 @@ KINDS: dict[str, Callable[[AnalysedStudy], Figure]] = {
     "ledger_heatmap": draw_ledger_heatmap,
     "model_effects": draw_model_effects,
     "paired_differences": draw_paired_differences,
+    "path_controls": draw_path_controls,
     "prior_to_final": draw_prior_to_final,
     "profiles": draw_profiles,
     "ranks": draw_ranks,

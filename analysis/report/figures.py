@@ -69,6 +69,12 @@ CAPTIONS: dict[str, tuple[str, str]] = {
         "The same trained model with its bias changed, on the same images. Left of zero the bias as trained was "
         "better. Filled marks have the verdict better or worse. It is causal for the model, not for tissue.",
     ),
+    "path_controls": (
+        "Is the class attention read?",
+        "How often a class is predicted after a dose was added to its attention bias (solid) or to its output logit "
+        "(dashed), mean over models, on the images that were dosed. The dashed curve shows that the apparatus measures "
+        "something; a flat solid one beside it, that no bias of this size is read.",
+    ),
     "attention_maps": ("What attends to which class", ""),
     "learning_curves": (
         "Learning curves",

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.schema import boundaries, class_difficulty, explanation, learned_bias, scores
+from analysis.schema import boundaries, class_difficulty, explanation, learned_bias, path_controls, planted, scores
 from analysis.schema.column import Table
 
 TABLES: dict[str, Table] = {
@@ -14,6 +14,8 @@ TABLES: dict[str, Table] = {
     **class_difficulty.TABLES,
     **learned_bias.TABLES,
     **explanation.TABLES,
+    **path_controls.TABLES,
+    **planted.TABLES,
 }
 
 

@@ -18,6 +18,8 @@ from analysis.topics import (
     learned_bias,
     method_comparison,
     models,
+    path_controls,
+    planted,
     probability_calibration,
     ranking,
     scores,
@@ -53,13 +55,17 @@ TOPICS: dict[str, Step] = {
     "ranking": Step(ranking.analyze, (Topic.RANKING,), needs=("leaders",)),
     "learned_bias": Step(learned_bias.analyze),
     "class_difficulty": Step(class_difficulty.analyze, (Topic.DATA,), needs=("scores", "boundaries")),
+    "path_controls": Step(path_controls.analyze, (Topic.PATH,)),
     "explanation": Step(
         explanation.analyze,
         (
             *(Topic.RELIABILITY, Topic.INERTIA, Topic.ASSOCIATION, Topic.ATTAINABILITY),
             *(Topic.EXPLANATION, Topic.PARTIAL_ASSOCIATION, Topic.MIXED_MODEL),
         ),
-        needs=("learned_bias", "class_difficulty"),
+        needs=("learned_bias", "class_difficulty", "path_controls"),
     ),
-    "interventions": Step(interventions.analyze, (Topic.INTERVENTION,)),
+    "interventions": Step(interventions.analyze, (Topic.INTERVENTION,), needs=("path_controls",)),
+    "planted": Step(
+        planted.analyze, needs=("class_difficulty", "method_comparison", "learned_bias", "path_controls", "explanation")
+    ),
 }

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from imbalance_bench.study import PlannedRun, Study
 
 VERDICT_STYLES = {"better": "green", "supported": "green", "worse": "red", "equivalent": "cyan", "sound": "green"}
+VERDICT_STYLES |= {"live": "green"}
 STATE_STYLES = {"done": "green", "running": "cyan", "interrupted": "yellow", "failed": "bold red", "waiting": "dim"}
 
 
@@ -95,6 +96,7 @@ def analyze_and_print(study_dir: Path, cache: Path) -> None:
     print_scores(result.tables["method_scores"], AnalysedStudy.open(study_dir).aggregation, console)
     print_ranking(result.tables["rankings"], result.verdicts, console)
     print_verdicts(result.verdicts, console)
+    print_planted(result.tables["planted_and_found"], console)
     console.print(f"tables: {study_dir / 'analysis'}", highlight=False, soft_wrap=True)
 
 
@@ -131,6 +133,21 @@ def score_text(value: float | None, form: str = ".3f") -> str:
     return "-" if value is None or value != value else f"{value:{form}}"
 
 
+def print_planted(planted: Any, console: Console) -> None:
+    """Print what was planted in phantom tissue beside what was found; the frame is planted_and_found.csv."""
+    if planted.empty:
+        return
+    console.print("\n[bold]Planted and found")
+    for row in planted.to_dict("records"):
+        style = {"yes": "green", "no": "red"}.get(row["agrees"], "yellow")
+        console.print(f"  [{style}]{AGREEMENT[row['agrees']]:>13}[/]  ", end="")
+        said = f"{row['subject']}: {row['planted']}"
+        console.print(f"{said} -> {row['verdict'].replace('_', ' ') or row['found']}", highlight=False, markup=False)
+
+
+AGREEMENT = {"yes": "found", "no": "contradicted", "open": "open"}
+
+
 def print_verdicts(verdicts: Sequence[Verdict], console: Console) -> None:
     """Print the verdicts that answer the study's questions, and say how many others there are."""
     headings = {
@@ -140,10 +157,12 @@ def print_verdicts(verdicts: Sequence[Verdict], console: Console) -> None:
         "association": "Rare or hard?",
         "explanation": "One beyond the other?",
     }
-    headings |= {"inertia": "Is it still its start?", "intervention": "What does the bias do?"}
+    headings |= {"inertia": "Is it still its start?", "path": "Is the class attention read?"}
+    headings |= {"intervention": "What does the bias do?"}
     headings |= {"attainability": "What can be shown?", "data": "What limits it?"}
     answers = [verdict for verdict in verdicts if verdict.topic == "answer"]
-    shown = [verdict for verdict in verdicts if _explains_an_answer(verdict)]
+    biased = {verdict.method for verdict in answers if verdict.method}
+    shown = [each for each in verdicts if _explains_an_answer(each) or (each.topic == "path" and each.method in biased)]
     console.print()
     for verdict in answers:
         console.print(verdict.sentence, style="bold", highlight=False, soft_wrap=True)
@@ -168,6 +187,7 @@ def _explains_an_answer(verdict: Verdict) -> bool:
         verdict.topic in ("data", "attainability", "ranking")
         or (verdict.topic in ("comparison", "intervention", "model") and verdict.class_name == "macro")
         or (verdict.topic in ("association", "explanation") and verdict.estimand == "change")
+        or (verdict.topic == "explanation" and verdict.estimand == "loss_weight")
         or (verdict.topic == "inertia" and verdict.estimand == "learned")
     )
 

@@ -95,6 +95,7 @@ def write_analysis(
         "confusion": _confusion(rng, methods, level),
         **_explanation(rng, methods),
         "interventions": _interventions(rng, methods, level),
+        "path_controls": _path_controls(rng, methods, names),
         "trimap_curves": _trimap_curves(rng, methods, level),
         **_probabilities(rng, methods, level),
         "border_profiles": _border_profiles(rng, names) if measures else [],
@@ -275,6 +276,21 @@ def _interventions(rng: np.random.Generator, methods: list[str], level: dict[str
             row |= {"difference": value, "p": 0.03, "p_sign_flip": 0.04, "p_holm": 0.1, **interval}
             row |= {"low_holm": value - 0.05, "high_holm": value + 0.05}
             rows.append(row | {"verdict": verdict})
+    return rows
+
+
+def _path_controls(rng: np.random.Generator, methods: list[str], names: list[str]) -> list[dict[str, Any]]:
+    rows = []
+    for method in methods:
+        keys = {"method": method, "unit": "image", "n_units": 12, "n_seeds": 3, "n_models": 3}
+        for control, name in product(("uniform", "oracle"), ("macro", *names)):
+            row = keys | {"control": control, "target": "", "dose": 0.0, "class": name, "difference": -0.4}
+            row |= {"low": -0.5, "high": -0.3, "magnitude": 0.4, "p_tost_holm": 1.0, "verdict": "live"}
+            rows.append(row | {"monotone": False, "specific": False})
+        for control, name, dose in product(("bias_dose", "logit_dose"), names, (-4.0, -2.0, 2.0, 4.0)):
+            row = keys | {"control": control, "target": name, "dose": dose, "class": name, "difference": -0.1}
+            row |= {"predicted": 0.2 + 0.04 * dose + rng.uniform(0, 0.02), "predicted_trained": 0.2}
+            rows.append(row | {"monotone": True, "specific": True, "verdict": "not_testable"})
     return rows
 
 
