@@ -129,7 +129,7 @@ def test_runs_made_in_different_environments_are_named(study: Path) -> None:
         edit_json(run.path / "manifest.json", lambda content: content["environment"].update(versions={"torch": "2.6"}))
     found = analyze_study(study)
     (verdict,) = (each for each in found.verdicts if each.aspect == "environment")
-    for text in ("threads (1: 3 runs", "8: 1 runs", "torch (2.6: 3 runs", "2.7.0: 1 runs", "device (cpu: 3 runs"):
+    for text in ("threads (1: 3 runs", "8: 1 run of", "torch (2.6: 3 runs", "2.7.0: 1 run of", "device (cpu: 3 runs"):
         assert text in verdict.sentence
     assert "precision" not in verdict.sentence
     table = found.tables["environments"]
@@ -171,4 +171,4 @@ def test_no_changed_byte_of_a_finished_study_changes_a_score_in_silence(tmp_path
             assert found is None or found.drop(columns="class").equals(expected.drop(columns="class")), path
             said += found is None
         path.write_bytes(whole)
-    assert said > 60
+    assert said >= 48  # every byte of the tables that are read, and what breaks JSON
