@@ -13,6 +13,7 @@ from imbalance_bench.data.splits import Splits
 from imbalance_bench.errors import UserError
 from imbalance_bench.preregistration import INERTIA_KEPT, LARGEST_VIF, LATER_CHOICES
 from imbalance_bench.records import TRAIN_AGAIN, RunRecord, RunState, StudyRecords, run_name
+from imbalance_bench.run_ids import without_label
 
 
 @dataclass(frozen=True)
@@ -190,26 +191,30 @@ class _Expected:
 
     Args:
         n_classes: K.
+        methods: Label -> the method with every option, as planned; None in plans that do not say.
         images: Per fold the (split, image_id) pairs that are scored; None where the study has no splits.json.
     """
 
     n_classes: int
+    methods: dict[str, Any] | None
     images: tuple[set[tuple[str, str]], ...] | None
 
     @classmethod
     def of(cls, records: StudyRecords, dataset: dict[str, Any]) -> "_Expected":
         path = records.root / "splits.json"
-        folds = Splits.load(path).folds if path.exists() else None
-        images = folds and tuple(
-            {("val", each) for each in fold.val} | {("test", each) for each in fold.test} for fold in folds
+        if not path.exists():
+            return cls(len(dataset["classes"]), records.plan().get("methods"), None)
+        images = tuple(
+            {("val", each) for each in fold.val} | {("test", each) for each in fold.test}
+            for fold in Splits.load(path).folds
         )
-        return cls(len(dataset["classes"]), images)
+        return cls(len(dataset["classes"]), records.plan().get("methods"), images)
 
     def require(self, run: RunRecord, keys: dict[str, Any], manifest: dict[str, Any], counts: pd.DataFrame) -> None:
         """Refuse records that are not those of the planned run.
 
         Raises:
-            UserError: Another fold or seed, or an image or class without counts.
+            UserError: Another fold, seed or method, or an image or class without counts.
         """
         for name in ("fold", "seed"):
             if manifest.get(name) != keys[name]:
@@ -217,6 +222,11 @@ class _Expected:
                     f"{run.path}/manifest.json must be of {name} {keys[name]}, as plan.json says. "
                     f"Got {manifest.get(name)}. {TRAIN_AGAIN}"
                 )
+        planned = None if self.methods is None else without_label(self.methods.get(keys["label"], {}))
+        if planned is not None and planned != without_label(manifest.get("method", {})):
+            raise UserError(
+                f"{run.path}/manifest.json must be of the method that plan.json calls '{keys['label']}'. {TRAIN_AGAIN}"
+            )
         path, found = run.path / "counts.parquet", set(zip(counts["split"], counts["image_id"], strict=True))
         if counts["class_id"].max() != self.n_classes - 1:
             raise UserError(f"{path} must count {self.n_classes} classes. {TRAIN_AGAIN}")

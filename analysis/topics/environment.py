@@ -61,7 +61,10 @@ def environment_verdict(found: pd.DataFrame) -> Verdict | None:
 def _told(rows: Sequence[Mapping[str, Any]]) -> str:
     """Write the values of one property, the most frequent first, each with its runs and methods."""
     ordered = sorted(rows, key=lambda row: -int(row["n_runs"]))
-    told = [f"{row['value']}: {row['n_runs']} runs of {row['methods']}" for row in ordered[:MOST_NAMED]]
+    told = [
+        f"{row['value']}: {row['n_runs']} run{'' if row['n_runs'] == 1 else 's'} of {row['methods']}"
+        for row in ordered[:MOST_NAMED]
+    ]
     more = len(ordered) - MOST_NAMED
     return "; ".join(told) + (f"; {more} other values" if more > 0 else "")
 

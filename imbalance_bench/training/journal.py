@@ -49,14 +49,23 @@ class RunJournal:
         for name, values in counts.items():
             self._epochs += [(stage, step, "val", name, k, float(value)) for k, value in enumerate(values)]
 
-    def write_ledger(self, stage: int, step: int, parameters: Mapping[str, Tensor]) -> None:
+    def write_ledger(
+        self, stage: int, step: int, parameters: Mapping[str, Tensor], *, may_be_unknown: bool = False
+    ) -> None:
         """Add per-class parameters, name -> (K,).
 
+        Args:
+            stage: Stage.
+            step: Optimiser steps done.
+            parameters: The values.
+            may_be_unknown: NaN says that a value is not known, as the difficulty of a class before any validation.
+
         Raises:
-            NotFiniteError: One of them is NaN or infinite.
+            NotFiniteError: One of them is infinite, or NaN where it cannot be unknown.
         """
         for name, values in parameters.items():
-            if not bool(values.isfinite().all()):
+            known = values[~values.isnan()] if may_be_unknown else values
+            if not bool(known.isfinite().all()):
                 raise NotFiniteError(f"The class parameters '{name}'", step)
             self._ledger += [(stage, step, k, name, float(value)) for k, value in enumerate(values.tolist())]
 

@@ -154,7 +154,8 @@ class StageTrainer:
     def _require_finite(self) -> None:
         """Refuse a model whose weights, or whose logits of one tile, are not finite."""
         require_finite_state("The model's weights", self._segmenter.stored_state())
-        require_finite_state("The weights of the loss", self._loss.state_dict())
+        # not its buffers, which may say that something is not known yet
+        require_finite_state("The weights of the loss", dict(self._loss.named_parameters()))
         data = self._setting.data
         self._segmenter.eval()
         with autocast(self._setting.precision, data.device):
@@ -225,12 +226,15 @@ class StageTrainer:
 
     def _write_class_parameters(self) -> None:
         """Record what the method and the decoder hold per class now."""
-        held: dict[str, Tensor] = self._components.class_parameters()
+        setting = self._setting
+        own = self._components.class_parameters()
+        self._journal.write_ledger(setting.stage, self.step, own, may_be_unknown=True)
+        held: dict[str, Tensor] = {}
         decoder = self._segmenter.class_query
         if decoder is not None:
             self._segmenter.eval()
-            features = self._setting.data.tile_features(self._segmenter, self._setting.probe_tiles)
-            maps = self._segmenter.maps(features, self._setting.data.config.dataset.tile_px)
+            features = setting.data.tile_features(self._segmenter, setting.probe_tiles)
+            maps = self._segmenter.maps(features, setting.data.config.dataset.tile_px)
             attention, norms = decoder.class_statistics(maps)
             self._segmenter.train()
             held["effective_offset"] = attention.effective_offset.cpu()
@@ -238,4 +242,4 @@ class StageTrainer:
             held["classifier_norm"] = norms.cpu()
         elif isinstance(self._segmenter.head, SmpHead):
             held["classifier_norm"] = self._segmenter.head.class_norms().cpu()
-        self._journal.write_ledger(self._setting.stage, self.step, held)
+        self._journal.write_ledger(setting.stage, self.step, held)

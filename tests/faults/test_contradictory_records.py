@@ -1,19 +1,24 @@
 """Records of a newer version, rows that contradict one another and files that changed are refused, never scored."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from analysis.pipeline import analyze_study
 from analysis.study.runs import read_study
+from analysis.topics.scores import class_scores
 from imbalance_bench.errors import UserError
+from imbalance_bench.execution import Execution, execute_study
 from imbalance_bench.manifest import file_hash, write_json
 from imbalance_bench.records import SCHEMA_VERSION, RunRecord, StudyRecords, read_json, write_table
 from tests.analysis.synthetic import write_synthetic_study
+from tests.small_study import small_config, write_dataset
 
 QUICK = {"resamples": 50, "permutations": 100}
 
@@ -41,8 +46,7 @@ def negative(counts: pd.DataFrame) -> pd.DataFrame:
 
 
 def more_hits(counts: pd.DataFrame) -> pd.DataFrame:
-    counts.loc[0, "tp"] += 1
-    return counts
+    return counts.assign(tp=counts["tp"] + (counts.index == 0))
 
 
 CONTRADICTIONS: dict[str, tuple[Callable[[pd.DataFrame], pd.DataFrame], str]] = {
@@ -125,9 +129,46 @@ def test_runs_made_in_different_environments_are_named(study: Path) -> None:
         edit_json(run.path / "manifest.json", lambda content: content["environment"].update(versions={"torch": "2.6"}))
     found = analyze_study(study)
     (verdict,) = (each for each in found.verdicts if each.aspect == "environment")
-    for text in ("threads (1: 3 runs", "8: 1 runs", "torch (2.6: 3 runs", "2.7.0: 1 runs", "device (cpu: 3 runs"):
+    for text in ("threads (1: 3 runs", "8: 1 run of", "torch (2.6: 3 runs", "2.7.0: 1 run of", "device (cpu: 3 runs"):
         assert text in verdict.sentence
     assert "precision" not in verdict.sentence
     table = found.tables["environments"]
     assert table[table["property"] == "precision"]["n_runs"].tolist() == [4]
     assert read_json(study / "analysis" / "verdicts.json")["verdicts"]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, shared_cache: Path) -> Path:
+    folder = tmp_path_factory.mktemp("flipped")
+    config = small_config(write_dataset(folder / "discs"), methods=["cross_entropy", "focal"])
+    execute_study(config, folder / "study", Execution(cache=shared_cache, engine="serial"))
+    return folder / "study"
+
+
+def scores_of(root: Path) -> pd.DataFrame | None:
+    """Scores of the finished runs; None where it is said that a run is not to be believed, or reading stops."""
+    try:
+        found = read_study(StudyRecords.open(root))
+    except Exception:  # noqa: BLE001 - whatever stops it, it prints no score; how it is said is tested elsewhere
+        return None
+    return class_scores(found) if (found.runs["state"] == "done").all() else None
+
+
+def test_no_changed_byte_of_a_finished_study_changes_a_score_in_silence(tmp_path: Path, finished: Path) -> None:
+    root = Path(shutil.copytree(finished, tmp_path / "study"))
+    expected, said = scores_of(root), 0
+    assert expected is not None
+    rng = np.random.default_rng(0)
+    files = [path for path in sorted(root.rglob("*")) if path.is_file() and path.suffix in (".json", ".parquet")]
+    assert len(files) > 15
+    for path in files:
+        whole = path.read_bytes()
+        for _ in range(12):
+            content = bytearray(whole)
+            content[rng.integers(len(content))] ^= 1 << int(rng.integers(8))
+            path.write_bytes(content)
+            found = scores_of(root)
+            assert found is None or found.drop(columns="class").equals(expected.drop(columns="class")), path
+            said += found is None
+        path.write_bytes(whole)
+    assert said >= 48  # every byte of the tables that are read, and what breaks JSON

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.compare_scores import compare_scores
+from analysis.compare_scores import compare
 from analysis.pipeline import StudyAnalysis, analyze_study
 from analysis.plots import KINDS, NotDrawableError, draw
 from analysis.report import build_report
@@ -140,7 +140,7 @@ def test_a_stored_verdict_on_nothing_is_taken_back(scored: StudyAnalysis) -> Non
 def test_scores_from_anywhere_that_are_all_missing_give_no_verdict() -> None:
     rows = [(m, f"image_{i}", np.nan) for m in ("a", "b", "c") for i in range(8)]
     try:
-        found = compare_scores(pd.DataFrame(rows, columns=["method", "image", "value"]))
+        found = compare(pd.DataFrame(rows, columns=["method", "image", "value"]))
     except UserError:
         return
     assert {each.word for each in found.verdicts} <= {Word.NOT_TESTABLE, Word.LIMITED}
