@@ -69,10 +69,7 @@ def invoke(
     arguments = tuple(map(str, words))
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         started = time.monotonic()
-        child = os.fork()
-        if child == 0:
-            _be_the_command(arguments, out.fileno(), err.fileno(), before)
-        code = _wait(child, longest_s)
+        code = wait_for(start(arguments, out.fileno(), err.fileno(), before), longest_s)
         seconds = time.monotonic() - started
         texts = []
         for file in (out, err):
@@ -81,25 +78,35 @@ def invoke(
     return Outcome(arguments, code, texts[0], texts[1], seconds)
 
 
-def _be_the_command(words: Sequence[str], out: int, err: int, before: Callable[[], object] | None) -> None:
+def start(words: Sequence[object], out: int, err: int, before: Callable[[], object] | None = None) -> int:
+    """Start a command in a child and return its process id; other arguments as of `invoke`.
+
+    Args:
+        out: Descriptor of its standard output.
+        err: Descriptor of its standard error.
+    """
+    child = os.fork()
+    if child:
+        return child
     code = 1
     try:
         os.dup2(out, 1)
         os.dup2(err, 2)
         if before is not None:
             before()
-        main(list(words), prog_name="imbalance-bench")
+        main([str(word) for word in words], prog_name="imbalance-bench")
     except SystemExit as end:
-        code = end.code if isinstance(end.code, int) else 0 if end.code is None else 1
-    except BaseException:  # noqa: BLE001 - what the interpreter would print
-        sys.excepthook(*sys.exc_info())
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException as error:  # noqa: BLE001 - what the interpreter would print
+        sys.excepthook(type(error), error, error.__traceback__)
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
 
 
-def _wait(child: int, longest_s: float) -> int:
+def wait_for(child: int, longest_s: float) -> int:
+    """Return the exit code of a child, negative for a signal; one that takes longer is killed."""
     until = time.monotonic() + longest_s
     while True:
         done, status = os.waitpid(child, os.WNOHANG)

@@ -16,7 +16,7 @@ from imbalance_bench.models.encoder_weights import fit_weights, load_encoder_wei
 from imbalance_bench.records import StudyRecords
 from tests.small_study import study_content, write_study
 
-COMMANDS = (["status"], ["analyze"], ["plot", "ranks"], ["compare"], ["track", "--to", "tensorboard"])
+COMMANDS = (["status"], ["analyze"], ["plot", "ranks"], ["compare"], ["export"])
 
 
 def dry_run(tmp_path: Path, dataset: Path, override: str) -> Result:
@@ -42,7 +42,7 @@ def assert_one_line(found: Result, fragment: str, *, codes: tuple[int, ...] = (2
         ("training.milestones=[.9, .1]", "must grow from one to the next. Got [0.9, 0.1]"),
         ("training.milestones=[.5, .5]", "must grow from one to the next"),
         ("methods=[{label: x, parts: [focal, focal]}]", "Got 'focal' twice"),
-        ('dataset.groups={"": [rare]}', "must be a name"),
+        ('dataset.groups={"": [rare]}', "a key that is no text"),
         ("dataset.groups={macro: [rare]}", "must not be 'macro'"),
         ('dataset.groups={"a\\e[31m": [rare]}', "invisible characters"),
         ('dataset.path="a\\0b"', "NUL character"),
@@ -121,7 +121,8 @@ def test_documents_of_a_study(finished_study: Path, tmp_path: Path, name: str, r
     for first, *others in COMMANDS:
         if first == "status" and name == "dataset.json":
             continue  # it does not read it
-        found = CliRunner().invoke(main, [first, str(study), *others])
+        more = [str(finished_study)] if first == "compare" else []
+        found = CliRunner().invoke(main, [first, str(study), *more, *others])
         assert_one_line(found, str(study), codes=(1, 2))
 
 
