@@ -79,11 +79,13 @@ def invoke(
 
 
 def start(words: Sequence[object], out: int, err: int, before: Callable[[], object] | None = None) -> int:
-    """Start a command in a child and return its process id; other arguments as of `invoke`.
+    """Start a command in a child and return its process id.
 
     Args:
+        words: Arguments.
         out: Descriptor of its standard output.
         err: Descriptor of its standard error.
+        before: Called in the child first.
     """
     child = os.fork()
     if child:
