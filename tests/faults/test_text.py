@@ -58,9 +58,7 @@ def test_formulas_are_guarded_and_come_back(name: str) -> None:
     assert unguarded(guarded(name)) == name
 
 
-@pytest.mark.parametrize(
-    "cell", ["-1", "+0.5", "-1e-3", "1", "-inf", "tumour", "", "'", "--", "-", "'--", "'tis", "a=b"]
-)
+@pytest.mark.parametrize("cell", ["-1", "+0.5", "-1e-3", "1", "-inf", "tumour", "", "'", "--", "-", "'--", "a=b"])
 def test_numbers_and_plain_names_stay(cell: str) -> None:
     assert guarded(cell) == cell == unguarded(cell)
 

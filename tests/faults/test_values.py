@@ -4,6 +4,8 @@ import json
 import shutil
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from click.testing import CliRunner, Result
@@ -13,7 +15,7 @@ from imbalance_bench.cli.main import main
 from imbalance_bench.config import parse_study
 from imbalance_bench.errors import UserError
 from imbalance_bench.models.encoder_weights import fit_weights, load_encoder_weights
-from imbalance_bench.records import StudyRecords
+from imbalance_bench.records import StudyRecords, read_table
 from tests.small_study import study_content, write_study
 
 COMMANDS = (["status"], ["analyze"], ["plot", "ranks"], ["compare"], ["export"])
@@ -143,3 +145,13 @@ def test_resolutions_that_there_are_not(finished_study: Path, tmp_path: Path, mp
     found = CliRunner().invoke(main, ["predict", str(run), str(image), "--out", str(tmp_path / "o"), "--mpp", mpp])
     assert_one_line(found, "mpp")
     assert not (tmp_path / "o").exists()
+
+
+def test_a_table_with_damaged_text_is_damaged(finished_study: Path, tmp_path: Path) -> None:
+    source = StudyRecords.open(finished_study).finished()[0].path / "boundary.parquet"
+    raw = pa.array([b"im_0", b"im\xff1"], pa.binary()).view(pa.string())
+    table = pq.read_table(source).slice(0, 2)
+    table = table.set_column(0, table.schema.field(0), raw)
+    pq.write_table(table, tmp_path / "boundary.parquet")
+    with pytest.raises(UserError, match="not a readable boundary table"):
+        read_table(tmp_path / "boundary.parquet", "boundary")
