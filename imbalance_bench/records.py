@@ -232,7 +232,8 @@ def read_table(path: Path, name: str) -> pd.DataFrame:
     """Read the table called `name`; a damaged file or one of another schema is a `UserError`."""
     try:
         table = pq.read_table(path)
-        rows = table.to_pandas()
+        table.validate(full=True)  # text is UTF-8, too
+        names, rows = table.schema.names, table.to_pandas()
     except (OSError, pa.ArrowException, ValueError) as error:  # damaged text is a UnicodeDecodeError
         if isinstance(error, OSError) and (refused := refusal(error, path)) is not None:
             raise refused from error
@@ -241,7 +242,7 @@ def read_table(path: Path, name: str) -> pd.DataFrame:
             exit_code=1,
         ) from error
     if not table.schema.equals(TABLES[name]):
-        raise UserError(f"{path}: columns {table.schema.names} are not those of schema {SCHEMA_VERSION}.", exit_code=1)
+        raise UserError(f"{path}: columns {names} are not those of schema {SCHEMA_VERSION}.", exit_code=1)
     return rows
 
 

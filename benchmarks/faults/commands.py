@@ -3,7 +3,7 @@
 import os
 import signal
 import sys
-import tempfile
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -67,15 +67,37 @@ def invoke(
         longest_s: Limit; beyond it the child is killed, which is code -9.
     """
     arguments = tuple(map(str, words))
-    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        started = time.monotonic()
-        code = wait_for(start(arguments, out.fileno(), err.fileno(), before), longest_s)
-        seconds = time.monotonic() - started
-        texts = []
-        for file in (out, err):
-            file.seek(0)
-            texts.append(file.read().decode("utf-8", "replace"))
-    return Outcome(arguments, code, texts[0], texts[1], seconds)
+    out, err = _Drained(), _Drained()
+    started = time.monotonic()
+    child = start(arguments, out.write_end, err.write_end, before)
+    texts = [each.text_after for each in (out.begin(), err.begin())]
+    code = wait_for(child, longest_s)
+    return Outcome(arguments, code, texts[0](), texts[1](), time.monotonic() - started)
+
+
+class _Drained:
+    """A pipe that is read as it fills: a file would count among those that a trial keeps from growing."""
+
+    def __init__(self) -> None:
+        self._read_end, self.write_end = os.pipe()
+        self._content = b""
+        self._reader = threading.Thread(target=self._read, daemon=True)
+
+    def begin(self) -> "_Drained":
+        """Read, once the child has its end."""
+        os.close(self.write_end)
+        self._reader.start()
+        return self
+
+    def text_after(self) -> str:
+        """Return what was written, once the child has ended; what its own children write later is left out."""
+        self._reader.join(timeout=5)
+        return self._content.decode("utf-8", "replace")
+
+    def _read(self) -> None:
+        with os.fdopen(self._read_end, "rb", buffering=0) as pipe:
+            while part := pipe.read(65536):
+                self._content += part
 
 
 def start(words: Sequence[object], out: int, err: int, before: Callable[[], object] | None = None) -> int:
