@@ -9,18 +9,17 @@ from collections.abc import Callable
 
 import pandas as pd
 
-_COMPUTED = re.compile(r"'*[=+\-@\t\r]")
-_GUARDED = re.compile(r"'+[=+\-@\t\r]")
+_COMPUTED = re.compile(r"'*[=+\-@\t\r].*[^\W_]", re.DOTALL)  # a dash alone is no formula
 
 
 def guarded(text: str) -> str:
     """Return a text as a cell that no spreadsheet computes."""
-    return f"'{text}" if _COMPUTED.match(text) and not _is_number(text) else text
+    return f"'{text}" if _is_computed(text) else text
 
 
 def unguarded(cell: str) -> str:
     """Return the text of a cell that `guarded` wrote."""
-    return cell[1:] if _GUARDED.match(cell) and not _is_number(cell) else cell
+    return cell[1:] if cell.startswith("'") and _is_computed(cell[1:]) else cell
 
 
 def csv_text(frame: pd.DataFrame) -> str:
@@ -42,9 +41,12 @@ def _mapped(frame: pd.DataFrame, change: Callable[[str], str]) -> pd.DataFrame:
     return frame.assign(**{str(name): column for name, column in changed.items()}) if changed else frame
 
 
-def _is_number(text: str) -> bool:
+def _is_computed(text: str) -> bool:
+    """Say whether a spreadsheet would compute a text, or whether it looks like one that was guarded."""
+    if not _COMPUTED.match(text):
+        return False
     try:
         float(text)
     except ValueError:
-        return False
-    return True
+        return True
+    return False

@@ -1,6 +1,7 @@
 """Provenance, and writes that either happen or do not."""
 
 import hashlib
+import io
 import json
 import os
 import platform
@@ -26,6 +27,20 @@ RECORDED_LIBRARIES = (
 )
 
 
+class _Watched(io.BufferedWriter):
+    """A file that remembers what the disk refused: PyTorch's writer of archives makes a RuntimeError of it."""
+
+    refused: OSError | None = None
+
+    def write(self, data: Any, /) -> int:
+        """Write, and remember a failure."""
+        try:
+            return super().write(data)
+        except OSError as error:
+            self.refused = error
+            raise
+
+
 def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     """Write a file through a temporary neighbour and a rename: readers see the old content or the new, never half.
 
@@ -33,9 +48,10 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
         UserError: The file cannot be written, or no space is left; nothing is left behind.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    file: _Watched | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("xb") as file:
+        with _Watched(io.FileIO(temporary, "xb")) as file:
             write(file)
             file.flush()
             os.fsync(file.fileno())
@@ -43,7 +59,8 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     except BaseException as error:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
-        refused = refusal(OSError(error.errno, error.strerror, str(path))) if isinstance(error, OSError) else None
+        cause = error if isinstance(error, OSError) else file.refused if file is not None else None
+        refused = refusal(OSError(cause.errno, cause.strerror, str(path))) if cause is not None else None
         if refused is not None:
             raise refused from error
         raise

@@ -240,7 +240,9 @@ def read_table(path: Path, name: str) -> pd.DataFrame:
     """
     try:
         table = pq.read_table(path)
-    except (OSError, pa.ArrowException) as error:
+        table.validate(full=True)  # text is UTF-8, too
+        names, rows = table.schema.names, table.to_pandas()
+    except (OSError, pa.ArrowException, ValueError) as error:  # damaged text is a UnicodeDecodeError
         if isinstance(error, OSError) and (refused := refusal(error, path)) is not None:
             raise refused from error
         raise UserError(
@@ -248,8 +250,7 @@ def read_table(path: Path, name: str) -> pd.DataFrame:
             exit_code=1,
         ) from error
     if not table.schema.equals(TABLES[name]):
-        raise UserError(f"{path}: columns {table.schema.names} are not those of schema {TABLES_VERSION}.", exit_code=1)
-    rows = table.to_pandas()
+        raise UserError(f"{path}: columns {names} are not those of schema {TABLES_VERSION}.", exit_code=1)
     require_sound_rows(path, name, rows)
     return rows
 

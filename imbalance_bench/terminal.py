@@ -27,10 +27,11 @@ class Terminal(Console):
 
     Args:
         stderr: Print to standard error.
+        **options: Of a rich console, such as `file` and `width`.
     """
 
-    def __init__(self, *, stderr: bool = False) -> None:
-        super().__init__(stderr=stderr, markup=False, emoji=False, highlight=False)
+    def __init__(self, *, stderr: bool = False, **options: Any) -> None:
+        super().__init__(stderr=stderr, markup=False, emoji=False, highlight=False, **options)
 
     def render_str(self, text: str, **options: Any) -> Text:
         """Turn a string, also one in a cell of a table, into text that steers nothing."""

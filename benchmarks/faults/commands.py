@@ -3,7 +3,7 @@
 import os
 import signal
 import sys
-import tempfile
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -67,39 +67,70 @@ def invoke(
         longest_s: Limit; beyond it the child is killed, which is code -9.
     """
     arguments = tuple(map(str, words))
-    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        started = time.monotonic()
-        child = os.fork()
-        if child == 0:
-            _be_the_command(arguments, out.fileno(), err.fileno(), before)
-        code = _wait(child, longest_s)
-        seconds = time.monotonic() - started
-        texts = []
-        for file in (out, err):
-            file.seek(0)
-            texts.append(file.read().decode("utf-8", "replace"))
-    return Outcome(arguments, code, texts[0], texts[1], seconds)
+    out, err = _Drained(), _Drained()
+    started = time.monotonic()
+    child = start(arguments, out.write_end, err.write_end, before)
+    texts = [each.text_after for each in (out.begin(), err.begin())]
+    code = wait_for(child, longest_s)
+    return Outcome(arguments, code, texts[0](), texts[1](), time.monotonic() - started)
 
 
-def _be_the_command(words: Sequence[str], out: int, err: int, before: Callable[[], object] | None) -> None:
+class _Drained:
+    """A pipe that is read as it fills: a file would count among those that a trial keeps from growing."""
+
+    def __init__(self) -> None:
+        self._read_end, self.write_end = os.pipe()
+        self._content = b""
+        self._reader = threading.Thread(target=self._read, daemon=True)
+
+    def begin(self) -> "_Drained":
+        """Read, once the child has its end."""
+        os.close(self.write_end)
+        self._reader.start()
+        return self
+
+    def text_after(self) -> str:
+        """Return what was written, once the child has ended; what its own children write later is left out."""
+        self._reader.join(timeout=5)
+        return self._content.decode("utf-8", "replace")
+
+    def _read(self) -> None:
+        with os.fdopen(self._read_end, "rb", buffering=0) as pipe:
+            while part := pipe.read(65536):
+                self._content += part
+
+
+def start(words: Sequence[object], out: int, err: int, before: Callable[[], object] | None = None) -> int:
+    """Start a command in a child and return its process id.
+
+    Args:
+        words: Arguments.
+        out: Descriptor of its standard output.
+        err: Descriptor of its standard error.
+        before: Called in the child first.
+    """
+    child = os.fork()
+    if child:
+        return child
     code = 1
     try:
         os.dup2(out, 1)
         os.dup2(err, 2)
         if before is not None:
             before()
-        main(list(words), prog_name="imbalance-bench")
+        main([str(word) for word in words], prog_name="imbalance-bench")
     except SystemExit as end:
-        code = end.code if isinstance(end.code, int) else 0 if end.code is None else 1
-    except BaseException:  # noqa: BLE001 - what the interpreter would print
-        sys.excepthook(*sys.exc_info())
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException as error:  # noqa: BLE001 - what the interpreter would print
+        sys.excepthook(type(error), error, error.__traceback__)
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
 
 
-def _wait(child: int, longest_s: float) -> int:
+def wait_for(child: int, longest_s: float) -> int:
+    """Return the exit code of a child, negative for a signal; one that takes longer is killed."""
     until = time.monotonic() + longest_s
     while True:
         done, status = os.waitpid(child, os.WNOHANG)

@@ -191,7 +191,7 @@ def _draw(
         deadline=None,
         derandomize=False,
         phases=[hypothesis.Phase.generate],
-        suppress_health_check=list(hypothesis.HealthCheck),
+        suppress_health_check=tuple(hypothesis.HealthCheck),  # pyright: ignore[reportArgumentType]
     )
     @hypothesis.given(values)
     def collect(value: Any) -> None:

@@ -6,11 +6,12 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.faults.commands import TRACEBACK, invoke, kept
+from benchmarks.faults.commands import TRACEBACK, invoke, kept, start, wait_for
 from benchmarks.faults.small_study import SmallStudy
 
 STEPS = 30
@@ -80,10 +81,10 @@ def pair_runners(small: SmallStudy, workplace: Path, seed: int) -> Iterator[tupl
         out = workplace / "pairs" / str(number)
         shutil.rmtree(out, ignore_errors=True)
         words = small.run_words(out, small.cache, "--engine", "serial")
-        first = _fork(words)
+        first = _quietly(words)
         time.sleep(draw.choice((0.0, draw.uniform(0, 2))))
-        second = _fork(words)
-        codes = [_join(first), _join(second)]
+        second = _quietly(words)
+        codes = [wait_for(first, LONGEST_S), wait_for(second, LONGEST_S)]
         yield codes == [0, 0] and _records(out) == expected, f"pair {number}: exits {codes}"
         shutil.rmtree(out, ignore_errors=True)
 
@@ -142,51 +143,27 @@ def _command_of(pid: int) -> bytes:
 
 def _run_and(kind: signal.Signals, after_s: float, words: list[object]) -> tuple[int, str, bool]:
     """Run a command, send a signal after a while; exit code, errors, and whether it had ended before."""
-    error = Path(str(words[-1]) + ".stderr")
-    error.parent.mkdir(parents=True, exist_ok=True)
-    child = _fork(words, error)
-    time.sleep(after_s)
-    done, status = os.waitpid(child, os.WNOHANG)
-    if not done:
-        os.kill(child, kind)
-        code = _join(child)
-    else:
-        code = os.waitstatus_to_exitcode(status)
-    # a signal that arrives while the last lines are printed may find nothing to stop
-    return code, error.read_text(errors="replace"), bool(done) or code == 0
-
-
-def _fork(words: list[object], error: Path | None = None) -> int:
-    """Start a command in a child and return its process id."""
-    from imbalance_bench.cli.main import main
-
-    child = os.fork()
-    if child:
-        return child
-    code = 1
-    try:
-        for number in SIGNALS[:2]:
-            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
-        to = os.open(error or os.devnull, os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        os.dup2(to, 2)
-        main([str(word) for word in words], prog_name="imbalance-bench")
-    except SystemExit as end:
-        code = end.code if isinstance(end.code, int) else 1
-    except BaseException:  # noqa: BLE001 - what the interpreter would print
-        sys.excepthook(*sys.exc_info())
-    finally:
-        sys.stderr.flush()
-        os._exit(code)
-
-
-def _join(child: int) -> int:
-    until = time.monotonic() + LONGEST_S
-    while time.monotonic() < until:
+    with tempfile.TemporaryFile() as error:
+        child = start(words, error.fileno(), error.fileno(), _usual_signals)
+        time.sleep(after_s)
         done, status = os.waitpid(child, os.WNOHANG)
         if done:
-            return os.waitstatus_to_exitcode(status)
-        time.sleep(0.01)
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    return -1000
+            code = os.waitstatus_to_exitcode(status)
+        else:
+            os.kill(child, kind)
+            code = wait_for(child, LONGEST_S)
+        error.seek(0)
+        # a signal that arrives while the last lines are printed may find nothing to stop
+        return code, error.read().decode("utf-8", "replace"), bool(done) or code == 0
+
+
+def _quietly(words: list[object]) -> int:
+    """Start a command whose output nobody reads; its process id."""
+    with Path(os.devnull).open("wb") as nothing:
+        return start(words, nothing.fileno(), nothing.fileno(), _usual_signals)
+
+
+def _usual_signals() -> None:
+    """Be a command that a person started, whatever this process does with signals."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)

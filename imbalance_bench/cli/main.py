@@ -27,7 +27,7 @@ class CommandGroup(click.Group):
         except KeyboardInterrupt:
             raise OneLineError("Interrupted. The same command goes on from here.", 130) from None
         except click.ClickException as error:
-            error.message = visible(error.message)
+            error.message = visible(error.message)  # pyright: ignore[reportAttributeAccessIssue]
             raise
         except OSError as error:
             refused = refusal(error)

@@ -1,5 +1,6 @@
 """Types of arguments and options that several commands share: every path of the command line is one of these."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ class PathType(click.Path):
             if refused is None:
                 raise
             raise refused from None
-        path = super().convert(value, param, ctx)
+        path = Path(os.fsdecode(super().convert(value, param, ctx)))
         if self._written:
             require_writable(path)
         return path

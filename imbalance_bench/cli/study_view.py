@@ -28,6 +28,8 @@ def print_plan(study: Study, waiting: list[PlannedRun], device: Any, console: Co
     """Print what is about to be trained, on what."""
     config, fold = study.config, study.splits.folds[0]
     table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column()
+    table.add_column(overflow="fold")  # a path is wrapped, never cut
     models = f"{len(config.models)} models x " if config.models else ""
     methods = ", ".join(method.label for method in config.methods)
     groups = "" if study.dataset.info.groups_known else " (slides unknown: every image is its own group)"

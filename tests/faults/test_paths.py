@@ -2,7 +2,9 @@
 
 import errno
 import os
+import resource
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -10,11 +12,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import torch
 from click.testing import CliRunner, Result
 
 from imbalance_bench.cli.main import main
 from imbalance_bench.errors import UserError
 from imbalance_bench.file_access import refusal, require_writable
+from imbalance_bench.training.checkpoint import save_checkpoint
 from tests.small_study import write_study
 
 NOBODY = 65534
@@ -182,3 +186,16 @@ def test_a_wrong_study_file_is_answered_without_torch(tmp_path: Path, dataset: P
         words = [sys.executable, "-c", code, "run", str(study), "--set", override]
         found = subprocess.run(words, capture_output=True, text=True, check=False)
         assert found.stdout == "2 False False\n", (override, found)
+
+
+def test_a_full_disk_under_a_writer_that_hides_it(tmp_path: Path) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (64, before[1]))
+    try:
+        with pytest.raises(UserError, match=r"checkpoint\.pt: no space left"):
+            save_checkpoint(tmp_path, {"step": 3, "weights": torch.zeros(100_000)})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert list(tmp_path.iterdir()) == []

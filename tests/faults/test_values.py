@@ -4,6 +4,8 @@ import json
 import shutil
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from click.testing import CliRunner, Result
@@ -13,10 +15,10 @@ from imbalance_bench.cli.main import main
 from imbalance_bench.config import parse_study
 from imbalance_bench.errors import UserError
 from imbalance_bench.models.encoder_weights import fit_weights, load_encoder_weights
-from imbalance_bench.records import StudyRecords
+from imbalance_bench.records import StudyRecords, read_table
 from tests.small_study import study_content, write_study
 
-COMMANDS = (["status"], ["analyze"], ["plot", "ranks"], ["compare"], ["track", "--to", "tensorboard"])
+COMMANDS = (["status"], ["analyze"], ["plot", "ranks"], ["compare"], ["export"])
 
 
 def dry_run(tmp_path: Path, dataset: Path, override: str) -> Result:
@@ -42,7 +44,7 @@ def assert_one_line(found: Result, fragment: str, *, codes: tuple[int, ...] = (2
         ("training.milestones=[.9, .1]", "must grow from one to the next. Got [0.9, 0.1]"),
         ("training.milestones=[.5, .5]", "must grow from one to the next"),
         ("methods=[{label: x, parts: [focal, focal]}]", "Got 'focal' twice"),
-        ('dataset.groups={"": [rare]}', "must be a name"),
+        ('dataset.groups={"": [rare]}', "a key that is no text"),
         ("dataset.groups={macro: [rare]}", "must not be 'macro'"),
         ('dataset.groups={"a\\e[31m": [rare]}', "invisible characters"),
         ('dataset.path="a\\0b"', "NUL character"),
@@ -121,7 +123,8 @@ def test_documents_of_a_study(finished_study: Path, tmp_path: Path, name: str, r
     for first, *others in COMMANDS:
         if first == "status" and name == "dataset.json":
             continue  # it does not read it
-        found = CliRunner().invoke(main, [first, str(study), *others])
+        more = [str(finished_study)] if first == "compare" else []
+        found = CliRunner().invoke(main, [first, str(study), *more, *others])
         assert_one_line(found, str(study), codes=(1, 2))
 
 
@@ -142,3 +145,13 @@ def test_resolutions_that_there_are_not(finished_study: Path, tmp_path: Path, mp
     found = CliRunner().invoke(main, ["predict", str(run), str(image), "--out", str(tmp_path / "o"), "--mpp", mpp])
     assert_one_line(found, "mpp")
     assert not (tmp_path / "o").exists()
+
+
+def test_a_table_with_damaged_text_is_damaged(finished_study: Path, tmp_path: Path) -> None:
+    source = StudyRecords.open(finished_study).finished()[0].path / "boundary.parquet"
+    raw = pa.array([b"im_0", b"im\xff1"], pa.binary()).view(pa.string())
+    table = pq.read_table(source).slice(0, 2)
+    table = table.set_column(0, table.schema.field(0), raw)
+    pq.write_table(table, tmp_path / "boundary.parquet")
+    with pytest.raises(UserError, match="not a readable boundary table"):
+        read_table(tmp_path / "boundary.parquet", "boundary")
