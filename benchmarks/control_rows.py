@@ -13,7 +13,9 @@ stopped call goes on where it was; `--minutes` stops before a study that may not
 - `token_to_image`: a bias where it can do nothing; the path is to be called inert.
 - `quarter_steps`: trained for a quarter of the steps; to be called worse.
 
-Attributed means: the partial test of the construct, given the others, is `supported` after correction.
+Attributed means: the association with the primary measure of the construct is `supported` after Holm over the
+constructs. Whether it is so beyond the others is a partial test, which eight classes and measures with errors seldom
+decide.
 """
 
 import argparse
@@ -34,6 +36,7 @@ from analysis.verdicts import Topic, Word
 from imbalance_bench.config import load_study
 from imbalance_bench.data.phantom import FACTORS, PRESETS, GroupCounts, PhantomSpec, generate_phantom
 from imbalance_bench.execution import Execution, execute_study
+from imbalance_bench.preregistration import PRIMARY_MEASURES
 from imbalance_bench.seeding import generator
 
 ROOT = Path(__file__).parents[1]
@@ -110,12 +113,11 @@ def methods_of(spec: PhantomSpec, number: int) -> list[Any]:
 
 def judged(study: StudyAnalysis) -> Iterator[tuple[str, bool, str]]:
     """Yield (control, judged as it should be, what was said)."""
-    partial = study.tables["partial_associations"]
-    supported = partial[partial["verdict"] == str(Word.SUPPORTED)]
+    rows = study.tables["associations"]
+    supported = rows[(rows["verdict"] == str(Word.SUPPORTED)) & rows["measure"].isin(PRIMARY_MEASURES.values())]
 
     def attributed(method: str, estimand: str) -> set[str]:
-        rows = supported[(supported["method"] == method) & (supported["estimand"] == estimand)]
-        return set(rows["construct"]) - {"difficulty"}
+        return set(supported[(supported["method"] == method) & (supported["estimand"] == estimand)]["construct"])
 
     for factor, construct in CONSTRUCT_OF.items():
         found = attributed(f"given_{factor}", GIVEN_BIAS)

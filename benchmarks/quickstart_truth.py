@@ -32,6 +32,10 @@ def run_seed(folder: Path, seed: int) -> tuple[pd.DataFrame, float]:
     return read_table(folder / "study" / "analysis", "planted_and_found"), seconds
 
 
+def _claims(rows: pd.DataFrame) -> list[tuple[str, str]]:
+    return list(zip(rows["subject"], rows["planted"], strict=True))
+
+
 def main() -> None:
     """Run every seed and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -43,12 +47,17 @@ def main() -> None:
         rows, seconds = run_seed(options.out / f"seed_{seed}", seed)
         found.append(rows.assign(seed=seed))
         if seed == 0:
-            print("| seed | " + " | ".join(rows["subject"]) + " | minutes |\n|" + "---|" * (len(rows) + 2))
+            print(
+                "| seed | "
+                + " | ".join(f"{subject}: {planted}" for subject, planted in _claims(rows))
+                + " | minutes |\n|"
+                + "---|" * (len(rows) + 2)
+            )
         cells = [MARK[str(each)] for each in rows["agrees"]]
         took = "-" if seconds != seconds else f"{seconds / 60:.1f}"
         print(f"| {seed} | {' | '.join(cells)} | {took} |", flush=True)
     every = pd.concat(found)
-    agreed = (every["agrees"] == "yes").groupby(every["subject"], sort=False).sum()
+    agreed = (every["agrees"] == "yes").groupby([every["subject"], every["planted"]], sort=False).sum()
     print("| found | " + " | ".join(f"{n} of {options.seeds}" for n in agreed) + " | |")
     sys.exit(int((every["agrees"] != "yes").any()))
 

@@ -12,7 +12,7 @@ TABLES: dict[str, Table] = {
             "factor": text("share, ambiguity, morphology or context"),
             "class": text("class name"),
             "planted": number("level in the description of the phantom; of share, the share of labelled pixels"),
-            "measure": text("primary measure of the construct that the factor belongs to"),
+            "measure": text("the measure that must follow the factor"),
             "measured": number("its value in measures.csv; empty where it was not measured"),
         },
     ),

@@ -8,16 +8,19 @@ from synthetic import write_synthetic_study
 from analysis.pipeline import analyze_study
 from analysis.study.runs import read_study
 from analysis.topics.ledger_quantities import GIVEN_BIAS, differing, ledger_quantities
-from analysis.topics.planted import Claim, factor_rows, follows_frequency, planted_factors
+from analysis.topics.planted import Claim, factor_rows, planted_factors
 from analysis.verdicts import Topic, Verdict, Word
 from imbalance_bench.records import StudyRecords
 
 FACTORS = ("share", "ambiguity", "morphology", "context")
 
 
-def headline(word: Word, follows: str = "") -> Verdict:
-    numbers = {"follows": follows}
-    return Verdict(topic=Topic.EXPLANATION, subject="weight", word=word, sentence="Said.", numbers=numbers)
+def headline(word: Word) -> Verdict:
+    return Verdict(topic=Topic.ASSOCIATION, subject="weight", word=word, sentence="Said.")
+
+
+def is_supported(verdict: Verdict) -> bool:
+    return verdict.word == Word.SUPPORTED
 
 
 @pytest.fixture(scope="module")
@@ -43,11 +46,12 @@ def test_a_phantom_has_its_truth_beside_what_was_found(phantom):
     found = phantom.tables["planted_and_found"].set_index("subject")
     assert found.loc["share", "agrees"] == "yes"
     assert found.loc["morphology", "agrees"] == "open"  # one level says nothing
-    row = found.loc["loss weight of inverse_frequency"]
-    assert row["planted"].startswith("follows frequency")
-    said = [each for each in phantom.verdicts if (each.topic, each.estimand) == (Topic.EXPLANATION, "loss_weight")]
-    assert {each.method for each in said} == {"inverse_frequency", "cdb"}
-    assert row["found"] == next(each.sentence for each in said if each.method == "inverse_frequency")
+    rows = found.loc[["loss weight of inverse_frequency"]]
+    assert list(rows["planted"].str.split().str[:3].str.join(" ")) == ["goes with frequency,", "goes with no"]
+    about = (Topic.ASSOCIATION, "inverse_frequency", "loss_weight", "pixel_share")
+    (said,) = [each for each in phantom.verdicts if (each.topic, each.method, each.estimand, each.measure) == about]
+    assert rows["found"].iloc[0] == said.sentence
+    assert "loss weight of cdb" not in found.index
 
 
 def test_real_tissue_has_no_planted_truth(tmp_path):
@@ -58,12 +62,9 @@ def test_real_tissue_has_no_planted_truth(tmp_path):
 
 def test_claims_agree_disagree_or_stay_open():
     def row(verdict: Verdict | None) -> object:
-        return Claim("weight", "follows frequency", verdict, follows_frequency).row()["agrees"]
+        return Claim("weight", "goes with frequency", verdict, is_supported).row()["agrees"]
 
-    assert row(headline(Word.SUPPORTED, "frequency")) == "yes"
-    assert row(headline(Word.SUPPORTED, "pixel_share")) == "yes"
-    assert row(headline(Word.SUPPORTED, "frequency+difficulty")) == "no"
-    assert row(headline(Word.SUPPORTED, "difficulty")) == "no"
+    assert row(headline(Word.SUPPORTED)) == "yes"
     assert row(headline(Word.NOT_SUPPORTED)) == "no"
     assert row(headline(Word.NOT_SEPARABLE)) == "open"
     assert row(None) == "open"
