@@ -158,6 +158,7 @@ class ComputeSection(Section):
     device: str = "auto"  # auto, cpu, cuda, cuda:1, mps
     threads: Positive = 1  # CPU threads per run; results are reproducible bit for bit at a fixed number
     deterministic: bool = True
+    retries: Annotated[int, Field(ge=0)] = 2  # further tries of a run whose process died or ran out of memory
     saved_predictions: Annotated[int, Field(ge=0)] = 24  # test images per run whose predicted mask is kept
 
 

@@ -14,6 +14,7 @@ from imbalance_bench.config import StudyConfig
 from imbalance_bench.data.prepared import usable_cores
 from imbalance_bench.engines import ENGINES
 from imbalance_bench.engines.base import RunJob
+from imbalance_bench.engines.rounds import Effort, execute_rounds
 from imbalance_bench.errors import UserError
 from imbalance_bench.models.licences import licence_warnings
 from imbalance_bench.planning import earlier_plan, prepare_study
@@ -71,12 +72,12 @@ def _execute(config: StudyConfig, root: Path, execution: Execution) -> bool:
         return False
     _prefill(study, execution.cache, device, console)
     name, workers = _choose_engine(execution, config, device)
-    jobs = [RunJob(root, run.run_id, run.label, execution.cache) for run in waiting]
+    jobs = [RunJob(root, run.run_id, run.label, execution.cache, config.compute) for run in waiting]
     table = LiveTable(study.taxonomy.names, {run.run_id: run.name for run in study.runs})
     longest = max(planned_steps(study, run) for run in waiting)
     display = ProgressDisplay(console, runs=len(jobs), unit_steps=longest, table=table)
     with display:
-        outcomes = ENGINES[name](workers).execute(jobs, display)
+        outcomes = execute_rounds(ENGINES[name], Effort(workers, config.compute.retries), jobs, display)
     print_status(study.records, console)
     failed = [outcome for outcome in outcomes if outcome.error is not None]
     if failed:

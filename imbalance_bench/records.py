@@ -29,7 +29,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from imbalance_bench.errors import UserError
-from imbalance_bench.manifest import write_atomically, write_json
+from imbalance_bench.manifest import LOCK, write_atomically, write_json
 
 SCHEMA_VERSION = 1
 
@@ -160,6 +160,7 @@ TABLES = {
 }
 # runs of earlier versions have none
 OPTIONAL_TABLES = ("confusion", "boundary", "interventions", "path_controls", "dynamics", "probabilities")
+PICTURE_FOLDERS = ("predictions", "attention")  # of a run, one file per image of the panel
 PROBABILITY_BINS = 15  # as Guo et al. 2017
 PROBABILITY_UNIT = 1_000_000  # sums of probabilities and margins are stored in whole millionths
 
@@ -282,6 +283,11 @@ class RunRecord:
     def run_id(self) -> str:
         """First 12 hex digits of the hash of everything that defines the run."""
         return self.path.name
+
+    @property
+    def lock_path(self) -> Path:
+        """Locked by the process that works on the run."""
+        return self.path / LOCK
 
     def manifest(self) -> dict[str, Any]:
         """Configuration, hashes, seeds, versions, timing and pairing digests."""

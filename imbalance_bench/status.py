@@ -1,8 +1,8 @@
 """How far a study is, read from its records. No torch."""
 
-import fcntl
 from dataclasses import dataclass
 
+from imbalance_bench.locking import is_locked
 from imbalance_bench.records import RunRecord, RunState, StudyRecords
 
 
@@ -39,7 +39,7 @@ def study_status(records: StudyRecords) -> list[RunStatus]:
 def _run_status(record: RunRecord, planned: dict) -> RunStatus:
     status = record.status()
     state = str(status.get("state", "waiting"))
-    if state == RunState.RUNNING and not _is_locked(record):
+    if state == RunState.RUNNING and not is_locked(record.lock_path):
         state = "interrupted"
     done = state == RunState.DONE
     return RunStatus(
@@ -54,16 +54,3 @@ def _run_status(record: RunRecord, planned: dict) -> RunStatus:
         seconds=record.manifest()["cost"]["seconds"] if done else None,
         error=status.get("error"),
     )
-
-
-def _is_locked(record: RunRecord) -> bool:
-    """True while a process works on the run."""
-    path = record.path / ".lock"
-    if not path.exists():
-        return False
-    with path.open("r+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False

@@ -12,6 +12,7 @@ from imbalance_bench.cli.options import CACHE_OPTION
 from imbalance_bench.cli.power import power
 from imbalance_bench.cli.results import compare, compare_scores, predict, track
 from imbalance_bench.errors import UserError, nearest
+from imbalance_bench.interruption import Interrupted, stop_signals
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
 
@@ -22,9 +23,12 @@ class CommandGroup(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
         try:
-            return super().invoke(ctx)
+            with stop_signals():
+                return super().invoke(ctx)
         except UserError as error:
             raise OneLineError(str(error), error.exit_code) from error
+        except Interrupted as error:
+            raise OneLineError(str(error), error.exit_code) from None
         except KeyboardInterrupt:
             raise OneLineError("Interrupted. The same command goes on from here.", 130) from None
         except OSError as error:

@@ -6,12 +6,10 @@ rows are flushed before the journal mentions them, the journal before `complete.
 """
 
 import errno
-import fcntl
 import json
 import os
 import shutil
 import struct
-import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,6 +20,7 @@ from typing import Any, BinaryIO, Self
 import numpy as np
 
 from imbalance_bench.errors import UserError
+from imbalance_bench.locking import locked
 from imbalance_bench.manifest import write_json
 
 OnProgress = Callable[[int, int], None]
@@ -29,7 +28,6 @@ Fill = Callable[[Sequence[int]], Mapping[str, np.ndarray]]
 Layout = Mapping[str, tuple[tuple[int, ...], Any]]
 
 _RECORD = struct.Struct("<QQI")  # first row, row after the last, CRC-32 of both
-_POLL_S = 0.1
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -84,7 +82,7 @@ class ArrayStore:
         report = on_progress or (lambda _done, _rows: None)
         if not plan.is_complete():
             plan.make_folder()
-            with _exclusive(plan, report):
+            with locked(plan.folder / "lock", on_wait=lambda: _report_journal(plan, report)):
                 if not plan.is_complete():
                     with _disk_full_explained(plan):
                         _fill_missing(plan, fill, chunk, report, description)
@@ -168,18 +166,9 @@ class _Plan:
         return array
 
 
-@contextmanager
-def _exclusive(plan: _Plan, report: OnProgress) -> Iterator[None]:
-    """Hold the folder's lock; it belongs to the open file, so it vanishes with the process however that ends."""
-    with (plan.folder / "lock").open("ab") as file:
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                report(sum(stop - start for start, stop in _read_journal(plan)[0]), plan.rows)
-                time.sleep(_POLL_S)
-        yield  # closing the file releases the lock
+def _report_journal(plan: _Plan, report: OnProgress) -> None:
+    """Report how far the process that fills the store has come."""
+    report(sum(stop - start for start, stop in _read_journal(plan)[0]), plan.rows)
 
 
 @contextmanager

@@ -11,12 +11,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from imbalance_bench.config import StudyConfig, load_study
+from imbalance_bench.config import StudyConfig
 from imbalance_bench.errors import UserError
 from imbalance_bench.method_entry import MethodEntry
 from imbalance_bench.models.encoders import model_weights_identity
 from imbalance_bench.models.licences import licences
 from imbalance_bench.models.segmenter import Segmenter, build_segmenter
+from imbalance_bench.planned_study import planned_config
 from imbalance_bench.records import RunRecord, StudyRecords, read_json, run_name
 from imbalance_bench.study import class_statistics, method_context, recorded_counts
 from imbalance_bench.training.material import choose_device, choose_precision
@@ -74,11 +75,9 @@ class TrainedModel:
             )
         root = run_dir.parent.parent
         records, manifest = StudyRecords.open(root), record.manifest()
-        config, facts = _with_model_of(load_study(root / "study.yaml"), records, record.run_id), records.dataset()
+        config, facts = planned_config(records, record.run_id), records.dataset()
         _require_same_encoder(config, manifest)
-        method = next((each for each in config.methods if each.label == manifest["method"]["label"]), None)
-        if method is None:
-            raise UserError(f"{root}/study.yaml no longer holds the method '{manifest['method']['label']}'.")
+        method = config.methods[0]
         names = tuple(str(each["name"]) for each in facts["classes"])
         components = _components(record, config, method, facts, manifest)
         device = choose_device(config.compute)
@@ -123,15 +122,6 @@ class TrainedModel:
                 features = [each.half().float() for each in features]  # what the head was trained on
             logits = self.segmenter.decode(features, tiles.shape[1])
         return (logits if self.adjust_logits is None else self.adjust_logits(logits)).float().cpu().numpy()
-
-
-def _with_model_of(config: StudyConfig, records: StudyRecords, run_id: str) -> StudyConfig:
-    """Narrow a study of several models to the one of a run."""
-    row = next((run for run in records.plan()["runs"] if run["run_id"] == run_id), {})
-    model = next((model for model in config.each_model if model.label == row.get("model")), None)
-    if model is None:
-        raise UserError(f"{records.root}/study.yaml no longer holds the model '{row.get('model')}' of run {run_id}.")
-    return config.only(model)
 
 
 def _require_same_encoder(config: StudyConfig, manifest: dict[str, Any]) -> None:

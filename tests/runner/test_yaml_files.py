@@ -320,12 +320,6 @@ def test_a_value_of_set_is_read_by_the_same_reader(tmp_path: Path) -> None:
         load_study(path, ["seeds=[010]"])
 
 
-def test_an_edited_plan_is_read_by_the_same_reader(tmp_path: Path) -> None:
-    (tmp_path / "study.yaml").write_text(STUDY + "seeds: [9]\n")
-    with pytest.raises(UserError, match="the key `seeds` must occur once"):
-        study_module.open_study(tmp_path)
-
-
 def test_a_study_survives_being_written_and_read(tmp_path: Path) -> None:
     content = study_content(tmp_path)
     content["dataset"]["groups"] = {"010": ["no", "1:30"], "null": ["2024-01-05", "~"]}
