@@ -1,8 +1,8 @@
 """What SIGINT, SIGTERM and SIGUSR1 do: work stops where it can go on later, and the command says how.
 
-Within `at_safe_points` a signal is noted, and the work itself stops where its state is whole (`stop_if_asked`); a second
-signal stops it at once. Elsewhere a signal raises `Interrupted`, except during an import: exceptions raised in the
-middle of the initialisation of a C extension are lost or become others, so the process ends there and then.
+Within `at_safe_points` a signal is noted, and the work itself stops where its state is whole (`stop_if_asked`); a
+second signal stops it at once. Elsewhere a signal raises `Interrupted`, except during an import: an exception raised in
+the middle of the initialisation of a C extension is lost or becomes another, so the process ends there and then.
 """
 
 import os

@@ -247,10 +247,10 @@ def _write_plan(study: Study) -> None:
         _require_extension(config, root, earlier)
         _require_same_material(study, earlier)
         facts = _dataset_facts(study, _readable(root / "dataset.json"))
-        write_json(root / "plan.json", _plan(study, earlier))
+        plan, text = _plan(study, earlier), yaml.safe_dump(config.dump(), sort_keys=False, allow_unicode=True)
+        write_json(root / "plan.json", plan)
         write_json(root / "dataset.json", facts)
         study.splits.save(root / "splits.json")
-        text = yaml.safe_dump(config.dump(), sort_keys=False, allow_unicode=True)
         write_atomically(root / "study.yaml", lambda file: file.write(text.encode()))
 
 

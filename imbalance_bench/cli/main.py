@@ -10,7 +10,7 @@ from imbalance_bench.cli.data import data
 from imbalance_bench.cli.explanation import explain
 from imbalance_bench.cli.options import CACHE_OPTION
 from imbalance_bench.cli.power import power
-from imbalance_bench.cli.results import compare, compare_scores, predict, track
+from imbalance_bench.cli.results import compare, compare_scores, predict, repair, track
 from imbalance_bench.errors import UserError, nearest
 from imbalance_bench.interruption import Interrupted, stop_signals
 
@@ -65,6 +65,7 @@ main.add_command(compare_scores)
 main.add_command(power)
 main.add_command(explain)
 main.add_command(track)
+main.add_command(repair)
 
 
 @main.command()

@@ -1,12 +1,15 @@
-"""What an engine does: execute runs of a study directory somewhere, and say how they went."""
+"""What an engine does: execute runs of a study directory somewhere, and say how they went. No torch."""
 
-from collections.abc import Sequence
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from imbalance_bench.config import ComputeSection
+if TYPE_CHECKING:
+    from imbalance_bench.config import ComputeSection
 
 
 @dataclass(frozen=True)
@@ -19,6 +22,7 @@ class RunJob:
         label: For people.
         cache_dir: Where tiles and features are cached.
         compute: How it executes; None: as the plan says, which another runner may have written since.
+        steps: Optimiser steps in all; for the status of a run whose process died.
     """
 
     root: Path
@@ -26,6 +30,7 @@ class RunJob:
     label: str
     cache_dir: Path
     compute: ComputeSection | None = None
+    steps: int = 0
 
 
 @dataclass(frozen=True)
@@ -73,6 +78,9 @@ class RunOutcome:
     label: str
     error: str | None = None
     obstacle: Obstacle | None = None
+
+
+Execute = Callable[[RunJob, Callable[[RunProgress], None]], RunOutcome]  # in this process, telling of progress
 
 
 class Listener(Protocol):

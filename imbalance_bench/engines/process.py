@@ -9,9 +9,8 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from multiprocessing.connection import Connection, wait
-from typing import Any
 
-from imbalance_bench.engines.base import Listener, Obstacle, RunJob, RunOutcome, RunProgress
+from imbalance_bench.engines.base import Execute, Listener, Obstacle, RunJob, RunOutcome, RunProgress
 from imbalance_bench.interruption import Interrupted, blocked, stop_signals, unblock
 
 _POLL_S = 0.2
@@ -26,10 +25,11 @@ class ProcessEngine:
 
     Args:
         workers: Runs at a time.
+        execute: Executes one job in a worker; importable there.
     """
 
-    def __init__(self, workers: int) -> None:
-        self._limit = workers
+    def __init__(self, workers: int, execute: Execute | None = None) -> None:
+        self._limit, self._execute = workers, execute
 
     def execute(self, jobs: Sequence[RunJob], listener: Listener) -> list[RunOutcome]:
         """Execute all jobs; see `Engine`."""
@@ -37,7 +37,7 @@ class ProcessEngine:
         try:
             while queue or workers:
                 while queue and len(workers) < self._limit:
-                    workers.append(_Worker(queue.popleft()))
+                    workers.append(_Worker(queue.popleft(), self._execute))
                 for worker in _ready(workers):
                     message = worker.receive()
                     if isinstance(message, RunProgress):
@@ -59,10 +59,10 @@ class ProcessEngine:
 class _Worker:
     """A process that executes one job after the other, and what it works on."""
 
-    def __init__(self, job: RunJob) -> None:
+    def __init__(self, job: RunJob, execute: Execute | None) -> None:
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
-        self.process = context.Process(target=_work, args=(theirs, os.getpid()))
+        self.process = context.Process(target=_work, args=(theirs, os.getpid(), execute))
         with blocked():  # signals come through once it can handle them
             self.process.start()
         theirs.close()  # so that its death ends the pipe
@@ -124,18 +124,18 @@ def _cause(exit_code: int | None) -> str:
     return f"its process ended with exit code {exit_code}."
 
 
-def _work(pipe: Connection, parent: int) -> None:
+def _work(pipe: Connection, parent: int, execute: Execute | None) -> None:
     """Execute jobs in a worker until the pipe ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent says what to do
     with stop_signals((signal.SIGTERM, signal.SIGUSR1), quiet=True):
         try:
             unblock()
             threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-            from imbalance_bench.engines.worker import execute_job  # torch is imported in the worker alone
+            if execute is None:
+                from imbalance_bench.engines.worker import execute_job as execute  # imports torch
 
             while True:
-                job: RunJob = pipe.recv()
-                outcome = execute_job(job, _Reports(pipe))
+                outcome = execute(pipe.recv(), _Reports(pipe))
                 pipe.send(outcome)
         except Interrupted as error:
             raise SystemExit(error.exit_code) from None

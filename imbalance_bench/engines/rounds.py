@@ -102,8 +102,6 @@ def _write_failed(job: RunJob, error: str | None) -> None:
     try:
         with locked(record.lock_path, patience_s=1):
             if not record.is_done():
-                status = record.status()
-                step, steps = int(status.get("step", 0)), int(status.get("steps", 0))
-                record.write_status(RunState.FAILED, step=step, steps=steps, error=error)
+                record.write_status(RunState.FAILED, step=record.last_step(), steps=job.steps, error=error)
     except LockHeldError:
         return  # another runner has taken it up

@@ -7,8 +7,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from imbalance_bench.config import StudyConfig
@@ -22,7 +20,8 @@ from imbalance_bench.records import RunRecord, StudyRecords, read_json, run_name
 from imbalance_bench.study import class_statistics, method_context, recorded_counts
 from imbalance_bench.training.material import choose_device, choose_precision
 from imbalance_bench.training.optimisation import autocast
-from methods.base import ClassFeedback, Components
+from imbalance_bench.training.stored_model import load_weights, recorded_feedback
+from methods.base import Components
 from methods.composition import compose, stages_of
 
 
@@ -142,20 +141,10 @@ def _components(
     names = tuple(str(each["name"]) for each in facts["classes"])
     statistics = class_statistics(recorded_counts(facts, names)[int(manifest["fold"])])
     stages = stages_of(method.parts)
-    finished = tuple(_feedback(record, stage, len(names), config) for stage in range(len(stages) - 1))
+    every = config.training.validate_every
+    finished = tuple(recorded_feedback(record, stage, len(names), every) for stage in range(len(stages) - 1))
     context = method_context(config, statistics, int(manifest["seed"]), stage=len(stages) - 1, finished=finished)
     return compose(method.parts, context)
-
-
-def _feedback(record: RunRecord, stage: int, n_classes: int, config: StudyConfig) -> ClassFeedback:
-    """Read what validation had counted at the end of a stage."""
-    rows = record.epochs()
-    rows = rows[(rows["stage"] == stage) & (rows["split"] == "val") & (rows["class_id"] >= 0)]
-    step = int(rows["step"].max())
-    last = rows[rows["step"] == step].pivot_table(index="class_id", columns="quantity", values="value")
-    last = last.reindex(range(n_classes), fill_value=0)
-    counts = {name: torch.from_numpy(last[name].to_numpy(np.int64)) for name in ("tp", "fp", "fn")}
-    return ClassFeedback(step=step, epoch=step // config.training.validate_every, **counts)
 
 
 def _segmenter(record: RunRecord, config: StudyConfig, components: Components, n_classes: int, seed: int) -> Segmenter:
@@ -164,15 +153,7 @@ def _segmenter(record: RunRecord, config: StudyConfig, components: Components, n
     extra_tokens = bias.extra_tokens if bias is not None else 0
     segmenter = build_segmenter(config.model, n_classes=n_classes, seed=seed, extra_tokens=extra_tokens)
     segmenter.install(components)
-    path = record.path / "model.safetensors"
-    try:
-        segmenter.load_stored_state(load_file(path))
-    except KeyError as error:
-        raise UserError(
-            f"{path}: tensors are not those of the run's model (first: {error.args[0]}). Train the run again."
-        ) from error
-    except (OSError, SafetensorError, RuntimeError) as error:
-        raise UserError(f"{path}: not readable as the run's weights ({error}). Train the run again.") from error
+    load_weights(segmenter, record)
     return segmenter
 
 

@@ -8,13 +8,12 @@ import torch
 
 from imbalance_bench.errors import UserError
 from imbalance_bench.manifest import write_atomically
-
-FILE_NAME = "checkpoint.pt"
+from imbalance_bench.records import CHECKPOINT
 
 
 def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
     """Write tensors and plain values."""
-    write_atomically(folder / FILE_NAME, lambda file: torch.save(state, file))
+    write_atomically(folder / CHECKPOINT, lambda file: torch.save(state, file))
 
 
 def load_checkpoint(folder: Path, device: torch.device) -> dict[str, Any] | None:
@@ -23,7 +22,7 @@ def load_checkpoint(folder: Path, device: torch.device) -> dict[str, Any] | None
     Raises:
         UserError: The file is damaged.
     """
-    path = folder / FILE_NAME
+    path = folder / CHECKPOINT
     if not path.exists():
         return None
     try:
@@ -34,4 +33,4 @@ def load_checkpoint(folder: Path, device: torch.device) -> dict[str, Any] | None
 
 def delete_checkpoint(folder: Path) -> None:
     """Remove the file once the run is done."""
-    (folder / FILE_NAME).unlink(missing_ok=True)
+    (folder / CHECKPOINT).unlink(missing_ok=True)

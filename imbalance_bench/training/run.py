@@ -25,7 +25,7 @@ from imbalance_bench.seeding import derive_seed
 from imbalance_bench.study import PlannedRun, Study, build_context
 from imbalance_bench.training.batches import BatchSequence
 from imbalance_bench.training.checkpoint import delete_checkpoint, load_checkpoint, save_checkpoint
-from imbalance_bench.training.completion import write_records
+from imbalance_bench.training.completion import evaluate_images, write_records
 from imbalance_bench.training.dynamics import WatchedCrops
 from imbalance_bench.training.image_evaluation import ImageEvaluation
 from imbalance_bench.training.journal import RunJournal
@@ -39,6 +39,7 @@ from imbalance_bench.training.material import (
     rows_of,
 )
 from imbalance_bench.training.memory import is_short_of_memory, short_of_memory
+from imbalance_bench.training.stored_model import load_weights, recorded_feedback
 from imbalance_bench.training.tile_data import TileData
 from methods.base import ClassFeedback, Components, Stage
 from methods.composition import compose, stages_of
@@ -78,10 +79,14 @@ def execute_run(study: Study, run: PlannedRun, cache_dir: Path, on_step: OnStep)
             configure_torch(study.config.compute, device)
             checkpoint = load_checkpoint(record.path, device)
             data = open_material(study, cache_dir, device)
-            RunExecution(study, run, record, data, on_step).execute(checkpoint)
+            execution = RunExecution(study, run, record, data, on_step)
+            if checkpoint is None and (record.path / "manifest.json").exists():  # `repair` left a trained run so
+                execution.evaluate_again()
+            else:
+                execution.execute(checkpoint)
         except Exception as error:
             reason = short_of_memory(error, study.config.training) if is_short_of_memory(error) else error
-            step = record.status().get("step", 0)
+            step = record.last_step()
             record.write_status(RunState.FAILED, step=step, steps=steps, error=_line(reason))
             if reason is error:
                 raise
@@ -138,6 +143,17 @@ class RunExecution:
             components, segmenter, trainer = self._set_up(index, segmenter)
             self._train(index, trainer)
         self._complete(segmenter, components, trainer)
+
+    def evaluate_again(self) -> None:
+        """Make the records of the evaluation again, from the weights of a run that was trained to its end."""
+        last = len(self._stages) - 1
+        n_classes, every = len(self._study.taxonomy.names), self._study.config.training.validate_every
+        self._finished = [recorded_feedback(self._record, stage, n_classes, every) for stage in range(last)]
+        components, segmenter, _ = self._set_up(last, None)
+        load_weights(segmenter, self._record)
+        evaluation = ImageEvaluation(self._study, self._data, self._rows, segmenter, components, self._precision)
+        evaluate_images(self._study, self._run, self._record, evaluation).write_missing()
+        self._record.write_status(RunState.DONE, step=self._steps, steps=self._steps)
 
     def _set_up(self, index: int, before: Segmenter | None) -> tuple[Components, Segmenter, StageTrainer]:
         """Build method, model and trainer of a stage."""

@@ -17,9 +17,9 @@ from imbalance_bench.evaluation.image_tables import BoundarySetting, ImageKeys, 
 from imbalance_bench.evaluation.interventions import FixedBias, changed_biases, permutations
 from imbalance_bench.evaluation.path_controls import ShiftedLogits, class_shares, dosed_bias, weights_of
 from imbalance_bench.execution import Execution, execute_study
+from imbalance_bench.planned_study import open_run
 from imbalance_bench.planning import prepare_study
 from imbalance_bench.records import BoundaryMeasure, PathControl, RunRecord, StudyRecords
-from imbalance_bench.planned_study import open_run
 from imbalance_bench.study import build_context
 from imbalance_bench.training import record_tables
 from imbalance_bench.training.image_evaluation import ImageEvaluation, QueriedImage, block_means

@@ -12,8 +12,8 @@ import torch
 from imbalance_bench.data.prepared import PreparedDataset
 from imbalance_bench.errors import UserError
 from imbalance_bench.execution import Execution, execute_study
-from imbalance_bench.records import StudyRecords
 from imbalance_bench.planned_study import open_run
+from imbalance_bench.records import StudyRecords
 from imbalance_bench.training import loop
 from imbalance_bench.training.run import execute_run
 from tests.small_study import small_config

@@ -7,7 +7,6 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from imbalance_bench import study as study_module
 from imbalance_bench.cli.main import main
 from imbalance_bench.config import StudyConfig, load_study
 from imbalance_bench.data.converters.preparation import prepare_dataset
