@@ -29,7 +29,7 @@ from imbalance_bench.models.size_check import require_model_fits
 from imbalance_bench.planned_study import weights_key
 from imbalance_bench.preregistration import primary_choices
 from imbalance_bench.records import read_json
-from imbalance_bench.study import OnProgress, Study, build_context, model_identity, shared_identity
+from imbalance_bench.study import OnProgress, Study, method_context, model_identity, shared_identity
 from imbalance_bench.tuning.section import TUNING_FOLDER
 from methods.base import Requirement
 from methods.composition import SlotConflictError, compose
@@ -160,7 +160,8 @@ def _require_methods_fit(study: Study) -> None:
                 "Set `splits.validation_fraction` above 0."
             )
         try:
-            compose(method.parts, build_context(study, study.runs[0], stage=0, finished=()))
+            context = method_context(study.config, study.statistics(0), study.config.seeds[0], stage=0, finished=())
+            compose(method.parts, context)
         except (SlotConflictError, ValueError) as error:
             raise UserError(f"Method '{method.label}': {error}") from error
 

@@ -80,7 +80,11 @@ def run(
     study: Path, overrides: tuple[str, ...], out: Path | None, engine: str | None, workers: int | None,
     dry_run: bool, cache: Path,
 ) -> None:  # fmt: skip
-    """Train every run of a STUDY file; on an existing directory, resume."""
+    """Train every run of a STUDY file; on an existing directory, resume.
+
+    Ctrl-C, SIGTERM and SIGUSR1 save a checkpoint of each run, and the same command goes on from there. Several runners
+    may work on one directory at the same time, and the study may grow meanwhile.
+    """
     from imbalance_bench.config import load_study
     from imbalance_bench.execution import Execution, execute_study
 
@@ -102,7 +106,7 @@ def quickstart(out: Path, cache: Path) -> None:
 @main.command()
 @click.argument("study_dir", type=FOLDER)
 def status(study_dir: Path) -> None:
-    """Show which runs are done, running, interrupted or failed, and the time left."""
+    """Show which runs are done, running, interrupted, failed or damaged, and the time left."""
     from imbalance_bench.cli.study_view import print_status
     from imbalance_bench.records import StudyRecords
 

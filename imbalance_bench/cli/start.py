@@ -1,11 +1,17 @@
 """The console script: signals are handled before anything slow is imported."""
 
-from imbalance_bench.interruption import stop_signals
+import sys
+
+from imbalance_bench.interruption import Interrupted, stop_signals
 
 
 def start() -> None:
     """Run the command line."""
-    with stop_signals():
-        from imbalance_bench.cli.main import main
+    try:
+        with stop_signals():
+            from imbalance_bench.cli.main import main
 
-        main()
+            main()
+    except Interrupted as error:  # before or after the command, which handles it itself
+        sys.stderr.write(f"Error: {error}\n")
+        sys.exit(error.exit_code)

@@ -99,6 +99,7 @@ class _Relay:
 
 def _write_failed(job: RunJob, error: str | None) -> None:
     record = StudyRecords(job.root).run(job.run_id)
+    record.path.mkdir(parents=True, exist_ok=True)
     try:
         with locked(record.lock_path, patience_s=1):
             if not record.is_done():

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-PATIENCE_S = 120.0
+PATIENCE_S = 300.0
 # a shell starts background jobs with Ctrl-C ignored, and the tests may be one
 PROGRAM = """
 import signal

@@ -22,7 +22,7 @@ from imbalance_bench.execution import Execution, execute_study
 from imbalance_bench.locking import LockHeldError, is_locked, locked
 from imbalance_bench.planned_study import open_run
 from imbalance_bench.records import RunState, StudyRecords
-from tests.faults.test_workers import Told, errors
+from tests.faults.listener import Told, errors
 from tests.small_study import small_config, write_study
 
 
@@ -156,11 +156,11 @@ def test_a_planned_run_keeps_its_settings_whatever_becomes_of_study_yaml(
     done = CliRunner().invoke(main, ["predict", str(record.path), str(image), "--out", str(tmp_path / "p")])
     assert done.exit_code == 0, done.output
     kept = np.asarray(Image.open(record.prediction_path("im_6")))
-    assert (np.asarray(Image.open(tmp_path / "p" / "im_6.png")) == kept).all()
+    assert (np.asarray(Image.open(tmp_path / "p" / "im_6_mask.png")) == kept).all()
 
 
 def test_an_unknown_run_is_refused(finished_study: Path) -> None:
-    with pytest.raises(UserError, match="plan.json must list the run 0123456789ab. Got none"):
+    with pytest.raises(UserError, match=r"plan\.json must list the run 0123456789ab\. Got none"):
         open_run(finished_study, "0123456789ab")
 
 

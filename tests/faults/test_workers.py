@@ -12,7 +12,7 @@ import torch
 
 from imbalance_bench.config import TrainingSection
 from imbalance_bench.engines import process as process_module
-from imbalance_bench.engines.base import Engine, Listener, Obstacle, RunJob, RunOutcome, RunProgress
+from imbalance_bench.engines.base import Engine, Listener, Obstacle, RunJob, RunOutcome
 from imbalance_bench.engines.process import ProcessEngine
 from imbalance_bench.engines.rounds import Effort, execute_rounds
 from imbalance_bench.errors import UserError
@@ -21,33 +21,12 @@ from imbalance_bench.records import RunState, StudyRecords
 from imbalance_bench.training import loop
 from imbalance_bench.training.memory import is_short_of_memory, short_of_memory
 from tests.faults.jobs import execute, killed
+from tests.faults.listener import Told, errors
 from tests.small_study import small_config
-
-
-class Told:
-    """A listener that remembers."""
-
-    def __init__(self) -> None:
-        self.outcomes: list[RunOutcome] = []
-        self.remarks: list[str] = []
-        self.steps: list[str] = []
-
-    def on_progress(self, progress: RunProgress) -> None:
-        self.steps.append(progress.run_id)
-
-    def on_outcome(self, outcome: RunOutcome) -> None:
-        self.outcomes.append(outcome)
-
-    def on_remark(self, line: str) -> None:
-        self.remarks.append(line)
 
 
 def jobs(root: Path, *labels: str) -> list[RunJob]:
     return [RunJob(root, f"run{number}", label, root) for number, label in enumerate(labels)]
-
-
-def errors(outcomes: Sequence[RunOutcome]) -> dict[str, str | None]:
-    return {outcome.run_id: outcome.error for outcome in outcomes}
 
 
 def test_a_killed_worker_costs_one_try_of_one_run(tmp_path: Path) -> None:
