@@ -1,7 +1,7 @@
 """What SIGINT, SIGTERM and SIGUSR1 do: work stops where it can go on later, and the command says how.
 
 Within `at_safe_points` a signal is noted, and the work itself stops where its state is whole (`stop_if_asked`); a
-second signal stops it at once. Elsewhere a signal raises `Interrupted`, except during an import: an exception raised in
+second Ctrl-C stops it at once. Elsewhere a signal raises `Interrupted`, except during an import: an exception raised in
 the middle of the initialisation of a C extension is lost or becomes another, so the process ends there and then.
 """
 
@@ -60,10 +60,11 @@ def stop_signals(signals: Sequence[int] = STOP_SIGNALS, *, quiet: bool = False) 
 
     def handle(number: int, frame: FrameType | None) -> None:
         global _noted
-        if _safe_points and _noted is None:
-            _noted = number
-            return
-        if _is_importing(frame):
+        first, _noted = _noted is None, _noted or number
+        if _safe_points:
+            if first or number != signal.SIGINT:  # schedulers repeat themselves; a person who does means it
+                return
+        elif _is_importing(frame):
             _leave(number, quiet=quiet)
         raise Interrupted(number)
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from multiprocessing.connection import Connection, wait
 
 from imbalance_bench.engines.base import Execute, Listener, Obstacle, RunJob, RunOutcome, RunProgress
-from imbalance_bench.interruption import Interrupted, blocked, stop_signals, unblock
+from imbalance_bench.interruption import Interrupted, at_safe_points, blocked, stop_signals, unblock
 
 _POLL_S = 0.2
 _PARENT_CHECK_S = 1.0
@@ -51,7 +51,8 @@ class ProcessEngine:
                     else:
                         worker.give(queue.popleft())
         except BaseException:
-            _stop(workers)
+            with at_safe_points():  # a second Ctrl-C ends the patience with them
+                _stop(workers)
             raise
         return outcomes
 
@@ -93,8 +94,8 @@ class _Worker:
 
 def _ready(workers: Sequence[_Worker]) -> list[_Worker]:
     """Wait until a worker has something to say or dies."""
-    pipes = {worker.pipe: worker for worker in workers}
-    return [pipes[pipe] for pipe in wait(list(pipes)) if isinstance(pipe, Connection)]
+    ready = wait([worker.pipe for worker in workers])
+    return [worker for worker in workers if worker.pipe in ready]
 
 
 def _stop(workers: Sequence[_Worker]) -> None:

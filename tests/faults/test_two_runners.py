@@ -3,7 +3,7 @@
 import json
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from PIL import Image
 from imbalance_bench import planning
 from imbalance_bench.cli.main import main
 from imbalance_bench.config import ComputeSection
-from imbalance_bench.engines.base import Listener, Obstacle, RunJob, RunOutcome
+from imbalance_bench.engines.base import Listener, Obstacle, RunJob, RunOutcome, RunProgress
 from imbalance_bench.engines.rounds import Effort, execute_rounds
 from imbalance_bench.errors import UserError
 from imbalance_bench.execution import Execution, execute_study
@@ -105,7 +105,7 @@ def test_two_runners_share_a_study_and_both_end_well(
     config = small_config(dataset, methods=["cross_entropy", "focal"])
     grown = small_config(dataset, methods=["dfa", "focal"], compute={"threads": 1, "saved_predictions": 1})
 
-    def slowly(job: RunJob, report: object) -> RunOutcome:
+    def slowly(job: RunJob, report: Callable[[RunProgress], None]) -> RunOutcome:
         if threading.current_thread() is threading.main_thread():
             return straight(job, report)
         record = StudyRecords(root).run(job.run_id)
