@@ -175,6 +175,7 @@ class ComputeSection(Section):
     # CPU threads per run; results are reproducible bit for bit at a fixed number
     threads: Annotated[int, Field(ge=1, le=MOST_THREADS)] = 1
     deterministic: bool = True
+    retries: Natural = 2  # further tries of a run whose process died or ran out of memory
     saved_predictions: Natural = 24  # test images per run whose predicted mask is kept
 
 

@@ -5,8 +5,10 @@ import io
 import json
 import os
 import platform
+import re
 import secrets
 import subprocess
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from importlib import metadata
@@ -39,6 +41,32 @@ class _Watched(io.BufferedWriter):
         except OSError as error:
             self.refused = error
             raise
+
+
+_TEMPORARY = re.compile(r"\..+\.\d+\.[0-9a-f]{8}")  # as `write_atomically` names what it writes
+
+
+LOCK = ".lock"  # of a folder
+
+
+def is_trace_of_a_writer(name: str) -> bool:
+    """Return whether a file of this name is the lock of a folder, or half a file that a killed writer has left."""
+    return name == LOCK or _TEMPORARY.fullmatch(name) is not None
+
+
+def sweep_temporaries(folder: Path, *, idle_s: float = 0) -> list[Path]:
+    """Remove the temporary files that killed writers left in a folder, and return them.
+
+    Args:
+        folder: Need not exist. Nobody writes in it now, or `idle_s` says when a file counts as left.
+        idle_s: Leave files that were written to within so many seconds.
+    """
+    swept = []
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if _TEMPORARY.fullmatch(path.name) and time.time() - path.lstat().st_mtime >= idle_s:
+            path.unlink(missing_ok=True)
+            swept.append(path)
+    return swept
 
 
 def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:

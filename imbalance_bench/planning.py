@@ -15,14 +15,23 @@ from imbalance_bench.data.splits import Splits, grouped_splits, published_splits
 from imbalance_bench.data.taxonomy import Taxonomy
 from imbalance_bench.data.unchanged import file_marks, remember_marks
 from imbalance_bench.errors import UserError, nearest
-from imbalance_bench.manifest import canonical_hash, write_atomically, write_json
+from imbalance_bench.locking import locked
+from imbalance_bench.manifest import (
+    LOCK,
+    canonical_hash,
+    is_trace_of_a_writer,
+    sweep_temporaries,
+    write_atomically,
+    write_json,
+)
 from imbalance_bench.models.encoders import model_weights_identity, require_known_encoder
 from imbalance_bench.models.segmenter import CLASS_QUERY, require_known_architecture
 from imbalance_bench.models.size_check import require_model_fits
+from imbalance_bench.planned_study import weights_key
 from imbalance_bench.preregistration import primary_choices
-from imbalance_bench.records import StudyRecords
+from imbalance_bench.records import StudyRecords, read_json
 from imbalance_bench.run_ids import PlannedIds, models_of, without_label
-from imbalance_bench.study import OnProgress, Study, build_context, model_identity, shared_identity
+from imbalance_bench.study import OnProgress, Study, method_context, model_identity, shared_identity
 from imbalance_bench.tuning.section import TUNING_FOLDER
 from methods.base import Requirement
 from methods.composition import SlotConflictError, compose
@@ -64,7 +73,7 @@ def prepare_study(config: StudyConfig, root: Path, on_progress: OnProgress, *, w
         _require_methods_fit(study.of(model))
         require_model_fits(model, n_classes=len(taxonomy.names), sizes_px=sizes_px)
     if write:
-        _write_plan(study, earlier)
+        _write_plan(study)
         remember_marks(root, marks, data_hash)
     return study
 
@@ -87,14 +96,16 @@ def _require_known_families(config: StudyConfig, taxonomy: Taxonomy) -> None:
 
 
 def earlier_plan(root: Path) -> dict[str, Any]:
-    """Return the plan that the directory holds, or an empty one for a new directory.
+    """Return the plan that the directory holds, or an empty one for a new directory or where its plan is lost.
 
     Raises:
         UserError: The directory holds something else.
     """
     if (root / "plan.json").exists():
         return StudyRecords(root).plan()
-    if root.exists() and any(child.name != TUNING_FOLDER for child in root.iterdir()):
+    names = {child.name for child in root.iterdir()} if root.exists() else set[str]()
+    lost = names.issuperset(("splits.json", "dataset.json"))  # a study whose plan is gone; finished runs keep their ids
+    if not lost and any(name != TUNING_FOLDER and not is_trace_of_a_writer(name) for name in names):
         raise UserError(f"{root} holds files that are no study of imbalance-bench. Give another --out.")
     return {}
 
@@ -153,7 +164,8 @@ def _require_methods_fit(study: Study) -> None:
                 "Set `splits.validation_fraction` above 0."
             )
         try:
-            compose(method.parts, build_context(study, study.runs[0], stage=0, finished=()))
+            context = method_context(study.config, study.statistics(0), study.config.seeds[0], stage=0, finished=())
+            compose(method.parts, context)
         except (SlotConflictError, ValueError) as error:
             raise UserError(f"Method '{method.label}': {error}") from error
 
@@ -222,13 +234,37 @@ def _first_difference(before: Any, now: Any, path: str = "") -> str:
     return "" if before == now else f"`{path}` {before!r} instead of {now!r}"
 
 
-def _write_plan(study: Study, earlier: dict[str, Any]) -> None:
-    """Write study.yaml, splits.json, dataset.json and, last, plan.json, which makes the directory a study."""
+def _write_plan(study: Study) -> None:
+    """Write plan.json, which makes the directory a study, then what it rests on; one process at a time.
+
+    A process that is killed on the way leaves a study that the same command completes.
+    """
     root, config = study.root, study.config
-    text = yaml.safe_dump(config.dump(), sort_keys=False, allow_unicode=True)
-    write_atomically(root / "study.yaml", lambda file: file.write(text.encode()))
-    study.splits.save(root / "splits.json")
-    write_json(root / "dataset.json", _dataset_facts(study))
+    root.mkdir(parents=True, exist_ok=True)
+    with locked(root / LOCK):
+        sweep_temporaries(root)
+        earlier = earlier_plan(root)  # another process may have planned since the checks
+        _require_extension(config, root, earlier)
+        _require_same_material(study, earlier)
+        facts = _dataset_facts(study, _readable(root / "dataset.json"))
+        plan, text = _plan(study, earlier), yaml.safe_dump(config.dump(), sort_keys=False, allow_unicode=True)
+        write_json(root / "plan.json", plan)
+        write_json(root / "dataset.json", facts)
+        study.splits.save(root / "splits.json")
+        write_atomically(root / "study.yaml", lambda file: file.write(text.encode()))
+
+
+def _readable(path: Path) -> dict[str, Any]:
+    """Content of a file that is about to be written anew; nothing where it is missing or damaged."""
+    try:
+        return read_json(path)
+    except UserError:
+        return {}
+
+
+def _plan(study: Study, earlier: dict[str, Any]) -> dict[str, Any]:
+    """Return the content of plan.json."""
+    config = study.config
     analysis = config.analysis.model_dump(mode="json") | {"control": config.control} | primary_choices()
     runs = {run.run_id: run.planned() for run in study.runs}
     single = {} if config.models else {"model": model_identity(config.model)}
@@ -236,23 +272,21 @@ def _write_plan(study: Study, earlier: dict[str, Any]) -> None:
     earlier_models = {label: model for label, model in models_of(earlier).items() if label is not None}
     earlier = _with_labels_of(config, earlier)
     trained = bool(earlier) and bool(study.records.finished())
-    write_json(
-        root / "plan.json",
-        {
-            "name": config.name,
-            "created": earlier.get("created", datetime.now(UTC).isoformat(timespec="seconds")),
-            "identity": shared_identity(config) | single,
-            **({"models": earlier_models | models} if models else {}),
-            "methods": earlier.get("methods", {}) | {m.label: m.resolved() for m in config.methods},
-            "hashes": _grown_hashes(study, earlier),
-            # what was planned earlier stays in the study: a plan only grows
-            "runs": list((_planned_earlier(study, earlier) | runs).values()),
-            "evaluation": _evaluation(config),
-            "analysis": analysis,
-            # of the plan that the first run was trained under: `analyze` says so when it was changed afterwards
-            "analysis_hash": earlier["analysis_hash"] if trained else canonical_hash(analysis),
-        },
-    )
+    return {
+        "name": config.name,
+        "created": earlier.get("created", datetime.now(UTC).isoformat(timespec="seconds")),
+        "identity": shared_identity(config) | single,
+        **({"models": earlier_models | models} if models else {}),
+        "methods": earlier.get("methods", {}) | {m.label: m.resolved() for m in config.methods},
+        "hashes": _grown_hashes(study, earlier),
+        # what was planned earlier stays in the study: a plan only grows
+        "runs": list((_planned_earlier(study, earlier) | runs).values()),
+        "evaluation": _evaluation(config),
+        "compute": config.compute.model_dump(mode="json"),
+        "analysis": analysis,
+        # of the plan that the first run was trained under: `analyze` says so when it was changed afterwards
+        "analysis_hash": earlier["analysis_hash"] if trained else canonical_hash(analysis),
+    }
 
 
 def _with_labels_of(config: StudyConfig, earlier: dict[str, Any]) -> dict[str, Any]:
@@ -296,7 +330,8 @@ def _evaluation(config: StudyConfig) -> dict[str, Any]:
     return config.evaluation.model_dump(mode="json")
 
 
-def _dataset_facts(study: Study) -> dict[str, Any]:
+def _dataset_facts(study: Study, earlier: dict[str, Any]) -> dict[str, Any]:
+    """Return the content of dataset.json; of models that the study no longer lists it keeps where their weights are."""
     taxonomy, info = study.taxonomy, study.dataset.info
     folds = [
         {
@@ -322,6 +357,7 @@ def _dataset_facts(study: Study) -> dict[str, Any]:
         # of the first model in a study of several: whose features measure the difficulty of classes
         "encoder_weights_hash": study.weights[study.config.each_model[0].label],
         **({"encoder_weights_hashes": dict(study.weights)} if study.config.models else {}),
+        "encoder_weights": earlier.get("encoder_weights", {}) | _named_weights(study.config),
         "classes": [
             {"id": k, "name": name, "colour": colour}
             for k, (name, colour) in enumerate(zip(taxonomy.names, taxonomy.colours, strict=True))
@@ -330,3 +366,8 @@ def _dataset_facts(study: Study) -> dict[str, Any]:
         "families": study.config.dataset.families,
         "folds": folds,
     }
+
+
+def _named_weights(config: StudyConfig) -> dict[str, Any]:
+    """Weights of each model's encoder as the study file names them, which may be a path."""
+    return {weights_key(model.label): model.model_dump(mode="json")["encoder_weights"] for model in config.each_model}

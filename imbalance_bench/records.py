@@ -29,7 +29,7 @@ from safetensors.numpy import load_file
 
 from imbalance_bench.errors import UserError
 from imbalance_bench.file_access import refusal
-from imbalance_bench.manifest import file_hash, write_atomically, write_json
+from imbalance_bench.manifest import LOCK, file_hash, write_atomically, write_json
 from imbalance_bench.record_checks import require_sound_rows
 from imbalance_bench.record_documents import DatasetDocument, PlanDocument, read_document
 
@@ -165,6 +165,9 @@ TABLES = {
 # runs of earlier versions have none
 OPTIONAL_TABLES = ("confusion", "boundary", "interventions", "path_controls", "dynamics", "probabilities")
 TRAIN_AGAIN = "Delete the run's folder and run the study again."
+WEIGHTS = "model.safetensors"
+CHECKPOINT = "checkpoint.pt"  # only while a run is not finished
+PICTURE_FOLDERS = ("predictions", "attention")  # of a run, one file per image of the panel
 PROBABILITY_BINS = 15  # as Guo et al. 2017
 PROBABILITY_UNIT = 1_000_000  # sums of probabilities and margins are stored in whole millionths
 
@@ -218,8 +221,8 @@ class RunState(StrEnum):
     FAILED = "failed"
 
 
-def write_table(path: Path, name: str, rows: pd.DataFrame) -> None:
-    """Write `rows` as the table called `name` (a key of TABLES), atomically, with exactly its schema.
+def as_table(name: str, rows: pd.DataFrame) -> pa.Table:
+    """Return `rows` with exactly the schema of the table called `name`.
 
     Raises:
         ValueError: A column is missing, unknown, or does not convert without loss.
@@ -227,7 +230,16 @@ def write_table(path: Path, name: str, rows: pd.DataFrame) -> None:
     schema = TABLES[name]
     if set(rows.columns) != set(schema.names):
         raise ValueError(f"{name} must have the columns {schema.names}. Got {list(rows.columns)}.")
-    table = pa.Table.from_pandas(rows[schema.names], schema=schema, preserve_index=False, safe=True)
+    return pa.Table.from_pandas(rows[schema.names], schema=schema, preserve_index=False, safe=True)
+
+
+def write_table(path: Path, name: str, rows: pd.DataFrame) -> None:
+    """Write `rows` as the table called `name` (a key of TABLES), atomically, with exactly its schema.
+
+    Raises:
+        ValueError: A column is missing, unknown, or does not convert without loss.
+    """
+    table = as_table(name, rows)
     table = table.replace_schema_metadata({"imbalance_bench.schema": f"{name}/{TABLES_VERSION}"})
     write_atomically(path, lambda file: pq.write_table(table, file, compression="zstd"))
 
@@ -298,6 +310,11 @@ class RunRecord:
         """First 12 hex digits of the hash of everything that defines the run."""
         return self.path.name
 
+    @property
+    def lock_path(self) -> Path:
+        """Locked by the process that works on the run."""
+        return self.path / LOCK
+
     def manifest(self) -> dict[str, Any]:
         """Configuration, hashes, seeds, versions, timing and pairing digests.
 
@@ -343,8 +360,18 @@ class RunRecord:
         return read_json(path) if path.exists() else {}
 
     def is_done(self) -> bool:
-        """True if the run finished and its records are complete."""
-        return self.status().get("state") == RunState.DONE
+        """True if the run finished; a status that cannot be read says nothing of the kind."""
+        try:
+            return self.status().get("state") == RunState.DONE
+        except UserError:
+            return False
+
+    def last_step(self) -> int:
+        """Steps done when the status was last written; 0 where it says nothing."""
+        try:
+            return int(self.status().get("step", 0))
+        except UserError:
+            return 0
 
     def write_status(self, state: RunState, *, step: int, steps: int, error: str | None = None) -> None:
         """Replace status.json atomically."""

@@ -1,14 +1,15 @@
-"""A checked study, and how any process opens one from its directory to execute a run."""
+"""A checked study, and what its runs are told."""
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from imbalance_bench.config import ModelSection, StudyConfig, load_study
+from imbalance_bench.config import ModelSection, StudyConfig
 from imbalance_bench.data.class_statistics import ClassCounts
 from imbalance_bench.data.prepared import PreparedDataset
 from imbalance_bench.data.splits import Splits
@@ -93,24 +94,21 @@ class Study:
     @property
     def hashes(self) -> dict[str, str]:
         """What the runs rest on, apart from the study file."""
-        named = {f"encoder weights of {label}" if label else "encoder weights": h for label, h in self.weights.items()}
+        named = {hash_name(label): value for label, value in self.weights.items()}
         return {"data": self.data_hash, "splits": self.splits.hash} | named
 
-    @property
+    @cached_property
     def runs(self) -> list[PlannedRun]:
         """Every training of the study: seeds innermost last, so that early results compare all methods."""
         runs: dict[str, PlannedRun] = {}
+        shared = shared_identity(self.config)
         for fold in range(len(self.splits.folds)):
             for seed in self.config.seeds:
                 for model in self.config.each_model:
                     for method in self.config.methods:
-                        run_id = self._run_id(model, method, fold, seed, runs)
+                        run_id = self._run_id(shared, model, method, fold, seed, runs)
                         runs[run_id] = PlannedRun(run_id, method, fold, seed, model)
         return list(runs.values())
-
-    def run(self, run_id: str) -> PlannedRun:
-        """Return the planned run of this id."""
-        return next(run for run in self.runs if run.run_id == run_id)
 
     def statistics(self, fold: int) -> ClassStatistics:
         """Counts of a fold's training split in the form that methods see."""
@@ -126,11 +124,20 @@ class Study:
                         found.setdefault(method.label, f"'{method.label}': {remark}")
         return list(found.values())
 
-    def _run_id(self, model: ModelSection, method: MethodEntry, fold: int, seed: int, taken: Collection[str]) -> str:
-        """Choose the id of a run, other than those that are taken."""
+    def _run_id(
+        self,
+        shared: Mapping[str, Any],
+        model: ModelSection,
+        method: MethodEntry,
+        fold: int,
+        seed: int,
+        taken: Collection[str],
+    ) -> str:
+        """Choose the id of a run, other than those that are taken; `shared` is what all runs of the study share."""
         own, weights = without_label(method.resolved()), self.weights[model.label]
         trained = Trained(method=own, model=model_identity(model), weights=weights, fold=fold, seed=seed)
-        identity = shared_identity(self.config) | {
+        identity = {
+            **shared,
             "model": trained.model,
             "method": own,
             "fold": fold,
@@ -141,6 +148,11 @@ class Study:
         }
         labels = [each.label for each in self.config.methods]
         return self.planned.choose(trained, identity, method.label, labels, taken)
+
+
+def hash_name(label: str | None) -> str:
+    """Name the weights of a model's encoder among the hashes of a study."""
+    return f"encoder weights of {label}" if label else "encoder weights"
 
 
 def shared_identity(config: StudyConfig) -> dict[str, Any]:
@@ -154,20 +166,6 @@ def model_identity(model: ModelSection) -> dict[str, Any]:
     """What of a model can change the result of a run; its label cannot, and its weights are known by their hash."""
     content = model.model_dump(mode="json")
     return {key: value for key, value in content.items() if key not in ("label", "encoder_weights")}
-
-
-def open_study(root: Path) -> Study:
-    """Open a study that `prepare_study` wrote; no data is read."""
-    config = load_study(root / "study.yaml")
-    facts = StudyRecords(root).dataset()
-    dataset = PreparedDataset.open(config.dataset.path)
-    taxonomy = Taxonomy(dataset.info, config.dataset.groups, config.dataset.ignore)
-    counts = recorded_counts(facts, taxonomy.names)
-    splits = Splits.load(root / "splits.json")
-    recorded = facts.get("encoder_weights_hashes", {})  # of a study with several models
-    weights = {m.label: recorded[m.label] if m.label else facts["encoder_weights_hash"] for m in config.each_model}
-    planned = PlannedIds.of(StudyRecords(root).plan())
-    return Study(root, config, dataset, taxonomy, splits, counts, facts["data_hash"], weights, planned)
 
 
 def build_context(study: Study, run: PlannedRun, *, stage: int, finished: tuple[ClassFeedback, ...]) -> BuildContext:

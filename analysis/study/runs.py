@@ -9,11 +9,13 @@ from pydantic import ValidationError
 from analysis.schema import table
 from imbalance_bench.analysis_section import AnalysisSection
 from imbalance_bench.config_errors import first_error
+from imbalance_bench.damage import damages
 from imbalance_bench.data.splits import Splits
 from imbalance_bench.errors import UserError
 from imbalance_bench.preregistration import INERTIA_KEPT, LARGEST_VIF, LATER_CHOICES
-from imbalance_bench.records import TRAIN_AGAIN, RunRecord, RunState, StudyRecords, run_name
+from imbalance_bench.records import PICTURE_FOLDERS, TRAIN_AGAIN, RunRecord, RunState, StudyRecords, run_name
 from imbalance_bench.run_ids import without_label
+from imbalance_bench.status import DAMAGED
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,7 @@ class RunData:
         manifest: Content of manifest.json.
         counts: Columns of records.COUNTS.
         ledger: Columns of records.CLASS_PARAMETERS.
+        damaged_pictures: Saved predictions and attention maps that cannot be read.
     """
 
     run_id: str
@@ -109,6 +112,7 @@ class RunData:
     manifest: dict[str, Any] = field(repr=False)
     counts: pd.DataFrame = field(repr=False)
     ledger: pd.DataFrame = field(repr=False)
+    damaged_pictures: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -243,6 +247,10 @@ class _Expected:
 def _read_run(run: RunRecord, keys: dict[str, Any], expected: _Expected) -> tuple[dict[str, Any], RunData | None]:
     row = {key: keys[key] for key in ("run_id", "method", "fold", "seed")}
     row |= {"state": "missing", "seconds": None, "steps": None, "steps_per_second": None, "error": ""}
+    damaged = damages(run, thorough=True)
+    of_scores = [str(each) for each in damaged if each.touches_scores]
+    if of_scores:
+        return row | {"state": DAMAGED, "error": "; ".join(of_scores)}, None
     try:
         status = run.status()
         if not status:
@@ -255,6 +263,7 @@ def _read_run(run: RunRecord, keys: dict[str, Any], expected: _Expected) -> tupl
         cost = manifest.get("cost", {})
         row |= {key: cost.get(key) for key in ("seconds", "steps", "steps_per_second")}
     except UserError as error:
-        return row | {"state": "damaged", "error": str(error)}, None
+        return row | {"state": DAMAGED, "error": str(error)}, None
     identity = (keys[name] for name in ("run_id", "label", "method", "model", "fold", "seed"))
-    return row, RunData(*identity, manifest=manifest, counts=counts, ledger=ledger)
+    pictures = tuple(each.path.name for each in damaged if each.path.parent.name in PICTURE_FOLDERS)
+    return row, RunData(*identity, manifest=manifest, counts=counts, ledger=ledger, damaged_pictures=pictures)

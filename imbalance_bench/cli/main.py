@@ -9,9 +9,10 @@ from imbalance_bench.cli.data import data
 from imbalance_bench.cli.explanation import explain
 from imbalance_bench.cli.options import CACHE_OPTION, CACHE_READ_OPTION, FILE, FOLDER, OUT_FILE, OUT_FOLDER
 from imbalance_bench.cli.power import power
-from imbalance_bench.cli.results import compare, compare_scores, export, import_, predict, track
+from imbalance_bench.cli.results import compare, compare_scores, export, import_, predict, repair, track
 from imbalance_bench.errors import UserError, nearest
 from imbalance_bench.file_access import refusal, require_writable
+from imbalance_bench.interruption import Interrupted, stop_signals
 from imbalance_bench.visible_text import visible
 
 
@@ -21,9 +22,12 @@ class CommandGroup(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
         try:
-            return super().invoke(ctx)
+            with stop_signals():
+                return super().invoke(ctx)
         except UserError as error:
             raise OneLineError(str(error), error.exit_code) from error
+        except Interrupted as error:
+            raise OneLineError(str(error), error.exit_code) from None
         except KeyboardInterrupt:
             raise OneLineError("Interrupted. The same command goes on from here.", 130) from None
         except click.ClickException as error:
@@ -65,6 +69,7 @@ main.add_command(explain)
 main.add_command(track)
 main.add_command(export)
 main.add_command(import_)
+main.add_command(repair)
 
 
 @main.command()
@@ -79,7 +84,11 @@ def run(
     study: Path, overrides: tuple[str, ...], out: Path | None, engine: str | None, workers: int | None,
     dry_run: bool, cache: Path,
 ) -> None:  # fmt: skip
-    """Train every run of a STUDY file; on an existing directory, resume."""
+    """Train every run of a STUDY file; on an existing directory, resume.
+
+    Ctrl-C, SIGTERM and SIGUSR1 save a checkpoint of each run, and the same command goes on from there. Several runners
+    may work on one directory at the same time, and the study may grow meanwhile.
+    """
     from imbalance_bench.config import load_study
 
     config = load_study(study, overrides)
@@ -104,7 +113,7 @@ def quickstart(out: Path, seed: int | None, cache: Path) -> None:
 @main.command()
 @click.argument("study_dir", type=FOLDER)
 def status(study_dir: Path) -> None:
-    """Show which runs are done, running, interrupted or failed, and the time left."""
+    """Show which runs are done, running, interrupted, failed or damaged, and the time left."""
     from imbalance_bench.cli.study_view import print_status
     from imbalance_bench.records import StudyRecords
 

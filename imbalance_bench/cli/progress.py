@@ -125,6 +125,10 @@ class ProgressDisplay:
         if self._plain and self._table is not None and (row := self._table.line(outcome.run_id)):
             self._console.print(row, highlight=False, soft_wrap=True)
 
+    def on_remark(self, line: str) -> None:
+        """Something happened that a person should know of; see `Listener`."""
+        self._console.print(line, style="yellow", highlight=False, markup=False, soft_wrap=True)
+
     def _due(self, what: str) -> bool:
         """True at most once per interval, and never within the first one."""
         now = time.monotonic()

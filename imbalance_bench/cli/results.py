@@ -99,3 +99,16 @@ def track(study_dir: Path, target: str, out: Path | None) -> None:
     require_writable(folder)
     runs = EXPORTS[target](StudyRecords.open(study_dir), folder)
     click.echo(visible(f"{runs} runs: {folder}"))
+
+
+@click.command()
+@click.argument("study_dir", type=FOLDER)
+def repair(study_dir: Path) -> None:
+    """Mend damaged runs of STUDY_DIR, and remove what killed writers left.
+
+    A status is rebuilt from the other records; pictures and tables of an evaluation are made again by `run` from the
+    trained model; a run that must be trained again is moved to STUDY_DIR/damaged. Runs in progress are left alone.
+    """
+    from imbalance_bench.cli.repair_view import repair_and_print
+
+    repair_and_print(study_dir)

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from imbalance_bench.records import StudyRecords, run_name
-from imbalance_bench.status import RunStatus, study_status
+from imbalance_bench.status import DAMAGED, RunStatus, study_status
 from imbalance_bench.terminal import Terminal, styled
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 VERDICT_STYLES = {"better": "green", "supported": "green", "worse": "red", "equivalent": "cyan", "sound": "green"}
 VERDICT_STYLES |= {"live": "green"}
 STATE_STYLES = {"done": "green", "running": "cyan", "interrupted": "yellow", "failed": "bold red", "waiting": "dim"}
+STATE_STYLES[DAMAGED] = "bold red"
 
 
 def print_plan(study: Study, waiting: list[PlannedRun], device: Any, console: Console) -> None:
@@ -83,7 +84,10 @@ def print_status(records: StudyRecords, console: Console | None = None) -> None:
                 f"{run_name(row.method, row.model)} fold {row.fold} seed {row.seed}: {row.error}",
                 highlight=False,
                 markup=False,
+                soft_wrap=True,
             )
+    if states[DAMAGED]:
+        console.print(f"fix: imbalance-bench repair {records.root}", highlight=False, markup=False, soft_wrap=True)
 
 
 def analyze_and_print(study_dir: Path, cache: Path) -> None:
@@ -220,7 +224,9 @@ def check_and_print(folder: Path) -> bool:
 def _time_left(rows: list[RunStatus]) -> str:
     """Estimate from finished runs, as if one run went at a time."""
     known = [row.seconds for row in rows if row.seconds is not None]
-    left = sum(1 - (row.step / row.steps if row.steps else 0) for row in rows if row.state not in ("done", "failed"))
+    left = sum(
+        1 - (row.step / row.steps if row.steps else 0) for row in rows if row.state not in ("done", "failed", DAMAGED)
+    )
     if not known or not left:
         return ""
     return f"; about {left * sum(known) / len(known) / 60:.0f} run-minutes left"

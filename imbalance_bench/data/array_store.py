@@ -9,12 +9,10 @@ is made anew, and believed only if that gives the bytes it had.
 """
 
 import errno
-import fcntl
 import json
 import os
 import shutil
 import struct
-import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -27,6 +25,7 @@ import numpy as np
 
 from imbalance_bench.data.prepared import usable_cores
 from imbalance_bench.errors import UserError
+from imbalance_bench.locking import locked
 from imbalance_bench.manifest import write_json
 
 OnProgress = Callable[[int, int], None]
@@ -35,7 +34,6 @@ Layout = Mapping[str, tuple[tuple[int, ...], Any]]
 
 _RECORD = struct.Struct("<QQII")  # first row, row after the last, CRC-32 of the rows in all arrays, CRC-32 of these
 _SPAN = struct.Struct("<QQI")
-_POLL_S = 0.1
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -93,13 +91,13 @@ class ArrayStore:
         report = on_progress or (lambda _done, _rows: None)
         if not plan.is_complete():
             plan.make_folder()
-            with _exclusive(plan, report):
+            with locked(plan.folder / "lock", on_wait=lambda: _report_journal(plan, report)):
                 if not plan.is_complete():
                     with _disk_full_explained(plan):
                         _fill_missing(plan, fill, chunk, report, description)
         damaged = _damaged_chunks(plan)
         if damaged:
-            with _exclusive(plan, report):
+            with locked(plan.folder / "lock", on_wait=lambda: _report_journal(plan, report)):
                 for chunk_of in _damaged_chunks(plan):  # another process may have made them anew
                     _make_anew(plan, fill, chunk_of)
         return cls(plan.folder, {name: plan.map(name) for name in plan.arrays})
@@ -233,18 +231,9 @@ class _Chunk:
     checksum: int
 
 
-@contextmanager
-def _exclusive(plan: _Plan, report: OnProgress) -> Iterator[None]:
-    """Hold the folder's lock; it belongs to the open file, so it vanishes with the process however that ends."""
-    with (plan.folder / "lock").open("ab") as file:
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                report(sum(each.stop - each.start for each in _read_journal(plan)[0]), plan.rows)
-                time.sleep(_POLL_S)
-        yield  # closing the file releases the lock
+def _report_journal(plan: _Plan, report: OnProgress) -> None:
+    """Report how far the process that fills the store has come."""
+    report(sum(each.stop - each.start for each in _read_journal(plan)[0]), plan.rows)
 
 
 @contextmanager

@@ -15,8 +15,8 @@ import torch
 
 from imbalance_bench.errors import UserError
 from imbalance_bench.manifest import write_atomically
+from imbalance_bench.records import CHECKPOINT
 
-FILE_NAME = "checkpoint.pt"
 REFUSED_NAME = "checkpoint.refused.pt"
 
 
@@ -31,7 +31,7 @@ class _RefusedError(Exception):
 def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
     """Write tensors and plain values, with the id of the run whose folder it is."""
     owned = {"run_id": folder.name, **state}
-    write_atomically(folder / FILE_NAME, lambda file: torch.save(owned, file))
+    write_atomically(folder / CHECKPOINT, lambda file: torch.save(owned, file))
 
 
 def load_checkpoint(folder: Path, device: torch.device) -> dict[str, Any] | None:
@@ -43,7 +43,7 @@ def load_checkpoint(folder: Path, device: torch.device) -> dict[str, Any] | None
     Raises:
         UserError: The file cannot be opened.
     """
-    path = folder / FILE_NAME
+    path = folder / CHECKPOINT
     try:
         _require_checksums(path)
         state = torch.load(path, map_location=device, weights_only=True)
@@ -61,7 +61,7 @@ def load_checkpoint(folder: Path, device: torch.device) -> dict[str, Any] | None
 
 def delete_checkpoint(folder: Path) -> None:
     """Remove the file once the run is done."""
-    (folder / FILE_NAME).unlink(missing_ok=True)
+    (folder / CHECKPOINT).unlink(missing_ok=True)
 
 
 def _require_checksums(path: Path) -> None:

@@ -1,6 +1,5 @@
 """One run, from its plan to its records; picks up where a killed one stopped."""
 
-import fcntl
 import hashlib
 import time
 from collections.abc import Callable, Iterator
@@ -20,13 +19,16 @@ from imbalance_bench.data.unchanged import require_unchanged
 from imbalance_bench.errors import UserError
 from imbalance_bench.evaluation.counts import Counts
 from imbalance_bench.evaluation.finite import NotFiniteError
+from imbalance_bench.interruption import asked_to_stop, at_safe_points, stop_if_asked
+from imbalance_bench.locking import LockHeldError, locked
+from imbalance_bench.manifest import sweep_temporaries, write_json
 from imbalance_bench.models.segmenter import CLASSIFIER_PREFIXES, Segmenter
-from imbalance_bench.records import RunRecord, RunState
+from imbalance_bench.records import PICTURE_FOLDERS, RunRecord, RunState
 from imbalance_bench.seeding import derive_seed
 from imbalance_bench.study import PlannedRun, Study, build_context
 from imbalance_bench.training.batches import BatchSequence
 from imbalance_bench.training.checkpoint import delete_checkpoint, load_checkpoint, save_checkpoint
-from imbalance_bench.training.completion import write_records
+from imbalance_bench.training.completion import digests, evaluate_images, write_records
 from imbalance_bench.training.dynamics import WatchedCrops
 from imbalance_bench.training.image_evaluation import ImageEvaluation
 from imbalance_bench.training.journal import RunJournal
@@ -39,15 +41,21 @@ from imbalance_bench.training.material import (
     rows_by_image,
     rows_of,
 )
+from imbalance_bench.training.memory import is_short_of_memory, short_of_memory
+from imbalance_bench.training.stored_model import load_weights, recorded_feedback
 from imbalance_bench.training.tile_data import TileData
 from methods.base import ClassFeedback, Components, Stage
 from methods.composition import compose, stages_of
 from methods.cross_entropy import CrossEntropyDice
 
 PROBE_TILES = 4  # tiles on which the ledger measures attention
-LOCK_PATIENCE_S = 10.0  # the workers of a killed study need a moment to notice and end
+LOCK_PATIENCE_S = 1.0  # others look at the lock for a moment to see whether somebody works on the run
 # steps done, steps in all, the last loss, and what validation counted last
 OnStep = Callable[[int, int, float | None, ClassFeedback | None], None]
+
+
+class RunInUseError(UserError):
+    """Another process works on the run."""
 
 
 def execute_run(study: Study, run: PlannedRun, cache_dir: Path, on_step: OnStep) -> None:
@@ -60,7 +68,9 @@ def execute_run(study: Study, run: PlannedRun, cache_dir: Path, on_step: OnStep)
         on_step: Called with the steps done, the steps in all, the last loss, and the last validation counts.
 
     Raises:
-        UserError: The run cannot go on (its status then says `failed`), or another process works on it.
+        UserError: The run cannot go on; its status then says `failed`.
+        RunInUseError: Another process works on it.
+        ShortOfMemoryError: Memory ran out.
     """
     study, record = study.of(run.model), study.records.run(run.run_id)
     with _exclusive(record):
@@ -72,11 +82,18 @@ def execute_run(study: Study, run: PlannedRun, cache_dir: Path, on_step: OnStep)
             configure_torch(study.config.compute, device)
             checkpoint = load_checkpoint(record.path, device)
             data = open_material(study, cache_dir, device)
-            RunExecution(study, run, record, data, on_step).execute(checkpoint)
+            execution = RunExecution(study, run, record, data, on_step)
+            if checkpoint is None and (record.path / "manifest.json").exists():  # `repair` left a trained run so
+                execution.evaluate_again()
+            else:
+                execution.execute(checkpoint)
         except Exception as error:
-            step = record.status().get("step", 0)
-            record.write_status(RunState.FAILED, step=step, steps=steps, error=_line(error))
-            raise
+            reason = short_of_memory(error, study.config.training) if is_short_of_memory(error) else error
+            step = record.last_step()
+            record.write_status(RunState.FAILED, step=step, steps=steps, error=_line(reason))
+            if reason is error:
+                raise
+            raise reason from None
 
 
 def planned_steps(study: Study, run: PlannedRun) -> int:
@@ -129,6 +146,18 @@ class RunExecution:
             components, segmenter, trainer = self._set_up(index, segmenter)
             self._train(index, trainer)
         self._complete(segmenter, components, trainer)
+
+    def evaluate_again(self) -> None:
+        """Make the records of the evaluation again, from the weights of a run that was trained to its end."""
+        last = len(self._stages) - 1
+        n_classes, every = len(self._study.taxonomy.names), self._study.config.training.validate_every
+        self._finished = [recorded_feedback(self._record, stage, n_classes, every) for stage in range(last)]
+        components, segmenter, _ = self._set_up(last, None)
+        load_weights(segmenter, self._record)
+        evaluation = ImageEvaluation(self._study, self._data, self._rows, segmenter, components, self._precision)
+        evaluate_images(self._study, self._run, self._record, evaluation).write_missing()
+        write_json(self._record.path / "manifest.json", self._record.manifest() | {"files": digests(self._record)})
+        self._record.write_status(RunState.DONE, step=self._steps, steps=self._steps)
 
     def _set_up(self, index: int, before: Segmenter | None) -> tuple[Components, Segmenter, StageTrainer]:
         """Build method, model and trainer of a stage."""
@@ -194,8 +223,16 @@ class RunExecution:
         def on_step(step: int, loss: float) -> None:
             self._steps_done = before + step
             self._on_step(self._steps_done, self._steps, loss, trainer.feedback)
+            if asked_to_stop() and step < self._stage_steps[index]:
+                self._save(index, trainer)
+                stop_if_asked()
 
-        trainer.train(on_step, lambda: self._save(index, trainer))
+        with at_safe_points():
+            trainer.train(on_step, lambda: self._save(index, trainer))
+            self._end_stage(index, trainer)
+        stop_if_asked()
+
+    def _end_stage(self, index: int, trainer: StageTrainer) -> None:
         if len(self._finished) == index and index + 1 < len(self._stages) and trainer.feedback is not None:
             self._finished.append(trainer.feedback)
         if len(self._stage_ends) == index:
@@ -304,21 +341,17 @@ def digest_of(segmenter: Segmenter) -> str:
 
 @contextmanager
 def _exclusive(record: RunRecord) -> Iterator[None]:
-    """Hold the run's lock; the system releases it when the process ends, however it ends."""
+    """Hold the run's lock, and remove what a writer that died before has left."""
     record.path.mkdir(parents=True, exist_ok=True)
-    deadline = time.monotonic() + LOCK_PATIENCE_S
-    with (record.path / ".lock").open("w") as file:
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError as error:
-                if time.monotonic() > deadline:
-                    raise UserError(
-                        f"{record.path}: another process works on this run. Wait for it, or end it.", exit_code=1
-                    ) from error
-                time.sleep(0.2)
-        yield
+    try:
+        with locked(record.lock_path, patience_s=LOCK_PATIENCE_S):
+            for folder in (record.path, *(record.path / name for name in PICTURE_FOLDERS)):
+                sweep_temporaries(folder)
+            yield
+    except LockHeldError:
+        raise RunInUseError(
+            f"{record.path}: another process works on this run. Wait for it, or end it.", exit_code=1
+        ) from None
 
 
 def _line(error: Exception) -> str:
