@@ -52,6 +52,12 @@ def require_sound_rows(path: Path, name: str, rows: pd.DataFrame) -> None:
         raise refuse("each row must stand once", rows.loc[twice, keys].iloc[0])
     if cell:
         _require_whole_images(rows, list(cell), refuse)
+    if name == "counts":  # on which every score rests
+        mistakes = rows.groupby(list(_CELLS[name]), sort=False)[["fp", "fn"]].sum()
+        wrong = mistakes[mistakes["fp"] != mistakes["fn"]]
+        if len(wrong):
+            what = "every false positive of a class must be a false negative of another"
+            raise refuse(what, wrong.reset_index()[list(_CELLS[name])].iloc[0])
 
 
 def _require_whole_images(rows: pd.DataFrame, cell: list[str], refuse: Callable[[str, pd.Series], UserError]) -> None:
@@ -62,8 +68,6 @@ def _require_whole_images(rows: pd.DataFrame, cell: list[str], refuse: Callable[
         rows=("class_id", "size"),
         least=("class_id", "min"),
         labelled=("labelled", "sum"),
-        fp=("fp", "sum"),
-        fn=("fn", "sum"),
         low=("n_valid", "min"),
         high=("n_valid", "max"),
     )
@@ -76,7 +80,6 @@ def _require_whole_images(rows: pd.DataFrame, cell: list[str], refuse: Callable[
             "true pixels of all classes must add up to n_valid",
             (found["labelled"] != found["low"]) | (found["low"] != found["high"]),
         ),
-        ("every false positive of a class must be a false negative of another", found["fp"] != found["fn"]),
     ):
         if wrong.any():
             raise refuse(what, found[wrong].reset_index()[cell].iloc[0])
