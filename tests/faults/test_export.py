@@ -101,6 +101,10 @@ CHANGES: dict[str, tuple[Change, str]] = {
         lambda files, _: files.update({"plan.json": files["plan.json"] + b" "}),
         "the content that was exported",
     ),
+    "a byte changed": (
+        lambda files, _: files.update({"plan.json": files["plan.json"][:-1] + b" "}),
+        "the content that was exported",
+    ),
     "a bomb": (declare_less, "the content that was exported"),
     "a file less": (lambda files, _: files.pop("splits.json"), "splits.json"),
     "a file more": (lambda files, _: files.update({"runs/0/x": b""}), "runs/0/x"),

@@ -63,7 +63,11 @@ def test_numbers_and_plain_names_stay(cell: str) -> None:
     assert guarded(cell) == cell == unguarded(cell)
 
 
-@given(st.lists(st.text(st.characters(exclude_characters="\r\n\0", exclude_categories=("Cs",))), min_size=1))
+TEXT = st.text(st.characters(exclude_characters="\r\n\0", exclude_categories=("Cs",)))
+LIKE_FORMULAS = st.tuples(st.text("'=+-@\t", min_size=1, max_size=3), TEXT).map("".join)
+
+
+@given(st.lists(TEXT | LIKE_FORMULAS, min_size=1))
 def test_every_text_survives_a_table(texts: list[str]) -> None:
     frame = pd.DataFrame({"name": texts, "value": [-1.5] * len(texts)})
     text = csv_text(frame)
