@@ -32,7 +32,7 @@ MEASURE_OF["context"] = "rival_stain_overlap"
 # loss weights that are a strictly monotone function of the class's share of pixels, by definition
 WEIGHTS_OF_FREQUENCY = ("inverse_frequency", "inverse_sqrt", "enet", "effective_number")
 LIVE_DECODERS = ("tied", "tied_detail")
-FOLLOWS = 0.7  # rank correlation of planted and measured from which the measure orders the classes as planted
+FOLLOWS = 0.7  # rank correlation from which a measure orders the classes as planted; up to 0 it contradicts
 YES, NO, OPEN = "yes", "no", "open"
 
 
@@ -117,7 +117,7 @@ def factor_rows(factors: pd.DataFrame) -> Iterator[dict[str, object]]:
             continue
         rho = float(known["planted"].corr(known["measured"], method="spearman"))
         found = f"{measure.replace('_', ' ')} orders the classes with Spearman's rho {rho:+.2f} to what was planted"
-        yield row | {"found": found, "agrees": YES if rho >= FOLLOWS else NO}
+        yield row | {"found": found, "agrees": YES if rho >= FOLLOWS else OPEN if rho > 0 else NO}
 
 
 def claims(context: Context) -> Iterator[Claim]:
