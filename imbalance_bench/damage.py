@@ -18,6 +18,7 @@ from imbalance_bench.records import (
     OPTIONAL_TABLES,
     PICTURE_FOLDERS,
     TABLES,
+    TRAIN_AGAIN,
     WEIGHTS,
     RunRecord,
     read_json,
@@ -151,8 +152,8 @@ def _parquet(path: Path, thorough: bool) -> str | None:
     if thorough:
         try:
             read_table(path, path.stem)
-        except UserError:
-            return "is not the table that it should be"
+        except UserError as error:
+            return str(error).removeprefix(str(path)).removesuffix(TRAIN_AGAIN).strip(" :.")
     return None
 
 

@@ -12,7 +12,7 @@ from imbalance_bench.cli.live_table import LiveTable
 from imbalance_bench.cli.progress import ProgressDisplay
 from imbalance_bench.cli.study_view import print_plan, print_status
 from imbalance_bench.config import StudyConfig
-from imbalance_bench.damage import damages
+from imbalance_bench.damage import Damage, Remedy, damages
 from imbalance_bench.data.prepared import usable_cores
 from imbalance_bench.engines import ENGINES
 from imbalance_bench.engines.base import RunJob
@@ -66,7 +66,7 @@ def _execute(config: StudyConfig, root: Path, execution: Execution) -> bool:
     _require_space(root)
     with ProgressDisplay(console) as display:
         study = prepare_study(config, root, display.on_phase, write=not execution.dry_run)
-    damaged = {run.run_id: found for run in study.runs if (found := damages(study.records.run(run.run_id)))}
+    damaged = {run.run_id: found for run in study.runs if (found := _lasting(damages(study.records.run(run.run_id))))}
     waiting = [r for r in study.runs if r.run_id not in damaged and not study.records.run(r.run_id).is_done()]
     print_plan(study, [*waiting, *(run for run in study.runs if run.run_id in damaged)], device, console)
     warned = [line for m in config.each_model for line in licence_warnings(m, study.dataset.info.licence)]
@@ -87,6 +87,11 @@ def _execute(config: StudyConfig, root: Path, execution: Execution) -> bool:
             exit_code=1,
         )
     return bool(waiting)
+
+
+def _lasting(found: list[Damage]) -> list[Damage]:
+    """Leave out checkpoints: a run sets a damaged one aside itself and starts afresh."""
+    return [damage for damage in found if damage.remedy != Remedy.RESTART]
 
 
 def _train(

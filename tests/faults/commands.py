@@ -28,7 +28,7 @@ def command(*words: object, before: str = "") -> Iterator[subprocess.Popen[str]]
         yield process
     finally:
         process.kill()
-        process.wait()
+        process.communicate()  # closes its pipes
 
 
 def wait_until(holds: Callable[[], object], process: subprocess.Popen[str] | None = None) -> None:
