@@ -8,6 +8,7 @@ import click
 
 from imbalance_bench.cli.data import data
 from imbalance_bench.cli.explanation import explain
+from imbalance_bench.cli.init import init
 from imbalance_bench.cli.options import CACHE_OPTION
 from imbalance_bench.cli.power import power
 from imbalance_bench.cli.results import compare, compare_scores, predict, track
@@ -54,6 +55,7 @@ def main() -> None:
     """Which imbalance method for tissue segmentation, and did it work because classes were rare or hard?"""
 
 
+main.add_command(init)
 main.add_command(data)
 main.add_command(predict)
 main.add_command(compare)
