@@ -61,7 +61,7 @@ def init_and_print(data: Path, options: InitOptions) -> None:
     require_mpp_option(options.mpp_um)
     if options.group_regex is not None:
         name_parser(options.group_regex, "--group-regex")
-    asks = sys.stdin.isatty() and not options.yes
+    asks = _is_terminal() and not options.yes
     if is_prepared(data):
         draft = _of_prepared(data, options)
         source = None
@@ -211,6 +211,11 @@ def _pattern(text: str) -> str | None:
         return None
     name_parser(text, "the answer")
     return text
+
+
+def _is_terminal() -> bool:
+    """Return whether somebody can answer."""
+    return sys.stdin.isatty()
 
 
 def _free_folder(out: Path, data: Path) -> Path:

@@ -77,7 +77,14 @@ def find_pairs(source: Path) -> Pairing:
     files = [name for name in tree.files if name.lower().endswith(PICTURES)]
     if not files:
         raise UserError(f"{source} must hold images and masks ({', '.join(PICTURES)}). Got none. Check DATA.")
-    found = _matched([read_path(name) for name in files])
+    readings = [read_path(name) for name in files]
+    channel = next((each for each in readings if re.fullmatch(r"_0*[1-9]\d*", each.side.suffix)), None)
+    if channel is not None:
+        raise UserError(
+            f"{source / channel.path} must be a whole image. Got one channel of it, as nnU-Net stores several. Save RGB "
+            "images in one file each."
+        )
+    found = _matched(readings)
     if not found:
         found = _matched(_by_size(source, files))
     if not found:
