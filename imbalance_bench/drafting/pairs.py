@@ -81,7 +81,7 @@ def find_pairs(source: Path) -> Pairing:
     channel = next((each for each in readings if re.fullmatch(r"_0*[1-9]\d*", each.side.suffix)), None)
     if channel is not None:
         raise UserError(
-            f"{source / channel.path} must be a whole image. Got one channel of it, as nnU-Net stores several. Save RGB "
+            f"{source / channel.path} must be a whole image. Got one channel of it, as nnU-Net has them. Save RGB "
             "images in one file each."
         )
     found = _matched(readings)
