@@ -13,6 +13,7 @@ from imbalance_bench.errors import UserError
 
 MOST_LABELS = 64  # more different values that fill areas number instances
 _FEW = 3  # so many colours that fill no area are thin structures; a blended border has more
+_SAME_DISTANCE = 8.0  # in RGB; nobody tells classes apart by less, but JPEG moves colours so far
 _SATELLITE_DISTANCE, _SATELLITE_SHARE = 32.0, 0.05  # of noise around a label: in RGB, and of the label's pixels
 
 OnProgress = Callable[[int, int], None]
@@ -181,9 +182,10 @@ def _labels(values: np.ndarray, pixels: np.ndarray, filled: np.ndarray, *, colou
     order = np.argsort(-filled, kind="stable")
     labels: list[int] = []
     for place in order[filled[order] > 0]:
-        near = [each for each in labels if _distance(each, int(values[place])) <= _SATELLITE_DISTANCE]
+        distances = {each: _distance(each, int(values[place])) for each in labels}
+        near = [each for each, distance in distances.items() if distance <= _SATELLITE_DISTANCE]
         limit = max((_SATELLITE_SHARE * pixels[np.searchsorted(values, each)] for each in near), default=0)
-        if pixels[place] > limit:
+        if pixels[place] > limit and min(distances.values(), default=np.inf) > _SAME_DISTANCE:
             labels.append(int(values[place]))
     return sorted(labels)
 
