@@ -13,6 +13,8 @@ from imbalance_bench.errors import UserError
 
 MOST_FOLDS = 4
 GROUPS_FOR_ONE_FOLD = 40  # a quarter of them are ten, on which a difference of a standard deviation or so shows
+_FEWEST_CLASSES = 2
+_SCARCE_GROUPS = 2  # a class in so few groups may be what no split can hold
 TILE_PX, CROP_PX, STEP_PX = 512, 256, 32  # largest tile, largest crop; sizes are multiples of the step
 
 
@@ -57,13 +59,16 @@ def design_study(dataset: PreparedDataset, presence: np.ndarray) -> Design:
     kept, ignored = list(range(len(names))), list[str]()
     groups = np.array([entry.group_id for entry in dataset.entries])
     while True:
-        found = _splits(dataset, presence[:, kept], [names[k] for k in kept])
+        in_groups = [len(set(groups[presence[:, k] > 0])) for k in kept]
+        scarcest = int(np.argmin(in_groups))
+        found = None
+        if in_groups[scarcest] > 1 or len(kept) <= _FEWEST_CLASSES:  # else it could not be both trained and tested
+            found = _splits(dataset, presence[:, kept], [names[k] for k in kept])
         if isinstance(found, tuple):
             break
-        in_groups = [len(set(groups[presence[:, k] > 0])) for k in kept]
-        if len(kept) <= 2 or min(in_groups) > 2:
+        if found is not None and (len(kept) <= _FEWEST_CLASSES or in_groups[scarcest] > _SCARCE_GROUPS):
             raise found
-        ignored.append(names[kept.pop(int(np.argmin(in_groups)))])
+        ignored.append(names[kept.pop(scarcest)])
     section, splits, why = found
     tile_px, stride_px, crop_px, why_tiles = _tiles([(each.height_px, each.width_px) for each in dataset.entries])
     tested = {dataset.entry(each).group_id for fold in splits.folds for each in fold.test}
