@@ -5,8 +5,10 @@ from typing import Any
 
 import click
 
+from imbalance_bench.cli.advice import advise
 from imbalance_bench.cli.data import data
 from imbalance_bench.cli.explanation import explain
+from imbalance_bench.cli.init import init
 from imbalance_bench.cli.options import CACHE_OPTION, CACHE_READ_OPTION, FILE, FOLDER, OUT_FILE, OUT_FOLDER
 from imbalance_bench.cli.power import power
 from imbalance_bench.cli.results import compare, compare_scores, export, import_, predict, repair, track
@@ -60,6 +62,8 @@ def main() -> None:
     """Which imbalance method for tissue segmentation, and did it work because classes were rare or hard?"""
 
 
+main.add_command(init)
+main.add_command(advise)
 main.add_command(data)
 main.add_command(predict)
 main.add_command(compare)

@@ -119,9 +119,20 @@ def sizes_of(config: StudyConfig) -> dict[str, Any]:
 
 def print_short_form(study: Study, console: Console) -> None:
     """Print in two lines what a planned study can show, without a simulation."""
-    config = study.config
     tested = {image_id for fold in study.splits.folds for image_id in fold.test}
     slides = len({entry.group_id for entry in study.dataset.entries if entry.image_id in tested})
+    for line in short_form(study.config, slides=slides, classes=len(study.taxonomy)):
+        console.print(line, highlight=False, soft_wrap=True)
+
+
+def short_form(config: StudyConfig, *, slides: int, classes: int) -> list[str]:
+    """Return what a study can show, a sentence each.
+
+    Args:
+        config: The study file.
+        slides: Independent groups that are tested, over all folds.
+        classes: K after merging.
+    """
     methods = sum(each.label != config.control for each in config.methods)
     lines = []
     if slides and methods:
@@ -136,14 +147,13 @@ def print_short_form(study: Study, console: Console) -> None:
         )
         if design.seeds < 2:
             lines.append(ONE_SEED)
-    classes, least = len(study.taxonomy), classes_needed(config.analysis.alpha)
+    least = classes_needed(config.analysis.alpha)
     if classes < least:
         lines.append(f"Rare or hard? No correlation over {classes} classes can be significant; {least} can.")
     else:
         rho = critical_correlation(classes, config.analysis.alpha)
         lines.append(f"Rare or hard? Over {classes} classes one named correlation needs |rho| >= {rho:.2f}.")
-    for line in [*lines, "`imbalance-bench power` says how often each verdict would be given."]:
-        console.print(line, highlight=False, soft_wrap=True)
+    return [*lines, "`imbalance-bench power` says how often each verdict would be given."]
 
 
 def _print_comparisons(
