@@ -71,10 +71,10 @@ def regime_of(described: Description) -> Regime:
         imbalance=float(share.max() / share.min()),
         most_frequent=most_frequent,
         largest_share=float(share.max()),
-        rarest_image_share=float(values.loc[rarest, "image_share"]),
+        rarest_image_share=float(values["image_share"][rarest]),
         most_pieces=most_pieces,
         pieces=float(pieces.max()),
-        piece_spread=float(values.loc[most_pieces, "area_iqr"] / values.loc[most_pieces, "median_area"]),
+        piece_spread=float(values["area_iqr"][most_pieces] / values["median_area"][most_pieces]),
         most_exposed=str(exposure.idxmax()) if len(exposure) else "",
         exposure=float(exposure.max()) if len(exposure) else float("nan"),
         hardest=hardest,
@@ -86,4 +86,4 @@ def regime_of(described: Description) -> Regime:
 def _is_surely_harder(measures: pd.DataFrame, one: str, other: str) -> bool:
     """Return whether the intervals of two classes' ambiguity of borders do not meet, the first one's above."""
     rows = measures[measures["measure"] == PRIMARY["boundary"]].set_index("class")
-    return bool(one and one != other and rows.loc[one, "low"] > rows.loc[other, "high"])
+    return bool(one and one != other and rows["low"][one] > rows["high"][other])

@@ -11,7 +11,8 @@ from benchmarks.faults.commands import invoke, kept
 from benchmarks.faults.scores import score
 from benchmarks.faults.small_study import SmallStudy
 from imbalance_bench.errors import UserError
-from imbalance_bench.training.checkpoint import FILE_NAME, load_checkpoint, save_checkpoint
+from imbalance_bench.records import CHECKPOINT
+from imbalance_bench.training.checkpoint import load_checkpoint, save_checkpoint
 
 RECORD_FLIPS, CHECKPOINT_FLIPS, CACHE_FLIPS = 150, 150, 12
 Damage = Callable[[bytes, bytes, random.Random], bytes | None]
@@ -90,9 +91,9 @@ def flip_checkpoints(_small: SmallStudy, workplace: Path, seed: int) -> Iterator
     generator = torch.Generator().manual_seed(seed)
     state = {"step": 3, "model": {f"layer{n}": torch.randn(64, 16, generator=generator) for n in range(8)}}
     save_checkpoint(folder, state)
-    raw = (folder / FILE_NAME).read_bytes()
+    raw = (folder / CHECKPOINT).read_bytes()
     for _ in range(CHECKPOINT_FLIPS):
-        (folder / FILE_NAME).write_bytes(flipped(raw, draw))
+        (folder / CHECKPOINT).write_bytes(flipped(raw, draw))
         try:
             found = load_checkpoint(folder, torch.device("cpu"))
         except UserError as error:

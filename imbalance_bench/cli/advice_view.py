@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 
 from analysis.advice.evidence import ReferenceResult, reference_results, reference_studies
 from analysis.advice.regime import Regime, regime_of
@@ -15,12 +14,13 @@ from analysis.advice.rules import RULES
 from analysis.cards.description import CardOptions, describe_dataset
 from analysis.verdicts import points
 from imbalance_bench.cli.progress import ProgressDisplay
+from imbalance_bench.terminal import Terminal
 from methods import REGISTRY
 
 
 def advise_and_print(data: Path, split: str, evidence: Sequence[Path], workers: int | None, *, as_json: bool) -> None:
     """Measure a prepared data set and print the methods that are worth a try."""
-    with ProgressDisplay(Console(stderr=True)) as display:
+    with ProgressDisplay(Terminal(stderr=True)) as display:
         described = describe_dataset(data, CardOptions(split=split, workers=workers), on_progress=display.on_phase)
     regime = regime_of(described)
     found = reference_results([*reference_studies(), *evidence])
@@ -59,7 +59,7 @@ def shortlist(regime: Regime, results: Sequence[ReferenceResult]) -> dict[str, l
 
 
 def _print(regime: Regime, advice: dict[str, Any], name: str) -> None:
-    console = Console()
+    console = Terminal()
     unit = "patients or slides" if regime.groups_known else "images (slides unknown)"
     _say(
         console,
@@ -68,7 +68,7 @@ def _print(regime: Regime, advice: dict[str, Any], name: str) -> None:
     )
     for each in advice["shortlist"]:
         _say(console, "")
-        console.print(each["method"], style="bold", highlight=False, markup=False)
+        console.print(each["method"], style="bold", highlight=False)
         _say(console, f"  because    {each['because']}")
         _say(console, f"  published  {each['source']}")
         for study in each["studies"]:
@@ -93,8 +93,8 @@ def _measured(study: dict[str, Any]) -> str:
     )
 
 
-def _say(console: Console, line: str) -> None:
-    console.print(line, highlight=False, markup=False, soft_wrap=True)
+def _say(console: Terminal, line: str) -> None:
+    console.print(line, highlight=False, soft_wrap=True)
 
 
 def _plain(value: Any) -> Any:

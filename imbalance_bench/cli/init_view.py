@@ -9,7 +9,6 @@ from typing import TypeVar
 
 import click
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
 from imbalance_bench.cli.power_view import short_form
@@ -29,6 +28,7 @@ from imbalance_bench.drafting.draft import (
 )
 from imbalance_bench.errors import UserError
 from imbalance_bench.manifest import write_atomically
+from imbalance_bench.terminal import Terminal
 
 _FEW_GROUPS = 6  # with fewer, no two-sided sign-flip test passes .05: 2 / 2^5 = .0625
 _T = TypeVar("_T")
@@ -57,7 +57,7 @@ class InitOptions:
 
 def init_and_print(data: Path, options: InitOptions) -> None:
     """Draft a study of a folder, write its files, and print what a person should know."""
-    console = Console()
+    console = Terminal()
     require_mpp_option(options.mpp_um)
     if options.group_regex is not None:
         name_parser(options.group_regex, "--group-regex")
@@ -66,7 +66,7 @@ def init_and_print(data: Path, options: InitOptions) -> None:
         draft = _of_prepared(data, options)
         source = None
     else:
-        with ProgressDisplay(Console(stderr=True)) as display:
+        with ProgressDisplay(Terminal(stderr=True)) as display:
             found = look_at(data, display.on_phase)
         print_findings(found, console)
         out = _free_folder(options.out or Path(f"{data.resolve().name}-study"), data)
@@ -80,7 +80,7 @@ def init_and_print(data: Path, options: InitOptions) -> None:
     print_commands(draft, source, console)
 
 
-def print_findings(found: Findings, console: Console) -> None:
+def print_findings(found: Findings, console: Terminal) -> None:
     """Print what a folder was taken for."""
     sizes = np.array(found.sizes)
     low, high = sizes.min(axis=0), sizes.max(axis=0)
@@ -94,7 +94,7 @@ def print_findings(found: Findings, console: Console) -> None:
         name = found.names.class_of[value] or UNLABELLED_NAME
         masks = int((labels.pixels[:, column] > 0).sum())
         table.add_row(labels.text(value), f"{100 * labels.shares[column]:.3g} %", str(masks), name)
-    console.print(table, highlight=False, markup=False)
+    console.print(table, highlight=False)
     if labels.nearest:
         _say(
             console,
@@ -107,7 +107,7 @@ def print_findings(found: Findings, console: Console) -> None:
         _say(console, line)
 
 
-def print_draft(draft: Draft, console: Console) -> None:
+def print_draft(draft: Draft, console: Terminal) -> None:
     """Print what was decided, and what the data can and cannot show."""
     design, dataset, config = draft.design, draft.dataset, draft.config
     names = [each.name for each in dataset.info.classes if each.name not in design.ignored]
@@ -140,7 +140,7 @@ def print_draft(draft: Draft, console: Console) -> None:
         _say(console, f"  {line}")
 
 
-def print_commands(draft: Draft, source: Path | None, console: Console) -> None:
+def print_commands(draft: Draft, source: Path | None, console: Terminal) -> None:
     """Print the commands that come next, ready to be copied."""
     study_dir = Path("results/studies") / draft.config.name
     _say(console, "next:")
@@ -161,7 +161,7 @@ def _of_prepared(data: Path, options: InitOptions) -> Draft:
     for option, value in given.items():
         if value is not None:
             raise UserError(f"{option} means nothing to a prepared data set ({data}). Edit {data / 'dataset.yaml'}.")
-    with ProgressDisplay(Console(stderr=True)) as display:
+    with ProgressDisplay(Terminal(stderr=True)) as display:
         out = _free_folder(options.out or Path(f"{data.resolve().name}-study"), data)
         return draft_prepared(data, Answers(weights=options.weights), out, display.on_phase)
 
@@ -231,9 +231,9 @@ def _require_free(files: Iterable[Path]) -> None:
             raise UserError(f"{path} must not exist, so that nothing of yours is replaced. Choose another --out.")
 
 
-def _command(console: Console, words: Sequence[object]) -> None:
+def _command(console: Terminal, words: Sequence[object]) -> None:
     _say(console, "  imbalance-bench " + " ".join(shlex.quote(str(word)) for word in words))
 
 
-def _say(console: Console, line: str) -> None:
-    console.print(line, highlight=False, markup=False, soft_wrap=True)
+def _say(console: Terminal, line: str) -> None:
+    console.print(line, highlight=False, soft_wrap=True)

@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -119,7 +120,7 @@ def discs(size: int = 200) -> np.ndarray:
     return (radius < size / 3).astype(np.uint8) + (radius < size / 6)
 
 
-def saved(path: Path, array: np.ndarray, **options: int) -> Path:
+def saved(path: Path, array: np.ndarray, **options: Any) -> Path:
     Image.fromarray(array).save(path, **options)
     return path
 
