@@ -72,17 +72,10 @@ def regime_of(described: Description) -> Regime:
         imbalance=float(share.max() / share.min()),
         most_frequent=most_frequent,
         largest_share=float(share.max()),
-<<<<<<< HEAD
-        rarest_image_share=float(values["image_share"][rarest]),
-        most_pieces=most_pieces,
-        pieces=float(pieces.max()),
-        piece_spread=float(values["area_iqr"][most_pieces] / values["median_area"][most_pieces]),
-=======
         rarest_image_share=float(image_share[rarest]),
         most_pieces=most_pieces,
         pieces=float(pieces.max()),
         piece_spread=float(spread[most_pieces] / median[most_pieces]),
->>>>>>> init
         most_exposed=str(exposure.idxmax()) if len(exposure) else "",
         exposure=float(exposure.max()) if len(exposure) else float("nan"),
         hardest=hardest,
