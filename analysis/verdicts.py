@@ -84,7 +84,7 @@ DECISIVE: Mapping[Topic, tuple[str, ...]] = {
     Topic.RANKING: ("p_best", "rank_low", "rank_high"),
     Topic.ASSOCIATION: ("spearman", "p_spearman"),
     Topic.RELIABILITY: ("icc",),
-    Topic.PARTIAL_ASSOCIATION: ("partial_rho", "p"),
+    Topic.PARTIAL_ASSOCIATION: ("r2", "p"),  # several measures of difficulty have no one rho
     Topic.MIXED_MODEL: ("estimate", "p"),
     Topic.INTERVENTION: ("difference", "low", "high"),
 }

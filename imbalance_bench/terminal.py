@@ -5,12 +5,15 @@ Square brackets are no markup, `:bug:` is no picture, and characters that steer 
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from rich.console import Console
 from rich.text import Text
 
 from imbalance_bench.visible_text import visible
+
+PIPED_WIDTH = 240  # columns of a file or a pipe, where a cut or broken name is lost
 
 
 def styled(*parts: str | tuple[str, str]) -> Text:
@@ -32,6 +35,8 @@ class Terminal(Console):
 
     def __init__(self, *, stderr: bool = False, **options: Any) -> None:
         super().__init__(stderr=stderr, markup=False, emoji=False, highlight=False, **options)
+        if not self.is_terminal and "width" not in options and "COLUMNS" not in os.environ:
+            self.width = PIPED_WIDTH
 
     def render_str(self, text: str, **options: Any) -> Text:
         """Turn a string, also one in a cell of a table, into text that steers nothing."""

@@ -1,5 +1,6 @@
 """From nothing to a report through the command line, as a user types it."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -77,6 +78,8 @@ def test_runs_of_another_data_order_are_not_paired(
     replaced = next(run["run_id"] for run in planned if run["method"] == "focal" and run["seed"] == 0)
     shutil.rmtree(analysed / "runs" / replaced)
     shutil.copytree(next((out / "runs").iterdir()), analysed / "runs" / replaced)
+    path = analysed / "runs" / replaced / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"run_id": replaced}))
     result = invoke("analyze", analysed)
     assert result.exit_code == 1, result.output
     errors = [line for line in result.output.splitlines() if line.startswith("Error: ")]

@@ -160,7 +160,7 @@ def context_verdict(reason: str) -> Verdict | None:
     """Say why the primary measure of context is missing, if it is."""
     if not reason:
         return None
-    sentence = f"Context was not measured, so nothing is said about rivals that look alike: {reason}."
+    sentence = f"Context was not measured, so nothing is said about rivals that look alike: {reason.rstrip('.')}."
     rule = "limited: there are no cached features of a frozen encoder for this data set"
     return data_limit("context", "context", sentence, rule)
 

@@ -143,12 +143,12 @@ def print_planted(planted: Any, console: Console) -> None:
     """Print what was planted in phantom tissue beside what was found; the frame is planted_and_found.csv."""
     if planted.empty:
         return
-    console.print("\n[bold]Planted and found")
+    console.print("\nPlanted and found", style="bold")
     for row in planted.to_dict("records"):
         style = {"yes": "green", "no": "red"}.get(row["agrees"], "yellow")
-        console.print(f"  [{style}]{AGREEMENT[row['agrees']]:>13}[/]  ", end="")
-        said = f"{row['subject']}: {row['planted']}"
-        console.print(f"{said} -> {row['verdict'].replace('_', ' ') or row['found']}", highlight=False, markup=False)
+        console.print(styled("  ", (f"{AGREEMENT[row['agrees']]:>13}", style), "  "), end="")
+        told = row["verdict"].replace("_", " ") or row["found"]
+        console.print(f"{row['subject']}: {row['planted']} -> {told}", soft_wrap=True)
 
 
 AGREEMENT = {"yes": "found", "no": "contradicted", "open": "open"}

@@ -24,6 +24,8 @@ from analysis.study.runs import AnalysisPlan, read_study
 from analysis.topics import TOPICS
 from analysis.topics.context import Context, TopicResult
 from analysis.verdicts import Topic, Word
+from imbalance_bench.data.prepared import PreparedDataset
+from imbalance_bench.data.unchanged import file_marks, remember_marks
 from imbalance_bench.errors import UserError
 from imbalance_bench.manifest import write_json
 from imbalance_bench.records import RunState, StudyRecords
@@ -286,6 +288,8 @@ def test_a_broken_image_skips_measures_and_names_the_file(tmp_path):
     root = write_synthetic_study(tmp_path / "study", methods=TWO, seeds=1, analysis=QUICK)
     image = root / "dataset" / "images" / "train_003.png"
     image.write_bytes(image.read_bytes()[:50])
+    dataset = PreparedDataset.open(root / "dataset")
+    remember_marks(root, file_marks(dataset), StudyRecords.open(root).dataset()["data_hash"])  # a disk that lost bytes
     assert "train_003.png" in verdict(analyze_study(root), "data/measures").sentence
 
 
@@ -322,7 +326,7 @@ def test_progress_is_reported(tmp_path):
         (lambda plan: plan["analysis"].pop("alpha"), "must have 'alpha'"),
         (lambda plan: plan["analysis"].update(unit="slide"), "auto, group or image"),
         (lambda plan: plan.update(runs=[]), "must list `runs`"),
-        (lambda plan: plan["runs"][0].pop("seed"), "must have 'seed'"),
+        (lambda plan: plan["runs"][0].pop("seed"), r"`runs\.0\.seed` is required"),
     ],
 )
 def test_a_malformed_plan_is_one_line(copied, change, message):

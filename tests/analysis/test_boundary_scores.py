@@ -199,6 +199,6 @@ def test_a_damaged_boundary_file_is_named(tmp_path: Path) -> None:
     run = next(run for run in StudyRecords.open(root).finished() if run.manifest()["method"]["label"] == "dfa")
     (run.path / "boundary.parquet").write_bytes(b"torn")
     result = analyze_study(root)
-    said = next(each for each in result.verdicts if each.id == "data/borders")
-    assert f"{run.run_id}/boundary.parquet: not a readable boundary table" in said.sentence
+    said = next(each for each in result.verdicts if each.id == "data/runs")
+    assert f"{run.run_id}/boundary.parquet" in said.sentence
     assert set(result.tables["boundary_scores"]["method"]) == {"cross_entropy"}

@@ -90,7 +90,8 @@ def test_incompatible_studies_are_refused(tmp_path: Path) -> None:
     for root, gamma in ((one, 2), (other, 5)):
         runs = json.loads((root / "plan.json").read_text())["runs"]
         run_id = next(run["run_id"] for run in runs if run["method"] == "focal")
-        manifest = {"method": {"label": "focal", "parts": [{"name": "focal", "gamma": gamma}]}}
+        manifest = {"schema": 1, "run_id": run_id}
+        manifest |= {"method": {"label": "focal", "parts": [{"name": "focal", "gamma": gamma}]}}
         write_json(root / "runs" / run_id / "manifest.json", manifest)
     with pytest.raises(UserError, match="'focal' must stand for the same method"):
         compare_studies([one, other])

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from synthetic import UNIFORM_LOSS, write_synthetic_study
 
 from analysis.pipeline import StudyAnalysis, analyze_study
 from analysis.schema import rows_of
@@ -18,6 +17,7 @@ from analysis.topics.path_ceiling import NOT_EXAMINED, Ceiling
 from analysis.topics.path_controls import word_of_uniform
 from analysis.verdicts import Topic, Verdict, Word
 from imbalance_bench.records import StudyRecords
+from tests.analysis.synthetic import UNIFORM_LOSS, write_synthetic_study
 
 METHODS = ("cross_entropy", "dfa")
 

@@ -3,7 +3,6 @@
 import numpy as np
 import pandas as pd
 import pytest
-from synthetic import write_synthetic_study
 
 from analysis.pipeline import analyze_study
 from analysis.study.runs import read_study
@@ -11,6 +10,7 @@ from analysis.topics.ledger_quantities import GIVEN_BIAS, differing, ledger_quan
 from analysis.topics.planted import Claim, factor_rows, planted_factors
 from analysis.verdicts import Topic, Verdict, Word
 from imbalance_bench.records import StudyRecords
+from tests.analysis.synthetic import write_synthetic_study
 
 FACTORS = ("share", "ambiguity", "morphology", "context")
 

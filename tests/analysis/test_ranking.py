@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.stats
-from rich.console import Console
 
 from analysis.scoring.units import Ratios, crossed_scores, scores_by_seed, shared_seeds
 from analysis.statistics.intervals import multinomial_weights, seed_weights
@@ -16,6 +15,7 @@ from analysis.statistics.rank_stability import rank_stability
 from analysis.topics.ranking import rank_methods, ranking_verdict, resampled_scores
 from analysis.verdicts import Topic, Verdict, Word
 from imbalance_bench.cli.study_view import print_ranking
+from imbalance_bench.terminal import Terminal
 
 stats: Any = scipy.stats  # its return types are not declared
 
@@ -152,7 +152,7 @@ def test_the_order_is_printed_with_its_stability() -> None:
         sentence="s",
         numbers={"aggregation": "per_group"},
     )
-    console = Console(record=True, width=120)
+    console = Terminal(record=True, width=120)
     print_ranking(frame, [judged], console)
     header, first, second = (line.split() for line in console.export_text().strip().splitlines())
     assert header[-4:] == ["macro", "Dice", "per", "group"]

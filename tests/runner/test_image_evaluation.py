@@ -258,7 +258,7 @@ def test_one_directory_never_mixes_distances(tmp_path: Path, dataset: Path) -> N
     prepare_study(small_config(dataset), tmp_path / "s", lambda *_: None)
     with pytest.raises(UserError, match=r"`evaluation\.boundary_um` \[1\.0, 2\.0, 4\.0\] instead of \[3\.0\]"):
         prepare_study(small_config(dataset, evaluation={"boundary_um": [3.0]}), tmp_path / "s", lambda *_: None)
-    with pytest.raises(UserError, match="Distances must grow"):
+    with pytest.raises(UserError, match=r"`evaluation\.trimap_um` must grow"):
         small_config(dataset, evaluation={"trimap_um": [2.0, 1.0]})
 
 
