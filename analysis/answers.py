@@ -5,10 +5,12 @@ Everything that shows them (terminal, report, Python) reads these verdicts; wher
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from analysis.schema.names import MACRO
 from analysis.topics.context import Context
+from analysis.topics.study_limits import UNPAIRED
 from analysis.verdicts import Topic, Verdict, Word
 
 METHOD, REASON = "method", "reason"  # aspects of the topic `answer`
@@ -35,7 +37,10 @@ def answers(context: Context) -> list[Verdict]:
     reasons = reason_answers(change, context.verdicts_on(Topic.INTERVENTION))
     if not reasons or context.tables["measures"].empty:
         reasons = [_answer(REASON, Word.NOT_TESTABLE, (unmeasured if learned and unmeasured else [NO_BIAS])[0])]
-    return [method_answer(macro, controls), *reasons]
+    method = method_answer(macro, controls)
+    if context.study.is_foreign and macro and UNPAIRED not in method.sentence:
+        method = replace(method, sentence=f"{method.sentence} {UNPAIRED}")
+    return [method, *reasons]
 
 
 def method_answer(macro: Sequence[Verdict], control: str) -> Verdict:

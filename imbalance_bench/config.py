@@ -34,14 +34,19 @@ TEST_FRACTION = 0.25  # of a grouped split into one fold
 TIED_STRIDE_PX: dict[Any, int] = {"tied": 4, "tied_detail": 8}
 
 
-class DatasetSection(Section):
-    """Which prepared data set, and how it is seen. Relative paths start at the working directory."""
+class DataSection(Section):
+    """Which prepared data set, and which classes are told apart. Relative paths start at the working directory."""
 
     path: Path
     groups: dict[ClassName, list[ClassName]] = Field(default={})  # merged class -> source classes
     ignore: list[ClassName] = Field(default=[])  # classes to treat as unlabelled
     # class -> its kind; classes of a kind are compared with one another only
     families: dict[ClassName, ClassName] = Field(default={})
+
+
+class DatasetSection(DataSection):
+    """A data set that models are trained on, tile by tile."""
+
     tile_px: Annotated[int, Field(ge=32, multiple_of=32)] = 512
     stride_px: Positive = 512  # the tile's size, unless given
 
@@ -175,8 +180,8 @@ class ComputeSection(Section):
     saved_predictions: Annotated[int, Field(ge=0)] = 24  # test images per run whose predicted mask is kept
 
 
-class EvaluationSection(Section):
-    """What is counted beside the pixels of validation and test images; fixed for all runs of a study directory.
+class BoundarySection(Section):
+    """Which boundary measures are counted; fixed for all runs of a study directory.
 
     Distances in um need a data set with a known resolution; without one they are left out. An empty list leaves a
     measure out.
@@ -186,6 +191,11 @@ class EvaluationSection(Section):
     boundary_um: Distances = (1.0, 2.0, 4.0)  # boundary IoU: widths of the band
     surface_um: Distances = (0.5, 1.0, 2.0, 4.0)  # surface Dice: tolerances
     trimap_um: Distances = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)  # outer ends of the bands around true borders
+
+
+class EvaluationSection(BoundarySection):
+    """What is counted beside the pixels of validation and test images; fixed for all runs of a study directory."""
+
     permuted_biases: Annotated[int, Field(ge=0)] = 3  # predictions with a permuted attention bias
     path_controls: Annotated[int, Field(ge=0)] = 2  # test images on which the attention path is dosed; 0: no control
     dynamics_crops: Annotated[int, Field(ge=0)] = 32  # training crops watched while a model trains; 0: none

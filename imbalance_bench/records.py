@@ -32,6 +32,7 @@ from imbalance_bench.errors import UserError
 from imbalance_bench.manifest import write_atomically, write_json
 
 SCHEMA_VERSION = 1
+FOREIGN = "foreign"  # origin, in plan and manifests, of predictions that were made elsewhere
 
 COUNTS = pa.schema(
     [
@@ -70,7 +71,7 @@ CONFUSION = pa.schema(
         ("group_id", pa.string()),
         ("split", pa.string()),  # val | test
         ("true_id", pa.int16()),
-        ("predicted_id", pa.int16()),
+        ("predicted_id", pa.int16()),  # K, one past the last class: as none of them
         ("pixels", pa.int64()),  # labelled pixels, > 0: pairs that do not occur have no row
     ]
 )

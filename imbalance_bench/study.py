@@ -1,6 +1,6 @@
 """A checked study, and how any process opens one from its directory to execute a run."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,9 @@ from imbalance_bench.method_entry import MethodEntry
 from imbalance_bench.models.segmenter import CLASS_QUERY
 from imbalance_bench.records import SCHEMA_VERSION, StudyRecords, read_json, run_name
 from imbalance_bench.seeding import derive_seed
+from imbalance_bench.study_data import OnProgress as OnProgress
+from imbalance_bench.study_data import StudyData
 from methods.base import BuildContext, ClassFeedback, ClassStatistics
-
-OnProgress = Callable[[str, int, int], None]  # what is being done, how far, of how much
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,11 @@ class Study:
     def of(self, model: ModelSection) -> "Study":
         """Return the study as the runs of one of its models see it."""
         return replace(self, config=self.config.only(model))
+
+    @property
+    def data(self) -> StudyData:
+        """What it rests on before any method is named."""
+        return StudyData(self.dataset, self.taxonomy, self.splits, self.counts, self.data_hash)
 
     @property
     def records(self) -> StudyRecords:

@@ -11,7 +11,7 @@ from imbalance_bench.analysis_section import AnalysisSection
 from imbalance_bench.config_errors import first_error
 from imbalance_bench.errors import UserError
 from imbalance_bench.preregistration import INERTIA_KEPT, LARGEST_VIF, LATER_CHOICES
-from imbalance_bench.records import RunRecord, RunState, StudyRecords, run_name
+from imbalance_bench.records import FOREIGN, RunRecord, RunState, StudyRecords, run_name
 
 
 @dataclass(frozen=True)
@@ -108,6 +108,11 @@ class RunData:
     counts: pd.DataFrame = field(repr=False)
     ledger: pd.DataFrame = field(repr=False)
 
+    @property
+    def is_foreign(self) -> bool:
+        """Whether `score` read its predictions, so that nothing is known of a training."""
+        return self.manifest.get("origin") == FOREIGN
+
 
 @dataclass(frozen=True)
 class StudyTables:
@@ -133,6 +138,11 @@ class StudyTables:
     def methods(self) -> tuple[str, ...]:
         """Methods with a finished run, in the order of the plan."""
         return tuple(dict.fromkeys(run.method for run in self.data))
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether some predictions were made elsewhere."""
+        return any(run.is_foreign for run in self.data)
 
     def runs_of(self, method: str) -> list[RunData]:
         """Finished runs of one method."""

@@ -12,6 +12,7 @@ from analysis.topics import (
     class_difficulty,
     distributions,
     explanation,
+    image_scores,
     interventions,
     leaders,
     learned_bias,
@@ -42,6 +43,7 @@ class Step:
 
 TOPICS: dict[str, Step] = {
     "scores": Step(scores.analyze, (Topic.DATA,)),
+    "image_scores": Step(image_scores.analyze),
     "boundaries": Step(boundaries.analyze),
     "probability_calibration": Step(probability_calibration.analyze, (Topic.CALIBRATION,)),
     "method_comparison": Step(method_comparison.analyze, (Topic.COMPARISON, Topic.ATTAINABILITY)),

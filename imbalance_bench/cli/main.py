@@ -11,6 +11,7 @@ from imbalance_bench.cli.explanation import explain
 from imbalance_bench.cli.options import CACHE_OPTION
 from imbalance_bench.cli.power import power
 from imbalance_bench.cli.results import compare, compare_scores, predict, track
+from imbalance_bench.cli.score import score
 from imbalance_bench.errors import UserError, nearest
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
@@ -58,6 +59,7 @@ main.add_command(data)
 main.add_command(predict)
 main.add_command(compare)
 main.add_command(compare_scores)
+main.add_command(score)
 main.add_command(power)
 main.add_command(explain)
 main.add_command(track)

@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from safetensors.torch import save as serialise_tensors
 
+from imbalance_bench.evaluation.kept_predictions import panel
 from imbalance_bench.manifest import code_version, library_versions, write_atomically, write_json
 from imbalance_bench.models.licences import licences
 from imbalance_bench.records import SCHEMA_VERSION, RunRecord, write_table
-from imbalance_bench.seeding import generator
 from imbalance_bench.study import PlannedRun, Study
 from imbalance_bench.training.image_evaluation import ImageEvaluation
 from imbalance_bench.training.journal import RunJournal
@@ -45,11 +45,11 @@ def write_records(
         seconds: Time spent so far.
     """
     fold = study.splits.folds[run.fold]
-    panel = set(_panel(fold.test, study.config.compute.saved_predictions))
+    kept = set(panel(fold.test, study.config.compute.saved_predictions))
     tables = RecordTables(evaluation, record, _controlled(fold.test, study.config.evaluation.path_controls))
     for split, image_ids in (("val", fold.val), ("test", fold.test)):
         for image_id in image_ids:
-            tables.add(image_id, split, keep=split == "test" and image_id in panel)
+            tables.add(image_id, split, keep=split == "test" and image_id in kept)
     tables.write()
     write_table(record.path / "epochs.parquet", "epochs", journal.epochs())
     write_table(record.path / "class_parameters.parquet", "class_parameters", journal.ledger())
@@ -80,16 +80,8 @@ def peak_memory_mib(device: torch.device) -> float:
 
 def _controlled(image_ids: tuple[str, ...], dosed: int) -> dict[str, bool]:
     """Test images on which the attention path is controlled, and whether with doses too."""
-    with_doses = set(_panel(image_ids, dosed))
+    with_doses = set(panel(image_ids, dosed))
     return {image_id: image_id in with_doses for image_id in image_ids if dosed}
-
-
-def _panel(image_ids: tuple[str, ...], limit: int) -> list[str]:
-    """Test images for what is not done for each of them: all, or a draw that depends on nothing but their number."""
-    if len(image_ids) <= limit:
-        return list(image_ids)
-    chosen = generator(0, "panel").permutation(len(image_ids))[:limit]
-    return [image_ids[i] for i in sorted(chosen)]
 
 
 def _manifest(

@@ -1,0 +1,123 @@
+"""The file that `score` reads: which predictions there are, on which data, and what their values mean."""
+
+from pathlib import Path
+from string import Formatter
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, model_validator
+
+from imbalance_bench.analysis_section import AnalysisSection
+from imbalance_bench.config import BoundarySection, DataSection, SplitsSection
+from imbalance_bench.config_errors import validated
+from imbalance_bench.config_section import PLAIN_NAME, Section
+from imbalance_bench.data.dataset_file import Integer
+from imbalance_bench.names import ClassName
+from imbalance_bench.yaml_files import read_yaml
+
+PLACEHOLDERS = ("image_id", "fold", "seed")
+Label = Integer | str  # a value of the masks, or a colour "#rrggbb"
+LabelMapping = dict[ClassName, Label | list[Label]]
+NiftiAxes = Literal["xy", "yx"]  # what the first axis of a NIfTI file counts: columns (its standard) or rows
+
+
+def _pattern(text: str) -> str:
+    try:
+        names = [name for _, name, _, _ in Formatter().parse(text) if name is not None]
+    except ValueError as error:
+        raise ValueError(f"must be a path with placeholders. Got '{text}': {error}.") from None
+    unknown = [name for name in names if name not in PLACEHOLDERS]
+    if unknown:
+        raise ValueError(f"must use {{image_id}}, {{fold}} and {{seed}} alone. Got '{{{unknown[0]}}}' in '{text}'.")
+    if "image_id" not in names:
+        raise ValueError(f"must hold {{image_id}}, such as predictions/{{image_id}}.png. Got '{text}'.")
+    return text
+
+
+Pattern = Annotated[str, AfterValidator(_pattern)]
+
+
+class LabelSection(Section):
+    """What the values of masks mean; of the whole file, or of one method alone."""
+
+    # class -> its values or colours, or an nnU-Net dataset.json; None: the ids of the prepared data set
+    labels: Path | LabelMapping | None = None
+    no_class: list[Label] = Field(default=[])  # values that stand for none of the classes
+
+    @model_validator(mode="after")
+    def _named(self) -> "LabelSection":
+        if self.no_class and not isinstance(self.labels, dict):
+            raise ValueError("`no_class` goes with a mapping `labels`. Write the classes and their values there.")
+        return self
+
+
+class ForeignMethod(LabelSection):
+    """Predictions of one method."""
+
+    label: Annotated[str, Field(pattern=PLAIN_NAME)]
+    predictions: Pattern  # path of a mask, with {image_id}, and {fold} and {seed} where there are several
+    probabilities: Pattern | None = None  # path of an .npz or .npy, likewise
+    seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] | None = None  # None: as found
+    nifti_axes: NiftiAxes | None = None  # None: "xy", checked against the truth
+
+    @model_validator(mode="after")
+    def _one_seed(self) -> "ForeignMethod":
+        if self.seeds is not None and len(set(self.seeds)) < len(self.seeds):
+            raise ValueError(f"`seeds` of '{self.label}' must differ from each other. Got {list(self.seeds)}.")
+        if self.seeds is not None and len(self.seeds) > 1 and "{seed}" not in self.predictions:
+            raise ValueError(f"`predictions` of '{self.label}' must hold {{seed}}, since it has several `seeds`.")
+        return self
+
+
+class ForeignConfig(LabelSection):
+    """Everything that `score` needs. Relative paths start at the working directory, as in a study file."""
+
+    name: Annotated[str, Field(pattern=PLAIN_NAME)]
+    dataset: DataSection
+    splits: SplitsSection = SplitsSection()
+    methods: Annotated[tuple[ForeignMethod, ...], Field(min_length=1)]
+    evaluation: BoundarySection = BoundarySection()
+    analysis: AnalysisSection = AnalysisSection()
+    saved_predictions: Annotated[int, Field(ge=0)] = 24  # test images per run whose mask is copied for figures
+
+    @model_validator(mode="after")
+    def _unambiguous(self) -> "ForeignConfig":
+        labels = [method.label for method in self.methods]
+        for label in labels:
+            if labels.count(label) > 1:
+                raise ValueError(f"Each method needs a `label` of its own. Got '{label}' twice.")
+        if self.analysis.control is not None and self.analysis.control not in labels:
+            raise ValueError(
+                f"`analysis.control` must be the label of a method ({', '.join(labels)}). "
+                f"Got '{self.analysis.control}'."
+            )
+        return self
+
+    @property
+    def control(self) -> str:
+        """Label of the method that the others are compared with."""
+        return self.analysis.control or self.methods[0].label
+
+    def labels_of(self, method: ForeignMethod) -> LabelSection:
+        """Return what the values of a method's masks mean: its own labels, else those of the file."""
+        return method if method.labels is not None else self
+
+    def dump(self) -> dict[str, Any]:
+        """The resolved file as plain JSON values that mean the same from every working directory."""
+        content = self.model_dump(mode="json", exclude_defaults=True)
+        content["dataset"]["path"] = str(self.dataset.path.resolve())
+        for section in (content, *content["methods"]):
+            for key in ("labels", "predictions", "probabilities"):
+                if isinstance(section.get(key), str):
+                    section[key] = str(Path.cwd() / section[key])
+        if self.splits.path is not None:
+            content["splits"]["path"] = str(self.splits.path.resolve())
+        return content
+
+
+def load_foreign(path: Path) -> ForeignConfig:
+    """Read the file.
+
+    Raises:
+        UserError: It cannot be read, or something in it is unknown or out of range.
+    """
+    return validated(ForeignConfig, read_yaml(path, "docs/score.md shows a complete one."), str(path))
