@@ -10,7 +10,7 @@ from typing import Any
 
 from analysis.schema.names import MACRO
 from analysis.topics.context import Context
-from analysis.topics.study_limits import UNPAIRED
+from analysis.topics.origin import UNPAIRED
 from analysis.verdicts import Topic, Verdict, Word
 
 METHOD, REASON = "method", "reason"  # aspects of the topic `answer`

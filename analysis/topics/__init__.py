@@ -18,6 +18,7 @@ from analysis.topics import (
     learned_bias,
     method_comparison,
     models,
+    origin,
     probability_calibration,
     ranking,
     scores,
@@ -42,6 +43,7 @@ class Step:
 
 
 TOPICS: dict[str, Step] = {
+    "origin": Step(origin.analyze),
     "scores": Step(scores.analyze, (Topic.DATA,)),
     "image_scores": Step(image_scores.analyze),
     "boundaries": Step(boundaries.analyze),

@@ -16,6 +16,7 @@ from analysis.scoring.units import UnitCounts
 from analysis.study.runs import AnalysisPlan, StudyTables
 from analysis.topics import study_limits
 from analysis.topics.context import Context, TopicResult
+from analysis.topics.origin import UNPAIRED
 from analysis.topics.paired_decision import NO_INTERVAL, cautions, observed, rule_text, tail, too_few
 from analysis.verdicts import Topic, Verdict, Word, margin_text, points
 
@@ -49,7 +50,7 @@ def analyze(context: Context) -> TopicResult:
     rows = judged_families(tests, macro_or_class, rules)
     judged = [comparison_verdict(row, rules) for row in rows]
     if context.study.is_foreign:
-        judged = [replace(each, sentence=f"{each.sentence} {study_limits.UNPAIRED}") for each in judged]
+        judged = [replace(each, sentence=f"{each.sentence} {UNPAIRED}") for each in judged]
     n_units = max(len(each.units) for each in context.units.values())
     macro = [each.known for each in tests if each.keys["class"] == MACRO]
     possible = study_limits.comparison_attainability(n_units, context.unit, macro, rules)

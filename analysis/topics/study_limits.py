@@ -28,7 +28,6 @@ from imbalance_bench.preregistration import primary_choices, without_later_choic
 
 FEWEST_EFFECTIVE = 6  # equally heavy units on which a pooled score should rest
 MOST_NAMED = 3  # of them in a sentence
-UNPAIRED = "Their training was not paired."
 
 
 def correlation_attainability(n_classes: int, tests: int, plan: AnalysisPlan) -> Verdict:
@@ -116,7 +115,6 @@ def comparison_attainability(n_units: int, unit: str, macro: Sequence[Uncertaint
 def data_verdicts(tables: StudyTables, units: dict[str, UnitCounts], plan: AnalysisPlan) -> list[Verdict]:
     """Say what the data and the state of the runs allow."""
     return [
-        *_origin(tables),
         _independence(tables, units, plan),
         *_unfinished(tables),
         *_incomplete_blocks(tables, units),
@@ -202,19 +200,6 @@ def _independence(tables: StudyTables, units: dict[str, UnitCounts], plan: Analy
         numbers=numbers,
         rule=rule,
     )
-
-
-def _origin(tables: StudyTables) -> list[Verdict]:
-    foreign = list(dict.fromkeys(run.method for run in tables.data if run.is_foreign))
-    if not foreign:
-        return []
-    sentence = (
-        f"The predictions of {', '.join(foreign)} were made elsewhere. They are paired by data, splits and images "
-        "only; training was not paired: initial weights, batches, augmentation, architecture and budget may differ, so "
-        "that a difference is one of whole systems and not of one ingredient."
-    )
-    rule = "limited: the records of a run say `origin: foreign`"
-    return [data_limit("origin", "training", sentence, rule, {"methods": len(foreign)})]
 
 
 def _unfinished(tables: StudyTables) -> list[Verdict]:

@@ -122,10 +122,11 @@ def test_predictions_exported_from_a_study_get_exactly_its_numbers(finished_stud
     ours, theirs = (analyze_study(root).tables for root in (copy, scored.root))
     for name in COMPARED:
         order = [column for column in ORDER if column in ours[name]]
-        frames = [tables[name].drop(columns="run_id", errors="ignore") for tables in (theirs, ours)]
-        pd.testing.assert_frame_equal(
-            *(each.sort_values(order, ignore_index=True) for each in frames), check_exact=True
+        found, expected = (
+            tables[name].drop(columns="run_id", errors="ignore").sort_values(order, ignore_index=True)
+            for tables in (theirs, ours)
         )
+        pd.testing.assert_frame_equal(found, expected, check_exact=True)
     assert len(ours["image_scores"]) == len(labels) * 2 * len(TESTED) * len(CLASSES)
 
 
@@ -272,7 +273,7 @@ def test_predicted_as_no_class_is_a_miss_and_nobody_s_false_positive(dataset, tm
     done = typed("score", write_foreign(tmp_path / "f.yaml", dataset, [method]), "--out", tmp_path / "out")
     assert done.exit_code == 0, done.output
     rows = counts_of(tmp_path / "out", "tool").groupby("class_id")[["tp", "fp", "fn"]].sum()
-    pixels = sum(np.bincount(truth(dataset, each).ravel(), minlength=256) for each in TESTED)
+    pixels = np.sum([np.bincount(truth(dataset, each).ravel(), minlength=256) for each in TESTED], axis=0)
     assert rows["tp"].tolist() == [pixels[0], pixels[1], 0]
     assert rows["fp"].tolist() == [0, 0, 0]
     assert rows["fn"].tolist() == [0, 0, pixels[2]]
