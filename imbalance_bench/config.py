@@ -72,7 +72,7 @@ class SplitsSection(Section):
     folds: Positive = 1  # grouped: each group is tested once; with 1, `test_fraction` is tested
     repeats: Positive = 1  # grouped: divisions drawn one after the other, of `folds` folds each
     test_fraction: Fraction | None = None  # grouped, with one fold: share of the images; a quarter unless given
-    path: Path | None = None  # file: JSON of `data splits --out`, or a cv.csv; relative to the working directory
+    path: Path | None = None  # file: JSON of `data splits --out` or nnU-Net, or a cv.csv; from the working directory
     rotate: bool = False  # file, cv.csv: every fold but the test set validates once
     validation_fraction: Fraction = 0.15  # carved out of training, by group, unless published or read from a file
     seed: int = 0

@@ -9,6 +9,9 @@
                          model.safetensors predictions/<image_id>.png
                          attention/<image_id>.safetensors (runs with class tokens)
 
+Where `score` read predictions that were made elsewhere, foreign.yaml takes the place of study.yaml, plan and manifests
+say `origin: foreign`, and runs have no model; nothing of their training is known.
+
 Counts are integers and no ratio is stored: Dice and IoU exist only in `analysis`, so a new metric needs no retraining.
 Tables that a run need not have (`OPTIONAL_TABLES`) read as None where it has none.
 """
