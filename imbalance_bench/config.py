@@ -1,6 +1,6 @@
 """The study file: strict, typed, frozen. Defaults of a study live here, those of a method in `methods`."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from copy import copy
 from itertools import pairwise
 from pathlib import Path
@@ -15,6 +15,7 @@ from imbalance_bench.encoder_config import EncoderSection
 from imbalance_bench.errors import UserError
 from imbalance_bench.method_entry import MethodEntry, parse_method
 from imbalance_bench.names import ClassName
+from imbalance_bench.splits_section import SplitsSection
 from imbalance_bench.tuning.section import TuningSection
 from imbalance_bench.yaml_files import parse_yaml, read_yaml
 
@@ -30,7 +31,6 @@ Distance = Annotated[float, Field(gt=0)]
 Distances = Annotated[tuple[Distance, ...], AfterValidator(_ascending)]
 # decoders of the class-query architecture; `models.decoders` builds them
 DecoderName = Literal["unet", "sam", "bottleneck", "tied", "tied_detail"]
-TEST_FRACTION = 0.25  # of a grouped split into one fold
 TIED_STRIDE_PX: dict[Any, int] = {"tied": 4, "tied_detail": 8}
 
 
@@ -62,41 +62,6 @@ class DatasetSection(DataSection):
             raise ValueError(
                 f"`dataset.stride_px` must be <= `dataset.tile_px` ({self.tile_px}). Got {self.stride_px}."
             )
-        return self
-
-
-class SplitsSection(Section):
-    """How images are divided. `published`: the split column of the data set; `grouped`: drawn; `file`: read."""
-
-    kind: Literal["published", "grouped", "file"] = "published"
-    folds: Positive = 1  # grouped: each group is tested once; with 1, `test_fraction` is tested
-    repeats: Positive = 1  # grouped: divisions drawn one after the other, of `folds` folds each
-    test_fraction: Fraction | None = None  # grouped, with one fold: share of the images; a quarter unless given
-    path: Path | None = None  # file: JSON of `data splits --out` or nnU-Net, or a cv.csv; from the working directory
-    rotate: bool = False  # file, cv.csv: every fold but the test set validates once
-    validation_fraction: Fraction = 0.15  # carved out of training, by group, unless published or read from a file
-    seed: int = 0
-
-    @model_validator(mode="before")
-    @classmethod
-    def _one_division(cls, content: Any) -> Any:
-        if isinstance(content, dict) and content.get("kind") == "grouped" and content.get("folds", 1) == 1:
-            return {"test_fraction": TEST_FRACTION, **content}
-        return content
-
-    @model_validator(mode="after")
-    def _keys_of_kind(self) -> "SplitsSection":
-        if self.kind == "file" and self.path is None:
-            raise ValueError("`splits.path` is required by `splits.kind: file`. Give a JSON of splits or a cv.csv.")
-        keys = {"grouped": ("folds", "repeats", "test_fraction"), "file": ("path", "rotate")}
-        defaults = SplitsSection.model_fields
-        for kind, names in keys.items():
-            for name in names if kind != self.kind else ():
-                if getattr(self, name) != defaults[name].default:
-                    raise ValueError(
-                        f"`splits.{name}` means nothing to `splits.kind: {self.kind}`. Got {getattr(self, name)}. "
-                        f"Leave it out, or set `splits.kind: {kind}`."
-                    )
         return self
 
 
@@ -201,6 +166,19 @@ class EvaluationSection(BoundarySection):
     dynamics_crops: Annotated[int, Field(ge=0)] = 32  # training crops watched while a model trains; 0: none
 
 
+def require_told_apart(labels: Sequence[str], control: str | None) -> None:
+    """Refuse methods of one label, and a control that is none of them.
+
+    Raises:
+        ValueError: As pydantic wants it of a validator.
+    """
+    for label in labels:
+        if labels.count(label) > 1:
+            raise ValueError(f"Each method needs a `label` of its own. Got '{label}' twice.")
+    if control is not None and control not in labels:
+        raise ValueError(f"`analysis.control` must be the label of a method ({', '.join(labels)}). Got '{control}'.")
+
+
 class StudyConfig(Section):
     """A whole study."""
 
@@ -229,15 +207,7 @@ class StudyConfig(Section):
 
     @model_validator(mode="after")
     def _unambiguous(self) -> "StudyConfig":
-        labels = [method.label for method in self.methods]
-        for label in labels:
-            if labels.count(label) > 1:
-                raise ValueError(f"Each method needs a `label` of its own. Got '{label}' twice.")
-        if self.analysis.control is not None and self.analysis.control not in labels:
-            raise ValueError(
-                f"`analysis.control` must be the label of a method ({', '.join(labels)}). "
-                f"Got '{self.analysis.control}'."
-            )
+        require_told_apart([method.label for method in self.methods], self.analysis.control)
         if self.training.crop_px > self.dataset.tile_px:
             raise ValueError(
                 f"`training.crop_px` must be <= `dataset.tile_px` ({self.dataset.tile_px}). "

@@ -7,11 +7,12 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from imbalance_bench.analysis_section import AnalysisSection
-from imbalance_bench.config import BoundarySection, DataSection, SplitsSection
+from imbalance_bench.config import BoundarySection, DataSection, require_told_apart
 from imbalance_bench.config_errors import validated
 from imbalance_bench.config_section import PLAIN_NAME, Section
 from imbalance_bench.data.dataset_file import Integer
 from imbalance_bench.names import ClassName
+from imbalance_bench.splits_section import SplitsSection
 from imbalance_bench.yaml_files import read_yaml
 
 PLACEHOLDERS = ("image_id", "fold", "seed")
@@ -81,15 +82,7 @@ class ForeignConfig(LabelSection):
 
     @model_validator(mode="after")
     def _unambiguous(self) -> "ForeignConfig":
-        labels = [method.label for method in self.methods]
-        for label in labels:
-            if labels.count(label) > 1:
-                raise ValueError(f"Each method needs a `label` of its own. Got '{label}' twice.")
-        if self.analysis.control is not None and self.analysis.control not in labels:
-            raise ValueError(
-                f"`analysis.control` must be the label of a method ({', '.join(labels)}). "
-                f"Got '{self.analysis.control}'."
-            )
+        require_told_apart([method.label for method in self.methods], self.analysis.control)
         return self
 
     @property
