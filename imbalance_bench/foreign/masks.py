@@ -1,5 +1,6 @@
 """Predicted masks as tools write them: pictures, NIfTI files, and probabilities in NumPy archives."""
 
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from imbalance_bench.foreign.section import NiftiAxes
 
 NIFTI_SUFFIXES = (".nii", ".nii.gz")
 _KEYS = ("probabilities", "softmax")  # of nnU-Net 2 and 1
+_DAMAGED = (OSError, ValueError, EOFError, KeyError, BadZipFile, zlib.error)
 _ROUNDING = 0.02  # how far the sum of half-precision probabilities may be from 1
 
 # a (H, W) array turned in one of the other ways that tools confuse
@@ -104,33 +106,31 @@ def read_probabilities(path: Path, labels: LabelMap, n_classes: int, size_px: tu
 
 def _load(path: Path) -> np.ndarray:
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        loaded = np.load(path, allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            return loaded
+        with loaded as archive:
             names = [name for name in _KEYS if name in archive.files] or archive.files
-            if len(names) != 1:
-                raise UserError(
-                    f"{path} must hold one array called probabilities. Got {', '.join(archive.files) or 'none'}."
-                )
-            return archive[names[0]]
-    except AttributeError:  # .npy: an array is no context manager and has no `files`
-        pass
-    except TypeError:
-        pass
-    except (OSError, ValueError, EOFError, BadZipFile, KeyError) as error:
+            if len(names) == 1:
+                return archive[names[0]]
+            found = ", ".join(archive.files) or "none"
+    except _DAMAGED as error:
         raise UserError(f"{path} must be a NumPy file of probabilities. Got: {error}. Write it again.") from None
-    return np.load(path, allow_pickle=False)
+    raise UserError(f"{path} must hold one array called probabilities. Got {found}.")
 
 
 def _open_nifti(path: Path) -> Any:
     try:
         import nibabel  # an optional extra
         from nibabel.filebasedimages import ImageFileError
+        from nibabel.spatialimages import HeaderDataError
     except ImportError:
         raise UserError(
             f"{path} is NIfTI, which needs nibabel. Install it: pip install 'imbalance-bench[nifti]'."
         ) from None
     try:
         return nibabel.load(path)
-    except (OSError, ValueError, EOFError, ImageFileError) as error:
+    except (*_DAMAGED, ImageFileError, HeaderDataError) as error:
         raise UserError(f"{path} must be a NIfTI file. Got: {error}. Write it again.") from None
 
 
@@ -147,11 +147,13 @@ def _nifti_codes(path: Path, axes: NiftiAxes) -> np.ndarray:
     plane = _plane(path, image.shape)
     try:
         values = np.asanyarray(image.dataobj).reshape(plane)
-    except (OSError, ValueError, EOFError) as error:
+    except _DAMAGED as error:
         raise UserError(f"{path} must be a complete NIfTI file. Got: {error}. Write it again.") from None
     if values.dtype.kind == "f":
-        whole = np.rint(values)
-        if not np.array_equal(whole, values):
-            raise UserError(f"{path} must hold whole numbers as labels. Got {float(values[whole != values][0])}.")
-        values = whole.astype(np.int64)
+        odd = ~(np.abs(values) < 2**53) | (values != np.floor(values))  # a NaN is odd, too
+        if odd.any():
+            raise UserError(f"{path} must hold whole numbers as labels. Got {float(values[odd][0])}.")
+        values = values.astype(np.int64)
+    if values.dtype.kind not in "iu":
+        raise UserError(f"{path} must hold whole numbers as labels. Got {values.dtype}.")
     return np.ascontiguousarray(values.T if axes == "xy" else values)

@@ -321,6 +321,41 @@ def test_nifti_without_nibabel_is_one_line(dataset, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda path, _nib: path.write_bytes(path.read_bytes()[:-40]), "must be a complete NIfTI file"),
+        (lambda path, _nib: path.write_bytes(b"no NIfTI"), "must be a NIfTI file"),
+        (lambda path, nib: nib.save(nib.Nifti1Image(np.zeros((64, 64, 3), np.uint8), np.eye(4)), path), "one picture"),
+        (lambda path, nib: nib.save(nib.Nifti1Image(np.full((64, 64), 0.5), np.eye(4)), path), "whole numbers"),
+    ],
+)
+def test_damaged_nifti_is_one_line(damage, said, dataset, tmp_path):
+    nibabel = pytest.importorskip("nibabel")
+    for image_id in TESTED:
+        nibabel.save(nibabel.Nifti1Image(guess(dataset, image_id, 0).T, np.eye(4)), tmp_path / f"{image_id}.nii.gz")
+    damage(tmp_path / "im_6.nii.gz", nibabel)
+    method = {"label": "tool", "predictions": str(tmp_path / "{image_id}.nii.gz")}
+    found = typed("score", write_foreign(tmp_path / "f.yaml", dataset, [method]), "--out", tmp_path / "out")
+    assert found.exit_code == 2
+    assert said in found.output
+    assert "im_6.nii.gz" in found.output
+    assert "Traceback" not in found.output
+
+
+@pytest.mark.parametrize("content", [b"", b"PK", b"\x93NUMPY"])
+def test_damaged_probabilities_are_one_line(content, dataset, tmp_path):
+    file = two_methods(tmp_path, dataset)
+    for image_id in TESTED:
+        (tmp_path / f"{image_id}.npz").write_bytes(content)
+    text = yaml.safe_load(file.read_text())
+    text["methods"][0]["probabilities"] = str(tmp_path / "{image_id}.npz")
+    file.write_text(yaml.safe_dump(text))
+    found = typed("score", file, "--out", tmp_path / "out")
+    assert found.exit_code == 2
+    assert "must be a NumPy file of probabilities" in found.output
+
+
+@pytest.mark.parametrize(
     ("probabilities", "said"),
     [
         (lambda likely: likely * 3, "must hold probabilities, which sum to 1 over channels. Got 3"),
