@@ -115,7 +115,8 @@ def _load(path: Path) -> np.ndarray:
                 return archive[names[0]]
             found = ", ".join(archive.files) or "none"
     except _DAMAGED as error:
-        raise UserError(f"{path} must be a NumPy file of probabilities. Got: {error}. Write it again.") from None
+        reason = str(error).partition(". ")[0]  # NumPy goes on to recommend unsafe loading
+        raise UserError(f"{path} must be a NumPy file of probabilities. Got: {reason}. Write it again.") from None
     raise UserError(f"{path} must hold one array called probabilities. Got {found}.")
 
 
