@@ -4,13 +4,14 @@ Everything that shows them (terminal, report, Python) reads these verdicts; wher
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
 from analysis.schema.names import MACRO
 from analysis.topics.context import Context
 from analysis.topics.origin import UNPAIRED
+from analysis.topics.path_ceiling import NOT_EXAMINED
 from analysis.verdicts import Topic, Verdict, Word
 
 METHOD, REASON = "method", "reason"  # aspects of the topic `answer`
@@ -20,8 +21,8 @@ _MACRO_RULE = (
     "undecided"
 )
 _REASON_RULE = (
-    "the word and sentence of the explanation of the change of the bias; not_testable: no bias was learned, or classes "
-    "were not measured"
+    "the word and sentence of the explanation of the change of the bias (inert: the class attention that it acts on is "
+    "not read); not_testable: no bias was learned, or classes were not measured"
 )
 NO_COMPARISON = "This study compares no method with a control."
 NO_BIAS = "No finished run of this study learned a class bias, so nothing can be said about what it follows."
@@ -34,7 +35,8 @@ def answers(context: Context) -> list[Verdict]:
     change = [each for each in context.verdicts_on(Topic.EXPLANATION) if each.estimand == "change"]
     learned = "change" in set(context.tables["learned_bias"]["estimand"])
     unmeasured = [each.sentence for each in context.verdicts_on(Topic.DATA) if each.aspect == "measures"]
-    reasons = reason_answers(change, context.verdicts_on(Topic.INTERVENTION))
+    examined = {each.method for each in context.verdicts_on(Topic.PATH)}
+    reasons = reason_answers(change, context.verdicts_on(Topic.INTERVENTION), examined)
     if not reasons or context.tables["measures"].empty:
         reasons = [_answer(REASON, Word.NOT_TESTABLE, (unmeasured if learned and unmeasured else [NO_BIAS])[0])]
     method = method_answer(macro, controls)
@@ -69,12 +71,15 @@ def method_answer(macro: Sequence[Verdict], control: str) -> Verdict:
     return _answer(METHOD, _common(macro, Word.UNDECIDED), sentence, numbers=numbers)
 
 
-def reason_answers(explanations: Sequence[Verdict], interventions: Sequence[Verdict]) -> list[Verdict]:
+def reason_answers(
+    explanations: Sequence[Verdict], interventions: Sequence[Verdict], examined: Collection[str]
+) -> list[Verdict]:
     """Answer "were the classes rare, or hard?" for each method that learned a bias.
 
     Args:
         explanations: Verdicts on what the change of each learned bias follows.
         interventions: Verdicts on what the biases do; where one does nothing, the answer says so.
+        examined: Methods of which it was examined whether the prediction depends on the class attention.
 
     Returns:
         One verdict per method, with the word of its explanation.
@@ -84,14 +89,13 @@ def reason_answers(explanations: Sequence[Verdict], interventions: Sequence[Verd
         for each in interventions
         if (each.aspect, each.class_name, each.word) == (ZEROED, MACRO, Word.EQUIVALENT)
     }
-    return [
-        _answer(
-            *(REASON, each.word, " ".join(filter(None, (each.sentence, idle.get(each.method))))),
-            method=each.method,
-            numbers=dict(each.numbers),
-        )
-        for each in explanations
-    ]
+    found = []
+    for each in explanations:
+        sentences = [each.sentence, *([idle[each.method]] if each.method in idle else [])]
+        if each.method not in examined and not sentences[-1].endswith(NOT_EXAMINED):
+            sentences.append(NOT_EXAMINED)
+        found.append(_answer(REASON, each.word, " ".join(sentences), method=each.method, numbers=dict(each.numbers)))
+    return found
 
 
 def _answer(

@@ -13,6 +13,7 @@ from analysis.schema.names import MACRO
 from analysis.statistics.critical_difference import CriticalDifference, critical_difference
 from analysis.study.runs import AnalysisPlan
 from analysis.topics.explanation import measures_of, quantities_of
+from analysis.topics.path_ceiling import Ceilings
 from analysis.verdicts import Verdict
 from imbalance_bench.errors import UserError
 
@@ -64,20 +65,37 @@ def compare_studies(roots: Sequence[Path]) -> ComparedStudies:
     scores = pd.concat([_scores(study, name) for study, name in zip(studies, names, strict=True)], ignore_index=True)
     differences = [_differences(study, name) for study, name in zip(studies, names, strict=True)]
     ranks, unranked = _ranks(scores, [names[place] for place in distinct], plan.alpha)
-    explained = _explained([studies[place] for place in distinct], [names[place] for place in distinct], plan)
+    pairs = [(studies[place], names[place]) for place in distinct]
+    explained = _explained(pairs, plan)
+    notes += _inert(pairs)
     all_differences = pd.concat(differences, ignore_index=True)
     tables, verdicts = explained.tables, explained.verdicts
     return ComparedStudies(scores, all_differences, ranks, tables, verdicts, tuple(notes + unranked))
 
 
-def _explained(studies: Sequence[AnalysedStudy], names: Sequence[str], plan: AnalysisPlan) -> Explained:
-    """Explain the learned bias over the classes of all data sets."""
-    pairs = list(zip(studies, names, strict=True))
-    quantities = [
-        quantities_of(name, study.table("learned_bias"), study.dataset.get("families", {})) for study, name in pairs
-    ]
-    measures = [measures_of(name, study.table("measures")) for study, name in pairs]
+def _explained(studies: Sequence[tuple[AnalysedStudy, str]], plan: AnalysisPlan) -> Explained:
+    """Explain what class attentions that are read learned over the classes of all data sets."""
+    quantities = []
+    for study, name in studies:
+        learned, ceilings = study.table("learned_bias"), Ceilings(study.table("path_controls"))
+        read = [not ceilings.of(str(method)).inert for method in learned["method"]]
+        quantities.append(quantities_of(name, learned[read], study.dataset.get("families", {})))
+    measures = [measures_of(name, study.table("measures")) for study, name in studies]
     return explain(pd.concat(quantities, ignore_index=True), pd.concat(measures, ignore_index=True), plan)
+
+
+def _inert(studies: Sequence[tuple[AnalysedStudy, str]]) -> list[str]:
+    """Return a sentence on each study that has methods whose class attention is not read."""
+    notes = []
+    for study, name in studies:
+        ceilings = Ceilings(study.table("path_controls"))
+        inert = [method for method in study.methods if ceilings.of(method).inert]
+        if inert:
+            notes.append(
+                f"{name}: the prediction of {', '.join(inert)} does not depend on what the class attention learned, so "
+                "that is not explained."
+            )
+    return notes
 
 
 def _open(roots: Sequence[Path]) -> list[AnalysedStudy]:

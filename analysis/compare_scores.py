@@ -188,6 +188,8 @@ def _checked(scores: pd.DataFrame) -> _Checked:
     names = tuple(str(each) for each in pd.unique(frame["class"]))
     frame["class_id"] = pd.Index(names).get_indexer(pd.Index(frame["class"].astype(str)))
     occurs = _occurring(frame)
+    if occurs.empty:
+        raise UserError("scores must hold a value of some class. Got none: every value is missing or absent.")
     if "value" in scores:  # what others lack is not averaged; of counts, false positives belong to their group
         lacking = ~pd.MultiIndex.from_frame(frame[["image_id", "class_id"]]).isin(occurs)
         frame.loc[lacking, ["above", "below"]] = 0.0

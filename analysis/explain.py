@@ -1,7 +1,7 @@
 """Tables in, verdicts out: what the values that runs learned of each class follow. `analyze` uses nothing else."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,7 +46,11 @@ class Explained:
 
 
 def explain(
-    quantities: pd.DataFrame, measures: pd.DataFrame, plan: AnalysisPlan | Mapping[str, Any] | None = None
+    quantities: pd.DataFrame,
+    measures: pd.DataFrame,
+    plan: AnalysisPlan | Mapping[str, Any] | None = None,
+    *,
+    explored: Collection[str] = (),
 ) -> Explained:
     """Explain what methods learned about classes: were they rare, or hard?
 
@@ -60,6 +64,7 @@ def explain(
         measures: One row per data set, class and measure: `data_set`, `class`, `measure`, `construct`, `value`,
             `standard_error`, `reliability`, `n`, `primary` (`MEASURES`).
         plan: The plan, or changes to the default one, such as `{"hypotheses": ["frequency"]}`.
+        explored: Names of quantities of which associations are explored only, and nothing is concluded.
 
     Returns:
         Tables and verdicts; same frames and plan, same bits.
@@ -69,7 +74,7 @@ def explain(
     """
     plan = plan if isinstance(plan, AnalysisPlan) else AnalysisPlan.default(**(plan or {}))
     quantities, grid = quantities_frame(quantities), MeasureGrid.of(measures_frame(measures))
-    runs = _Runs.of(quantities, plan)
+    runs = _Runs.of(quantities, plan, explored)
     subjects = runs.subjects
     associations = corrected_associations(
         [row for each in subjects for row in association_rows(each, grid, plan)], plan
@@ -107,10 +112,10 @@ class _Runs:
     way_verdicts: list[Verdict]
 
     @classmethod
-    def of(cls, quantities: pd.DataFrame, plan: AnalysisPlan) -> "_Runs":
+    def of(cls, quantities: pd.DataFrame, plan: AnalysisPlan, explored: Collection[str]) -> "_Runs":
         """Look at every quantity of every method, in the order of the frame."""
         pairs = list(quantities[["method", "quantity"]].drop_duplicates().itertuples(index=False, name=None))
-        named = {quantity for _, quantity in pairs}
+        named = {quantity for _, quantity in pairs} - {*explored}
         fixed = named & set(PRIMARY_ESTIMANDS) or named
         found = cls([], [], [], [], [])
         for method, quantity in pairs:

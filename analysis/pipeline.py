@@ -13,6 +13,7 @@ from analysis.study.runs import AnalysisPlan, read_study
 from analysis.topics import TOPICS
 from analysis.topics.context import Context, OnProgress
 from analysis.verdicts import Verdict
+from imbalance_bench.data.unchanged import require_unchanged
 from imbalance_bench.manifest import canonical_hash, write_atomically, write_json
 from imbalance_bench.records import StudyRecords
 
@@ -41,10 +42,11 @@ def analyze_study(root: Path, *, cache_dir: Path | None = None, on_progress: OnP
         on_progress: Called with (what, done, of).
 
     Raises:
-        UserError: Not a study, no finished run, or runs that must not be paired.
+        UserError: Not a study, no finished run, a data set that has changed, or runs that must not be paired.
     """
     records = StudyRecords.open(Path(root))
     plan, study = AnalysisPlan.of(records), read_study(records)
+    require_unchanged(records.root, study.dataset)
     require_pairs(study.data, study.split)
     context = Context(records, study, plan, on_progress or (lambda _what, _done, _of: None), cache_dir)
     for step in TOPICS.values():

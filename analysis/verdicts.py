@@ -1,6 +1,7 @@
 """The vocabulary of verdicts. The rules that give each word stand in `analysis/topics/`, beside their tables."""
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
@@ -33,6 +34,8 @@ class Word(StrEnum):
     WORSE = "worse"
     EQUIVALENT = "equivalent"
     UNDECIDED = "undecided"
+    INERT = "inert"
+    LIVE = "live"
     SOUND = "sound"
     LIMITED = "limited"
 
@@ -47,6 +50,7 @@ _TONES = {
     Word.WORSE: Tone.WORSE,
     Word.EQUIVALENT: Tone.EQUAL,
     Word.SUPPORTED: Tone.FOUND,
+    Word.LIVE: Tone.FOUND,
 }
 
 
@@ -65,14 +69,35 @@ class Topic(StrEnum):
     EXPLANATION = "explanation"
     PARTIAL_ASSOCIATION = "partial"
     MIXED_MODEL = "mixed"
+    PATH = "path"
     INTERVENTION = "intervention"
     ATTAINABILITY = "attainability"
     DATA = "data"
 
 
+# what each topic decides by: where one of these numbers is missing, no word but these refusals may stand
+DECISIVE: Mapping[Topic, tuple[str, ...]] = {
+    Topic.COMPARISON: ("difference", "low", "high"),
+    Topic.LEADERS: ("mean",),
+    Topic.CALIBRATION: ("value", "low", "high"),
+    Topic.RANKING: ("p_best", "rank_low", "rank_high"),
+    Topic.ASSOCIATION: ("spearman", "p_spearman"),
+    Topic.RELIABILITY: ("icc",),
+    Topic.PARTIAL_ASSOCIATION: ("partial_rho", "p"),
+    Topic.MIXED_MODEL: ("estimate", "p"),
+    Topic.INTERVENTION: ("difference", "low", "high"),
+}
+REFUSALS = (Word.NOT_TESTABLE, Word.LIMITED, Word.UNRELIABLE, Word.NOT_SEPARABLE)
+UNMEASURED_RULE = "not_testable: a number that the verdict would rest on could not be measured"
+_NO_NUMBER = re.compile(r"(?<![\w.])[+-]?(nan|inf)(?![\w.])")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
     """One answer. What it is about (topic, aspect, method, estimand, measure, class) is unique in an analysis.
+
+    A verdict that would rest on a number that is none (its sentence quotes NaN or infinity, or a number that its topic
+    decides by is missing) becomes `not_testable` and says that nothing could be measured, wherever it was put together.
 
     Args:
         topic: What it is about.
@@ -100,6 +125,13 @@ class Verdict:
     numbers: Mapping[str, Any] = field(default_factory=dict)
     rule: str = ""
 
+    def __post_init__(self) -> None:
+        """Take back what rests on no number."""
+        if _quotes_no_number(self) or (self.word not in REFUSALS and _lacks_a_number(self)):
+            sentence = f"Nothing can be said about {self.subject}: what this rests on could not be measured."
+            for name, value in {"word": Word.NOT_TESTABLE, "sentence": sentence, "rule": UNMEASURED_RULE}.items():
+                object.__setattr__(self, name, value)
+
     @property
     def id(self) -> str:
         """Its parts in one line, such as "comparison/dfa/macro"; for people and links, never taken apart again."""
@@ -123,6 +155,20 @@ class Verdict:
         names = ("aspect", "method", "estimand", "measure", "class_name", "subject", "sentence", "numbers", "rule")
         topic, word = Topic(content["topic"]), Word(content["verdict"])
         return cls(topic=topic, word=word, **{name: content[name] for name in names})
+
+
+def _quotes_no_number(verdict: Verdict) -> bool:
+    """Say whether the sentence quotes NaN or infinity; a class or method may be called so."""
+    if not _NO_NUMBER.search(verdict.sentence):
+        return False
+    names = (verdict.method, verdict.class_name, verdict.measure, verdict.subject)
+    return not any(_NO_NUMBER.search(name) for name in names)
+
+
+def _lacks_a_number(verdict: Verdict) -> bool:
+    """Say whether a number that the topic decides by is NaN or infinite; one that is not given decides nothing."""
+    given = [verdict.numbers[key] for key in DECISIVE.get(verdict.topic, ()) if key in verdict.numbers]
+    return any(plain_number(value) is None for value in given)
 
 
 def data_limit(

@@ -69,6 +69,7 @@ def study_of(folder: Path, methods: list[str], load: Load) -> Study:
             "crop_px": load.crop_px,
             "augmentation": {"cached_views": 2},
         },
+        "model": {"encoder_weights": "none"},
         "compute": {"device": "cpu"},
         "methods": methods,
         "seeds": [0],

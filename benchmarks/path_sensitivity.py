@@ -7,7 +7,7 @@ Trains every method with every decoder and seed on phantom tissue and, where `..
 call goes on where it was. Everything is read from the records of the runs (`path_controls.parquet`). Dice is pooled
 over images, macro is the mean over classes, differences are in points of macro Dice between a control and the model as
 trained on the same test images: mean over runs (smallest to largest). Decoders are to be chosen by the column of
-validation images.
+validation images. "bias zeroed" is of methods that learned one.
 
 Of a dose that is added to the bias (or to the output logit) of one class: *monotone* is a class whose predicted share
 never falls from dose -4 over -2, 0 and 2 to 4, and is larger at the end; *specific* is a dose that moves the share of
@@ -57,6 +57,7 @@ EVALUATION = [
     "evaluation.boundary_um=[]",
     "compute.saved_predictions=0",
 ]
+ZEROED = "zeroed"  # of interventions.parquet: only methods that learned a bias have it
 CEILINGS = (PathControl.UNIFORM, PathControl.REMOVED, PathControl.ORACLE, PathControl.ROLLED)
 DOSED = (PathControl.BIAS_DOSE, PathControl.LOGIT_DOSE)
 
@@ -209,7 +210,17 @@ def _shares(counts: pd.DataFrame) -> np.ndarray:
 
 
 HEADINGS = (
-    *("decoder", "method", "runs", "val macro", "test macro", *map(str, CEILINGS), "largest bias dose", "monotone"),
+    *(
+        "decoder",
+        "method",
+        "runs",
+        "val macro",
+        "test macro",
+        "bias zeroed",
+        *map(str, CEILINGS),
+        "largest bias dose",
+        "monotone",
+    ),
     *("specific", "logit: monotone", "logit: specific", "beyond a logit shift"),
 )
 
@@ -231,6 +242,8 @@ def _cells(runs: Sequence[RunRecord]) -> Iterator[str]:
     counts = [run.counts() for run in ordered]
     for split in ("val", "test"):
         yield _spread([macro_dice(each[each.split == split]) for each in counts])
+    changed = [rows[rows.split == "test"] for run in ordered if (rows := run.interventions()) is not None]
+    yield _spread([macro_dice(_done(rows, ZEROED)) - macro_dice(_done(rows, "learned")) for rows in changed])
     found = [sensitivity(rows) for run in ordered if (rows := run.path_controls()) is not None]
     for name in CEILINGS:
         yield _spread([each.ceilings[name] for each in found])
@@ -239,6 +252,10 @@ def _cells(runs: Sequence[RunRecord]) -> Iterator[str]:
         yield _spread([100 * each.monotone[name] for each in found], "%")
         yield _spread([100 * each.specific[name] for each in found], "%")
     yield _spread([each.beyond_logits for each in found])
+
+
+def _done(rows: pd.DataFrame, intervention: str) -> pd.DataFrame:
+    return rows[rows.intervention == intervention]
 
 
 def _spread(values: Sequence[float], unit: str = "") -> str:

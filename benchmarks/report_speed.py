@@ -15,15 +15,15 @@ from rich.console import Console
 
 from analysis.report import build_report
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "analysis"))
+sys.path.insert(0, str(Path(__file__).parents[1]))  # the tests
 
 LIMIT_SECONDS, LIMIT_MEGABYTES = 60, 15
 
 
 def main() -> None:
     """Make a study, write its report, and print time and size beside their limits."""
-    from contract_study import write_analysis, write_attention  # pyright: ignore[reportMissingImports]
-    from synthetic import write_synthetic_study  # pyright: ignore[reportMissingImports]
+    from tests.analysis.contract_study import write_analysis, write_attention
+    from tests.analysis.synthetic import write_synthetic_study
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--methods", type=int, default=20)

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from imbalance_bench.config_section import Fraction, Positive, Section
+from imbalance_bench.config_section import Fraction, Section, Seed
 from imbalance_bench.preregistration import INERTIA_KEPT, LARGEST_VIF
 
 Hypothesis = Literal["frequency", "boundary", "morphology", "context"]  # constructs with a primary measure
@@ -16,15 +16,15 @@ class AnalysisSection(Section):
     control: str | None = None  # label of the method that the others are compared with; None: the first one
     alpha: Annotated[float, Field(gt=0, lt=1)] = 0.05
     rope_dice: Fraction = 0.01  # differences smaller than this are practically equivalent
-    resamples: Positive = 10_000
-    permutations: Positive = 100_000
+    resamples: Annotated[int, Field(ge=1, le=10_000_000)] = 10_000
+    permutations: Annotated[int, Field(ge=1, le=10_000_000)] = 100_000
     reliability_floor: Annotated[float, Field(ge=0, le=1)] = 0.5  # ICC below which no correlation is interpreted
     unit: Literal["auto", "group", "image"] = "auto"  # what is independent; auto: groups where they are known
     boundary_band_um: Annotated[float, Field(gt=0)] = 2.0
     inertia_kept: Annotated[float, Field(gt=0, lt=1)] = INERTIA_KEPT  # inertia where more of the start is still there
     largest_vif: Annotated[float, Field(ge=1)] = LARGEST_VIF  # above, two measures are not told apart
     hypotheses: tuple[Hypothesis, ...] = ()  # constructs in the order of their tests; one: the primary hypothesis
-    seed: int = 0
+    seed: Seed = 0
 
     @model_validator(mode="after")
     def _named_once(self) -> "AnalysisSection":

@@ -4,11 +4,10 @@
 """
 
 import click
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from imbalance_bench.method_lookup import method_named
+from imbalance_bench.terminal import Terminal, styled
 from methods import REGISTRY, distinct_methods
 from methods.base import Group, MethodConfig
 from methods.plugins import PluginError, find_method, known_names, origin_of
@@ -17,23 +16,23 @@ from methods.search_space import search_space
 
 def print_catalogue() -> None:
     """List every method by family, those of plug-ins with their distribution, and plug-ins that cannot be used."""
-    console = Console()
+    console = Terminal()
     table = Table("name", "title", "needs", box=None, pad_edge=False)
     found, unusable = _methods_and_errors()
     for group in Group:
         members = {name: method.card for name, method in found.items() if method.card.group == group}
         if members:
-            table.add_row(f"[bold]{group.value}")
+            table.add_row(styled((group.value, "bold")))
         for name, card in members.items():
             origin = origin_of(name)
             title = f"{card.title} (plug-in: {origin})" if origin else card.title
             title += f" (second name of {card.same_as})" if card.same_as else ""
-            table.add_row(f"  {name}", escape(title), ", ".join(sorted(card.requires)))
+            table.add_row(f"  {name}", title, ", ".join(sorted(card.requires)))
     console.print(table, highlight=False)
     seconds = sum(bool(method.card.same_as) for method in found.values())
     console.print(f"{len(found) - seconds} distinct methods, {seconds} second names of them", highlight=False)
     for error in unusable:
-        console.print(f"not usable: {escape(error)}", highlight=False, soft_wrap=True)
+        console.print(f"not usable: {error}", highlight=False, soft_wrap=True)
 
 
 def _methods_and_errors() -> tuple[dict[str, type[MethodConfig]], list[str]]:
@@ -53,9 +52,9 @@ def print_card(name: str) -> None:
     Raises:
         UserError: No such method, or a plug-in that cannot be used.
     """
-    console, method, origin = Console(), method_named(name), origin_of(name)
+    console, method, origin = Terminal(), method_named(name), origin_of(name)
     card = method.card
-    console.print(f"[bold]{name}[/bold]: {escape(card.title)} ({card.group.value})", highlight=False)
+    console.print(styled((name, "bold"), f": {card.title} ({card.group.value})"))
     facts = {"formula": card.formula, "source": card.source, "deviations": card.deviations}
     facts |= {"cost": card.cost} if card.cost else {}
     facts |= {"same as": card.same_as} if card.same_as else {}
@@ -63,8 +62,8 @@ def print_card(name: str) -> None:
     facts |= {"needs": ", ".join(sorted(card.requires)) or "nothing"} | ({"plug-in": origin} if origin else {})
     table = Table(box=None, show_header=False, pad_edge=False)
     for key, value in facts.items():
-        table.add_row(f"[bold]{key}", escape(value))
-    console.print(table, highlight=False, markup=True)
+        table.add_row(styled((key, "bold")), value)
+    console.print(table)
     if method.model_fields:
         options, space = (
             Table("option", "default", "search space", "meaning", box=None, pad_edge=False),

@@ -10,10 +10,10 @@ from pydantic import AfterValidator, Field, model_validator
 
 from imbalance_bench.analysis_section import AnalysisSection
 from imbalance_bench.config_errors import validated
-from imbalance_bench.config_section import PLAIN_NAME, Fraction, Positive, Section
+from imbalance_bench.config_section import PLAIN_NAME, Fraction, Natural, PlainPath, Positive, Section, Seed
 from imbalance_bench.encoder_config import EncoderSection
 from imbalance_bench.errors import UserError
-from imbalance_bench.method_entry import MethodEntry, parse_method
+from imbalance_bench.method_entry import MethodEntry, outlined_method, parse_method
 from imbalance_bench.names import ClassName
 from imbalance_bench.splits_section import SplitsSection
 from imbalance_bench.tuning.section import TuningSection
@@ -23,11 +23,12 @@ from imbalance_bench.yaml_files import parse_yaml, read_yaml
 def _ascending(values: tuple[float, ...]) -> tuple[float, ...]:
     """Refuse values that do not grow."""
     if any(later <= earlier for earlier, later in pairwise(values)):
-        raise ValueError(f"Distances must grow from one to the next. Got {list(values)}.")
+        raise ValueError(f"must grow from one to the next. Got {list(values)}.")
     return values
 
 
-Distance = Annotated[float, Field(gt=0)]
+MOST_THREADS = 1024  # PyTorch crashes where it cannot start as many
+Distance = Annotated[float, Field(gt=0, le=1e6)]
 Distances = Annotated[tuple[Distance, ...], AfterValidator(_ascending)]
 # decoders of the class-query architecture; `models.decoders` builds them
 DecoderName = Literal["unet", "sam", "bottleneck", "tied", "tied_detail"]
@@ -37,7 +38,7 @@ TIED_STRIDE_PX: dict[Any, int] = {"tied": 4, "tied_detail": 8}
 class DataSection(Section):
     """Which prepared data set, and which classes are told apart. Relative paths start at the working directory."""
 
-    path: Path
+    path: PlainPath
     groups: dict[ClassName, list[ClassName]] = Field(default={})  # merged class -> source classes
     ignore: list[ClassName] = Field(default=[])  # classes to treat as unlabelled
     # class -> its kind; classes of a kind are compared with one another only
@@ -47,7 +48,7 @@ class DataSection(Section):
 class DatasetSection(DataSection):
     """A data set that models are trained on, tile by tile."""
 
-    tile_px: Annotated[int, Field(ge=32, multiple_of=32)] = 512
+    tile_px: Annotated[int, Field(ge=32, multiple_of=32, le=2**20)] = 512
     stride_px: Positive = 512  # the tile's size, unless given
 
     @model_validator(mode="before")
@@ -71,8 +72,8 @@ class ModelSection(EncoderSection):
     architecture: str = "class_query"  # or an SMP architecture: unet, fpn, deeplabv3plus, segformer, ...
     # the class-query decoder; ignored by SMP architectures
     decoder: DecoderName = Field(default="unet", exclude_if=lambda name: name == "unet")  # what bypasses its attention
-    channels: Annotated[int, Field(ge=4, multiple_of=4)] = 128
-    depth: Positive = 2
+    channels: Annotated[int, Field(ge=4, multiple_of=4, le=2**16)] = 128
+    depth: Annotated[int, Field(ge=1, le=100)] = 2
     heads: Positive = 8
     mlp_channels: Positive = 256
     pixel_channels: tuple[Positive, Positive, Positive] = (128, 64, 32)  # at strides 16, 8, 4
@@ -110,7 +111,7 @@ class AugmentationSection(Section):
     stain_strength: Annotated[float, Field(ge=0, le=1)] = 0.2  # relative change of H, E and residual concentrations
     colour_strength: Annotated[float, Field(ge=0, le=1)] = 0.1  # brightness, contrast, saturation
     # views per training tile in the cache of a frozen encoder; 1: the tile itself; 0: no cache, fresh views every step
-    cached_views: Annotated[int, Field(ge=0)] = 8
+    cached_views: Natural = 8
 
 
 class TrainingSection(Section):
@@ -119,20 +120,20 @@ class TrainingSection(Section):
     steps: Positive = 600  # optimiser steps
     batch_size: Positive = 8  # crops per forward pass
     accumulate: Positive = 1  # forward passes per optimiser step
-    crop_px: Annotated[int, Field(ge=32, multiple_of=32)] = 256
+    crop_px: Annotated[int, Field(ge=32, multiple_of=32, le=2**20)] = 256
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3
     encoder_lr_multiplier: Annotated[float, Field(gt=0)] = 0.1  # of a trained encoder
     weight_decay: Annotated[float, Field(ge=0)] = 1e-2
-    warmup_steps: Annotated[int, Field(ge=0)] = 25
+    warmup_steps: Natural = 25
     schedule: Literal["cosine", "milestones", "constant"] = "cosine"
-    milestones: tuple[Fraction, ...] = (0.7, 0.85)  # shares of the steps
+    milestones: Annotated[tuple[Fraction, ...], AfterValidator(_ascending)] = (0.7, 0.85)  # shares of the steps
     milestone_factor: Annotated[float, Field(gt=0, le=1)] = 0.1
     grad_clip: Annotated[float, Field(gt=0)] = 1.0
     validate_every: Positive = 100  # steps; also feeds methods that ask for validation feedback
     ledger_every: Positive = 25  # steps between entries of the class-parameter ledger
     checkpoint_every: Positive = 50  # steps
     precision: Literal["auto", "float32", "bfloat16"] = "auto"  # auto: bfloat16 on CUDA, float32 elsewhere
-    data_order_seed: int | None = None  # None: from the run's seed
+    data_order_seed: Seed | None = None  # None: from the run's seed
     augmentation: AugmentationSection = AugmentationSection()
 
 
@@ -140,9 +141,11 @@ class ComputeSection(Section):
     """Where and how runs execute; recorded with each run but no part of its identity."""
 
     device: str = "auto"  # auto, cpu, cuda, cuda:1, mps
-    threads: Positive = 1  # CPU threads per run; results are reproducible bit for bit at a fixed number
+    # CPU threads per run; results are reproducible bit for bit at a fixed number
+    threads: Annotated[int, Field(ge=1, le=MOST_THREADS)] = 1
     deterministic: bool = True
-    saved_predictions: Annotated[int, Field(ge=0)] = 24  # test images per run whose predicted mask is kept
+    retries: Natural = 2  # further tries of a run whose process died or ran out of memory
+    saved_predictions: Natural = 24  # test images per run whose predicted mask is kept
 
 
 class BoundarySection(Section):
@@ -161,9 +164,9 @@ class BoundarySection(Section):
 class EvaluationSection(BoundarySection):
     """What is counted beside the pixels of validation and test images; fixed for all runs of a study directory."""
 
-    permuted_biases: Annotated[int, Field(ge=0)] = 3  # predictions with a permuted attention bias
-    path_controls: Annotated[int, Field(ge=0)] = 2  # test images on which the attention path is dosed; 0: no control
-    dynamics_crops: Annotated[int, Field(ge=0)] = 32  # training crops watched while a model trains; 0: none
+    permuted_biases: Natural = 3  # predictions with a permuted attention bias
+    path_controls: Natural = 2  # test images on which the attention path is dosed; 0: no control
+    dynamics_crops: Natural = 32  # training crops watched while a model trains; 0: none
 
 
 def require_told_apart(labels: Sequence[str], control: str | None) -> None:
@@ -182,7 +185,7 @@ def require_told_apart(labels: Sequence[str], control: str | None) -> None:
 class StudyConfig(Section):
     """A whole study."""
 
-    name: Annotated[str, Field(pattern=PLAIN_NAME)]
+    name: Annotated[str, Field(pattern=PLAIN_NAME, max_length=200)]
     dataset: DatasetSection
     splits: SplitsSection = SplitsSection()
     one_model: ModelSection = Field(default=ModelSection(), alias="model")  # read it as `model`
@@ -191,7 +194,7 @@ class StudyConfig(Section):
     evaluation: EvaluationSection = EvaluationSection()
     compute: ComputeSection = ComputeSection()
     methods: Annotated[tuple[MethodEntry, ...], Field(min_length=1)]
-    seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = (0, 1, 2)
+    seeds: Annotated[tuple[Annotated[int, Field(ge=0, lt=2**63)], ...], Field(min_length=1)] = (0, 1, 2)
     analysis: AnalysisSection = AnalysisSection()
     tuning: TuningSection | None = None
 
@@ -296,9 +299,11 @@ def load_study(path: Path, overrides: Iterable[str] = ()) -> StudyConfig:
 
 def parse_study(content: dict[str, Any], *, source: str) -> StudyConfig:
     """Validate the content of a study file; `source` names it in errors."""
-    checked = copy(content)
-    if isinstance(content.get("methods"), list):
-        checked["methods"] = tuple(parse_method(entry, source) for entry in content["methods"])
+    checked, methods = copy(content), content.get("methods")
+    if isinstance(methods, list):  # options of methods last, since their classes import torch
+        checked["methods"] = tuple(outlined_method(entry, source) for entry in methods)
+        validated(StudyConfig, checked, source)
+        checked["methods"] = tuple(parse_method(entry, source) for entry in methods)
     return validated(StudyConfig, checked, source)
 
 

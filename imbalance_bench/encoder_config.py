@@ -1,5 +1,7 @@
 """The part of `model:` that says which encoder reads the image, with which weights, and how much of it is trained."""
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
@@ -133,3 +135,8 @@ class EncoderSection(Section):
     def leaves_random_encoder_unsaid(self) -> bool:
         """True if a frozen encoder would have random weights although nobody asked for that."""
         return self.encoder_tuning == "frozen" and "encoder_weights" not in self.model_fields_set
+
+
+def without_folders(weights: str | Sequence[str]) -> str | list[str]:
+    """Return `encoder_weights` with names of files in place of their paths; its hash says which file it was."""
+    return Path(weights).name if isinstance(weights, str) else [Path(each).name for each in weights]

@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+from imbalance_bench.visible_text import visible
+
 
 class UserError(Exception):
     """Something the user can mend. Printed as one line without a traceback.
@@ -13,8 +15,13 @@ class UserError(Exception):
     """
 
     def __init__(self, message: str, *, exit_code: int = 2) -> None:
-        super().__init__(" ".join(message.split()))
+        super().__init__(visible(" ".join(message.split())))
         self.exit_code = exit_code
+
+
+def first_line(error: BaseException) -> str:
+    """Return what an error says first; one that says nothing has the name of its class."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
 def nearest(name: str, options: Iterable[str]) -> str:

@@ -7,17 +7,21 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
+from imbalance_bench.allocator import keep_freed_memory
 from imbalance_bench.cli.live_table import LiveTable
 from imbalance_bench.cli.progress import ProgressDisplay
 from imbalance_bench.cli.study_view import print_plan, print_status
 from imbalance_bench.config import StudyConfig
+from imbalance_bench.damage import Damage, Remedy, damages
 from imbalance_bench.data.prepared import usable_cores
 from imbalance_bench.engines import ENGINES
 from imbalance_bench.engines.base import RunJob
+from imbalance_bench.engines.rounds import Effort, execute_rounds
 from imbalance_bench.errors import UserError
 from imbalance_bench.models.licences import licence_warnings
 from imbalance_bench.planning import earlier_plan, prepare_study
-from imbalance_bench.study import Study
+from imbalance_bench.study import PlannedRun, Study
+from imbalance_bench.terminal import Terminal
 from imbalance_bench.training.material import choose_device, open_material
 from imbalance_bench.training.run import planned_steps
 from imbalance_bench.tuning.execution import tuned
@@ -52,46 +56,70 @@ def execute_study(config: StudyConfig, root: Path, execution: Execution) -> None
         earlier_plan(root)  # refuse a folder of something else before the trials are trained
         config = tuned(config, root, lambda trials, folder: _execute(trials, folder, execution), execution.dry_run)
     if _execute(config, root, execution):
-        Console().print(f"next: imbalance-bench analyze {root} && imbalance-bench report {root}", highlight=False)
+        Terminal().print(f"next: imbalance-bench analyze {root} && imbalance-bench report {root}", soft_wrap=True)
 
 
 def _execute(config: StudyConfig, root: Path, execution: Execution) -> bool:
     """Execute what is not done; return whether anything was."""
-    console = Console()
+    console = Terminal()
     device = choose_device(config.compute)
     _require_space(root)
     with ProgressDisplay(console) as display:
         study = prepare_study(config, root, display.on_phase, write=not execution.dry_run)
-    waiting = [run for run in study.runs if not study.records.run(run.run_id).is_done()]
-    print_plan(study, waiting, device, console)
+    damaged = {run.run_id: found for run in study.runs if (found := _lasting(damages(study.records.run(run.run_id))))}
+    waiting = [r for r in study.runs if r.run_id not in damaged and not study.records.run(r.run_id).is_done()]
+    print_plan(study, [*waiting, *(run for run in study.runs if run.run_id in damaged)], device, console)
     warned = [line for m in config.each_model for line in licence_warnings(m, study.dataset.info.licence)]
     for line in dict.fromkeys(warned):
-        console.print(f"Warning: {line}", style="yellow", highlight=False, markup=False, soft_wrap=True)
+        console.print(f"Warning: {line}", style="yellow", highlight=False, soft_wrap=True)
     if execution.dry_run:
         from imbalance_bench.cli.power_view import print_short_form
 
         print_short_form(study, console)
-    if execution.dry_run or not waiting:
         return False
+    if waiting:
+        _train(study, waiting, execution, device, console)
+    if damaged:
+        first = next(iter(damaged.values()))[0]
+        raise UserError(
+            f"{len(damaged)} of {len(study.runs)} runs are damaged and were left alone. First: {first}. "
+            f"`imbalance-bench repair {root}` mends them, then the same command goes on.",
+            exit_code=1,
+        )
+    return bool(waiting)
+
+
+def _lasting(found: list[Damage]) -> list[Damage]:
+    """Leave out checkpoints: a run sets a damaged one aside itself and starts afresh."""
+    return [damage for damage in found if damage.remedy != Remedy.RESTART]
+
+
+def _train(
+    study: Study, waiting: list[PlannedRun], execution: Execution, device: torch.device, console: Console
+) -> None:
+    """Execute the runs that wait, and print how they ended."""
+    config = study.config
     _prefill(study, execution.cache, device, console)
     name, workers = _choose_engine(execution, config, device)
-    jobs = [RunJob(root, run.run_id, run.label, execution.cache) for run in waiting]
+    steps = {run.run_id: planned_steps(study, run) for run in waiting}
+    jobs = [
+        RunJob(study.root, run.run_id, run.label, execution.cache, config.compute, steps[run.run_id]) for run in waiting
+    ]
     table = LiveTable(study.taxonomy.names, {run.run_id: run.name for run in study.runs})
-    longest = max(planned_steps(study, run) for run in waiting)
-    display = ProgressDisplay(console, runs=len(jobs), unit_steps=longest, table=table)
+    display = ProgressDisplay(console, runs=len(jobs), unit_steps=max(steps.values()), table=table)
     with display:
-        outcomes = ENGINES[name](workers).execute(jobs, display)
+        outcomes = execute_rounds(ENGINES[name], Effort(workers, config.compute.retries), jobs, display)
     print_status(study.records, console)
     failed = [outcome for outcome in outcomes if outcome.error is not None]
     if failed:
         first = f"{failed[0].label}: {failed[0].error}"
         raise UserError(f"{len(failed)} of {len(jobs)} runs failed. First: {first}", exit_code=1)
-    return True
 
 
 def _prefill(study: Study, cache: Path, device: torch.device, console: Console) -> None:
     """Make what all runs share once, with every core, before any run starts."""
     threads = torch.get_num_threads()
+    keep_freed_memory()
     torch.set_num_threads(usable_cores())
     with ProgressDisplay(console) as display:
         for model in study.config.each_model:

@@ -1,18 +1,21 @@
 """Provenance, and writes that either happen or do not."""
 
-import errno
 import hashlib
+import io
 import json
 import os
 import platform
+import re
 import secrets
 import subprocess
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from typing import IO, Any
 
-from imbalance_bench.errors import UserError
+from imbalance_bench.file_access import refusal
 
 RECORDED_LIBRARIES = (
     "torch",
@@ -26,27 +29,68 @@ RECORDED_LIBRARIES = (
 )
 
 
+class _Watched(io.BufferedWriter):
+    """A file that remembers what the disk refused: PyTorch's writer of archives makes a RuntimeError of it."""
+
+    refused: OSError | None = None
+
+    def write(self, data: Any, /) -> int:
+        """Write, and remember a failure."""
+        try:
+            return super().write(data)
+        except OSError as error:
+            self.refused = error
+            raise
+
+
+_TEMPORARY = re.compile(r"\..+\.\d+\.[0-9a-f]{8}")  # as `write_atomically` names what it writes
+
+
+LOCK = ".lock"  # of a folder
+
+
+def is_trace_of_a_writer(name: str) -> bool:
+    """Return whether a file of this name is the lock of a folder, or half a file that a killed writer has left."""
+    return name == LOCK or _TEMPORARY.fullmatch(name) is not None
+
+
+def sweep_temporaries(folder: Path, *, idle_s: float = 0) -> list[Path]:
+    """Remove the temporary files that killed writers left in a folder, and return them.
+
+    Args:
+        folder: Need not exist. Nobody writes in it now, or `idle_s` says when a file counts as left.
+        idle_s: Leave files that were written to within so many seconds.
+    """
+    swept = []
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if _TEMPORARY.fullmatch(path.name) and time.time() - path.lstat().st_mtime >= idle_s:
+            path.unlink(missing_ok=True)
+            swept.append(path)
+    return swept
+
+
 def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     """Write a file through a temporary neighbour and a rename: readers see the old content or the new, never half.
 
     Raises:
-        UserError: No space is left on the disk; nothing is left behind.
+        UserError: The file cannot be written, or no space is left; nothing is left behind.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    file: _Watched | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("xb") as file:
+        with _Watched(io.FileIO(temporary, "xb")) as file:
             write(file)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
     except BaseException as error:
-        temporary.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            raise UserError(
-                f"{path}: no space left on the disk. Free some, or give another --out; the study then resumes.",
-                exit_code=1,
-            ) from error
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        cause = error if isinstance(error, OSError) else file.refused if file is not None else None
+        refused = refusal(OSError(cause.errno, cause.strerror, str(path))) if cause is not None else None
+        if refused is not None:
+            raise refused from error
         raise
 
 

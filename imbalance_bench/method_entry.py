@@ -1,6 +1,7 @@
 """One entry of `methods:` in the study file: which registered methods it is composed of, with which options."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from pydantic import Field, ValidationError
@@ -8,8 +9,8 @@ from pydantic import Field, ValidationError
 from imbalance_bench.config_errors import first_error
 from imbalance_bench.config_section import PLAIN_NAME, Section
 from imbalance_bench.errors import UserError
-from imbalance_bench.method_lookup import method_named
-from methods.base import MethodConfig, Requirement
+from imbalance_bench.method_lookup import method_named, require_method
+from methods.config import MethodConfig, Requirement
 from methods.plugins import origin_of
 
 
@@ -27,14 +28,14 @@ class Recipe(Section):
 class MethodEntry(Section):
     """One method of the study: a label, and the registered methods that it is composed of (usually one)."""
 
-    label: Annotated[str, Field(pattern=PLAIN_NAME)]
+    label: Annotated[str, Field(pattern=PLAIN_NAME, max_length=200)]
     parts: dict[str, MethodConfig]
     recipe: Recipe = Recipe()
     # of `training.steps`; below 1 for a control that must come out worse, since it is trained for less
     steps_fraction: Annotated[float, Field(gt=0, le=1)] = 1.0
 
     def resolved(self) -> dict[str, Any]:
-        """Label and parts with every option spelled out; part of the run's identity and of its manifest."""
+        """Label and parts with every option spelled out; the label is no part of a run's id."""
         parts = [_resolved_part(name, config) for name, config in self.parts.items()]
         own = self.recipe.changes()
         content = {"label": self.label, "parts": parts} | ({"recipe": own} if own else {})
@@ -49,36 +50,74 @@ class MethodEntry(Section):
         return frozenset().union(*(config.requirements() for config in self.parts.values()))
 
 
+@dataclass(frozen=True)
+class _Outline:
+    """An entry as it is written.
+
+    Attributes:
+        content: Label, recipe and share of the steps.
+        parts: Name of each registered method -> its options.
+    """
+
+    content: dict[str, Any]
+    parts: dict[str, dict[str, Any]]
+
+    def entry(self, source: str, configs: Mapping[str, MethodConfig]) -> MethodEntry:
+        """Return the entry with the configurations of its parts."""
+        try:
+            return MethodEntry.model_validate(self.content | {"parts": configs})
+        except ValidationError as error:
+            raise UserError(f"{source}: {first_error(error, MethodEntry)}") from error
+
+
+def outlined_method(entry: object, source: str) -> MethodEntry:
+    """Check all of an entry but the options of its parts, which it leaves out: nothing heavy is imported.
+
+    Raises:
+        UserError: An unknown method, a part that occurs twice, or a label, recipe or share that is not allowed.
+    """
+    return _outline(entry, source).entry(source, {})
+
+
 def parse_method(entry: object, source: str) -> MethodEntry:
     """Accept `focal`, `{name: focal, gamma: 1, label: x}` or `{label: x, parts: [...]}`; `recipe`, `steps_fraction`."""
-    if isinstance(entry, str):
-        entry = {"name": entry}
-    if not isinstance(entry, Mapping):
-        raise UserError(f"{source}: a method must be a name or a mapping with `name`. Got {entry!r}.")
-    options = dict(entry)
+    outline = _outline(entry, source)
+    return outline.entry(source, {name: _configured(name, options, source) for name, options in outline.parts.items()})
+
+
+def _outline(entry: object, source: str) -> _Outline:
+    options = _options_of(entry, source)
     label, recipe = options.pop("label", None), options.pop("recipe", None) or {}
     steps = options.pop("steps_fraction", 1.0)
+    given = [options]
     if "parts" in options:
-        parts = options.pop("parts")
-        if options or not isinstance(parts, list) or not parts:
-            raise UserError(f"{source}: a composed method must hold `label` and a list `parts`. Got {dict(entry)!r}.")
-        configs = dict(_parse_part(part, source) for part in parts)
-        label = label or "+".join(configs)
-    else:
-        configs = dict([_parse_part(options, source)])
-        label = label or next(iter(configs))
-    try:
-        return MethodEntry.model_validate({"label": label, "parts": configs, "recipe": recipe, "steps_fraction": steps})
-    except ValidationError as error:
-        raise UserError(f"{source}: {first_error(error, MethodEntry)}") from error
+        given = options.pop("parts")
+        if options or not isinstance(given, list) or not given:
+            raise UserError(f"{source}: a composed method must hold `label` and a list `parts`. Got {entry!r}.")
+    parts: dict[str, dict[str, Any]] = {}
+    for part in given:
+        options = _options_of(part, source)
+        name = options.pop("name", None)
+        if not isinstance(name, str):
+            raise UserError(f"{source}: a method must be a name or a mapping with `name`. Got {part!r}.")
+        require_method(name, source)
+        if name in parts:
+            raise UserError(f"{source}: `parts` must name each method once. Got '{name}' twice. Remove one of them.")
+        parts[name] = options
+    return _Outline({"label": label or "+".join(parts), "recipe": recipe, "steps_fraction": steps}, parts)
 
 
-def _parse_part(part: object, source: str) -> tuple[str, MethodConfig]:
-    """Return the registered name and the validated options."""
-    options = {"name": part} if isinstance(part, str) else dict(part) if isinstance(part, Mapping) else {}
-    name = options.pop("name", None)
-    if not isinstance(name, str):
-        raise UserError(f"{source}: a method must be a name or a mapping with `name`. Got {part!r}.")
+def _options_of(entry: object, source: str) -> dict[str, Any]:
+    if isinstance(entry, str):
+        return {"name": entry}
+    if not isinstance(entry, Mapping):
+        raise UserError(f"{source}: a method must be a name or a mapping with `name`. Got {entry!r}.")
+    return dict(entry)
+
+
+def _configured(name: str, given: Mapping[str, Any], source: str) -> MethodConfig:
+    """Return the validated options of a part."""
+    options = dict(given)
     method, recorded = method_named(name, source), options.pop("plugin", None)
     if recorded != origin_of(name) and recorded is not None:
         raise UserError(
@@ -86,7 +125,7 @@ def _parse_part(part: object, source: str) -> tuple[str, MethodConfig]:
             "Install the one that is named, or give another --out."
         )
     try:
-        return name, method.model_validate(options)
+        return method.model_validate(options)
     except ValidationError as error:
         raise UserError(f"{source}: {first_error(error, method, of=name)}") from error
 

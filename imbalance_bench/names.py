@@ -22,6 +22,7 @@ _WHOLE_NUMBER = re.compile(r"0*(\d+)(?:\.0+)?")
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 _LEFT_BY_SYSTEMS = {".ds_store", "thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx"}
 _SHOWN = 3
+MACRO = "macro"  # in the place of a class: the mean over all
 
 
 def canonical(text: str) -> str:
@@ -90,6 +91,10 @@ def _stem(name: str) -> str:
 
 def _class_name(name: str) -> str:
     name = unicodedata.normalize("NFC", name)
+    if look_alike(name) == MACRO:
+        raise ValueError(
+            f"must not be '{MACRO}', which is the mean over classes in every table. Got {name!r}. Rename it."
+        )
     if not name or name != canonical(name):
         raise ValueError(
             f"must be a name without surrounding, doubled or unusual spaces and invisible characters. Got {name!r}. "

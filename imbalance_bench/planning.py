@@ -7,14 +7,26 @@ from typing import Any
 import yaml
 
 from imbalance_bench.config import TIED_STRIDE_PX, ModelSection, StudyConfig
+from imbalance_bench.data.prepared import PreparedDataset
+from imbalance_bench.data.unchanged import file_marks, remember_marks
 from imbalance_bench.errors import UserError
-from imbalance_bench.manifest import canonical_hash, write_atomically, write_json
+from imbalance_bench.locking import locked
+from imbalance_bench.manifest import (
+    LOCK,
+    canonical_hash,
+    is_trace_of_a_writer,
+    sweep_temporaries,
+    write_atomically,
+    write_json,
+)
 from imbalance_bench.models.encoders import model_weights_identity, require_known_encoder
 from imbalance_bench.models.segmenter import CLASS_QUERY, require_known_architecture
 from imbalance_bench.models.size_check import require_model_fits
+from imbalance_bench.planned_study import weights_key
 from imbalance_bench.preregistration import primary_choices
-from imbalance_bench.records import read_json
-from imbalance_bench.study import OnProgress, Study, build_context, model_identity, shared_identity
+from imbalance_bench.records import FOREIGN, FOREIGN_FILE, STUDY_FILE, StudyRecords, read_json
+from imbalance_bench.run_ids import PlannedIds, models_of, without_label
+from imbalance_bench.study import OnProgress, Study, method_context, model_identity, shared_identity
 from imbalance_bench.study_data import dataset_facts, read_study_data
 from imbalance_bench.tuning.section import TUNING_FOLDER
 from methods.base import Requirement
@@ -36,15 +48,19 @@ def prepare_study(config: StudyConfig, root: Path, on_progress: OnProgress, *, w
     earlier = earlier_plan(root)
     _require_extension(config, root, earlier)
     weights = {model.label: _checked_names(model) for model in config.each_model}
-    data = read_study_data(config.dataset, config.splits, on_progress)
-    study = Study(root, config, data.dataset, data.taxonomy, data.splits, data.counts, data.data_hash, weights)
+    dataset = PreparedDataset.open(config.dataset.path)
+    marks = file_marks(dataset)
+    data = read_study_data(dataset, config.dataset, config.splits, on_progress)
+    planned = PlannedIds.of(earlier)
+    study = Study(root, config, dataset, data.taxonomy, data.splits, data.counts, data.data_hash, weights, planned)
     require_same_material(root, study.hashes, earlier)
     sizes_px = {"training.crop_px": config.training.crop_px, "dataset.tile_px": config.dataset.tile_px}
     for model in config.each_model:
         _require_methods_fit(study.of(model))
         require_model_fits(model, n_classes=len(study.taxonomy.names), sizes_px=sizes_px)
     if write:
-        _write_plan(study, earlier)
+        _write_plan(study)
+        remember_marks(root, marks, data.data_hash)
     return study
 
 
@@ -57,7 +73,7 @@ def _checked_names(model: ModelSection) -> str:
 
 
 def earlier_plan(root: Path, origin: str | None = None) -> dict[str, Any]:
-    """Return the plan that the directory holds, or an empty one for a new directory.
+    """Return the plan that the directory holds, or an empty one for a new directory or where its plan is lost.
 
     Args:
         root: The study directory.
@@ -67,12 +83,15 @@ def earlier_plan(root: Path, origin: str | None = None) -> dict[str, Any]:
         UserError: The directory holds something else.
     """
     if (root / "plan.json").exists():
-        plan = read_json(root / "plan.json")
+        plan = StudyRecords(root).plan()
         if plan.get("origin") != origin:
             held = "runs of its own" if origin else "scores of predictions that were made elsewhere"
             raise UserError(f"{root} holds a study with {held}. Give another --out.")
         return plan
-    if root.exists() and any(child.name != TUNING_FOLDER for child in root.iterdir()):
+    names = {child.name for child in root.iterdir()} if root.exists() else set[str]()
+    # a study whose plan is gone; finished runs keep their ids
+    lost = names.issuperset(("splits.json", "dataset.json")) and (FOREIGN_FILE in names) == (origin == FOREIGN)
+    if not lost and any(name != TUNING_FOLDER and not is_trace_of_a_writer(name) for name in names):
         raise UserError(f"{root} holds files that are no study of imbalance-bench. Give another --out.")
     return {}
 
@@ -104,7 +123,8 @@ def _require_methods_fit(study: Study) -> None:
                 "Set `splits.validation_fraction` above 0."
             )
         try:
-            compose(method.parts, build_context(study, study.runs[0], stage=0, finished=()))
+            context = method_context(study.config, study.statistics(0), study.config.seeds[0], stage=0, finished=())
+            compose(method.parts, context)
         except (SlotConflictError, ValueError) as error:
             raise UserError(f"Method '{method.label}': {error}") from error
 
@@ -113,8 +133,10 @@ def _require_extension(config: StudyConfig, root: Path, earlier: dict[str, Any])
     """Refuse to mix runs of two recipes in one directory."""
     if not earlier:
         return
-    shared = {key: value for key, value in earlier["identity"].items() if key != "model"}
-    changed = first_difference(shared, shared_identity(config)) or _changed_model(config, earlier)
+    before, now = earlier["identity"], shared_identity(config)
+    shared = {key: value for key, value in before.items() if key not in ("model", "schema")}
+    now = {key: value for key, value in now.items() if key != "schema"}
+    changed = first_difference(shared, now) or _changed_model(config, earlier)
     if not changed:  # plans of earlier versions say nothing of what could not be counted yet
         known = earlier.get("evaluation", {})
         now = {key: value for key, value in _evaluation(config).items() if key in known}
@@ -136,7 +158,7 @@ def _changed_model(config: StudyConfig, earlier: dict[str, Any]) -> str:
 
     A list of models may grow, and one model may become the first of a list: run ids do not depend on labels.
     """
-    before, now = _models(earlier), {model.label: model_identity(model) for model in config.each_model}
+    before, now = models_of(earlier), {model.label: model_identity(model) for model in config.each_model}
     if None in before and None not in now:
         return "" if before[None] in now.values() else "a `model` that is not among `models`"
     if None in now and None not in before:
@@ -146,13 +168,6 @@ def _changed_model(config: StudyConfig, earlier: dict[str, Any]) -> str:
         if changed:
             return changed
     return ""
-
-
-def _models(plan: dict[str, Any]) -> dict[str | None, Any]:
-    """Models of a plan by label; a study with one has no label and keeps it within the identity."""
-    if "model" in plan.get("identity", {}):
-        return {None: plan["identity"]["model"]}
-    return plan.get("models", {})
 
 
 def require_same_material(root: Path, hashes: dict[str, str], earlier: dict[str, Any]) -> None:
@@ -178,42 +193,85 @@ def first_difference(before: Any, now: Any, path: str = "") -> str:
     return "" if before == now else f"`{path}` {before!r} instead of {now!r}"
 
 
-def _write_plan(study: Study, earlier: dict[str, Any]) -> None:
-    """Write study.yaml, splits.json, dataset.json and, last, plan.json, which makes the directory a study."""
+def _write_plan(study: Study) -> None:
+    """Write plan.json, which makes the directory a study, then what it rests on; one process at a time.
+
+    A process that is killed on the way leaves a study that the same command completes.
+    """
     root, config = study.root, study.config
-    text = yaml.safe_dump(config.dump(), sort_keys=False, allow_unicode=True)
-    write_atomically(root / "study.yaml", lambda file: file.write(text.encode()))
-    study.splits.save(root / "splits.json")
-    write_json(root / "dataset.json", _dataset_facts(study))
+    root.mkdir(parents=True, exist_ok=True)
+    with locked(root / LOCK):
+        sweep_temporaries(root)
+        earlier = earlier_plan(root)  # another process may have planned since the checks
+        _require_extension(config, root, earlier)
+        require_same_material(root, study.hashes, earlier)
+        facts = _dataset_facts(study, _readable(root / "dataset.json"))
+        plan, text = _plan(study, earlier), yaml.safe_dump(config.dump(), sort_keys=False, allow_unicode=True)
+        write_json(root / "plan.json", plan)
+        write_json(root / "dataset.json", facts)
+        study.splits.save(root / "splits.json")
+        write_atomically(root / STUDY_FILE, lambda file: file.write(text.encode()))
+
+
+def _readable(path: Path) -> dict[str, Any]:
+    """Content of a file that is about to be written anew; nothing where it is missing or damaged."""
+    try:
+        return read_json(path)
+    except UserError:
+        return {}
+
+
+def _plan(study: Study, earlier: dict[str, Any]) -> dict[str, Any]:
+    """Return the content of plan.json."""
+    config = study.config
     analysis = config.analysis.model_dump(mode="json") | {"control": config.control} | primary_choices()
     runs = {run.run_id: run.planned() for run in study.runs}
     single = {} if config.models else {"model": model_identity(config.model)}
     models = {model.label: model_identity(model) for model in config.models}
-    earlier_models = {label: model for label, model in _models(earlier).items() if label is not None}
+    earlier_models = {label: model for label, model in models_of(earlier).items() if label is not None}
+    earlier = _with_labels_of(config, earlier)
     trained = bool(earlier) and bool(study.records.finished())
-    write_json(
-        root / "plan.json",
-        {
-            "name": config.name,
-            "created": earlier.get("created", datetime.now(UTC).isoformat(timespec="seconds")),
-            "identity": shared_identity(config) | single,
-            **({"models": earlier_models | models} if models else {}),
-            "methods": earlier.get("methods", {}) | {m.label: m.resolved() for m in config.methods},
-            "hashes": _grown_hashes(study, earlier),
-            # what was planned earlier stays in the study: a plan only grows
-            "runs": list((_planned_earlier(study, earlier) | runs).values()),
-            "evaluation": _evaluation(config),
-            "analysis": analysis,
-            # of the plan that the first run was trained under: `analyze` says so when it was changed afterwards
-            "analysis_hash": earlier["analysis_hash"] if trained else canonical_hash(analysis),
-        },
-    )
+    return {
+        "name": config.name,
+        "created": earlier.get("created", datetime.now(UTC).isoformat(timespec="seconds")),
+        "identity": shared_identity(config) | single,
+        **({"models": earlier_models | models} if models else {}),
+        "methods": earlier.get("methods", {}) | {m.label: m.resolved() for m in config.methods},
+        "hashes": _grown_hashes(study, earlier),
+        # what was planned earlier stays in the study: a plan only grows
+        "runs": list((_planned_earlier(study, earlier) | runs).values()),
+        "evaluation": _evaluation(config),
+        "compute": config.compute.model_dump(mode="json"),
+        "analysis": analysis,
+        # of the plan that the first run was trained under: `analyze` says so when it was changed afterwards
+        "analysis_hash": earlier["analysis_hash"] if trained else canonical_hash(analysis),
+    }
+
+
+def _with_labels_of(config: StudyConfig, earlier: dict[str, Any]) -> dict[str, Any]:
+    """Return the earlier plan under the labels that its methods have now; what no label decides stays as it is."""
+    methods, labels = earlier.get("methods", {}), {method.label for method in config.methods}
+    new = {canonical_hash(without_label(each.resolved())): each.label for each in config.methods}
+    trained = {label: canonical_hash(without_label(method)) for label, method in methods.items()}
+    renamed = {
+        old: new[hashed]
+        for old, hashed in trained.items()
+        if old not in labels and hashed in new and new[hashed] not in methods
+    }
+    if not renamed:
+        return earlier
+    runs = [run | {"method": renamed.get(run["method"], run["method"])} for run in earlier["runs"]]
+    kept = {label: method for label, method in methods.items() if label not in renamed}
+    before, written = earlier["analysis"], earlier.get("analysis_hash")
+    after = before | {"control": renamed.get(before.get("control"), before.get("control"))}
+    unchanged = written == canonical_hash(before)
+    return earlier | {"runs": runs, "methods": kept, "analysis_hash": canonical_hash(after) if unchanged else written}
 
 
 def _planned_earlier(study: Study, earlier: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Runs of the earlier plan by id; where its one model has become one of several, they get that model's label."""
     rows = {run["run_id"]: run for run in earlier.get("runs", [])}
-    only = _models(earlier).get(None)
+    only = models_of(earlier).get(None)
     if only is None or not study.config.models:
         return rows
     label = next(model.label for model in study.config.models if model_identity(model) == only)
@@ -231,10 +289,17 @@ def _evaluation(config: StudyConfig) -> dict[str, Any]:
     return config.evaluation.model_dump(mode="json")
 
 
-def _dataset_facts(study: Study) -> dict[str, Any]:
+def _dataset_facts(study: Study, earlier: dict[str, Any]) -> dict[str, Any]:
+    """Return the content of dataset.json; of models that the study no longer lists it keeps where their weights are."""
     models = study.config.models
     return dataset_facts(study.config.dataset, study.data) | {
         # of the first model in a study of several: whose features measure the difficulty of classes
         "encoder_weights_hash": study.weights[study.config.each_model[0].label],
         **({"encoder_weights_hashes": dict(study.weights)} if models else {}),
+        "encoder_weights": earlier.get("encoder_weights", {}) | _named_weights(study.config),
     }
+
+
+def _named_weights(config: StudyConfig) -> dict[str, Any]:
+    """Weights of each model's encoder as the study file names them, which may be a path."""
+    return {weights_key(model.label): model.model_dump(mode="json")["encoder_weights"] for model in config.each_model}

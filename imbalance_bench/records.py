@@ -16,7 +16,6 @@ Counts are integers and no ratio is stored: Dice and IoU exist only in `analysis
 Tables that a run need not have (`OPTIONAL_TABLES`) read as None where it has none.
 """
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -32,10 +31,16 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from imbalance_bench.errors import UserError
-from imbalance_bench.manifest import write_atomically, write_json
+from imbalance_bench.file_access import refusal
+from imbalance_bench.manifest import LOCK, file_hash, write_atomically, write_json
+from imbalance_bench.record_checks import require_sound_rows
+from imbalance_bench.record_documents import DatasetDocument, PlanDocument, read_document
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2  # of plan and manifest: 2 has run ids without labels, and digests of a run's files
+READABLE_SCHEMAS = (1, 2)
+TABLES_VERSION = 1
 FOREIGN = "foreign"  # origin, in plan and manifests, of predictions that were made elsewhere
+STUDY_FILE, FOREIGN_FILE = "study.yaml", "foreign.yaml"  # what `run` and `score` were told; a study has one of them
 
 COUNTS = pa.schema(
     [
@@ -164,7 +169,12 @@ TABLES = {
 }
 # runs of earlier versions have none
 OPTIONAL_TABLES = ("confusion", "boundary", "interventions", "path_controls", "dynamics", "probabilities")
+TRAIN_AGAIN = "Delete the run's folder and run the study again."
+WEIGHTS = "model.safetensors"
+CHECKPOINT = "checkpoint.pt"  # only while a run is not finished
+PICTURE_FOLDERS = ("predictions", "attention")  # of a run, one file per image of the panel
 PROBABILITY_BINS = 15  # as Guo et al. 2017
+_MAY_PREDICT_NONE = "imbalance_bench.may_predict_none"
 PROBABILITY_UNIT = 1_000_000  # sums of probabilities and margins are stored in whole millionths
 
 
@@ -217,8 +227,8 @@ class RunState(StrEnum):
     FAILED = "failed"
 
 
-def write_table(path: Path, name: str, rows: pd.DataFrame) -> None:
-    """Write `rows` as the table called `name` (a key of TABLES), atomically, with exactly its schema.
+def as_table(name: str, rows: pd.DataFrame) -> pa.Table:
+    """Return `rows` with exactly the schema of the table called `name`.
 
     Raises:
         ValueError: A column is missing, unknown, or does not convert without loss.
@@ -226,36 +236,65 @@ def write_table(path: Path, name: str, rows: pd.DataFrame) -> None:
     schema = TABLES[name]
     if set(rows.columns) != set(schema.names):
         raise ValueError(f"{name} must have the columns {schema.names}. Got {list(rows.columns)}.")
-    table = pa.Table.from_pandas(rows[schema.names], schema=schema, preserve_index=False, safe=True)
-    table = table.replace_schema_metadata({"imbalance_bench.schema": f"{name}/{SCHEMA_VERSION}"})
+    return pa.Table.from_pandas(rows[schema.names], schema=schema, preserve_index=False, safe=True)
+
+
+def write_table(path: Path, name: str, rows: pd.DataFrame, *, may_predict_none: bool = False) -> None:
+    """Write `rows` as the table called `name` (a key of TABLES), atomically, with exactly its schema.
+
+    Args:
+        path: The file.
+        name: Of the table.
+        rows: Its rows.
+        may_predict_none: A pixel may have been predicted as none of the classes; the file says so, and then not every
+            false negative of a class is a false positive of another.
+
+    Raises:
+        ValueError: A column is missing, unknown, or does not convert without loss.
+    """
+    table = as_table(name, rows)
+    facts = {"imbalance_bench.schema": f"{name}/{TABLES_VERSION}"} | (
+        {_MAY_PREDICT_NONE: "1"} if may_predict_none else {}
+    )
+    table = table.replace_schema_metadata(facts)
     write_atomically(path, lambda file: pq.write_table(table, file, compression="zstd"))
 
 
 def read_table(path: Path, name: str) -> pd.DataFrame:
-    """Read the table called `name`; a damaged file or one of another schema is a `UserError`."""
+    """Read the table called `name`.
+
+    Raises:
+        UserError: The file is damaged or of another schema, or its rows contradict one another.
+    """
     try:
         table = pq.read_table(path)
-    except (OSError, pa.ArrowException) as error:
+        table.validate(full=True)  # text is UTF-8, too
+        names, rows = table.schema.names, table.to_pandas()
+    except (OSError, pa.ArrowException, ValueError) as error:  # damaged text is a UnicodeDecodeError
+        if isinstance(error, OSError) and (refused := refusal(error, path)) is not None:
+            raise refused from error
         raise UserError(
-            f"{path}: not a readable {name} table ({error}). Delete the run's folder and run the study again.",
+            f"{path}: not a readable {name} table ({error}). {TRAIN_AGAIN}",
             exit_code=1,
         ) from error
     if not table.schema.equals(TABLES[name]):
-        raise UserError(f"{path}: columns {table.schema.names} are not those of schema {SCHEMA_VERSION}.", exit_code=1)
-    return table.to_pandas()
+        raise UserError(f"{path}: columns {names} are not those of schema {TABLES_VERSION}.", exit_code=1)
+    require_sound_rows(path, name, rows, may_predict_none=_MAY_PREDICT_NONE.encode() in (table.schema.metadata or {}))
+    return rows
 
 
 def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON object; a damaged file is a `UserError` that names it."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise UserError(f"{path} does not exist. Is this a study directory made by `imbalance-bench run`?") from error
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: not readable as JSON ({error}).", exit_code=1) from error
-    if not isinstance(content, dict):
-        raise UserError(f"{path} must hold a JSON object. Got {type(content).__name__}.", exit_code=1)
-    return content
+    return read_document(path)
+
+
+def require_known_schema(path: Path, schema: object) -> None:
+    """Refuse records of a version that this one does not know."""
+    if schema in READABLE_SCHEMAS and not isinstance(schema, bool):
+        return
+    newer = isinstance(schema, int) and schema > SCHEMA_VERSION
+    fix = "Update imbalance-bench." if newer else "The file is damaged, or was not written by imbalance-bench."
+    raise UserError(f"{path}: `schema` must be at most {SCHEMA_VERSION}. Got {schema!r}. {fix}", exit_code=1)
 
 
 def run_name(method: str, model: str | None) -> str:
@@ -287,9 +326,54 @@ class RunRecord:
         """First 12 hex digits of the hash of everything that defines the run."""
         return self.path.name
 
+    @property
+    def lock_path(self) -> Path:
+        """Locked by the process that works on the run."""
+        return self.path / LOCK
+
     def manifest(self) -> dict[str, Any]:
-        """Configuration, hashes, seeds, versions, timing and pairing digests."""
-        return read_json(self.path / "manifest.json")
+        """Configuration, hashes, seeds, versions, timing and pairing digests.
+
+        Raises:
+            UserError: It is missing or damaged, of a newer version, or of another run.
+        """
+        path = self.path / "manifest.json"
+        content = read_json(path)
+        require_known_schema(path, content.get("schema"))
+        if content.get("run_id") != self.run_id:
+            raise UserError(f"{path} must be of run {self.run_id}. Got {content.get('run_id')!r}.", exit_code=1)
+        return content
+
+    def table(self, name: str) -> pd.DataFrame:
+        """Read a table of the run, and refuse a file that is not the one that the run wrote.
+
+        Raises:
+            UserError: The file, or the manifest that knows its digest, is damaged.
+        """
+        path = self.path / f"{name}.parquet"
+        self.require_as_written(path)
+        return read_table(path, name)
+
+    def digests(self) -> dict[str, str]:
+        """SHA-256 (hex) of the tables and weights that the run has written, by file name."""
+        paths = [*self.path.glob("*.parquet"), *self.path.glob("*.safetensors")]
+        return {path.name: file_hash(path) for path in sorted(paths)}
+
+    def require_as_written(self, path: Path) -> None:
+        """Refuse a file of the run whose content is not what the manifest says; manifests of schema 1 say nothing.
+
+        Raises:
+            UserError: It differs, or cannot be read.
+        """
+        known = self.manifest().get("files", {}).get(path.name) if (self.path / "manifest.json").exists() else None
+        if known is None:
+            return
+        try:
+            found = file_hash(path)
+        except OSError as error:
+            raise UserError(f"{path}: not readable ({error.strerror}). {TRAIN_AGAIN}", exit_code=1) from None
+        if found != known:
+            raise UserError(f"{path} has changed since the run wrote it. {TRAIN_AGAIN}", exit_code=1)
 
     def status(self) -> dict[str, Any]:
         """{"state", "step", "steps", "updated", "error"}; an empty object before the run has started."""
@@ -297,8 +381,18 @@ class RunRecord:
         return read_json(path) if path.exists() else {}
 
     def is_done(self) -> bool:
-        """True if the run finished and its records are complete."""
-        return self.status().get("state") == RunState.DONE
+        """True if the run finished; a status that cannot be read says nothing of the kind."""
+        try:
+            return self.status().get("state") == RunState.DONE
+        except UserError:
+            return False
+
+    def last_step(self) -> int:
+        """Steps done when the status was last written; 0 where it says nothing."""
+        try:
+            return int(self.status().get("step", 0))
+        except UserError:
+            return 0
 
     def write_status(self, state: RunState, *, step: int, steps: int, error: str | None = None) -> None:
         """Replace status.json atomically."""
@@ -310,15 +404,15 @@ class RunRecord:
 
     def counts(self) -> pd.DataFrame:
         """Image x class integer counts; columns of COUNTS."""
-        return read_table(self.path / "counts.parquet", "counts")
+        return self.table("counts")
 
     def epochs(self) -> pd.DataFrame:
         """Loss parts and validation counts over steps; columns of EPOCHS."""
-        return read_table(self.path / "epochs.parquet", "epochs")
+        return self.table("epochs")
 
     def class_parameters(self) -> pd.DataFrame:
         """The class-parameter ledger; columns of CLASS_PARAMETERS."""
-        return read_table(self.path / "class_parameters.parquet", "class_parameters")
+        return self.table("class_parameters")
 
     def confusion(self) -> pd.DataFrame | None:
         """Pixels by true and predicted class of each image; columns of CONFUSION; None if the run did not record it."""
@@ -367,8 +461,9 @@ class RunRecord:
             raise UserError(f"{path}: not readable attention maps ({error}).", exit_code=1) from error
 
     def _optional(self, name: str) -> pd.DataFrame | None:
-        path = self.path / f"{name}.parquet"
-        return read_table(path, name) if path.exists() else None
+        manifest = self.path / "manifest.json"
+        promised = manifest.exists() and f"{name}.parquet" in self.manifest().get("files", {})
+        return self.table(name) if promised or (self.path / f"{name}.parquet").exists() else None
 
     def prediction_path(self, image_id: str) -> Path:
         """Predicted class ids of one image as a PNG; exists only for images of the panel."""
@@ -388,22 +483,33 @@ class StudyRecords:
         Raises:
             UserError: `root` is not one.
         """
-        if not (root / "plan.json").exists():
+        try:
+            (root / "plan.json").stat()  # one that must not be looked at is another matter
+        except (FileNotFoundError, NotADirectoryError):
             raise UserError(
                 f"{root} is not a study directory: it has no plan.json. Make one with `imbalance-bench run`."
-            )
+            ) from None
         return cls(root)
+
+    @property
+    def made_by(self) -> tuple[str, str]:
+        """The command that makes the runs, and the file of the directory that it is given to go on."""
+        return ("score", FOREIGN_FILE) if (self.root / FOREIGN_FILE).exists() else ("run", STUDY_FILE)
 
     def plan(self) -> dict[str, Any]:
         """{"name", "runs": [{"run_id", "method", "fold", "seed", "architecture"}], "analysis": {...}}.
 
         Runs of a study of several models also have `model`, its label; such a plan holds them resolved in `models`.
         """
-        return read_json(self.root / "plan.json")
+        path = self.root / "plan.json"
+        content = read_document(path, PlanDocument)
+        if "identity" in content:
+            require_known_schema(path, content["identity"].get("schema"))
+        return content
 
     def dataset(self) -> dict[str, Any]:
         """Name, path, classes (name, colour), mpp_um, groups_known, per-class training counts, class merging."""
-        return read_json(self.root / "dataset.json")
+        return read_document(self.root / "dataset.json", DatasetDocument)
 
     def run(self, run_id: str) -> RunRecord:
         """The record of one run, started or not."""

@@ -1,11 +1,10 @@
 """How a study divides its images. No torch."""
 
-from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
-from imbalance_bench.config_section import Fraction, Positive, Section
+from imbalance_bench.config_section import Fraction, PlainPath, Positive, Section, Seed
 
 TEST_FRACTION = 0.25  # of a grouped split into one fold
 
@@ -15,12 +14,15 @@ class SplitsSection(Section):
 
     kind: Literal["published", "grouped", "file"] = "published"
     folds: Positive = 1  # grouped: each group is tested once; with 1, `test_fraction` is tested
-    repeats: Positive = 1  # grouped: divisions drawn one after the other, of `folds` folds each
+    # grouped: divisions drawn one after the other, of `folds` folds each
+    repeats: Annotated[int, Field(ge=1, le=1000)] = 1
     test_fraction: Fraction | None = None  # grouped, with one fold: share of the images; a quarter unless given
-    path: Path | None = None  # file: JSON of `data splits --out` or nnU-Net, or a cv.csv; from the working directory
+    path: PlainPath | None = (
+        None  # file: JSON of `data splits --out` or nnU-Net, or a cv.csv; from the working directory
+    )
     rotate: bool = False  # file, cv.csv: every fold but the test set validates once
     validation_fraction: Fraction = 0.15  # carved out of training, by group, unless published or read from a file
-    seed: int = 0
+    seed: Seed = 0
 
     @model_validator(mode="before")
     @classmethod

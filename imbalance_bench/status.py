@@ -1,9 +1,12 @@
 """How far a study is, read from its records. No torch."""
 
-import fcntl
 from dataclasses import dataclass
 
+from imbalance_bench.damage import Remedy, damages
+from imbalance_bench.locking import is_locked
 from imbalance_bench.records import RunRecord, RunState, StudyRecords
+
+DAMAGED = "damaged"
 
 
 @dataclass(frozen=True)
@@ -12,11 +15,11 @@ class RunStatus:
 
     Attributes:
         model: Label of its model in a study of several; None in a study with one.
-        state: waiting, running, interrupted, done or failed.
+        state: waiting, running, interrupted, done, failed or damaged.
         step: Steps done at the last checkpoint.
         steps: In all; 0 before the run has started.
         seconds: Time that a finished run took.
-        error: Why it failed.
+        error: Why it failed, or what is damaged.
     """
 
     run_id: str
@@ -37,10 +40,13 @@ def study_status(records: StudyRecords) -> list[RunStatus]:
 
 
 def _run_status(record: RunRecord, planned: dict) -> RunStatus:
-    status = record.status()
-    state = str(status.get("state", "waiting"))
-    if state == RunState.RUNNING and not _is_locked(record):
+    damaged = damages(record)
+    status = {} if any(each.remedy == Remedy.REBUILD for each in damaged) else record.status()
+    state, error = str(status.get("state", "waiting")), status.get("error")
+    if state == RunState.RUNNING and not is_locked(record.lock_path):
         state = "interrupted"
+    if damaged:
+        state, error = DAMAGED, "; ".join(map(str, damaged))
     done = state == RunState.DONE
     return RunStatus(
         run_id=planned["run_id"],
@@ -52,18 +58,5 @@ def _run_status(record: RunRecord, planned: dict) -> RunStatus:
         step=status.get("step", 0),
         steps=status.get("steps", 0),
         seconds=record.manifest()["cost"]["seconds"] if done else None,
-        error=status.get("error"),
+        error=error,
     )
-
-
-def _is_locked(record: RunRecord) -> bool:
-    """True while a process works on the run."""
-    path = record.path / ".lock"
-    if not path.exists():
-        return False
-    with path.open("r+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False

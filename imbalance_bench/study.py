@@ -1,22 +1,23 @@
-"""A checked study, and how any process opens one from its directory to execute a run."""
+"""A checked study, and what its runs are told."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from imbalance_bench.config import ModelSection, StudyConfig, load_study
+from imbalance_bench.config import ModelSection, StudyConfig
 from imbalance_bench.data.class_statistics import ClassCounts
 from imbalance_bench.data.prepared import PreparedDataset
 from imbalance_bench.data.splits import Splits
 from imbalance_bench.data.taxonomy import Taxonomy
-from imbalance_bench.manifest import canonical_hash
 from imbalance_bench.method_entry import MethodEntry
 from imbalance_bench.models.segmenter import CLASS_QUERY
-from imbalance_bench.records import SCHEMA_VERSION, StudyRecords, read_json, run_name
+from imbalance_bench.records import SCHEMA_VERSION, StudyRecords, run_name
+from imbalance_bench.run_ids import PlannedIds, Trained, without_label
 from imbalance_bench.seeding import derive_seed
 from imbalance_bench.study_data import OnProgress as OnProgress
 from imbalance_bench.study_data import StudyData
@@ -63,6 +64,7 @@ class Study:
         counts: Training counts of each fold.
         data_hash: Content of the data set.
         weights: Identity of the weights of each model's encoder, by the model's label (None in a study with one).
+        planned: Ids of the runs that its directory has planned before.
     """
 
     root: Path
@@ -73,6 +75,7 @@ class Study:
     counts: tuple[ClassCounts, ...]
     data_hash: str
     weights: Mapping[str | None, str]
+    planned: PlannedIds = field(default_factory=PlannedIds)
 
     @property
     def weights_hash(self) -> str:
@@ -96,23 +99,21 @@ class Study:
     @property
     def hashes(self) -> dict[str, str]:
         """What the runs rest on, apart from the study file."""
-        named = {f"encoder weights of {label}" if label else "encoder weights": h for label, h in self.weights.items()}
+        named = {hash_name(label): value for label, value in self.weights.items()}
         return {"data": self.data_hash, "splits": self.splits.hash} | named
 
-    @property
+    @cached_property
     def runs(self) -> list[PlannedRun]:
         """Every training of the study: seeds innermost last, so that early results compare all methods."""
-        return [
-            PlannedRun(self._run_id(model, method, fold, seed), method, fold, seed, model)
-            for fold in range(len(self.splits.folds))
-            for seed in self.config.seeds
-            for model in self.config.each_model
-            for method in self.config.methods
-        ]
-
-    def run(self, run_id: str) -> PlannedRun:
-        """Return the planned run of this id."""
-        return next(run for run in self.runs if run.run_id == run_id)
+        runs: dict[str, PlannedRun] = {}
+        shared = shared_identity(self.config)
+        for fold in range(len(self.splits.folds)):
+            for seed in self.config.seeds:
+                for model in self.config.each_model:
+                    for method in self.config.methods:
+                        run_id = self._run_id(shared, model, method, fold, seed, runs)
+                        runs[run_id] = PlannedRun(run_id, method, fold, seed, model)
+        return list(runs.values())
 
     def statistics(self, fold: int) -> ClassStatistics:
         """Counts of a fold's training split in the form that methods see."""
@@ -128,20 +129,35 @@ class Study:
                         found.setdefault(method.label, f"'{method.label}': {remark}")
         return list(found.values())
 
-    def _run_id(self, model: ModelSection, method: MethodEntry, fold: int, seed: int) -> str:
-        """First 12 hex digits of the hash of everything that can change the run's result."""
-        return canonical_hash(
-            shared_identity(self.config)
-            | {
-                "model": model_identity(model),
-                "method": method.resolved(),
-                "fold": fold,
-                "seed": seed,
-                "data": self.data_hash,
-                "splits": self.splits.hash,
-                "encoder_weights": self.weights[model.label],
-            }
-        )[:12]
+    def _run_id(
+        self,
+        shared: Mapping[str, Any],
+        model: ModelSection,
+        method: MethodEntry,
+        fold: int,
+        seed: int,
+        taken: Collection[str],
+    ) -> str:
+        """Choose the id of a run, other than those that are taken; `shared` is what all runs of the study share."""
+        own, weights = without_label(method.resolved()), self.weights[model.label]
+        trained = Trained(method=own, model=model_identity(model), weights=weights, fold=fold, seed=seed)
+        identity = {
+            **shared,
+            "model": trained.model,
+            "method": own,
+            "fold": fold,
+            "seed": seed,
+            "data": self.data_hash,
+            "splits": self.splits.hash,
+            "encoder_weights": weights,
+        }
+        labels = [each.label for each in self.config.methods]
+        return self.planned.choose(trained, identity, method.label, labels, taken)
+
+
+def hash_name(label: str | None) -> str:
+    """Name the weights of a model's encoder among the hashes of a study."""
+    return f"encoder weights of {label}" if label else "encoder weights"
 
 
 def shared_identity(config: StudyConfig) -> dict[str, Any]:
@@ -155,19 +171,6 @@ def model_identity(model: ModelSection) -> dict[str, Any]:
     """What of a model can change the result of a run; its label cannot, and its weights are known by their hash."""
     content = model.model_dump(mode="json")
     return {key: value for key, value in content.items() if key not in ("label", "encoder_weights")}
-
-
-def open_study(root: Path) -> Study:
-    """Open a study that `prepare_study` wrote; no data is read."""
-    config = load_study(root / "study.yaml")
-    facts = read_json(root / "dataset.json")
-    dataset = PreparedDataset.open(config.dataset.path)
-    taxonomy = Taxonomy(dataset.info, config.dataset.groups, config.dataset.ignore)
-    counts = recorded_counts(facts, taxonomy.names)
-    splits = Splits.load(root / "splits.json")
-    recorded = facts.get("encoder_weights_hashes", {})  # of a study with several models
-    weights = {m.label: recorded[m.label] if m.label else facts["encoder_weights_hash"] for m in config.each_model}
-    return Study(root, config, dataset, taxonomy, splits, counts, facts["data_hash"], weights)
 
 
 def build_context(study: Study, run: PlannedRun, *, stage: int, finished: tuple[ClassFeedback, ...]) -> BuildContext:

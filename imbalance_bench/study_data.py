@@ -36,10 +36,13 @@ class StudyData:
     data_hash: str
 
 
-def read_study_data(section: DataSection, splits: SplitsSection, on_progress: OnProgress) -> StudyData:
+def read_study_data(
+    dataset: PreparedDataset, section: DataSection, splits: SplitsSection, on_progress: OnProgress
+) -> StudyData:
     """Check every image, merge classes, divide the images and count the training parts.
 
     Args:
+        dataset: The prepared data set that `section` names.
         section: Which data set and classes.
         splits: How it is divided.
         on_progress: Called while data is read.
@@ -47,7 +50,6 @@ def read_study_data(section: DataSection, splits: SplitsSection, on_progress: On
     Raises:
         UserError: Anything is wrong with the data set, or it cannot be divided so.
     """
-    dataset = PreparedDataset.open(section.path)
     taxonomy = Taxonomy(dataset.info, section.groups, section.ignore)
     _require_known_families(section, taxonomy)
     require_sound(dataset, on_progress=lambda done, total: on_progress("checking images", done, total))

@@ -1,8 +1,8 @@
 """The method contract: what a method may know, what it may change, and what it must declare.
 
-A method is a frozen, validated configuration (`MethodConfig`) that builds `Components`: at most one component per
-slot. An empty slot is neutral, and the empty method is plain cross-entropy + soft Dice. Components of several methods
-compose as long as no exclusive slot is taken twice (DFA with focal loss, for example).
+A method is a frozen, validated configuration (`MethodConfig`, of `methods.config`) that builds `Components`: at most
+one component per slot. An empty slot is neutral, and the empty method is plain cross-entropy + soft Dice. Components of
+several methods compose as long as no exclusive slot is taken twice (DFA with focal loss, for example).
 
 A method sees statistics of the training split and, if it asks for them, per-class validation counts. It never sees test
 data, paths, global random state or loggers.
@@ -10,15 +10,31 @@ data, paths, global random state or loggers.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import ClassVar, Literal, Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 import torch
-from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
 from methods.class_counts import ClassFeedback, ClassStatistics
+from methods.config import Card, Group, MethodConfig, Requirement, Stage
 from methods.slots import AttentionGate, BatchTransform, Sampler
+
+__all__ = [
+    "EXCLUSIVE_SLOTS",
+    "AttentionBias",
+    "BuildContext",
+    "Card",
+    "Components",
+    "Group",
+    "HoldsClassParameters",
+    "Loss",
+    "LossOutput",
+    "MethodConfig",
+    "ParamGroup",
+    "Requirement",
+    "Stage",
+    "normalised_to_mean_one",
+]
 
 
 @runtime_checkable
@@ -134,77 +150,6 @@ class Components:
         return held
 
 
-class Requirement(StrEnum):
-    """What a method needs from the study; the runner refuses a study that lacks it before anything trains."""
-
-    CLASS_QUERY = "class_query"
-    VALIDATION_FEEDBACK = "validation_feedback"
-    SEVERAL_CROPS = "several_crops"
-    CLASSIFIER_NORM = "classifier_norm"
-
-
-class Group(StrEnum):
-    """The families of the catalogue."""
-
-    BASE = "base"
-    FREQUENCY = "frequency reweighting"
-    PIXEL = "pixel difficulty"
-    OVERLAP = "overlap"
-    BOUNDARY = "boundaries and regions"
-    MARGIN = "margins and logits"
-    ESTIMATOR = "difficulty estimators"
-    SAMPLING = "sampling and stages"
-    REPRESENTATION = "representation level"
-
-
-@dataclass(frozen=True)
-class Card:
-    """What `imbalance-bench methods NAME` prints, beside the fields of the configuration.
-
-    Attributes:
-        group: Family in the catalogue.
-        title: One line.
-        formula: Plain-text formula; p = pixel share, n = count, z = logits, y = label, K classes.
-        source: Author, year, equation or section.
-        deviations: How this differs from the source, and why; "none" if it does not.
-        requires: Needs of every configuration of this method.
-        cost: What it costs beside the base, where that is more than half a training more; else empty.
-        same_as: Name of the method that this is a second name for: its components are built by that one's
-            configuration. Empty for a method of its own; only these are counted (`methods.distinct_methods`).
-    """
-
-    group: Group
-    title: str
-    formula: str
-    source: str
-    deviations: str = "none"
-    requires: frozenset[Requirement] = frozenset()
-    cost: str = ""
-    same_as: str = ""
-
-
-@dataclass(frozen=True)
-class Stage:
-    """One training within a run.
-
-    Attributes:
-        name: For the records and the progress bar.
-        carry_weights: Start from the weights of the stage before instead of the run's initial weights.
-        trains: `classifier` freezes everything before the classifier, statistics of normalisation included, and starts
-            the classifier again from its initial weights.
-        share: Optimiser steps of the stage, as a share of the study's `training.steps`.
-    """
-
-    name: str
-    carry_weights: bool = False
-    trains: Literal["model", "classifier"] = "model"
-    share: float = 1.0
-
-    def steps(self, of_study: int) -> int:
-        """Optimiser steps of the stage, at least 1."""
-        return max(round(self.share * of_study), 1)
-
-
 @dataclass(frozen=True)
 class BuildContext:
     """What a method is told when its components are built.
@@ -226,40 +171,6 @@ class BuildContext:
     stage: int = 0
     finished: tuple[ClassFeedback, ...] = ()
     steps: int | None = None
-
-
-class MethodConfig(BaseModel):
-    """Options of a method: frozen, validated, unknown names refused. Subclasses state each default exactly once.
-
-    Attributes:
-        card: What the catalogue prints.
-        nothing_to_tune: Why no option has a search space; empty where one has (`methods.search_space`).
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    card: ClassVar[Card]
-    nothing_to_tune: ClassVar[str] = ""
-
-    def requirements(self) -> frozenset[Requirement]:
-        """Needs of this configuration; those of the card unless an option adds to them."""
-        return self.card.requires
-
-    def stages(self) -> tuple[Stage, ...]:
-        """The trainings of one run, in order; one unless the method estimates something first."""
-        return (Stage("main"),)
-
-    def remarks(self, statistics: ClassStatistics) -> tuple[str, ...]:  # noqa: ARG002
-        """Return what a user should know of this configuration on these data: one sentence each, usually none.
-
-        Args:
-            statistics: Of the training split.
-        """
-        return ()
-
-    def build(self, context: BuildContext) -> Components:
-        """Build the components of stage `context.stage`."""
-        raise NotImplementedError
 
 
 EXCLUSIVE_SLOTS = (

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib import metadata
 
-from methods import REGISTRY
-from methods.base import Card, MethodConfig
+from methods.config import Card, MethodConfig
+from methods.registry import REGISTRY
 
 GROUP = "imbalance_bench.methods"
 METHOD_NAME = re.compile(r"[a-z][a-z0-9_]*")
@@ -104,12 +104,21 @@ def find_method(name: str) -> type[MethodConfig]:
         UnknownMethodError: Nothing has this name.
         PluginError: A plug-in has it and cannot be used.
     """
+    plugin = require_known(name)
+    return REGISTRY[name] if plugin is None else plugin.load()
+
+
+def require_known(name: str) -> Plugin | None:
+    """Return the plug-in of this name, or None for a built-in method; nothing is imported.
+
+    Raises:
+        UnknownMethodError: Nothing has this name.
+        PluginError: A plug-in has it, and the name is not free or no name of a method.
+    """
     plugin = plugin_named(name)
-    if plugin is not None:
-        return plugin.load()
-    if name not in REGISTRY:
+    if plugin is None and name not in REGISTRY:
         raise UnknownMethodError(name)
-    return REGISTRY[name]
+    return plugin
 
 
 def origin_of(name: str) -> str | None:

@@ -16,10 +16,13 @@ from PIL import Image
 from pydantic import ValidationError
 from scipy import ndimage
 
+from analysis.topics.planted import LIVE_DECODERS, WEIGHTS_OF_FREQUENCY
 from benchmarks import phantom_factors
 from benchmarks.phantom_factors import PLANTED_LEVELS
+from imbalance_bench import quickstart
 from imbalance_bench.cli import data_view as data_printing
 from imbalance_bench.cli.main import main
+from imbalance_bench.config import load_study
 from imbalance_bench.data.phantom import (
     DESIGNS,
     FACTORS,
@@ -346,3 +349,20 @@ def test_the_command_of_designs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 def test_an_unknown_design_is_refused() -> None:
     with pytest.raises(UserError, match="Did you mean 'latin'"):
         factorial_design("latinn", seed=0)
+
+
+def test_the_factors_of_the_quickstart_are_not_correlated_over_eight_classes() -> None:
+    spec = PRESETS["quickstart"]
+    assert len(spec.classes) == 8
+    assert largest_rank_correlation([spec]) < 0.1
+    for factor in FACTORS:
+        assert len({getattr(each, factor) for each in spec.classes}) == 8
+
+
+def test_the_study_of_the_quickstart_plants_what_it_must_find() -> None:
+    config = load_study(Path(quickstart.__file__).with_name("quickstart.yaml"))
+    entries = {each.label: each for each in config.methods}
+    assert entries["quarter_steps"].steps_fraction == 0.25
+    assert {*entries["inverse_sqrt"].parts} <= {*WEIGHTS_OF_FREQUENCY}
+    assert config.model.decoder in LIVE_DECODERS
+    assert "dfa" in entries

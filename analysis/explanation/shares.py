@@ -8,7 +8,13 @@ from typing import Any
 import numpy as np
 
 from analysis.statistics.intervals import percentile_interval
-from analysis.statistics.partition import SMALLEST_RESIDUAL_DF, Partition, partition, resampled_partitions
+from analysis.statistics.partition import (
+    SMALLEST_RESIDUAL_DF,
+    Partition,
+    partition,
+    partitions_of,
+    resampled_partitions,
+)
 from analysis.statistics.strata import variance_inflation, within_ranks
 from analysis.study.class_frames import FREQUENCY
 from analysis.study.class_points import ClassPoints, NamedPoints
@@ -89,9 +95,9 @@ def _resampled(
     chosen = rng.integers(0, runs.shape[1], size=(plan.resamples, runs.shape[1]))
     different, place = np.unique(np.sort(chosen, axis=1), axis=0, return_inverse=True)  # few, where there are few runs
 
-    def of_runs(columns: np.ndarray) -> Partition:
+    def response(columns: np.ndarray) -> np.ndarray:
         effects = points.shared.effects(within_ranks(runs[:, columns].mean(axis=1), points.blocks))
-        return partition(within_ranks(effects, strata), named.measures, strata)
+        return within_ranks(effects, strata)
 
-    found = [of_runs(each) for each in different]
-    return [found[each] for each in place.ravel()], "runs", runs.shape[1] - 1
+    partitions = partitions_of(np.array([response(columns) for columns in different]), named.measures, strata)
+    return [partitions[row] for row in place.ravel()], "runs", runs.shape[1] - 1

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from imbalance_bench.data.array_store import require_undamaged
 from imbalance_bench.data.prepared import PreparedDataset
 from imbalance_bench.data.taxonomy import UNLABELLED, Taxonomy
 from imbalance_bench.data.tiling import Tile, cut_mask, tile_dataset
@@ -120,6 +121,7 @@ def find_features(
 
 
 def _open(folder: Path, content: dict[str, Any], dataset: PreparedDataset) -> CachedFeatures:
+    require_undamaged(folder)
     tile_px, stride_px = content["tiling"]
     strides = content["strides"]
     tiles = tile_dataset(dataset, tile_px, stride_px)

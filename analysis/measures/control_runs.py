@@ -12,6 +12,7 @@ from analysis.measures.construct import pooled_ratio
 from analysis.measures.scale import Scale
 from analysis.scoring.boundary_scores import BoundaryCounts, gap_rows
 from analysis.statistics.intervals import multinomial_weights
+from imbalance_bench.damage import is_whole
 from imbalance_bench.data.pictures import read_class_ids
 from imbalance_bench.data.prepared import PreparedDataset
 from imbalance_bench.data.taxonomy import Taxonomy
@@ -150,7 +151,7 @@ def ensemble_disagreement(
     Returns:
         The measure, or None with fewer than two runs or no image that all of them predicted.
     """
-    images = [i.image_id for i in dataset.entries if all(run.prediction_path(i.image_id).exists() for run in runs)]
+    images = [i.image_id for i in dataset.entries if all(is_whole(run.prediction_path(i.image_id)) for run in runs)]
     if len(runs) < 2 or not images:
         return None
     k, scale = len(taxonomy), Scale(dataset.info.mpp_um, band_um)

@@ -6,9 +6,8 @@ cohort of any size is streamed: memory grows neither with images nor with pixels
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
-from multiprocessing import get_context
 
 import numpy as np
 import pandas as pd
@@ -33,6 +32,7 @@ from analysis.measures.sums import ClassSums
 from imbalance_bench.data.prepared import PreparedDataset, usable_cores
 from imbalance_bench.data.taxonomy import UNLABELLED, Taxonomy
 from imbalance_bench.seeding import generator
+from imbalance_bench.worker_pool import worker_pool
 
 OnProgress = Callable[[str, int, int], None]
 
@@ -196,7 +196,7 @@ def _summaries(read: _Reader, ids: Sequence[str], workers: int) -> Iterator[Imag
     if workers == 1 or len(ids) < 2 * workers:
         yield from map(read, ids)
         return
-    with ProcessPoolExecutor(workers, get_context("spawn"), _start_worker, (read,)) as pool:
+    with worker_pool(workers, _start_worker, read) as pool:
         waiting: deque[Future[ImageSummary]] = deque()
         try:
             for image_id in ids:

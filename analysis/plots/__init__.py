@@ -15,11 +15,13 @@ from analysis.plots.borders import draw_border_profile, draw_trimap_curve
 from analysis.plots.calibration import draw_calibration
 from analysis.plots.confusion import draw_confusion
 from analysis.plots.difficulty import draw_frequency_difficulty_plane
+from analysis.plots.distributions import draw_profiles, draw_significance_map, draw_tradeoffs
 from analysis.plots.gallery import draw_gallery
 from analysis.plots.interventions import draw_interventions
 from analysis.plots.learning import draw_learning_curves
 from analysis.plots.ledger import draw_ledger_heatmap, draw_prior_to_final
 from analysis.plots.models import draw_model_effects
+from analysis.plots.path_controls import draw_path_controls
 from analysis.plots.ranks import draw_critical_difference, draw_ranks
 from analysis.plots.scores import draw_class_dice, draw_paired_differences
 from analysis.plots.style import figure_style, save
@@ -44,8 +46,12 @@ KINDS: dict[str, Callable[[AnalysedStudy], Figure]] = {
     "ledger_heatmap": draw_ledger_heatmap,
     "model_effects": draw_model_effects,
     "paired_differences": draw_paired_differences,
+    "path_controls": draw_path_controls,
     "prior_to_final": draw_prior_to_final,
+    "profiles": draw_profiles,
     "ranks": draw_ranks,
+    "significance_map": draw_significance_map,
+    "tradeoffs": draw_tradeoffs,
     "trimap_curve": draw_trimap_curve,
 }
 SUFFIXES = (".svg", ".pdf", ".png")

@@ -11,6 +11,7 @@ from analysis.plots.gallery import chosen_images, gallery_runs, macro_dice_per_i
 from analysis.plots.style import freeze_layout, new_figure, wrapped
 from analysis.reading.analysed_study import AnalysedStudy, NotDrawableError
 from analysis.reading.palette import MUTED
+from imbalance_bench.damage import is_whole
 from imbalance_bench.data.prepared import PreparedDataset
 from imbalance_bench.errors import UserError
 from imbalance_bench.records import AttentionMaps
@@ -74,8 +75,8 @@ def draw_attention_maps(study: AnalysedStudy) -> Figure:
     try:
         dice = macro_dice_per_image(chosen.runs[chosen.control].counts())
         dataset = PreparedDataset.open(study.root / str(study.dataset["path"]))
-        methods = [m for m, run in chosen.runs.items() if any(run.attention_path(str(i)).exists() for i in dice.index)]
-        kept = [i for i in dice.index if all(chosen.runs[m].attention_path(str(i)).exists() for m in methods)]
+        methods = [m for m, run in chosen.runs.items() if any(is_whole(run.attention_path(str(i))) for i in dice.index)]
+        kept = [i for i in dice.index if all(is_whole(chosen.runs[m].attention_path(str(i))) for m in methods)]
         if not methods or not kept:
             raise NotDrawableError("No finished run kept attention maps, so there is nothing to draw.")
         image_id = dict(chosen_images(dice[kept])).get("median") or str(kept[0])

@@ -67,6 +67,8 @@ def draw_confusion(study: AnalysedStudy) -> Figure:
     methods = [method for method in study.methods if method in set(rows["method"])]
     if not methods:
         raise NotDrawableError("No finished run recorded which classes were taken for which (confusion.parquet).")
+    if not rows["pixels"].gt(0).any():
+        raise NotDrawableError("No scored pixel is labelled, so no class was taken for another.")
     methods, left_out = study.shown(methods)
     columns = min(3, len(methods))
     lines = -(-len(methods) // columns)

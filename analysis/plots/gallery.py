@@ -14,6 +14,7 @@ from PIL import Image
 from analysis.plots.style import freeze_layout, new_figure, wrapped
 from analysis.reading.analysed_study import AnalysedStudy, NotDrawableError
 from analysis.reading.palette import BAND, MUTED
+from imbalance_bench.damage import is_whole
 from imbalance_bench.data.pictures import read_class_ids
 from imbalance_bench.data.prepared import PreparedDataset
 from imbalance_bench.data.taxonomy import UNLABELLED, Taxonomy
@@ -173,7 +174,7 @@ def gallery_rows(study: AnalysedStudy) -> tuple[list[GalleryRow], str]:
         taxonomy = Taxonomy(dataset.info, merging.get("groups"), merging.get("ignore", ()))
     except UserError as error:
         raise NotDrawableError(f"The data set or the control's records cannot be read: {error}") from error
-    saved = [i for i in dice.index if all(run.prediction_path(str(i)).exists() for run in chosen.runs.values())]
+    saved = [i for i in dice.index if all(is_whole(run.prediction_path(str(i))) for run in chosen.runs.values())]
     if not saved:
         raise NotDrawableError("No test image has saved predictions of every method, so there is nothing to show.")
     rows = []
@@ -182,6 +183,8 @@ def gallery_rows(study: AnalysedStudy) -> tuple[list[GalleryRow], str]:
         label = f"{word}\n{wrapped(image_id, 18, 2)}\n{chosen.control} {dice[image_id]:.2f}"
         truth = taxonomy.apply(dataset.read_mask(image_id))
         rows.append(GalleryRow(label, dataset.read_image(image_id), truth, predictions))
+    if not rows:
+        raise NotDrawableError("No scored image holds a class, so none is better than another.")
     rule = RULE.format(n=len(saved), control=chosen.control, fold=chosen.fold, seed=chosen.seed)
     return rows, f"{rule} {chosen.left_out}".strip()
 

@@ -30,7 +30,7 @@ def embedded(svg: str, *, name: str, title: str, width_in: float) -> Markup:
     width_px = round(width_in * 96)
     label = Markup.escape(title)
     opening = f'<svg role="img" aria-label="{label}" style="--natural:{width_px}px" viewBox='
-    return Markup(re.sub(r"<svg [^>]*?viewBox=", opening, text, count=1))
+    return Markup(re.sub(r"<svg [^>]*?viewBox=", lambda _: opening, text, count=1))  # a name may hold a backslash
 
 
 def svg_of(figure: Figure) -> str:

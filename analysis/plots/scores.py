@@ -120,6 +120,8 @@ def draw_class_dice(study: AnalysedStudy) -> Figure:
     methods = {name: mark for name, mark in study.marks.items() if name in set(scores["method"])}
     if not methods:
         raise NotDrawableError("No method has a finished run, so there is no score to draw.")
+    if scores["mean"].notna().sum() == 0:
+        raise NotDrawableError("No class occurs in the scored images, so there is no score to draw.")
     rows = _rows(scores, study.class_names)
     figure = new_figure(9.0, 0.9 + len(rows) * max(0.26, 0.07 + 0.085 * len(methods)))
     axes = class_dice(figure.subplots(), scores, classes=study.class_names, marks=methods)
@@ -136,6 +138,8 @@ def draw_paired_differences(study: AnalysedStudy) -> Figure:
     methods = [method for method in study.methods if method in set(comparisons["method"])]
     if not methods:
         raise NotDrawableError("No method could be compared with a control, so there is no difference to draw.")
+    if comparisons["difference"].notna().sum() == 0:
+        raise NotDrawableError("No class occurs in the scored images, so there is no difference to draw.")
     lines = -(-len(methods) // 4)
     columns = -(-len(methods) // lines)
     rows = _rows(comparisons, study.class_names)

@@ -12,6 +12,7 @@ from analysis.reading.palette import MethodMark, class_colours, method_marks
 from analysis.schema.files import AGAIN, read_table
 from analysis.scoring.metrics import headline
 from analysis.verdicts import Verdict
+from imbalance_bench.data.unchanged import require_unchanged
 from imbalance_bench.errors import UserError
 from imbalance_bench.records import StudyRecords, read_json
 
@@ -40,11 +41,12 @@ class AnalysedStudy:
         """Open an analysed study.
 
         Raises:
-            UserError: `root` is not a study directory, or `analyze` has not run.
+            UserError: `root` is not a study directory, `analyze` has not run, or the data set has changed.
         """
-        StudyRecords.open(root)
+        records = StudyRecords.open(root)
         if not (root / "analysis").is_dir():
             raise UserError(f"{root}/analysis does not exist. Run `imbalance-bench analyze {root}` first.")
+        require_unchanged(root, records.dataset())
         return cls(root)
 
     @cached_property

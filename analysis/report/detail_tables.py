@@ -1,4 +1,4 @@
-"""Tables behind the answers: order, equivalence, explanation, inertia, interventions, neighbours."""
+"""Tables behind the answers: order, equivalence, explanation, inertia, interventions, path, neighbours."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.reading.analysed_study import AnalysedStudy
-from analysis.reading.wording import CONSTRUCT, words
+from analysis.reading.wording import CONSTRUCT, signed, words
 from analysis.report.tables import Cell, Column, ReportTable, estimate_cell, number_cell, p_cell, verdict_cell
 from analysis.schema.names import MACRO
 
@@ -63,6 +63,14 @@ def _number(column: str, digits: int, *, with_sign: bool = False) -> MakeCell:
     return lambda row: number_cell(row[column], digits, with_sign=with_sign)
 
 
+def _percent(column: str) -> MakeCell:
+    def cell(row: Row) -> Cell:
+        value = row[column]
+        return number_cell(value, 1) if pd.isna(value) else Cell(f"{signed(100 * value, 1)} %", sort=repr(float(value)))
+
+    return cell
+
+
 def _range(value: str, low: str, high: str, digits: int = 3, *, with_sign: bool = False) -> MakeCell:
     return lambda row: estimate_cell(row[value], row[low], row[high], digits=digits, with_sign=with_sign)
 
@@ -84,7 +92,35 @@ def _rival(row: Row) -> Cell:
     return Cell("nearest rival" if row["nearest_rival"] else "")
 
 
+def _agrees(row: Row) -> Cell:
+    text, mark = {"yes": ("found", "found"), "no": ("contradicted", "worse")}.get(str(row["agrees"]), ("open", "open"))
+    return Cell(text, tone=mark)
+
+
 DETAILS = (
+    Detail(
+        "planted_and_found",
+        "What is true, and what was found",
+        "True by construction of the phantom and of the methods, beside what the analysis found without knowing it.",
+        {
+            "subject": _name("subject"),
+            "planted": _name("planted"),
+            "": _agrees,
+            "found": _name("found"),
+        },
+    ),
+    Detail(
+        "planted_factors",
+        "What was planted in each class",
+        "The level of each factor and the primary measure that must follow it.",
+        {
+            "factor": _text("factor"),
+            "class": _name("class"),
+            "planted": _number("planted", 2),
+            "measure": _text("measure"),
+            "measured": _number("measured", 3),
+        },
+    ),
     Detail(
         "rankings",
         "Stability of the order",
@@ -205,10 +241,31 @@ DETAILS = (
             "intervention": _text("intervention"),
             "class": _name("class"),
             "difference in Dice": _range("difference", "low_holm", "high_holm", with_sign=True),
+            "mean |difference| over models": _number("magnitude", 3),
+            "share of the ceiling": _percent("share_of_ceiling"),
             "p (Holm)": _p("p_holm"),
             "units": _number("n_units", 0),
             "verdict": _verdict,
         },
+    ),
+    Detail(
+        "path_controls",
+        "What each change of the class attention does",
+        "Dice under the control minus Dice as trained, on the same images; doses are in the figure and in the "
+        "download. Uniform weights are the ceiling: they take away what the attention learned of a place. The mean "
+        "|difference| keeps signs that differ between models from cancelling; it is above 0 by chance alone.",
+        {
+            "method": _name("method"),
+            "control": _text("control"),
+            "class": _name("class"),
+            "difference in Dice": _range("difference", "low", "high", with_sign=True),
+            "mean |difference| over models": _number("magnitude", 3),
+            "share of the ceiling": _percent("share_of_ceiling"),
+            "p (equivalence, Holm)": _p("p_tost_holm"),
+            "units": _number("n_units", 0),
+            "verdict": _verdict,
+        },
+        keep=lambda rows: rows[rows["target"] == ""],
     ),
     Detail(
         "boundary_scores",

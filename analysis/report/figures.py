@@ -29,6 +29,20 @@ CAPTIONS: dict[str, tuple[str, str]] = {
         "Ranks of macro Dice with 95 % intervals over resampled units and seeds, and how often each method came first. "
         "Ranks describe; whether two methods differ is tested above.",
     ),
+    "significance_map": (
+        "Every pair of methods",
+        "Blue: the method of the row is ahead. A dot marks differences that survive Holm's correction over all pairs.",
+    ),
+    "profiles": (
+        "How many images are segmented how well",
+        "Share of units whose Dice reaches a value, with 95 % bands: a curve that lies above another everywhere is "
+        "ahead on hard and on easy units. A mean hides curves that cross.",
+    ),
+    "tradeoffs": (
+        "What recall gained and precision lost",
+        "Against the control, with 95 % intervals that are not corrected. Right and below: more of the class is found, "
+        "and more of what is found is wrong. Filled: precision is shown to be lost, and Dice did not gain.",
+    ),
     "critical_difference": ("Critical difference", ""),
     "confusion": (
         "What is taken for what",
@@ -54,6 +68,12 @@ CAPTIONS: dict[str, tuple[str, str]] = {
         "What the bias does",
         "The same trained model with its bias changed, on the same images. Left of zero the bias as trained was "
         "better. Filled marks have the verdict better or worse. It is causal for the model, not for tissue.",
+    ),
+    "path_controls": (
+        "Is the class attention read?",
+        "How often a class is predicted after a dose was added to its attention bias (solid) or to its output logit "
+        "(dashed), mean over models, on the images that were dosed. The dashed curve shows that the apparatus measures "
+        "something; a flat solid one beside it, that no bias of this size is read.",
     ),
     "attention_maps": ("What attends to which class", ""),
     "learning_curves": (

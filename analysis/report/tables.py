@@ -11,6 +11,7 @@ import pandas as pd
 from analysis.reading.analysed_study import AnalysedStudy
 from analysis.reading.wording import CONSTRUCT, DASH, number, probability, signed, tone, words
 from analysis.schema.names import ESTIMAND_WORDS, MACRO
+from imbalance_bench.csv_cells import csv_text
 from imbalance_bench.manifest import write_atomically
 
 
@@ -62,7 +63,7 @@ class ReportTable:
     @property
     def csv(self) -> str:
         """The downloadable rows as CSV."""
-        return self.data.to_csv(index=False, lineterminator="\n")
+        return csv_text(self.data)
 
     @property
     def download(self) -> str:

@@ -5,7 +5,16 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.schema import boundaries, class_difficulty, explanation, image_scores, learned_bias, scores
+from analysis.schema import (
+    boundaries,
+    class_difficulty,
+    explanation,
+    image_scores,
+    learned_bias,
+    path_controls,
+    planted,
+    scores,
+)
 from analysis.schema.column import Table
 
 TABLES: dict[str, Table] = {
@@ -15,6 +24,8 @@ TABLES: dict[str, Table] = {
     **class_difficulty.TABLES,
     **learned_bias.TABLES,
     **explanation.TABLES,
+    **path_controls.TABLES,
+    **planted.TABLES,
 }
 
 

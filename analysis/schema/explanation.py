@@ -5,7 +5,7 @@ from analysis.schema.shared import INTERVAL
 
 _WHAT = {
     "method": text("label of the method"),
-    "estimand": text("as in learned_bias.csv: change or effective_offset"),
+    "estimand": text("as in learned_bias.csv: change or effective_offset; or as in ledger_quantities.csv"),
 }
 _TESTED = {
     "construct": text("frequency, boundary, morphology, context, or difficulty: all of them but frequency together"),
@@ -52,7 +52,10 @@ TABLES: dict[str, Table] = {
                 "variance inflation of the tested measure by the given ones; above 5, with 10 residual df or more, "
                 "they cannot be told apart"
             ),
-            "verdict": text("supported, not_supported, undecided, not_testable, not_separable or unreliable"),
+            "verdict": text(
+                "supported, not_supported, undecided, not_testable, not_separable or unreliable; inert where the class "
+                "attention of the method is not read (path_controls.csv)"
+            ),
         },
     ),
     "mixed_models": Table(
@@ -86,7 +89,10 @@ TABLES: dict[str, Table] = {
             "singular": truth("True if classes do not differ beyond their measures and their runs: both are 0"),
             "vif": number("variance inflation of the measure by the others, and by a start"),
             "reliability": number("reliability of the measure; empty where it is not known"),
-            "verdict": text("supported, not_supported, not_testable, not_separable or unreliable"),
+            "verdict": text(
+                "supported, not_supported, not_testable, not_separable or unreliable; inert where the class attention "
+                "of the method is not read (path_controls.csv)"
+            ),
         },
     ),
     "partition": Table(
@@ -128,7 +134,7 @@ TABLES: dict[str, Table] = {
         {
             "method": text("label of the method; of several that differ in their start only, the first"),
             "starts": text("the start, or all that are compared"),
-            "estimand": text("learned or effective_offset"),
+            "estimand": text("learned or effective_offset; or as in ledger_quantities.csv"),
             "view": text("one_start, or several_starts of one method"),
             "n_starts": integer("starts"),
             "n_runs": integer("seeds x folds of each"),
@@ -182,7 +188,19 @@ TABLES: dict[str, Table] = {
             ),
             "high_holm": number("upper end of it: below 0 where `worse`", "Dice"),
             "p_sign_flip": number("two-sided sign-flip permutation p over units, secondary, not corrected"),
-            "verdict": text("worse (the bias as trained was better), better, equivalent, undecided or not_testable"),
+            "magnitude": number(
+                "mean over models of |difference of the model|: signs that differ between models do not cancel; above "
+                "0 by chance alone",
+                "Dice",
+            ),
+            "share_of_ceiling": number(
+                "difference / |difference under uniform attention weights| (path_controls.csv); empty unless that is "
+                "`live`"
+            ),
+            "verdict": text(
+                "worse (the bias as trained was better), better, equivalent, undecided or not_testable; inert instead "
+                "of the last three where path_controls.csv says so of the method and class"
+            ),
         },
     ),
 }

@@ -5,7 +5,9 @@ from pathlib import Path
 import pandas as pd
 
 from analysis.schema import TABLES, table
+from imbalance_bench import csv_cells
 from imbalance_bench.errors import UserError
+from imbalance_bench.file_access import refusal
 from imbalance_bench.manifest import write_atomically
 
 AGAIN = "Run `imbalance-bench analyze` again."
@@ -13,7 +15,7 @@ AGAIN = "Run `imbalance-bench analyze` again."
 
 def csv_text(name: str, frame: pd.DataFrame) -> str:
     """Return one table as CSV; missing values are empty fields."""
-    return table(name, frame).to_csv(index=False, lineterminator="\n")
+    return csv_cells.csv_text(table(name, frame))
 
 
 def write_table(folder: Path, name: str, frame: pd.DataFrame) -> None:
@@ -32,8 +34,10 @@ def read_table(folder: Path, name: str) -> pd.DataFrame:
     if not path.exists():
         return table(name, [])
     try:  # as text: a class may be called "NA"
-        rows = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
+        rows = csv_cells.without_guards(pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8"))
     except (OSError, ValueError) as error:
+        if isinstance(error, OSError) and (refused := refusal(error, path)) is not None:
+            raise refused from error
         raise UserError(f"{path}: not readable ({error}). {AGAIN}", exit_code=1) from error
     missing = [column for column in columns if column not in rows.columns]
     if missing:

@@ -27,6 +27,26 @@ TABLES: dict[str, Table] = {
             ),
         },
     ),
+    "ledger_quantities": Table(
+        (
+            "method",
+            "fold",
+            "seed",
+            "class",
+            "estimand",
+        ),
+        {
+            **RUN,
+            **CLASS,
+            "estimand": text(
+                "any other entry of the class-parameter ledger: loss_weight, difficulty, observed_loss, margin, "
+                "logit_gradient_norm, classifier_norm, ...; given_bias: an attention bias that never changed"
+            ),
+            "value": number("as last recorded, not centred; empty for a class without training pixels"),
+            "start": number("as first recorded; empty where it never changed, or is only observed"),
+            "start_of": text("the method itself"),
+        },
+    ),
     "bias_trajectories": Table(
         (
             "method",
@@ -54,7 +74,9 @@ TABLES: dict[str, Table] = {
         ),
         {
             "method": text("label of the method"),
-            "estimand": text("as in learned_bias.csv; change and effective_offset are primary"),
+            "estimand": text(
+                "as in learned_bias.csv, where change and effective_offset are primary; or as in ledger_quantities.csv"
+            ),
             "construct": text("frequency, boundary, morphology or context"),
             "measure": text("name of the measure"),
             "primary": truth("True for the primary measure of its construct with a primary estimand"),
@@ -68,11 +90,14 @@ TABLES: dict[str, Table] = {
             "rho_needed": number("smallest |rho| with p below alpha before correction; NaN: none reaches it"),
             "p_holm": number(
                 "p_spearman after Holm over the primary measures of this method and estimand, or in the order of the "
-                "plan's hypotheses; NaN if exploratory"
+                "plan's hypotheses; NaN if exploratory (of ledger_quantities.csv: only if merely observed)"
             ),
             "p_bh": number("p_spearman after Benjamini-Hochberg over all exploratory rows; NaN if primary"),
             "reliability": number("reliability of the measure; empty where it is not known"),
-            "verdict": text("supported, not_supported, not_testable, not_separable or unreliable"),
+            "verdict": text(
+                "supported, not_supported, not_testable, not_separable or unreliable; inert where the class attention "
+                "of the method is not read (path_controls.csv)"
+            ),
         },
     ),
     "reliability": Table(
@@ -83,7 +108,7 @@ TABLES: dict[str, Table] = {
         ),
         {
             "method": text("label of the method"),
-            "estimand": text("as in learned_bias.csv"),
+            "estimand": text("as in learned_bias.csv or ledger_quantities.csv"),
             "over": text(
                 "seeds: of the training sets as they are; folds: training sets that overlap; training_sets: corrected "
                 "for the images that folds share"

@@ -1,9 +1,7 @@
 """Names that stand in the cells of several tables."""
 
+from imbalance_bench.names import MACRO as MACRO
 from imbalance_bench.preregistration import PRIMARY_ESTIMANDS as PRIMARY_ESTIMANDS
-
-MACRO = "macro"
-
 
 ESTIMANDS = ("learned", "change", "effective_offset", "attention_mass")
 

@@ -54,6 +54,15 @@ TABLES: dict[str, Table] = {
             "error": text("why the run failed, empty otherwise"),
         },
     ),
+    "environments": Table(
+        ("property", "value"),
+        {
+            "property": text("a library, imbalance-bench itself, device, precision, threads or deterministic"),
+            "value": text("its version or setting; of imbalance-bench with the commit where it is known"),
+            "n_runs": integer("finished runs that were made with it"),
+            "methods": text("labels of the methods of these runs"),
+        },
+    ),
     "class_scores": Table(
         (
             "run_id",

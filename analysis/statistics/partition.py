@@ -113,6 +113,31 @@ def partition(response: np.ndarray, predictors: np.ndarray, strata: Sequence[obj
     return Partition(r2, len(x), len(np.unique(label)))
 
 
+def partitions_of(responses: np.ndarray, predictors: np.ndarray, strata: Sequence[object] | None) -> list[Partition]:
+    """Fit all subsets of the same predictors to several responses.
+
+    Args:
+        responses: (B, N) float without NaN.
+        predictors: (N, P) float without NaN, P <= 8.
+        strata: (N,) labels of the data set, as in `partition`.
+
+    Returns:
+        One partition per response.
+
+    Raises:
+        ValueError: More than 8 predictors, or none.
+    """
+    x = np.asarray(predictors, dtype=np.float64)
+    label = labels(strata, len(x))
+    dummies = np.equal.outer(label, np.unique(label)).astype(np.float64)
+    middle = dummies @ np.linalg.pinv(dummies)  # (N, N), means of strata
+    y, x = responses - responses @ middle, x - middle @ x
+    products = np.empty((len(y), 1 + x.shape[1], 1 + x.shape[1]))
+    products[:, 0, 0], products[:, 1:, 1:] = np.einsum("bn,bn->b", y, y), x.T @ x
+    products[:, 0, 1:] = products[:, 1:, 0] = y @ x
+    return [Partition(row, len(x), dummies.shape[1]) for row in _subset_r2(products)]
+
+
 def resampled_partitions(
     response: np.ndarray,
     predictors: np.ndarray,

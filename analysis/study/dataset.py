@@ -7,6 +7,7 @@ from typing import Any
 from imbalance_bench.data.prepared import PreparedDataset
 from imbalance_bench.data.taxonomy import Taxonomy
 from imbalance_bench.errors import UserError
+from imbalance_bench.record_documents import NOT_SHARED
 
 
 def open_study_data(
@@ -22,11 +23,13 @@ def open_study_data(
     Raises:
         UserError: The data set is gone or has changed.
     """
+    if facts["path"] == NOT_SHARED:
+        raise UserError("the data set did not come with this record bundle.")
     path = root / facts["path"]
-    if not path.is_dir():
-        raise UserError(f"the data set is no longer at {path}.")
+    if not path.is_dir():  # no path in the sentence: it becomes a verdict, which is shared
+        raise UserError("the data set is no longer where dataset.json says.")
     dataset, merging = PreparedDataset.open(path), facts.get("merging", {})
     taxonomy = Taxonomy(dataset.info, merging.get("groups", {}), merging.get("ignore", ()))
     if tuple(taxonomy.names) != tuple(class_names):
-        raise UserError(f"the data set at {path} has other classes now.")
+        raise UserError("the data set has other classes now.")
     return dataset, taxonomy

@@ -9,9 +9,13 @@ from pydantic import ValidationError
 from analysis.schema import table
 from imbalance_bench.analysis_section import AnalysisSection
 from imbalance_bench.config_errors import first_error
+from imbalance_bench.damage import damages
+from imbalance_bench.data.splits import Splits
 from imbalance_bench.errors import UserError
 from imbalance_bench.preregistration import INERTIA_KEPT, LARGEST_VIF, LATER_CHOICES
-from imbalance_bench.records import FOREIGN, RunRecord, RunState, StudyRecords, run_name
+from imbalance_bench.records import FOREIGN, PICTURE_FOLDERS, TRAIN_AGAIN, RunRecord, RunState, StudyRecords, run_name
+from imbalance_bench.run_ids import without_label
+from imbalance_bench.status import DAMAGED
 
 
 @dataclass(frozen=True)
@@ -96,6 +100,7 @@ class RunData:
         manifest: Content of manifest.json.
         counts: Columns of records.COUNTS.
         ledger: Columns of records.CLASS_PARAMETERS.
+        damaged_pictures: Saved predictions and attention maps that cannot be read.
     """
 
     run_id: str
@@ -107,6 +112,7 @@ class RunData:
     manifest: dict[str, Any] = field(repr=False)
     counts: pd.DataFrame = field(repr=False)
     ledger: pd.DataFrame = field(repr=False)
+    damaged_pictures: tuple[str, ...] = ()
 
     @property
     def is_foreign(self) -> bool:
@@ -156,10 +162,10 @@ def read_study(records: StudyRecords) -> StudyTables:
         UserError: plan.json or dataset.json is missing or malformed, or no run is finished.
     """
     planned, dataset = _planned(records), records.dataset()
-    rows, data = [], []
+    expected, rows, data = _Expected.of(records, dataset), [], []
     for keys in planned:
         run = records.run(keys["run_id"])
-        row, loaded = _read_run(run, keys)
+        row, loaded = _read_run(run, keys, expected)
         rows.append(row)
         if loaded is not None:
             data.append(loaded)
@@ -193,9 +199,68 @@ def _planned(records: StudyRecords) -> list[dict[str, Any]]:
     return [run | {"label": run["method"]} for run in runs]
 
 
-def _read_run(run: RunRecord, keys: dict[str, Any]) -> tuple[dict[str, Any], RunData | None]:
+@dataclass(frozen=True)
+class _Expected:
+    """What the records of every run of a study must hold.
+
+    Args:
+        n_classes: K.
+        methods: Label -> the method with every option, as planned; None in plans that do not say.
+        images: Per fold the (split, image_id) pairs that are scored; None where the study has no splits.json.
+    """
+
+    n_classes: int
+    methods: dict[str, Any] | None
+    images: tuple[set[tuple[str, str]], ...] | None
+
+    @classmethod
+    def of(cls, records: StudyRecords, dataset: dict[str, Any]) -> "_Expected":
+        path, plan, n_classes = records.root / "splits.json", records.plan(), len(dataset["classes"])
+        if not path.exists():
+            return cls(n_classes, plan.get("methods"), None)
+        splits = ("test",) if plan.get("origin") == FOREIGN else ("val", "test")  # `score` reads test images alone
+        images = tuple(
+            {(split, each) for split in splits for each in getattr(fold, split)} for fold in Splits.load(path).folds
+        )
+        return cls(n_classes, plan.get("methods"), images)
+
+    def require(self, run: RunRecord, keys: dict[str, Any], manifest: dict[str, Any], counts: pd.DataFrame) -> None:
+        """Refuse records that are not those of the planned run.
+
+        Raises:
+            UserError: Another fold, seed or method, or an image or class without counts.
+        """
+        for name in ("fold", "seed"):
+            if manifest.get(name) != keys[name]:
+                raise UserError(
+                    f"{run.path}/manifest.json must be of {name} {keys[name]}, as plan.json says. "
+                    f"Got {manifest.get(name)}. {TRAIN_AGAIN}"
+                )
+        planned = None if self.methods is None else without_label(self.methods.get(keys["label"], {}))
+        if planned is not None and planned != without_label(manifest.get("method", {})):
+            raise UserError(
+                f"{run.path}/manifest.json must be of the method that plan.json calls '{keys['label']}'. {TRAIN_AGAIN}"
+            )
+        path, found = run.path / "counts.parquet", set(zip(counts["split"], counts["image_id"], strict=True))
+        if counts["class_id"].max() != self.n_classes - 1:
+            raise UserError(f"{path} must count {self.n_classes} classes. {TRAIN_AGAIN}")
+        if self.images is not None and not 0 <= keys["fold"] < len(self.images):
+            raise UserError(f"{run.path} is planned for fold {keys['fold']}, and splits.json has {len(self.images)}.")
+        if self.images is not None and (missing := self.images[keys["fold"]] - found):
+            split, image_id = min(missing)
+            more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+            raise UserError(
+                f"{path} must count every image of its fold. {split} '{image_id}'{more} is missing. {TRAIN_AGAIN}"
+            )
+
+
+def _read_run(run: RunRecord, keys: dict[str, Any], expected: _Expected) -> tuple[dict[str, Any], RunData | None]:
     row = {key: keys[key] for key in ("run_id", "method", "fold", "seed")}
     row |= {"state": "missing", "seconds": None, "steps": None, "steps_per_second": None, "error": ""}
+    damaged = damages(run, thorough=True)
+    of_scores = [str(each) for each in damaged if each.touches_scores]
+    if of_scores:
+        return row | {"state": DAMAGED, "error": "; ".join(of_scores)}, None
     try:
         status = run.status()
         if not status:
@@ -204,9 +269,11 @@ def _read_run(run: RunRecord, keys: dict[str, Any]) -> tuple[dict[str, Any], Run
         if status.get("state") != RunState.DONE:
             return row, None
         manifest, counts, ledger = run.manifest(), run.counts(), run.class_parameters()
+        expected.require(run, keys, manifest, counts)
         cost = manifest.get("cost", {})
         row |= {key: cost.get(key) for key in ("seconds", "steps", "steps_per_second")}
     except UserError as error:
-        return row | {"state": "damaged", "error": str(error)}, None
+        return row | {"state": DAMAGED, "error": str(error)}, None
     identity = (keys[name] for name in ("run_id", "label", "method", "model", "fold", "seed"))
-    return row, RunData(*identity, manifest=manifest, counts=counts, ledger=ledger)
+    pictures = tuple(each.path.name for each in damaged if each.path.parent.name in PICTURE_FOLDERS)
+    return row, RunData(*identity, manifest=manifest, counts=counts, ledger=ledger, damaged_pictures=pictures)

@@ -11,6 +11,7 @@ from analysis.topics import (
     boundaries,
     class_difficulty,
     distributions,
+    environment,
     explanation,
     image_scores,
     interventions,
@@ -19,6 +20,8 @@ from analysis.topics import (
     method_comparison,
     models,
     origin,
+    path_controls,
+    planted,
     probability_calibration,
     ranking,
     scores,
@@ -46,6 +49,7 @@ TOPICS: dict[str, Step] = {
     "origin": Step(origin.analyze),
     "scores": Step(scores.analyze, (Topic.DATA,)),
     "image_scores": Step(image_scores.analyze),
+    "environment": Step(environment.analyze, (Topic.DATA,)),
     "boundaries": Step(boundaries.analyze),
     "probability_calibration": Step(probability_calibration.analyze, (Topic.CALIBRATION,)),
     "method_comparison": Step(method_comparison.analyze, (Topic.COMPARISON, Topic.ATTAINABILITY)),
@@ -55,13 +59,17 @@ TOPICS: dict[str, Step] = {
     "ranking": Step(ranking.analyze, (Topic.RANKING,), needs=("leaders",)),
     "learned_bias": Step(learned_bias.analyze),
     "class_difficulty": Step(class_difficulty.analyze, (Topic.DATA,), needs=("scores", "boundaries")),
+    "path_controls": Step(path_controls.analyze, (Topic.PATH,)),
     "explanation": Step(
         explanation.analyze,
         (
             *(Topic.RELIABILITY, Topic.INERTIA, Topic.ASSOCIATION, Topic.ATTAINABILITY),
             *(Topic.EXPLANATION, Topic.PARTIAL_ASSOCIATION, Topic.MIXED_MODEL),
         ),
-        needs=("learned_bias", "class_difficulty"),
+        needs=("learned_bias", "class_difficulty", "path_controls"),
     ),
-    "interventions": Step(interventions.analyze, (Topic.INTERVENTION,)),
+    "interventions": Step(interventions.analyze, (Topic.INTERVENTION,), needs=("path_controls",)),
+    "planted": Step(
+        planted.analyze, needs=("class_difficulty", "method_comparison", "learned_bias", "path_controls", "explanation")
+    ),
 }

@@ -30,7 +30,7 @@ from imbalance_bench.records import RunRecord
 TABLES = ("measures", "border_profiles", "adjacency")
 NO_ENCODER = "predictions that were made elsewhere have no frozen encoder whose features could be compared"
 NO_FEATURES = (
-    "no features of the study's frozen encoder are in {cache}: run the study again to encode once more, or give "
+    "no features of the study's frozen encoder are in the cache: run the study again to encode once more, or give "
     "`analyze` its --cache"
 )
 
@@ -99,7 +99,7 @@ def _features(
     except UserError as error:
         return None, str(error)
     if cached is None:
-        return None, NO_FEATURES.format(cache=context.cache_dir)
+        return None, NO_FEATURES
     return feature_sums(cached, source, taxonomy, surveyed), ""
 
 

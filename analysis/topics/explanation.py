@@ -1,12 +1,19 @@
 """Rare or hard: the tables of a study go through `analysis.explain`, as any others do."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 
-from analysis.explain import explain
+from analysis.explain import Explained, explain
+from analysis.schema import table
+from analysis.schema.names import ESTIMANDS
 from analysis.study.class_frames import FREQUENCY
 from analysis.topics import study_limits
 from analysis.topics.context import Context, TopicResult
+from analysis.topics.ledger_quantities import OBSERVED, differing, ledger_quantities
+from analysis.topics.path_ceiling import CONCLUSIONS, Ceilings, without_inert
+from analysis.verdicts import Topic, Word
 
 _SE_OF_INTERVAL = 2 * 1.96  # standard errors in the width of a 95 % interval
 
@@ -15,11 +22,45 @@ def analyze(context: Context) -> TopicResult:
     """Ask what the learned bias follows: alone, beyond the others, in a mixed model, and given where it started."""
     name, measures = str(context.study.dataset.get("name", "")), context.tables["measures"]
     families = context.study.dataset.get("families", {})
-    quantities = quantities_of(name, context.tables["learned_bias"], families)
-    explained = explain(quantities, measures_of(name, measures), context.plan)
+    known, ledger = measures_of(name, measures), ledger_quantities(context.study)
+    learned = explain(quantities_of(name, context.tables["learned_bias"], families), known, context.plan)
+    held = quantities_of(name, differing(ledger), families)
+    others = explain(held, known, context.plan, explored=OBSERVED)  # families of their own
+    explored = others.tables["associations"].assign(primary=False)  # the plan names none of them
+    others = replace(others, tables=others.tables | {"associations": explored})
+    explained = joined(respecting_path(learned, context), others)
     tests = study_limits.primary_tests(measures, context.plan)
     possible = study_limits.correlation_attainability(context.n_occurring, tests, context.plan)
-    return TopicResult(explained.tables, (possible, *explained.verdicts))
+    return TopicResult(explained.tables | {"ledger_quantities": ledger}, (possible, *explained.verdicts))
+
+
+def joined(*parts: Explained) -> Explained:
+    """Put explanations of different quantities together, each corrected in itself."""
+    tables = {name: table(name, pd.concat([each.tables[name] for each in parts])) for name in parts[0].tables}
+    return Explained(tables, tuple(verdict for each in parts for verdict in each.verdicts))
+
+
+def respecting_path(explained: Explained, context: Context) -> Explained:
+    """Draw no conclusion on what a method learned in a class attention that its prediction does not depend on.
+
+    Of methods that became one because they differ in their start only, all must be inert.
+    """
+    ceilings, learned = Ceilings(context.tables["path_controls"]), context.tables["learned_bias"]
+    members = learned.groupby("start_of")["method"].unique()
+    inert = {str(name) for name, each in members.items() if all(ceilings.of(method).inert for method in each)}
+    if not inert:
+        return explained
+    reasons = {each.method: each.sentence for each in context.verdicts_on(Topic.PATH)}
+    verdicts = tuple(
+        without_inert(each, reasons[each.method]) if each.method in inert and each.estimand in ESTIMANDS else each
+        for each in explained.verdicts
+    )
+    tables = dict(explained.tables)
+    for name in ("associations", "partial_associations", "mixed_models"):
+        rows = tables[name]
+        limited = rows["method"].isin(inert) & rows["estimand"].isin(ESTIMANDS) & rows["verdict"].isin(CONCLUSIONS)
+        tables[name] = rows.assign(verdict=rows["verdict"].mask(limited, str(Word.INERT)))
+    return Explained(tables, verdicts)
 
 
 def quantities_of(data_set: str, learned_bias: pd.DataFrame, families: dict[str, str]) -> pd.DataFrame:

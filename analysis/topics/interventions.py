@@ -4,21 +4,20 @@ Everything else stays as it is, on the same images, so a difference is an effect
 nothing about models that were trained without one.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from analysis.schema.names import MACRO
-from analysis.scoring.comparisons import PairedScores, Rules, Tested, judged_families, pair_tests
-from analysis.scoring.pairs import rules_of, unit_dice
-from analysis.scoring.units import UnitCounts, unit_counts
+from analysis.scoring.changed_models import ChangedModels, magnitudes
+from analysis.scoring.comparisons import Rules, Tested, judged_families, pair_tests
+from analysis.scoring.pairs import rules_of
 from analysis.study.runs import AnalysisPlan, RunData, StudyTables
 from analysis.topics.context import Context, TopicResult
 from analysis.topics.method_comparison import paired_table
 from analysis.topics.paired_decision import cautions, observed, rule_text, tail, too_few
+from analysis.topics.path_ceiling import Ceiling, Ceilings
 from analysis.verdicts import Topic, Verdict, Word, margin_text
 from imbalance_bench.records import StudyRecords
 
@@ -51,24 +50,19 @@ def intervention_tests(
     """
     tests, rules, names = [], rules_of(plan), study.class_names
     for method, pairs in runs.items():
-        done = set.intersection(*(set(each["intervention"]) for _, each in pairs))
-        if LEARNED not in done:
+        models = ChangedModels.of(pairs, ("intervention",), study.split, unit, len(names))
+        if (LEARNED,) not in models.changes:
             continue
-        trained = _counts(pairs, LEARNED, study, unit)
-
-        def pair(members: Sequence[str], pairs: Any = pairs, trained: UnitCounts = trained) -> PairedScores:
-            changed = np.mean([unit_dice(_counts(pairs, each, study, unit)) for each in members], axis=0)
-            return PairedScores(changed, unit_dice(trained), trained.units, trained.fold_of_unit)
-
         for intervention in (ZEROED, PERMUTED):
-            members = sorted(name for name in done if name.split("_")[0] == intervention)
+            members = sorted(each for each in models.changes if str(each[0]).split("_")[0] == intervention)
             if members:
                 keys = {"method": method, "intervention": intervention, "unit": unit}
-                tests += pair_tests(pair(members), names, rules, keys)
+                tests += pair_tests(models.against(members, (LEARNED,)), names, rules, keys)
         for class_id, name in enumerate(names):
-            if (member := f"{SHIFTED}_{class_id}") in done:
+            if (member := (f"{SHIFTED}_{class_id}",)) in models.changes:
                 keys = {"method": method, "intervention": SHIFTED, "unit": unit}
-                tests += pair_tests(pair([member]).of_class(class_id), (name,), rules, keys, only=name)
+                scores = models.against([member], (LEARNED,)).of_class(class_id)
+                tests += pair_tests(scores, (name,), rules, keys, only=name)
     return tests
 
 
@@ -77,14 +71,6 @@ def family_of(test: Tested) -> object:
     if test.keys["class"] == MACRO:
         return MACRO
     return test.keys["method"], test.keys["intervention"]
-
-
-def _counts(
-    pairs: Sequence[tuple[RunData, pd.DataFrame]], intervention: str, study: StudyTables, unit: str
-) -> UnitCounts:
-    """Return the counts after an intervention."""
-    runs = [replace(run, counts=rows[rows["intervention"] == intervention]) for run, rows in pairs]
-    return unit_counts(runs, split=study.split, unit=unit, n_classes=len(study.class_names))
 
 
 _WORDS = {
@@ -97,33 +83,56 @@ _WORDS = {
 def analyze(context: Context) -> TopicResult:
     """Compare Dice after a change of the bias with Dice as trained; empty where no run was re-predicted."""
     runs = intervention_runs(context.records, context.study)
-    rules = rules_of(context.plan)
+    rules, ceilings = rules_of(context.plan), Ceilings(context.tables["path_controls"])
     tests = intervention_tests(runs, context.study, context.plan, context.unit)
-    rows = judged_families(tests, family_of, rules)
-    judged = [intervention_verdict(row, rules) for row in rows]
+    rows = []
+    for test, row in zip(tests, judged_families(tests, family_of, rules), strict=True):
+        ceiling = ceilings.of(row["method"], row["class"])
+        size = float(magnitudes(test.pairs)[0][test.column])
+        limited = {"word": ceiling.word_of_bias(row["word"]), "share_of_ceiling": ceiling.share(row["difference"])}
+        rows.append(row | limited | {"magnitude": size})
+    judged = [intervention_verdict(row, rules, ceilings.of(row["method"], row["class"])) for row in rows]
     return TopicResult({"interventions": paired_table("interventions", rows)}, tuple(judged))
 
 
-def intervention_verdict(row: Mapping[str, Any], rules: Rules) -> Verdict:
-    """Put one row of `judged_families` into words."""
+def intervention_verdict(row: Mapping[str, Any], rules: Rules, ceiling: Ceiling) -> Verdict:
+    """Put one row of `judged_families` into words.
+
+    Args:
+        row: The row, with `magnitude` and `share_of_ceiling`; its word respects the ceiling.
+        rules: The rules.
+        ceiling: What the path of this bias can do to the class.
+    """
     name, n, word = row["class"], int(row["n_units"]), row["word"]
     where = "macro Dice" if name == MACRO else f"Dice of {name}"
     done = _WORDS[row["intervention"]].format(method=row["method"], name=name)
     effect = f"{observed(row)}, {tail(row)}"
-    if n < 2:
+    if n == 0 and name == MACRO:
+        said = f"cannot be judged on {where}: no class occurs in the scored images"
+    elif n < 2:
         said = f"cannot be judged on {where}: it occurs in {n} {row['unit']}{'' if n == 1 else 's'}"
     elif word == Word.NOT_TESTABLE:
         said = f"cannot be judged on {where}: {too_few(row, rules)} (observed {observed(row)})"
+    elif word == Word.INERT:
+        said = (
+            f"says nothing about it: {where} does not depend on what the class attention learned (uniform attention "
+            f"weights move it by {100 * ceiling.at_most:.1f} points at most); observed {observed(row)}"
+        )
     elif word == Word.EQUIVALENT:
         said = f"leaves {where} within {margin_text(rules.margin)}: {effect}"
     elif word in (Word.BETTER, Word.WORSE):
         said = f"makes {where} {word}: {effect}"
     else:
         said = f"has no shown effect on {where}: {effect}"
-    sentence = f"{done} {said}." + ("" if word == Word.NOT_TESTABLE else cautions(row))
-    if row["n_seeds"] == 1 and word not in (Word.NOT_TESTABLE, Word.UNDECIDED):
+    sentence = f"{done} {said}."
+    if word not in (Word.NOT_TESTABLE, Word.INERT):
+        sentence += cautions(row)
+        if ceiling.word is not None or name == MACRO:  # once: a topic of the data says it as well
+            sentence += ceiling.remark(row["difference"], word)
+    if row["n_seeds"] == 1 and word not in (Word.NOT_TESTABLE, Word.UNDECIDED, Word.INERT):
         sentence += " With one seed this speaks of this trained model alone."
     keys = ("difference", "low", "high", "p", "p_holm", "low_holm", "high_holm", "p_tost_holm", "p_sign_flip", "family")
+    keys += ("magnitude", "share_of_ceiling")
     return Verdict(
         topic=Topic.INTERVENTION,
         aspect=row["intervention"],
@@ -133,5 +142,6 @@ def intervention_verdict(row: Mapping[str, Any], rules: Rules) -> Verdict:
         word=word,
         sentence=sentence,
         numbers={key: row[key] for key in (*keys, "n_units", "n_seeds")},
-        rule=rule_text(row, rules, "macro Dice of all interventions; the classes of one intervention"),
+        rule="inert: uniform attention weights leave the class, or macro Dice, within the margin (topic path); else "
+        + rule_text(row, rules, "macro Dice of all interventions; the classes of one intervention"),
     )

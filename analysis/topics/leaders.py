@@ -157,7 +157,10 @@ def leader_verdict(model: str, rows: pd.DataFrame, plan: AnalysisPlan) -> Verdic
     """Say whether one method stands out on macro Dice."""
     first = rows["method"].iloc[0]
     shared = rows.loc[rows["mark"] == "shared_best", "method"].tolist()
-    if shared:
+    if not np.isfinite(rows["mean"].iloc[0]):
+        word = Word.NOT_TESTABLE
+        sentence = "No method leads: none has a macro Dice, as no scored image holds a class."
+    elif shared:
         others = ", ".join(shared[1:])
         word = Word.UNDECIDED
         sentence = f"{first} has the greatest macro Dice; {others} cannot be told from it."
@@ -166,7 +169,7 @@ def leader_verdict(model: str, rows: pd.DataFrame, plan: AnalysisPlan) -> Verdic
         sentence = f"{first} has the greatest macro Dice, and every other method is shown to be behind it."
     rule = (
         "better: the p of each other method against the leader, over units, seeds and folds, times the number of pairs "
-        f"of methods is below {plan.alpha:g}; else undecided"
+        f"of methods is below {plan.alpha:g}; not_testable: no method has a score; else undecided"
     )
     numbers = {"mean": rows["mean"].iloc[0], "methods": len(rows), "family": int(rows["family"].iloc[0])}
     return Verdict(

@@ -32,8 +32,9 @@ def learned_bias(tables: StudyTables) -> pd.DataFrame:
     for run in tables.data:
         occurring = np.array(tables.occurring[run.fold])
         keys = {"method": run.method, "fold": run.fold, "seed": run.seed}
-        begun = {name: start for name, (start, _) in ends(run, occurring).items()}
-        for estimand, values in estimands(run, occurring).items():
+        recorded = _values(run, len(occurring))
+        begun = _starts(recorded, occurring)
+        for estimand, values in _estimands(recorded, occurring).items():
             start = begun.get("learned" if estimand == "change" else estimand, np.full(len(values), np.nan))
             shared = keys | {"estimand": estimand, "start_of": start_of.get(run.method, run.method)}
             rows += [
@@ -64,55 +65,54 @@ def estimands(run: RunData, occurring: np.ndarray) -> dict[str, np.ndarray]:
     Returns:
         Estimand -> (K,) float64 at the last step of the last stage.
     """
-    found = {}
-    for name, (start, end) in _values(run, len(occurring)).items():
-        found[name] = end
-        if name == "learned" and start is not None:
-            found["change"] = end - start
-    order = [name for name in ESTIMANDS if name in found]
-    return {name: _centred(found[name], occurring, name in CENTRED) for name in order}
+    return _estimands(_values(run, len(occurring)), occurring)
 
 
-def ends(run: RunData, occurring: np.ndarray) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Return where estimands started and ended, (K,) float64 each, centred as in `estimands`.
+Recorded = dict[str, tuple[np.ndarray | None, np.ndarray]]  # estimand -> first (None: unknown) and last values, (K,)
 
-    Args:
-        run: The run.
-        occurring: (K,) bool, classes with training pixels; the others become NaN.
 
-    Returns:
-        Estimand -> values at the first and at the last step of the last stage; those with a known start only.
-    """
+def _estimands(recorded: Recorded, occurring: np.ndarray) -> dict[str, np.ndarray]:
+    last = {name: end for name, (_, end) in recorded.items()}
+    start, end = recorded.get("learned", (None, None))
+    if start is not None and end is not None:
+        last["change"] = end - start
+    return {name: _centred(last[name], occurring, name in CENTRED) for name in ESTIMANDS if name in last}
+
+
+def _starts(recorded: Recorded, occurring: np.ndarray) -> dict[str, np.ndarray]:
+    """Return where estimands started, centred as in `estimands`; those with a known start only."""
     return {
-        name: (_centred(start, occurring, name in CENTRED), _centred(end, occurring, name in CENTRED))
-        for name, (start, end) in _values(run, len(occurring)).items()
-        if start is not None
+        name: _centred(start, occurring, name in CENTRED) for name, (start, _) in recorded.items() if start is not None
     }
 
 
-def _values(run: RunData, n_classes: int) -> dict[str, tuple[np.ndarray | None, np.ndarray]]:
-    """Return first (None: unknown) and last values of every estimand but `change`."""
+def _values(run: RunData, n_classes: int) -> Recorded:
+    """Return what the last stage recorded of every estimand but `change`."""
     if run.ledger.empty:
         return {}
     last = run.ledger[run.ledger["stage"] == run.ledger["stage"].max()]
     final, first = (_at(last, step, n_classes) for step in (last["step"].max(), last["step"].min()))
     # in the official token layout the bias that drives class c is not the one recorded as its own
     name = "attention_bias_driving" if "attention_bias_driving" in final else "attention_bias"
-    found: dict[str, tuple[np.ndarray | None, np.ndarray]] = {}
+    recorded: Recorded = {}
     if name in final:
         start = first.get(name, final.get("attention_bias_initial"))
         if name == "attention_bias":
             start = final.get("attention_bias_initial", start)
-        found["learned"] = (start, final[name])
-    return found | {each: (first.get(each), final[each]) for each in OUTCOMES if each in final}
+        recorded["learned"] = (start, final[name])
+    return recorded | {name: (first.get(name), final[name]) for name in OUTCOMES if name in final}
 
 
 def _at(ledger: pd.DataFrame, step: int, n_classes: int) -> dict[str, np.ndarray]:
     rows = ledger[ledger["step"] == step]
-    return {
-        str(name): part.set_index("class_id")["value"].reindex(range(n_classes)).to_numpy(dtype=np.float64)
-        for name, part in rows.groupby("parameter")
-    }
+    names, class_ids = rows["parameter"].to_numpy(), rows["class_id"].to_numpy()
+    values = rows["value"].to_numpy(dtype=np.float64)
+    entries = {}
+    for name in sorted(set(names)):
+        own = (names == name) & (class_ids >= 0) & (class_ids < n_classes)
+        entries[str(name)] = np.full(n_classes, np.nan)
+        entries[str(name)][class_ids[own]] = values[own]
+    return entries
 
 
 def _centred(values: np.ndarray, occurring: np.ndarray, centre: bool) -> np.ndarray:

@@ -111,7 +111,9 @@ def comparison_verdict(
     where = f"macro {score}" if name == MACRO else f"{score} of {name}"
     of = " points" if written is points else ""
     seen = observed(row, written, of)
-    if n == 0:
+    if n == 0 and name == MACRO:
+        sentence = f"{method} and {control} cannot be compared on {where}: no class occurs in the scored images."
+    elif n == 0:
         sentence = f"{name} does not occur in the scored images."
     elif n == 1:
         sentence = (

@@ -52,7 +52,10 @@ def confidence_verdict(row: Mapping[str, Any]) -> Verdict:
     )
     numbers = {key: row[key] for key in ("value", "low", "high", "n_units", "n_seeds")}
     gap = f"mean probability of the predicted class minus share of right pixels {value:+.3f}"
-    if not math.isfinite(row["low"]):
+    if not math.isfinite(value):
+        word = Word.NOT_TESTABLE
+        sentence = f"Whether {method} is over-confident cannot be tested: no scored pixel is labelled."
+    elif not math.isfinite(row["low"]):
         word, sentence = Word.NOT_TESTABLE, f"Whether {method} is over-confident cannot be tested with one unit: {gap}."
     else:
         interval = f"{gap}, 95 % interval {row['low']:+.3f} to {row['high']:+.3f}"

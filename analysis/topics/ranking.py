@@ -4,6 +4,7 @@ Ranks are described, not tested: whether two methods differ is a question for `m
 resampled crossed, the same ones for all methods, because all methods saw the same ones.
 """
 
+import math
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -71,7 +72,8 @@ def analyze(context: Context) -> TopicResult:
     ranked = _rankings(units, context)
     judged = ranked[(ranked["aggregation"] == f"per_{context.unit}") & (ranked["class"] == MACRO)]
     others = ranked[(ranked["aggregation"] != f"per_{context.unit}") & (ranked["class"] == MACRO)]
-    firsts = {str(name): str(part.iloc[0]["method"]) for name, part in others.groupby("aggregation", sort=False)}
+    scored = others[others["score"].notna()]
+    firsts = {str(name): str(part.iloc[0]["method"]) for name, part in scored.groupby("aggregation", sort=False)}
     ahead = [each.method for each in context.verdicts_on(Topic.LEADERS) if each.word == Word.BETTER]
     several = len({run.model for run in context.study.data}) > 1  # which are not tested against each other
     verdict = ranking_verdict(rows_of(judged), firsts, context.unit, [] if several else ahead)
@@ -122,9 +124,12 @@ def ranking_verdict(
     best = rows[0]
     rule = (
         "sound: the first method is shown to be ahead of every other and is first under every aggregation; "
-        f"not_testable: fewer than two {unit}s; else limited. Resampled ranks only describe: with few seeds they are "
-        "too sure of themselves"
+        f"not_testable: fewer than two {unit}s, or a method without a score; else limited. Resampled ranks only "
+        "describe: with few seeds they are too sure of themselves"
     )
+    if not math.isfinite(best["score"]):
+        sentence = "The methods cannot be ranked: a method has no macro Dice, as no scored image holds a class."
+        return _order(Word.NOT_TESTABLE, sentence, {}, rule)
     seeds, units = best["n_seeds"], best["n_units"]
     numbers = {key: best[key] for key in ("p_best", "rank_low", "rank_high", "kendall_tau", "n_units", "n_seeds")}
     numbers |= {"aggregation": f"per_{unit}", "first": best["method"]}

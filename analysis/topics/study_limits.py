@@ -25,6 +25,7 @@ from analysis.study.runs import AnalysisPlan, StudyTables
 from analysis.verdicts import Topic, Verdict, Word, data_limit
 from imbalance_bench.manifest import canonical_hash
 from imbalance_bench.preregistration import primary_choices, without_later_choices
+from imbalance_bench.status import DAMAGED
 
 FEWEST_EFFECTIVE = 6  # equally heavy units on which a pooled score should rest
 MOST_NAMED = 3  # of them in a sentence
@@ -117,6 +118,7 @@ def data_verdicts(tables: StudyTables, units: dict[str, UnitCounts], plan: Analy
     return [
         _independence(tables, units, plan),
         *_unfinished(tables),
+        *_damaged_pictures(tables),
         *_incomplete_blocks(tables, units),
         *_absent_classes(tables, units),
         *_scored_on_validation(tables),
@@ -211,8 +213,25 @@ def _unfinished(tables: StudyTables) -> list[Verdict]:
     names = ", ".join(f"{row.method} fold {row.fold} seed {row.seed}" for row in rest.head(5).itertuples())
     more = ", ..." if len(rest) > 5 else ""
     sentence = f"{len(rest)} of {len(tables.runs)} planned runs are not finished ({told}): {names}{more}."
+    if DAMAGED in states:
+        error = rest.loc[rest["state"] == DAMAGED, "error"].iloc[0]
+        sentence += f" Damaged runs are left out of everything ({error}); `imbalance-bench repair` mends them."
     rule = "limited: a planned run is missing, running, failed or damaged"
     return [data_limit("runs", "planned runs", sentence, rule, states)]
+
+
+def _damaged_pictures(tables: StudyTables) -> list[Verdict]:
+    damaged = {run.run_id: len(run.damaged_pictures) for run in tables.data if run.damaged_pictures}
+    if not damaged:
+        return []
+    total = sum(damaged.values())
+    sentence = (
+        f"{total} saved prediction{'s' if total > 1 else ''} or attention maps of {len(damaged)} "
+        f"run{'s' if len(damaged) > 1 else ''} are damaged, and their images left out of pictures and of the "
+        "disagreement between seeds; `imbalance-bench repair` mends them."
+    )
+    rule = "limited: a saved prediction or attention map of a finished run is cut off or missing"
+    return [data_limit("pictures", "saved predictions", sentence, rule, {"damaged": total})]
 
 
 def _incomplete_blocks(tables: StudyTables, units: dict[str, UnitCounts]) -> list[Verdict]:
@@ -237,7 +256,11 @@ def _absent_classes(tables: StudyTables, units: dict[str, UnitCounts]) -> list[V
     present = (truth > 0).sum(axis=0)
     verdicts = []
     absent = [name for name, n in zip(tables.class_names, present, strict=True) if n == 0]
-    if absent:
+    if len(absent) == len(tables.class_names):
+        sentence = "No scored image has a labelled pixel: nothing could be measured, and no method is judged."
+        rule = "limited: no class has a pixel in the scored truth"
+        verdicts.append(data_limit("absent", "classes", sentence, rule, {"absent": absent}))
+    elif absent:
         sentence = f"No scored image holds {', '.join(absent)}: its scores are missing and macro means leave it out."
         rule = "limited: a class has no pixel in the scored truth"
         verdicts.append(data_limit("absent", "classes", sentence, rule, {"absent": absent}))

@@ -1,5 +1,5 @@
 """`python -m imbalance_bench.cli` is the console script `imbalance-bench`."""
 
-from imbalance_bench.cli.main import main
+from imbalance_bench.cli.start import start
 
-main()
+start()

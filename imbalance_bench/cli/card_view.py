@@ -4,19 +4,19 @@ from pathlib import Path
 
 import numpy as np
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from analysis.cards import Description, describe_dataset, write_cards
 from analysis.cards.description import CardOptions
 from analysis.measures import CONSTRUCTS, PRIMARY
 from imbalance_bench.cli.progress import ProgressDisplay
+from imbalance_bench.terminal import Terminal
 
 
 def describe_and_print(folder: Path, out: Path | None, options: CardOptions) -> None:
     """Describe a data set, write its cards and print the primary measures."""
-    console = Console()
-    with ProgressDisplay(Console(stderr=True)) as display:
+    console = Terminal()
+    with ProgressDisplay(Terminal(stderr=True)) as display:
         described = describe_dataset(folder, options, on_progress=display.on_phase)
     target = out or Path("results/cards") / described.dataset.info.name
     index = write_cards(described, target)
@@ -32,15 +32,15 @@ def print_description(described: Description, console: Console) -> None:
         table.add_column(construct, justify="right", no_wrap=True)
     for name in described.class_names:
         rows = described.primary(name)
-        table.add_row(escape(name), *(_cell(rows[construct]) for construct in CONSTRUCTS))
+        table.add_row(name, *(_cell(rows[construct]) for construct in CONSTRUCTS))
     console.print(table, highlight=False)
     primary = ", ".join(f"{construct} {PRIMARY[construct]}" for construct in CONSTRUCTS)
     console.print(f"primary measures with 95 % intervals: {primary}", highlight=False, soft_wrap=True)
     rivals = {name: row["other"] for name in described.class_names if (row := described.rival(name))}
     told = ", ".join(f"{name} - {other}" for name, other in rivals.items())
-    console.print(f"nearest rivals: {told or 'none'}", highlight=False, markup=False, soft_wrap=True)
+    console.print(f"nearest rivals: {told or 'none'}", highlight=False, soft_wrap=True)
     if described.no_features:
-        console.print(f"context: not measured: {described.no_features}", highlight=False, markup=False, soft_wrap=True)
+        console.print(f"context: not measured: {described.no_features}", highlight=False, soft_wrap=True)
     if not described.dataset.info.groups_known:
         console.print("slides unknown: intervals treat images as independent", highlight=False)
 

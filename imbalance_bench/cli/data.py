@@ -4,10 +4,7 @@ from pathlib import Path
 
 import click
 
-from imbalance_bench.cli.options import CACHE_OPTION
-
-FOLDER = click.Path(path_type=Path, file_okay=False)
-FILE = click.Path(path_type=Path, dir_okay=False)
+from imbalance_bench.cli.options import ANY, CACHE_READ_OPTION, FILE, FOLDER, OUT_FILE, OUT_FOLDER
 
 
 @click.group()
@@ -26,11 +23,11 @@ def check(folder: Path) -> None:
 
 
 @data.command()
-@click.argument("source", type=click.Path(path_type=Path))
+@click.argument("source", type=ANY)
 @click.option("--group-regex", metavar="RE", help="Group in each image id: the first parenthesis.")
 @click.option("--site-regex", metavar="RE", help="Site in each image id.  [default: TCGA's]")
 @click.option("--tile-px", type=click.IntRange(min=1), help="Edge of the tiles that a split file lists.")
-@click.option("--json", "json_file", type=FILE, help="Write the findings there.")
+@click.option("--json", "json_file", type=OUT_FILE, help="Write the findings there.")
 def audit(
     source: Path, group_regex: str | None, site_regex: str | None, tile_px: int | None, json_file: Path | None
 ) -> None:
@@ -45,7 +42,7 @@ def audit(
 @data.command()
 @click.argument("name")
 @click.argument("source", type=FOLDER)
-@click.argument("dest", type=FOLDER)
+@click.argument("dest", type=OUT_FOLDER)
 @click.option("--config", type=FILE, help="Classes and names, for `folder` and `sampath`.")
 @click.option("--group-regex", metavar="RE", help="Patient or slide in each image id: the first parenthesis.")
 @click.option("--splits", type=FILE, help="Split file, for `sampath`.  [default: SOURCE/cv.csv]")
@@ -80,7 +77,7 @@ def prepare(
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--from", "split_file", type=FILE, help="Read a cv.csv or a JSON of splits instead of drawing.")
 @click.option("--rotate", is_flag=True, help="With --from cv.csv: let every fold validate once.")
-@click.option("--out", type=FILE, help="Write the splits there, as JSON with their hash.")
+@click.option("--out", type=OUT_FILE, help="Write the splits there, as JSON with their hash.")
 def splits(
     folder: Path,
     folds: int,
@@ -101,11 +98,11 @@ def splits(
 
 @data.command()
 @click.argument("folder", type=FOLDER)
-@click.option("--out", type=FOLDER, help="Folder of the cards.  [default: results/cards/NAME]")
+@click.option("--out", type=OUT_FOLDER, help="Folder of the cards.  [default: results/cards/NAME]")
 @click.option("--split", type=click.Choice(["train", "val", "test"]), help="Measure this split only.")
 @click.option("--encoder", metavar="NAME", help="Whose features to use, where the cache holds those of several.")
 @click.option("--workers", type=click.IntRange(min=1), help="Processes.  [default: every core]")
-@CACHE_OPTION
+@CACHE_READ_OPTION
 def describe(
     folder: Path, out: Path | None, split: str | None, encoder: str | None, workers: int | None, cache: Path
 ) -> None:
@@ -118,7 +115,7 @@ def describe(
 
 
 @data.command()
-@click.argument("dest", type=FOLDER)
+@click.argument("dest", type=OUT_FOLDER)
 @click.option("--preset", help="Planted classes and factors: tissue or organ.  [default: tissue]")
 @click.option("--design", help="A series of data sets instead: latin (5), wide (10) or factorial (40).")
 @click.option("--seed", type=click.IntRange(min=0), help="Instead of the preset's, or 0.")

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from imbalance_bench.cli.progress import ProgressDisplay
@@ -22,6 +21,7 @@ from imbalance_bench.data.split_import import read_splits
 from imbalance_bench.data.splits import Splits, grouped_splits
 from imbalance_bench.data.taxonomy import Taxonomy
 from imbalance_bench.manifest import write_json
+from imbalance_bench.terminal import Terminal, styled
 
 _SHOWN_PROBLEMS = 20  # of each kind
 VERDICT_STYLES = {"clean": "green", "leak": "bold red", "warning": "yellow", "not checked": "dim"}
@@ -29,8 +29,8 @@ VERDICT_STYLES = {"clean": "green", "leak": "bold red", "warning": "yellow", "no
 
 def audit_and_print(path: Path, options: AuditOptions, json_file: Path | None = None) -> bool:
     """Audit a data set or split file, print what was found, and return whether it is free of leakage."""
-    console = Console()
-    with ProgressDisplay(Console(stderr=True)) as display:
+    console = Terminal()
+    with ProgressDisplay(Terminal(stderr=True)) as display:
         report = audit(path, options, on_phase=display.on_phase)
     print_audit(report, console)
     if json_file is not None:
@@ -43,23 +43,23 @@ def print_audit(report: AuditReport, console: Console) -> None:
     """Print one line per check, an example below each that found something."""
     images = "patches" if report.noun == "patch" else "images"
     groups = f"{report.n_groups} {report.group_noun}s" if report.n_groups else f"{report.group_noun}s unknown"
-    _print_line(console, f"[bold]{escape(report.source)}[/bold]: {report.n_images} {images}, {groups}")
+    _print_line(console, (report.source, "bold"), f": {report.n_images} {images}, {groups}")
     for finding in report.findings:
         style = VERDICT_STYLES[finding.verdict]
-        check, sentence = finding.check.replace("_", " "), escape(finding.sentence)
-        _print_line(console, f"{check:<20} [{style}]{finding.verdict:<12}[/]{sentence}")
+        check, sentence = finding.check.replace("_", " "), finding.sentence
+        _print_line(console, f"{check:<20} ", (f"{finding.verdict:<12}", style), sentence)
         if finding.examples and finding.verdict in ("leak", "warning"):
-            _print_line(console, f"{'':<33}[dim]for instance {escape(finding.examples[0])}")
+            _print_line(console, " " * 33, (f"for instance {finding.examples[0]}", "dim"))
     unsure = "" if report.n_groups else f", but {report.group_noun}s are unknown"
-    verdict = "[bold red]leakage found" if report.leaks else f"[green]no leakage found[/]{unsure}"
-    _print_line(console, verdict)
+    verdict = [("leakage found", "bold red")] if report.leaks else [("no leakage found", "green"), unsure]
+    _print_line(console, *verdict)
 
 
 def prepare_and_print(
     name: str, source: Path, dest: Path, options: PrepareOptions, workers: int | None = None, *, overwrite: bool = False
 ) -> None:
     """Convert a data set, show the progress, and print what came of it; or everything that is wrong with the source."""
-    console, errors = Console(), Console(stderr=True)
+    console, errors = Terminal(), Terminal(stderr=True)
     with ProgressDisplay(errors) as display:
         try:
             done = prepare_dataset(
@@ -83,13 +83,13 @@ def print_problems(error: SourceError, console: Console) -> None:
     if len(error.problems) > 1:
         for kind in dict.fromkeys(each.kind for each in error.problems):
             lines = [each.line for each in error.problems if each.kind == kind]
-            _print_line(console, f"{len(lines)} {escape(kind)}")
+            _print_line(console, f"{len(lines)} {kind}")
             for line in lines[:_SHOWN_PROBLEMS]:
-                _print_line(console, f"  {escape(line)}")
+                _print_line(console, f"  {line}")
             if len(lines) > _SHOWN_PROBLEMS:
                 _print_line(console, f"  and {len(lines) - _SHOWN_PROBLEMS} more")
     for remark in error.remarks:
-        _print_line(console, f"[yellow]{escape(remark)}")
+        _print_line(console, (remark, "yellow"))
 
 
 def print_prepared(prepared: Prepared, console: Console) -> None:
@@ -100,11 +100,11 @@ def print_prepared(prepared: Prepared, console: Console) -> None:
     n_groups = len({entry.group_id for entry in dataset.entries})
     groups = f"{n_groups} groups" if dataset.info.groups_known else "groups unknown"
     classes = ", ".join(each.name for each in dataset.info.classes)
-    _print_line(console, f"[bold]{escape(str(dataset.root))}[/bold]: {len(dataset.entries)} images, {groups}; {splits}")
-    _print_line(console, f"classes: {escape(classes)}")
+    _print_line(console, (str(dataset.root), "bold"), f": {len(dataset.entries)} images, {groups}; {splits}")
+    _print_line(console, f"classes: {classes}")
     for remark in prepared.remarks:
-        _print_line(console, f"[yellow]{escape(remark)}")
-    _print_line(console, f"next: imbalance-bench data check {escape(str(dataset.root))}")
+        _print_line(console, (remark, "yellow"))
+    _print_line(console, f"next: imbalance-bench data check {dataset.root}")
 
 
 @dataclass(frozen=True)
@@ -136,20 +136,20 @@ class SplitRequest:
 
 def split_and_print(folder: Path, request: SplitRequest, out: Path | None = None) -> None:
     """Make splits of a prepared data set, print how even they are, and save them where wanted."""
-    console = Console()
+    console = Terminal()
     dataset = PreparedDataset.open(folder, allow_leakage=True)
     taxonomy = Taxonomy(dataset.info)
-    with ProgressDisplay(Console(stderr=True)) as display:
+    with ProgressDisplay(Terminal(stderr=True)) as display:
         presence = per_image_pixels(
             dataset, taxonomy, on_progress=lambda done, total: display.on_phase("counting classes", done, total)
         )
     splits = request.make(dataset, presence)
     print_balance(splits, split_balance(splits, presence, dataset=dataset), console)
     if not dataset.info.groups_known:
-        _print_line(console, "[yellow]groups are unknown: every image counts as its own, and slides may be divided")
+        _print_line(console, ("groups are unknown: every image counts as its own, and slides may be divided", "yellow"))
     if out is not None:
         splits.save(out)
-        _print_line(console, f"{escape(str(out))}: hash {splits.hash[:12]}")
+        _print_line(console, f"{out}: hash {splits.hash[:12]}")
 
 
 def print_balance(splits: Splits, rows: Sequence[BalanceRow], console: Console) -> None:
@@ -163,15 +163,15 @@ def print_balance(splits: Splits, rows: Sequence[BalanceRow], console: Console) 
         shares = [[row.relative_share for row in mine if row.part == part] for part in parts]
         fewest = min(mine, key=lambda row: row.groups_with_class)
         cells = [f"{min(found):.2f} - {max(found):.2f}" for found in shares]
-        table.add_row(escape(name), *cells, f"{fewest.groups_with_class} in {fewest.part} of fold {fewest.fold}")
+        table.add_row(name, *cells, f"{fewest.groups_with_class} in {fewest.part} of fold {fewest.fold}")
     console.print(table, highlight=False)
 
 
 def series_and_print(design: str, dest: Path, seed: int, workers: int) -> None:
     """Write the data sets of a phantom design and print how far its factors are correlated."""
-    console = Console()
+    console = Terminal()
     specs = factorial_design(design, seed)
-    with ProgressDisplay(Console(stderr=True)) as display:
+    with ProgressDisplay(Terminal(stderr=True)) as display:
         path = generate_series(
             specs,
             dest,
@@ -179,14 +179,14 @@ def series_and_print(design: str, dest: Path, seed: int, workers: int) -> None:
             on_progress=lambda done, total: display.on_phase("making data sets", done, total),
         )
     n_classes = len(specs[0].classes)
-    _print_line(console, f"[bold]{escape(str(dest))}[/bold]: {len(specs)} data sets of {n_classes} classes")
+    _print_line(console, (str(dest), "bold"), f": {len(specs)} data sets of {n_classes} classes")
     _print_line(console, f"Spearman's correlation of the planted factors over {len(specs) * n_classes} classes")
     table = Table("", *FACTORS, box=None, pad_edge=False)
     for factor, row in zip(FACTORS, rank_correlations(specs), strict=True):
         table.add_row(factor, *(f"{value + 0.0:+.2f}" for value in row.round(2)))
     console.print(table, highlight=False)
-    _print_line(console, f"planted and measured: {escape(str(path))}")
+    _print_line(console, f"planted and measured: {path}")
 
 
-def _print_line(console: Console, line: str) -> None:
-    console.print(line, highlight=False, soft_wrap=True)
+def _print_line(console: Console, *parts: str | tuple[str, str]) -> None:
+    console.print(styled(*parts), soft_wrap=True)

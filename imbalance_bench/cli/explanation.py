@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from analysis.explain import Explained
 
-FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
+from imbalance_bench.cli.options import FILE, OUT_FOLDER
 
 
 @click.command()
@@ -21,7 +21,7 @@ FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 @click.argument("measures", type=FILE)
 @click.option("--hypothesis", "hypotheses", multiple=True, help="Construct to test first; several: in this order.")
 @click.option("--alpha", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.05, show_default=True)
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder of the tables and verdicts.json.")
+@click.option("--out", type=OUT_FOLDER, help="Folder of the tables and verdicts.json.")
 @click.option("--json", "as_json", is_flag=True, help="Print the verdicts as JSON.")
 def explain(quantities: Path, measures: Path, out: Path | None, as_json: bool, **plan: Any) -> None:
     """Say what QUANTITIES that were learned of classes follow: MEASURES of how rare and how hard the classes are.
@@ -44,24 +44,25 @@ def explain(quantities: Path, measures: Path, out: Path | None, as_json: bool, *
 def _read(path: Path) -> pd.DataFrame:
     import pandas as pd
 
+    from imbalance_bench.csv_cells import without_guards
     from imbalance_bench.errors import UserError
 
     try:
-        return pd.read_csv(path)
+        return without_guards(pd.read_csv(path))
     except (ValueError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not readable as CSV ({error}).") from error
 
 
 def _print(found: Explained) -> None:
     """Print the headlines, then the other verdicts, one line each."""
-    from rich.console import Console
+    from imbalance_bench.terminal import Terminal
 
-    console = Console()
+    console = Terminal()
     first = [each for each in found.verdicts if each.topic == "explanation"]
     for each in (*first, *(each for each in found.verdicts if each not in first)):
         style = "bold" if each in first else None
         word = each.word.replace("_", " ")
-        console.print(f"{word:>13}  {each.sentence}", style=style, highlight=False, markup=False, soft_wrap=True)
+        console.print(f"{word:>13}  {each.sentence}", style=style, highlight=False, soft_wrap=True)
 
 
 def _write(found: Explained, out: Path) -> None:

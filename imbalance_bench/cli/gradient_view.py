@@ -4,13 +4,14 @@ from pathlib import Path
 
 import click
 import pandas as pd
-from rich.console import Console
 from rich.table import Table
 
+from imbalance_bench.csv_cells import csv_text
 from imbalance_bench.errors import UserError
 from imbalance_bench.gradient_view import CLASSES, REFERENCE, STEPS, fixed_batch, gradient_table, methods_elsewhere
 from imbalance_bench.manifest import write_atomically
 from imbalance_bench.method_lookup import method_named
+from imbalance_bench.terminal import Terminal
 
 PICTURES = (".svg", ".pdf", ".png")
 
@@ -37,7 +38,7 @@ def print_gradients(name: str | None, out: Path | None) -> None:
 
 
 def _print_table(gradients: pd.DataFrame) -> None:
-    console = Console()
+    console = Terminal()
     dice = fixed_batch().feedback.dice.tolist()
     table = Table("method", *(c.name for c in CLASSES), "all", box=None, pad_edge=False)
     table.add_row("share of pixels", *(f"{c.share:.0%}" for c in CLASSES), "", style="dim")
@@ -56,7 +57,7 @@ def _print_table(gradients: pd.DataFrame) -> None:
 
 def _write(gradients: pd.DataFrame, out: Path) -> None:
     if out.suffix.lower() == ".csv":
-        content = gradients.to_csv(index=False).encode()
+        content = csv_text(gradients).encode()
         write_atomically(out, lambda file: file.write(content))
         return
     from analysis.plots.gradients import draw_gradients

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Mapping, Sequence
 
-from rich.markup import escape
 from rich.table import Table
 
 from imbalance_bench.engines.base import RunProgress
@@ -43,10 +42,10 @@ class LiveTable:
 
     def render(self) -> Table:
         """Draw it for a terminal."""
-        names = [escape(name) for name in self._classes]
+        names = self._classes
         table = Table("validation Dice", "runs", "macro", *names, box=None, pad_edge=False)
         for method, (runs, values) in self.means().items():
-            table.add_row(escape(method), str(runs), *("" if math.isnan(value) else f"{value:.3f}" for value in values))
+            table.add_row(method, str(runs), *("" if math.isnan(value) else f"{value:.3f}" for value in values))
         return table
 
     def line(self, run_id: str) -> str:

@@ -1,20 +1,22 @@
 """The command line. Heavy imports happen inside the commands that need them, so that --help stays fast."""
 
-import errno
 from pathlib import Path
 from typing import Any
 
 import click
 
+from imbalance_bench.cli.advice import advise
 from imbalance_bench.cli.data import data
 from imbalance_bench.cli.explanation import explain
-from imbalance_bench.cli.options import CACHE_OPTION
+from imbalance_bench.cli.init import init
+from imbalance_bench.cli.options import CACHE_OPTION, CACHE_READ_OPTION, FILE, FOLDER, OUT_FILE, OUT_FOLDER
 from imbalance_bench.cli.power import power
-from imbalance_bench.cli.results import compare, compare_scores, predict, track
+from imbalance_bench.cli.results import compare, compare_scores, export, import_, predict, repair, track
 from imbalance_bench.cli.score import score
 from imbalance_bench.errors import UserError, nearest
-
-FOLDER = click.Path(path_type=Path, file_okay=False)
+from imbalance_bench.file_access import refusal, require_writable
+from imbalance_bench.interruption import Interrupted, stop_signals
+from imbalance_bench.visible_text import visible
 
 
 class CommandGroup(click.Group):
@@ -23,16 +25,22 @@ class CommandGroup(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
         try:
-            return super().invoke(ctx)
+            with stop_signals():
+                return super().invoke(ctx)
         except UserError as error:
             raise OneLineError(str(error), error.exit_code) from error
+        except Interrupted as error:
+            raise OneLineError(str(error), error.exit_code) from None
         except KeyboardInterrupt:
             raise OneLineError("Interrupted. The same command goes on from here.", 130) from None
-        except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                where = error.filename or "the output disk"
-                raise OneLineError(f"{where}: no space left. Free some; the study then resumes.", 1) from error
+        except click.ClickException as error:
+            error.message = visible(error.message)  # pyright: ignore[reportAttributeAccessIssue]
             raise
+        except OSError as error:
+            refused = refusal(error)
+            if refused is None:
+                raise
+            raise OneLineError(str(refused), refused.exit_code) from error
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         """Find the command, or name the nearest one."""
@@ -55,6 +63,8 @@ def main() -> None:
     """Which imbalance method for tissue segmentation, and did it work because classes were rare or hard?"""
 
 
+main.add_command(init)
+main.add_command(advise)
 main.add_command(data)
 main.add_command(predict)
 main.add_command(compare)
@@ -63,12 +73,15 @@ main.add_command(score)
 main.add_command(power)
 main.add_command(explain)
 main.add_command(track)
+main.add_command(export)
+main.add_command(import_)
+main.add_command(repair)
 
 
 @main.command()
-@click.argument("study", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("study", type=FILE)
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a study key, repeatably.")
-@click.option("--out", type=FOLDER, help="Study directory.  [default: results/studies/NAME]")
+@click.option("--out", type=OUT_FOLDER, help="Study directory.  [default: results/studies/NAME]")
 @click.option("--engine", type=click.Choice(["serial", "process"]), help="Default: process on CPUs, serial on a GPU.")
 @click.option("--workers", type=click.IntRange(min=1), help="Runs at a time.  [default: cores / compute.threads]")
 @click.option("--dry-run", is_flag=True, help="Check everything, print the plan, train nothing.")
@@ -77,29 +90,36 @@ def run(
     study: Path, overrides: tuple[str, ...], out: Path | None, engine: str | None, workers: int | None,
     dry_run: bool, cache: Path,
 ) -> None:  # fmt: skip
-    """Train every run of a STUDY file; on an existing directory, resume."""
+    """Train every run of a STUDY file; on an existing directory, resume.
+
+    Ctrl-C, SIGTERM and SIGUSR1 save a checkpoint of each run, and the same command goes on from there. Several runners
+    may work on one directory at the same time, and the study may grow meanwhile.
+    """
     from imbalance_bench.config import load_study
-    from imbalance_bench.execution import Execution, execute_study
 
     config = load_study(study, overrides)
     root = out or Path("results/studies") / config.name
+    require_writable(root)
+    from imbalance_bench.execution import Execution, execute_study  # torch, once the study file is right
+
     execute_study(config, root, Execution(cache=cache, engine=engine, workers=workers, dry_run=dry_run))
 
 
 @main.command()
-@click.option("--out", type=FOLDER, default=Path("results/studies/quickstart"), show_default=True)
+@click.option("--out", type=OUT_FOLDER, default=Path("results/studies/quickstart"), show_default=True)
+@click.option("--seed", type=click.IntRange(min=0), help="Of the phantom: other tissue, same planted causes.")
 @CACHE_OPTION
-def quickstart(out: Path, cache: Path) -> None:
-    """Phantom tissue, five methods x 3 seeds, a report: minutes on two cores, no data needed."""
+def quickstart(out: Path, seed: int | None, cache: Path) -> None:
+    """Phantom tissue, four methods x 4 seeds, a report: minutes on two cores, no data needed."""
     from imbalance_bench.quickstart import run_quickstart
 
-    run_quickstart(out, cache)
+    run_quickstart(out, cache, seed=seed)
 
 
 @main.command()
 @click.argument("study_dir", type=FOLDER)
 def status(study_dir: Path) -> None:
-    """Show which runs are done, running, interrupted or failed, and the time left."""
+    """Show which runs are done, running, interrupted, failed or damaged, and the time left."""
     from imbalance_bench.cli.study_view import print_status
     from imbalance_bench.records import StudyRecords
 
@@ -108,9 +128,10 @@ def status(study_dir: Path) -> None:
 
 @main.command()
 @click.argument("study_dir", type=FOLDER)
-@CACHE_OPTION
+@CACHE_READ_OPTION
 def analyze(study_dir: Path, cache: Path) -> None:
     """Turn the records of STUDY_DIR into analysis/*.csv and print the verdicts."""
+    require_writable(study_dir / "analysis")
     from imbalance_bench.cli.study_view import analyze_and_print
 
     analyze_and_print(study_dir, cache)
@@ -120,15 +141,17 @@ def analyze(study_dir: Path, cache: Path) -> None:
 @click.argument("study_dir", type=FOLDER)
 def report(study_dir: Path) -> None:
     """Write report/index.html, figures and tables of an analysed study."""
+    for name in ("report", "figures", "tables"):
+        require_writable(study_dir / name)
     from analysis.report import build_report
 
-    click.echo(f"report: {build_report(study_dir)}")
+    click.echo(visible(f"report: {build_report(study_dir)}"))
 
 
 @main.command()
 @click.argument("study_dir", type=FOLDER)
 @click.argument("kind")
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="File; its ending chooses the format.")
+@click.option("--out", type=OUT_FILE, help="File; its ending chooses the format.")
 def plot(study_dir: Path, kind: str, out: Path | None) -> None:
     """Draw one figure of an analysed study. `plot DIR list` names the kinds."""
     from analysis.plots import KINDS, draw
@@ -136,15 +159,13 @@ def plot(study_dir: Path, kind: str, out: Path | None) -> None:
     if kind == "list":
         click.echo("\n".join(KINDS))
         return
-    click.echo(str(draw(kind, study_dir, out)))
+    click.echo(visible(str(draw(kind, study_dir, out))))
 
 
 @main.command()
 @click.argument("name", required=False)
 @click.option("--gradients", is_flag=True, help="The gradient that each method gives to each class of a fixed batch.")
-@click.option(
-    "--out", type=click.Path(path_type=Path, dir_okay=False), help="With --gradients: a .csv, .svg, .pdf or .png file."
-)
+@click.option("--out", type=OUT_FILE, help="With --gradients: a .csv, .svg, .pdf or .png file.")
 def methods(name: str | None, gradients: bool, out: Path | None) -> None:
     """List the catalogue, or print one method's card: formula, defaults, source."""
     from imbalance_bench.catalogue import print_card, print_catalogue

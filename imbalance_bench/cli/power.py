@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from imbalance_bench.cli.options import FILE, FOLDER
 from imbalance_bench.errors import UserError
 
 POINT = 0.01  # one point of Dice
@@ -24,10 +25,8 @@ def _sizes(_context: click.Context, _option: click.Parameter, value: str | None)
 
 
 @click.command()
-@click.argument("study", required=False, type=click.Path(path_type=Path, dir_okay=False))
-@click.option(
-    "--pilot", type=click.Path(path_type=Path, file_okay=False), help="Finished study that the deviations come from."
-)
+@click.argument("study", required=False, type=FILE)
+@click.option("--pilot", type=FOLDER, help="Finished study that the deviations come from.")
 @click.option("--classes", callback=_sizes, metavar="K,K,...", help="Classes of each data set.")
 @click.option(
     "--shared-names", type=click.IntRange(min=0), default=0, show_default=True, help="Names in all data sets."

@@ -25,6 +25,7 @@ from imbalance_bench.config import StudyConfig, load_study
 from imbalance_bench.data.prepared import PreparedDataset
 from imbalance_bench.data.taxonomy import Taxonomy
 from imbalance_bench.study import Study
+from imbalance_bench.terminal import Terminal
 
 SLIDE_SD, SEED_SD = 3.0, 1.0  # points, where nothing is known
 ONE_SEED = "With one seed every verdict speaks of these trained models, not of the methods."
@@ -33,7 +34,7 @@ DIFFERENCES = (0.0, 0.5, 1.0, 2.0)  # times the difference that is asked about
 
 def print_power(study: Path | None, pilot: Path | None, options: Mapping[str, Any], *, as_json: bool) -> None:
     """Compute the power of a study and print it."""
-    console = Console(stderr=as_json)
+    console = Terminal(stderr=as_json)
     comparison, association = designs(study, pilot, options)
     difference, seed, n = options["difference"] * POINT, options["seed"], options["simulations"]
     with ProgressDisplay(console) as display:
@@ -118,9 +119,20 @@ def sizes_of(config: StudyConfig) -> dict[str, Any]:
 
 def print_short_form(study: Study, console: Console) -> None:
     """Print in two lines what a planned study can show, without a simulation."""
-    config = study.config
     tested = {image_id for fold in study.splits.folds for image_id in fold.test}
     slides = len({entry.group_id for entry in study.dataset.entries if entry.image_id in tested})
+    for line in short_form(study.config, slides=slides, classes=len(study.taxonomy)):
+        console.print(line, highlight=False, soft_wrap=True)
+
+
+def short_form(config: StudyConfig, *, slides: int, classes: int) -> list[str]:
+    """Return what a study can show, a sentence each.
+
+    Args:
+        config: The study file.
+        slides: Independent groups that are tested, over all folds.
+        classes: K after merging.
+    """
     methods = sum(each.label != config.control for each in config.methods)
     lines = []
     if slides and methods:
@@ -135,14 +147,13 @@ def print_short_form(study: Study, console: Console) -> None:
         )
         if design.seeds < 2:
             lines.append(ONE_SEED)
-    classes, least = len(study.taxonomy), classes_needed(config.analysis.alpha)
+    least = classes_needed(config.analysis.alpha)
     if classes < least:
         lines.append(f"Rare or hard? No correlation over {classes} classes can be significant; {least} can.")
     else:
         rho = critical_correlation(classes, config.analysis.alpha)
         lines.append(f"Rare or hard? Over {classes} classes one named correlation needs |rho| >= {rho:.2f}.")
-    for line in [*lines, "`imbalance-bench power` says how often each verdict would be given."]:
-        console.print(line, highlight=False, soft_wrap=True)
+    return [*lines, "`imbalance-bench power` says how often each verdict would be given."]
 
 
 def _print_comparisons(
@@ -163,7 +174,7 @@ def _print_comparisons(
     ]
     if design.seeds < 2:
         said.append(ONE_SEED)
-    console.print("[bold]Which method?")
+    console.print("Which method?", style="bold")
     for sentence in said:
         console.print(sentence, highlight=False, soft_wrap=True)
     table = Table("true difference", *(str(word).replace("_", " ") for word in next(iter(words.values()))), box=None)
@@ -192,7 +203,7 @@ def _print_associations(design: AssociationDesign, found: AssociationPower, cons
         else f"Holm for {tests} associations needs |rho| of {found.needed:.2f}, reached by {found.power:.0%} of studies"
     )
     enough = "more than were tried" if found.classes_for_target is None else str(found.classes_for_target)
-    console.print("\n[bold]Rare or hard?")
+    console.print("\nRare or hard?", style="bold")
     for sentence in (
         f"{found.names} distinct classes ({sets} in {len(design.classes)} data set{'s' * several}); a "
         f"true correlation of {design.correlation:g} is seen as {design.seen_correlation:.2f} through a measure with "

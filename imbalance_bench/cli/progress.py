@@ -52,10 +52,10 @@ class ProgressDisplay:
         self._table = table
         self._bars = _BarsAndTable(
             table,
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[note]}"),
+            TextColumn("{task.fields[note]}", markup=False),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
             console=console,
@@ -71,7 +71,7 @@ class ProgressDisplay:
     def __enter__(self) -> Self:
         self._bars.start()
         if self._runs and not self._plain:
-            self._tasks["all"] = self._bars.add_task("[bold]all runs", total=self._runs * self._unit_steps, note="")
+            self._tasks["all"] = self._bars.add_task("all runs", total=self._runs * self._unit_steps, note="")
         return self
 
     def __exit__(
@@ -121,9 +121,13 @@ class ProgressDisplay:
             self._bars.update(self._tasks["all"], completed=sum(self._steps.values()))
         how = "done" if outcome.error is None else f"FAILED: {outcome.error}"
         line = f"{self._done}/{self._runs} {outcome.label}: {how}"
-        self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+        self._console.print(line, highlight=False, soft_wrap=True)
         if self._plain and self._table is not None and (row := self._table.line(outcome.run_id)):
-            self._console.print(row, highlight=False, markup=False, soft_wrap=True)
+            self._console.print(row, highlight=False, soft_wrap=True)
+
+    def on_remark(self, line: str) -> None:
+        """Something happened that a person should know of; see `Listener`."""
+        self._console.print(line, style="yellow", highlight=False, markup=False, soft_wrap=True)
 
     def _due(self, what: str) -> bool:
         """True at most once per interval, and never within the first one."""

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import click
 import pandas as pd
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
+from imbalance_bench.csv_cells import csv_text, without_guards
 from imbalance_bench.errors import UserError
+from imbalance_bench.terminal import Terminal, styled
 
 if TYPE_CHECKING:
     from analysis.compare import ComparedStudies
@@ -31,7 +32,7 @@ def predict_and_print(
     from imbalance_bench.inference.trained_model import TrainedModel, resolve_run
     from imbalance_bench.training.run import configure_torch
 
-    console = Console()
+    console = Terminal()
     model = TrainedModel.open(resolve_run(run_dir))
     configure_torch(model.config.compute, model.device)
     with ProgressDisplay(console) as display:
@@ -39,18 +40,18 @@ def predict_and_print(
         predictions = predict_images(model, images, out, options, display.on_phase)
     print_areas(predictions.areas, console)
     for note in predictions.notes:
-        console.print(note, highlight=False, markup=False, soft_wrap=True)
+        console.print(note, highlight=False, soft_wrap=True)
     console.print(f"masks, overlays{', outlines' if outlines else ''} and areas.csv: {out}", highlight=False)
 
 
 def print_areas(areas: pd.DataFrame, console: Console) -> None:
     """Print the share of each class in each image; the frame is areas.csv."""
     classes = list(dict.fromkeys(areas["class"]))
-    table = Table("image", "um/px", *map(escape, classes), box=None, pad_edge=False)
+    table = Table("image", "um/px", *classes, box=None, pad_edge=False)
     for image, rows in areas.groupby("image", sort=False):
         mpp, origin = rows["mpp_um"].iloc[0], str(rows["resolution"].iloc[0])
         known = origin if pd.isna(mpp) else f"{mpp:.3g} ({origin})"
-        table.add_row(escape(str(image)), known, *(f"{share:.3f}" for share in rows["share"]))
+        table.add_row(str(image), known, *(f"{share:.3f}" for share in rows["share"]))
     console.print(table, highlight=False)
 
 
@@ -60,13 +61,13 @@ def compare_and_print(roots: Sequence[Path], out: Path) -> None:
     from analysis.plots.ranks import save_critical_difference
     from imbalance_bench.manifest import write_atomically, write_json
 
-    console = Console()
+    console = Terminal()
     compared = compare_studies(roots)
     print_studies(compared, console)
     ranks = {} if compared.ranks is None else {"ranks": compared.ranks.ranks, "rank_pairs": compared.ranks.pairs}
     tables = {"scores": compared.scores, "differences": compared.differences, **ranks, **compared.explanation}
     for name, frame in tables.items():
-        content = frame.to_csv(index=False, lineterminator="\n").encode()
+        content = csv_text(frame).encode()
         write_atomically(out / f"{name}.csv", lambda file, content=content: file.write(content))
     sentence = None if compared.ranks is None else compared.ranks.sentence
     verdicts = [each.as_json() for each in compared.verdicts]
@@ -81,11 +82,11 @@ def compare_scores_and_print(path: Path, plan: Mapping[str, Any], out: Path | No
     from analysis.compare_scores import compare
     from imbalance_bench.manifest import write_atomically, write_json
 
-    console = Console()
+    console = Terminal()
     try:
         missing = {name: [""] for name in NUMBERS}
-        table = pd.read_csv(path, keep_default_na=False, na_values=missing, encoding="utf-8-sig")
-    except (OSError, ValueError) as error:
+        table = without_guards(pd.read_csv(path, keep_default_na=False, na_values=missing, encoding="utf-8-sig"))
+    except ValueError as error:
         raise UserError(f"{path}: not readable as a CSV file ({error}).") from error
     try:
         found = compare(table, plan)
@@ -98,7 +99,7 @@ def compare_scores_and_print(path: Path, plan: Mapping[str, Any], out: Path | No
         print_compared_scores(found, console)
     if out is not None:
         for name, frame in found.tables.items():
-            content = frame.to_csv(index=False, lineterminator="\n").encode()
+            content = csv_text(frame).encode()
             write_atomically(out / f"{name}.csv", lambda file, content=content: file.write(content))
         write_json(out / "verdicts.json", {"notes": list(found.notes), "verdicts": verdicts})
         if not as_json:
@@ -113,20 +114,18 @@ def print_compared_scores(found: ComparedScores, console: Console) -> None:
     for method, rows in macro.groupby("method", sort=False):
         cells = rows.set_index("aggregation")[["mean", "low", "high"]].to_dict("index")
         table.add_row(
-            escape(str(method)),
+            str(method),
             *(
-                f"{each['mean']:.3f} [dim]{each['low']:.3f} to {each['high']:.3f}[/]"
+                styled(f"{each['mean']:.3f} ", (f"{each['low']:.3f} to {each['high']:.3f}", "dim"))
                 for each in map(cells.get, aggregations)
                 if each
             ),
         )
     console.print(table, highlight=False)
     for verdict in found.verdicts:
-        console.print(
-            f"{verdict.word.replace('_', ' ')}: {verdict.sentence}", highlight=False, markup=False, soft_wrap=True
-        )
+        console.print(f"{verdict.word.replace('_', ' ')}: {verdict.sentence}", highlight=False, soft_wrap=True)
     for note in found.notes:
-        console.print(note, style="dim", highlight=False, markup=False, soft_wrap=True)
+        console.print(note, style="dim", highlight=False, soft_wrap=True)
 
 
 def print_studies(compared: ComparedStudies, console: Console) -> None:
@@ -136,7 +135,7 @@ def print_studies(compared: ComparedStudies, console: Console) -> None:
     verdicts = {(row["method"], row["study"]): row["verdict"] for row in compared.differences.to_dict("records")}
     average = {} if compared.ranks is None else dict(compared.ranks.ranks[["method", "average_rank"]].to_numpy())
     aggregations = " or ".join(name.replace("_", " ") for name in dict.fromkeys(scores["aggregation"]))
-    table = Table(f"macro Dice {aggregations}", *map(escape, studies), "average rank", box=None, pad_edge=False)
+    table = Table(f"macro Dice {aggregations}", *studies, "average rank", box=None, pad_edge=False)
     for method in dict.fromkeys(scores["method"]):
         rows = scores[scores["method"] == method].set_index("study")
         cells = []
@@ -146,11 +145,11 @@ def print_studies(compared: ComparedStudies, console: Console) -> None:
                 continue
             mean, low, high = (float(rows.loc[study, name]) for name in ("mean", "low", "high"))
             mark = marks.get(str(verdicts.get((method, study))), "")
-            cells.append(f"{mean:.3f}{mark} [dim]{low:.3f} to {high:.3f}[/]")
-        table.add_row(escape(str(method)), *cells, f"{average[method]:.2f}" if method in average else "")
+            cells.append(styled(f"{mean:.3f}{mark} ", (f"{low:.3f} to {high:.3f}", "dim")))
+        table.add_row(str(method), *cells, f"{average[method]:.2f}" if method in average else "")
     console.print(table, highlight=False)
     console.print("▲ better, ▼ worse, = equivalent to the study's control; intervals 95 %", style="dim")
     headlines = [each.sentence for each in compared.verdicts if each.topic == "explanation"]
     sentences = [] if compared.ranks is None else [compared.ranks.sentence]
     for sentence in [*sentences, *headlines, *compared.notes]:
-        console.print(sentence, highlight=False, markup=False, soft_wrap=True)
+        console.print(sentence, highlight=False, soft_wrap=True)

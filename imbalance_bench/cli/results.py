@@ -1,18 +1,20 @@
 """Commands on what a study left behind: prediction, comparison of studies, export."""
 
+import os
 from pathlib import Path
 from typing import Any
 
 import click
 
-FOLDER = click.Path(path_type=Path, file_okay=False)
-FILE = click.Path(path_type=Path, dir_okay=False)
+from imbalance_bench.cli.options import FILE, FOLDER, OUT_FILE, OUT_FOLDER
+from imbalance_bench.file_access import require_writable
+from imbalance_bench.visible_text import visible
 
 
 @click.command()
 @click.argument("run_dir", type=FOLDER)
 @click.argument("images", nargs=-1, required=True, type=FILE)
-@click.option("--out", type=FOLDER, required=True, help="Folder of masks, overlays, outlines and areas.csv.")
+@click.option("--out", type=OUT_FOLDER, required=True, help="Folder of masks, overlays, outlines and areas.csv.")
 @click.option("--mpp", type=float, help="um per pixel of the images, whatever their files tell.")
 @click.option("--overlap", type=click.IntRange(min=0), help="Pixels shared by tiles.  [default: as in the run]")
 @click.option("--outlines/--no-outlines", default=True, show_default=True, help="GeoJSON that QuPath opens.")
@@ -27,7 +29,9 @@ def predict(
 
 @click.command()
 @click.argument("study_dirs", nargs=-1, required=True, type=FOLDER)
-@click.option("--out", type=FOLDER, default=Path("results/comparison"), show_default=True, help="Tables and figure.")
+@click.option(
+    "--out", type=OUT_FOLDER, default=Path("results/comparison"), show_default=True, help="Tables and figure."
+)
 def compare(study_dirs: tuple[Path, ...], out: Path) -> None:
     """Put analysed studies side by side: scores, ranks over data sets, what the biases follow in all of them."""
     from imbalance_bench.cli.result_view import compare_and_print
@@ -42,7 +46,7 @@ def compare(study_dirs: tuple[Path, ...], out: Path) -> None:
 @click.option("--margin", type=click.FloatRange(min=0), default=0.01, show_default=True, help="Of equivalence.")
 @click.option("--score", default="Dice", show_default=True, help="Name of the score in sentences.")
 @click.option("--points/--no-points", default=True, show_default=True, help="Write differences in hundredths.")
-@click.option("--out", type=FOLDER, help="Folder of scores.csv, comparisons.csv and verdicts.json.")
+@click.option("--out", type=OUT_FOLDER, help="Folder of scores.csv, comparisons.csv and verdicts.json.")
 @click.option("--json", "as_json", is_flag=True, help="Print the verdicts as JSON.")
 def compare_scores(scores: Path, out: Path | None, as_json: bool, **plan: Any) -> None:
     """Compare methods by a table of SCORES that was computed anywhere: tables in, verdicts out.
@@ -57,13 +61,54 @@ def compare_scores(scores: Path, out: Path | None, as_json: bool, **plan: Any) -
 
 @click.command()
 @click.argument("study_dir", type=FOLDER)
+@click.option("--out", type=OUT_FILE, help="The bundle.  [default: STUDY_DIR.records.zip]")
+def export(study_dir: Path, out: Path | None) -> None:
+    """Put the records of finished runs into one file to share: no paths, no weights, no images."""
+    from imbalance_bench.bundle import SUFFIX, export_bundle
+    from imbalance_bench.terminal import Terminal
+
+    target = out or Path(os.path.normpath(study_dir.absolute()) + SUFFIX)
+    require_writable(target)
+    runs = export_bundle(study_dir, target)
+    Terminal().print(f"{runs} runs: {target} ({target.stat().st_size / 2**20:.1f} MiB)", soft_wrap=True)
+
+
+@click.command("import")
+@click.argument("bundle", type=FILE)
+@click.argument("study_dir", type=OUT_FOLDER)
+def import_(bundle: Path, study_dir: Path) -> None:
+    """Check a BUNDLE of `export` to the last byte and make STUDY_DIR of it, for `status`, `analyze` and `report`."""
+    from imbalance_bench.bundle import import_bundle
+    from imbalance_bench.terminal import Terminal
+
+    runs = import_bundle(bundle, study_dir)
+    Terminal().print(f"{runs} runs, every file as it was exported: {study_dir}", soft_wrap=True)
+    Terminal().print(f"next: imbalance-bench analyze {study_dir} && imbalance-bench report {study_dir}", soft_wrap=True)
+
+
+@click.command()
+@click.argument("study_dir", type=FOLDER)
 @click.option("--to", "target", type=click.Choice(["tensorboard", "mlflow"]), required=True, help="Of the extra.")
-@click.option("--out", type=FOLDER, help="Folder of the export.  [default: STUDY_DIR/tracking/TARGET]")
+@click.option("--out", type=OUT_FOLDER, help="Folder of the export.  [default: STUDY_DIR/tracking/TARGET]")
 def track(study_dir: Path, target: str, out: Path | None) -> None:
     """Export losses, validation Dice and the ledger of finished runs for TensorBoard or MLflow."""
     from imbalance_bench.records import StudyRecords
     from imbalance_bench.tracking import EXPORTS
 
     folder = out or study_dir / "tracking" / target
+    require_writable(folder)
     runs = EXPORTS[target](StudyRecords.open(study_dir), folder)
-    click.echo(f"{runs} runs: {folder}")
+    click.echo(visible(f"{runs} runs: {folder}"))
+
+
+@click.command()
+@click.argument("study_dir", type=FOLDER)
+def repair(study_dir: Path) -> None:
+    """Mend damaged runs of STUDY_DIR, and remove what killed writers left.
+
+    A status is rebuilt from the other records; pictures and tables of an evaluation are made again by `run` from the
+    trained model; a run that must be trained again is moved to STUDY_DIR/damaged. Runs in progress are left alone.
+    """
+    from imbalance_bench.cli.repair_view import repair_and_print
+
+    repair_and_print(study_dir)

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import click
 
+from imbalance_bench.cli.options import FILE, OUT_FOLDER
+
 
 @click.command()
-@click.argument("foreign", type=click.Path(path_type=Path, dir_okay=False))
-@click.option(
-    "--out", type=click.Path(path_type=Path, file_okay=False), help="Study directory.  [default: results/studies/NAME]"
-)
+@click.argument("foreign", type=FILE)
+@click.option("--out", type=OUT_FOLDER, help="Study directory.  [default: results/studies/NAME]")
 @click.option("--dry-run", is_flag=True, help="Check every prediction, write nothing.")
 def score(foreign: Path, out: Path | None, dry_run: bool) -> None:
     """Score predictions of other tools: FOREIGN is a YAML file that says where they are and what they mean.

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
 from imbalance_bench.cli.data_view import print_problems
@@ -10,11 +9,12 @@ from imbalance_bench.cli.progress import ProgressDisplay
 from imbalance_bench.foreign.checking import ForeignRun, PredictionsError
 from imbalance_bench.foreign.scoring import Scored, check_predictions, score_predictions
 from imbalance_bench.foreign.section import load_foreign
+from imbalance_bench.terminal import Terminal
 
 
 def score_and_print(path: Path, out: Path | None, *, dry_run: bool) -> None:
     """Score predictions and print what was scored; or everything that is wrong with them."""
-    console, errors = Console(), Console(stderr=True)
+    console, errors = Terminal(), Terminal(stderr=True)
     config = load_foreign(path)
     root = out or Path("results/studies") / config.name
     with ProgressDisplay(console) as display:
@@ -28,12 +28,10 @@ def score_and_print(path: Path, out: Path | None, *, dry_run: bool) -> None:
             raise
     print_scored(scored, console)
     if not dry_run:
-        console.print(
-            f"next: imbalance-bench analyze {root} && imbalance-bench report {root}", highlight=False, soft_wrap=True
-        )
+        console.print(f"next: imbalance-bench analyze {root} && imbalance-bench report {root}", soft_wrap=True)
 
 
-def print_scored(scored: Scored, console: Console) -> None:
+def print_scored(scored: Scored, console: Terminal) -> None:
     """Print the runs of each method, and what is remarkable."""
     table = Table("method", "folds", "seeds", "masks", "probabilities", box=None, pad_edge=False)
     methods: dict[str, list[ForeignRun]] = {}
@@ -43,8 +41,8 @@ def print_scored(scored: Scored, console: Console) -> None:
         folds, seeds = (len({getattr(run, name) for run in runs}) for name in ("fold", "seed"))
         masks = sum(len(run.masks) for run in runs)
         table.add_row(label, str(folds), str(seeds), str(masks), "yes" if runs[0].probabilities else "no")
-    console.print(table, highlight=False)
+    console.print(table)
     for remark in scored.remarks:
-        console.print(f"remark: {remark}", highlight=False, markup=False, soft_wrap=True)
+        console.print(f"remark: {remark}", soft_wrap=True)
     before = len(scored.runs) - scored.new
-    console.print(f"{len(scored.runs)} runs: {scored.new} scored now, {before} before", highlight=False)
+    console.print(f"{len(scored.runs)} runs: {scored.new} scored now, {before} before")

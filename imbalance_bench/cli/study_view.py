@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from imbalance_bench.records import StudyRecords, run_name
-from imbalance_bench.status import RunStatus, study_status
+from imbalance_bench.status import DAMAGED, RunStatus, study_status
+from imbalance_bench.terminal import Terminal, styled
 
 if TYPE_CHECKING:
     from analysis.verdicts import Verdict
@@ -20,13 +20,17 @@ if TYPE_CHECKING:
     from imbalance_bench.study import PlannedRun, Study
 
 VERDICT_STYLES = {"better": "green", "supported": "green", "worse": "red", "equivalent": "cyan", "sound": "green"}
+VERDICT_STYLES |= {"live": "green"}
 STATE_STYLES = {"done": "green", "running": "cyan", "interrupted": "yellow", "failed": "bold red", "waiting": "dim"}
+STATE_STYLES[DAMAGED] = "bold red"
 
 
 def print_plan(study: Study, waiting: list[PlannedRun], device: Any, console: Console) -> None:
     """Print what is about to be trained, on what."""
     config, fold = study.config, study.splits.folds[0]
     table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column()
+    table.add_column(overflow="fold")  # a path is wrapped, never cut
     models = f"{len(config.models)} models x " if config.models else ""
     methods = ", ".join(method.label for method in config.methods)
     groups = "" if study.dataset.info.groups_known else " (slides unknown: every image is its own group)"
@@ -44,10 +48,10 @@ def print_plan(study: Study, waiting: list[PlannedRun], device: Any, console: Co
         f"{len(config.seeds)} seeds, {config.training.steps} steps each; {len(study.runs) - len(waiting)} done already",
     }
     for key, value in rows.items():
-        table.add_row(f"[bold]{key}", value)
+        table.add_row(styled((key, "bold")), value)
     console.print(table, highlight=False)
     for remark in study.remarks():
-        console.print(f"remark: {remark}", highlight=False, markup=False, soft_wrap=True)
+        console.print(f"remark: {remark}", highlight=False, soft_wrap=True)
 
 
 def _model_line(model: ModelSection) -> str:
@@ -59,7 +63,7 @@ def _model_line(model: ModelSection) -> str:
 
 def print_status(records: StudyRecords, console: Console | None = None) -> None:
     """Print the state of every planned run, and the time left."""
-    console = console or Console()
+    console = console or Terminal()
     rows = study_status(records)
     several = any(row.model is not None for row in rows)
     table = Table(
@@ -70,7 +74,7 @@ def print_status(records: StudyRecords, console: Console | None = None) -> None:
         steps = f"{row.step}/{row.steps}" if row.steps else ""
         style = STATE_STYLES.get(row.state, "")
         model = [row.model or ""] if several else []
-        table.add_row(*model, row.method, str(row.fold), str(row.seed), f"[{style}]{row.state}", steps, minutes)
+        table.add_row(*model, row.method, str(row.fold), str(row.seed), styled((row.state, style)), steps, minutes)
     console.print(table, highlight=False)
     states = Counter(row.state for row in rows)
     console.print(", ".join(f"{n} {state}" for state, n in states.items()) + _time_left(rows), highlight=False)
@@ -80,7 +84,10 @@ def print_status(records: StudyRecords, console: Console | None = None) -> None:
                 f"{run_name(row.method, row.model)} fold {row.fold} seed {row.seed}: {row.error}",
                 highlight=False,
                 markup=False,
+                soft_wrap=True,
             )
+    if states[DAMAGED]:
+        console.print(f"fix: imbalance-bench repair {records.root}", highlight=False, markup=False, soft_wrap=True)
 
 
 def analyze_and_print(study_dir: Path, cache: Path) -> None:
@@ -89,12 +96,13 @@ def analyze_and_print(study_dir: Path, cache: Path) -> None:
     from analysis.reading.analysed_study import AnalysedStudy
     from imbalance_bench.cli.progress import ProgressDisplay
 
-    console = Console()
+    console = Terminal()
     with ProgressDisplay(console) as display:
         result = analyze_study(study_dir, cache_dir=cache, on_progress=display.on_phase)
     print_scores(result.tables["method_scores"], AnalysedStudy.open(study_dir).aggregation, console)
     print_ranking(result.tables["rankings"], result.verdicts, console)
     print_verdicts(result.verdicts, console)
+    print_planted(result.tables["planted_and_found"], console)
     console.print(f"tables: {study_dir / 'analysis'}", highlight=False, soft_wrap=True)
 
 
@@ -102,10 +110,10 @@ def print_scores(scores: Any, aggregation: str, console: Console) -> None:
     """Print mean Dice per method and class under one aggregation; the frame is method_scores.csv."""
     shown = scores[(scores["metric"] == "dice") & (scores["aggregation"] == aggregation)]
     classes = list(dict.fromkeys(shown["class"]))
-    table = Table(f"Dice {aggregation.replace('_', ' ')}", *map(escape, classes), box=None, pad_edge=False)
+    table = Table(f"Dice {aggregation.replace('_', ' ')}", *classes, box=None, pad_edge=False)
     for method, rows in shown.groupby("method", sort=False):
         by_class = rows.set_index("class")["mean"]
-        table.add_row(escape(str(method)), *(score_text(by_class.get(name)) for name in classes))
+        table.add_row(str(method), *(score_text(by_class.get(name)) for name in classes))
     console.print(table, highlight=False)
 
 
@@ -121,7 +129,7 @@ def print_ranking(rankings: Any, verdicts: Sequence[Verdict], console: Console) 
     for row in shown.to_dict("records"):
         span = "" if row["rank_low"] != row["rank_low"] else f"{row['rank_low']:.3g} to {row['rank_high']:.3g}"
         first = "" if row["p_best"] != row["p_best"] else f"{row['p_best']:.0%}"
-        table.add_row(escape(str(row["method"])), score_text(row["rank"], "g"), span, first, score_text(row["score"]))
+        table.add_row(str(row["method"]), score_text(row["rank"], "g"), span, first, score_text(row["score"]))
     console.print()
     console.print(table, highlight=False)
 
@@ -129,6 +137,21 @@ def print_ranking(rankings: Any, verdicts: Sequence[Verdict], console: Console) 
 def score_text(value: float | None, form: str = ".3f") -> str:
     """Write a score, or a dash where the class does not occur."""
     return "-" if value is None or value != value else f"{value:{form}}"
+
+
+def print_planted(planted: Any, console: Console) -> None:
+    """Print what was planted in phantom tissue beside what was found; the frame is planted_and_found.csv."""
+    if planted.empty:
+        return
+    console.print("\n[bold]Planted and found")
+    for row in planted.to_dict("records"):
+        style = {"yes": "green", "no": "red"}.get(row["agrees"], "yellow")
+        console.print(f"  [{style}]{AGREEMENT[row['agrees']]:>13}[/]  ", end="")
+        said = f"{row['subject']}: {row['planted']}"
+        console.print(f"{said} -> {row['verdict'].replace('_', ' ') or row['found']}", highlight=False, markup=False)
+
+
+AGREEMENT = {"yes": "found", "no": "contradicted", "open": "open"}
 
 
 def print_verdicts(verdicts: Sequence[Verdict], console: Console) -> None:
@@ -140,22 +163,24 @@ def print_verdicts(verdicts: Sequence[Verdict], console: Console) -> None:
         "association": "Rare or hard?",
         "explanation": "One beyond the other?",
     }
-    headings |= {"inertia": "Is it still its start?", "intervention": "What does the bias do?"}
+    headings |= {"inertia": "Is it still its start?", "path": "Is the class attention read?"}
+    headings |= {"intervention": "What does the bias do?"}
     headings |= {"attainability": "What can be shown?", "data": "What limits it?"}
     answers = [verdict for verdict in verdicts if verdict.topic == "answer"]
-    shown = [verdict for verdict in verdicts if _explains_an_answer(verdict)]
+    biased = {verdict.method for verdict in answers if verdict.method}
+    shown = [each for each in verdicts if _explains_an_answer(each) or (each.topic == "path" and each.method in biased)]
     console.print()
     for verdict in answers:
-        console.print(verdict.sentence, style="bold", highlight=False, markup=False, soft_wrap=True)
+        console.print(verdict.sentence, style="bold", highlight=False, soft_wrap=True)
     for topic, heading in headings.items():
         of_topic = [verdict for verdict in shown if verdict.topic == topic]
         if of_topic:
-            console.print(f"\n[bold]{heading}")
+            console.print(f"\n{heading}", style="bold")
         for verdict in of_topic:
             style = VERDICT_STYLES.get(verdict.word, "yellow")
             word = verdict.word.replace("_", " ")
-            console.print(f"  [{style}]{word:>13}[/]  ", end="")
-            console.print(verdict.sentence, highlight=False, markup=False, soft_wrap=True)
+            console.print(styled("  ", (f"{word:>13}", style), "  "), end="")
+            console.print(verdict.sentence, highlight=False, soft_wrap=True)
     more = len(verdicts) - len(answers) - len(shown)
     console.print(
         f"\n{more} more verdicts (single classes, reliability) are in verdicts.json and the report", style="dim"
@@ -168,6 +193,7 @@ def _explains_an_answer(verdict: Verdict) -> bool:
         verdict.topic in ("data", "attainability", "ranking")
         or (verdict.topic in ("comparison", "intervention", "model") and verdict.class_name == "macro")
         or (verdict.topic in ("association", "explanation") and verdict.estimand == "change")
+        or (verdict.topic == "explanation" and verdict.estimand == "loss_weight")
         or (verdict.topic == "inertia" and verdict.estimand == "learned")
     )
 
@@ -177,7 +203,7 @@ def check_and_print(folder: Path) -> bool:
     from imbalance_bench.cli.progress import ProgressDisplay
     from imbalance_bench.data.integrity import check_folder
 
-    console = Console()
+    console = Terminal()
     with ProgressDisplay(console) as display:
         dataset, report = check_folder(
             folder, on_progress=lambda done, total: display.on_phase("checking", done, total)
@@ -186,10 +212,10 @@ def check_and_print(folder: Path) -> bool:
     labelled = max(int(report.pixels.sum()), 1)
     for name, pixels in zip(report.names, report.pixels.tolist(), strict=True):
         table.add_row(name, f"{pixels:,}", f"{pixels / labelled:.3g}")
-    table.add_row("[dim]unlabelled", f"{report.unlabelled_pixels:,}", "")
+    table.add_row(styled(("unlabelled", "dim")), f"{report.unlabelled_pixels:,}", "")
     console.print(table, highlight=False)
     for line in (*report.problems, *report.remarks):
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        console.print(line, highlight=False, soft_wrap=True)
     verdict = "nothing wrong" if report.sound else f"{len(report.problems)} problems"
     console.print(f"{dataset.info.name}: {report.n_images} images, {verdict}", highlight=False)
     return report.sound
@@ -198,7 +224,9 @@ def check_and_print(folder: Path) -> bool:
 def _time_left(rows: list[RunStatus]) -> str:
     """Estimate from finished runs, as if one run went at a time."""
     known = [row.seconds for row in rows if row.seconds is not None]
-    left = sum(1 - (row.step / row.steps if row.steps else 0) for row in rows if row.state not in ("done", "failed"))
+    left = sum(
+        1 - (row.step / row.steps if row.steps else 0) for row in rows if row.state not in ("done", "failed", DAMAGED)
+    )
     if not known or not left:
         return ""
     return f"; about {left * sum(known) / len(known) / 60:.0f} run-minutes left"

@@ -58,14 +58,16 @@ class TileStore:
         changes = sum(before.image_id != after.image_id for before, after in pairwise(tiles))
         if not tiles or changes + 1 != len({tile.image_id for tile in tiles}):
             raise ValueError("tiles must be given, grouped by image.")
+        key = _key(tiles, tile_px, content_hash)
         store = ArrayStore.open_or_fill(
-            Path(cache_dir) / f"tiles-{_key(tiles, tile_px, content_hash)[:16]}",
+            Path(cache_dir) / f"tiles-{key[:16]}",
             arrays={"images": ((tile_px, tile_px, 3), np.uint8), "masks": ((tile_px, tile_px), np.uint8)},
             rows=len(tiles),
             fill=_Cutter(dataset, tiles, tile_px),
             chunk=max(1, _CHUNK_BYTES // (4 * tile_px**2)),
             on_progress=on_progress,
             description={"dataset": dataset.info.name, "content_hash": content_hash, "tile_px": tile_px},
+            key=key,
         )
         return cls(tuple(tiles), store["images"], store["masks"])
 

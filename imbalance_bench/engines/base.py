@@ -1,9 +1,15 @@
-"""What an engine does: execute runs of a study directory somewhere, and say how they went."""
+"""What an engine does: execute runs of a study directory somewhere, and say how they went. No torch."""
 
-from collections.abc import Sequence
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from imbalance_bench.config import ComputeSection
 
 
 @dataclass(frozen=True)
@@ -15,12 +21,16 @@ class RunJob:
         run_id: A run of its plan.
         label: For people.
         cache_dir: Where tiles and features are cached.
+        compute: How it executes; None: as the plan says, which another runner may have written since.
+        steps: Optimiser steps in all; for the status of a run whose process died.
     """
 
     root: Path
     run_id: str
     label: str
     cache_dir: Path
+    compute: ComputeSection | None = None
+    steps: int = 0
 
 
 @dataclass(frozen=True)
@@ -45,13 +55,32 @@ class RunProgress:
     validation: tuple[tuple[int, int, int], ...] | None = None
 
 
+class Obstacle(StrEnum):
+    """Why a run did not end although nothing is wrong with it: what another try may overcome."""
+
+    LOST = "lost"  # its process died
+    OUT_OF_MEMORY = "out of memory"
+    IN_USE = "in use"  # another runner of the same study trains it
+
+
 @dataclass(frozen=True)
 class RunOutcome:
-    """How a run ended; `error` is None for a finished one, else one line."""
+    """How a run ended.
+
+    Attributes:
+        run_id: The run.
+        label: For people.
+        error: None for a finished one, else one line.
+        obstacle: What another try may overcome; None for a finished run and for one that would fail again.
+    """
 
     run_id: str
     label: str
     error: str | None = None
+    obstacle: Obstacle | None = None
+
+
+Execute = Callable[[RunJob, Callable[[RunProgress], None]], RunOutcome]  # in this process, telling of progress
 
 
 class Listener(Protocol):
@@ -63,13 +92,16 @@ class Listener(Protocol):
     def on_outcome(self, outcome: RunOutcome) -> None:
         """A run ended."""
 
+    def on_remark(self, line: str) -> None:
+        """Something happened that a person should know of."""
+
 
 class Engine(Protocol):
     """Executes runs; an engine for a cluster needs this method alone."""
 
     def execute(self, jobs: Sequence[RunJob], listener: Listener) -> list[RunOutcome]:
-        """Execute all jobs and return their outcomes, in the order in which they ended.
+        """Execute each job once and return their outcomes, in the order in which they ended.
 
-        A failed run does not stop the others. Interrupting leaves every run resumable.
+        A failed run, or one whose process died, does not stop the others. Interrupting leaves every run resumable.
         """
         ...

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from imbalance_bench.data.tiling import Stitcher, Tile
+from imbalance_bench.evaluation.finite import require_finite
 
 TILES_PER_PASS = 4
 
@@ -45,12 +46,16 @@ def image_logits(
 
     Returns:
         (K, H, W) float32.
+
+    Raises:
+        NotFiniteError: A logit is NaN or infinite.
     """
     stitcher = Stitcher(n_classes, height_px, width_px)
     for part in passes(rows):
         logits = tile_logits(part)
         if adjust_logits is not None:
             logits = adjust_logits(logits)
+        require_finite("The model's logits", logits)
         for row, values in zip(part, logits.cpu().numpy(), strict=True):
             stitcher.add(tiles[row].top, tiles[row].left, values)
     return stitcher.result()

@@ -12,6 +12,8 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from imbalance_bench.data.prepared import PreparedDataset
+from imbalance_bench.data.unchanged import file_marks, remember_marks
 from imbalance_bench.errors import UserError
 from imbalance_bench.evaluation.counts import Counts, confusion_matrix
 from imbalance_bench.evaluation.image_tables import (
@@ -28,10 +30,29 @@ from imbalance_bench.foreign.checking import ForeignRun, find_runs
 from imbalance_bench.foreign.labels import NO_CLASS
 from imbalance_bench.foreign.masks import read_classes, read_probabilities
 from imbalance_bench.foreign.section import ForeignConfig
-from imbalance_bench.manifest import canonical_hash, code_version, library_versions, write_atomically, write_json
+from imbalance_bench.locking import locked
+from imbalance_bench.manifest import (
+    LOCK,
+    canonical_hash,
+    code_version,
+    library_versions,
+    sweep_temporaries,
+    write_atomically,
+    write_json,
+)
 from imbalance_bench.planning import earlier_plan, first_difference, require_same_material
 from imbalance_bench.preregistration import primary_choices
-from imbalance_bench.records import FOREIGN, SCHEMA_VERSION, TABLES, RunRecord, RunState, StudyRecords, write_table
+from imbalance_bench.records import (
+    FOREIGN,
+    FOREIGN_FILE,
+    SCHEMA_VERSION,
+    TABLES,
+    RunRecord,
+    RunState,
+    StudyRecords,
+    write_table,
+)
+from imbalance_bench.run_lock import exclusive
 from imbalance_bench.study_data import OnProgress, StudyData, dataset_facts, read_study_data
 
 _LEAST_PROBABILITY = 1e-30  # its logarithm is finite; its share of a sum is 0
@@ -58,14 +79,14 @@ class _Checked:
 
     Attributes:
         data: The data set, divided.
+        marks: Of its files, before they were read.
         planned: Run id -> its predictions.
-        earlier: The plan that the directory holds; empty where it is new.
         remarks: What is odd and stops nothing.
     """
 
     data: StudyData
+    marks: str
     planned: Mapping[str, ForeignRun]
-    earlier: Mapping[str, Any]
     remarks: tuple[str, ...]
 
 
@@ -80,14 +101,18 @@ def score_predictions(config: ForeignConfig, root: Path, where: str, on_progress
 
     Raises:
         UserError: Anything is wrong with file, data or predictions (nothing has been written), or the disk is full.
+        RunInUseError: Another process scores a run.
     """
     checked, records = _check(config, root, where, on_progress), StudyRecords(root)
     _write_plan(config, checked, records)
+    remember_marks(root, checked.marks, checked.data.data_hash)
     waiting = {run_id: run for run_id, run in checked.planned.items() if not records.run(run_id).is_done()}
     total, done = sum(len(run.masks) for run in waiting.values()), 0
     for run_id, run in waiting.items():
         on_image = partial(_told, on_progress, done, total)
-        _score_run(run, records.run(run_id), config, checked.data, on_image)
+        with exclusive(records.run(run_id)):
+            if not records.run(run_id).is_done():  # another process may have scored it meanwhile
+                _score_run(run, records.run(run_id), config, checked.data, on_image)
         done += len(run.masks)
     return Scored(tuple(checked.planned.values()), len(waiting), checked.remarks)
 
@@ -101,22 +126,25 @@ def check_predictions(config: ForeignConfig, root: Path, where: str, on_progress
 def _check(config: ForeignConfig, root: Path, where: str, on_progress: OnProgress) -> _Checked:
     earlier = earlier_plan(root, FOREIGN)
     _require_extension(config, root, earlier)
-    data = read_study_data(config.dataset, config.splits, on_progress)
+    dataset = PreparedDataset.open(config.dataset.path)
+    marks = file_marks(dataset)
+    data = read_study_data(dataset, config.dataset, config.splits, on_progress)
     require_same_material(root, _hashes(data), earlier)
     runs, remarks = find_runs(config, data, where, on_progress)
     planned = {_run_id(run, config, data): run for run in runs}
-    return _Checked(data, planned, earlier, (*remarks, *_changed(planned, earlier)))
+    return _Checked(data, marks, planned, (*remarks, *_changed(planned, earlier)))
 
 
 def _told(on_progress: OnProgress, before: int, total: int, images: int) -> None:
     on_progress("scoring", before + images, total)
 
 
-def _require_extension(config: ForeignConfig, root: Path, earlier: Mapping[str, Any]) -> None:
+def _require_extension(config: ForeignConfig, root: Path, earlier: dict[str, Any]) -> None:
     """Refuse to mix other classes or distances in one directory."""
     if not earlier:
         return
-    changed = first_difference(earlier["identity"], _identity(config)) or first_difference(
+    before, now = ({**each, "schema": None} for each in (earlier["identity"], _identity(config)))
+    changed = first_difference(before, now) or first_difference(
         earlier["evaluation"], config.evaluation.model_dump(mode="json"), "evaluation"
     )
     if changed:
@@ -154,34 +182,53 @@ def _changed(planned: Mapping[str, ForeignRun], earlier: Mapping[str, Any]) -> l
 
 
 def _write_plan(config: ForeignConfig, checked: _Checked, records: StudyRecords) -> None:
-    """Write foreign.yaml, splits.json, dataset.json and, last, plan.json, which makes the directory a study."""
-    root, data, earlier = records.root, checked.data, checked.earlier
-    text = yaml.safe_dump(config.dump(), sort_keys=False, allow_unicode=True)
-    write_atomically(root / "foreign.yaml", lambda file: file.write(text.encode()))
-    data.splits.save(root / "splits.json")
-    write_json(root / "dataset.json", dataset_facts(config.dataset, data))
+    """Write plan.json, which makes the directory a study, then what it rests on; one process at a time.
+
+    A process that is killed on the way leaves a study that the same command completes.
+    """
+    root, data = records.root, checked.data
+    root.mkdir(parents=True, exist_ok=True)
+    with locked(root / LOCK):
+        sweep_temporaries(root)
+        earlier = earlier_plan(root, FOREIGN)  # another process may have planned since the checks
+        _require_extension(config, root, earlier)
+        require_same_material(root, _hashes(data), earlier)
+        text = yaml.safe_dump(config.dump(), sort_keys=False, allow_unicode=True)
+        write_json(root / "plan.json", _plan(config, checked, records, earlier))
+        write_atomically(root / FOREIGN_FILE, lambda file: file.write(text.encode()))
+        write_json(root / "dataset.json", dataset_facts(config.dataset, data))
+        data.splits.save(root / "splits.json")
+
+
+def _plan(
+    config: ForeignConfig, checked: _Checked, records: StudyRecords, earlier: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the content of plan.json."""
     analysis = config.analysis.model_dump(mode="json") | {"control": config.control} | primary_choices()
     scored = bool(earlier) and bool(records.finished())
-    write_json(
-        root / "plan.json",
-        {
-            "name": config.name,
-            "created": earlier.get("created", datetime.now(UTC).isoformat(timespec="seconds")),
-            "origin": FOREIGN,
-            "identity": _identity(config),
-            "hashes": _hashes(data),
-            "runs": [
-                # one architecture for all: methods are compared whatever they are
-                {"run_id": run_id, "method": run.method.label, "fold": run.fold, "seed": run.seed}
-                | {"architecture": FOREIGN}
-                for run_id, run in checked.planned.items()
-            ],
-            "evaluation": config.evaluation.model_dump(mode="json"),
-            "analysis": analysis,
-            # of the plan that the first predictions were scored under: `analyze` says so when it was changed afterwards
-            "analysis_hash": earlier["analysis_hash"] if scored else canonical_hash(analysis),
-        },
-    )
+    return {
+        "name": config.name,
+        "created": earlier.get("created", datetime.now(UTC).isoformat(timespec="seconds")),
+        "origin": FOREIGN,
+        "identity": _identity(config),
+        "methods": {method.label: _method(method.label) for method in config.methods},
+        "hashes": _hashes(checked.data),
+        "runs": [
+            # one architecture for all: methods are compared whatever they are
+            {"run_id": run_id, "method": run.method.label, "fold": run.fold, "seed": run.seed}
+            | {"architecture": FOREIGN}
+            for run_id, run in checked.planned.items()
+        ],
+        "evaluation": config.evaluation.model_dump(mode="json"),
+        "analysis": analysis,
+        # of the plan that the first predictions were scored under: `analyze` says so when it was changed afterwards
+        "analysis_hash": earlier["analysis_hash"] if scored else canonical_hash(analysis),
+    }
+
+
+def _method(label: str) -> dict[str, Any]:
+    """What is known of a method, in the form of a resolved one."""
+    return {"label": label, "parts": [{"name": FOREIGN, "label": label}]}
 
 
 def _score_run(
@@ -199,11 +246,13 @@ def _score_run(
         if image_id in kept:
             write_prediction(record, image_id, predicted)
         on_image(number)
+    open_ended = NO_CLASS in run.labels.table.ids.values()
     for name, frames in tables.items():
-        write_table(record.path / f"{name}.parquet", name, pd.concat(frames, ignore_index=True))
+        rows = pd.concat(frames, ignore_index=True)
+        write_table(record.path / f"{name}.parquet", name, rows, may_predict_none=open_ended)
     for name in ("epochs", "class_parameters"):  # every run has them; nobody saw this one being trained
         write_table(record.path / f"{name}.parquet", name, TABLES[name].empty_table().to_pandas())
-    write_json(record.path / "manifest.json", _manifest(run, record.run_id, config, data, time.monotonic() - started))
+    write_json(record.path / "manifest.json", _manifest(run, record, config, data, time.monotonic() - started))
     record.write_status(RunState.DONE, step=len(run.masks), steps=len(run.masks))
 
 
@@ -230,23 +279,26 @@ def _image_rows(
     return rows
 
 
-def _manifest(run: ForeignRun, run_id: str, config: ForeignConfig, data: StudyData, seconds: float) -> dict[str, Any]:
+def _manifest(
+    run: ForeignRun, record: RunRecord, config: ForeignConfig, data: StudyData, seconds: float
+) -> dict[str, Any]:
     return {
         "schema": SCHEMA_VERSION,
         "origin": FOREIGN,
-        "run_id": run_id,
+        "run_id": record.run_id,
         "study": config.name,
-        "method": {"label": run.method.label, "parts": [{"name": FOREIGN, "label": run.method.label}]},
+        "method": _method(run.method.label),
         "fold": run.fold,
         "seed": run.seed,
         "dataset": data.dataset.info.name,
         "evaluation": config.evaluation.model_dump(mode="json"),
         "predictions": {
-            "pattern": run.method.predictions,
+            "pattern": Path(run.method.predictions).name,  # foreign.yaml says where; the hash says which
             "labels": {str(code): int(k) for code, k in run.labels.table.ids.items()},
             "hash": canonical_hash(dict(run.digests)),
         },
         "hashes": _hashes(data),
         "environment": {"versions": library_versions(), "code": code_version()},
         "cost": {"seconds": seconds},
+        "files": record.digests(),
     }

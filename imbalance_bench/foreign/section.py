@@ -9,12 +9,13 @@ from pydantic import AfterValidator, Field, model_validator
 from imbalance_bench.analysis_section import AnalysisSection
 from imbalance_bench.config import BoundarySection, DataSection, require_told_apart
 from imbalance_bench.config_errors import validated
-from imbalance_bench.config_section import PLAIN_NAME, Section
+from imbalance_bench.config_section import PLAIN_NAME, Natural, PlainPath, Section
 from imbalance_bench.data.dataset_file import Integer
 from imbalance_bench.names import ClassName
 from imbalance_bench.splits_section import SplitsSection
 from imbalance_bench.yaml_files import read_yaml
 
+PATH_KEYS = ("labels", "predictions", "probabilities")  # of the file or a method; paths where they are text
 PLACEHOLDERS = ("image_id", "fold", "seed")
 Label = Integer | str  # a value of the masks, or a colour "#rrggbb"
 LabelMapping = dict[ClassName, Label | list[Label]]
@@ -29,6 +30,8 @@ def _pattern(text: str) -> str:
     unknown = [name for name in names if name not in PLACEHOLDERS]
     if unknown:
         raise ValueError(f"must use {{image_id}}, {{fold}} and {{seed}} alone. Got '{{{unknown[0]}}}' in '{text}'.")
+    if "\0" in text:
+        raise ValueError(f"must be a path. Got {text!r}, which holds a NUL character.")
     if "image_id" not in names:
         raise ValueError(f"must hold {{image_id}}, such as predictions/{{image_id}}.png. Got '{text}'.")
     return text
@@ -41,7 +44,7 @@ class LabelSection(Section):
     """What the values of masks mean; of the whole file, or of one method alone."""
 
     # class -> its values or colours, or an nnU-Net dataset.json; None: the ids of the prepared data set
-    labels: Path | LabelMapping | None = None
+    labels: PlainPath | LabelMapping | None = None
     no_class: list[Label] = Field(default=[])  # values that stand for none of the classes
 
     @model_validator(mode="after")
@@ -57,7 +60,9 @@ class ForeignMethod(LabelSection):
     label: Annotated[str, Field(pattern=PLAIN_NAME)]
     predictions: Pattern  # path of a mask, with {image_id}, and {fold} and {seed} where there are several
     probabilities: Pattern | None = None  # path of an .npz or .npy, likewise
-    seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] | None = None  # None: as found
+    seeds: Annotated[tuple[Annotated[int, Field(ge=0, lt=2**63)], ...], Field(min_length=1)] | None = (
+        None  # None: as found
+    )
     nifti_axes: NiftiAxes | None = None  # None: "xy", checked against the truth
 
     @model_validator(mode="after")
@@ -72,13 +77,13 @@ class ForeignMethod(LabelSection):
 class ForeignConfig(LabelSection):
     """Everything that `score` needs. Relative paths start at the working directory, as in a study file."""
 
-    name: Annotated[str, Field(pattern=PLAIN_NAME)]
+    name: Annotated[str, Field(pattern=PLAIN_NAME, max_length=200)]
     dataset: DataSection
     splits: SplitsSection = SplitsSection()
     methods: Annotated[tuple[ForeignMethod, ...], Field(min_length=1)]
     evaluation: BoundarySection = BoundarySection()
     analysis: AnalysisSection = AnalysisSection()
-    saved_predictions: Annotated[int, Field(ge=0)] = 24  # test images per run whose mask is copied for figures
+    saved_predictions: Natural = 24  # test images per run whose mask is copied for figures
 
     @model_validator(mode="after")
     def _unambiguous(self) -> "ForeignConfig":
@@ -99,7 +104,7 @@ class ForeignConfig(LabelSection):
         content = self.model_dump(mode="json", exclude_defaults=True)
         content["dataset"]["path"] = str(self.dataset.path.resolve())
         for section in (content, *content["methods"]):
-            for key in ("labels", "predictions", "probabilities"):
+            for key in PATH_KEYS:
                 if isinstance(section.get(key), str):
                     section[key] = str(Path.cwd() / section[key])
         if self.splits.path is not None:

@@ -10,6 +10,7 @@ from typing import IO
 import numpy as np
 import pandas as pd
 
+from imbalance_bench.csv_cells import csv_text
 from imbalance_bench.data.pixel_size import require_mpp_option
 from imbalance_bench.data.region_image import open_region_image, require_region_image
 from imbalance_bench.data.windowed_image import RegionImage
@@ -111,7 +112,7 @@ def predict_images(
                 ]
                 del ids  # closes the memory map before its folder goes
     areas = pd.concat(tables, ignore_index=True)
-    content = areas.to_csv(index=False, lineterminator="\n").encode()
+    content = csv_text(areas).encode()
     write_atomically(out / "areas.csv", lambda file: file.write(content))
     write_json(out / "licences.json", model.licences)
     return Predictions(areas, (*notes, *_assumed(areas)))

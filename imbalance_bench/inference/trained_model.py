@@ -7,21 +7,21 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
-from imbalance_bench.config import StudyConfig, load_study
+from imbalance_bench.config import StudyConfig
 from imbalance_bench.errors import UserError
 from imbalance_bench.method_entry import MethodEntry
 from imbalance_bench.models.encoders import model_weights_identity
 from imbalance_bench.models.licences import licences
 from imbalance_bench.models.segmenter import Segmenter, build_segmenter
-from imbalance_bench.records import FOREIGN, RunRecord, StudyRecords, read_json, run_name
+from imbalance_bench.planned_study import planned_config
+from imbalance_bench.records import FOREIGN, RunRecord, StudyRecords, run_name
 from imbalance_bench.study import class_statistics, method_context, recorded_counts
 from imbalance_bench.training.material import choose_device, choose_precision
 from imbalance_bench.training.optimisation import autocast
-from methods.base import ClassFeedback, Components
+from imbalance_bench.training.stored_model import load_weights, recorded_feedback
+from methods.base import Components
 from methods.composition import compose, stages_of
 
 
@@ -76,11 +76,9 @@ class TrainedModel:
         records, manifest = StudyRecords.open(root), record.manifest()
         if manifest.get("origin") == FOREIGN:
             raise UserError(f"{run_dir} was scored, not trained: it holds no model. Give a run that was trained here.")
-        config, facts = _with_model_of(load_study(root / "study.yaml"), records, record.run_id), records.dataset()
+        config, facts = planned_config(records, record.run_id), records.dataset()
         _require_same_encoder(config, manifest)
-        method = next((each for each in config.methods if each.label == manifest["method"]["label"]), None)
-        if method is None:
-            raise UserError(f"{root}/study.yaml no longer holds the method '{manifest['method']['label']}'.")
+        method = config.methods[0]
         names = tuple(str(each["name"]) for each in facts["classes"])
         components = _components(record, config, method, facts, manifest)
         device = choose_device(config.compute)
@@ -117,6 +115,9 @@ class TrainedModel:
 
         Returns:
             (n, K, t, t) float32.
+
+        Raises:
+            UserError: A logit is NaN or infinite.
         """
         images = torch.from_numpy(tiles).permute(0, 3, 1, 2).to(self.device)
         with autocast(choose_precision(self.config.training, self.device), self.device):
@@ -124,16 +125,10 @@ class TrainedModel:
             if self.config.uses_feature_cache:
                 features = [each.half().float() for each in features]  # what the head was trained on
             logits = self.segmenter.decode(features, tiles.shape[1])
-        return (logits if self.adjust_logits is None else self.adjust_logits(logits)).float().cpu().numpy()
-
-
-def _with_model_of(config: StudyConfig, records: StudyRecords, run_id: str) -> StudyConfig:
-    """Narrow a study of several models to the one of a run."""
-    row = next((run for run in records.plan()["runs"] if run["run_id"] == run_id), {})
-    model = next((model for model in config.each_model if model.label == row.get("model")), None)
-    if model is None:
-        raise UserError(f"{records.root}/study.yaml no longer holds the model '{row.get('model')}' of run {run_id}.")
-    return config.only(model)
+        logits = (logits if self.adjust_logits is None else self.adjust_logits(logits)).float()
+        if not bool(logits.isfinite().all()):
+            raise UserError(f"{self.record.path}: the logits of this model are not finite. Train the run again.")
+        return logits.cpu().numpy()
 
 
 def _require_same_encoder(config: StudyConfig, manifest: dict[str, Any]) -> None:
@@ -154,20 +149,10 @@ def _components(
     names = tuple(str(each["name"]) for each in facts["classes"])
     statistics = class_statistics(recorded_counts(facts, names)[int(manifest["fold"])])
     stages = stages_of(method.parts)
-    finished = tuple(_feedback(record, stage, len(names), config) for stage in range(len(stages) - 1))
+    every = config.training.validate_every
+    finished = tuple(recorded_feedback(record, stage, len(names), every) for stage in range(len(stages) - 1))
     context = method_context(config, statistics, int(manifest["seed"]), stage=len(stages) - 1, finished=finished)
     return compose(method.parts, context)
-
-
-def _feedback(record: RunRecord, stage: int, n_classes: int, config: StudyConfig) -> ClassFeedback:
-    """Read what validation had counted at the end of a stage."""
-    rows = record.epochs()
-    rows = rows[(rows["stage"] == stage) & (rows["split"] == "val") & (rows["class_id"] >= 0)]
-    step = int(rows["step"].max())
-    last = rows[rows["step"] == step].pivot_table(index="class_id", columns="quantity", values="value")
-    last = last.reindex(range(n_classes), fill_value=0)
-    counts = {name: torch.from_numpy(last[name].to_numpy(np.int64)) for name in ("tp", "fp", "fn")}
-    return ClassFeedback(step=step, epoch=step // config.training.validate_every, **counts)
 
 
 def _segmenter(record: RunRecord, config: StudyConfig, components: Components, n_classes: int, seed: int) -> Segmenter:
@@ -176,15 +161,7 @@ def _segmenter(record: RunRecord, config: StudyConfig, components: Components, n
     extra_tokens = bias.extra_tokens if bias is not None else 0
     segmenter = build_segmenter(config.model, n_classes=n_classes, seed=seed, extra_tokens=extra_tokens)
     segmenter.install(components)
-    path = record.path / "model.safetensors"
-    try:
-        segmenter.load_stored_state(load_file(path))
-    except KeyError as error:
-        raise UserError(
-            f"{path}: tensors are not those of the run's model (first: {error.args[0]}). Train the run again."
-        ) from error
-    except (OSError, SafetensorError, RuntimeError) as error:
-        raise UserError(f"{path}: not readable as the run's weights ({error}). Train the run again.") from error
+    load_weights(segmenter, record)
     return segmenter
 
 
@@ -197,7 +174,7 @@ def resolve_run(path: Path) -> Path:
     path = Path(path)
     if not (path / "plan.json").exists():
         return path
-    planned = {run["run_id"]: run for run in read_json(path / "plan.json")["runs"]}
+    planned = {run["run_id"]: run for run in StudyRecords(path).plan()["runs"]}
     done = [run.run_id for run in StudyRecords(path).finished()]
     rows = [(run_id, planned[run_id]) for run_id in done if run_id in planned]
     named = ", ".join(f"{path}/runs/{run_id} ({run_name(run['method'], run.get('model'))})" for run_id, run in rows)

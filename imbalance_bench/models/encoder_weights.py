@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from timm.layers.pos_embed import resample_abs_pos_embed
 from torch import Tensor, nn
 
-from imbalance_bench.errors import UserError
+from imbalance_bench.errors import UserError, first_line
 from imbalance_bench.manifest import file_hash
 from imbalance_bench.models.checkpoint_layouts import bare, in_timm_layout
 from imbalance_bench.models.encoder_presets import PRESETS, Rgb
@@ -99,6 +99,7 @@ def fit_weights(module: nn.Module, found: dict[str, Tensor], source: str, *, who
     surplus = _surplus(set(found) - used, set(wanted), whole=whole)
     if mismatched or missing or surplus:
         raise UserError(f"{source}: weights do not fit the encoder: {_misfit(missing, mismatched, surplus, wanted)}.")
+    _require_finite(chosen, source)
     if not any(value.is_meta for value in wanted.values()):
         module.load_state_dict(chosen, strict=False)
 
@@ -134,7 +135,7 @@ def _read_weights(path: Path) -> dict[str, Tensor]:
             return load_file(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (SafetensorError, OSError, RuntimeError, ValueError, EOFError, KeyError) as error:
-        raise UserError(f"{path}: not readable as weights ({str(error).splitlines()[0]}). Is it complete?") from error
+        raise UserError(f"{path}: not readable as weights ({first_line(error)}). Is it complete?") from error
     except Exception as error:
         # torch.load raises pickle.UnpicklingError for a file that holds more than tensors.
         raise UserError(f"{path}: holds more than tensors and is not loaded. Save its state_dict alone.") from error
@@ -143,7 +144,19 @@ def _read_weights(path: Path) -> dict[str, Tensor]:
             content = content[container]
     if not isinstance(content, dict):
         raise UserError(f"{path} must hold a mapping from names to tensors. Got {type(content).__name__}.")
+    odd = next((key for key in content if not isinstance(key, str)), None)
+    if odd is not None:
+        raise UserError(
+            f"{path} must name its tensors by text. Got the name {odd!r}. Save the state_dict of the encoder."
+        )
     return {key: value for key, value in content.items() if isinstance(value, Tensor)}
+
+
+def _require_finite(tensors: Mapping[str, Tensor], source: str) -> None:
+    """Refuse weights with which every feature would be NaN."""
+    for name, value in tensors.items():
+        if value.is_floating_point() and not value.is_meta and not torch.isfinite(value).all():
+            raise UserError(f"{source} must hold finite weights. Got NaN or infinity in {name}. Get the file again.")
 
 
 def _resized(held: Tensor, wanted: Tensor, module: nn.Module) -> Tensor:

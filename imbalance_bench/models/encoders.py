@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from imbalance_bench.encoder_config import EncoderSection
-from imbalance_bench.errors import UserError, nearest
+from imbalance_bench.errors import UserError, first_line, nearest
 from imbalance_bench.manifest import canonical_hash
 from imbalance_bench.models.encoder_presets import HALF, IMAGENET_MEAN, IMAGENET_STD, PRESETS, Rgb
 from imbalance_bench.models.encoder_weights import load_encoder_weights, require_normalisation, weights_identity
@@ -242,7 +242,7 @@ def _hierarchical_encoder(choice: EncoderChoice) -> Any:
 
 def _not_made(choice: EncoderChoice, error: Exception) -> str:
     """Say why a library could not build an encoder."""
-    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    reason = first_line(error)
     if "downsampling pattern" in reason:
         reason = "its features are at strides that no decoder here reads"
     if isinstance(error, TypeError) and choice.kwargs:

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from imbalance_bench.config import ModelSection
 from imbalance_bench.encoder_config import EncoderSection
-from imbalance_bench.errors import UserError, nearest
+from imbalance_bench.errors import UserError, first_line, nearest
 from imbalance_bench.models.class_query import ClassQueryDecoder, ClassQuerySize, DecoderSetting
 from imbalance_bench.models.decoders import DECODERS
 from imbalance_bench.models.encoder_tuning import EncoderTuning
@@ -256,9 +256,8 @@ def _smp_halves(section: ModelSection, encoders: list[Encoder], n_classes: int) 
             neck = Neck(encoders, SMP_STRIDES_PX, section.pyramid_channels)
             model = smp_model_for(section.architecture, (3, *neck.channels), n_classes)
     except (ValueError, KeyError, RuntimeError, NotImplementedError, TypeError) as error:
-        first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise UserError(
             f"`model.architecture` {section.architecture} does not work with encoder {section.encoder_name}: "
-            f"{first_line}"
+            f"{first_line(error)}"
         ) from error
     return encoders, neck, SmpHead(model.decoder, model.segmentation_head)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import torch
 
 from imbalance_bench.config import ModelSection
-from imbalance_bench.errors import UserError
+from imbalance_bench.errors import UserError, first_line
 from imbalance_bench.models.encoders import COARSEST_STRIDE_PX, Encoder, build_encoder, choices
 from imbalance_bench.models.segmenter import Segmenter, build_segmenter
 
@@ -63,7 +63,7 @@ def _refusal(segmenter: Segmenter, size_px: int) -> str:
     try:
         segmenter(torch.zeros(1, 3, size_px, size_px, device=device))
     except _REFUSALS as error:
-        return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        return first_line(error)
     return ""
 
 

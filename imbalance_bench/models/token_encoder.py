@@ -13,7 +13,7 @@ from timm.layers.norm import LayerNorm2d
 from torch import Tensor, nn
 from torch.nn import functional
 
-from imbalance_bench.errors import UserError
+from imbalance_bench.errors import UserError, first_line
 
 DEPTHS = 4  # at a quarter, half, three quarters and all of the blocks
 
@@ -29,7 +29,7 @@ def is_plain_transformer(name: str, options: Mapping[str, Any]) -> bool:
     except (TypeError, ValueError, RuntimeError, AssertionError) as error:
         if not options:
             return False  # SMP's way may still build it, and says why not
-        raise UserError(f"timm does not build {name} with {dict(options)}: {str(error).splitlines()[0]}.") from error
+        raise UserError(f"timm does not build {name} with {dict(options)}: {first_line(error)}.") from error
     stages = getattr(model, "feature_info", None)
     if not isinstance(stages, list) or not hasattr(model, "forward_intermediates") or not hasattr(model, "blocks"):
         return False

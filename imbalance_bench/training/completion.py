@@ -8,10 +8,12 @@ from typing import Any
 import torch
 from safetensors.torch import save as serialise_tensors
 
+from imbalance_bench.config import ModelSection
+from imbalance_bench.encoder_config import without_folders
 from imbalance_bench.evaluation.kept_predictions import panel
 from imbalance_bench.manifest import code_version, library_versions, write_atomically, write_json
 from imbalance_bench.models.licences import licences
-from imbalance_bench.records import SCHEMA_VERSION, RunRecord, write_table
+from imbalance_bench.records import SCHEMA_VERSION, WEIGHTS, RunRecord, write_table
 from imbalance_bench.study import PlannedRun, Study
 from imbalance_bench.training.image_evaluation import ImageEvaluation
 from imbalance_bench.training.journal import RunJournal
@@ -44,12 +46,7 @@ def write_records(
         precision: `float32` or `bfloat16`.
         seconds: Time spent so far.
     """
-    fold = study.splits.folds[run.fold]
-    kept = set(panel(fold.test, study.config.compute.saved_predictions))
-    tables = RecordTables(evaluation, record, _controlled(fold.test, study.config.evaluation.path_controls))
-    for split, image_ids in (("val", fold.val), ("test", fold.test)):
-        for image_id in image_ids:
-            tables.add(image_id, split, keep=split == "test" and image_id in kept)
+    tables = evaluate_images(study, run, record, evaluation)
     tables.write()
     write_table(record.path / "epochs.parquet", "epochs", journal.epochs())
     write_table(record.path / "class_parameters.parquet", "class_parameters", journal.ledger())
@@ -58,7 +55,7 @@ def write_records(
         write_table(record.path / "dynamics.parquet", "dynamics", dynamics)
     state = {name: value.contiguous().cpu() for name, value in evaluation.segmenter.stored_state().items()}
     content = serialise_tensors(state)  # without metadata, whose order varies: same run, same bytes
-    write_atomically(record.path / "model.safetensors", lambda file: file.write(content))
+    write_atomically(record.path / WEIGHTS, lambda file: file.write(content))
     trained = cost.pop("seconds_before_evaluation")
     cost |= {
         "seconds": seconds(),
@@ -66,8 +63,25 @@ def write_records(
         "peak_memory_mib": peak_memory_mib(evaluation.data.device),
         "evaluation_seconds": {name: round(spent, 3) for name, spent in tables.seconds.items()},
     }
-    manifest = _manifest(study, run, evaluation, pairing, cost, precision)
+    manifest = _manifest(study, run, record, evaluation, pairing, cost, precision)
     write_json(record.path / "manifest.json", manifest)
+
+
+def _model_without_folders(model: ModelSection) -> dict[str, Any]:
+    """The model as recorded: a file of weights by its name, since `hashes` says which one it was."""
+    content = model.model_dump(mode="json")
+    return content | {"encoder_weights": without_folders(content["encoder_weights"])}
+
+
+def evaluate_images(study: Study, run: PlannedRun, record: RunRecord, evaluation: ImageEvaluation) -> RecordTables:
+    """Predict every validation and test image, write the pictures of the panel, and return the tables."""
+    fold = study.splits.folds[run.fold]
+    kept = set(panel(fold.test, study.config.compute.saved_predictions))
+    tables = RecordTables(evaluation, record, _controlled(fold.test, study.config.evaluation.path_controls))
+    for split, image_ids in (("val", fold.val), ("test", fold.test)):
+        for image_id in image_ids:
+            tables.add(image_id, split, keep=split == "test" and image_id in kept)
+    return tables
 
 
 def peak_memory_mib(device: torch.device) -> float:
@@ -87,6 +101,7 @@ def _controlled(image_ids: tuple[str, ...], dosed: int) -> dict[str, bool]:
 def _manifest(
     study: Study,
     run: PlannedRun,
+    record: RunRecord,
     evaluation: ImageEvaluation,
     pairing: dict[str, Any],
     cost: dict[str, Any],
@@ -101,7 +116,7 @@ def _manifest(
         "fold": run.fold,
         "seed": run.seed,
         "dataset": study.dataset.info.name,
-        "model": config.model.model_dump(mode="json"),
+        "model": _model_without_folders(config.model),
         "training": config.training.model_dump(mode="json"),
         "evaluation": config.evaluation.model_dump(mode="json"),
         "pairing": pairing,
@@ -117,4 +132,5 @@ def _manifest(
         "cost": cost,
         "parameters": parameter_counts(evaluation.segmenter),
         "licences": licences(config.model, study.dataset.info.licence),
+        "files": record.digests(),
     }

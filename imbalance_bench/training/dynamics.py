@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from imbalance_bench.evaluation.finite import NotFiniteError, require_finite
 from imbalance_bench.models.segmenter import Segmenter
 from imbalance_bench.records import PROBABILITY_UNIT
 from imbalance_bench.seeding import generator
@@ -94,6 +95,14 @@ def draw_cells(pixels: np.ndarray, image_of: np.ndarray, limit: int, rng: np.ran
     return np.array(sorted(chosen), dtype=np.int64)
 
 
+def _millionths(sums: np.ndarray) -> np.ndarray:
+    """Round to whole millionths, int64, and refuse sums that do not fit."""
+    scaled = np.rint(sums * PROBABILITY_UNIT)
+    if not np.all(np.abs(scaled) < 2.0**63):  # NaN does not fit either
+        raise NotFiniteError("The margins of watched pixels")
+    return scaled.astype(np.int64)
+
+
 class TrainingDynamics:
     """What the watched pixels went through in one stage.
 
@@ -131,6 +140,7 @@ class TrainingDynamics:
             logits = self._data.crop_logits(segmenter, *places, self._crops.size_px)
             parts.append(logits[:, :, self._grid, self._grid].float().cpu())
         logits = torch.cat(parts).permute(0, 2, 3, 1)[torch.from_numpy(self._valid)]
+        require_finite("The logits of watched pixels", logits)
         self.add(logits)
 
     def add(self, logits: Tensor) -> None:
@@ -153,7 +163,7 @@ class TrainingDynamics:
         counted = (np.ones_like(self._right), self._learned, self._forgettings > 0, self._forgettings)
         sums = [np.bincount(key, values, minlength=len(names) * k).astype(np.int64) for values in counted]
         sums += [
-            np.rint(np.bincount(key, values, minlength=len(names) * k) * PROBABILITY_UNIT).astype(np.int64)
+            _millionths(np.bincount(key, values, minlength=len(names) * k))
             for values in (self._probability, self._margin)
         ]
         return [

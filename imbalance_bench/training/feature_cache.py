@@ -115,6 +115,7 @@ class FeatureCache:
             chunk=_CHUNK,
             on_progress=on_progress,
             description=described,
+            key=key,
         )
         return cls(store, {place: row for row, place in enumerate(wanted)}, strides)
 

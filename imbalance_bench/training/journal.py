@@ -1,5 +1,6 @@
 """Rows that a run collects for its records, kept in the checkpoint until the run is done."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -7,6 +8,7 @@ import numpy as np
 import pandas as pd
 from torch import Tensor
 
+from imbalance_bench.evaluation.finite import NotFiniteError
 from imbalance_bench.records import DYNAMICS
 from imbalance_bench.training.dynamics import DynamicsRow
 
@@ -30,8 +32,14 @@ class RunJournal:
         self._batches += 1
 
     def write_losses(self, stage: int, step: int, learning_rate: float) -> None:
-        """Turn the sums into rows of means and start again."""
+        """Turn the sums into rows of means and start again.
+
+        Raises:
+            NotFiniteError: A part of the loss is NaN or infinite.
+        """
         for name, total in self._sums.items():
+            if not math.isfinite(total):
+                raise NotFiniteError(f"The losses '{name}'", step)
             self._epochs.append((stage, step, "train", name, NOT_PER_CLASS, total / self._batches))
         self._epochs.append((stage, step, "train", "learning_rate", NOT_PER_CLASS, learning_rate))
         self._sums, self._batches = {}, 0
@@ -41,9 +49,24 @@ class RunJournal:
         for name, values in counts.items():
             self._epochs += [(stage, step, "val", name, k, float(value)) for k, value in enumerate(values)]
 
-    def write_ledger(self, stage: int, step: int, parameters: Mapping[str, Tensor]) -> None:
-        """Add per-class parameters, name -> (K,)."""
+    def write_ledger(
+        self, stage: int, step: int, parameters: Mapping[str, Tensor], *, may_be_unknown: bool = False
+    ) -> None:
+        """Add per-class parameters, name -> (K,).
+
+        Args:
+            stage: Stage.
+            step: Optimiser steps done.
+            parameters: The values.
+            may_be_unknown: NaN says that a value is not known, as the difficulty of a class before any validation.
+
+        Raises:
+            NotFiniteError: One of them is infinite, or NaN where it cannot be unknown.
+        """
         for name, values in parameters.items():
+            known = values[~values.isnan()] if may_be_unknown else values
+            if not bool(known.isfinite().all()):
+                raise NotFiniteError(f"The class parameters '{name}'", step)
             self._ledger += [(stage, step, k, name, float(value)) for k, value in enumerate(values.tolist())]
 
     def write_dynamics(self, rows: Sequence[DynamicsRow]) -> None:

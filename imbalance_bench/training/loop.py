@@ -11,6 +11,7 @@ from torch import Tensor
 from imbalance_bench.config import TrainingSection
 from imbalance_bench.errors import UserError
 from imbalance_bench.evaluation.counts import Counts
+from imbalance_bench.evaluation.finite import NotFiniteError, require_finite, require_finite_state
 from imbalance_bench.models.segmenter import Segmenter, SmpHead
 from imbalance_bench.seeding import derive_seed, generator
 from imbalance_bench.training.batches import BatchSequence
@@ -112,6 +113,8 @@ class StageTrainer:
             on_checkpoint: Called every `checkpoint_every` steps, when the state may be saved.
 
         Raises:
+            NotFiniteError: Gradients, weights, logits or what the ledger would hold are not finite; nothing has been
+                saved since they were.
             UserError: The loss is no longer finite.
         """
         section = self._setting.section
@@ -121,17 +124,44 @@ class StageTrainer:
         while self.step < section.steps:
             loss = self._take_step(with_gradient_norms=self.step % section.ledger_every == 0)
             done = self.step == section.steps
-            if done or self.step % section.validate_every == 0:
-                self._run_validation()
-            if done or self.step % section.ledger_every == 0:
-                self._journal.write_losses(self._setting.stage, self.step, self._optimisation.learning_rate)
-                self._write_class_parameters()
-                self._watch()
-            if done and self._dynamics is not None:
-                self._journal.write_dynamics(self._dynamics.rows(self._setting.stage))
+            try:
+                self._look(done=done)
+            except NotFiniteError as error:
+                raise NotFiniteError(error.what, self.step) from error
             on_step(self.step, loss)
             if not done and self.step % section.checkpoint_every == 0:
                 on_checkpoint()
+
+    def _look(self, *, done: bool) -> None:
+        """Validate and write what is due after a step, of a model that is known to be finite."""
+        section = self._setting.section
+        validates, recorded, saved = (
+            done or self.step % every == 0
+            for every in (section.validate_every, section.ledger_every, section.checkpoint_every)
+        )
+        if validates or recorded or saved:
+            self._require_finite()
+        if validates:
+            self._run_validation()
+        if recorded:
+            self._journal.write_losses(self._setting.stage, self.step, self._optimisation.learning_rate)
+            self._write_class_parameters()
+            self._watch()
+        if done and self._dynamics is not None:
+            self._journal.write_dynamics(self._dynamics.rows(self._setting.stage))
+
+    @torch.inference_mode()
+    def _require_finite(self) -> None:
+        """Refuse a model whose weights, or whose logits of one tile, are not finite."""
+        require_finite_state("The model's weights", self._segmenter.stored_state())
+        # not its buffers, which may say that something is not known yet
+        require_finite_state("The weights of the loss", dict(self._loss.named_parameters()))
+        data = self._setting.data
+        self._segmenter.eval()
+        with autocast(self._setting.precision, data.device):
+            logits = data.tile_logits(self._segmenter, self._setting.probe_tiles[:1])
+        self._segmenter.train()
+        require_finite("The model's logits", logits)
 
     def _take_step(self, *, with_gradient_norms: bool) -> float:
         """Run one optimiser step and return its mean loss."""
@@ -196,12 +226,15 @@ class StageTrainer:
 
     def _write_class_parameters(self) -> None:
         """Record what the method and the decoder hold per class now."""
-        held: dict[str, Tensor] = self._components.class_parameters()
+        setting = self._setting
+        own = self._components.class_parameters()
+        self._journal.write_ledger(setting.stage, self.step, own, may_be_unknown=True)
+        held: dict[str, Tensor] = {}
         decoder = self._segmenter.class_query
         if decoder is not None:
             self._segmenter.eval()
-            features = self._setting.data.tile_features(self._segmenter, self._setting.probe_tiles)
-            maps = self._segmenter.maps(features, self._setting.data.config.dataset.tile_px)
+            features = setting.data.tile_features(self._segmenter, setting.probe_tiles)
+            maps = self._segmenter.maps(features, setting.data.config.dataset.tile_px)
             attention, norms = decoder.class_statistics(maps)
             self._segmenter.train()
             held["effective_offset"] = attention.effective_offset.cpu()
@@ -209,4 +242,4 @@ class StageTrainer:
             held["classifier_norm"] = norms.cpu()
         elif isinstance(self._segmenter.head, SmpHead):
             held["classifier_norm"] = self._segmenter.head.class_norms().cpu()
-        self._journal.write_ledger(self._setting.stage, self.step, held)
+        self._journal.write_ledger(setting.stage, self.step, held)

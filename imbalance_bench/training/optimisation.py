@@ -10,6 +10,7 @@ from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
 from imbalance_bench.config import TrainingSection
+from imbalance_bench.evaluation.finite import NotFiniteError
 from imbalance_bench.models.segmenter import Segmenter
 from methods.base import ParamGroup
 
@@ -61,12 +62,18 @@ class Optimisation:
         return float(self.optimiser.param_groups[0]["lr"])
 
     def step(self) -> None:
-        """Clip, update, advance the schedule, forget the gradients."""
+        """Clip, update, advance the schedule, forget the gradients.
+
+        Raises:
+            NotFiniteError: A gradient is NaN or infinite; nothing has been updated.
+        """
         shared = [p for group in self._groups if group.grad_clip is None for p in group.parameters]
-        nn.utils.clip_grad_norm_(shared, self._clip)
+        norms = [nn.utils.clip_grad_norm_(shared, self._clip)]
         for group in self._groups:
             if group.grad_clip is not None:
-                nn.utils.clip_grad_norm_(group.parameters, group.grad_clip)
+                norms.append(nn.utils.clip_grad_norm_(group.parameters, group.grad_clip))
+        if not all(bool(norm.isfinite()) for norm in norms):
+            raise NotFiniteError("The gradients", self.scheduler.last_epoch)
         self.optimiser.step()
         self.scheduler.step()
         self.optimiser.zero_grad(set_to_none=True)

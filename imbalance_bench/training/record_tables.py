@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from safetensors.numpy import save as serialise_arrays
 
+from imbalance_bench.errors import UserError
 from imbalance_bench.evaluation.counts import Counts, confusion_matrix, count_pixels
 from imbalance_bench.evaluation.image_tables import (
     BoundarySetting,
@@ -29,7 +30,7 @@ from imbalance_bench.evaluation.path_controls import (
 from imbalance_bench.evaluation.prediction import most_likely
 from imbalance_bench.evaluation.probabilities import count_probabilities
 from imbalance_bench.manifest import write_atomically
-from imbalance_bench.records import PathControl, RunRecord, write_table
+from imbalance_bench.records import PathControl, RunRecord, as_table, read_table, write_table
 from imbalance_bench.training.image_evaluation import ImageEvaluation, QueriedImage
 
 # parts of an evaluation
@@ -89,6 +90,26 @@ class RecordTables:
         """Write every table that has rows."""
         for name, tables in self._tables.items():
             write_table(self._record.path / f"{name}.parquet", name, pd.concat(tables, ignore_index=True))
+
+    def write_missing(self) -> None:
+        """Write the tables that the run lacks, if those that it has are what the model gives now.
+
+        Raises:
+            UserError: They are not: the weights are no longer the ones that were recorded.
+        """
+        lacking = []
+        for name, tables in self._tables.items():
+            path, rows = self._record.path / f"{name}.parquet", pd.concat(tables, ignore_index=True)
+            if not path.exists():
+                lacking.append((path, name, rows))
+            elif not read_table(path, name).equals(as_table(name, rows).to_pandas()):
+                raise UserError(
+                    f"{path} must hold what the trained model predicts. Got another prediction, on another device or "
+                    f"of damaged weights. Delete {self._record.path}, and run the study again.",
+                    exit_code=1,
+                )
+        for path, name, rows in lacking:
+            write_table(path, name, rows)
 
     def _intervene(self, keys: ImageKeys, query: QueriedImage, target: np.ndarray) -> None:
         for name, bias in self._biases.items():

@@ -1,10 +1,8 @@
 """One run, from its plan to its records; picks up where a killed one stopped."""
 
-import fcntl
 import hashlib
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -14,16 +12,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from imbalance_bench.allocator import keep_freed_memory
 from imbalance_bench.config import ComputeSection
+from imbalance_bench.data.unchanged import require_unchanged
 from imbalance_bench.errors import UserError
 from imbalance_bench.evaluation.counts import Counts
+from imbalance_bench.evaluation.finite import NotFiniteError
+from imbalance_bench.interruption import asked_to_stop, at_safe_points, stop_if_asked
+from imbalance_bench.manifest import write_json
 from imbalance_bench.models.segmenter import CLASSIFIER_PREFIXES, Segmenter
 from imbalance_bench.records import RunRecord, RunState
+from imbalance_bench.run_lock import exclusive
 from imbalance_bench.seeding import derive_seed
 from imbalance_bench.study import PlannedRun, Study, build_context
 from imbalance_bench.training.batches import BatchSequence
 from imbalance_bench.training.checkpoint import delete_checkpoint, load_checkpoint, save_checkpoint
-from imbalance_bench.training.completion import write_records
+from imbalance_bench.training.completion import evaluate_images, write_records
 from imbalance_bench.training.dynamics import WatchedCrops
 from imbalance_bench.training.image_evaluation import ImageEvaluation
 from imbalance_bench.training.journal import RunJournal
@@ -36,13 +40,14 @@ from imbalance_bench.training.material import (
     rows_by_image,
     rows_of,
 )
+from imbalance_bench.training.memory import is_short_of_memory, short_of_memory
+from imbalance_bench.training.stored_model import load_weights, recorded_feedback
 from imbalance_bench.training.tile_data import TileData
 from methods.base import ClassFeedback, Components, Stage
 from methods.composition import compose, stages_of
 from methods.cross_entropy import CrossEntropyDice
 
 PROBE_TILES = 4  # tiles on which the ledger measures attention
-LOCK_PATIENCE_S = 10.0  # the workers of a killed study need a moment to notice and end
 # steps done, steps in all, the last loss, and what validation counted last
 OnStep = Callable[[int, int, float | None, ClassFeedback | None], None]
 
@@ -57,10 +62,12 @@ def execute_run(study: Study, run: PlannedRun, cache_dir: Path, on_step: OnStep)
         on_step: Called with the steps done, the steps in all, the last loss, and the last validation counts.
 
     Raises:
-        UserError: The run cannot go on (its status then says `failed`), or another process works on it.
+        UserError: The run cannot go on; its status then says `failed`.
+        RunInUseError: Another process works on it.
+        ShortOfMemoryError: Memory ran out.
     """
     study, record = study.of(run.model), study.records.run(run.run_id)
-    with _exclusive(record):
+    with exclusive(record):
         if record.is_done():
             return
         steps = planned_steps(study, run)
@@ -69,11 +76,18 @@ def execute_run(study: Study, run: PlannedRun, cache_dir: Path, on_step: OnStep)
             configure_torch(study.config.compute, device)
             checkpoint = load_checkpoint(record.path, device)
             data = open_material(study, cache_dir, device)
-            RunExecution(study, run, record, data, on_step).execute(checkpoint)
+            execution = RunExecution(study, run, record, data, on_step)
+            if checkpoint is None and (record.path / "manifest.json").exists():  # `repair` left a trained run so
+                execution.evaluate_again()
+            else:
+                execution.execute(checkpoint)
         except Exception as error:
-            step = record.status().get("step", 0)
-            record.write_status(RunState.FAILED, step=step, steps=steps, error=_line(error))
-            raise
+            reason = short_of_memory(error, study.config.training) if is_short_of_memory(error) else error
+            step = record.last_step()
+            record.write_status(RunState.FAILED, step=step, steps=steps, error=_line(reason))
+            if reason is error:
+                raise
+            raise reason from None
 
 
 def planned_steps(study: Study, run: PlannedRun) -> int:
@@ -126,6 +140,18 @@ class RunExecution:
             components, segmenter, trainer = self._set_up(index, segmenter)
             self._train(index, trainer)
         self._complete(segmenter, components, trainer)
+
+    def evaluate_again(self) -> None:
+        """Make the records of the evaluation again, from the weights of a run that was trained to its end."""
+        last = len(self._stages) - 1
+        n_classes, every = len(self._study.taxonomy.names), self._study.config.training.validate_every
+        self._finished = [recorded_feedback(self._record, stage, n_classes, every) for stage in range(last)]
+        components, segmenter, _ = self._set_up(last, None)
+        load_weights(segmenter, self._record)
+        evaluation = ImageEvaluation(self._study, self._data, self._rows, segmenter, components, self._precision)
+        evaluate_images(self._study, self._run, self._record, evaluation).write_missing()
+        write_json(self._record.path / "manifest.json", self._record.manifest() | {"files": self._record.digests()})
+        self._record.write_status(RunState.DONE, step=self._steps, steps=self._steps)
 
     def _set_up(self, index: int, before: Segmenter | None) -> tuple[Components, Segmenter, StageTrainer]:
         """Build method, model and trainer of a stage."""
@@ -191,8 +217,16 @@ class RunExecution:
         def on_step(step: int, loss: float) -> None:
             self._steps_done = before + step
             self._on_step(self._steps_done, self._steps, loss, trainer.feedback)
+            if asked_to_stop() and step < self._stage_steps[index]:
+                self._save(index, trainer)
+                stop_if_asked()
 
-        trainer.train(on_step, lambda: self._save(index, trainer))
+        with at_safe_points():
+            trainer.train(on_step, lambda: self._save(index, trainer))
+            self._end_stage(index, trainer)
+        stop_if_asked()
+
+    def _end_stage(self, index: int, trainer: StageTrainer) -> None:
         if len(self._finished) == index and index + 1 < len(self._stages) and trainer.feedback is not None:
             self._finished.append(trainer.feedback)
         if len(self._stage_ends) == index:
@@ -241,6 +275,7 @@ class RunExecution:
 
     def _complete(self, segmenter: Segmenter, components: Components, trainer: StageTrainer) -> None:
         """Evaluate, write every record, and only then call the run done."""
+        require_unchanged(self._study.root, self._study.records.dataset())  # the truth is read now
         evaluation = ImageEvaluation(self._study, self._data, self._rows, segmenter, components, self._precision)
         pairing = {
             "initial_weights": self._initial_digest,
@@ -251,17 +286,20 @@ class RunExecution:
             or self._run.method.steps_fraction < 1,
         }
         cost = {"steps": self._steps, "stages": self._stage_costs(), "seconds_before_evaluation": self.seconds}
-        write_records(
-            self._study,
-            self._run,
-            self._record,
-            evaluation,
-            self._journal,
-            pairing=pairing,
-            cost=cost,
-            precision=self._precision,
-            seconds=lambda: self.seconds,
-        )
+        try:
+            write_records(
+                self._study,
+                self._run,
+                self._record,
+                evaluation,
+                self._journal,
+                pairing=pairing,
+                cost=cost,
+                precision=self._precision,
+                seconds=lambda: self.seconds,
+            )
+        except NotFiniteError as error:
+            raise NotFiniteError(error.what, self._steps) from error
         self._record.write_status(RunState.DONE, step=self._steps, steps=self._steps)
         delete_checkpoint(self._record.path)
 
@@ -276,6 +314,7 @@ def _handed_on(before: Segmenter, stage: Stage) -> dict[str, Tensor]:
 
 def configure_torch(section: ComputeSection, device: torch.device) -> None:
     """Set threads and determinism of this process, as the study says."""
+    keep_freed_memory()
     torch.set_num_threads(section.threads)
     # some CUDA kernels (bilinear upsampling among them) have no deterministic form: warn there, refuse elsewhere
     torch.use_deterministic_algorithms(section.deterministic, warn_only=device.type == "cuda")
@@ -292,25 +331,6 @@ def digest_of(segmenter: Segmenter) -> str:
         digest.update(name.encode())
         digest.update(value.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
-
-
-@contextmanager
-def _exclusive(record: RunRecord) -> Iterator[None]:
-    """Hold the run's lock; the system releases it when the process ends, however it ends."""
-    record.path.mkdir(parents=True, exist_ok=True)
-    deadline = time.monotonic() + LOCK_PATIENCE_S
-    with (record.path / ".lock").open("w") as file:
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError as error:
-                if time.monotonic() > deadline:
-                    raise UserError(
-                        f"{record.path}: another process works on this run. Wait for it, or end it.", exit_code=1
-                    ) from error
-                time.sleep(0.2)
-        yield
 
 
 def _line(error: Exception) -> str:

@@ -12,6 +12,7 @@ from imbalance_bench.data.splits import Splits
 from imbalance_bench.errors import UserError
 from imbalance_bench.planning import prepare_study
 from imbalance_bench.records import StudyRecords
+from imbalance_bench.terminal import Terminal
 from imbalance_bench.tuning.choice import TrialScore, choose, tuned_entry, write_choices
 from imbalance_bench.tuning.draws import Trial, trials_of
 from imbalance_bench.tuning.section import TUNING_FOLDER
@@ -52,7 +53,7 @@ def tuned(config: StudyConfig, root: Path, execute: ExecuteStudy, dry_run: bool)
     if config.tuning is None:
         return config
     trials = {entry.label: trials_of(entry, config.tuning) for entry in config.methods}
-    console, folder = Console(), root / TUNING_FOLDER
+    console, folder = Terminal(), root / TUNING_FOLDER
     n = sum(len({trial.entry.label for trial in of_method}) for of_method in trials.values())
     console.print(
         f"tuning: {config.tuning.trials} trials of each of {len(trials)} methods, {n} of them different, "
@@ -111,4 +112,4 @@ def print_choices(chosen: dict[str, tuple[TrialScore, list[TrialScore]]], consol
             f"{seconds / 60:.1f}",
         )
     console.print("tuned on validation images; these scores are optimistic, as the best of several", highlight=False)
-    console.print(table, highlight=False, markup=False)
+    console.print(table, highlight=False)

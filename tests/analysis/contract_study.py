@@ -1,7 +1,7 @@
 """Tables of the analysis contract without an analysis: any class names, any number of runs, any gap."""
 
 from collections.abc import Sequence
-from itertools import product
+from itertools import combinations, product
 from pathlib import Path
 from typing import Any
 
@@ -90,10 +90,12 @@ def write_analysis(
         "method_scores": _method_scores(rng, methods, level, gain),
         "comparisons": _comparisons(rng, [m for m in methods if m != control], control, level, gain),
         "leaders": _leaders(methods, level, gain),
+        **_distributions(rng, methods, control, level, gain),
         "rankings": _rankings(methods, gain),
         "confusion": _confusion(rng, methods, level),
         **_explanation(rng, methods),
         "interventions": _interventions(rng, methods, level),
+        "path_controls": _path_controls(rng, methods, names),
         "trimap_curves": _trimap_curves(rng, methods, level),
         **_probabilities(rng, methods, level),
         "border_profiles": _border_profiles(rng, names) if measures else [],
@@ -178,11 +180,35 @@ def _leaders(methods: list[str], level: dict[str, float], gain: dict[str, float]
     for name, value in {**level, "macro": 0.5}.items():
         chosen = marks.get(name, ["shared_best", "shared_best", *["shared_second"] * len(methods)])
         for method, mark in zip(ordered, chosen, strict=False):
-            row = {"architecture": "class_query", "class": name, "method": method, "mean": value + gain[method]}
+            row = {"model": "class_query", "class": name, "method": method, "mean": value + gain[method]}
             row |= {"leader": ordered[0], "n_units": 12, "difference": gain[method] - gain[ordered[0]], "low": -0.1}
             row |= {"high": 0.1, "p": 0.2, "p_corrected": 0.6, "family": 3}
             rows.append(row | {"mark": "absent" if np.isnan(value) else mark})
     return rows
+
+
+def _distributions(
+    rng: np.random.Generator, methods: list[str], control: str, level: dict[str, float], gain: dict[str, float]
+) -> dict[str, list[dict[str, Any]]]:
+    """Pairs, profiles and trade-offs; a class that does not occur has no values."""
+    tables: dict[str, list[dict[str, Any]]] = {"pairwise": [], "profiles": [], "tradeoffs": []}
+    ordered = sorted(methods, key=lambda method: -gain[method])
+    for first, second in combinations(ordered, 2):
+        row = {"model": "class_query", "method_a": first, "method_b": second, "difference": gain[first] - gain[second]}
+        tables["pairwise"].append(row | {"low": -0.1, "high": 0.1, "p": 0.01, "p_holm": 0.03})
+    for method, (name, value) in product(methods, {**level, "macro": 0.5}.items()):
+        for threshold in np.round(np.arange(0.05, 1.0, 0.05), 2):
+            share = np.nan if np.isnan(value) else float(np.clip(2 * (value - threshold) + 0.5, 0, 1))
+            row = {"method": method, "threshold": threshold, "class": name, "share": share, "n_units": 12}
+            tables["profiles"].append(row | {"low": max(share - 0.1, 0.0), "high": min(share + 0.1, 1.0)})
+        if method != control:
+            row = {"method": method, "control": control, "class": name, "n_units": 12, "dice": gain[method]}
+            for metric in ("recall", "precision"):
+                middle = np.nan if np.isnan(value) else rng.normal(0, 0.05)
+                ends = _interval(rng, middle, 0.02)
+                row |= {metric: middle, f"{metric}_low": ends["low"], f"{metric}_high": ends["high"]}
+            tables["tradeoffs"].append(row | {"hurt": bool(row["precision_high"] < 0)})
+    return tables
 
 
 def write_attention(root: Path, dataset: dict[str, Any], *, stride_px: int = 16) -> None:
@@ -250,6 +276,21 @@ def _interventions(rng: np.random.Generator, methods: list[str], level: dict[str
             row |= {"difference": value, "p": 0.03, "p_sign_flip": 0.04, "p_holm": 0.1, **interval}
             row |= {"low_holm": value - 0.05, "high_holm": value + 0.05}
             rows.append(row | {"verdict": verdict})
+    return rows
+
+
+def _path_controls(rng: np.random.Generator, methods: list[str], names: list[str]) -> list[dict[str, Any]]:
+    rows = []
+    for method in methods:
+        keys = {"method": method, "unit": "image", "n_units": 12, "n_seeds": 3, "n_models": 3}
+        for control, name in product(("uniform", "oracle"), ("macro", *names)):
+            row = keys | {"control": control, "target": "", "dose": 0.0, "class": name, "difference": -0.4}
+            row |= {"low": -0.5, "high": -0.3, "magnitude": 0.4, "p_tost_holm": 1.0, "verdict": "live"}
+            rows.append(row | {"monotone": False, "specific": False})
+        for control, name, dose in product(("bias_dose", "logit_dose"), names, (-4.0, -2.0, 2.0, 4.0)):
+            row = keys | {"control": control, "target": name, "dose": dose, "class": name, "difference": -0.1}
+            row |= {"predicted": 0.2 + 0.04 * dose + rng.uniform(0, 0.02), "predicted_trained": 0.2}
+            rows.append(row | {"monotone": True, "specific": True, "verdict": "not_testable"})
     return rows
 
 

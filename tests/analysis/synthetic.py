@@ -19,6 +19,7 @@ import yaml
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
+from imbalance_bench.data.prepared import PreparedDataset
 from imbalance_bench.data.splits import Fold, Splits
 from imbalance_bench.evaluation.image_tables import (
     BoundarySetting,
@@ -35,6 +36,7 @@ from imbalance_bench.seeding import generator
 METHODS = ("cross_entropy", "inverse_frequency", "focal", "cdb", "dfa")
 METHOD_GAIN = {"cross_entropy": 0.0, "inverse_frequency": -0.04, "focal": 0.0, "cdb": 0.03, "dfa": 0.08}
 INTERVENTION_LOSS = 0.06
+UNIFORM_LOSS = 0.3  # recall that uniform attention weights cost every class of a live model
 CLASS_NAMES = ("background", "tumour", "stroma", "necrosis", "vessel", "nerve", "fat", "mucin", "blood")
 COLOURS = ("#ffffff", "#d62728", "#2ca02c", "#9467bd", "#1f77b4", "#ff7f0e", "#bcbd22", "#e377c2", "#8c564b")
 TRUE_RECALL = np.array([0.90, 0.80, 0.72, 0.60, 0.50, 0.55, 0.65, 0.45, 0.70])
@@ -76,6 +78,7 @@ class _Scene:
     rng_seed: int
     borders: bool = False
     interventions: bool = False
+    attention: str = ""
 
 
 def write_synthetic_study(
@@ -95,6 +98,7 @@ def write_synthetic_study(
     analysis: dict[str, Any] | None = None,
     borders: bool = False,
     interventions: bool = False,
+    attention: str = "",
 ) -> Path:
     """Write a finished study and the tiny prepared data set that it used.
 
@@ -114,6 +118,8 @@ def write_synthetic_study(
         analysis: Changes to the `analysis` part of plan.json.
         borders: Also write boundary counts, confusions and probabilities, as runs of today do; slower.
         interventions: Also write what `dfa` predicts after its bias was changed.
+        attention: Also write path controls of every run, with attention that is `live` (uniform weights cost
+            UNIFORM_LOSS), `inert`, or `cancelling` (they move models as far, but up and down).
 
     Returns:
         `root`.
@@ -123,7 +129,7 @@ def write_synthetic_study(
     scene = _write_data(
         root, names, n_images, rng_seed, groups_known, images_per_group if groups_known else 1, absent_class, folds
     )
-    scene = replace(scene, borders=borders, interventions=interventions)
+    scene = replace(scene, borders=borders, interventions=interventions, attention=attention)
     plan_runs = []
     for method in methods:
         for fold in range(folds):
@@ -196,7 +202,7 @@ def _write_data(
             "path": str(folder.resolve()),
             "mpp_um": MPP_UM,
             "groups_known": groups_known,
-            "data_hash": canonical_hash([rng_seed, len(names), n_images]),
+            "data_hash": PreparedDataset.open(folder).content_hash(),
             "classes": classes,
             "merging": {"groups": {}, "ignore": []},
             "folds": [_fold_summary(fold, masks, len(names)) for fold in splits.folds],
@@ -259,6 +265,8 @@ def _write_run(scene: _Scene, keys: dict[str, Any]) -> None:
     write_table(run.path / "counts.parquet", "counts", counts)
     if scene.interventions and method == "dfa":
         write_table(run.path / "interventions.parquet", "interventions", _interventions(scene, keys, counts))
+    if scene.attention:
+        write_table(run.path / "path_controls.parquet", "path_controls", _path_controls(scene, keys, counts))
     write_table(run.path / "epochs.parquet", "epochs", _epochs(scene, keys, counts))
     write_table(run.path / "class_parameters.parquet", "class_parameters", _ledger(scene, keys))
     shared = canonical_hash([fold, seed, keys["architecture"]])
@@ -343,6 +351,36 @@ def _interventions(scene: _Scene, keys: dict[str, Any], counts: pd.DataFrame) ->
         tp = np.clip(counts["tp"].to_numpy() + moved, 0, truth)
         frames.append(counts.assign(intervention=name, tp=tp, fn=truth - tp))
     return pd.concat(frames, ignore_index=True)
+
+
+def _path_controls(scene: _Scene, keys: dict[str, Any], counts: pd.DataFrame) -> pd.DataFrame:
+    """Move a share of each class's pixels: weights on all test images, doses on two of them."""
+    tested, classes = counts[counts["split"] == "test"], len(scene.names)
+    dosed = tested[tested["image_id"].isin(sorted(tested["image_id"].unique())[:2])]
+    sign = -1 if scene.attention == "live" else 0 if scene.attention == "inert" else (-1) ** keys["seed"]
+    loss = UNIFORM_LOSS * sign
+    frames = [_moved(tested, np.zeros(classes), 0, scene, keys).assign(control="learned", target_id=-1, dose=0.0)]
+    for control in ("uniform", "removed", "oracle", "rolled"):
+        rows = _moved(tested, np.full(classes, loss), 0.001, scene, keys)
+        frames.append(rows.assign(control=control, target_id=-1, dose=0.0))
+    for c in range(classes):
+        for dose in (-2.0, 2.0):
+            of_bias = dose / 2 * (np.arange(classes) == c) * abs(loss)
+            of_logit = dose / 2 * (np.arange(classes) == c) * UNIFORM_LOSS
+            gains = {"bias_dose": of_bias, "logit_dose": of_logit, "logit_matched": of_logit}
+            for control, gain in gains.items():
+                rows = _moved(dosed, gain, 0, scene, keys)
+                frames.append(rows.assign(control=control, target_id=c, dose=dose))
+    return pd.concat(frames, ignore_index=True)
+
+
+def _moved(counts: pd.DataFrame, gain: np.ndarray, noise: float, scene: _Scene, keys: dict[str, Any]) -> pd.DataFrame:
+    """Move a share of the true pixels of each class from right to wrong, or back."""
+    rng = generator(scene.rng_seed, "path", keys["run_id"])
+    truth = (counts["tp"] + counts["fn"]).to_numpy()
+    moved = np.round(truth * (gain[counts["class_id"]] + noise * rng.normal(size=len(counts)))).astype(int)
+    tp = np.clip(counts["tp"].to_numpy() + moved, 0, truth)
+    return counts.assign(tp=tp, fn=truth - tp)
 
 
 def _epochs(scene: _Scene, keys: dict[str, Any], counts: pd.DataFrame) -> pd.DataFrame:

@@ -3,6 +3,7 @@
 import pytest
 
 from analysis.answers import method_answer, reason_answers
+from analysis.topics.path_ceiling import NOT_EXAMINED
 from analysis.verdicts import Topic, Verdict, Word
 
 
@@ -38,14 +39,28 @@ def test_without_a_better_method_the_control_stays() -> None:
 
 @pytest.mark.parametrize("word", [Word.SUPPORTED, Word.NOT_SEPARABLE, Word.DECAY, Word.NOT_SUPPORTED])
 def test_the_front_page_says_what_the_chapter_says(word: Word) -> None:
-    (answer,) = reason_answers([change(word)], [])
+    (answer,) = reason_answers([change(word)], [], {"dfa"})
     assert (answer.word, answer.sentence, answer.id) == (word, f"{word} of dfa.", "answer/reason/dfa")
 
 
 def test_a_bias_that_does_nothing_is_said_to() -> None:
     about = {"topic": Topic.INTERVENTION, "aspect": "zeroed", "method": "dfa", "class_name": "macro", "subject": "dfa"}
     idle = Verdict(**about, word=Word.EQUIVALENT, sentence="Setting the bias to zero leaves macro Dice.")
-    found = reason_answers([change(Word.SUPPORTED), change(Word.SUPPORTED, "other")], [idle])
+    found = reason_answers([change(Word.SUPPORTED), change(Word.SUPPORTED, "other")], [idle], {"dfa", "other"})
     assert found[0].sentence == "supported of dfa. Setting the bias to zero leaves macro Dice."
     assert found[1].sentence == "supported of other."
-    assert reason_answers([], [idle]) == []
+    assert reason_answers([], [idle], ()) == []
+
+
+def test_a_path_that_was_not_examined_is_said_to_be_so_once() -> None:
+    about = {"topic": Topic.INTERVENTION, "aspect": "zeroed", "method": "dfa", "class_name": "macro", "subject": "dfa"}
+    (answer,) = reason_answers([change(Word.SUPPORTED)], [], ())
+    assert answer.sentence == f"supported of dfa. {NOT_EXAMINED}"
+    idle = Verdict(**about, word=Word.EQUIVALENT, sentence=f"It does nothing. {NOT_EXAMINED}")
+    (answer,) = reason_answers([change(Word.SUPPORTED)], [idle], ())
+    assert answer.sentence == f"supported of dfa. It does nothing. {NOT_EXAMINED}"
+
+
+def test_an_inert_path_is_the_answer() -> None:
+    (answer,) = reason_answers([change(Word.INERT)], [], {"dfa"})
+    assert (answer.word, answer.sentence) == (Word.INERT, "inert of dfa.")

@@ -10,7 +10,6 @@ import pytest
 import yaml
 from click.testing import CliRunner
 from PIL import Image
-from synthetic import write_synthetic_study
 
 from analysis.cards import description
 from analysis.cards.figures import scaled
@@ -20,11 +19,13 @@ from analysis.measures.feature_space import class_overlaps, feature_sums
 from analysis.measures.survey import survey
 from analysis.pipeline import analyze_study
 from imbalance_bench.cli.main import main
+from imbalance_bench.data.array_store import ArrayStore
 from imbalance_bench.data.prepared import PreparedDataset
 from imbalance_bench.data.taxonomy import Taxonomy
 from imbalance_bench.data.tiling import tile_dataset
 from imbalance_bench.errors import UserError
 from imbalance_bench.manifest import write_json
+from tests.analysis.synthetic import write_synthetic_study
 
 STRANGE = "<script>alert('x')</script> & Zellen \u7d30\u80de"
 TILE_PX = 32
@@ -42,10 +43,10 @@ def write_cache(
         for c in range(len(dataset.info.classes)):
             level[row, c] += separation * (mask[2::4, 2::4] == c)
     target = folder / f"features-{encoder}"
-    target.mkdir(parents=True)
-    np.save(target / "level_0.npy", level.astype(np.float16))
     described = {"data": data_hash, "encoder": [encoder, "w"], "strides": [4], "tiling": [TILE_PX, TILE_PX]}
-    write_json(target / "complete.json", {"description": described})
+    arrays = {"level_0": (level.shape[1:], np.float16)}
+    fill = lambda rows: {"level_0": level[list(rows)].astype(np.float16)}  # noqa: E731
+    ArrayStore.open_or_fill(target, arrays=arrays, rows=len(level), fill=fill, chunk=8, description=described)
     return target
 
 
@@ -60,6 +61,7 @@ def study(tmp_path: Path) -> Path:
     (root / "dataset" / "dataset.yaml").write_text(yaml.safe_dump(info, allow_unicode=True), encoding="utf-8")
     facts = json.loads((root / "dataset.json").read_text(encoding="utf-8"))
     facts["classes"][2]["name"] = STRANGE
+    facts["data_hash"] = PreparedDataset.open(root / "dataset").content_hash()
     write_json(root / "dataset.json", facts)
     return root
 

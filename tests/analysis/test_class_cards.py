@@ -8,9 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from contract_study import write_analysis
 from PIL import Image
-from synthetic import write_synthetic_study
 
 from analysis.cards.figures import TILE_SIDE_PX
 from analysis.reading.analysed_study import AnalysedStudy
@@ -18,6 +16,8 @@ from analysis.report import classes
 from analysis.report.classes import class_cards
 from analysis.schema import TABLES
 from analysis.schema.files import write_table
+from tests.analysis.contract_study import write_analysis
+from tests.analysis.synthetic import write_synthetic_study
 
 OVERLAPS = {(0, 1): 0.25, (0, 2): 0.75, (1, 0): 0.5, (1, 2): 0.4}
 
@@ -89,7 +89,8 @@ def test_without_the_data_set_cards_have_no_pictures_and_say_why(study: Path, tm
     facts = json.loads((root / "dataset.json").read_text())
     (root / "dataset.json").write_text(json.dumps(facts | {"path": str(root / "gone")}))
     found = class_cards(AnalysedStudy.open(root))
-    assert found.missing.startswith("There are no pictures of the classes: the data set is no longer at")
+    missing = "There are no pictures of the classes: the data set is no longer where dataset.json says"
+    assert found.missing.startswith(missing)
     assert len(found.cards) == 3
     assert all(not card.tiles and card.shapes == "" and card.strips.svg for card in found.cards)
     (root / "analysis" / "measures.csv").write_text(",".join(TABLES["measures"].columns) + "\n")

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
-from synthetic import write_synthetic_study
 
 import imbalance_bench
 from analysis.compare_scores import compare
@@ -18,6 +17,7 @@ from analysis.verdicts import Word
 from imbalance_bench.cli.main import main
 from imbalance_bench.errors import UserError
 from imbalance_bench.records import StudyRecords
+from tests.analysis.synthetic import write_synthetic_study
 
 
 def scores(effects: dict[str, float], *, groups: int = 12, seeds: int = 3, rng_seed: int = 0) -> pd.DataFrame:

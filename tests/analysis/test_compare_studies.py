@@ -6,13 +6,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from click.testing import CliRunner
-from contract_study import write_analysis, write_bare_study
-from synthetic import ANALYSIS
 
 from analysis.compare import compare_studies
 from imbalance_bench.cli.main import main
 from imbalance_bench.errors import UserError
 from imbalance_bench.manifest import write_json
+from tests.analysis.contract_study import write_analysis, write_bare_study
+from tests.analysis.synthetic import ANALYSIS
 
 NAMES = ("tumour", "stroma", "fat", "nerve")
 METHODS = ("cross_entropy", "focal", "dfa")

@@ -13,7 +13,6 @@ from PIL import Image
 from scipy.ndimage import distance_transform_edt, gaussian_filter
 from skimage.color import rgb2hed
 from skimage.measure import label, perimeter_crofton, regionprops
-from synthetic import write_synthetic_study
 
 from analysis.geometry.instances import crofton_perimeters, instance_shapes, whole_instances
 from analysis.geometry.runs import find_runs
@@ -37,6 +36,7 @@ from benchmarks.plain_measures import largest_difference, plain_loop
 from imbalance_bench.data.prepared import PreparedDataset
 from imbalance_bench.data.taxonomy import UNLABELLED, Taxonomy
 from imbalance_bench.errors import UserError
+from tests.analysis.synthetic import write_synthetic_study
 
 stats: Any = scipy.stats  # its return types are not declared
 

@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import scipy.stats
-from synthetic import write_synthetic_study
 
 from analysis.pipeline import StudyAnalysis, analyze_study
 from analysis.scoring.units import UnitCounts
 from analysis.statistics.corrections import holm
 from analysis.topics.distributions import interquartile_means, profiles
+from tests.analysis.synthetic import write_synthetic_study
 
 NAMES = ("a", "b")
 

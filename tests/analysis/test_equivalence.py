@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from statistics_golden import POSTHOC_DIFFERENCES, posthoc_value
 from statsmodels.stats.weightstats import ttost_paired
 
 from analysis.scoring.comparisons import difference_influence
 from analysis.statistics.equivalence import bayesian_signed_rank, tost
+from tests.analysis.statistics_golden import POSTHOC_DIFFERENCES, posthoc_value
 
 
 def posterior(d, margin, draws=40_000, seed=0):

@@ -5,11 +5,11 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from statistics_golden import POSTHOC_SCORES, ROUNDING, posthoc_value, r_value
 
 from analysis.statistics.critical_difference import FEWEST_DATASETS, critical_difference
 from analysis.statistics.friedman import block_ranks, cliques, conover_p, friedman, nemenyi_distance, pairwise_ranks
 from imbalance_bench.errors import UserError
+from tests.analysis.statistics_golden import POSTHOC_SCORES, ROUNDING, posthoc_value, r_value
 
 
 def long(scores, names="abcdefgh"):

@@ -15,17 +15,17 @@ from analysis.topics.learned_bias import families
 from analysis.verdicts import Word
 
 PLAN = AnalysisPlan.default()
-RNG = np.random.default_rng(0)
 START = np.array([2.0, -1, 0.5, -2, 0.5])
 LEARNED = np.array([0.3, 0.6, -1.0, 0.4, -0.3])
 
 
 def rows_of_starts(starts: dict[str, float], *, kept=0.9, learned=LEARNED, noise=0.02, seeds=4) -> list[dict]:
     """Rows on one method with several starts, each a multiple of START."""
+    rng = np.random.default_rng(0)
     frame = []
     for name, times in starts.items():
         for seed in range(seeds):
-            end = kept * times * START + learned + noise * RNG.normal(size=5)
+            end = kept * times * START + learned + noise * rng.normal(size=5)
             run = {"data_set": "d", "method": "dfa", "seed": seed, "start_name": name if len(starts) > 1 else ""}
             frame.append(pd.DataFrame(run | {"class": list("abcde"), "start": times * START, "value": end}))
     quantities = quantities_frame(pd.concat(frame))
@@ -51,8 +51,9 @@ def test_movement_of_one_start_in_closed_form():
 
 
 def test_share_kept_is_least_squares_with_class_intercepts():
-    initial = RNG.normal(size=(3, 2, 6))
-    final = 0.4 * initial + RNG.normal(size=(1, 2, 6)) + 0.1 * RNG.normal(size=(3, 2, 6))
+    rng = np.random.default_rng(0)
+    initial = rng.normal(size=(3, 2, 6))
+    final = 0.4 * initial + rng.normal(size=(1, 2, 6)) + 0.1 * rng.normal(size=(3, 2, 6))
     slopes = []
     for seed in range(2):
         x, y = (each[:, seed] - each[:, seed].mean(1, keepdims=True) for each in (initial, final))

@@ -1,4 +1,4 @@
-"""Intervals. Oracles: Student's t (SciPy), the jackknife by its definition, simulation (see test_calibration.py)."""
+"""Intervals. Oracles: Student's t (SciPy), the jackknife by its definition; coverage: test_calibration_benchmark.py."""
 
 from itertools import pairwise
 from typing import Any

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from synthetic import INTERVENTION_LOSS, write_synthetic_study
 
 from analysis.schema import rows_of
 from analysis.schema.names import MACRO
 from analysis.scoring.comparisons import judged_families
 from analysis.scoring.pairs import rules_of
 from analysis.study.runs import AnalysisPlan, StudyTables, read_study
+from analysis.topics import path_controls
 from analysis.topics.context import Context
 from analysis.topics.interventions import (
     analyze,
@@ -20,8 +20,10 @@ from analysis.topics.interventions import (
     intervention_tests,
     intervention_verdict,
 )
+from analysis.topics.path_ceiling import Ceiling
 from analysis.verdicts import Verdict, Word
 from imbalance_bench.records import StudyRecords
+from tests.analysis.synthetic import INTERVENTION_LOSS, write_synthetic_study
 
 QUICK = {"resamples": 200, "permutations": 500}
 
@@ -41,7 +43,8 @@ def effects(records: StudyRecords) -> tuple[pd.DataFrame, StudyTables, AnalysisP
 
 
 def judged(row: pd.Series | dict, plan: AnalysisPlan, **changes) -> Verdict:
-    return intervention_verdict(dict(row) | changes, rules_of(plan))
+    row = {"magnitude": 0.0, "share_of_ceiling": float("nan")} | dict(row) | changes
+    return intervention_verdict(row, rules_of(plan), Ceiling(Word.UNDECIDED))
 
 
 def test_planted_losses_are_found_with_the_right_sign_and_size(records):
@@ -87,6 +90,7 @@ def test_methods_and_runs_without_records_are_left_out(records, tmp_path):
     for run in study.runs_of("dfa"):
         (copied.run(run.run_id).path / "interventions.parquet").unlink()
     context = Context(copied, study, AnalysisPlan.of(copied), lambda *_: None, None)
+    context.add(path_controls.analyze(context), ())
     found = analyze(context).tables["interventions"]
     assert found.empty
     assert "p_holm" in found.columns

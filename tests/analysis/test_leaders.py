@@ -8,7 +8,6 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from synthetic import write_synthetic_study
 
 from analysis.scoring.units import method_units
 from analysis.statistics.intervals import Uncertainty
@@ -18,6 +17,7 @@ from analysis.topics.context import Context
 from analysis.topics.leaders import analyze, leaders
 from analysis.topics.scores import class_scores, method_scores
 from imbalance_bench.records import StudyRecords
+from tests.analysis.synthetic import write_synthetic_study
 
 
 def context_of(root: Path) -> Context:

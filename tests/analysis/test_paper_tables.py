@@ -8,12 +8,12 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from contract_study import LONG_NAMES, write_analysis, write_bare_study
 
 from analysis.reading.analysed_study import AnalysedStudy
 from analysis.report.paper_tables import write_paper_tables
 from analysis.report.paper_tables.latex import escape
 from analysis.report.paper_tables.markdown import escape as escape_markdown
+from tests.analysis.contract_study import LONG_NAMES, write_analysis, write_bare_study
 
 STRANGE = (
     *("<script>alert(1)</script>", 'a "quoted" & $x_1$ {50 %} #3 ~^\\', "\u816b\u760d", "опухоль tissue", "NA"),

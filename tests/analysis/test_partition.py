@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from analysis.statistics.intervals import percentile_interval
-from analysis.statistics.partition import partition, resampled_partitions
+from analysis.statistics.partition import partition, partitions_of, resampled_partitions
 
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "explanation_r.json").read_text())
 VALUES = np.array(GOLDEN["mtcars"]).reshape(5, 32)
@@ -74,6 +74,15 @@ def test_strata_have_their_own_intercepts():
     found = partition(MPG + 50 * np.array(strata), CARS, strata)
     assert found.r2[-1] == pytest.approx(1 - left(np.column_stack([dummies, CARS])) / left(dummies))
     assert found.residual_df == 32 - 3 - 4
+
+
+def test_several_responses_are_fitted_as_each_alone():
+    strata = list("a" * 12 + "b" * 20)
+    responses = np.stack([MPG, MPG[::-1], np.zeros(32)])
+    for response, found in zip(responses, partitions_of(responses, CARS, strata), strict=True):
+        alone = partition(response, CARS, strata)
+        np.testing.assert_allclose(found.r2, alone.r2, atol=1e-12)
+        assert (found.n, found.n_strata) == (alone.n, alone.n_strata)
 
 
 def test_degenerate_input_is_defined():

@@ -10,13 +10,11 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
-from contract_study import LONG_NAMES, write_analysis, write_attention, write_bare_study
 from matplotlib.axis import Axis
 from matplotlib.collections import LineCollection, PathCollection
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.text import Annotation, Text
-from synthetic import write_synthetic_study
 
 from analysis.plots import KINDS, AnalysedStudy, NotDrawableError, draw, draw_figure
 from analysis.plots.gallery import chosen_images, errors, macro_dice_per_image, paint
@@ -29,6 +27,8 @@ from analysis.plots.style import (
 )
 from analysis.reading.wording import signed
 from imbalance_bench.errors import UserError
+from tests.analysis.contract_study import LONG_NAMES, write_analysis, write_attention, write_bare_study
+from tests.analysis.synthetic import write_synthetic_study
 
 NEEDS_RECORDS = {"gallery", "learning_curves", "attention_maps"}
 REFUSED = {"critical_difference", "model_effects"}  # one study is one data set, and one model here

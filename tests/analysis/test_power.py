@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from scipy import stats
-from synthetic import write_synthetic_study
 
 from analysis.power.associations import AssociationDesign, association_power, critical_correlation, power_over
 from analysis.power.comparisons import ComparisonDesign, SimulatedStudies, threshold, ways
@@ -16,6 +15,7 @@ from analysis.verdicts import Word
 from imbalance_bench.cli.main import main
 from imbalance_bench.cli.power_view import sizes_of
 from imbalance_bench.config import load_study
+from tests.analysis.synthetic import write_synthetic_study
 from tests.small_study import write_dataset, write_study
 
 DESIGN = ComparisonDesign(slides=14, seeds=3, methods=1, slide_sd=0.03, seed_sd=0.0)

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from statistics_golden import DARWIN, r_value
 
 from analysis.statistics.corrections import benjamini_hochberg, holm
 from analysis.statistics.effect_size import cliffs_delta, wilcoxon_p
@@ -10,14 +9,14 @@ from analysis.statistics.equivalence import tost
 from analysis.statistics.intraclass_correlation import icc_average_consistency
 from analysis.statistics.rank_association import rank_association
 from analysis.statistics.sign_flip import sign_flip_p
-
-RNG = np.random.default_rng(0)
+from tests.analysis.statistics_golden import DARWIN, r_value
 
 
 @pytest.mark.parametrize("k", range(3, 9))
 def test_exact_spearman_and_kendall(k):
+    rng = np.random.default_rng(0)
     i = np.arange(1, k + 1)
-    found = rank_association((7 * i) % 11 * 1.0, (5 * i**2 + 3) % 13 + i / 100, alpha=0.05, permutations=1, rng=RNG)
+    found = rank_association((7 * i) % 11 * 1.0, (5 * i**2 + 3) % 13 + i / 100, alpha=0.05, permutations=1, rng=rng)
     assert found.spearman == pytest.approx(r_value(f"spearman_rho_{k}"))
     assert found.kendall == pytest.approx(r_value(f"kendall_tau_{k}"), abs=1e-12)
     assert found.p_spearman == pytest.approx(r_value(f"spearman_p_{k}"), abs=1e-10)
@@ -25,9 +24,10 @@ def test_exact_spearman_and_kendall(k):
 
 
 def test_stratified_association():
+    rng = np.random.default_rng(0)
     x, y = [1, 2, 3, 4, 2, 1, 3, 5, 3, 4, 1, 2], [1, 2, 4, 3, 3, 1, 2, 5, 4, 3, 2, 1]
     found = rank_association(
-        np.array(x, float), np.array(y, float), alpha=0.05, permutations=1, rng=RNG, strata=list("aaaabbbccccc")
+        np.array(x, float), np.array(y, float), alpha=0.05, permutations=1, rng=rng, strata=list("aaaabbbccccc")
     )
     assert found.spearman == pytest.approx(r_value("stratified_spearman"))
     assert found.p_spearman == pytest.approx(r_value("stratified_spearman_p"), abs=1e-10)
@@ -36,7 +36,8 @@ def test_stratified_association():
 
 
 def test_paired_tests():
-    assert sign_flip_p(DARWIN, permutations=1, rng=RNG) == pytest.approx(r_value("sign_flip_darwin"), abs=1e-10)
+    rng = np.random.default_rng(0)
+    assert sign_flip_p(DARWIN, permutations=1, rng=rng) == pytest.approx(r_value("sign_flip_darwin"), abs=1e-10)
     few = np.array([1.1, -0.4, 2.3, 0.9, -1.7, 3.1, 2.6, 0.2])
     assert wilcoxon_p(few) == pytest.approx(r_value("wilcoxon_exact"), abs=1e-10)
     tied = np.array([1, 1, -1, 2, 0, 3, 2, -2, 4.0])

@@ -14,12 +14,12 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from contract_study import write_analysis, write_bare_study
-from synthetic import write_synthetic_study
 
 from analysis.plots import KINDS
 from analysis.report import build_report
 from imbalance_bench.errors import UserError
+from tests.analysis.contract_study import write_analysis, write_bare_study
+from tests.analysis.synthetic import write_synthetic_study
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 STRANGE = ("<script>alert(1)</script>", 'a "quoted" & $x_1$', "\u816b\u760d", "опухоль", "NA")
@@ -185,7 +185,10 @@ def test_every_class_has_a_card(complete: Path, strange: Path) -> None:
     downloads = page.attributes("download")
     assert {f"{name}-{c}.svg" for c in range(5) for name in ("strips", "profile")} <= set(downloads)
     assert sum(tag == "img" for tag, _ in page.tags) >= 5
-    assert "There are no pictures of the classes: the data set is no longer at" in Page.of(strange).text
+    assert (
+        "There are no pictures of the classes: the data set is no longer where dataset.json says"
+        in Page.of(strange).text
+    )
 
 
 def test_what_is_missing_is_said(strange: Path) -> None:

@@ -14,7 +14,6 @@ from analysis.statistics.sign_flip import sign_flip_p, smallest_sign_flip_p
 
 stats: Any = scipy.stats  # its return types are not declared
 
-RNG = np.random.default_rng(0)
 FEW = st.lists(st.integers(-5, 5), min_size=1, max_size=8)
 PS = st.lists(st.floats(0, 1), min_size=1, max_size=12)
 

@@ -26,7 +26,7 @@ WRITER = """
 import sys, time
 from pathlib import Path
 sys.path.insert(0, sys.argv[4])
-import test_array_store as shared
+from tests.data import test_array_store as shared
 from imbalance_bench.data.array_store import ArrayStore
 folder, log, pause = Path(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3])
 def fill(rows):
@@ -63,7 +63,7 @@ def fill_here(folder: Path, fill: array_store.Fill = content, chunk: int = CHUNK
 
 
 def start_writer(folder: Path, log: Path, pause_s: float) -> subprocess.Popen[bytes]:
-    here = str(Path(__file__).parent)
+    here = str(Path(__file__).parents[2])
     return subprocess.Popen([sys.executable, "-c", WRITER, str(folder), str(log), str(pause_s), here])
 
 

@@ -1,11 +1,11 @@
 """Which classes the asymmetric losses call rare, and what becomes of them."""
 
-import method_cases as cases
 import pytest
 import torch
 
 from methods import REGISTRY
 from methods.asymmetric import rare_by
+from tests.methods import method_cases as cases
 
 
 def test_rare_classes_by_both_rules():

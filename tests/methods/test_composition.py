@@ -3,7 +3,6 @@
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-import method_cases as cases
 import pytest
 import torch
 from torch import nn
@@ -11,6 +10,7 @@ from torch import nn
 from methods import REGISTRY
 from methods.base import AttentionBias, BuildContext, ClassFeedback, Components, MethodConfig, ParamGroup, Stage
 from methods.composition import SlotConflictError, compose
+from tests.methods import method_cases as cases
 
 
 @dataclass

@@ -4,7 +4,6 @@ import math
 from collections.abc import Iterator
 from dataclasses import fields, replace
 
-import method_cases as cases
 import pytest
 import torch
 from hypothesis import given, settings
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 from methods import REGISTRY, distinct_methods
 from methods.base import ClassStatistics, Components, Group, MethodConfig
 from methods.search_space import search_space
+from tests.methods import method_cases as cases
 
 CASES = cases.configurations()
 every_configuration = pytest.mark.parametrize("case", CASES, ids=[cases.label(case) for case in CASES])

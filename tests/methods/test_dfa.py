@@ -3,7 +3,6 @@
 from dataclasses import replace
 from itertools import pairwise
 
-import method_cases as cases
 import pytest
 import torch
 from hypothesis import given, settings
@@ -13,6 +12,7 @@ from torch import nn
 
 from methods.base import BuildContext, Components, Requirement, Stage
 from methods.dfa import DfaConfig, DynamicFocalBias, derangement
+from tests.methods import method_cases as cases
 
 
 def bias_of(seed: int = 0, **options) -> DynamicFocalBias:

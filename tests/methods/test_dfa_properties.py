@@ -4,7 +4,6 @@ from collections.abc import Callable
 from itertools import pairwise
 from typing import TypeVar
 
-import method_cases as cases
 import pytest
 import torch
 from torch import Tensor, nn
@@ -13,6 +12,7 @@ from torch.func import functional_call
 from imbalance_bench.models.attention_probes import AttentionProbe, AttentionStatistics
 from imbalance_bench.models.two_way import TwoWayBlock, TwoWayDecoder
 from methods.dfa import DfaConfig, DynamicFocalBias
+from tests.methods import method_cases as cases
 
 DIM, HEADS, PIXELS, BATCH = 16, cases.HEADS, 12, 3
 T = TypeVar("T")

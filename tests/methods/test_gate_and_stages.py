@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import method_cases as cases
 import pytest
 import torch
 from torch import nn
@@ -11,6 +10,7 @@ from methods.attention_gate import FocalAttentionGateConfig, FocalGate
 from methods.base import ParamGroup, Stage
 from methods.class_counts import ClassFeedback
 from methods.classifiers import ClassifierRetrainingConfig, TauNormalisation
+from tests.methods import method_cases as cases
 
 
 def gate(**options: Any) -> FocalGate:

@@ -1,11 +1,11 @@
 """The head learns what classes cost, leaves the model alone, and weights follow only as far as it has learned."""
 
-import method_cases as cases
 import torch
 from torch import Tensor
 
 from methods.learned_difficulty import LARGEST_LOSS, LearnedDifficultyConfig, LearnedDifficultyDice, LossPredictor
 from methods.step_counts import StepCounts
+from tests.methods import method_cases as cases
 
 
 def loss_of(**options: float) -> LearnedDifficultyDice:

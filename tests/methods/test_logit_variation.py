@@ -2,11 +2,11 @@
 
 import math
 
-import method_cases as cases
 import pytest
 import torch
 
 from methods.logit_variation import BlvConfig, noise, rarity_amounts
+from tests.methods import method_cases as cases
 
 
 def test_noise_is_half_normal_up_to_one_and_follows_seed_and_step():

@@ -3,7 +3,6 @@
 import math
 from dataclasses import replace
 
-import method_cases as cases
 import pytest
 import torch
 
@@ -14,6 +13,7 @@ from methods.cross_entropy import CrossEntropyDice, SoftDice, WeightedCrossEntro
 from methods.focal import FocalConfig
 from methods.ldam import LdamDrwConfig
 from methods.reweighting import EffectiveNumberConfig, against_rarity, sample_counts
+from tests.methods import method_cases as cases
 
 
 def dice_of(logits: torch.Tensor, batch: cases.Batch) -> torch.Tensor:

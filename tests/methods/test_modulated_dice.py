@@ -3,12 +3,12 @@
 import math
 from dataclasses import replace
 
-import method_cases as cases
 import pytest
 import torch
 
 from methods import REGISTRY
 from methods.modulated_dice import AdaptiveTvmfConfig, TvmfDice
+from tests.methods import method_cases as cases
 
 
 def without_class(batch: cases.Batch, c: int) -> cases.Batch:

@@ -1,12 +1,12 @@
 """Overlap losses against segmentation_models_pytorch, and where the two part."""
 
-import method_cases as cases
 import pytest
 import torch
 from segmentation_models_pytorch.losses import DiceLoss, LovaszLoss, TverskyLoss
 
 from methods import REGISTRY
 from methods.compound import ComboConfig, LabelMarginalL1Config
+from tests.methods import method_cases as cases
 
 IGNORED = 255
 

@@ -1,11 +1,11 @@
 """What the pixel-difficulty losses do beyond the contract."""
 
-import method_cases as cases
 import pytest
 import torch
 
 from methods import REGISTRY
 from methods.step_counts import StepCounts
+from tests.methods import method_cases as cases
 
 
 def pixel_gradient(name: str, batch: cases.Batch, **options: float) -> torch.Tensor:

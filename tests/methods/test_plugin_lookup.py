@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-from plugin_site import add_site, install
 
 from methods import REGISTRY
 from methods.focal import FocalConfig
@@ -16,6 +15,7 @@ from methods.plugins import (
     origin_of,
     plugin_named,
 )
+from tests.methods.plugin_site import add_site, install
 
 MODULE = """
 from typing import ClassVar

@@ -1,6 +1,5 @@
 """What losses of boundaries and regions promise where labels are missing, and what a component counts for."""
 
-import method_cases as cases
 import pytest
 import torch
 
@@ -8,6 +7,7 @@ from methods import REGISTRY
 from methods.base import BuildContext
 from methods.boundary import BoundaryLossConfig, contour
 from methods.regions import components, nearest_components, signed_distances
+from tests.methods import method_cases as cases
 
 REGIONS = ("boundary_loss", "contour_weighted", "blob_loss", "cc_loss", "rmi")
 

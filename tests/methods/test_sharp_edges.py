@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 
-import method_cases as cases
 import pytest
 import torch
 
@@ -10,6 +9,7 @@ from methods import REGISTRY
 from methods.base import AttentionBias, BuildContext
 from methods.cross_entropy import SoftDice, mean_over_valid, weighted_mean_over_valid
 from methods.ldam import LdamDice, LdamDrwConfig
+from tests.methods import method_cases as cases
 
 CASES = cases.configurations()
 every_configuration = pytest.mark.parametrize("case", CASES, ids=[cases.label(case) for case in CASES])

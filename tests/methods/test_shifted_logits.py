@@ -1,6 +1,5 @@
 """What the margins-and-logits family does beyond the contract."""
 
-import method_cases as cases
 import pytest
 import torch
 
@@ -8,6 +7,7 @@ from methods import REGISTRY
 from methods.base import BuildContext
 from methods.ldam import LdamDrwConfig
 from methods.logits import LogitAdjustmentConfig
+from tests.methods import method_cases as cases
 
 
 def test_balanced_softmax_is_logit_adjustment_with_tau_one():

@@ -17,9 +17,10 @@ from imbalance_bench.evaluation.image_tables import BoundarySetting, ImageKeys, 
 from imbalance_bench.evaluation.interventions import FixedBias, changed_biases, permutations
 from imbalance_bench.evaluation.path_controls import ShiftedLogits, class_shares, dosed_bias, weights_of
 from imbalance_bench.execution import Execution, execute_study
+from imbalance_bench.planned_study import open_run
 from imbalance_bench.planning import prepare_study
 from imbalance_bench.records import BoundaryMeasure, PathControl, RunRecord, StudyRecords
-from imbalance_bench.study import build_context, open_study
+from imbalance_bench.study import build_context
 from imbalance_bench.training import record_tables
 from imbalance_bench.training.image_evaluation import ImageEvaluation, QueriedImage, block_means
 from imbalance_bench.training.material import initial_segmenter, open_material, rows_by_image
@@ -44,8 +45,7 @@ def table_of(run: RunRecord, name: str):
 @pytest.fixture
 def trained(finished_study: Path, shared_cache: Path) -> ImageEvaluation:
     """The model of the finished dfa run, from its weights, with a bias large enough to matter."""
-    study = open_study(finished_study)
-    run = study.run(run_of(finished_study, "dfa").run_id)
+    study, run = open_run(finished_study, run_of(finished_study, "dfa").run_id)
     components = compose(run.method.parts, build_context(study, run, stage=0, finished=()))
     segmenter = initial_segmenter(study, run.seed, 0, torch.device("cpu"))
     assert segmenter.class_query is not None
@@ -83,7 +83,8 @@ def test_rings_around_borders_add_up_to_the_class(finished_study: Path) -> None:
 
 
 def test_boundary_rows_are_those_of_the_saved_predictions(finished_study: Path) -> None:
-    study, run = open_study(finished_study), run_of(finished_study, "cdb")
+    run = run_of(finished_study, "cdb")
+    study, _ = open_run(finished_study, run.run_id)
     section = study.config.evaluation
     setting = BoundarySetting(
         mpp_um=(0.5, 0.5),  # of the small data set

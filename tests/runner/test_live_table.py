@@ -4,11 +4,11 @@ import io
 import math
 
 import pytest
-from rich.console import Console
 
 from imbalance_bench.cli.live_table import LiveTable
 from imbalance_bench.cli.progress import ProgressDisplay
 from imbalance_bench.engines.base import RunOutcome, RunProgress
+from imbalance_bench.terminal import Terminal
 
 METHODS = {"r0": "focal", "r1": "focal", "r2": "dfa [b]"}
 
@@ -36,7 +36,7 @@ def test_means_are_over_runs_and_leave_absent_classes_out() -> None:
 @pytest.mark.parametrize("terminal", [True, False])
 def test_the_display_shows_it(terminal: bool) -> None:
     file = io.StringIO()
-    console = Console(file=file, force_terminal=terminal, width=120)
+    console = Terminal(file=file, force_terminal=terminal, width=120)
     table = LiveTable(("stroma", "fat"), METHODS)
     with ProgressDisplay(console, runs=3, unit_steps=20, table=table) as display:
         display.on_progress(RunProgress("r2", "dfa", 20, 20, 0.5, ((8, 2, 2), (1, 0, 0))))

@@ -16,7 +16,7 @@ ROW = {"image_id": "a", "group_id": "g", "split": "test", "class_id": 0, "tp": 1
 
 
 def test_tables_round_trip_and_the_same_rows_give_the_same_bytes(tmp_path: Path) -> None:
-    rows = pd.DataFrame([ROW, ROW | {"class_id": 1}])
+    rows = pd.DataFrame([ROW | {"n_valid": 8}, ROW | {"class_id": 1, "fp": 4, "n_valid": 8}])
     write_table(tmp_path / "a.parquet", "counts", rows)
     write_table(tmp_path / "b.parquet", "counts", rows[list(rows.columns)[::-1]])
     assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()

@@ -13,6 +13,7 @@ from imbalance_bench.config import load_study, parse_study
 from imbalance_bench.data.splits import Fold, Splits
 from imbalance_bench.errors import UserError
 from imbalance_bench.execution import Execution, execute_study
+from imbalance_bench.manifest import write_json
 from imbalance_bench.records import StudyRecords, write_table
 from imbalance_bench.tuning.choice import TrialScore, best, choose, score_of_counts
 from imbalance_bench.tuning.draws import points, trials_of, tunable
@@ -143,6 +144,19 @@ def test_a_second_run_changes_nothing_and_a_lost_choice_is_made_again(tuned_root
     assert after[1] == before[1]
 
 
+def meddle(record, rows, *, hopeless: bool) -> None:
+    """Rewrite counts so that every labelled pixel of some rows is missed or hit, as if the run had written them."""
+    counts = record.counts()
+    labelled = counts["tp"] + counts["fn"]
+    mistaken = labelled.groupby([counts["split"], counts["image_id"]]).transform(lambda n: np.roll(n, 1))
+    counts.loc[rows(counts), "tp"] = 0 if hopeless else labelled
+    counts.loc[rows(counts), "fn"] = labelled if hopeless else 0
+    counts.loc[rows(counts), "fp"] = mistaken if hopeless else 0
+    write_table(record.path / "counts.parquet", "counts", counts)
+    manifest = record.manifest()
+    write_json(record.path / "manifest.json", {key: value for key, value in manifest.items() if key != "files"})
+
+
 def test_test_images_cannot_influence_the_choice(tuned_root, tmp_path):
     """Test counts are made perfect for the losers and hopeless for the winners: the choice must stay."""
     folder = tmp_path / "tuning"
@@ -153,25 +167,14 @@ def test_test_images_cannot_influence_the_choice(tuned_root, tmp_path):
     before = choose(trials, records, config.tuning)
     winners = {winner.trial.entry.label for winner, _ in before.values()}
     for run in records.plan()["runs"]:
-        path = records.run(run["run_id"]).path / "counts.parquet"
-        counts = records.run(run["run_id"]).counts()
-        tested = counts["split"] == "test"
-        assert tested.any()
-        if run["method"] in winners:
-            counts.loc[tested, "fn"] += counts.loc[tested, "tp"]
-            counts.loc[tested, "tp"] = 0
-        else:
-            counts.loc[tested, ["fp", "fn"]] = 0
-        write_table(path, "counts", counts)
+        record = records.run(run["run_id"])
+        assert (record.counts()["split"] == "test").any()
+        meddle(record, lambda counts: counts["split"] == "test", hopeless=run["method"] in winners)
     after = choose(trials, records, config.tuning)
     assert {k: w.trial.number for k, (w, _) in after.items()} == {k: w.trial.number for k, (w, _) in before.items()}
     for run in records.plan()["runs"]:  # and validation counts do decide
-        counts = records.run(run["run_id"]).counts()
-        validated = counts["split"] == "val"
         if run["method"] in winners:
-            counts.loc[validated, "fn"] += counts.loc[validated, "tp"]
-            counts.loc[validated, "tp"] = 0
-        write_table(records.run(run["run_id"]).path / "counts.parquet", "counts", counts)
+            meddle(records.run(run["run_id"]), lambda counts: counts["split"] == "val", hopeless=True)
     changed = choose(trials, records, config.tuning)
     assert all(changed[k][0].trial.number != before[k][0].trial.number for k in before)
 

@@ -8,6 +8,7 @@ from analysis.reading.analysed_study import AnalysedStudy
 from analysis.report.paper_tables.content import PaperTable, association_table, difference_table, score_table
 from analysis.report.paper_tables.latex import latex_preview, latex_table
 from analysis.report.paper_tables.markdown import markdown_table
+from imbalance_bench.csv_cells import guarded
 from imbalance_bench.manifest import write_atomically
 
 
@@ -41,12 +42,12 @@ def csv_table(table: PaperTable) -> str:
     ]
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(heading)
+    writer.writerow(map(guarded, heading))
     for row in table.rows:
         cells = zip(row, ranged, strict=True)
         writer.writerow(
             [
-                text
+                guarded(text)
                 for cell, has_range in cells
                 for text in ([cell.text, cell.below, cell.mark] if has_range else [cell.text])
             ]

@@ -4,7 +4,6 @@ Its name can be foreseen, so what lies there is trusted only when it is a real f
 but what a preparation writes; a link is not followed, and a foreign folder is left as it is.
 """
 
-import fcntl
 import json
 import os
 import re
@@ -16,6 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from imbalance_bench.errors import UserError
+from imbalance_bench.locking import LockHeldError, locked
 from imbalance_bench.manifest import write_json
 
 CHANGES = "changes"  # what became of the colours of each mask, until dataset.yaml sums them up
@@ -37,17 +37,11 @@ def building_folder(dest: Path) -> Iterator[Path]:
     with suppress(FileExistsError):
         folder.mkdir()
     _require_ours(folder)
-    descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(
-                f"{folder} is being written by another process. Wait for it, or choose another DEST."
-            ) from None
-        yield folder
-    finally:
-        os.close(descriptor)
+        with locked(folder / _LOCK, patience_s=0):
+            yield folder
+    except LockHeldError:
+        raise UserError(f"{folder} is being written by another process. Wait for it, or choose another DEST.") from None
 
 
 def resume_or_clear(folder: Path, signature: str) -> None:

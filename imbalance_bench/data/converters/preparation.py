@@ -4,11 +4,9 @@ import csv
 import io
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +40,7 @@ from imbalance_bench.data.prepared import COLUMNS, IMAGE_SUFFIXES, PreparedDatas
 from imbalance_bench.errors import UserError, nearest
 from imbalance_bench.manifest import canonical_hash, write_atomically, write_json
 from imbalance_bench.names import is_plain_stem, similar_names_remark
+from imbalance_bench.worker_pool import worker_pool
 
 _PNG_COMPRESSION = 4
 
@@ -186,7 +185,7 @@ def _workers(number: int, n_images: int) -> Iterator[Apply]:
     if number == 1 or n_images < 2:
         yield map
         return
-    with ProcessPoolExecutor(min(number, n_images), mp_context=get_context("spawn")) as pool:
+    with worker_pool(min(number, n_images)) as pool:
         yield pool.map
 
 

@@ -31,6 +31,33 @@ _NECROSIS = PhantomClass(
 )
 _FAT = PhantomClass(name="fat", colour="#ffe08a", texture="fat", share=0.04, ambiguity=0.0, morphology=0.1)
 
+# texture, colour, share, then the ranks of ambiguity, morphology and context among the eight classes: no two of the
+# four factors have a rank correlation above .1, so that what follows one of them does not follow another. Textures that
+# look alike, or whose borders are soft, as they come have much of context, or of ambiguity: what is planted must show.
+_EIGHT = (
+    ("stroma", "#e8a0bf", 0.28, 2, 6, 7),
+    ("necrosis", "#b15928", 0.20, 3, 3, 5),
+    ("blood", "#ff7f00", 0.15, 6, 1, 2),
+    ("fat", "#ffe08a", 0.11, 5, 8, 1),
+    ("inflammatory", "#1f78b4", 0.09, 7, 4, 4),
+    ("tumour", "#6a3d9a", 0.07, 8, 7, 8),
+    ("gland", "#33a02c", 0.06, 4, 2, 6),
+    ("muscle", "#e31a1c", 0.04, 1, 5, 3),
+)
+_HIGHEST = {"ambiguity": 1.0, "morphology": 0.9, "context": 0.6}  # level of the class that has most of a factor
+
+
+def _eight_classes() -> tuple[PhantomClass, ...]:
+    """Return classes of which each factor takes eight equally spaced levels from 0; the rival is the class before."""
+    found = []
+    for place, (texture, colour, share, *ranks) in enumerate(_EIGHT):
+        levels = [round(top * (rank - 1) / 7, 3) for top, rank in zip(_HIGHEST.values(), ranks, strict=True)]
+        planted = dict(zip(_HIGHEST, levels, strict=True)) | {"share": share, "rival": _EIGHT[place - 1][0]}
+        tissue = {"name": texture, "texture": texture, "colour": colour}
+        found.append(PhantomClass.model_validate(tissue | planted))
+    return tuple(found)
+
+
 PRESETS: dict[str, PhantomSpec] = {
     "tissue": PhantomSpec(
         name="phantom-tissue",
@@ -83,5 +110,13 @@ PRESETS: dict[str, PhantomSpec] = {
         groups=GroupCounts(train=8, val=3, test=4),
         images_per_group=6,
         size_px=512,
+    ),
+    "quickstart": PhantomSpec(
+        name="phantom-quickstart",
+        classes=_eight_classes(),
+        groups=GroupCounts(train=7, val=2, test=9),
+        images_per_group=2,
+        mpp_um=0.75,
+        region_um=52.0,
     ),
 }

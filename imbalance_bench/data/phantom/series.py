@@ -3,9 +3,7 @@
 import csv
 import shutil
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 
 from imbalance_bench.data.phantom.spec import PhantomSpec
@@ -13,6 +11,7 @@ from imbalance_bench.data.phantom.writer import TRUTH_FILE, generate_phantom
 from imbalance_bench.errors import UserError
 from imbalance_bench.manifest import canonical_hash, write_atomically, write_json
 from imbalance_bench.records import read_json
+from imbalance_bench.worker_pool import worker_pool
 
 SERIES_FILE = "series.json"
 FACTORS_FILE = "factors.csv"
@@ -53,7 +52,7 @@ def generate_series(
             write(spec)
             report(done + number, len(specs))
     else:
-        with ProcessPoolExecutor(min(workers, len(waiting)), mp_context=get_context("spawn")) as pool:
+        with worker_pool(min(workers, len(waiting))) as pool:
             for number, _ in enumerate(pool.map(write, waiting), start=1):
                 report(done + number, len(specs))
     return _gather_factors(specs, dest)

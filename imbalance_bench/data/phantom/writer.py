@@ -5,10 +5,8 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +23,7 @@ from imbalance_bench.data.phantom.spec import PhantomSpec
 from imbalance_bench.data.phantom.stain import develop, draw_slide
 from imbalance_bench.data.phantom.textures import grow_tissue
 from imbalance_bench.errors import UserError
+from imbalance_bench.worker_pool import worker_pool
 
 PNG_COMPRESSION = 1
 TRUTH_FILE = "truth.csv"
@@ -140,7 +139,7 @@ def _draw_all(spec: PhantomSpec, plans: list[ImagePlan], folder: Path, workers: 
     if workers == 1 or len(plans) == 1:
         yield from map(draw, plans)
         return
-    with ProcessPoolExecutor(min(workers, len(plans)), mp_context=get_context("spawn")) as pool:
+    with worker_pool(min(workers, len(plans))) as pool:
         yield from pool.map(draw, plans, chunksize=2)
 
 

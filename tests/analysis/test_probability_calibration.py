@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from synthetic import write_synthetic_study  # pyright: ignore[reportMissingImports]
 
 from analysis.pipeline import analyze_study
 from analysis.scoring.predicted_probabilities import (
@@ -28,6 +27,7 @@ from imbalance_bench.evaluation.image_tables import ImageKeys, probability_rows
 from imbalance_bench.evaluation.probabilities import count_probabilities
 from imbalance_bench.records import PROBABILITY_BINS
 from tests.analysis.golden.probabilities import case, softmax
+from tests.analysis.synthetic import write_synthetic_study
 
 NAMES = ("a", "b", "c")
 PLAN = AnalysisPlan(

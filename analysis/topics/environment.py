@@ -1,0 +1,84 @@
+"""Whether all runs of a study were made alike: with the same software, code, threads, precision and kind of device.
+
+Runs are paired by seed, and the same seed gives the same start and the same batches only where the arithmetic is the
+same. A difference between methods that were trained in different environments may come from the environment.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from analysis.schema import rows_of, table
+from analysis.study.runs import RunData
+from analysis.topics.context import Context, TopicResult
+from analysis.verdicts import Verdict, data_limit
+
+MOST_NAMED = 3  # values of one property in a sentence
+CHANGED_FILES = "with changed files"
+
+
+def analyze(context: Context) -> TopicResult:
+    """List the environments of the finished runs, and say so where they differ."""
+    found = environments(context.study.data)
+    verdict = environment_verdict(found)
+    return TopicResult({"environments": found}, () if verdict is None else (verdict,))
+
+
+def environments(runs: Sequence[RunData]) -> pd.DataFrame:
+    """Count the runs that were made with each value of each property; table `environments`."""
+    rows = [
+        {"property": name, "value": value, "run_id": run.run_id, "method": run.method}
+        for run in runs
+        for name, value in _properties(run.manifest.get("environment", {}))
+    ]
+    if not rows:
+        return table("environments", [])
+    grouped = pd.DataFrame(rows).groupby(["property", "value"], sort=True)
+    counted = grouped.agg(n_runs=("run_id", "size"), methods=("method", lambda each: ", ".join(dict.fromkeys(each))))
+    return table("environments", counted.reset_index())
+
+
+def environment_verdict(found: pd.DataFrame) -> Verdict | None:
+    """Say which properties differ between the runs of a study; None where none does.
+
+    Args:
+        found: Table `environments`.
+    """
+    differing = found[found.groupby("property")["value"].transform("size") > 1]
+    if differing.empty:
+        return None
+    told = {str(name): _told(rows_of(part)) for name, part in differing.groupby("property", sort=False)}
+    each = "; ".join(f"{name} ({values})" for name, values in told.items())
+    sentence = (
+        f"Runs of this study were not made alike: {each}. A difference between their methods may come from this. Train "
+        "them again in one environment to be sure."
+    )
+    rule = "limited: versions, code, device, precision, threads or determinism of two finished runs differ"
+    return data_limit("environment", "environment of the runs", sentence, rule, dict(told))
+
+
+def _told(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Write the values of one property, the most frequent first, each with its runs and methods."""
+    ordered = sorted(rows, key=lambda row: -int(row["n_runs"]))
+    told = [
+        f"{row['value']}: {row['n_runs']} run{'' if row['n_runs'] == 1 else 's'} of {row['methods']}"
+        for row in ordered[:MOST_NAMED]
+    ]
+    more = len(ordered) - MOST_NAMED
+    return "; ".join(told) + (f"; {more} other values" if more > 0 else "")
+
+
+def _properties(environment: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield what can change a result; which of several devices of a kind was used cannot."""
+    for name in ("precision", "deterministic", "threads"):
+        if environment.get(name) is not None:
+            yield name, str(environment[name])
+    if environment.get("device"):
+        yield "device", str(environment["device"]).partition(":")[0]
+    for name, version in environment.get("versions", {}).items():
+        yield name, str(version)
+    code = environment.get("code", {})
+    if code.get("version"):
+        commit = f" at commit {code['commit'][:12]}" if code.get("commit") else ""
+        yield "imbalance-bench", f"{code['version']}{commit}{f' {CHANGED_FILES}' if code.get('dirty') else ''}"

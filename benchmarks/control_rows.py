@@ -1,0 +1,180 @@
+"""How often trained studies judge methods whose truth is known as they should, as a Markdown table.
+
+    python -m benchmarks.control_rows [--studies 40] [--steps 60] [--seeds 2] [--workers N] [--out DIR] [--minutes M]
+
+Each study draws phantom tissue of eight classes with its own seed and with the planted factors dealt out to the classes
+anew, trains every control below with the decoder `unet`, and is analysed as any study is. Nothing is simulated. A
+stopped call goes on where it was; `--minutes` stops before a study that may not end in time.
+
+- `given_share`, `given_ambiguity`, `given_morphology`, `given_context`: a fixed attention bias of one number per class,
+  the planted level of one factor; to be attributed to the construct of that factor and to no other.
+- `given_noise`: the same from random numbers; to be attributed to nothing.
+- `inverse_sqrt`: its loss weights are to be attributed to frequency.
+- `token_to_image`: a bias where it can do nothing; the path is to be called inert.
+- `quarter_steps`: trained for a quarter of the steps; to be called worse.
+
+Attributed means: the association with the primary measure of the construct is `supported` after Holm over the
+constructs. Whether it is so beyond the others is a partial test, which eight classes and measures with errors seldom
+decide.
+"""
+
+import argparse
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from analysis.pipeline import StudyAnalysis, analyze_study
+from analysis.schema.names import MACRO
+from analysis.topics.ledger_quantities import GIVEN_BIAS
+from analysis.topics.planted import CONSTRUCT_OF
+from analysis.verdicts import Topic, Word
+from imbalance_bench.config import load_study
+from imbalance_bench.data.phantom import FACTORS, PRESETS, GroupCounts, PhantomSpec, generate_phantom
+from imbalance_bench.execution import Execution, execute_study
+from imbalance_bench.preregistration import PRIMARY_MEASURES
+from imbalance_bench.seeding import generator
+
+ROOT = Path(__file__).parents[1]
+NOISE = "noise"
+WANTED = {"given_noise": 0.9, "inverse_sqrt": 0.9, "token_to_image": 0.95, "quarter_steps": 0.9}
+ATTRIBUTED = 0.8  # of the studies, of each planted factor
+RECIPE = ("model.decoder=unet", "training.validate_every=1000", "training.augmentation.cached_views=1")
+EVALUATION = (
+    *("evaluation.path_controls=1", "evaluation.permuted_biases=0", "evaluation.dynamics_crops=0"),
+    *(
+        "evaluation.surface_um=[]",
+        "evaluation.trimap_um=[]",
+        "evaluation.boundary_um=[]",
+        "compute.saved_predictions=0",
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What is trained and where it lies.
+
+    Attributes:
+        out: Folder of all studies.
+        steps: Optimiser steps.
+        seeds: Seeds of each method.
+        workers: Runs at a time; None chooses by cores.
+    """
+
+    out: Path
+    steps: int
+    seeds: int
+    workers: int | None = None
+
+    def study(self, number: int) -> StudyAnalysis:
+        """Draw, train what is missing of, and analyse one study."""
+        folder, spec = self.out / f"study_{number:02d}", phantom_of(number)
+        if not (folder / "phantom" / "index.csv").exists():
+            generate_phantom(spec, folder / "phantom")
+        asked = [f"dataset.path={folder / 'phantom'}", f"name=controls-{number}", f"training.steps={self.steps}"]
+        asked += [f"methods={methods_of(spec, number)}", f"seeds={list(range(self.seeds))}"]
+        source = ROOT / "imbalance_bench" / "quickstart.yaml"
+        config = load_study(source, [*RECIPE, *EVALUATION, *asked])
+        cache = folder / "cache"
+        execute_study(config, folder / "study", Execution(cache=cache, workers=self.workers))
+        return analyze_study(folder / "study", cache_dir=cache)
+
+
+def phantom_of(number: int) -> PhantomSpec:
+    """Return the phantom of a study: the quickstart's, its levels of each factor dealt out to the classes anew."""
+    base, rng = PRESETS["quickstart"], generator(number, "control rows")
+    dealt = {factor: rng.permutation([getattr(each, factor) for each in base.classes]) for factor in FACTORS}
+    classes = [
+        each.model_copy(update={factor: float(values[place]) for factor, values in dealt.items()})
+        for place, each in enumerate(base.classes)
+    ]
+    groups = GroupCounts(train=6, val=1, test=8)
+    content = base.model_dump() | {"classes": classes, "groups": groups, "images_per_group": 1, "seed": number}
+    return PhantomSpec.model_validate(content | {"name": f"phantom-controls-{number}"})
+
+
+def methods_of(spec: PhantomSpec, number: int) -> list[Any]:
+    """Return the entries of `methods:` of a study."""
+    noise = generator(number, NOISE).normal(size=len(spec.classes))
+    levels = {factor: [getattr(each, factor) for each in spec.classes] for factor in FACTORS} | {NOISE: noise}
+    found: list[Any] = ["cross_entropy", {"name": "cross_entropy", "label": "quarter_steps", "steps_fraction": 0.25}]
+    found += ["inverse_sqrt", {"name": "dfa", "label": "token_to_image", "direction": "token_to_image"}]
+    for factor, values in levels.items():
+        given = {each.name: round(float(value), 4) for each, value in zip(spec.classes, values, strict=True)}
+        options = {"prior": "given", "mode": "fixed", "values": given}
+        found.append({"name": "dfa", "label": f"given_{factor}", **options})
+    return found
+
+
+def judged(study: StudyAnalysis) -> Iterator[tuple[str, bool, str]]:
+    """Yield (control, judged as it should be, what was said)."""
+    rows = study.tables["associations"]
+    supported = rows[(rows["verdict"] == str(Word.SUPPORTED)) & rows["measure"].isin(PRIMARY_MEASURES.values())]
+
+    def attributed(method: str, estimand: str) -> set[str]:
+        return set(supported[(supported["method"] == method) & (supported["estimand"] == estimand)]["construct"])
+
+    for factor, construct in CONSTRUCT_OF.items():
+        found = attributed(f"given_{factor}", GIVEN_BIAS)
+        yield f"given_{factor}", found == {construct}, "+".join(sorted(found)) or "nothing"
+    found = attributed("given_noise", GIVEN_BIAS)
+    yield "given_noise", not found, "+".join(sorted(found)) or "nothing"
+    found = attributed("inverse_sqrt", "loss_weight")
+    yield "inverse_sqrt", found == {CONSTRUCT_OF["share"]}, "+".join(sorted(found)) or "nothing"
+    said: dict[tuple[Topic, str], Word] = {
+        (each.topic, each.method): each.word for each in study.verdicts if each.class_name == MACRO
+    }
+    for method, topic, right in (
+        ("token_to_image", Topic.PATH, Word.INERT),
+        ("quarter_steps", Topic.COMPARISON, Word.WORSE),
+    ):
+        word = said[topic, method]
+        yield method, word == right, str(word)
+
+
+def table(found: list[list[tuple[str, bool, str]]]) -> list[str]:
+    """Return the Markdown table over studies."""
+    lines = ["| control | judged right | wanted | said |", "|---|---|---|---|"]
+    for rows in zip(*found, strict=True):
+        name, said = rows[0][0], Counter(each[2] for each in rows)
+        words = ", ".join(f"{word} {n}" for word, n in said.most_common())
+        rate = np.mean([each[1] for each in rows])
+        lines.append(f"| {name} | {rate:.2f} of {len(rows)} | {WANTED.get(name, ATTRIBUTED):.2f} | {words} |")
+    return lines
+
+
+def run_all(trial: Trial, studies: int, left: Callable[[], float]) -> list[list[tuple[str, bool, str]]]:
+    """Judge studies while there is time for one more, as long as the longest so far."""
+    found, longest = [], 0.0
+    for number in range(studies):
+        if left() < longest:
+            break
+        started = time.monotonic()
+        found.append(list(judged(trial.study(number))))
+        longest = max(longest, time.monotonic() - started)
+        print(f"\n{number + 1} studies\n\n" + "\n".join(table(found)), flush=True)
+    return found
+
+
+def main() -> None:
+    """Train, judge and print, the table anew after each study."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--studies", type=int, default=40)
+    parser.add_argument("--steps", type=int, default=60)
+    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--workers", type=int, help="runs at a time; by cores unless given")
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="start no study that may end later")
+    parser.add_argument("--out", type=Path, default=ROOT / "results" / "studies" / "control_rows")
+    options = parser.parse_args()
+    until = time.monotonic() + 60 * options.minutes
+    trial = Trial(options.out, options.steps, options.seeds, options.workers)
+    run_all(trial, options.studies, lambda: until - time.monotonic())
+
+
+if __name__ == "__main__":
+    main()

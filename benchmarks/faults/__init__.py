@@ -1,0 +1,1 @@
+"""Faults of every kind, done on purpose: see `__main__`."""

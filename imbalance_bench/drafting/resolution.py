@@ -1,0 +1,65 @@
+"""What TIFF files tell of the size of their pixels: resolution tags, ImageJ's and OME's metadata."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import tifffile
+
+from imbalance_bench.data.pictures import TiffPicture, is_tiff
+from imbalance_bench.data.pixel_size import PixelSize, told_pixel_size
+from imbalance_bench.errors import UserError
+
+_MICROMETRES = {2: 25400.0, 3: 10000.0}  # per ResolutionUnit: inch, centimetre
+_SAME = 0.02  # relative difference up to which images have one resolution
+
+
+def common_resolution(images: Sequence[Path]) -> tuple[float | None, str]:
+    """Return micrometres per pixel where all images tell the same, believable one; and what was found, in a sentence.
+
+    Args:
+        images: Files of any format; only TIFF is asked.
+    """
+    told = [size for path in images if is_tiff(path) and (size := pixel_size_of(path)) is not None]
+    if not told:
+        return None, "The files do not tell their resolution: unknown. Give --mpp where you know it."
+    odd = next((each for each in told if not each.is_believed), None)
+    if odd is not None:
+        return None, f"The files tell {odd}, which no microscope has: unknown. Give --mpp where you know it."
+    sizes = [edge for each in told for edge in (each.x_um, each.y_um)]
+    if len(told) < len(images) or max(sizes) > min(sizes) * (1 + _SAME):
+        what = "only some tell" if len(told) < len(images) else "tell different sizes"
+        return None, f"Of the files {what} ({told[0]}): unknown. Give --mpp, or images of one resolution."
+    return float(f"{told[0].x_um:.4g}"), f"The files tell {told[0]}."
+
+
+def pixel_size_of(path: Path) -> PixelSize | None:
+    """Return the size of the pixels that a TIFF tells, believed or not; None where it tells none or is damaged."""
+    try:
+        with TiffPicture(path):  # refuses a damaged file, and keeps tifffile's remarks from the terminal
+            pass
+        with tifffile.TiffFile(path) as file:
+            return _of_ome(file) or _of_tags(file)
+    except (UserError, OSError, ValueError, KeyError, TypeError, tifffile.TiffFileError):
+        return None
+
+
+def _of_tags(file: tifffile.TiffFile) -> PixelSize | None:
+    page = file.pages.first
+    unit = _MICROMETRES.get(int(page.tags.valueof("ResolutionUnit", 2)))
+    imagej = file.imagej_metadata or {}
+    if str(imagej.get("unit", "")).lower() in ("micron", "um", "µm", "\\u00b5m", "μm"):
+        unit = 1.0
+    ratios = [page.tags.valueof(name) for name in ("XResolution", "YResolution")]
+    if unit is None or not all(isinstance(each, tuple) and each[0] and each[1] for each in ratios):
+        return None
+    return told_pixel_size(*(unit * each[1] / each[0] for each in ratios))
+
+
+def _of_ome(file: tifffile.TiffFile) -> PixelSize | None:
+    if not file.ome_metadata:
+        return None
+    described = tifffile.xml2dict(file.ome_metadata)["OME"]["Image"]
+    pixels = (described[0] if isinstance(described, list) else described)["Pixels"]
+    if any(pixels.get(f"PhysicalSize{axis}Unit", "µm") not in ("µm", "μm", "um") for axis in "XY"):
+        return None
+    return told_pixel_size(pixels.get("PhysicalSizeX"), pixels.get("PhysicalSizeY"))

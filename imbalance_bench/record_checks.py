@@ -1,0 +1,87 @@
+"""What the rows of a record must agree on: no score is built on counts that contradict themselves."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from imbalance_bench.errors import UserError
+
+# the columns that tell the images apart on which every class is counted
+_CELLS: Mapping[str, tuple[str, ...]] = {
+    "counts": ("split", "image_id"),
+    "interventions": ("split", "image_id", "intervention"),
+    "path_controls": ("split", "image_id", "control", "target_id", "dose"),
+}
+# the columns that tell the other rows apart
+_KEYS: Mapping[str, tuple[str, ...]] = {
+    "confusion": ("split", "image_id", "true_id", "predicted_id"),
+    "probabilities": ("split", "image_id", "class_id", "predicted", "bin"),
+    "boundary": ("split", "image_id", "class_id", "measure", "distance_um"),
+    "dynamics": ("stage", "image_id", "class_id"),
+}
+_SIGNED = ("margin_millionths",)  # a margin may be negative; nothing else that is counted
+
+
+def require_sound_rows(path: Path, name: str, rows: pd.DataFrame, *, may_predict_none: bool = False) -> None:
+    """Refuse negative counts, rows that stand twice, classes without a row, and counts that do not add up.
+
+    Args:
+        path: The file, for the message.
+        name: The table, a key of `records.TABLES`.
+        rows: Its rows, with the columns of its schema.
+        may_predict_none: A pixel may be predicted as none of the classes.
+
+    Raises:
+        UserError: Rows contradict one another.
+    """
+
+    def refuse(what: str, at: pd.Series) -> UserError:
+        place = ", ".join(f"{key} {value}" for key, value in at.items())
+        return UserError(f"{path}: {what} ({place}). Delete the run's folder and run the study again.", exit_code=1)
+
+    cell = _CELLS.get(name)
+    keys = [*cell, "class_id"] if cell else list(_KEYS.get(name, ()))
+    if not keys or rows.empty:
+        return
+    counted = [column for column in rows.select_dtypes("integer") if column not in (*keys, *_SIGNED)]
+    negative = (rows[counted] < 0).any(axis=1)
+    if negative.any():
+        raise refuse("counts must not be negative", rows.loc[negative, keys].iloc[0])
+    twice = rows.duplicated(keys)
+    if twice.any():
+        raise refuse("each row must stand once", rows.loc[twice, keys].iloc[0])
+    if cell:
+        _require_whole_images(rows, list(cell), refuse)
+    if name == "counts":  # on which every score rests
+        mistakes = rows.groupby(list(_CELLS[name]), sort=False)[["fp", "fn"]].sum()
+        odd = mistakes["fp"] > mistakes["fn"] if may_predict_none else mistakes["fp"] != mistakes["fn"]
+        wrong = mistakes[odd]
+        if len(wrong):
+            what = "every false positive of a class must be a false negative of another"
+            raise refuse(what, wrong.reset_index()[list(_CELLS[name])].iloc[0])
+
+
+def _require_whole_images(rows: pd.DataFrame, cell: list[str], refuse: Callable[[str, pd.Series], UserError]) -> None:
+    """Refuse an image that lacks a class, or whose counts do not add up to its labelled pixels."""
+    n_classes = int(rows["class_id"].max()) + 1
+    misses = rows.assign(labelled=rows["tp"] + rows["fn"])
+    found = misses.groupby(cell, sort=False, dropna=False).agg(
+        rows=("class_id", "size"),
+        least=("class_id", "min"),
+        labelled=("labelled", "sum"),
+        low=("n_valid", "min"),
+        high=("n_valid", "max"),
+    )
+    for what, wrong in (
+        (
+            f"every image must have a row for each of {n_classes} classes",
+            (found["rows"] != n_classes) | (found["least"] < 0),
+        ),
+        (
+            "true pixels of all classes must add up to n_valid",
+            (found["labelled"] != found["low"]) | (found["low"] != found["high"]),
+        ),
+    ):
+        if wrong.any():
+            raise refuse(what, found[wrong].reset_index()[cell].iloc[0])

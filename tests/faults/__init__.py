@@ -1,0 +1,1 @@
+"""Faults done on purpose, one of each kind; `benchmarks.faults` does thousands."""
