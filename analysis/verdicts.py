@@ -78,6 +78,7 @@ class Topic(StrEnum):
 # what each topic decides by: where one of these numbers is missing, no word but these refusals may stand
 DECISIVE: Mapping[Topic, tuple[str, ...]] = {
     Topic.COMPARISON: ("difference", "low", "high"),
+    Topic.MODEL: ("difference", "low", "high"),
     Topic.LEADERS: ("mean",),
     Topic.CALIBRATION: ("value", "low", "high"),
     Topic.RANKING: ("p_best", "rank_low", "rank_high"),

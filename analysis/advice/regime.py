@@ -61,6 +61,7 @@ def regime_of(described: Description) -> Regime:
     exposure = values["border_exposure"].dropna()
     most_pieces = str(pieces.idxmax())
     overlap = values[PRIMARY["boundary"]].dropna()
+    image_share, median, spread = (values[name] for name in ("image_share", "median_area", "area_iqr"))
     hardest = str(overlap.idxmax()) if len(overlap) else ""
     return Regime(
         classes=len(share),
@@ -71,10 +72,10 @@ def regime_of(described: Description) -> Regime:
         imbalance=float(share.max() / share.min()),
         most_frequent=most_frequent,
         largest_share=float(share.max()),
-        rarest_image_share=float(values["image_share"][rarest]),
+        rarest_image_share=float(image_share[rarest]),
         most_pieces=most_pieces,
         pieces=float(pieces.max()),
-        piece_spread=float(values["area_iqr"][most_pieces] / values["median_area"][most_pieces]),
+        piece_spread=float(spread[most_pieces] / median[most_pieces]),
         most_exposed=str(exposure.idxmax()) if len(exposure) else "",
         exposure=float(exposure.max()) if len(exposure) else float("nan"),
         hardest=hardest,

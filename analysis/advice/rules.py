@@ -80,7 +80,8 @@ RULES: tuple[Rule, ...] = (
         f"imbalance >= {STRONG_IMBALANCE:g}",
         lambda of: of.imbalance >= STRONG_IMBALANCE,
         _imbalance,
-        "Menon 2021: consistent for the balanced error, which weights are not; about error per class, not about Dice",
+        "Menon 2021: consistent for the balanced error, also where a network separates its training data and weights "
+        "change little; about error per class, not about Dice",
     ),
     Rule(
         "focal",

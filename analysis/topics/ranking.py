@@ -127,7 +127,7 @@ def ranking_verdict(
         f"not_testable: fewer than two {unit}s, or a method without a score; else limited. Resampled ranks only "
         "describe: with few seeds they are too sure of themselves"
     )
-    if not math.isfinite(best["score"]):
+    if not math.isfinite(best["p_best"]):
         sentence = "The methods cannot be ranked: a method has no macro Dice, as no scored image holds a class."
         return _order(Word.NOT_TESTABLE, sentence, {}, rule)
     seeds, units = best["n_seeds"], best["n_units"]
