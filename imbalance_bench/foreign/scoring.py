@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from imbalance_bench.damage import damages
 from imbalance_bench.data.prepared import PreparedDataset
 from imbalance_bench.data.unchanged import file_marks, remember_marks
 from imbalance_bench.errors import UserError
@@ -106,12 +107,12 @@ def score_predictions(config: ForeignConfig, root: Path, where: str, on_progress
     checked, records = _check(config, root, where, on_progress), StudyRecords(root)
     _write_plan(config, checked, records)
     remember_marks(root, checked.marks, checked.data.data_hash)
-    waiting = {run_id: run for run_id, run in checked.planned.items() if not records.run(run_id).is_done()}
+    waiting = {run_id: run for run_id, run in checked.planned.items() if not _is_whole(records.run(run_id))}
     total, done = sum(len(run.masks) for run in waiting.values()), 0
     for run_id, run in waiting.items():
         on_image = partial(_told, on_progress, done, total)
         with exclusive(records.run(run_id)):
-            if not records.run(run_id).is_done():  # another process may have scored it meanwhile
+            if not _is_whole(records.run(run_id)):  # another process may have scored it meanwhile
                 _score_run(run, records.run(run_id), config, checked.data, on_image)
         done += len(run.masks)
     return Scored(tuple(checked.planned.values()), len(waiting), checked.remarks)
@@ -133,6 +134,11 @@ def _check(config: ForeignConfig, root: Path, where: str, on_progress: OnProgres
     runs, remarks = find_runs(config, data, where, on_progress)
     planned = {_run_id(run, config, data): run for run in runs}
     return _Checked(data, marks, planned, (*remarks, *_changed(planned, earlier)))
+
+
+def _is_whole(record: RunRecord) -> bool:
+    """Return whether a run is scored and undamaged; a damaged one is scored again, since its predictions are there."""
+    return record.is_done() and not damages(record, thorough=True)
 
 
 def _told(on_progress: OnProgress, before: int, total: int, images: int) -> None:
