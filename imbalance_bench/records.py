@@ -253,9 +253,9 @@ def write_table(path: Path, name: str, rows: pd.DataFrame, *, may_predict_none: 
         ValueError: A column is missing, unknown, or does not convert without loss.
     """
     table = as_table(name, rows)
-    facts = {"imbalance_bench.schema": f"{name}/{TABLES_VERSION}"} | (
-        {_MAY_PREDICT_NONE: "1"} if may_predict_none else {}
-    )
+    facts = {"imbalance_bench.schema": f"{name}/{TABLES_VERSION}"}
+    if may_predict_none:
+        facts[_MAY_PREDICT_NONE] = "1"
     table = table.replace_schema_metadata(facts)
     write_atomically(path, lambda file: pq.write_table(table, file, compression="zstd"))
 

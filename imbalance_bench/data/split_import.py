@@ -87,7 +87,7 @@ def _nnunet_splits(path: Path) -> Splits | None:
     """Return the folds of a `splits_final.json`; None of a file that is no list of folds, whatever it is."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     if not isinstance(content, list):
         return None

@@ -121,7 +121,7 @@ def _nnunet_labels(path: Path) -> dict[str, Label | list[Label]]:
         content: Any = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path} must exist. Got no such file. Give an nnU-Net dataset.json, or a mapping.") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path} must be the dataset.json of nnU-Net. Got: {error}.") from None
     labels = content.get("labels") if isinstance(content, Mapping) else None
     if not isinstance(labels, Mapping) or not labels:

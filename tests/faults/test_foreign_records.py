@@ -81,6 +81,17 @@ def test_a_lost_status_is_rebuilt(scored: tuple[Path, Path]) -> None:
     assert "next:" not in mended.output
 
 
+def test_another_version_that_scored_is_no_environment_of_training(scored: tuple[Path, Path]) -> None:
+    path = runs_of(scored[1])[0].path / "manifest.json"
+    content = json.loads(path.read_text())
+    content["environment"]["versions"]["numpy"] = "1.0"
+    path.write_text(json.dumps(content))
+    assert typed("analyze", scored[1]).exit_code == 0
+    verdicts = (scored[1] / "analysis" / "verdicts.json").read_text()
+    assert "made elsewhere" in verdicts
+    assert "not made alike" not in verdicts
+
+
 def test_a_lost_plan_is_planned_again_by_score_alone(scored: tuple[Path, Path]) -> None:
     file, study = scored
     before = [run.run_id for run in runs_of(study)]
