@@ -5,10 +5,12 @@ Everything that shows them (terminal, report, Python) reads these verdicts; wher
 
 from collections import Counter
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from typing import Any
 
 from analysis.schema.names import MACRO
 from analysis.topics.context import Context
+from analysis.topics.origin import UNPAIRED
 from analysis.topics.path_ceiling import NOT_EXAMINED
 from analysis.verdicts import Topic, Verdict, Word
 
@@ -37,7 +39,10 @@ def answers(context: Context) -> list[Verdict]:
     reasons = reason_answers(change, context.verdicts_on(Topic.INTERVENTION), examined)
     if not reasons or context.tables["measures"].empty:
         reasons = [_answer(REASON, Word.NOT_TESTABLE, (unmeasured if learned and unmeasured else [NO_BIAS])[0])]
-    return [method_answer(macro, controls), *reasons]
+    method = method_answer(macro, controls)
+    if context.study.is_foreign and macro and UNPAIRED not in method.sentence:
+        method = replace(method, sentence=f"{method.sentence} {UNPAIRED}")
+    return [method, *reasons]
 
 
 def method_answer(macro: Sequence[Verdict], control: str) -> Verdict:

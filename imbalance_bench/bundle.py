@@ -4,7 +4,7 @@ The bundle is a ZIP archive of
 
     bundle.json                     format, name of the study, version of the software, size and SHA-256 of every file
     plan.json splits.json           as in the study directory
-    study.yaml dataset.json         the same, with names instead of paths
+    study.yaml dataset.json         the same, with names instead of paths; of `score`, foreign.yaml
     runs/<run_id>/*.json *.parquet  the records of finished runs
 
 The same records give the same bytes. Nothing in a bundle is believed: names are those above or the bundle is refused,
@@ -31,9 +31,10 @@ from imbalance_bench.config_errors import validated
 from imbalance_bench.config_section import Section
 from imbalance_bench.encoder_config import without_folders
 from imbalance_bench.errors import UserError
+from imbalance_bench.foreign.section import PATH_KEYS
 from imbalance_bench.manifest import write_atomically
 from imbalance_bench.record_documents import NOT_SHARED
-from imbalance_bench.records import TABLES, RunRecord, StudyRecords
+from imbalance_bench.records import FOREIGN_FILE, STUDY_FILE, TABLES, RunRecord, StudyRecords
 from imbalance_bench.yaml_files import read_yaml
 
 FORMAT = 1
@@ -42,11 +43,15 @@ LARGEST_FILE = 2**30  # bytes
 LARGEST_BUNDLE = 2**33  # bytes, unpacked
 MOST_FILES = 200_000
 INDEX = "bundle.json"
-_WITHOUT_PATHS = ("study.yaml", "dataset.json")
-_STUDY_FILES = ("plan.json", "splits.json", *_WITHOUT_PATHS)
+_AS_THEY_ARE = ("plan.json", "splits.json")
+_STUDY_FILES = (*_AS_THEY_ARE, "dataset.json")  # and one of _ASKED
+_ASKED = (STUDY_FILE, FOREIGN_FILE)
 _RUN_FILES = ("manifest.json", "status.json", *(f"{name}.parquet" for name in TABLES))
 _NAMES = re.compile(
-    "|".join(map(re.escape, _STUDY_FILES)) + "|runs/[0-9a-f]{12}/(?:" + "|".join(map(re.escape, _RUN_FILES)) + ")"
+    "|".join(map(re.escape, (*_STUDY_FILES, *_ASKED)))
+    + "|runs/[0-9a-f]{12}/(?:"
+    + "|".join(map(re.escape, _RUN_FILES))
+    + ")"
 )
 _DAMAGED = "Copy it again, or ask for a new one."
 # what zipfile raises of an archive that is none; an OSError is one of it where it names no file
@@ -96,8 +101,8 @@ def export_bundle(root: Path, out: Path) -> int:
     runs = _finished(records)
     if not runs:
         raise UserError(f"{root} has no finished run to export. `imbalance-bench status` shows them.", exit_code=1)
-    content: dict[str, Path | bytes] = {name: root / name for name in _STUDY_FILES if name not in _WITHOUT_PATHS}
-    content |= {"study.yaml": _study_without_paths(root), "dataset.json": _facts_without_paths(records)}
+    content: dict[str, Path | bytes] = {name: root / name for name in _AS_THEY_ARE}
+    content |= {records.made_by[1]: _study_without_paths(records), "dataset.json": _facts_without_paths(records)}
     for run in runs:
         held = {f"runs/{run.run_id}/{name}": run.path / name for name in _RUN_FILES}
         content |= {name: path for name, path in held.items() if path.exists()}
@@ -161,15 +166,19 @@ def _finished(records: StudyRecords) -> list[RunRecord]:
     return sorted((run for run in runs if run.is_done()), key=lambda run: run.run_id)
 
 
-def _study_without_paths(root: Path) -> bytes:
-    """The study file with the name of the data set and of files of weights and splits in place of their paths."""
-    content: dict[str, Any] = json.loads(json.dumps(read_yaml(root / "study.yaml")))
-    content["dataset"]["path"] = str(StudyRecords(root).dataset()["name"])
+def _study_without_paths(records: StudyRecords) -> bytes:
+    """The study file with the name of the data set, of weights, splits and predictions in place of their paths."""
+    content: dict[str, Any] = json.loads(json.dumps(read_yaml(records.root / records.made_by[1])))
+    content["dataset"]["path"] = str(records.dataset()["name"])
     if content.get("splits", {}).get("path"):
         content["splits"]["path"] = "splits.json"
     for model in (content.get("model"), *content.get("models", [])):
         if model and "encoder_weights" in model:
             model["encoder_weights"] = without_folders(model["encoder_weights"])
+    if records.made_by[1] == FOREIGN_FILE:
+        for section in (content, *content["methods"]):
+            named = {key: section[key] for key in PATH_KEYS if isinstance(section.get(key), str)}
+            section.update({key: Path(path).name for key, path in named.items()})
     return yaml.safe_dump(content, sort_keys=False, allow_unicode=True).encode()
 
 
@@ -218,6 +227,8 @@ def _index(archive: zipfile.ZipFile, bundle: Path) -> BundleIndex:
     for name in _STUDY_FILES:
         if name not in index.files:
             raise UserError(f"{bundle} must hold {name}. Got none. {_DAMAGED}")
+    if sum(name in index.files for name in _ASKED) != 1:
+        raise UserError(f"{bundle} must hold one of {' and '.join(_ASKED)}. {_DAMAGED}")
     return index
 
 

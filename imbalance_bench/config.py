@@ -1,6 +1,6 @@
 """The study file: strict, typed, frozen. Defaults of a study live here, those of a method in `methods`."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from copy import copy
 from itertools import pairwise
 from pathlib import Path
@@ -15,6 +15,7 @@ from imbalance_bench.encoder_config import EncoderSection
 from imbalance_bench.errors import UserError
 from imbalance_bench.method_entry import MethodEntry, outlined_method, parse_method
 from imbalance_bench.names import ClassName
+from imbalance_bench.splits_section import SplitsSection
 from imbalance_bench.tuning.section import TuningSection
 from imbalance_bench.yaml_files import parse_yaml, read_yaml
 
@@ -31,18 +32,22 @@ Distance = Annotated[float, Field(gt=0, le=1e6)]
 Distances = Annotated[tuple[Distance, ...], AfterValidator(_ascending)]
 # decoders of the class-query architecture; `models.decoders` builds them
 DecoderName = Literal["unet", "sam", "bottleneck", "tied", "tied_detail"]
-TEST_FRACTION = 0.25  # of a grouped split into one fold
 TIED_STRIDE_PX: dict[Any, int] = {"tied": 4, "tied_detail": 8}
 
 
-class DatasetSection(Section):
-    """Which prepared data set, and how it is seen. Relative paths start at the working directory."""
+class DataSection(Section):
+    """Which prepared data set, and which classes are told apart. Relative paths start at the working directory."""
 
     path: PlainPath
     groups: dict[ClassName, list[ClassName]] = Field(default={})  # merged class -> source classes
     ignore: list[ClassName] = Field(default=[])  # classes to treat as unlabelled
     # class -> its kind; classes of a kind are compared with one another only
     families: dict[ClassName, ClassName] = Field(default={})
+
+
+class DatasetSection(DataSection):
+    """A data set that models are trained on, tile by tile."""
+
     tile_px: Annotated[int, Field(ge=32, multiple_of=32, le=2**20)] = 512
     stride_px: Positive = 512  # the tile's size, unless given
 
@@ -58,42 +63,6 @@ class DatasetSection(Section):
             raise ValueError(
                 f"`dataset.stride_px` must be <= `dataset.tile_px` ({self.tile_px}). Got {self.stride_px}."
             )
-        return self
-
-
-class SplitsSection(Section):
-    """How images are divided. `published`: the split column of the data set; `grouped`: drawn; `file`: read."""
-
-    kind: Literal["published", "grouped", "file"] = "published"
-    folds: Positive = 1  # grouped: each group is tested once; with 1, `test_fraction` is tested
-    # grouped: divisions drawn one after the other, of `folds` folds each
-    repeats: Annotated[int, Field(ge=1, le=1000)] = 1
-    test_fraction: Fraction | None = None  # grouped, with one fold: share of the images; a quarter unless given
-    path: PlainPath | None = None  # file: JSON of `data splits --out`, or a cv.csv; relative to the working directory
-    rotate: bool = False  # file, cv.csv: every fold but the test set validates once
-    validation_fraction: Fraction = 0.15  # carved out of training, by group, unless published or read from a file
-    seed: Seed = 0
-
-    @model_validator(mode="before")
-    @classmethod
-    def _one_division(cls, content: Any) -> Any:
-        if isinstance(content, dict) and content.get("kind") == "grouped" and content.get("folds", 1) == 1:
-            return {"test_fraction": TEST_FRACTION, **content}
-        return content
-
-    @model_validator(mode="after")
-    def _keys_of_kind(self) -> "SplitsSection":
-        if self.kind == "file" and self.path is None:
-            raise ValueError("`splits.path` is required by `splits.kind: file`. Give a JSON of splits or a cv.csv.")
-        keys = {"grouped": ("folds", "repeats", "test_fraction"), "file": ("path", "rotate")}
-        defaults = SplitsSection.model_fields
-        for kind, names in keys.items():
-            for name in names if kind != self.kind else ():
-                if getattr(self, name) != defaults[name].default:
-                    raise ValueError(
-                        f"`splits.{name}` means nothing to `splits.kind: {self.kind}`. Got {getattr(self, name)}. "
-                        f"Leave it out, or set `splits.kind: {kind}`."
-                    )
         return self
 
 
@@ -179,8 +148,8 @@ class ComputeSection(Section):
     saved_predictions: Natural = 24  # test images per run whose predicted mask is kept
 
 
-class EvaluationSection(Section):
-    """What is counted beside the pixels of validation and test images; fixed for all runs of a study directory.
+class BoundarySection(Section):
+    """Which boundary measures are counted; fixed for all runs of a study directory.
 
     Distances in um need a data set with a known resolution; without one they are left out. An empty list leaves a
     measure out.
@@ -190,9 +159,27 @@ class EvaluationSection(Section):
     boundary_um: Distances = (1.0, 2.0, 4.0)  # boundary IoU: widths of the band
     surface_um: Distances = (0.5, 1.0, 2.0, 4.0)  # surface Dice: tolerances
     trimap_um: Distances = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)  # outer ends of the bands around true borders
+
+
+class EvaluationSection(BoundarySection):
+    """What is counted beside the pixels of validation and test images; fixed for all runs of a study directory."""
+
     permuted_biases: Natural = 3  # predictions with a permuted attention bias
     path_controls: Natural = 2  # test images on which the attention path is dosed; 0: no control
     dynamics_crops: Natural = 32  # training crops watched while a model trains; 0: none
+
+
+def require_told_apart(labels: Sequence[str], control: str | None) -> None:
+    """Refuse methods of one label, and a control that is none of them.
+
+    Raises:
+        ValueError: As pydantic wants it of a validator.
+    """
+    for label in labels:
+        if labels.count(label) > 1:
+            raise ValueError(f"Each method needs a `label` of its own. Got '{label}' twice.")
+    if control is not None and control not in labels:
+        raise ValueError(f"`analysis.control` must be the label of a method ({', '.join(labels)}). Got '{control}'.")
 
 
 class StudyConfig(Section):
@@ -223,15 +210,7 @@ class StudyConfig(Section):
 
     @model_validator(mode="after")
     def _unambiguous(self) -> "StudyConfig":
-        labels = [method.label for method in self.methods]
-        for label in labels:
-            if labels.count(label) > 1:
-                raise ValueError(f"Each method needs a `label` of its own. Got '{label}' twice.")
-        if self.analysis.control is not None and self.analysis.control not in labels:
-            raise ValueError(
-                f"`analysis.control` must be the label of a method ({', '.join(labels)}). "
-                f"Got '{self.analysis.control}'."
-            )
+        require_told_apart([method.label for method in self.methods], self.analysis.control)
         if self.training.crop_px > self.dataset.tile_px:
             raise ValueError(
                 f"`training.crop_px` must be <= `dataset.tile_px` ({self.dataset.tile_px}). "

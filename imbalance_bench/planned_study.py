@@ -12,7 +12,7 @@ from imbalance_bench.data.prepared import PreparedDataset
 from imbalance_bench.data.splits import Splits
 from imbalance_bench.data.taxonomy import Taxonomy
 from imbalance_bench.errors import UserError
-from imbalance_bench.records import StudyRecords
+from imbalance_bench.records import STUDY_FILE, StudyRecords
 from imbalance_bench.study import PlannedRun, Study, hash_name, recorded_counts
 
 
@@ -95,8 +95,8 @@ def _weights(records: StudyRecords, facts: dict[str, Any], label: str | None) ->
     """Weights of a model's encoder as the study file named them."""
     if "encoder_weights" in facts:
         return facts["encoder_weights"][weights_key(label)]
-    config = load_study(records.root / "study.yaml")  # of an earlier version
+    config = load_study(records.root / STUDY_FILE)  # of an earlier version
     found: ModelSection | None = next((model for model in config.each_model if model.label == label), None)
     if found is None:
-        raise UserError(f"{records.root / 'study.yaml'} must hold the model '{label}'. Got none. Put it back.")
+        raise UserError(f"{records.root / STUDY_FILE} must hold the model '{label}'. Got none. Put it back.")
     return found.model_dump(mode="json")["encoder_weights"]

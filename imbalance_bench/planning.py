@@ -7,14 +7,9 @@ from typing import Any
 import yaml
 
 from imbalance_bench.config import TIED_STRIDE_PX, ModelSection, StudyConfig
-from imbalance_bench.data.class_statistics import per_image_pixels, training_counts
-from imbalance_bench.data.integrity import require_sound
 from imbalance_bench.data.prepared import PreparedDataset
-from imbalance_bench.data.split_import import read_splits
-from imbalance_bench.data.splits import Splits, grouped_splits, published_splits
-from imbalance_bench.data.taxonomy import Taxonomy
 from imbalance_bench.data.unchanged import file_marks, remember_marks
-from imbalance_bench.errors import UserError, nearest
+from imbalance_bench.errors import UserError
 from imbalance_bench.locking import locked
 from imbalance_bench.manifest import (
     LOCK,
@@ -29,9 +24,10 @@ from imbalance_bench.models.segmenter import CLASS_QUERY, require_known_architec
 from imbalance_bench.models.size_check import require_model_fits
 from imbalance_bench.planned_study import weights_key
 from imbalance_bench.preregistration import primary_choices
-from imbalance_bench.records import StudyRecords, read_json
+from imbalance_bench.records import FOREIGN, FOREIGN_FILE, STUDY_FILE, StudyRecords, read_json
 from imbalance_bench.run_ids import PlannedIds, models_of, without_label
 from imbalance_bench.study import OnProgress, Study, method_context, model_identity, shared_identity
+from imbalance_bench.study_data import dataset_facts, read_study_data
 from imbalance_bench.tuning.section import TUNING_FOLDER
 from methods.base import Requirement
 from methods.composition import SlotConflictError, compose
@@ -53,28 +49,18 @@ def prepare_study(config: StudyConfig, root: Path, on_progress: OnProgress, *, w
     _require_extension(config, root, earlier)
     weights = {model.label: _checked_names(model) for model in config.each_model}
     dataset = PreparedDataset.open(config.dataset.path)
-    taxonomy = Taxonomy(dataset.info, config.dataset.groups, config.dataset.ignore)
-    _require_known_families(config, taxonomy)
     marks = file_marks(dataset)
-    require_sound(dataset, on_progress=lambda done, total: on_progress("checking images", done, total))
-    data_hash = dataset.content_hash()
-    splits = _make_splits(config, dataset, taxonomy, on_progress)
-    counts = tuple(training_counts(dataset, taxonomy, fold.train) for fold in splits.folds)
-    study = Study(root, config, dataset, taxonomy, splits, counts, data_hash, weights, PlannedIds.of(earlier))
-    _require_same_material(study, earlier)
-    for number, fold in enumerate(splits.folds):
-        if not fold.test:
-            raise UserError(
-                f"{dataset.root / 'index.csv'}: fold {number} has no test image. "
-                "Mark some, or set `splits.kind: grouped`."
-            )
+    data = read_study_data(dataset, config.dataset, config.splits, on_progress)
+    planned = PlannedIds.of(earlier)
+    study = Study(root, config, dataset, data.taxonomy, data.splits, data.counts, data.data_hash, weights, planned)
+    require_same_material(root, study.hashes, earlier)
     sizes_px = {"training.crop_px": config.training.crop_px, "dataset.tile_px": config.dataset.tile_px}
     for model in config.each_model:
         _require_methods_fit(study.of(model))
-        require_model_fits(model, n_classes=len(taxonomy.names), sizes_px=sizes_px)
+        require_model_fits(model, n_classes=len(study.taxonomy.names), sizes_px=sizes_px)
     if write:
         _write_plan(study)
-        remember_marks(root, marks, data_hash)
+        remember_marks(root, marks, data.data_hash)
     return study
 
 
@@ -86,55 +72,28 @@ def _checked_names(model: ModelSection) -> str:
     return model_weights_identity(model)
 
 
-def _require_known_families(config: StudyConfig, taxonomy: Taxonomy) -> None:
-    """Refuse a family of a class that there is not after merging."""
-    for name in config.dataset.families:
-        if name not in taxonomy.names:
-            raise UserError(
-                f"`dataset.families` must name classes after merging. Got '{name}'.{nearest(name, taxonomy.names)}"
-            )
-
-
-def earlier_plan(root: Path) -> dict[str, Any]:
+def earlier_plan(root: Path, origin: str | None = None) -> dict[str, Any]:
     """Return the plan that the directory holds, or an empty one for a new directory or where its plan is lost.
+
+    Args:
+        root: The study directory.
+        origin: Where its runs come from: None: training; FOREIGN: `score`.
 
     Raises:
         UserError: The directory holds something else.
     """
     if (root / "plan.json").exists():
-        return StudyRecords(root).plan()
+        plan = StudyRecords(root).plan()
+        if plan.get("origin") != origin:
+            held = "runs of its own" if origin else "scores of predictions that were made elsewhere"
+            raise UserError(f"{root} holds a study with {held}. Give another --out.")
+        return plan
     names = {child.name for child in root.iterdir()} if root.exists() else set[str]()
-    lost = names.issuperset(("splits.json", "dataset.json"))  # a study whose plan is gone; finished runs keep their ids
+    # a study whose plan is gone; finished runs keep their ids
+    lost = names.issuperset(("splits.json", "dataset.json")) and (FOREIGN_FILE in names) == (origin == FOREIGN)
     if not lost and any(name != TUNING_FOLDER and not is_trace_of_a_writer(name) for name in names):
         raise UserError(f"{root} holds files that are no study of imbalance-bench. Give another --out.")
     return {}
-
-
-def _make_splits(config: StudyConfig, dataset: PreparedDataset, taxonomy: Taxonomy, on_progress: OnProgress) -> Splits:
-    section = config.splits
-    presence = per_image_pixels(
-        dataset, taxonomy, on_progress=lambda done, total: on_progress("counting classes", done, total)
-    )
-    if section.kind == "published":
-        return published_splits(
-            dataset,
-            validation_fraction=section.validation_fraction,
-            seed=section.seed,
-            presence=presence,
-            names=taxonomy.names,
-        )
-    if section.path is not None:
-        return read_splits(section.path, dataset, presence, names=taxonomy.names, rotate=section.rotate)
-    return grouped_splits(
-        dataset,
-        presence,
-        folds=section.folds,
-        repeats=section.repeats,
-        test_fraction=section.test_fraction,
-        validation_fraction=section.validation_fraction,
-        seed=section.seed,
-        names=taxonomy.names,
-    )
 
 
 def _require_methods_fit(study: Study) -> None:
@@ -177,11 +136,11 @@ def _require_extension(config: StudyConfig, root: Path, earlier: dict[str, Any])
     before, now = earlier["identity"], shared_identity(config)
     shared = {key: value for key, value in before.items() if key not in ("model", "schema")}
     now = {key: value for key, value in now.items() if key != "schema"}
-    changed = _first_difference(shared, now) or _changed_model(config, earlier)
+    changed = first_difference(shared, now) or _changed_model(config, earlier)
     if not changed:  # plans of earlier versions say nothing of what could not be counted yet
         known = earlier.get("evaluation", {})
         now = {key: value for key, value in _evaluation(config).items() if key in known}
-        changed = _first_difference(known, now, "evaluation")
+        changed = first_difference(known, now, "evaluation")
     if changed:
         raise UserError(
             f"{root} holds a study with {changed}. Give another --out, or the settings that it was started with."
@@ -205,29 +164,29 @@ def _changed_model(config: StudyConfig, earlier: dict[str, Any]) -> str:
     if None in now and None not in before:
         return f"the list `models` ({', '.join(map(str, before))}) instead of one `model`"
     for label in before.keys() & now.keys():
-        changed = _first_difference(before[label], now[label], f"model '{label}'" if label else "model")
+        changed = first_difference(before[label], now[label], f"model '{label}'" if label else "model")
         if changed:
             return changed
     return ""
 
 
-def _require_same_material(study: Study, earlier: dict[str, Any]) -> None:
+def require_same_material(root: Path, hashes: dict[str, str], earlier: dict[str, Any]) -> None:
     """Refuse to mix runs on other data, splits or encoder weights in one directory."""
-    before = earlier["hashes"] if earlier else study.hashes
-    for name, value in study.hashes.items():
+    before = earlier["hashes"] if earlier else hashes
+    for name, value in hashes.items():
         known = before.get(name, value)
         if known != value:
             raise UserError(
-                f"{study.root} holds a study whose {name} were others (hash {known[:12]}, now {value[:12]}). "
+                f"{root} holds a study whose {name} were others (hash {known[:12]}, now {value[:12]}). "
                 "Give another --out."
             )
 
 
-def _first_difference(before: Any, now: Any, path: str = "") -> str:
+def first_difference(before: Any, now: Any, path: str = "") -> str:
     """Describe the first value that differs, or return an empty string."""
     if isinstance(before, dict) and isinstance(now, dict):
         for key in sorted({*before, *now}):
-            found = _first_difference(before.get(key), now.get(key), f"{path}.{key}".lstrip("."))
+            found = first_difference(before.get(key), now.get(key), f"{path}.{key}".lstrip("."))
             if found:
                 return found
         return ""
@@ -245,13 +204,13 @@ def _write_plan(study: Study) -> None:
         sweep_temporaries(root)
         earlier = earlier_plan(root)  # another process may have planned since the checks
         _require_extension(config, root, earlier)
-        _require_same_material(study, earlier)
+        require_same_material(root, study.hashes, earlier)
         facts = _dataset_facts(study, _readable(root / "dataset.json"))
         plan, text = _plan(study, earlier), yaml.safe_dump(config.dump(), sort_keys=False, allow_unicode=True)
         write_json(root / "plan.json", plan)
         write_json(root / "dataset.json", facts)
         study.splits.save(root / "splits.json")
-        write_atomically(root / "study.yaml", lambda file: file.write(text.encode()))
+        write_atomically(root / STUDY_FILE, lambda file: file.write(text.encode()))
 
 
 def _readable(path: Path) -> dict[str, Any]:
@@ -332,39 +291,12 @@ def _evaluation(config: StudyConfig) -> dict[str, Any]:
 
 def _dataset_facts(study: Study, earlier: dict[str, Any]) -> dict[str, Any]:
     """Return the content of dataset.json; of models that the study no longer lists it keeps where their weights are."""
-    taxonomy, info = study.taxonomy, study.dataset.info
-    folds = [
-        {
-            "n_train": len(fold.train),
-            "n_val": len(fold.val),
-            "n_test": len(fold.test),
-            "train": {
-                name: getattr(counts, name).tolist()
-                for name in ("pixels", "images", "components", "pixels_of_images_with_class")
-            },
-        }
-        for fold, counts in zip(study.splits.folds, study.counts, strict=True)
-    ]
-    return {
-        "name": info.name,
-        "path": str(study.config.dataset.path.resolve()),
-        "mpp_um": info.mpp_um,
-        "groups_known": info.groups_known,
-        "citation": info.citation,
-        "licence": info.licence,
-        "n_images": len(study.dataset.entries),
-        "data_hash": study.data_hash,
+    models = study.config.models
+    return dataset_facts(study.config.dataset, study.data) | {
         # of the first model in a study of several: whose features measure the difficulty of classes
         "encoder_weights_hash": study.weights[study.config.each_model[0].label],
-        **({"encoder_weights_hashes": dict(study.weights)} if study.config.models else {}),
+        **({"encoder_weights_hashes": dict(study.weights)} if models else {}),
         "encoder_weights": earlier.get("encoder_weights", {}) | _named_weights(study.config),
-        "classes": [
-            {"id": k, "name": name, "colour": colour}
-            for k, (name, colour) in enumerate(zip(taxonomy.names, taxonomy.colours, strict=True))
-        ],
-        "merging": {"groups": study.config.dataset.groups, "ignore": study.config.dataset.ignore},
-        "families": study.config.dataset.families,
-        "folds": folds,
     }
 
 

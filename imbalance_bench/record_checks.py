@@ -23,13 +23,14 @@ _KEYS: Mapping[str, tuple[str, ...]] = {
 _SIGNED = ("margin_millionths",)  # a margin may be negative; nothing else that is counted
 
 
-def require_sound_rows(path: Path, name: str, rows: pd.DataFrame) -> None:
+def require_sound_rows(path: Path, name: str, rows: pd.DataFrame, *, may_predict_none: bool = False) -> None:
     """Refuse negative counts, rows that stand twice, classes without a row, and counts that do not add up.
 
     Args:
         path: The file, for the message.
         name: The table, a key of `records.TABLES`.
         rows: Its rows, with the columns of its schema.
+        may_predict_none: A pixel may be predicted as none of the classes.
 
     Raises:
         UserError: Rows contradict one another.
@@ -54,7 +55,8 @@ def require_sound_rows(path: Path, name: str, rows: pd.DataFrame) -> None:
         _require_whole_images(rows, list(cell), refuse)
     if name == "counts":  # on which every score rests
         mistakes = rows.groupby(list(_CELLS[name]), sort=False)[["fp", "fn"]].sum()
-        wrong = mistakes[mistakes["fp"] != mistakes["fn"]]
+        odd = mistakes["fp"] > mistakes["fn"] if may_predict_none else mistakes["fp"] != mistakes["fn"]
+        wrong = mistakes[odd]
         if len(wrong):
             what = "every false positive of a class must be a false negative of another"
             raise refuse(what, wrong.reset_index()[list(_CELLS[name])].iloc[0])

@@ -9,6 +9,9 @@
                          model.safetensors predictions/<image_id>.png
                          attention/<image_id>.safetensors (runs with class tokens)
 
+Where `score` read predictions that were made elsewhere, foreign.yaml takes the place of study.yaml, plan and manifests
+say `origin: foreign`, and runs have no model; nothing of their training is known.
+
 Counts are integers and no ratio is stored: Dice and IoU exist only in `analysis`, so a new metric needs no retraining.
 Tables that a run need not have (`OPTIONAL_TABLES`) read as None where it has none.
 """
@@ -36,6 +39,8 @@ from imbalance_bench.record_documents import DatasetDocument, PlanDocument, read
 SCHEMA_VERSION = 2  # of plan and manifest: 2 has run ids without labels, and digests of a run's files
 READABLE_SCHEMAS = (1, 2)
 TABLES_VERSION = 1
+FOREIGN = "foreign"  # origin, in plan and manifests, of predictions that were made elsewhere
+STUDY_FILE, FOREIGN_FILE = "study.yaml", "foreign.yaml"  # what `run` and `score` were told; a study has one of them
 
 COUNTS = pa.schema(
     [
@@ -74,7 +79,7 @@ CONFUSION = pa.schema(
         ("group_id", pa.string()),
         ("split", pa.string()),  # val | test
         ("true_id", pa.int16()),
-        ("predicted_id", pa.int16()),
+        ("predicted_id", pa.int16()),  # K, one past the last class: as none of them
         ("pixels", pa.int64()),  # labelled pixels, > 0: pairs that do not occur have no row
     ]
 )
@@ -169,6 +174,7 @@ WEIGHTS = "model.safetensors"
 CHECKPOINT = "checkpoint.pt"  # only while a run is not finished
 PICTURE_FOLDERS = ("predictions", "attention")  # of a run, one file per image of the panel
 PROBABILITY_BINS = 15  # as Guo et al. 2017
+_MAY_PREDICT_NONE = "imbalance_bench.may_predict_none"
 PROBABILITY_UNIT = 1_000_000  # sums of probabilities and margins are stored in whole millionths
 
 
@@ -233,14 +239,24 @@ def as_table(name: str, rows: pd.DataFrame) -> pa.Table:
     return pa.Table.from_pandas(rows[schema.names], schema=schema, preserve_index=False, safe=True)
 
 
-def write_table(path: Path, name: str, rows: pd.DataFrame) -> None:
+def write_table(path: Path, name: str, rows: pd.DataFrame, *, may_predict_none: bool = False) -> None:
     """Write `rows` as the table called `name` (a key of TABLES), atomically, with exactly its schema.
+
+    Args:
+        path: The file.
+        name: Of the table.
+        rows: Its rows.
+        may_predict_none: A pixel may have been predicted as none of the classes; the file says so, and then not every
+            false negative of a class is a false positive of another.
 
     Raises:
         ValueError: A column is missing, unknown, or does not convert without loss.
     """
     table = as_table(name, rows)
-    table = table.replace_schema_metadata({"imbalance_bench.schema": f"{name}/{TABLES_VERSION}"})
+    facts = {"imbalance_bench.schema": f"{name}/{TABLES_VERSION}"}
+    if may_predict_none:
+        facts[_MAY_PREDICT_NONE] = "1"
+    table = table.replace_schema_metadata(facts)
     write_atomically(path, lambda file: pq.write_table(table, file, compression="zstd"))
 
 
@@ -263,7 +279,7 @@ def read_table(path: Path, name: str) -> pd.DataFrame:
         ) from error
     if not table.schema.equals(TABLES[name]):
         raise UserError(f"{path}: columns {names} are not those of schema {TABLES_VERSION}.", exit_code=1)
-    require_sound_rows(path, name, rows)
+    require_sound_rows(path, name, rows, may_predict_none=_MAY_PREDICT_NONE.encode() in (table.schema.metadata or {}))
     return rows
 
 
@@ -337,6 +353,11 @@ class RunRecord:
         path = self.path / f"{name}.parquet"
         self.require_as_written(path)
         return read_table(path, name)
+
+    def digests(self) -> dict[str, str]:
+        """SHA-256 (hex) of the tables and weights that the run has written, by file name."""
+        paths = [*self.path.glob("*.parquet"), *self.path.glob("*.safetensors")]
+        return {path.name: file_hash(path) for path in sorted(paths)}
 
     def require_as_written(self, path: Path) -> None:
         """Refuse a file of the run whose content is not what the manifest says; manifests of schema 1 say nothing.
@@ -469,6 +490,11 @@ class StudyRecords:
                 f"{root} is not a study directory: it has no plan.json. Make one with `imbalance-bench run`."
             ) from None
         return cls(root)
+
+    @property
+    def made_by(self) -> tuple[str, str]:
+        """The command that makes the runs, and the file of the directory that it is given to go on."""
+        return ("score", FOREIGN_FILE) if (self.root / FOREIGN_FILE).exists() else ("run", STUDY_FILE)
 
     def plan(self) -> dict[str, Any]:
         """{"name", "runs": [{"run_id", "method", "fold", "seed", "architecture"}], "analysis": {...}}.

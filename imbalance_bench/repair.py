@@ -18,7 +18,7 @@ _DONE = {
     Remedy.REBUILD: "status.json is written anew",
     Remedy.EVALUATE: "removed what is damaged; `run` lets the trained model predict again",
     Remedy.RESTART: "removed the checkpoint; `run` trains from the start",
-    Remedy.TRAIN: "moved to {aside}; `run` trains it again",
+    Remedy.TRAIN: "moved to {aside}; `{command}` makes it again",
 }
 
 
@@ -30,7 +30,7 @@ class Repair:
         name: A run's id, or a file of the study.
         found: Damaged files with what is wrong; empty where only files of killed writers lay.
         done: What was done.
-        needs_run: `run` must be called to complete it.
+        needs_run: `run` or `score` must be called to complete it.
     """
 
     name: str
@@ -65,7 +65,8 @@ def _without_plan(root: Path, reason: str) -> Repair:
         raise UserError(f"{root} must be a study directory. Got none: plan.json {reason}. Give another folder.")
     if (root / "plan.json").exists():
         (root / "plan.json").rename(_free(root / DAMAGED_FOLDER / "plan.json"))
-    done = "put aside; `run` with the study file plans again, and finished runs keep their ids"
+    command = StudyRecords(root).made_by[0]
+    done = f"put aside; `{command}` with the study file plans again, and finished runs keep their ids"
     return Repair("plan.json", (f"plan.json {reason}",), done, needs_run=True)
 
 
@@ -102,13 +103,14 @@ def _mended(record: RunRecord, found: list[Damage]) -> Repair:
     else:
         aside = _free(record.path.parent.parent / DAMAGED_FOLDER / record.run_id)
         record.path.rename(aside)
-    return Repair(record.run_id, named, _DONE[remedy].format(aside=aside), needs_run)
+    command = StudyRecords(record.path.parent.parent).made_by[0]
+    return Repair(record.run_id, named, _DONE[remedy].format(aside=aside, command=command), needs_run)
 
 
 def _rebuild_status(record: RunRecord) -> bool:
     """Write what the other files show, and return whether the run must go on."""
     if is_complete(record):
-        steps = int(record.manifest()["cost"]["steps"])
+        steps = int(record.manifest()["cost"].get("steps", 0))  # of predictions made elsewhere nobody knows them
         record.write_status(RunState.DONE, step=steps, steps=steps)
         return False
     record.write_status(RunState.RUNNING, step=0, steps=0)

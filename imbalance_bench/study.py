@@ -1,6 +1,6 @@
 """A checked study, and what its runs are told."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -19,9 +19,9 @@ from imbalance_bench.models.segmenter import CLASS_QUERY
 from imbalance_bench.records import SCHEMA_VERSION, StudyRecords, run_name
 from imbalance_bench.run_ids import PlannedIds, Trained, without_label
 from imbalance_bench.seeding import derive_seed
+from imbalance_bench.study_data import OnProgress as OnProgress
+from imbalance_bench.study_data import StudyData
 from methods.base import BuildContext, ClassFeedback, ClassStatistics
-
-OnProgress = Callable[[str, int, int], None]  # what is being done, how far, of how much
 
 
 @dataclass(frozen=True)
@@ -85,6 +85,11 @@ class Study:
     def of(self, model: ModelSection) -> "Study":
         """Return the study as the runs of one of its models see it."""
         return replace(self, config=self.config.only(model))
+
+    @property
+    def data(self) -> StudyData:
+        """What it rests on before any method is named."""
+        return StudyData(self.dataset, self.taxonomy, self.splits, self.counts, self.data_hash)
 
     @property
     def records(self) -> StudyRecords:

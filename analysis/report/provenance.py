@@ -7,7 +7,7 @@ from typing import Any
 
 from analysis.reading.analysed_study import AnalysedStudy
 from imbalance_bench.errors import UserError
-from imbalance_bench.records import read_json
+from imbalance_bench.records import FOREIGN, read_json
 
 Manifest = Mapping[str, Any]
 
@@ -56,11 +56,12 @@ def provenance(study: AnalysedStudy) -> Provenance:
     }
     methods: dict[str, str] = {}
     for method, manifest in manifests.values():
-        content = {key: manifest[key] for key in ("method", "model", "training") if key in manifest}
+        content = {key: manifest[key] for key in ("method", "model", "training", "predictions") if key in manifest}
         methods.setdefault(method, json.dumps(content, indent=2, ensure_ascii=False, sort_keys=True))
     name = study.root.name
+    first = "score {}/foreign.yaml --out {}" if study.plan.get("origin") == FOREIGN else "run {}/study.yaml --out {}"
     commands = [
-        f"imbalance-bench run {name}/study.yaml --out {name}",
+        f"imbalance-bench {first.format(name, name)}",
         f"imbalance-bench analyze {name}",
         f"imbalance-bench report {name}",
     ]

@@ -5,11 +5,21 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.schema import boundaries, class_difficulty, explanation, learned_bias, path_controls, planted, scores
+from analysis.schema import (
+    boundaries,
+    class_difficulty,
+    explanation,
+    image_scores,
+    learned_bias,
+    path_controls,
+    planted,
+    scores,
+)
 from analysis.schema.column import Table
 
 TABLES: dict[str, Table] = {
     **scores.TABLES,
+    **image_scores.TABLES,
     **boundaries.TABLES,
     **class_difficulty.TABLES,
     **learned_bias.TABLES,

@@ -1,4 +1,8 @@
-"""Refuse to compare runs that were not trained under identical conditions."""
+"""Refuse to compare runs that were not trained under identical conditions.
+
+Of predictions that were made elsewhere the training is unknown: they are paired by data, splits and images alone, and a
+verdict says so.
+"""
 
 from collections.abc import Iterable
 
@@ -17,7 +21,8 @@ _DIGESTS = {
 def require_pairs(runs: Iterable[RunData], split: str) -> None:
     """Check that all runs of one model, fold and seed began alike and were scored on the same images.
 
-    Batches may differ from those of a run whose method brings its own sampler.
+    Batches may differ from those of a run whose method brings its own sampler. Of predictions that were made elsewhere
+    only splits, data and images are compared.
 
     Args:
         runs: Finished runs.
@@ -31,7 +36,8 @@ def require_pairs(runs: Iterable[RunData], split: str) -> None:
         cells.setdefault((run.model, run.fold, run.seed), []).append(run)
     for members in cells.values():
         for name in _DIGESTS:
-            compared = [run for run in members if name != "batches" or not own_sampler(run)]
+            compared = [run for run in members if not (_DIGESTS[name][0] == "pairing" and run.is_foreign)]
+            compared = [run for run in compared if name != "batches" or not own_sampler(run)]
             for run in compared[1:]:
                 _require_equal(compared[0], run, name)
         for run in members[1:]:

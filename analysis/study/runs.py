@@ -13,7 +13,7 @@ from imbalance_bench.damage import damages
 from imbalance_bench.data.splits import Splits
 from imbalance_bench.errors import UserError
 from imbalance_bench.preregistration import INERTIA_KEPT, LARGEST_VIF, LATER_CHOICES
-from imbalance_bench.records import PICTURE_FOLDERS, TRAIN_AGAIN, RunRecord, RunState, StudyRecords, run_name
+from imbalance_bench.records import FOREIGN, PICTURE_FOLDERS, TRAIN_AGAIN, RunRecord, RunState, StudyRecords, run_name
 from imbalance_bench.run_ids import without_label
 from imbalance_bench.status import DAMAGED
 
@@ -114,6 +114,11 @@ class RunData:
     ledger: pd.DataFrame = field(repr=False)
     damaged_pictures: tuple[str, ...] = ()
 
+    @property
+    def is_foreign(self) -> bool:
+        """Whether `score` read its predictions, so that nothing is known of a training."""
+        return self.manifest.get("origin") == FOREIGN
+
 
 @dataclass(frozen=True)
 class StudyTables:
@@ -139,6 +144,11 @@ class StudyTables:
     def methods(self) -> tuple[str, ...]:
         """Methods with a finished run, in the order of the plan."""
         return tuple(dict.fromkeys(run.method for run in self.data))
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether some predictions were made elsewhere."""
+        return any(run.is_foreign for run in self.data)
 
     def runs_of(self, method: str) -> list[RunData]:
         """Finished runs of one method."""
@@ -205,14 +215,14 @@ class _Expected:
 
     @classmethod
     def of(cls, records: StudyRecords, dataset: dict[str, Any]) -> "_Expected":
-        path = records.root / "splits.json"
+        path, plan, n_classes = records.root / "splits.json", records.plan(), len(dataset["classes"])
         if not path.exists():
-            return cls(len(dataset["classes"]), records.plan().get("methods"), None)
+            return cls(n_classes, plan.get("methods"), None)
+        splits = ("test",) if plan.get("origin") == FOREIGN else ("val", "test")  # `score` reads test images alone
         images = tuple(
-            {("val", each) for each in fold.val} | {("test", each) for each in fold.test}
-            for fold in Splits.load(path).folds
+            {(split, each) for split in splits for each in getattr(fold, split)} for fold in Splits.load(path).folds
         )
-        return cls(len(dataset["classes"]), records.plan().get("methods"), images)
+        return cls(n_classes, plan.get("methods"), images)
 
     def require(self, run: RunRecord, keys: dict[str, Any], manifest: dict[str, Any], counts: pd.DataFrame) -> None:
         """Refuse records that are not those of the planned run.

@@ -13,11 +13,13 @@ from analysis.topics import (
     distributions,
     environment,
     explanation,
+    image_scores,
     interventions,
     leaders,
     learned_bias,
     method_comparison,
     models,
+    origin,
     path_controls,
     planted,
     probability_calibration,
@@ -44,7 +46,9 @@ class Step:
 
 
 TOPICS: dict[str, Step] = {
+    "origin": Step(origin.analyze),
     "scores": Step(scores.analyze, (Topic.DATA,)),
+    "image_scores": Step(image_scores.analyze),
     "environment": Step(environment.analyze, (Topic.DATA,)),
     "boundaries": Step(boundaries.analyze),
     "probability_calibration": Step(probability_calibration.analyze, (Topic.CALIBRATION,)),

@@ -28,6 +28,7 @@ from imbalance_bench.errors import UserError
 from imbalance_bench.records import RunRecord
 
 TABLES = ("measures", "border_profiles", "adjacency")
+NO_ENCODER = "predictions that were made elsewhere have no frozen encoder whose features could be compared"
 NO_FEATURES = (
     "no features of the study's frozen encoder are in the cache: run the study again to encode once more, or give "
     "`analyze` its --cache"
@@ -87,6 +88,8 @@ def _features(
 ) -> tuple[FeatureSums | None, str]:
     """Return the features' sums, or None and why there are none."""
     facts = context.study.dataset
+    if context.study.is_foreign:
+        return None, NO_ENCODER
     if context.cache_dir is None:
         return None, "the analysis was given no cache of frozen features"
     try:
@@ -112,7 +115,7 @@ def _of_control(context: Context, source: _Source) -> list[ControlMeasure]:
     ]
     control, scores = runs[0].method, context.tables["method_scores"]
     measures = [
-        time_to_learn(records, len(study.class_names)),
+        None if study.is_foreign else time_to_learn(records, len(study.class_names)),
         baseline_difficulty(scores, control, study.class_names),
         ensemble_disagreement(first, source.dataset, source.taxonomy, band_um=plan.boundary_band_um, seed=plan.seed),
     ]

@@ -16,6 +16,7 @@ from imbalance_bench.records import RunRecord, StudyRecords
 NOT_RECORDED = (
     "their runs did not record them, as runs of earlier versions did not; a run in a new directory records them"
 )
+NOT_GIVEN = "their predictions were made elsewhere and came without them"
 OnProgress = Callable[[str, int, int], None]
 
 
@@ -131,7 +132,7 @@ class Context:
                 continue
             rows = read(self.records.run(run.run_id))
             if rows is None:
-                raise UserError(NOT_RECORDED)
+                raise UserError(NOT_GIVEN if run.is_foreign else NOT_RECORDED)
             frames.append(rows[rows["split"] == self.study.split].assign(seed=run.seed))
         return pd.concat(frames, ignore_index=True)
 

@@ -20,7 +20,8 @@ CHANGED_FILES = "with changed files"
 
 def analyze(context: Context) -> TopicResult:
     """List the environments of the finished runs, and say so where they differ."""
-    found = environments(context.study.data)
+    # of predictions that were made elsewhere the records know only where they were scored
+    found = environments([run for run in context.study.data if not run.is_foreign])
     verdict = environment_verdict(found)
     return TopicResult({"environments": found}, () if verdict is None else (verdict,))
 

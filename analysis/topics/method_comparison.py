@@ -1,6 +1,7 @@
 """Which method is better: paired by independent unit, seeds averaged within the unit first."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -15,6 +16,7 @@ from analysis.scoring.units import UnitCounts
 from analysis.study.runs import AnalysisPlan, StudyTables
 from analysis.topics import study_limits
 from analysis.topics.context import Context, TopicResult
+from analysis.topics.origin import UNPAIRED
 from analysis.topics.paired_decision import NO_INTERVAL, cautions, observed, rule_text, tail, too_few
 from analysis.verdicts import Topic, Verdict, Word, margin_text, points
 
@@ -47,6 +49,8 @@ def analyze(context: Context) -> TopicResult:
     tests = comparison_tests(context.study, context.units, context.plan, context.unit)
     rows = judged_families(tests, macro_or_class, rules)
     judged = [comparison_verdict(row, rules) for row in rows]
+    if context.study.is_foreign:
+        judged = [replace(each, sentence=f"{each.sentence} {UNPAIRED}") for each in judged]
     n_units = max(len(each.units) for each in context.units.values())
     macro = [each.known for each in tests if each.keys["class"] == MACRO]
     possible = study_limits.comparison_attainability(n_units, context.unit, macro, rules)

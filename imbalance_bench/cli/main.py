@@ -12,6 +12,7 @@ from imbalance_bench.cli.init import init
 from imbalance_bench.cli.options import CACHE_OPTION, CACHE_READ_OPTION, FILE, FOLDER, OUT_FILE, OUT_FOLDER
 from imbalance_bench.cli.power import power
 from imbalance_bench.cli.results import compare, compare_scores, export, import_, predict, repair, track
+from imbalance_bench.cli.score import score
 from imbalance_bench.errors import UserError, nearest
 from imbalance_bench.file_access import refusal, require_writable
 from imbalance_bench.interruption import Interrupted, stop_signals
@@ -68,6 +69,7 @@ main.add_command(data)
 main.add_command(predict)
 main.add_command(compare)
 main.add_command(compare_scores)
+main.add_command(score)
 main.add_command(power)
 main.add_command(explain)
 main.add_command(track)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from imbalance_bench.records import StudyRecords
 from imbalance_bench.repair import repair_study
 from imbalance_bench.terminal import Terminal
 
@@ -16,5 +17,6 @@ def repair_and_print(root: Path) -> None:
     if not repairs:
         console.print("nothing to repair", highlight=False)
     if any(repair.needs_run for repair in repairs):
-        line = f"next: imbalance-bench run {root / 'study.yaml'} --out {root}"
+        command, file = StudyRecords(root).made_by
+        line = f"next: imbalance-bench {command} {root / file} --out {root}"
         console.print(line, highlight=False, soft_wrap=True)

@@ -1,8 +1,10 @@
-"""Splits from a file: JSON as this project writes it, or a cross-validation file such as SAM-Path's `cv.csv`."""
+"""Splits from a file: JSON as this project or nnU-Net writes it, or a table such as SAM-Path's `cv.csv`."""
 
+import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -22,6 +24,9 @@ def read_splits(
 ) -> Splits:
     """Read the splits of a data set from a JSON file of splits, or from a CSV file as `import_splits` does.
 
+    nnU-Net's `splits_final.json` lists folds of training and validation images; what it calls validation is what its
+    cross-validation scores, and is the test part here.
+
     Args:
         path: Ends in .json or .csv.
         dataset: The data set.
@@ -40,7 +45,7 @@ def read_splits(
         raise UserError(f"{path} must be a JSON file of splits or a cv.csv. Got '{path.suffix}'. Give one of them.")
     if rotate:
         raise UserError(f"{path} holds its own folds, so `rotate` means nothing to it. Leave it out.")
-    splits = Splits.load(path)
+    splits = _nnunet_splits(path) or Splits.load(path)
     _refuse_unknown(path, [each for fold in splits.folds for each in (*fold.train, *fold.val, *fold.test)], dataset)
     _require_sound(path, splits, dataset, presence, names)
     return splits
@@ -76,6 +81,28 @@ def import_splits(
     splits = Splits("imported", 0, tuple(_fold(rows, fold) for fold in validating))
     _require_sound(path, splits, dataset, presence, names)
     return splits
+
+
+def _nnunet_splits(path: Path) -> Splits | None:
+    """Return the folds of a `splits_final.json`; None of a file that is no list of folds, whatever it is."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    if not isinstance(content, list):
+        return None
+    folds = []
+    for number, fold in enumerate(content):
+        parts = [_ids(fold.get(name)) if isinstance(fold, dict) else None for name in ("train", "val")]
+        if parts[0] is None or parts[1] is None:
+            raise UserError(f"{path}: fold {number} must hold lists `train` and `val`, as nnU-Net's splits_final.json.")
+        folds.append(Fold(parts[0], (), parts[1]))
+    return Splits("imported", 0, tuple(folds)) if folds else None
+
+
+def _ids(content: Any) -> tuple[str, ...] | None:
+    named = isinstance(content, list) and all(isinstance(each, str) for each in content)
+    return tuple(content) if named else None
 
 
 def _refuse_unknown(path: Path, image_ids: Iterable[str], dataset: PreparedDataset) -> None:

@@ -6,8 +6,9 @@ from imbalance_bench.engines.base import Obstacle, RunJob, RunOutcome, RunProgre
 from imbalance_bench.errors import UserError
 from imbalance_bench.planned_study import open_run
 from imbalance_bench.records import StudyRecords
+from imbalance_bench.run_lock import RunInUseError
 from imbalance_bench.training.memory import ShortOfMemoryError
-from imbalance_bench.training.run import RunInUseError, execute_run
+from imbalance_bench.training.run import execute_run
 from methods.base import ClassFeedback
 
 

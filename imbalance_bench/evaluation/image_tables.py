@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,9 @@ from imbalance_bench.evaluation.counts import Counts
 from imbalance_bench.evaluation.probabilities import ProbabilityCounts
 from imbalance_bench.evaluation.surface import MaskBorders, border_distances
 from imbalance_bench.records import BOUNDARY, BoundaryMeasure
+
+if TYPE_CHECKING:
+    from imbalance_bench.config import BoundarySection
 
 PM_PER_UM = 1_000_000  # lengths are stored as whole picometres: sums over images stay exact
 _BoundaryRow = tuple[int, str, float, int, int]  # class_id, measure, distance_um, numerator, denominator
@@ -39,6 +43,17 @@ class BoundarySetting:
     boundary_um: Sequence[float]
     surface_um: Sequence[float]
     trimap_um: Sequence[float]
+
+    @classmethod
+    def of(cls, section: "BoundarySection", mpp_um: float | None) -> "BoundarySetting":
+        """Return what a study file asks for, on pixels that are squares."""
+        return cls(
+            mpp_um=None if mpp_um is None else (mpp_um, mpp_um),
+            diagonal=section.boundary_diagonal,
+            boundary_um=section.boundary_um,
+            surface_um=section.surface_um,
+            trimap_um=section.trimap_um,
+        )
 
 
 @dataclass(frozen=True)

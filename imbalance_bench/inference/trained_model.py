@@ -16,7 +16,7 @@ from imbalance_bench.models.encoders import model_weights_identity
 from imbalance_bench.models.licences import licences
 from imbalance_bench.models.segmenter import Segmenter, build_segmenter
 from imbalance_bench.planned_study import planned_config
-from imbalance_bench.records import RunRecord, StudyRecords, run_name
+from imbalance_bench.records import FOREIGN, RunRecord, StudyRecords, run_name
 from imbalance_bench.study import class_statistics, method_context, recorded_counts
 from imbalance_bench.training.material import choose_device, choose_precision
 from imbalance_bench.training.optimisation import autocast
@@ -74,6 +74,8 @@ class TrainedModel:
             )
         root = run_dir.parent.parent
         records, manifest = StudyRecords.open(root), record.manifest()
+        if manifest.get("origin") == FOREIGN:
+            raise UserError(f"{run_dir} was scored, not trained: it holds no model. Give a run that was trained here.")
         config, facts = planned_config(records, record.run_id), records.dataset()
         _require_same_encoder(config, manifest)
         method = config.methods[0]

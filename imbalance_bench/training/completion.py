@@ -10,10 +10,10 @@ from safetensors.torch import save as serialise_tensors
 
 from imbalance_bench.config import ModelSection
 from imbalance_bench.encoder_config import without_folders
-from imbalance_bench.manifest import code_version, file_hash, library_versions, write_atomically, write_json
+from imbalance_bench.evaluation.kept_predictions import panel
+from imbalance_bench.manifest import code_version, library_versions, write_atomically, write_json
 from imbalance_bench.models.licences import licences
 from imbalance_bench.records import SCHEMA_VERSION, WEIGHTS, RunRecord, write_table
-from imbalance_bench.seeding import generator
 from imbalance_bench.study import PlannedRun, Study
 from imbalance_bench.training.image_evaluation import ImageEvaluation
 from imbalance_bench.training.journal import RunJournal
@@ -67,12 +67,6 @@ def write_records(
     write_json(record.path / "manifest.json", manifest)
 
 
-def digests(record: RunRecord) -> dict[str, str]:
-    """SHA-256 (hex) of the tables and weights that a run has written, by file name."""
-    paths = [*record.path.glob("*.parquet"), *record.path.glob("*.safetensors")]
-    return {path.name: file_hash(path) for path in sorted(paths)}
-
-
 def _model_without_folders(model: ModelSection) -> dict[str, Any]:
     """The model as recorded: a file of weights by its name, since `hashes` says which one it was."""
     content = model.model_dump(mode="json")
@@ -82,11 +76,11 @@ def _model_without_folders(model: ModelSection) -> dict[str, Any]:
 def evaluate_images(study: Study, run: PlannedRun, record: RunRecord, evaluation: ImageEvaluation) -> RecordTables:
     """Predict every validation and test image, write the pictures of the panel, and return the tables."""
     fold = study.splits.folds[run.fold]
-    panel = set(_panel(fold.test, study.config.compute.saved_predictions))
+    kept = set(panel(fold.test, study.config.compute.saved_predictions))
     tables = RecordTables(evaluation, record, _controlled(fold.test, study.config.evaluation.path_controls))
     for split, image_ids in (("val", fold.val), ("test", fold.test)):
         for image_id in image_ids:
-            tables.add(image_id, split, keep=split == "test" and image_id in panel)
+            tables.add(image_id, split, keep=split == "test" and image_id in kept)
     return tables
 
 
@@ -100,16 +94,8 @@ def peak_memory_mib(device: torch.device) -> float:
 
 def _controlled(image_ids: tuple[str, ...], dosed: int) -> dict[str, bool]:
     """Test images on which the attention path is controlled, and whether with doses too."""
-    with_doses = set(_panel(image_ids, dosed))
+    with_doses = set(panel(image_ids, dosed))
     return {image_id: image_id in with_doses for image_id in image_ids if dosed}
-
-
-def _panel(image_ids: tuple[str, ...], limit: int) -> list[str]:
-    """Test images for what is not done for each of them: all, or a draw that depends on nothing but their number."""
-    if len(image_ids) <= limit:
-        return list(image_ids)
-    chosen = generator(0, "panel").permutation(len(image_ids))[:limit]
-    return [image_ids[i] for i in sorted(chosen)]
 
 
 def _manifest(
@@ -146,5 +132,5 @@ def _manifest(
         "cost": cost,
         "parameters": parameter_counts(evaluation.segmenter),
         "licences": licences(config.model, study.dataset.info.licence),
-        "files": digests(record),
+        "files": record.digests(),
     }

@@ -3,11 +3,9 @@
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
 
 import numpy as np
 import pandas as pd
-from PIL import Image
 from safetensors.numpy import save as serialise_arrays
 
 from imbalance_bench.errors import UserError
@@ -21,6 +19,7 @@ from imbalance_bench.evaluation.image_tables import (
     probability_rows,
 )
 from imbalance_bench.evaluation.interventions import LEARNED, changed_biases
+from imbalance_bench.evaluation.kept_predictions import write_prediction
 from imbalance_bench.evaluation.path_controls import (
     DOSES,
     WEIGHT_CONTROLS,
@@ -49,15 +48,8 @@ class RecordTables:
 
     def __init__(self, evaluation: ImageEvaluation, record: RunRecord, controlled: Mapping[str, bool]) -> None:
         section = evaluation.study.config.evaluation
-        mpp = evaluation.study.dataset.info.mpp_um
         self._evaluation, self._record, self._controlled = evaluation, record, controlled
-        self._boundary = BoundarySetting(
-            mpp_um=None if mpp is None else (mpp, mpp),
-            diagonal=section.boundary_diagonal,
-            boundary_um=section.boundary_um,
-            surface_um=section.surface_um,
-            trimap_um=section.trimap_um,
-        )
+        self._boundary = BoundarySetting.of(section, evaluation.study.dataset.info.mpp_um)
         bias = evaluation.components.attention_bias
         self._biases = {} if bias is None else changed_biases(bias, section.permuted_biases)
         self._tables: dict[str, list[pd.DataFrame]] = {}
@@ -89,7 +81,7 @@ class RecordTables:
             with self._timed("path_controls"):
                 self._control(keys, query, logits, counts)
         if keep:
-            _write_prediction(self._record, image_id, predicted)
+            write_prediction(self._record, image_id, predicted)
         if keep and query is not None:
             with self._timed("attention"):
                 _write_attention(self._record, query)
@@ -157,11 +149,6 @@ class RecordTables:
         started = time.monotonic()
         yield
         self.seconds[what] += time.monotonic() - started
-
-
-def _write_prediction(record: RunRecord, image_id: str, predicted: np.ndarray) -> None:
-    image = Image.fromarray(predicted, mode="L")
-    write_atomically(record.prediction_path(image_id), partial(image.save, format="PNG"))
 
 
 def _write_attention(record: RunRecord, query: QueriedImage) -> None:

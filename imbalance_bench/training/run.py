@@ -2,8 +2,7 @@
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -20,15 +19,15 @@ from imbalance_bench.errors import UserError
 from imbalance_bench.evaluation.counts import Counts
 from imbalance_bench.evaluation.finite import NotFiniteError
 from imbalance_bench.interruption import asked_to_stop, at_safe_points, stop_if_asked
-from imbalance_bench.locking import LockHeldError, locked
-from imbalance_bench.manifest import sweep_temporaries, write_json
+from imbalance_bench.manifest import write_json
 from imbalance_bench.models.segmenter import CLASSIFIER_PREFIXES, Segmenter
-from imbalance_bench.records import PICTURE_FOLDERS, RunRecord, RunState
+from imbalance_bench.records import RunRecord, RunState
+from imbalance_bench.run_lock import exclusive
 from imbalance_bench.seeding import derive_seed
 from imbalance_bench.study import PlannedRun, Study, build_context
 from imbalance_bench.training.batches import BatchSequence
 from imbalance_bench.training.checkpoint import delete_checkpoint, load_checkpoint, save_checkpoint
-from imbalance_bench.training.completion import digests, evaluate_images, write_records
+from imbalance_bench.training.completion import evaluate_images, write_records
 from imbalance_bench.training.dynamics import WatchedCrops
 from imbalance_bench.training.image_evaluation import ImageEvaluation
 from imbalance_bench.training.journal import RunJournal
@@ -49,13 +48,8 @@ from methods.composition import compose, stages_of
 from methods.cross_entropy import CrossEntropyDice
 
 PROBE_TILES = 4  # tiles on which the ledger measures attention
-LOCK_PATIENCE_S = 1.0  # others look at the lock for a moment to see whether somebody works on the run
 # steps done, steps in all, the last loss, and what validation counted last
 OnStep = Callable[[int, int, float | None, ClassFeedback | None], None]
-
-
-class RunInUseError(UserError):
-    """Another process works on the run."""
 
 
 def execute_run(study: Study, run: PlannedRun, cache_dir: Path, on_step: OnStep) -> None:
@@ -73,7 +67,7 @@ def execute_run(study: Study, run: PlannedRun, cache_dir: Path, on_step: OnStep)
         ShortOfMemoryError: Memory ran out.
     """
     study, record = study.of(run.model), study.records.run(run.run_id)
-    with _exclusive(record):
+    with exclusive(record):
         if record.is_done():
             return
         steps = planned_steps(study, run)
@@ -156,7 +150,7 @@ class RunExecution:
         load_weights(segmenter, self._record)
         evaluation = ImageEvaluation(self._study, self._data, self._rows, segmenter, components, self._precision)
         evaluate_images(self._study, self._run, self._record, evaluation).write_missing()
-        write_json(self._record.path / "manifest.json", self._record.manifest() | {"files": digests(self._record)})
+        write_json(self._record.path / "manifest.json", self._record.manifest() | {"files": self._record.digests()})
         self._record.write_status(RunState.DONE, step=self._steps, steps=self._steps)
 
     def _set_up(self, index: int, before: Segmenter | None) -> tuple[Components, Segmenter, StageTrainer]:
@@ -337,21 +331,6 @@ def digest_of(segmenter: Segmenter) -> str:
         digest.update(name.encode())
         digest.update(value.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
-
-
-@contextmanager
-def _exclusive(record: RunRecord) -> Iterator[None]:
-    """Hold the run's lock, and remove what a writer that died before has left."""
-    record.path.mkdir(parents=True, exist_ok=True)
-    try:
-        with locked(record.lock_path, patience_s=LOCK_PATIENCE_S):
-            for folder in (record.path, *(record.path / name for name in PICTURE_FOLDERS)):
-                sweep_temporaries(folder)
-            yield
-    except LockHeldError:
-        raise RunInUseError(
-            f"{record.path}: another process works on this run. Wait for it, or end it.", exit_code=1
-        ) from None
 
 
 def _line(error: Exception) -> str:

@@ -1,5 +1,6 @@
 """Splits read from a cv.csv, repeated splits, and the command that shows their balance."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -68,6 +69,20 @@ def test_a_json_of_splits_is_read_back_and_checked(opened: Opened, tmp_path: Pat
             read_splits(path, *opened)
     path.write_text(path.read_text().replace("im_1", "im_2"))
     with pytest.raises(UserError, match="it was edited after it was drawn"):
+        read_splits(path, *opened)
+
+
+def test_the_folds_of_nnunet_test_what_it_calls_validation(opened: Opened, tmp_path: Path) -> None:
+    path = tmp_path / "splits_final.json"
+    halves = [["im_0", "im_1", "im_2"], ["im_3", "im_4", "im_5"]]
+    path.write_text(json.dumps([{"train": halves[0], "val": halves[1]}, {"train": halves[1], "val": halves[0]}]))
+    splits = read_splits(path, *opened)
+    assert splits.folds == tuple(Fold(tuple(halves[k]), (), tuple(halves[1 - k])) for k in (0, 1))
+    path.write_text(json.dumps([{"train": halves[0]}]))
+    with pytest.raises(UserError, match=r"fold 0 must hold lists `train` and `val`"):
+        read_splits(path, *opened)
+    path.write_text(json.dumps([{"train": halves[0], "val": ["im_9"]}]))
+    with pytest.raises(UserError, match=r"lists 'im_9'"):
         read_splits(path, *opened)
 
 

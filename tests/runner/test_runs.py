@@ -264,9 +264,9 @@ def test_a_run_in_use_is_left_alone(
 ) -> None:
     import fcntl
 
-    from imbalance_bench.training import run as run_module
+    from imbalance_bench import run_lock
 
-    monkeypatch.setattr(run_module, "LOCK_PATIENCE_S", 0.0)
+    monkeypatch.setattr(run_lock, "LOCK_PATIENCE_S", 0.0)
     execute_study(small_config(dataset), tmp_path / "s", Execution(cache=shared_cache, dry_run=False, engine="serial"))
     study, first = open_run(tmp_path / "s", StudyRecords.open(tmp_path / "s").finished()[0].run_id)
     status = study.records.run(first.run_id).path / "status.json"

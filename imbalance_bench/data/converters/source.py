@@ -82,12 +82,14 @@ class SourceError(UserError):
         remarks: What else is odd about it.
     """
 
+    undone = "nothing was converted"
+
     def __init__(self, source: Path, problems: Sequence[Problem], remarks: Sequence[str] = ()) -> None:
         self.problems, self.remarks = tuple(problems), tuple(remarks)
         line = problems[0].line
         if len(problems) > 1:
             counts = ", ".join(f"{number} {kind}" for kind, number in Counter(each.kind for each in problems).items())
-            line = f"{source} has {len(problems)} problems, and nothing was converted: {counts}. The first: {line}"
+            line = f"{source} has {len(problems)} problems, and {self.undone}: {counts}. The first: {line}"
         super().__init__(line)
 
 

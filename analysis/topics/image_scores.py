@@ -1,0 +1,76 @@
+"""One row per run, image and class: what other statistics packages read."""
+
+import numpy as np
+import pandas as pd
+
+from analysis.schema import table
+from analysis.scoring.boundary_scores import PM_PER_UM
+from analysis.scoring.metrics import METRICS, score
+from analysis.study.runs import RunData, StudyTables
+from analysis.topics.context import Context, TopicResult
+from imbalance_bench.errors import UserError
+from imbalance_bench.records import BoundaryMeasure, StudyRecords
+
+_IMAGE_CLASS = ["image_id", "class_id"]
+# column -> measure, column of its distance ("" where it has none), stored units per written one
+_BORDER_SCORES = {
+    "boundary_iou": (BoundaryMeasure.BOUNDARY_IOU, "boundary_um", 1.0),
+    "surface_dice": (BoundaryMeasure.SURFACE_DICE, "surface_um", 1.0),
+    "hd95_um": (BoundaryMeasure.HAUSDORFF_95, "", PM_PER_UM),
+}
+_BORDER_COLUMNS = ["boundary_iou", "boundary_um", "surface_dice", "surface_um", "hd95_um"]
+
+
+def image_scores(study: StudyTables, records: StudyRecords, band_um: float) -> pd.DataFrame:
+    """Score every image of every finished run; table `image_scores`.
+
+    Args:
+        study: The study.
+        records: Its directory, for boundary counts; runs without any have no boundary scores.
+        band_um: Boundary IoU and surface Dice are given at the recorded distance nearest to it, um.
+    """
+    frames = [_of_run(run, study, records, band_um) for run in study.data]
+    return table("image_scores", pd.concat(frames, ignore_index=True))
+
+
+def _of_run(run: RunData, study: StudyTables, records: StudyRecords, band_um: float) -> pd.DataFrame:
+    counts = run.counts[run.counts["split"] == study.split].reset_index(drop=True)
+    tp, fp, fn = (counts[name].to_numpy() for name in ("tp", "fp", "fn"))
+    names = dict(enumerate(study.class_names))
+    scores = pd.DataFrame(
+        {"method": run.method, "fold": run.fold, "seed": run.seed, "image": counts["image_id"]}
+        | {"group": counts["group_id"], "class_id": counts["class_id"], "class": counts["class_id"].map(names)}
+        | {metric: score(metric, tp, fp, fn) for metric in METRICS}
+    )
+    borders = _borders(run, study, records, band_um).reindex(pd.MultiIndex.from_frame(counts[_IMAGE_CLASS]))
+    borders.loc[tp + fn == 0, list(_BORDER_SCORES)] = np.nan  # as every score of a class that does not occur
+    return pd.concat([scores, borders.reset_index(drop=True)], axis=1).assign(tp=tp, fp=fp, fn=fn)
+
+
+def _borders(run: RunData, study: StudyTables, records: StudyRecords, band_um: float) -> pd.DataFrame:
+    """Return boundary scores by image and class, and the distances that they are taken at; NaN where not recorded."""
+    try:
+        rows = records.run(run.run_id).boundary()
+    except UserError:  # the topic `boundaries` says so
+        rows = None
+    if rows is None:
+        return pd.DataFrame(columns=_BORDER_COLUMNS, index=pd.MultiIndex.from_arrays([[], []]), dtype=np.float64)
+    rows = rows[rows["split"] == study.split]
+    found = {}
+    for column, (measure, distance, unit) in _BORDER_SCORES.items():
+        own = rows[rows["measure"] == measure]
+        recorded = np.unique(own["distance_um"].dropna())
+        if len(recorded):
+            nearest = recorded[np.abs(recorded - band_um).argmin()]
+            own = own[own["distance_um"] == nearest]
+            found[distance] = own.set_index(_IMAGE_CLASS)["distance_um"]
+        found[column] = (own["numerator"] / own["denominator"] / unit).set_axis(
+            pd.MultiIndex.from_frame(own[_IMAGE_CLASS])
+        )
+    return pd.DataFrame(found).reindex(columns=_BORDER_COLUMNS)
+
+
+def analyze(context: Context) -> TopicResult:
+    """Tabulate the scores of images."""
+    frame = image_scores(context.study, context.records, context.plan.boundary_band_um)
+    return TopicResult({"image_scores": frame})
