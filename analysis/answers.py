@@ -30,12 +30,12 @@ NO_BIAS = "No finished run of this study learned a class bias, so nothing can be
 
 def answers(context: Context) -> list[Verdict]:
     """Answer the two questions of a study from the verdicts of its topics: one on the methods, one per learned bias."""
-    macro = [each for each in context.verdicts_on(Topic.COMPARISON) if each.class_name == MACRO]
+    macro = [verdict for verdict in context.verdicts_on(Topic.COMPARISON) if verdict.class_name == MACRO]
     controls = " and ".join(dict.fromkeys(context.tables["comparisons"]["control"].astype(str)))
-    change = [each for each in context.verdicts_on(Topic.EXPLANATION) if each.estimand == "change"]
+    change = [verdict for verdict in context.verdicts_on(Topic.EXPLANATION) if verdict.estimand == "change"]
     learned = "change" in set(context.tables["learned_bias"]["estimand"])
-    unmeasured = [each.sentence for each in context.verdicts_on(Topic.DATA) if each.aspect == "measures"]
-    examined = {each.method for each in context.verdicts_on(Topic.PATH)}
+    unmeasured = [verdict.sentence for verdict in context.verdicts_on(Topic.DATA) if verdict.aspect == "measures"]
+    examined = {verdict.method for verdict in context.verdicts_on(Topic.PATH)}
     reasons = reason_answers(change, context.verdicts_on(Topic.INTERVENTION), examined)
     if not reasons or context.tables["measures"].empty:
         reasons = [_answer(REASON, Word.NOT_TESTABLE, (unmeasured if learned and unmeasured else [NO_BIAS])[0])]
@@ -54,11 +54,11 @@ def method_answer(macro: Sequence[Verdict], control: str) -> Verdict:
     """
     if not macro:
         return _answer(METHOD, Word.NOT_TESTABLE, NO_COMPARISON)
-    better = [each for each in macro if each.word == Word.BETTER]
-    numbers = dict(Counter(str(each.word) for each in macro))
+    better = [verdict for verdict in macro if verdict.word == Word.BETTER]
+    numbers = dict(Counter(str(verdict.word) for verdict in macro))
     if better:
         best = max(better, key=lambda each: each.numbers["difference"])
-        others = [each.method for each in better if each is not best]
+        others = [verdict.method for verdict in better if verdict is not best]
         sentence = f"Use {best.method}: {best.sentence}"
         if others:
             sentence += f" So {'is' if len(others) == 1 else 'are'} {_listed(others)}."
@@ -85,16 +85,24 @@ def reason_answers(
         One verdict per method, with the word of its explanation.
     """
     idle = {
-        each.method: each.sentence
-        for each in interventions
-        if (each.aspect, each.class_name, each.word) == (ZEROED, MACRO, Word.EQUIVALENT)
+        intervention.method: intervention.sentence
+        for intervention in interventions
+        if (intervention.aspect, intervention.class_name, intervention.word) == (ZEROED, MACRO, Word.EQUIVALENT)
     }
     found = []
-    for each in explanations:
-        sentences = [each.sentence, *([idle[each.method]] if each.method in idle else [])]
-        if each.method not in examined and not sentences[-1].endswith(NOT_EXAMINED):
+    for explanation in explanations:
+        sentences = [explanation.sentence, *([idle[explanation.method]] if explanation.method in idle else [])]
+        if explanation.method not in examined and not sentences[-1].endswith(NOT_EXAMINED):
             sentences.append(NOT_EXAMINED)
-        found.append(_answer(REASON, each.word, " ".join(sentences), method=each.method, numbers=dict(each.numbers)))
+        found.append(
+            _answer(
+                REASON,
+                explanation.word,
+                " ".join(sentences),
+                method=explanation.method,
+                numbers=dict(explanation.numbers),
+            )
+        )
     return found
 
 
@@ -122,7 +130,7 @@ def _answer(
 
 def _common(judged: Sequence[Verdict], otherwise: Word) -> Word:
     """The word that all share."""
-    words = {each.word for each in judged}
+    words = {verdict.word for verdict in judged}
     return words.pop() if len(words) == 1 else otherwise
 
 

@@ -58,8 +58,8 @@ class ScorePlan:
         if isinstance(plan, ScorePlan):
             return plan
         content = dict(vars(plan)) if isinstance(plan, AnalysisPlan) else dict(plan or {})
-        known = [each.name for each in fields(cls)]
-        of_study = [each.name for each in fields(AnalysisPlan)]
+        known = [field.name for field in fields(cls)]
+        of_study = [field.name for field in fields(AnalysisPlan)]
         for name in content:
             if name not in (*known, *of_study):
                 raise UserError(
@@ -98,7 +98,7 @@ class ComparedScores:
 
     def word(self, method: str, class_name: str = MACRO) -> Word | None:
         """Return the word on a method, over all classes or on one."""
-        found = [each for each in self.verdicts if (each.method, each.class_name) == (method, class_name)]
+        found = [verdict for verdict in self.verdicts if (verdict.method, verdict.class_name) == (method, class_name)]
         return found[0].word if found else None
 
 

@@ -41,7 +41,7 @@ class Explained:
 
     def word(self, method: str, quantity: str | None = None) -> Word | None:
         """Return the headline on a method; of several quantities, on the one that is named."""
-        found = [each for each in self.verdicts if each.topic == "explanation" and each.method == method]
+        found = [verdict for verdict in self.verdicts if verdict.topic == "explanation" and verdict.method == method]
         return next((each.word for each in found if quantity in (None, each.estimand)), None)
 
 
@@ -77,27 +77,27 @@ def explain(
     runs = _Runs.of(quantities, plan, explored)
     subjects = runs.subjects
     associations = corrected_associations(
-        [row for each in subjects for row in association_rows(each, grid, plan)], plan
+        [row for subject in subjects for row in association_rows(subject, grid, plan)], plan
     )
-    by_key = {(each.method, each.quantity): each for each in subjects}
+    by_key = {(subject.method, subject.quantity): subject for subject in subjects}
     alone = [association_verdict(row, plan, by_key[row["method"], row["estimand"]]) for row in rows_of(associations)]
     primary = [each for each, kept in zip(alone, associations["primary"], strict=True) if kept]
-    cases = [_Case.of(each, grid, plan) for each in subjects if each.primary]
+    cases = [_Case.of(subject, grid, plan) for subject in subjects if subject.primary]
     correction = _correct_headlines(cases, plan)
-    judged = [each.judged(primary, plan, correction) for each in cases]
+    judged = [case.judged(primary, plan, correction) for case in cases]
     tables = {
         "reliability": judged_table("reliability", pd.DataFrame(runs.agreement), _words(runs.agree)),
         "inertia": judged_table(
             "inertia", pd.DataFrame(runs.ways, columns=list(START_COLUMNS)), _words(runs.way_verdicts)
         ),
         "associations": judged_table("associations", associations, _words(alone)),
-        "partial_associations": _joined("partial_associations", cases, [each.partial for each in judged]),
-        "mixed_models": _joined("mixed_models", cases, [each.slopes for each in judged]),
-        "partition": table("partition", [each.keys | row for each in cases for row in each.rows["partition"]]),
+        "partial_associations": _joined("partial_associations", cases, [verdict.partial for verdict in judged]),
+        "mixed_models": _joined("mixed_models", cases, [verdict.slopes for verdict in judged]),
+        "partition": table("partition", [case.keys | row for case in cases for row in case.rows["partition"]]),
     }
-    verdicts = [each.headline for each in judged] + [*runs.agree, *runs.way_verdicts, *primary]
-    for each in judged:
-        verdicts += each.below
+    verdicts = [verdict.headline for verdict in judged] + [*runs.agree, *runs.way_verdicts, *primary]
+    for verdict in judged:
+        verdicts += verdict.below
     return Explained(tables, tuple(verdicts))
 
 
@@ -179,7 +179,11 @@ class _Case:
         partial = [partial_verdict(row, plan, subject) for row in self.rows["partial_associations"]]
         models = self.rows["mixed_models"]
         slopes = [slope_verdict(row, plan, subject) for row in models]
-        own = [each for each in associations if (each.method, each.estimand) == (subject.method, subject.quantity)]
+        own = [
+            association
+            for association in associations
+            if (association.method, association.estimand) == (subject.method, subject.quantity)
+        ]
         shares = {row["component"]: float(row["adjusted"]) for row in self.rows["partition"] if row["kind"] == "share"}
         headline = headline_verdict(subject, partial, own, slopes, shares, self.decay, plan, correction)
         refused = bool(models) and bool(models[0]["refusal"])
@@ -222,9 +226,9 @@ def _correct(rows: Sequence[dict[str, Any]], steps: Sequence[int | None], plan: 
 def _joined(name: str, cases: Sequence[_Case], judged: Sequence[Sequence[Verdict]]) -> pd.DataFrame:
     """Return a table of all cases."""
     rows = [case.keys | row for case in cases for row in case.rows[name]]
-    words = [each.word for verdicts in judged for each in verdicts]
+    words = [verdict.word for verdicts in judged for verdict in verdicts]
     return judged_table(name, pd.DataFrame(rows, columns=None if rows else list(SCHEMA[name].columns)), words)
 
 
 def _words(verdicts: Sequence[Verdict]) -> list[Word]:
-    return [each.word for each in verdicts]
+    return [verdict.word for verdict in verdicts]

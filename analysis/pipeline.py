@@ -63,5 +63,5 @@ def _write(result: StudyAnalysis, plan: dict) -> None:
         write_table(result.folder, name, frame)
     write_atomically(result.folder / "README.md", lambda file: file.write(readme().encode()))
     plan_hash = plan.get("analysis_hash") or canonical_hash(plan["analysis"])
-    content = {"plan_hash": plan_hash, "verdicts": [each.as_json() for each in result.verdicts]}
+    content = {"plan_hash": plan_hash, "verdicts": [verdict.as_json() for verdict in result.verdicts]}
     write_json(result.folder / "verdicts.json", content)

@@ -32,7 +32,7 @@ def draw_masks(size_px: int, classes: int) -> tuple[np.ndarray, np.ndarray]:
     """Return a true and a predicted mask, (size, size) uint8 each."""
     rng = np.random.default_rng(0)
     fields = [ndimage.gaussian_filter(rng.normal(size=(size_px, size_px)), 10) for _ in range(classes)]
-    moved = [each + 0.4 * each.std() * _smooth(rng, size_px) for each in fields]
+    moved = [field + 0.4 * field.std() * _smooth(rng, size_px) for field in fields]
     return np.argmax(fields, axis=0).astype(np.uint8), np.argmax(moved, axis=0).astype(np.uint8)
 
 

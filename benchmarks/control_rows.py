@@ -88,7 +88,7 @@ class Trial:
 def phantom_of(number: int) -> PhantomSpec:
     """Return the phantom of a study: the quickstart's, its levels of each factor dealt out to the classes anew."""
     base, rng = PRESETS["quickstart"], generator(number, "control rows")
-    dealt = {factor: rng.permutation([getattr(each, factor) for each in base.classes]) for factor in FACTORS}
+    dealt = {factor: rng.permutation([getattr(class_, factor) for class_ in base.classes]) for factor in FACTORS}
     classes = [
         each.model_copy(update={factor: float(values[place]) for factor, values in dealt.items()})
         for place, each in enumerate(base.classes)
@@ -101,7 +101,7 @@ def phantom_of(number: int) -> PhantomSpec:
 def methods_of(spec: PhantomSpec, number: int) -> list[Any]:
     """Return the entries of `methods:` of a study."""
     noise = generator(number, NOISE).normal(size=len(spec.classes))
-    levels = {factor: [getattr(each, factor) for each in spec.classes] for factor in FACTORS} | {NOISE: noise}
+    levels = {factor: [getattr(class_, factor) for class_ in spec.classes] for factor in FACTORS} | {NOISE: noise}
     found: list[Any] = ["cross_entropy", {"name": "cross_entropy", "label": "quarter_steps", "steps_fraction": 0.25}]
     found += ["inverse_sqrt", {"name": "dfa", "label": "token_to_image", "direction": "token_to_image"}]
     for factor, values in levels.items():
@@ -127,7 +127,7 @@ def judged(study: StudyAnalysis) -> Iterator[tuple[str, bool, str]]:
     found = attributed("inverse_sqrt", "loss_weight")
     yield "inverse_sqrt", found == {CONSTRUCT_OF["share"]}, "+".join(sorted(found)) or "nothing"
     said: dict[tuple[Topic, str], Word] = {
-        (each.topic, each.method): each.word for each in study.verdicts if each.class_name == MACRO
+        (verdict.topic, verdict.method): verdict.word for verdict in study.verdicts if verdict.class_name == MACRO
     }
     for method, topic, right in (
         ("token_to_image", Topic.PATH, Word.INERT),
@@ -141,9 +141,9 @@ def table(found: list[list[tuple[str, bool, str]]]) -> list[str]:
     """Return the Markdown table over studies."""
     lines = ["| control | judged right | wanted | said |", "|---|---|---|---|"]
     for rows in zip(*found, strict=True):
-        name, said = rows[0][0], Counter(each[2] for each in rows)
+        name, said = rows[0][0], Counter(row[2] for row in rows)
         words = ", ".join(f"{word} {n}" for word, n in said.most_common())
-        rate = np.mean([each[1] for each in rows])
+        rate = np.mean([row[1] for row in rows])
         lines.append(f"| {name} | {rate:.2f} of {len(rows)} | {WANTED.get(name, ATTRIBUTED):.2f} | {words} |")
     return lines
 

@@ -83,7 +83,7 @@ def surface_scores(masks: Masks, n_classes: int, tolerances_um: list[float]) -> 
         )
         lengths = [np.asarray(area[edge], dtype=np.float64) for area, edge in zip(areas, edges, strict=True)]
         total = sum(each.sum() for each in lengths)
-        far = [np.asarray(each, dtype=np.float64) for each in distances]
+        far = [np.asarray(distance, dtype=np.float64) for distance in distances]
         for tolerance in tolerances_um:
             near = sum(length[away <= tolerance].sum() for length, away in zip(lengths, far, strict=True))
             yield c, str(BoundaryMeasure.SURFACE_DICE), tolerance, float(near / total)

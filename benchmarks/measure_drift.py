@@ -198,12 +198,12 @@ def measure_drift(world: World, n: np.ndarray, draws: int, name: str) -> list[tu
     found = []
     for version in (0, 1):
         tests = [
-            rank_association(n.astype(float), each, alpha=ALPHA, permutations=0, rng=generator(0))
-            for each in values[:, version]
+            rank_association(n.astype(float), value, alpha=ALPHA, permutations=0, rng=generator(0))
+            for value in values[:, version]
         ]
         middle = np.nanmedian(values[:, version], axis=0)
-        significant = np.mean([each.p_spearman < ALPHA for each in tests])
-        found.append((middle[0], middle[-1], np.nanmean([each.spearman for each in tests]), significant))
+        significant = np.mean([test.p_spearman < ALPHA for test in tests])
+        found.append((middle[0], middle[-1], np.nanmean([test.spearman for test in tests]), significant))
     return found
 
 

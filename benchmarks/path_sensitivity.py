@@ -241,7 +241,7 @@ def _cells(runs: Sequence[RunRecord]) -> Iterator[str]:
     ordered = sorted(runs, key=lambda run: int(run.manifest()["seed"]))
     counts = [run.counts() for run in ordered]
     for split in ("val", "test"):
-        yield _spread([macro_dice(each[each.split == split]) for each in counts])
+        yield _spread([macro_dice(count[count.split == split]) for count in counts])
     changed = [rows[rows.split == "test"] for run in ordered if (rows := run.interventions()) is not None]
     yield _spread([macro_dice(_done(rows, ZEROED)) - macro_dice(_done(rows, "learned")) for rows in changed])
     found = [sensitivity(rows) for run in ordered if (rows := run.path_controls()) is not None]

@@ -74,12 +74,12 @@ class Trial:
         """Return the `tissue` preset with neutral factors, but for one factor of the target."""
         base = PRESETS["tissue"]
         factors = NEUTRAL | dict([planted])
-        rest = sum(each.share for each in base.classes if each.name != self.target)
+        rest = sum(class_.share for class_ in base.classes if class_.name != self.target)
         classes = []
-        for each in base.classes:
-            rival = each.rival or next(other.name for other in base.classes[1:] if other.name != each.name)
-            change = NEUTRAL | {"share": each.share / rest * (1 - factors["share"]), "rival": rival}
-            classes.append(each.model_copy(update=change | factors if each.name == self.target else change))
+        for class_ in base.classes:
+            rival = class_.rival or next(other.name for other in base.classes[1:] if other.name != class_.name)
+            change = NEUTRAL | {"share": class_.share / rest * (1 - factors["share"]), "rival": rival}
+            classes.append(class_.model_copy(update=change | factors if class_.name == self.target else change))
         drawn = {"groups": self.groups, "images_per_group": self.images_per_group, "size_px": self.size_px}
         return PhantomSpec.model_validate(base.model_dump() | drawn | {"classes": classes, "seed": seed})
 
@@ -93,7 +93,7 @@ class Trial:
         target = spec.class_id(self.target)
         measured = {factor: _evaluate(found, factor)[target] for factor in FACTORS}
         measured["share"] = np.log(measured["share"])
-        shares, wanted = _evaluate(found, "share"), np.array([each.share for each in spec.classes])
+        shares, wanted = _evaluate(found, "share"), np.array([class_.share for class_ in spec.classes])
         checked = wanted > SMALLEST_CHECKED_SHARE
         error = np.abs(shares / wanted - 1)[checked].max()
         return {factor: float(value) for factor, value in measured.items()} | {"share_error": float(error)}
@@ -144,7 +144,7 @@ def effects(values: Values, seeds: int) -> dict[str, Effect]:
     """Return factor -> effect."""
 
     def over_levels(factor: str, measure: str) -> np.ndarray:
-        return np.array([[values[seed, each][measure] for each in planted_levels(factor)] for seed in range(seeds)])
+        return np.array([[values[seed, level][measure] for level in planted_levels(factor)] for seed in range(seeds)])
 
     own = {factor: over_levels(factor, factor) for factor in FACTORS}
     found = {}
@@ -177,7 +177,7 @@ def print_table(values: Values, seeds: int) -> bool:
             for other in FACTORS
         ]
         print(f"| {factor} | {MEASURES[factor][0]} | {means} | {effect.rises.sum()} of {seeds} | {' | '.join(cells)} |")
-    error = max(each["share_error"] for each in values.values())
+    error = max(value["share_error"] for value in values.values())
     print(f"\nmeasured share against planted share, classes above 1 %: off by {100 * error:.2f} % at most")
     return all(each.holds for each in found.values()) and error <= MOST_SHARE_ERROR
 

@@ -189,7 +189,9 @@ def _edge(
     sigma = scale.px(EDGE_SIGMA_UM)
     border = (own & (inside - 0.5 <= sigma)) | (others & (outside - 0.5 <= sigma))
     deep = own & (inside > scale.band_px + 0.5)
-    return np.array([[area.sum(), *(each[area].sum() for each in picture.gradients)] for area in (border, deep)])
+    return np.array(
+        [[area.sum(), *(gradient[area].sum() for gradient in picture.gradients)] for area in (border, deep)]
+    )
 
 
 def _lengths(mask: np.ndarray, own: np.ndarray, n_classes: int) -> np.ndarray:

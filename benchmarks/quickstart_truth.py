@@ -53,7 +53,7 @@ def main() -> None:
                 + " | minutes |\n|"
                 + "---|" * (len(rows) + 2)
             )
-        cells = [MARK[str(each)] for each in rows["agrees"]]
+        cells = [MARK[str(agree)] for agree in rows["agrees"]]
         took = "-" if seconds != seconds else f"{seconds / 60:.1f}"
         print(f"| {seed} | {' | '.join(cells)} | {took} |", flush=True)
     every = pd.concat(found)

@@ -149,7 +149,7 @@ def time_million_rows(rows: int) -> list[Timing]:
         "leaders": lambda: leaders(tables, units, plan, "group"),
     }
     timings = [Timing(f"- {name}", seconds_of(step), float("nan")) for name, step in steps.items()]
-    total = sum(each.seconds for each in timings)
+    total = sum(timing.seconds for timing in timings)
     return [Timing(f"{runs * images * CLASSES} rows of counts ({runs} runs)", total, 20.0), *timings]
 
 

@@ -222,7 +222,7 @@ def _index(archive: zipfile.ZipFile, bundle: Path) -> BundleIndex:
         raise UserError(
             f"{bundle} must hold the files that its {INDEX} names. Got a difference: {differs!r}. {_DAMAGED}"
         )
-    if sum(each.bytes for each in index.files.values()) > LARGEST_BUNDLE:
+    if sum(file.bytes for file in index.files.values()) > LARGEST_BUNDLE:
         raise UserError(f"{bundle} must unpack to at most {LARGEST_BUNDLE / 2**30:.0f} GiB. Got more. Do not trust it.")
     for name in _STUDY_FILES:
         if name not in index.files:

@@ -78,11 +78,11 @@ def _most_telling(error: ValidationError) -> ErrorDetails:
 def _take_as_written(failure: ValidationError, content: Any) -> bool:
     """Put the written text where text is expected and YAML made something else of it; False if there is none."""
     changed = False
-    for each in failure.errors(include_url=False, include_context=False):
-        *above, last = each["loc"] or ("",)
+    for error in failure.errors(include_url=False, include_context=False):
+        *above, last = error["loc"] or ("",)
         parent = _at(content, above)
         mark = _mark(parent, last)
-        if each["type"] in _TEXT_EXPECTED and mark is not None and mark.text not in _NOTHING:
+        if error["type"] in _TEXT_EXPECTED and mark is not None and mark.text not in _NOTHING:
             changed |= parent[last] is not mark.text
             parent[last] = mark.text
     return changed

@@ -139,4 +139,4 @@ class EncoderSection(Section):
 
 def without_folders(weights: str | Sequence[str]) -> str | list[str]:
     """Return `encoder_weights` with names of files in place of their paths; its hash says which file it was."""
-    return Path(weights).name if isinstance(weights, str) else [Path(each).name for each in weights]
+    return Path(weights).name if isinstance(weights, str) else [Path(weight).name for weight in weights]

@@ -55,7 +55,7 @@ def repair_study(root: Path) -> list[Repair]:
     if swept:
         done = f"removed {len(swept)} unfinished files of writers that were killed"
         repairs.append(Repair(str(root), (), done, needs_run=False))
-    return [each for each in repairs if each is not None]
+    return [repair for repair in repairs if repair is not None]
 
 
 def _without_plan(root: Path, reason: str) -> Repair:
@@ -129,4 +129,4 @@ def _free(path: Path) -> Path:
     """Return the path, or one with a number, that nothing has yet."""
     path.parent.mkdir(exist_ok=True)
     candidates = (path.with_name(f"{path.name}{'' if n == 0 else f'-{n}'}") for n in range(10**6))
-    return next(each for each in candidates if not each.exists())
+    return next(candidate for candidate in candidates if not candidate.exists())

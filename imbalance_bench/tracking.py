@@ -93,7 +93,7 @@ def export_mlflow(study: StudyRecords, out: Path) -> int:
             "mlflow.runName": f"{run_name(run['method'], run.get('model'))} fold {run['fold']} seed {run['seed']}",
         }
         made = client.create_run(identity, start_time=0, tags=tags).info.run_id
-        metrics = [Metric(_plain(each.name), each.value, 0, each.step) for each in run_scalars(record, names)]
+        metrics = [Metric(_plain(scalar.name), scalar.value, 0, scalar.step) for scalar in run_scalars(record, names)]
         params = [Param(key, str(run[key])) for key in ("model", "method", "fold", "seed") if key in run]
         for start in range(0, len(metrics), 1000):  # what the server takes at a time
             client.log_batch(made, metrics=metrics[start : start + 1000])
@@ -107,7 +107,7 @@ EXPORTS: dict[str, Callable[[StudyRecords, Path], int]] = {"tensorboard": export
 
 
 def _each_finished(study: StudyRecords, write: Callable[[dict[str, Any], RunRecord, list[str]], None]) -> int:
-    names = [str(each["name"]) for each in study.dataset()["classes"]]
+    names = [str(class_["name"]) for class_ in study.dataset()["classes"]]
     finished = [(run, study.run(run["run_id"])) for run in study.plan()["runs"]]
     finished = [(run, record) for run, record in finished if record.is_done()]
     if not finished:

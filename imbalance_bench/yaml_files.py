@@ -217,7 +217,7 @@ def _refuse_lost_colours(text: str, source: str, *, parsed: bool = True) -> None
     if not found:
         return
     tokens = yaml.scan(text, Loader=yaml.SafeLoader) if parsed else ()
-    spans = [(each.start_mark.index, each.end_mark.index) for each in tokens if isinstance(each, yaml.ScalarToken)]
+    spans = [(token.start_mark.index, token.end_mark.index) for token in tokens if isinstance(token, yaml.ScalarToken)]
     for match in found:
         place = match.start(1)
         if not any(start <= place < end for start, end in spans):

@@ -92,7 +92,7 @@ class Card:
 
 def make_cards(source: CardSource) -> list[Card]:
     """Make the card of every class."""
-    tiles = [[tile_address(tile) for tile in each.tiles] for each in source.specimens]
+    tiles = [[tile_address(tile) for tile in specimen.tiles] for specimen in source.specimens]
     tiles = tiles or [[] for _ in source.class_names]
     return [_card(source, c, tiles) for c in range(len(source.class_names))]
 

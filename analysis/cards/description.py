@@ -75,7 +75,7 @@ class Description:
     @property
     def class_names(self) -> list[str]:
         """K names."""
-        return [each.name for each in self.dataset.info.classes]
+        return [class_.name for class_ in self.dataset.info.classes]
 
     def primary(self, class_name: str) -> dict[str, dict[str, Any]]:
         """Return the row of each construct's primary measure, by construct."""
@@ -125,7 +125,7 @@ def describe_dataset(root: Path, options: CardOptions, *, on_progress: OnProgres
     """
     dataset = PreparedDataset.open(root)
     taxonomy = Taxonomy(dataset.info)
-    images = tuple(each.image_id for each in dataset.entries if options.split in ("", each.split))
+    images = tuple(entry.image_id for entry in dataset.entries if options.split in ("", entry.split))
     if not images:
         raise UserError(f"{root}/index.csv has no image in split '{options.split}'. Leave --split out for all images.")
     found = survey(

@@ -97,7 +97,7 @@ def _source(described: Description) -> CardSource:
     info = described.dataset.info
     return CardSource(
         class_names=described.class_names,
-        colours=class_colours([each.colour.lower() for each in info.classes]),
+        colours=class_colours([class_.colour.lower() for class_ in info.classes]),
         mpp_um=info.mpp_um,
         encoder=described.encoder,
         measures=described.measures,
@@ -136,8 +136,12 @@ def _columns(described: Description) -> list[dict[str, str]]:
     """Return the headings of the index: construct, and the unit of its primary measure."""
     units = described.measures.drop_duplicates("measure").set_index("measure")["unit"]
     return [
-        {"construct": each, "title": CONSTRUCT[each], "note": f"{words(PRIMARY[each])}: {units[PRIMARY[each]]}"}
-        for each in CONSTRUCTS
+        {
+            "construct": construct,
+            "title": CONSTRUCT[construct],
+            "note": f"{words(PRIMARY[construct])}: {units[PRIMARY[construct]]}",
+        }
+        for construct in CONSTRUCTS
     ]
 
 

@@ -44,8 +44,8 @@ def headline_verdict(
         correction: How the tests of `partial` were corrected, in words.
     """
     follows: list[str] = []
-    pair = [each for each in partial if each.measure in HEADLINE]
-    evidence = "partial" if pair and all(each.word != Word.NOT_TESTABLE for each in pair) else "marginal"
+    pair = [verdict for verdict in partial if verdict.measure in HEADLINE]
+    evidence = "partial" if pair and all(verdict.word != Word.NOT_TESTABLE for verdict in pair) else "marginal"
     if _stays_or_decays(subject, decay, plan):
         word, sentence = _of_start(subject, decay, [*pair, *marginal])
         evidence = "start"
@@ -83,7 +83,7 @@ def _of_start(subject: Subject, decay: tuple[float, float], tests: Sequence[Verd
         return Word.INERTIA, f"The {subject.what} is mostly its start, so what it follows says what the start follows."
     rho = f" (Spearman's rho of change and start {decay[0]:+.2f})" if math.isfinite(decay[0]) else ""
     sentence = f"The {subject.what} takes its start back{rho}: what goes with the start is decay, not learning."
-    if any(each.word == Word.NOT_SEPARABLE and START_TEXT in each.sentence and "go" in each.sentence for each in tests):
+    if any(test.word == Word.NOT_SEPARABLE and START_TEXT in test.sentence and "go" in test.sentence for test in tests):
         sentence += " What else it goes with, only a cold, shuffled or inverted start can tell."
     return Word.DECAY, sentence
 
@@ -94,27 +94,27 @@ def _of_partial(
     marginal: Sequence[Verdict],
     slopes: Sequence[Verdict],
 ) -> tuple[Word, str, list[str]]:
-    follows = [each.measure for each in pair if each.word == Word.SUPPORTED]
-    stopped = next((each for each in pair if each.word in (Word.NOT_SEPARABLE, Word.UNRELIABLE)), None)
+    follows = [verdict.measure for verdict in pair if verdict.word == Word.SUPPORTED]
+    stopped = next((verdict for verdict in pair if verdict.word in (Word.NOT_SEPARABLE, Word.UNRELIABLE)), None)
     if stopped is not None:
         return stopped.word, stopped.sentence, []
     if follows:
-        tests = ", ".join(f"{each.measure} {p_text(each.numbers['p_adjusted'])}" for each in pair)
+        tests = ", ".join(f"{verdict.measure} {p_text(verdict.numbers['p_adjusted'])}" for verdict in pair)
         how = _KIND[follows[0]] if len(follows) == 1 else "rare and how hard"
         other = {FREQUENCY: DIFFICULTY, DIFFICULTY: FREQUENCY}[follows[0]]
         beyond = f" beyond {other}" if len(follows) == 1 else ""
         n = int(pair[0].numbers["n_classes"])
         sentence = f"The {subject.what} follows how {how} a class is{beyond} (partial tests over {n} classes: {tests})."
-        sentence += "".join(_explained_below(each) for each in pair if each.word == Word.SUPPORTED)
+        sentence += "".join(_explained_below(verdict) for verdict in pair if verdict.word == Word.SUPPORTED)
         if not any(subject.points.families):
             sentence += " Classes count as independent of one another: no families are given."
         return Word.SUPPORTED, sentence, follows
-    unsure = next((each for each in pair if each.word == Word.UNDECIDED), None)
+    unsure = next((verdict for verdict in pair if verdict.word == Word.UNDECIDED), None)
     if unsure is not None:
         return Word.UNDECIDED, unsure.sentence, []
-    if any(each.word in (Word.SUPPORTED, Word.NOT_SEPARABLE) for each in marginal):
+    if any(verdict.word in (Word.SUPPORTED, Word.NOT_SEPARABLE) for verdict in marginal):
         return Word.NOT_SEPARABLE, _ALONE.format(what=subject.what), []
-    if any(each.word == Word.SUPPORTED for each in slopes):
+    if any(slope.word == Word.SUPPORTED for slope in slopes):
         sentence = (
             f"What the {subject.what} follows is undecided: the mixed model finds a slope that the partial tests do "
             "not."
@@ -142,7 +142,7 @@ def _explained_below(verdict: Verdict) -> str:
 
 
 def _absence(subject: Subject, pair: Sequence[Verdict]) -> str:
-    shown = ", ".join(f"{each.measure} beyond the other {p_text(each.numbers['p_adjusted'])}" for each in pair)
+    shown = ", ".join(f"{verdict.measure} beyond the other {p_text(verdict.numbers['p_adjusted'])}" for verdict in pair)
     return (
         f"There is no evidence that the {subject.what} follows frequency or difficulty ({shown}), which is absence of "
         "evidence: that it follows neither is not shown."
@@ -153,7 +153,7 @@ def _of_marginal(
     subject: Subject, pair: Sequence[Verdict], marginal: Sequence[Verdict], plan: AnalysisPlan
 ) -> tuple[Word, str, list[str]]:
     why = pair[0].sentence if pair else "Frequency and another measure would be needed to tell rare from hard."
-    found = [each for each in marginal if each.word == Word.SUPPORTED]
+    found = [verdict for verdict in marginal if verdict.word == Word.SUPPORTED]
     if found and plan.hypotheses:
         names = " and ".join(each.measure.replace("_", " ") for each in found)
         sentence = (
@@ -162,14 +162,14 @@ def _of_marginal(
             "that goes with it cannot be tested here."
         )
         return Word.SUPPORTED, sentence, [each.measure for each in found]
-    if found or any(each.word == Word.NOT_SEPARABLE for each in marginal):
+    if found or any(verdict.word == Word.NOT_SEPARABLE for verdict in marginal):
         capped = "" if found else f" ({START_TEXT})"
         sentence = (
             f"The {subject.what} goes with a measure taken alone{capped} (marginal tests), but whether rare or hard "
             f"cannot be told. {why}"
         )
         return Word.NOT_SEPARABLE, sentence, []
-    if marginal and any(each.word == Word.NOT_SUPPORTED for each in marginal):
+    if marginal and any(verdict.word == Word.NOT_SUPPORTED for verdict in marginal):
         sentence = (
             f"There is no evidence that the {subject.what} goes with frequency or difficulty (marginal tests), which "
             f"is absence of evidence. {why}"

@@ -74,7 +74,7 @@ def _components(found: Partition, constructs: Sequence[str]) -> dict[tuple[str, 
 def _linear(constructs: tuple[str, ...]) -> np.ndarray:
     """Return the matrix that turns the R squared of all subsets into the parts of `_components`, in their order."""
     subsets = np.eye(2 ** len(constructs))
-    return np.array([list(_components(Partition(each, 0, 0), constructs).values()) for each in subsets]).T
+    return np.array([list(_components(Partition(subset, 0, 0), constructs).values()) for subset in subsets]).T
 
 
 def _resampled(

@@ -38,9 +38,9 @@ def slope_rows(points: ClassPoints) -> list[dict[str, Any]]:
     """
     learned = points.learned()
     means = np.nanmean(learned, axis=1)
-    spread = np.array([np.std(means[points.strata == each]) for each in points.strata])
+    spread = np.array([np.std(means[points.strata == stratum]) for stratum in points.strata])
     outcome = learned / np.where(spread > 0, spread, np.nan)[:, None]
-    measures = np.column_stack([within_scores(each, points.blocks) for each in points.measures.T])
+    measures = np.column_stack([within_scores(column, points.blocks) for column in points.measures.T])
     start = np.zeros((len(means), 0))
     if points.starts.kind == "one":
         start = within_scores(np.nanmean(points.starts.values, axis=1), points.blocks)[:, None]
@@ -51,7 +51,7 @@ def slope_rows(points: ClassPoints) -> list[dict[str, Any]]:
         trusted = calibrated(measures, start, points.reliability, np.ones(start.shape[1]), block)
         fits.append(_refused(plain) if trusted is None else _fit(outcome, trusted, start, points))
     found = fits[-1] if not fits[-1].refusal else plain
-    p = np.max([np.where(np.isnan(each.p) & bool(each.refusal), 1.0, each.p) for each in fits], axis=0)
+    p = np.max([np.where(np.isnan(fit.p) & bool(fit.refusal), 1.0, fit.p) for fit in fits], axis=0)
     p = np.full(len(p), np.nan) if plain.refusal else p
     p = p[: len(points.constructs)]
     low, high = found.interval()

@@ -113,7 +113,7 @@ def _successors(flat: np.ndarray, edges: list[np.ndarray], along: np.ndarray, ou
         along: Step along each side.
         outward: Step across it.
     """
-    first = np.cumsum([0, *(len(each) for each in edges)])
+    first = np.cumsum([0, *(len(edge) for edge in edges)])
 
     def number(side: int, pixels: np.ndarray) -> np.ndarray:
         return first[side % 4] + np.searchsorted(edges[side % 4], pixels)

@@ -60,7 +60,7 @@ def boundary_measures(found: Survey) -> Construct:
 
     def evaluate(w: np.ndarray) -> np.ndarray:
         sides = [np.tensordot(w, each, 1) for each in (inside, outside)]  # (B, 2 stains, K, bins)
-        sizes = [each[:, None] for each in _sizes(w, inside[:, 0], outside[:, 0])]
+        sizes = [size[:, None] for size in _sizes(w, inside[:, 0], outside[:, 0])]
         haematoxylin, eosin = np.moveaxis(corrected_overlap(*sides, sizes=(sizes[0], sizes[1])), 1, 0)
         edge = _edge_strength(np.tensordot(w, sums.edge, 1))
         return np.stack([haematoxylin, eosin, edge, ratio(w @ pixels, w @ sums.pixels)])

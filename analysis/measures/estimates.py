@@ -57,7 +57,7 @@ def measure_table(
         evaluates, n = [each.evaluate for each in construct], np.min([each.n for each in construct], axis=0)
         values, *spread = _with_interval(evaluates, found, min(resamples, construct[0].most_resamples), seed)
         if construct[0].alone is not None:
-            spread = [np.where(construct[0].alone, np.nan, each) for each in spread]
+            spread = [np.where(construct[0].alone, np.nan, part) for part in spread]
         errors, low, high = spread
         reliable = split_half_reliability(evaluates, found, seed)
         for m, (measure, unit) in enumerate(construct[0].units.items()):
@@ -178,7 +178,7 @@ def _rank_correlations(one: np.ndarray, other: np.ndarray, known: np.ndarray) ->
     """Return Spearman correlations along the last axis over what is known; NaN with fewer than three or all tied."""
     ranks = [rankdata(np.where(known, each, np.nan), axis=-1, nan_policy="omit") for each in (one, other)]
     count = known.sum(axis=-1)
-    x, y = (np.where(known, each - (count[..., None] + 1) / 2, 0) for each in ranks)
+    x, y = (np.where(known, rank - (count[..., None] + 1) / 2, 0) for rank in ranks)
     spread = np.sqrt((x**2).sum(axis=-1) * (y**2).sum(axis=-1))
     return np.where((count > 2) & (spread > 0), (x * y).sum(axis=-1) / np.where(spread > 0, spread, 1), np.nan)
 
@@ -201,7 +201,7 @@ def _with_interval(
     draws = multinomial_weights(n_units, min(resamples, MOST_RESAMPLES), generator(seed, "bootstrap", "measures"))
     chunk = max(10, _MOST_CELLS // max(len(found.instances), found.n_classes * STAIN_BINS))
     chunks = [draws[start : start + chunk] for start in range(0, len(draws), chunk)]
-    resampled = np.concatenate([_over_folds(evaluates, found, each) for each in chunks], axis=1)  # (M, B, K)
+    resampled = np.concatenate([_over_folds(evaluates, found, part) for part in chunks], axis=1)  # (M, B, K)
     for place in np.argwhere(np.isfinite(values)):
         kept = resampled[place[0], :, place[1]]
         kept = kept[np.isfinite(kept)]

@@ -53,7 +53,7 @@ def draw_cells(
     for unit, of_tile, _ in batches():
         units.append(np.full(len(of_tile), unit))
         classes.append(of_tile)
-    sizes = np.array([len(each) for each in classes], dtype=np.int64)
+    sizes = np.array([len(class_) for class_ in classes], dtype=np.int64)
     unit, own = (np.concatenate([np.zeros(0, np.int64), *each]) for each in (units, classes))
     tile = np.repeat(np.arange(len(sizes)), sizes)
     chosen = []

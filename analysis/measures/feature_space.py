@@ -96,7 +96,7 @@ def sum_features(
     drawn = draw_cells(batches, in_fold, n_classes, fewest=FEWEST_CELLS, most=MOST_CELLS, rngs=rngs)
     samples, permuted = [], []
     for draws in drawn:
-        samples.append([sum_sample(each, n_units, n_classes) for each in draws])
+        samples.append([sum_sample(sample, n_units, n_classes) for sample in draws])
         for draw, rng in zip(draws, rngs, strict=True):
             equal = sum_sample(_permuted(draw, rng), n_units, n_classes, silhouettes_too=False)
             permuted.append(largest(sample_overlaps(np.ones((1, n_units)), equal))[0])
@@ -134,7 +134,7 @@ def class_overlaps(w: np.ndarray, features: FeatureSums, fold: int = 0) -> np.nd
         features: The samples, over which values are averaged.
         fold: Of the samples.
     """
-    return _mean_of_known([sample_overlaps(w, each) for each in features.samples[fold]])
+    return _mean_of_known([sample_overlaps(w, sample) for sample in features.samples[fold]])
 
 
 def nearest_rivals(w: np.ndarray, features: FeatureSums, fold: int = 0) -> np.ndarray:
@@ -142,13 +142,13 @@ def nearest_rivals(w: np.ndarray, features: FeatureSums, fold: int = 0) -> np.nd
 
     The largest is taken within a sample: there every class has as much noise, and so have its rivals.
     """
-    return _mean_of_known([largest(sample_overlaps(w, each)) for each in features.samples[fold]])
+    return _mean_of_known([largest(sample_overlaps(w, sample)) for sample in features.samples[fold]])
 
 
 def mean_silhouettes(w: np.ndarray, features: FeatureSums, fold: int = 0) -> np.ndarray:
     """Return the mean silhouette of each class, (B, K), the mean over samples."""
-    sums = [np.tensordot(w, each.silhouettes, 1) for each in features.samples[fold]]
-    return _mean_of_known([ratio(each[..., 1], each[..., 0]) for each in sums])
+    sums = [np.tensordot(w, sample.silhouettes, 1) for sample in features.samples[fold]]
+    return _mean_of_known([ratio(total[..., 1], total[..., 0]) for total in sums])
 
 
 def largest(overlaps: np.ndarray) -> np.ndarray:
@@ -265,7 +265,7 @@ def _ledoit_wolf(n: np.ndarray, second: np.ndarray, fourth: np.ndarray) -> np.nd
 def _add_silhouettes(found: np.ndarray, draw: CellDraw, projected: np.ndarray) -> None:
     """Add the cells with a silhouette, and its sum, to (U, K, 2); of each class an even part of its cells."""
     parts = [np.flatnonzero(draw.own == c) for c in np.unique(draw.own)]
-    kept = [each[np.linspace(0, len(each) - 1, min(len(each), SILHOUETTE_CELLS)).round().astype(int)] for each in parts]
+    kept = [part[np.linspace(0, len(part) - 1, min(len(part), SILHOUETTE_CELLS)).round().astype(int)] for part in parts]
     if kept:
         places = np.concatenate(kept)
         values = silhouettes(projected[places], draw.own[places])

@@ -29,12 +29,12 @@ def dispersion_measure(found: Survey, fold: int = 0) -> Construct:
     units = len(members)
     everything = _spreads(_pairs(classes, STANDARDISED, units), np.ones((1, units)))
     typical = np.array([_median_of_known(each) for each in everything[:, 0]])
-    here = [each.at(np.flatnonzero(members[each.unit])) for each in classes]
+    here = [class_.at(np.flatnonzero(members[class_.unit])) for class_ in classes]
 
     def evaluate(w: np.ndarray) -> np.ndarray:
         rng = generator(0, "rarefaction", "instances")
         samples = [_pairs(_rarefied(here, row.astype(np.int64), rng), STANDARDISED, units) for row in w]
-        spreads = np.concatenate([_spreads(each, np.ones((1, units))) for each in samples], axis=1)
+        spreads = np.concatenate([_spreads(sample, np.ones((1, units))) for sample in samples], axis=1)
         return (spreads / typical[:, None, None]).mean(axis=0)[None]
 
     drawn = _rarefied(here, np.ones(units, np.int64), generator(0, "rarefaction", "instances"))
@@ -90,10 +90,10 @@ def fractal_measures(found: Survey) -> Construct:
 
 def _rarefied(classes: Sequence[ClassInstances], copies: np.ndarray, rng: np.random.Generator) -> list[ClassInstances]:
     """Draw as many instances of every class, from as many units; `copies` (U,) is how often each unit is there."""
-    sizes = [len(each) for each in classes]
+    sizes = [len(class_) for class_ in classes]
     chosen = rarefied_places(
         np.repeat(np.arange(len(classes)), sizes),
-        [np.concatenate([each.unit for each in classes])],
+        [np.concatenate([class_.unit for class_ in classes])],
         len(classes),
         fewest=FEWEST_INSTANCES,
         copies=copies,

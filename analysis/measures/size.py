@@ -12,7 +12,7 @@ def size_measures(found: Survey) -> Construct:
     """Return the median and the interquartile range of the area of instances."""
     unit = f"{found.scale.length_unit}^2" if found.scale.mpp_um else "px"
     classes = class_instances(found, ("area_px",))
-    classes = [each.at(np.argsort(each.features["area_px"], kind="stable")) for each in classes]
+    classes = [class_.at(np.argsort(class_.features["area_px"], kind="stable")) for class_ in classes]
 
     def evaluate(w: np.ndarray) -> np.ndarray:
         quartiles = np.full((3, len(w), found.n_classes), np.nan)

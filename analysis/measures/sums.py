@@ -66,5 +66,5 @@ class ClassSums:
 
     def add(self, unit: int, image: "ClassSums") -> None:
         """Add one image to a unit."""
-        for each in fields(self):
-            getattr(self, each.name)[unit] += getattr(image, each.name)
+        for field in fields(self):
+            getattr(self, field.name)[unit] += getattr(image, field.name)

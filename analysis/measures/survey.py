@@ -212,7 +212,7 @@ def _summaries(read: _Reader, ids: Sequence[str], workers: int) -> Iterator[Imag
 
 def _worthwhile_workers(dataset: PreparedDataset, ids: Sequence[str]) -> int:
     entries = [dataset.entry(image_id) for image_id in ids]
-    return usable_cores() if sum(each.height_px * each.width_px for each in entries) > _PIXELS_OF_ONE else 1
+    return usable_cores() if sum(entry.height_px * entry.width_px for entry in entries) > _PIXELS_OF_ONE else 1
 
 
 _reader_of_worker: list[_Reader] = []  # set once per worker process, so that images alone travel
@@ -256,7 +256,7 @@ def _outlines(shapes: pd.DataFrame, n_classes: int) -> np.ndarray:
     disk = 2 * np.sqrt(np.pi * area)
     perimeter = disk / np.sqrt(shapes["compactness"].to_numpy())
     columns = (np.ones_like(area), *(shapes["weight"].to_numpy() * each for each in (area, perimeter, disk)))
-    return np.stack([np.bincount(class_id, each, minlength=n_classes) for each in columns], axis=1)
+    return np.stack([np.bincount(class_id, column, minlength=n_classes) for column in columns], axis=1)
 
 
 def _fourier_sums(instances: Instances, n_classes: int) -> np.ndarray:

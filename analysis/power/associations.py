@@ -80,7 +80,7 @@ def association_power(design: AssociationDesign, seed: int) -> AssociationPower:
     """
     level, rho, k = design.alpha / design.tests, design.seen_correlation, design.names
     sizes = range(3, k + MOST_DATASETS * max(design.classes) + 1)
-    enough = next((each for each in sizes if power_over(each, rho, level, seed) >= TARGET), None)
+    enough = next((size for size in sizes if power_over(size, rho, level, seed) >= TARGET), None)
     return AssociationPower(
         names=k,
         smallest_p=smallest_correlation_p([k]),
@@ -117,5 +117,5 @@ def power_over(classes: int, rho: float, level: float, seed: int) -> float:
 def _spearman(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     ranks: Sequence[np.ndarray] = [stats.rankdata(each, axis=1) for each in (first, second)]
     k = first.shape[1]
-    a, b = (each - (k + 1) / 2 for each in ranks)
+    a, b = (rank - (k + 1) / 2 for rank in ranks)
     return (a * b).sum(axis=1) * 12 / (k * (k**2 - 1))

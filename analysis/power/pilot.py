@@ -54,7 +54,7 @@ def pilot_spread(root: Path) -> Spread:
         raise UserError(f"{root}: a pilot needs two finished seeds and two {unit}s of a method and its control.")
     sds = np.median([each for each, _ in found], axis=0)
     seeds, slides = np.max([shape for _, shape in found], axis=0)
-    return Spread(*(float(each) for each in sds), slides=int(slides), seeds=int(seeds), methods=len(found))
+    return Spread(*(float(sd) for sd in sds), slides=int(slides), seeds=int(seeds), methods=len(found))
 
 
 def components(values: np.ndarray) -> tuple[float, float, float]:

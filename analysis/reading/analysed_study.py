@@ -110,12 +110,12 @@ class AnalysedStudy:
     @cached_property
     def class_names(self) -> list[str]:
         """Class names in the order of their ids."""
-        return [str(each["name"]) for each in self.dataset["classes"]]
+        return [str(class_["name"]) for class_ in self.dataset["classes"]]
 
     @cached_property
     def class_colour(self) -> dict[str, str]:
         """Legible colour of each class."""
-        colours = class_colours([str(each["colour"]).lower() for each in self.dataset["classes"]])
+        colours = class_colours([str(class_["colour"]).lower() for class_ in self.dataset["classes"]])
         return dict(zip(self.class_names, colours, strict=True))
 
     @cached_property

@@ -86,4 +86,6 @@ def rare_or_hard(study: AnalysedStudy) -> Answer:
 
 
 def _sentences(study: AnalysedStudy, aspect: str) -> list[str]:
-    return [each.sentence for each in study.verdicts if each.topic == Topic.ANSWER and each.aspect == aspect]
+    return [
+        verdict.sentence for verdict in study.verdicts if verdict.topic == Topic.ANSWER and verdict.aspect == aspect
+    ]

@@ -53,7 +53,7 @@ def build_report(root: Path) -> Path:
         "tables": make_tables(study, study.root / "tables", detail_tables(study)),
         "classes": class_cards(study),
         "verdicts": study.verdicts,
-        "rules": list(dict.fromkeys(each.rule for each in study.verdicts if each.rule)),
+        "rules": list(dict.fromkeys(verdict.rule for verdict in study.verdicts if verdict.rule)),
         "provenance": provenance(study),
         "style": Markup((HERE / "page.css").read_text(encoding="utf-8") + (CARDS / "cards.css").read_text("utf-8")),
         "dark_figures": dark_variables(),
@@ -84,8 +84,8 @@ def facts(study: AnalysedStudy) -> list[str]:
 
 def unfinished(study: AnalysedStudy) -> str:
     """Return the sentence on runs that did not finish, in the words of the analysis; empty where all did."""
-    limits = (each for each in study.verdicts if (each.topic, each.aspect) == (Topic.DATA, "runs"))
-    return next((each.sentence for each in limits), "")
+    limits = (verdict for verdict in study.verdicts if (verdict.topic, verdict.aspect) == (Topic.DATA, "runs"))
+    return next((limit.sentence for limit in limits), "")
 
 
 def written_numbers(numbers: Mapping[str, Any]) -> str:

@@ -82,10 +82,10 @@ def make_tables(study: AnalysedStudy, folder: Path, details: Sequence["ReportTab
         measures_table(study),
         runs_table(study.table("runs")),
     ]
-    for each in built:
-        content = each.csv.encode()
-        write_atomically(folder / f"{each.name}.csv", lambda file, content=content: file.write(content))
-    return {each.name: each for each in built}
+    for report_table in built:
+        content = report_table.csv.encode()
+        write_atomically(folder / f"{report_table.name}.csv", lambda file, content=content: file.write(content))
+    return {report_table.name: report_table for report_table in built}
 
 
 def scores_table(study: AnalysedStudy) -> ReportTable:

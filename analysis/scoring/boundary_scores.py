@@ -161,7 +161,7 @@ def trimap_rows(
     rows = []
     for inner, outer in pairwise((0.0, *ends_um, np.inf)):
         own = rings[rings["distance_um"] == outer]
-        above, below = (_with_total(each) for each in counts.arrays(own))
+        above, below = (_with_total(array) for array in counts.arrays(own))
         parts = counts.aggregated(above, below, below[0] > 0)
         pixels = below[0].sum(axis=0).astype(np.int64)
         scored = {str(row["class"]): _renamed(row) for row in interval_rows(parts, names)}

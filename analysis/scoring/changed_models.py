@@ -72,7 +72,7 @@ class ChangedModels:
     def against(self, changes: Sequence[Change], trained: Change) -> PairedScores:
         """Pair Dice after changes, the mean over them, with Dice after `trained` on the same images."""
         base = self.counts(trained, like=changes[0])
-        changed = np.mean([unit_dice(self.counts(each)) for each in changes], axis=0)
+        changed = np.mean([unit_dice(self.counts(change)) for change in changes], axis=0)
         return PairedScores(changed, unit_dice(base), base.units, base.fold_of_unit)
 
 

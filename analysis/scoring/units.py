@@ -152,9 +152,9 @@ def shared_seeds(units: Mapping[str, UnitCounts]) -> dict[str, UnitCounts]:
     Returns:
         Method -> counts on the same seeds; empty where no seed is shared or the images differ.
     """
-    if not units or len({each.images for each in units.values()}) > 1:
+    if not units or len({unit.images for unit in units.values()}) > 1:
         return {}
-    common = set.intersection(*(set(each.seeds) for each in units.values()))
+    common = set.intersection(*(set(unit.seeds) for unit in units.values()))
     if not common:
         return {}
     kept = {name: [place for place, seed in enumerate(each.seeds) if seed in common] for name, each in units.items()}
@@ -264,9 +264,9 @@ def _per_seed_ratios(weights: np.ndarray, parts: Ratios) -> tuple[np.ndarray, np
     One product with the weights gives all sums: reading (B, U) weights takes longer than a few more columns.
     """
     arrays = (parts.numerator, parts.denominator, parts.occurs[None])
-    columns = [np.moveaxis(each, 1, 0).reshape(weights.shape[1], -1) for each in arrays]  # (U, S K) or (U, K)
+    columns = [np.moveaxis(array, 1, 0).reshape(weights.shape[1], -1) for array in arrays]  # (U, S K) or (U, K)
     sums = weights @ np.concatenate(columns, axis=1)
-    ends = np.cumsum([each.shape[1] for each in columns])
+    ends = np.cumsum([column.shape[1] for column in columns])
     above, below, occurs = (
         sums[:, end - own.shape[1] : end].reshape(len(weights), *each[:, 0].shape)
         for end, own, each in zip(ends, columns, arrays, strict=True)

@@ -54,6 +54,6 @@ def correlation_power(classes: int, rho: float, alpha: float, seed: int) -> floa
         return 0.0
     first, second = np.random.default_rng(seed).normal(size=(2, POWER_SIMULATIONS, classes))
     ranks = [rankdata(each, axis=1) for each in (first, rho * first + np.sqrt(1 - rho**2) * second)]
-    a, b = (each - (classes + 1) / 2 for each in ranks)
+    a, b = (rank - (classes + 1) / 2 for rank in ranks)
     observed = (a * b).sum(axis=1) * 12 / (classes * (classes**2 - 1))
     return float(np.mean(np.abs(observed) >= needed - 1e-9))

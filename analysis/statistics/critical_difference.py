@@ -51,7 +51,7 @@ def critical_difference(frame: pd.DataFrame, alpha: float = 0.05) -> CriticalDif
         UserError: A column is missing, a pair occurs twice, or no data set has every method.
     """
     grid, left_out = _complete(frame)
-    names = [str(each) for each in grid.columns]
+    names = [str(column) for column in grid.columns]
     scores = grid.to_numpy(dtype=np.float64)
     test = friedman(scores)
     order = np.argsort(test.average_ranks, kind="stable")
@@ -62,7 +62,7 @@ def critical_difference(frame: pd.DataFrame, alpha: float = 0.05) -> CriticalDif
         sentence = _described(n, k, _best(ranks))
         return CriticalDifference(ranks, _NO_PAIRS, test, float("nan"), (), False, left_out, alpha, sentence)
     distance = nemenyi_distance(n, k, alpha)
-    groups = tuple(tuple(names[each] for each in members) for members in cliques(test.average_ranks, distance))
+    groups = tuple(tuple(names[member] for member in members) for members in cliques(test.average_ranks, distance))
     pairs = pairwise_ranks(scores, names)
     sentence = _tested(test, ranks, distance, groups, alpha)
     return CriticalDifference(ranks, pairs, test, distance, groups, True, left_out, alpha, sentence)

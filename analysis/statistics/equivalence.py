@@ -119,7 +119,7 @@ def bayesian_signed_rank(
         shares = np.column_stack([low, 1 - low - high, high])
         counts += np.bincount(shares.argmax(axis=1), minlength=3)
         left -= rows
-    return SignedRankPosterior(*(float(each) for each in counts / draws))
+    return SignedRankPosterior(*(float(count) for count in counts / draws))
 
 
 def _borders(values: np.ndarray, total: float) -> np.ndarray:

@@ -122,16 +122,16 @@ def _without_best(over: str, grid: np.ndarray, label: np.ndarray) -> float:
     """Return the least ICC over all but one data set; NaN with one."""
     if len(np.unique(label)) < 2:
         return float("nan")
-    rest = [_judged(over, grid[label != each], label[label != each], 0.95).icc for each in np.unique(label)]
+    rest = [_judged(over, grid[label != stratum], label[label != stratum], 0.95).icc for stratum in np.unique(label)]
     return float(np.min(rest))
 
 
 def _of_one_spread(grid: np.ndarray, label: np.ndarray) -> np.ndarray:
     """Return values of one spread over classes and runs in each data set, centred in each run."""
     within = centred(grid, label)
-    for each in np.unique(label):
-        spread = float(np.sqrt(np.mean(within[label == each] ** 2)))
-        within[label == each] /= spread if spread > 0 else 1.0
+    for stratum in np.unique(label):
+        spread = float(np.sqrt(np.mean(within[label == stratum] ** 2)))
+        within[label == stratum] /= spread if spread > 0 else 1.0
     return within
 
 
@@ -139,5 +139,5 @@ def _by_fold(values: np.ndarray, folds: Sequence[object]) -> np.ndarray:
     """Arrange (N, R) as (N, F, S), the first S runs of each fold."""
     fold = labels(folds, values.shape[1])
     places = [np.flatnonzero(fold == each) for each in np.unique(fold)]
-    s = min((len(each) for each in places), default=0)
-    return np.stack([values[:, each[:s]] for each in places], axis=1) if places else values[:, None, :]
+    s = min((len(place) for place in places), default=0)
+    return np.stack([values[:, place[:s]] for place in places], axis=1) if places else values[:, None, :]

@@ -176,7 +176,7 @@ def _best_ratios(cells: _Cells) -> tuple[np.ndarray, bool]:
     """Return the variances of class and (where names are shared) name, relative to that of runs, and convergence."""
     parts = 2 if cells.names.any_shared else 1
     starts = np.array(np.meshgrid(*[_STARTS] * parts)).reshape(parts, -1).T
-    first = starts[np.argmin([_criterion(cells, each) for each in starts])]
+    first = starts[np.argmin([_criterion(cells, start) for start in starts])]
     found = optimize.minimize(
         lambda ratios: _criterion(cells, ratios),
         first,

@@ -87,7 +87,7 @@ def partial_association(
     if df < SMALLEST_RESIDUAL_DF or not directions.shape[1] or total <= 0:
         nan = float("nan")
         return PartialAssociation(n, df, nan, nan, nan, 1.0, 0, vif)
-    blocks = [np.flatnonzero(label == each) for each in np.unique(label)]
+    blocks = [np.flatnonzero(label == stratum) for stratum in np.unique(label)]
     if size <= _TOLERANCE * total:  # every order of nothing is alike
         return PartialAssociation(n, df, 0.0, 0.0, 1.0, 1 / prod(factorial(len(rows)) for rows in blocks), 0, vif)
     products = np.column_stack([directions, nuisance])

@@ -159,8 +159,8 @@ def resampled_partitions(
     x = np.asarray(predictors, dtype=np.float64)
     label = labels(strata, len(x))
     weights = np.zeros((resamples, len(x)))
-    for each in np.unique(label):
-        rows = np.flatnonzero(label == each)
+    for stratum in np.unique(label):
+        rows = np.flatnonzero(label == stratum)
         weights[:, rows] = rng.multinomial(len(rows), np.full(len(rows), 1 / len(rows)), size=resamples)
     n_strata = len(np.unique(label))
     different = (weights > 0).sum(axis=1)
@@ -175,8 +175,8 @@ def _weighted_r2(values: np.ndarray, label: np.ndarray, weights: np.ndarray) -> 
     for start in range(0, len(weights), _CHUNK):
         own = weights[start : start + _CHUNK]
         products = np.zeros((len(own), values.shape[1], values.shape[1]))
-        for each in np.unique(label):
-            rows = label == each
+        for stratum in np.unique(label):
+            rows = label == stratum
             total = own[:, rows].sum(axis=1)[:, None, None]
             mean = own[:, rows] @ values[rows]
             squares = np.einsum("bn,ni,nj->bij", own[:, rows], values[rows], values[rows])

@@ -213,4 +213,4 @@ def _signs(values: np.ndarray) -> np.ndarray:
 
 
 def _rows_of(label: np.ndarray, known: np.ndarray) -> list[np.ndarray]:
-    return [np.flatnonzero((label == each) & known) for each in np.unique(label[known])]
+    return [np.flatnonzero((label == stratum) & known) for stratum in np.unique(label[known])]

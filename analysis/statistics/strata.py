@@ -13,7 +13,7 @@ def labels(strata: Sequence[object] | np.ndarray | None, n: int) -> np.ndarray:
     """Return the stratum of each of n classes as an index, (n,) int; None: one stratum."""
     if strata is None:
         return np.zeros(n, dtype=int)
-    return np.unique(np.array([str(each) for each in strata]), return_inverse=True)[1]
+    return np.unique(np.array([str(stratum) for stratum in strata]), return_inverse=True)[1]
 
 
 def complete_rows(
@@ -66,8 +66,8 @@ def variance_inflation(predictors: np.ndarray, strata: Sequence[object] | np.nda
 def centred(values: np.ndarray, label: np.ndarray) -> np.ndarray:
     """Subtract the mean of each stratum."""
     shifted = values.copy()
-    for each in np.unique(label):
-        shifted[label == each] -= shifted[label == each].mean(axis=0)
+    for stratum in np.unique(label):
+        shifted[label == stratum] -= shifted[label == stratum].mean(axis=0)
     return shifted
 
 
@@ -97,8 +97,8 @@ def _within(
     values = np.asarray(values, dtype=np.float64)
     label = labels(strata, len(values))
     scaled = np.full(values.shape, np.nan)
-    for each in np.unique(label):
-        rows = np.flatnonzero((label == each) & np.isfinite(values))
+    for stratum in np.unique(label):
+        rows = np.flatnonzero((label == stratum) & np.isfinite(values))
         if len(rows):
             own = scale(values[rows])
             spread = own.std()

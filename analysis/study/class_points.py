@@ -135,7 +135,7 @@ class ClassPoints:
         sets = np.unique(strata)
         known = np.isfinite(own.values)
         there = [
-            name for name in names if all(known[strata == each, own.columns([name])[0]].sum() >= 2 for each in sets)
+            name for name in names if all(known[strata == set_, own.columns([name])[0]].sum() >= 2 for set_ in sets)
         ]
         columns = own.columns(there)
         kept = known[:, columns].all(axis=1)
@@ -203,8 +203,8 @@ class ClassPoints:
         if start.kind != "one":
             return self.values
         left = self.values.copy()
-        for each in np.unique(self.strata):
-            rows = self.strata == each
+        for stratum in np.unique(self.strata):
+            rows = self.strata == stratum
             first, last = (centred(_mean(part[rows]), np.zeros(rows.sum())) for part in (start.values, self.values))
             size = float(first @ first)
             left[rows] -= (float(first @ last) / size if size > 0 else 0.0) * start.values[rows]
@@ -216,9 +216,9 @@ class ClassPoints:
         strata = list(shared.stratum)
 
         def ranked(columns: np.ndarray) -> np.ndarray:
-            within = np.column_stack([within_ranks(each, self.blocks) for each in columns.T])
+            within = np.column_stack([within_ranks(column, self.blocks) for column in columns.T])
             effects = shared.effects(within)
-            return np.column_stack([within_ranks(each, strata) for each in effects.T])
+            return np.column_stack([within_ranks(column, strata) for column in effects.T])
 
         parts = np.column_stack([_mean(self.learned(kept)), self.measures])
         start = np.zeros((shared.n_names, 0))
@@ -350,10 +350,10 @@ def _agreement(arranged: tuple[np.ndarray, np.ndarray] | None, kept: MeanOverRun
 def _centred_runs(values: np.ndarray, strata: np.ndarray) -> np.ndarray:
     """Subtract the mean over the known classes of a data set from each run."""
     shifted = values.copy()
-    for each in np.unique(strata):
-        rows = shifted[strata == each]
+    for stratum in np.unique(strata):
+        rows = shifted[strata == stratum]
         count = np.isfinite(rows).sum(axis=0)
-        shifted[strata == each] = rows - np.nansum(rows, axis=0) / np.where(count > 0, count, 1)
+        shifted[strata == stratum] = rows - np.nansum(rows, axis=0) / np.where(count > 0, count, 1)
     return shifted
 
 
@@ -362,16 +362,18 @@ def _reliability(own: MeasureGrid, column: int, rows: np.ndarray, strata: np.nda
     said = own.reliability[rows, column]
     if np.isfinite(said).any():
         of_sets = [
-            np.nanmean(said[strata == each]) for each in np.unique(strata) if np.isfinite(said[strata == each]).any()
+            np.nanmean(said[strata == stratum])
+            for stratum in np.unique(strata)
+            if np.isfinite(said[strata == stratum]).any()
         ]
         return float(np.clip(np.mean(of_sets), 0, 1))
     values, errors = own.values[rows, column].copy(), own.errors[rows, column].copy()
     if not len(rows) or not np.isfinite(errors).all():
         return float("nan")
-    for each in np.unique(strata):
-        spread = float(np.std(values[strata == each]))
+    for stratum in np.unique(strata):
+        spread = float(np.std(values[strata == stratum]))
         for column_values in (values, errors):
-            column_values[strata == each] /= spread if spread > 0 else 1.0
+            column_values[strata == stratum] /= spread if spread > 0 else 1.0
     return reliability_of_errors(values, errors, strata)
 
 

@@ -59,7 +59,9 @@ def _require_equal(first: RunData, second: RunData, name: str) -> None:
     part, key = _DIGESTS[name]
     digests = [run.manifest.get(part, {}).get(key) for run in (first, second)]
     if digests[0] is None or digests[0] != digests[1]:
-        raise UserError(_message(first, second, f"digest of {name}", *(_short(each) for each in digests)), exit_code=1)
+        raise UserError(
+            _message(first, second, f"digest of {name}", *(_short(digest) for digest in digests)), exit_code=1
+        )
 
 
 def _short(digest: object) -> str:

@@ -123,4 +123,4 @@ def _of_control(context: Context, source: _Source) -> list[ControlMeasure]:
     if control in set(context.tables["boundary_scores"]["method"]):  # the topic `boundaries` says where it is not
         counts = BoundaryCounts(context.recorded(control, RunRecord.boundary), context.units[control])
         measures.append(boundary_gap(counts, control, study.class_names))
-    return [each for each in measures if each is not None]
+    return [measure for measure in measures if measure is not None]

@@ -112,7 +112,9 @@ class Context:
         """
         about = ("", method, estimand)
         judged = self.verdicts_on(topic)
-        return next((each.word for each in judged if (each.aspect, each.method, each.estimand) == about), None)
+        return next(
+            (verdict.word for verdict in judged if (verdict.aspect, verdict.method, verdict.estimand) == about), None
+        )
 
     def recorded(self, method: str, read: Callable[[RunRecord], pd.DataFrame | None]) -> pd.DataFrame:
         """Return the rows of the scored split of the runs that enter the method's scores, with their seed.

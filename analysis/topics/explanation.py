@@ -36,8 +36,8 @@ def analyze(context: Context) -> TopicResult:
 
 def joined(*parts: Explained) -> Explained:
     """Put explanations of different quantities together, each corrected in itself."""
-    tables = {name: table(name, pd.concat([each.tables[name] for each in parts])) for name in parts[0].tables}
-    return Explained(tables, tuple(verdict for each in parts for verdict in each.verdicts))
+    tables = {name: table(name, pd.concat([part.tables[name] for part in parts])) for name in parts[0].tables}
+    return Explained(tables, tuple(verdict for part in parts for verdict in part.verdicts))
 
 
 def respecting_path(explained: Explained, context: Context) -> Explained:
@@ -50,10 +50,12 @@ def respecting_path(explained: Explained, context: Context) -> Explained:
     inert = {str(name) for name, each in members.items() if all(ceilings.of(method).inert for method in each)}
     if not inert:
         return explained
-    reasons = {each.method: each.sentence for each in context.verdicts_on(Topic.PATH)}
+    reasons = {verdict.method: verdict.sentence for verdict in context.verdicts_on(Topic.PATH)}
     verdicts = tuple(
-        without_inert(each, reasons[each.method]) if each.method in inert and each.estimand in ESTIMANDS else each
-        for each in explained.verdicts
+        without_inert(verdict, reasons[verdict.method])
+        if verdict.method in inert and verdict.estimand in ESTIMANDS
+        else verdict
+        for verdict in explained.verdicts
     )
     tables = dict(explained.tables)
     for name in ("associations", "partial_associations", "mixed_models"):

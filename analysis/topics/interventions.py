@@ -54,7 +54,7 @@ def intervention_tests(
         if (LEARNED,) not in models.changes:
             continue
         for intervention in (ZEROED, PERMUTED):
-            members = sorted(each for each in models.changes if str(each[0]).split("_")[0] == intervention)
+            members = sorted(change for change in models.changes if str(change[0]).split("_")[0] == intervention)
             if members:
                 keys = {"method": method, "intervention": intervention, "unit": unit}
                 tests += pair_tests(models.against(members, (LEARNED,)), names, rules, keys)

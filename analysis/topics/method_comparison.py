@@ -50,9 +50,9 @@ def analyze(context: Context) -> TopicResult:
     rows = judged_families(tests, macro_or_class, rules)
     judged = [comparison_verdict(row, rules) for row in rows]
     if context.study.is_foreign:
-        judged = [replace(each, sentence=f"{each.sentence} {UNPAIRED}") for each in judged]
-    n_units = max(len(each.units) for each in context.units.values())
-    macro = [each.known for each in tests if each.keys["class"] == MACRO]
+        judged = [replace(verdict, sentence=f"{verdict.sentence} {UNPAIRED}") for verdict in judged]
+    n_units = max(len(unit.units) for unit in context.units.values())
+    macro = [test.known for test in tests if test.keys["class"] == MACRO]
     possible = study_limits.comparison_attainability(n_units, context.unit, macro, rules)
     names = ("comparisons", "equivalence")
     traded = table("tradeoffs", tradeoffs(context.study, context.units, context.plan, context.unit))

@@ -126,7 +126,7 @@ def _tested(
     judged = judged_rows(tests[:1], rules, influence=False) + judged_rows(tests[1:], rules, influence=False)
     size, n_models = magnitudes(pairs)
     before = predicted_shares(models.counts(trained, like=changes[0]))
-    after = np.mean([predicted_shares(models.counts(each)) for each in changes], axis=0)
+    after = np.mean([predicted_shares(models.counts(change)) for change in changes], axis=0)
     places = [len(names), *range(len(names))]
     shares = [(float(each[place]) if place < len(names) else np.nan) for place in places for each in (after, before)]
     return [
@@ -156,7 +156,7 @@ def _on_images_of_doses(
         for each, images in zip(models.predicted, tried, strict=True)
     ]
     tests = pair_tests(replace(models, predicted=kept).against([uniform], trained), names, rules, {})
-    found = {each.keys["class"]: each.known.estimate for each in tests}
+    found = {test.keys["class"]: test.known.estimate for test in tests}
     return {name: replace(on_all.of(method, name), difference=value) for name, value in found.items()}
 
 

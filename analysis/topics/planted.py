@@ -122,12 +122,14 @@ def factor_rows(factors: pd.DataFrame) -> Iterator[dict[str, object]]:
 
 def claims(context: Context) -> Iterator[Claim]:
     """Yield what is true of the methods by construction."""
-    macro = {each.method: each for each in context.verdicts_on(Topic.COMPARISON) if each.class_name == MACRO}
+    macro = {
+        verdict.method: verdict for verdict in context.verdicts_on(Topic.COMPARISON) if verdict.class_name == MACRO
+    }
     alone, partial = (
-        {(each.method, each.estimand, each.measure): each for each in context.verdicts_on(topic)}
+        {(verdict.method, verdict.estimand, verdict.measure): verdict for verdict in context.verdicts_on(topic)}
         for topic in (Topic.ASSOCIATION, Topic.PARTIAL_ASSOCIATION)
     )
-    paths = {each.method: each for each in context.verdicts_on(Topic.PATH)}
+    paths = {verdict.method: verdict for verdict in context.verdicts_on(Topic.PATH)}
     for method in context.study.methods:
         run = context.study.runs_of(method)[0]
         fraction = float(run.manifest.get("method", {}).get("steps_fraction", 1.0))

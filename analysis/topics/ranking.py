@@ -32,7 +32,7 @@ def resampled_scores(parts: Mapping[str, Ratios], unit: np.ndarray, seed: np.nda
     Returns:
         (B, M, K + 1) float64: each class, then macro.
     """
-    return np.stack([crossed_scores(each, unit, seed) for each in parts.values()], axis=1)
+    return np.stack([crossed_scores(part, unit, seed) for part in parts.values()], axis=1)
 
 
 def rank_methods(
@@ -52,7 +52,7 @@ def rank_methods(
     """
     methods = list(parts)
     seeds, units, classes = next(iter(parts.values())).numerator.shape
-    observed = np.stack([scores_by_seed(each).mean(axis=0) for each in parts.values()])  # (M, K + 1)
+    observed = np.stack([scores_by_seed(part).mean(axis=0) for part in parts.values()])  # (M, K + 1)
     resampled = resampled_scores(parts, unit, seed)
     frames = []
     for column, name in [(classes, MACRO), *enumerate(class_names)]:

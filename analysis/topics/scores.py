@@ -107,4 +107,4 @@ def analyze(context: Context) -> TopicResult:
             ratios(first, "dice", "pooled"), first.units, context.study.class_names, context.unit
         ),
     )
-    return TopicResult(tables, tuple(each for each in judged if each is not None))
+    return TopicResult(tables, tuple(verdict for verdict in judged if verdict is not None))

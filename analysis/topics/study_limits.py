@@ -80,12 +80,12 @@ def comparison_attainability(n_units: int, unit: str, macro: Sequence[Uncertaint
         macro: What is known of the macro difference of each method.
         rules: The rules.
     """
-    tests, seeds = max(len(macro), 1), min((each.n_seeds for each in macro), default=1)
+    tests, seeds = max(len(macro), 1), min((verdict.n_seeds for verdict in macro), default=1)
     level = 1 - rules.alpha / tests
     smallest = smallest_sign_flip_p(n_units, rules.permutations)
     possible = smallest < rules.alpha
     reach = [special.stdtrit(n - 1, 0.5 + level / 2) / math.sqrt(n) if n > 1 else math.inf for n in (n_units, seeds)]
-    halves = [each.half_width(level) for each in macro if each.known]
+    halves = [verdict.half_width(level) for verdict in macro if verdict.known]
     here = float(np.median(halves)) if halves else math.nan
     numbers = {"n_units": n_units, "n_seeds": seeds, "tests": tests, "min_p": smallest, "smallest_difference": here}
     numbers |= {"unit_sds": reach[0], "seed_sds": reach[1]}
@@ -130,7 +130,7 @@ def plan_verdict(plan_json: dict, recorded: str | None) -> Verdict | None:
     """Say so if the analysis plan, or what this version takes as primary, was changed after the study was planned."""
     used = plan_json | {key: value for key, value in primary_choices().items() if key in plan_json}
     plans = (plan_json, used)
-    written = {canonical_hash(each) for each in plans}, {canonical_hash(without_later_choices(each)) for each in plans}
+    written = {canonical_hash(plan) for plan in plans}, {canonical_hash(without_later_choices(plan)) for plan in plans}
     if recorded is None or {recorded} in written:
         return None
     return data_limit(

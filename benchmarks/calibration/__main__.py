@@ -38,7 +38,7 @@ def run_all(checks: Sequence[Check], studies: int, seed: int) -> list[Result]:
 
 def page(results: Sequence[Result], studies: int, seed: int) -> str:
     """Return the whole page."""
-    failing = [each for each in results if each.outcome == "FAILS"]
+    failing = [result for result in results if result.outcome == "FAILS"]
     said = f"{len(failing)} rows fail their band." if failing else "No row fails its band."
     return "\n".join(
         [
@@ -71,10 +71,10 @@ the bias are judged by the same tests and intervals as pairs of methods.
 def coverage_by_groups(results: Sequence[Result]) -> str:
     """Say in which range the intervals of studies with so many groups cover; empty without such rows."""
     rates: dict[int, list[float]] = {}
-    for each in results:
-        count, grouped, _ = each.check.setting.partition(" groups")
-        if each.check.kind == "coverage" and grouped:
-            rates.setdefault(int(count), []).append(each.rate)
+    for result in results:
+        count, grouped, _ = result.check.setting.partition(" groups")
+        if result.check.kind == "coverage" and grouped:
+            rates.setdefault(int(count), []).append(result.rate)
     told = [f"{min(each):.1%} to {max(each):.1%} with {groups}" for groups, each in sorted(rates.items())]
     return f"Intervals that say 95 % hold the truth in {', '.join(told)} groups.\n" if told else ""
 
@@ -89,16 +89,16 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="write the page there as well")
     options = parser.parse_args()
     studies = FAST if options.fast else options.studies
-    chosen = [each for each in all_checks() if options.only.lower() in each.name.lower()]
+    chosen = [check for check in all_checks() if options.only.lower() in check.name.lower()]
     if not chosen:
-        known = ", ".join(sorted({each.procedure for each in all_checks()}))
+        known = ", ".join(sorted({check.procedure for check in all_checks()}))
         parser.error(f"no procedure contains '{options.only}'. Known: {known}")
     results = run_all(chosen, studies, options.seed)
     text = page(results, studies, options.seed)
     print(text)
     if options.out:
         options.out.write_text(text)
-    sys.exit(any(each.outcome == "FAILS" for each in results))
+    sys.exit(any(result.outcome == "FAILS" for result in results))
 
 
 if __name__ == "__main__":

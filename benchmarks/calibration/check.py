@@ -117,14 +117,14 @@ def markdown(results: Iterable[Result]) -> str:
         "power": "Power against theory",
         "shown": "What happens otherwise (for comparison, not judged)",
     }
-    kinds = {kind: [each for each in results if each.check.kind == kind] for kind in titles}
+    kinds = {kind: [result for result in results if result.check.kind == kind] for kind in titles}
     parts = []
     for kind, members in kinds.items():
         if members:
             rows = [
-                f"| {each.check.procedure} | {each.check.setting} | {each.rate:.1%} "
-                f"| {each.low:.1%} to {each.high:.1%} | {each.studies} | {each.outcome} |"
-                for each in members
+                f"| {member.check.procedure} | {member.check.setting} | {member.rate:.1%} "
+                f"| {member.low:.1%} to {member.high:.1%} | {member.studies} | {member.outcome} |"
+                for member in members
             ]
             head = "| procedure | simulated studies | rate | band | studies | |\n|---|---|---|---|---|---|"
             parts.append("\n".join([f"## {titles[kind]}\n", head, *rows]))

@@ -238,15 +238,15 @@ def _shown_ahead(runs: np.ndarray) -> bool:
     first = int(runs.mean(axis=(1, 2)).argmax())
     pairs = len(runs) * (len(runs) - 1) // 2
     others = [each for each in range(len(runs)) if each != first]
-    return all(differs(runs[first] - runs[each]) * pairs < LEVEL for each in others)
+    return all(differs(runs[first] - runs[other]) * pairs < LEVEL for other in others)
 
 
 def _stability(runs: np.ndarray, rng: np.random.Generator) -> RankStability:
     _, seeds, groups = runs.shape
     unit, seed = (multinomial_weights(n, RESAMPLES, rng) for n in (groups, seeds))
     occurs = np.ones((groups, 1), dtype=np.int64)
-    parts = [Ratios(each[..., None], np.ones((1, groups, 1)), occurs) for each in runs]
-    resampled = np.column_stack([crossed_scores(each, unit, seed)[:, 0] for each in parts])
+    parts = [Ratios(run[..., None], np.ones((1, groups, 1)), occurs) for run in runs]
+    resampled = np.column_stack([crossed_scores(part, unit, seed)[:, 0] for part in parts])
     return rank_stability(runs.mean(axis=(1, 2)), resampled)
 
 

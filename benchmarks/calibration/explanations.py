@@ -85,19 +85,21 @@ def says(name: str) -> Claim:
 
 def any_of(topic: Topic) -> Claim:
     """Return whether any verdict on a topic is supported."""
-    return lambda explained: any(each.topic == topic and each.word == Word.SUPPORTED for each in explained.verdicts)
+    return lambda explained: any(
+        verdict.topic == topic and verdict.word == Word.SUPPORTED for verdict in explained.verdicts
+    )
 
 
 def reliable(explained: Explained) -> bool:
     """Say whether runs are said to agree, over what decides about correlations."""
     return any(
-        each.topic == Topic.RELIABILITY and not each.aspect and each.word == Word.RELIABLE
-        for each in explained.verdicts
+        verdict.topic == Topic.RELIABILITY and not verdict.aspect and verdict.word == Word.RELIABLE
+        for verdict in explained.verdicts
     )
 
 
 def _headline(explained: Explained) -> Verdict:
-    return next(each for each in explained.verdicts if each.topic == Topic.EXPLANATION)
+    return next(verdict for verdict in explained.verdicts if verdict.topic == Topic.EXPLANATION)
 
 
 @lru_cache(maxsize=STUDIES)  # claims on one world look at the same studies

@@ -85,12 +85,13 @@ def load(path: Path) -> dict[str, Trials]:
 def page(results: list[Trials], command: str) -> str:
     """Return the whole page as Markdown."""
     rows = [
-        f"| {each.name} | {each.claim} | {each.tried:,} | {each.held:,} | {each.seconds:.0f} | {each.seed} |"
-        for each in results
+        f"| {area.name} | {area.claim} | {area.tried:,} | {area.held:,} | {area.seconds:.0f} | {area.seed} |"
+        for area in results
     ]
-    broken = [f"- {each.name}: `{line.replace('`', chr(39))}`" for each in results for line in each.failures]
-    notes = [f"- {each.name}: {each.note}" for each in results if each.note]
-    said = f"{sum(each.tried - each.held for each in results)} of {sum(each.tried for each in results):,} did not hold."
+    broken = [f"- {result.name}: `{line.replace('`', chr(39))}`" for result in results for line in result.failures]
+    notes = [f"- {result.name}: {result.note}" for result in results if result.note]
+    tried, held = (sum(getattr(result, name) for result in results) for name in ("tried", "held"))
+    said = f"{tried - held} of {tried:,} did not hold."
     parts = [
         "# Reliability\n",
         f"Printed by `{command}`: faults of every kind are done on purpose to a small study. {said}\n",

@@ -49,7 +49,7 @@ def shortlist(regime: Regime, results: Sequence[ReferenceResult]) -> dict[str, l
             "when": rule.when,
             "source": rule.source,
             "card": REGISTRY[rule.method].card.source,
-            "studies": [asdict(each) for each in results if each.method == rule.method],
+            "studies": [asdict(result) for result in results if result.method == rule.method],
         }
         for rule in RULES
         if rule.holds(regime)
@@ -76,8 +76,8 @@ def _print(regime: Regime, advice: dict[str, Any], name: str) -> None:
         if not each["studies"] and each["method"] != "cross_entropy":
             _say(console, "  measured   in no study at hand")
     _say(console, "")
-    for each in advice["others"]:
-        _say(console, f"not suggested: {each['method']} ({each['when']})")
+    for other in advice["others"]:
+        _say(console, f"not suggested: {other['method']} ({other['when']})")
     names = ", ".join(each["method"] for each in advice["shortlist"])
     _say(console, f"try: methods: [{names}]")
     _say(

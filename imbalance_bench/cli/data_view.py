@@ -81,8 +81,8 @@ def prepare_and_print(
 def print_problems(error: SourceError, console: Console) -> None:
     """Print every problem of a source, the first ones of each kind in full; one alone is the error itself."""
     if len(error.problems) > 1:
-        for kind in dict.fromkeys(each.kind for each in error.problems):
-            lines = [each.line for each in error.problems if each.kind == kind]
+        for kind in dict.fromkeys(problem.kind for problem in error.problems):
+            lines = [problem.line for problem in error.problems if problem.kind == kind]
             _print_line(console, f"{len(lines)} {kind}")
             for line in lines[:_SHOWN_PROBLEMS]:
                 _print_line(console, f"  {line}")
@@ -99,7 +99,7 @@ def print_prepared(prepared: Prepared, console: Console) -> None:
     splits = ", ".join(f"{number} {part}" for part, number in parts.items())
     n_groups = len({entry.group_id for entry in dataset.entries})
     groups = f"{n_groups} groups" if dataset.info.groups_known else "groups unknown"
-    classes = ", ".join(each.name for each in dataset.info.classes)
+    classes = ", ".join(class_.name for class_ in dataset.info.classes)
     _print_line(console, (str(dataset.root), "bold"), f": {len(dataset.entries)} images, {groups}; {splits}")
     _print_line(console, f"classes: {classes}")
     for remark in prepared.remarks:

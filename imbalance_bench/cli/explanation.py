@@ -34,7 +34,7 @@ def explain(quantities: Path, measures: Path, out: Path | None, as_json: bool, *
 
     found = explain_tables(_read(quantities), _read(measures), plan)
     if as_json:
-        click.echo(json.dumps([each.as_json() for each in found.verdicts], indent=2))
+        click.echo(json.dumps([verdict.as_json() for verdict in found.verdicts], indent=2))
     else:
         _print(found)
     if out is not None:
@@ -58,8 +58,8 @@ def _print(found: Explained) -> None:
     from imbalance_bench.terminal import Terminal
 
     console = Terminal()
-    first = [each for each in found.verdicts if each.topic == "explanation"]
-    for each in (*first, *(each for each in found.verdicts if each not in first)):
+    first = [verdict for verdict in found.verdicts if verdict.topic == "explanation"]
+    for each in (*first, *(verdict for verdict in found.verdicts if verdict not in first)):
         style = "bold" if each in first else None
         word = each.word.replace("_", " ")
         console.print(f"{word:>13}  {each.sentence}", style=style, highlight=False, soft_wrap=True)
@@ -72,4 +72,4 @@ def _write(found: Explained, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     for name, frame in found.tables.items():
         write_table(out, name, frame)
-    write_json(out / "verdicts.json", {"verdicts": [each.as_json() for each in found.verdicts]})
+    write_json(out / "verdicts.json", {"verdicts": [verdict.as_json() for verdict in found.verdicts]})

@@ -110,7 +110,7 @@ def print_findings(found: Findings, console: Terminal) -> None:
 def print_draft(draft: Draft, console: Terminal) -> None:
     """Print what was decided, and what the data can and cannot show."""
     design, dataset, config = draft.design, draft.dataset, draft.config
-    names = [each.name for each in dataset.info.classes if each.name not in design.ignored]
+    names = [class_.name for class_ in dataset.info.classes if class_.name not in design.ignored]
     for remark in draft.remarks:
         _say(console, remark)
     for name in design.ignored:

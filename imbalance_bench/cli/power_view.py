@@ -105,7 +105,7 @@ def sizes_of(config: StudyConfig) -> dict[str, Any]:
     """Return what a study file says of its size: methods, seeds, classes, alpha, margin and, where known, slides."""
     dataset = PreparedDataset.open(config.dataset.path)
     names = Taxonomy(dataset.info, config.dataset.groups, config.dataset.ignore).names
-    methods = [each.label for each in config.methods if each.label != config.control]
+    methods = [method.label for method in config.methods if method.label != config.control]
     told: dict[str, Any] = {"methods": max(len(methods), 1), "seeds": len(config.seeds), "classes": (len(names),)}
     told |= {"alpha": config.analysis.alpha, "margin": config.analysis.rope_dice / POINT}
     groups = {entry.group_id for entry in dataset.entries}
@@ -133,7 +133,7 @@ def short_form(config: StudyConfig, *, slides: int, classes: int) -> list[str]:
         slides: Independent groups that are tested, over all folds.
         classes: K after merging.
     """
-    methods = sum(each.label != config.control for each in config.methods)
+    methods = sum(method.label != config.control for method in config.methods)
     lines = []
     if slides and methods:
         spread = (SLIDE_SD * POINT, SEED_SD * POINT)

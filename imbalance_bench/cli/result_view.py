@@ -70,7 +70,7 @@ def compare_and_print(roots: Sequence[Path], out: Path) -> None:
         content = csv_text(frame).encode()
         write_atomically(out / f"{name}.csv", lambda file, content=content: file.write(content))
     sentence = None if compared.ranks is None else compared.ranks.sentence
-    verdicts = [each.as_json() for each in compared.verdicts]
+    verdicts = [verdict.as_json() for verdict in compared.verdicts]
     write_json(out / "verdicts.json", {"ranks": sentence, "notes": list(compared.notes), "verdicts": verdicts})
     if compared.ranks is not None:
         save_critical_difference(compared.ranks, out / "critical_difference.svg")
@@ -92,7 +92,7 @@ def compare_scores_and_print(path: Path, plan: Mapping[str, Any], out: Path | No
         found = compare(table, plan)
     except UserError as error:
         raise UserError(f"{path}: {error}", exit_code=error.exit_code) from error
-    verdicts = [each.as_json() for each in found.verdicts]
+    verdicts = [verdict.as_json() for verdict in found.verdicts]
     if as_json:
         click.echo(json.dumps({"verdicts": verdicts, "notes": list(found.notes)}, indent=1))
     else:
@@ -149,7 +149,7 @@ def print_studies(compared: ComparedStudies, console: Console) -> None:
         table.add_row(str(method), *cells, f"{average[method]:.2f}" if method in average else "")
     console.print(table, highlight=False)
     console.print("▲ better, ▼ worse, = equivalent to the study's control; intervals 95 %", style="dim")
-    headlines = [each.sentence for each in compared.verdicts if each.topic == "explanation"]
+    headlines = [verdict.sentence for verdict in compared.verdicts if verdict.topic == "explanation"]
     sentences = [] if compared.ranks is None else [compared.ranks.sentence]
     for sentence in [*sentences, *headlines, *compared.notes]:
         console.print(sentence, highlight=False, soft_wrap=True)

@@ -183,7 +183,7 @@ class _Plan:
             chunks = [_Chunk(*map(int, each)) for each in content]
         except (OSError, ValueError, KeyError, TypeError):
             return None
-        return chunks if sum(each.stop - each.start for each in chunks) == self.rows else None
+        return chunks if sum(part.stop - part.start for part in chunks) == self.rows else None
 
     def require_layout(self, path: Path) -> None:
         try:

@@ -94,11 +94,11 @@ class DatasetInfo:
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        ids = [each.id for each in self.classes]
+        ids = [class_.id for class_ in self.classes]
         if ids != list(range(len(ids))):
             raise ValueError(f"class ids must be 0..{len(ids) - 1}, each once. Got {ids}. Renumber the classes.")
-        require_distinct_classes([each.name for each in self.classes])
-        colours = [each.colour for each in self.classes]
+        require_distinct_classes([class_.name for class_ in self.classes])
+        colours = [class_.colour for class_ in self.classes]
         twice = next((colour for colour in colours if colours.count(colour) > 1), None)
         if twice is not None:
             raise ValueError(f"two classes must not share a colour. Got '{twice}' twice. Change one of them.")

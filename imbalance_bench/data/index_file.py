@@ -93,7 +93,7 @@ def divided_groups(path: Path, entries: Iterable[ImageEntry]) -> tuple[str, ...]
 
 def _corrected(path: Path, groups: Iterable[str]) -> tuple[str, ...]:
     """Return a remark about groups that are written with stray characters, if there are any."""
-    stray = sorted(each for each in groups if canonical(each) != each)
+    stray = sorted(group for group in groups if canonical(group) != group)
     if not stray:
         return ()
     return (

@@ -88,7 +88,9 @@ def check_dataset(
             if on_progress is not None:
                 on_progress(done, len(ids))
     classes = dataset.info.classes
-    remarks += [f"Class '{each.name}' has no pixel in any readable mask." for each in classes if not values[each.id]]
+    remarks += [
+        f"Class '{class_.name}' has no pixel in any readable mask." for class_ in classes if not values[class_.id]
+    ]
     unlisted, stray = _stray_files(dataset)
     problems += [
         f"{dataset.root / 'index.csv'} must have a row for '{image_id}', which has an image and a mask. "
@@ -99,7 +101,7 @@ def check_dataset(
     return IntegrityReport(
         problems=tuple(problems),
         remarks=tuple(remarks),
-        names=tuple(each.name for each in classes),
+        names=tuple(class_.name for class_ in classes),
         pixels=values[: len(classes)].copy(),
         unlabelled_pixels=int(values[unlabelled]),
         n_images=len(ids),

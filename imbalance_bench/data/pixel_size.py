@@ -45,7 +45,7 @@ def told_pixel_size(x: object, y: object) -> PixelSize | None:
         The size, believed or not; None where one is not a positive finite number.
     """
     sizes = [_number(each) for each in (x, y)]
-    known = [each for each in sizes if each is not None]
+    known = [size for size in sizes if size is not None]
     return PixelSize(*known) if len(known) == 2 else None
 
 

@@ -58,7 +58,7 @@ class PreparedDataset:
         self._image_files, self._mask_files = image_files, mask_files
         self._entries = {entry.image_id: entry for entry in entries}
         self._declared = np.zeros(256, dtype=bool)
-        self._declared[[info.unlabelled_id, *(each.id for each in info.classes)]] = True
+        self._declared[[info.unlabelled_id, *(class_.id for class_ in info.classes)]] = True
 
     @classmethod
     def open(cls, root: Path, *, allow_leakage: bool = False) -> Self:
@@ -98,7 +98,9 @@ class PreparedDataset:
         if not allow_leakage:
             problems += divided_groups(root / "index.csv", index.entries)
         if info.groups_known:
-            remarks += similar_names_remark((each.group_id for each in index.entries), f"{root / 'index.csv'}: groups")
+            remarks += similar_names_remark(
+                (entry.group_id for entry in index.entries), f"{root / 'index.csv'}: groups"
+            )
         images, masks = _list_files(root / "images", IMAGE_SUFFIXES), _list_files(root / "masks", (".png",))
         return cls(root, info, index.entries, images, masks, remarks), problems
 
@@ -222,7 +224,7 @@ class PreparedDataset:
             for each in self.entries
         ]
         content = {
-            "classes": [[each.id, each.name] for each in info.classes],
+            "classes": [[class_.id, class_.name] for class_ in info.classes],
             "info": [info.mpp_um, info.unlabelled_id, info.groups_known],
             "index": rows,
             "files": files,

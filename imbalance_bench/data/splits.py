@@ -301,7 +301,7 @@ def _read_fold(content: dict[str, Any]) -> Fold:
 
 def class_names(dataset: PreparedDataset, presence: np.ndarray, names: Sequence[str] | None) -> tuple[str, ...]:
     """Return the K names of the columns of `presence`: those given, or the data set's own."""
-    labels = tuple(names) if names is not None else tuple(each.name for each in dataset.info.classes)
+    labels = tuple(names) if names is not None else tuple(class_.name for class_ in dataset.info.classes)
     if len(labels) != presence.shape[1]:
         raise ValueError(f"names must have one name per column of presence. Got {labels} for {presence.shape[1]}.")
     return labels

@@ -38,7 +38,7 @@ class Taxonomy:
     def __init__(
         self, info: DatasetInfo, groups: Mapping[str, Sequence[str]] | None = None, ignore: Sequence[str] = ()
     ) -> None:
-        known = [each.name for each in info.classes]
+        known = [class_.name for class_ in info.classes]
         destination = _destinations(known, groups or {}, ignore)
         members: dict[str, list[int]] = {}
         for source in info.classes:
@@ -52,7 +52,7 @@ class Taxonomy:
             )
         self.names = tuple(members)
         self.colours = tuple(info.classes[ids[0]].colour for ids in members.values())
-        self.sources = tuple(tuple(known[each] for each in ids) for ids in members.values())
+        self.sources = tuple(tuple(known[id_] for id_ in ids) for ids in members.values())
         self.lookup = np.full(256, UNLABELLED, dtype=np.uint8)
         for index, ids in enumerate(members.values()):
             self.lookup[ids] = index

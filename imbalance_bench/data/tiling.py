@@ -53,7 +53,7 @@ def tile_dataset(
     dataset: PreparedDataset, tile_px: int, stride_px: int, image_ids: Sequence[str] | None = None
 ) -> list[Tile]:
     """Return the tiles of the given images (default: all), grouped by image in the order of the index."""
-    wanted = None if image_ids is None else {dataset.entry(each).image_id for each in image_ids}
+    wanted = None if image_ids is None else {dataset.entry(id_).image_id for id_ in image_ids}
     return [
         Tile(index, entry.image_id, top, left)
         for index, entry in enumerate(dataset.entries)

@@ -53,11 +53,11 @@ def parse_names(text: str, labels: Labels) -> dict[int, str]:
     """
     parts = [canonical(each) for each in text.split(",")]
     order = ", ".join(map(labels.text, labels.values))
-    if all("=" in each for each in parts):
+    if all("=" in part for part in parts):
         known = {labels.text(value): value for value in labels.values}
         found = {}
-        for each in parts:
-            label, _, name = (word.strip() for word in each.partition("="))
+        for part in parts:
+            label, _, name = (word.strip() for word in part.partition("="))
             if label.lower() not in known:
                 raise UserError(f"--classes must name labels of the masks. Got '{label}'.{nearest(label, known)}")
             found[known[label.lower()]] = name

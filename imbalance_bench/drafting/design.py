@@ -55,7 +55,7 @@ def design_study(dataset: PreparedDataset, presence: np.ndarray) -> Design:
     Raises:
         UserError: No split leaves two classes to be trained.
     """
-    names = [each.name for each in dataset.info.classes]
+    names = [class_.name for class_ in dataset.info.classes]
     kept, ignored = list(range(len(names))), list[str]()
     groups = np.array([entry.group_id for entry in dataset.entries])
     while True:

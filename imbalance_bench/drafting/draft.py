@@ -123,7 +123,7 @@ def look_at(source: Path, on_progress: OnProgress = lambda *_: None) -> Findings
         raise UserError(f"{masks[0]} and the other masks must hold at least two labels. Got one. Check DATA.")
     mpp_um, why = common_resolution([source / pair.image for pair in pairing.pairs])
     ids = [pairing.id_of(pair) for pair in pairing.pairs]
-    odd = next((each for each in ids if not is_plain_stem(each)), None)
+    odd = next((id_ for id_ in ids if not is_plain_stem(id_)), None)
     if odd is not None:
         raise UserError(f"{source}: names of images must be plain, without '..' or ':'. Got '{odd}'. Rename it.")
     return Findings(source, pairing, labels, sizes, suggested_names(labels, source), mpp_um, why, groups_in(ids))
@@ -199,12 +199,12 @@ def _as_prepared(
         ImageEntry(image.image_id, image.group_id, image.split, *found.sizes[place])
         for image, place in zip(planned.images, places, strict=True)
     )
-    classes = [each.name for each in planned.info.classes]
+    classes = [class_.name for class_ in planned.info.classes]
     presence = np.zeros((len(entries), len(classes)), np.int64)
     for column, value in enumerate(found.labels.values):
         if name := facts.class_of[value]:
             presence[:, classes.index(name)] += found.labels.pixels[places, column]
-    leaks = tuple(each for each in planned.remarks if "leaks" in each or "become train" in each)
+    leaks = tuple(remark for remark in planned.remarks if "leaks" in remark or "become train" in remark)
     return PreparedDataset(dest, planned.info, entries, {}, {}), presence, leaks
 
 

@@ -40,11 +40,11 @@ def groups_in(image_ids: Sequence[str]) -> FoundGroups:
         options.insert(0, (_TCGA, "TCGA patients"))
     places = parse_positions(image_ids, [None] * len(image_ids))
     if len(image_ids) > 1 and all(places):
-        corner = all(re.match(_CORNER, each) for each in image_ids)
+        corner = all(re.match(_CORNER, id_) for id_ in image_ids)
         options.append((_CORNER if corner else _TILE, "coordinates of tiles behind the name of their slide"))
     for pattern, what in options:
         groups = list(map(name_parser(pattern, "groups"), image_ids))
-        found = {each for each in groups if each}
+        found = {group for group in groups if group}
         if not all(groups) or (what.startswith("coordinates") and len(found) == len(image_ids)):
             continue
         if len(found) == 1:
@@ -63,8 +63,8 @@ def groups_in(image_ids: Sequence[str]) -> FoundGroups:
 def _unknown(image_ids: Sequence[str]) -> str:
     """Say that groups are unknown, with what might be one."""
     prefixes: dict[str, int] = defaultdict(int)
-    for each in image_ids:
-        if found := re.match(_PREFIX, each):
+    for id_ in image_ids:
+        if found := re.match(_PREFIX, id_):
             prefixes[found[1]] += 1
     hint = ""
     if 1 < len(prefixes) < len(image_ids) and sum(prefixes.values()) == len(image_ids):

@@ -162,9 +162,9 @@ def _filled(codes: np.ndarray) -> np.ndarray:
 
 
 def _sum(scans: Sequence[MaskValues]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    values, place = np.unique(np.concatenate([each.values for each in scans]), return_inverse=True)
+    values, place = np.unique(np.concatenate([scan.values for scan in scans]), return_inverse=True)
     sums = [
-        np.bincount(place, weights=np.concatenate([getattr(each, name) for each in scans])).astype(np.int64)
+        np.bincount(place, weights=np.concatenate([getattr(scan, name) for scan in scans])).astype(np.int64)
         for name in ("pixels", "filled")
     ]
     return values, sums[0], sums[1]
@@ -182,7 +182,7 @@ def _labels(values: np.ndarray, pixels: np.ndarray, filled: np.ndarray, *, colou
     order = np.argsort(-filled, kind="stable")
     labels: list[int] = []
     for place in order[filled[order] > 0]:
-        distances = {each: _distance(each, int(values[place])) for each in labels}
+        distances = {label: _distance(label, int(values[place])) for label in labels}
         near = [each for each, distance in distances.items() if distance <= _SATELLITE_DISTANCE]
         limit = max((_SATELLITE_SHARE * pixels[np.searchsorted(values, each)] for each in near), default=0)
         if pixels[place] > limit and min(distances.values(), default=np.inf) > _SAME_DISTANCE:

@@ -78,7 +78,7 @@ def find_pairs(source: Path) -> Pairing:
     if not files:
         raise UserError(f"{source} must hold images and masks ({', '.join(PICTURES)}). Got none. Check DATA.")
     readings = [read_path(name) for name in files]
-    channel = next((each for each in readings if re.fullmatch(r"_0*[1-9]\d*", each.side.suffix)), None)
+    channel = next((reading for reading in readings if re.fullmatch(r"_0*[1-9]\d*", reading.side.suffix)), None)
     if channel is not None:
         raise UserError(
             f"{source / channel.path} must be a whole image. Got one channel of it, as nnU-Net has them. Save RGB "
@@ -98,8 +98,8 @@ def find_pairs(source: Path) -> Pairing:
 
 def _matched(readings: Sequence[Reading]) -> list[tuple[Reading, Reading]]:
     """Return (image, mask) of all readings that share a key."""
-    masks = {each.key: each for each in readings if each.role == "mask"}
-    images = [each for each in readings if each.role == "image"]
+    masks = {reading.key: reading for reading in readings if reading.role == "mask"}
+    images = [reading for reading in readings if reading.role == "image"]
     taken: set[str] = set()
     found = []
     for strict in (True, False):
@@ -170,7 +170,7 @@ class _Layout:
         listed: set[str] = set()
         wanted = {image.path for image, _ in self._found}
         pattern = self._pattern(listed, "")
-        for name in (each for each in self._fields.values() if each):
+        for name in (field for field in self._fields.values() if field):
             if not self._excess(pattern, wanted):
                 break
             if len(self._values(name)) <= _MOST_LISTED:
@@ -187,7 +187,7 @@ class _Layout:
         compiled = re.compile(pattern)
         pairs = []
         for image, mask in self._found:
-            match = next(found for each in spellings(image.path) if (found := compiled.fullmatch(each)))
+            match = next(found for spelling in spellings(image.path) if (found := compiled.fullmatch(spelling)))
             pairs.append(Pair(image.path, mask.path, match.groupdict()))
         split, splits = self._splits(pairs)
         return Pairing(
@@ -200,13 +200,13 @@ class _Layout:
         folders = list(zip(*(image.folders for image, _ in self._found), strict=True))
         varying = [place for place, values in enumerate(folders) if len(set(values)) > 1]
         for place, values in enumerate(folders):
-            split = all(each.lower() in SPLIT_NAMES for each in values)
+            split = all(value.lower() in SPLIT_NAMES for value in values)
             number = str(varying.index(place) + 1) if len(varying) > 1 and place in varying else ""
             names[place] = "set" if split else f"folder{number}" if place in varying else ""
         for side, values in zip(
             ("before", "behind"), zip(*(i.around for i, _ in self._found), strict=True), strict=True
         ):
-            split = all(each.strip("_-. ").lower() in SPLIT_NAMES for each in values)
+            split = all(value.strip("_-. ").lower() in SPLIT_NAMES for value in values)
             names[side] = "part" if split or len(set(values)) > 1 else ""
         if names["before"] and names["behind"]:
             names["behind"] = "part2"
@@ -270,7 +270,7 @@ class _Layout:
     def _excess(self, pattern: str, wanted: set[str]) -> list[str]:
         """Return the files that the pattern takes for images although they have no mask."""
         compiled = re.compile(pattern)
-        matched = [name for name in self._files if any(compiled.fullmatch(each) for each in spellings(name))]
+        matched = [name for name in self._files if any(compiled.fullmatch(spelling) for spelling in spellings(name))]
         return [name for name in matched if name not in wanted]
 
     def _image_id(self, pairs: Sequence[Pair]) -> str:
@@ -291,7 +291,7 @@ class _Layout:
         return "", {}
 
     def _remarks(self, alone: Sequence[str]) -> list[str]:
-        used = {each.path for pair in self._found for each in pair}
+        used = {verdict.path for pair in self._found for verdict in pair}
         left = [name for name in self._files if name not in used]
         if not left:
             return []

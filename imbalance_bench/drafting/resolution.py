@@ -50,9 +50,9 @@ def _of_tags(file: tifffile.TiffFile) -> PixelSize | None:
     if str(imagej.get("unit", "")).lower() in ("micron", "um", "µm", "\\u00b5m", "μm"):
         unit = 1.0
     ratios = [page.tags.valueof(name) for name in ("XResolution", "YResolution")]
-    if unit is None or not all(isinstance(each, tuple) and each[0] and each[1] for each in ratios):
+    if unit is None or not all(isinstance(ratio, tuple) and ratio[0] and ratio[1] for ratio in ratios):
         return None
-    return told_pixel_size(*(unit * each[1] / each[0] for each in ratios))
+    return told_pixel_size(*(unit * ratio[1] / ratio[0] for ratio in ratios))
 
 
 def _of_ome(file: tifffile.TiffFile) -> PixelSize | None:

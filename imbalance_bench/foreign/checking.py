@@ -215,7 +215,7 @@ def _look(run: ForeignRun, data: StudyData, image_id: str) -> _Look:
             values = read_probabilities(likely, run.labels, len(data.taxonomy), expected)
             _require_same_model(likely, values, np.minimum(predicted, len(data.taxonomy)))
         files = (path,) if likely is None else (path, likely)
-        digests = tuple(file_hash(each) for each in files)
+        digests = tuple(file_hash(file) for file in files)
     except UserError as error:
         return _Look(problem=Problem(kind, str(error)))
     except OSError as error:

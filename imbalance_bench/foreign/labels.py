@@ -60,7 +60,7 @@ def label_map(section: LabelSection, info: DatasetInfo, taxonomy: Taxonomy, wher
         UserError: A class or file is unknown, a value is used twice, or values and colours are mixed.
     """
     if section.labels is None:
-        ids = {each.id: int(taxonomy.lookup[each.id]) for each in info.classes} | {info.unlabelled_id: NO_CLASS}
+        ids = {class_.id: int(taxonomy.lookup[class_.id]) for class_ in info.classes} | {info.unlabelled_id: NO_CLASS}
         return _map(ids, taxonomy, colours=False)
     known = _class_indices(info, taxonomy)
     if isinstance(section.labels, Path):
@@ -72,7 +72,7 @@ def label_map(section: LabelSection, info: DatasetInfo, taxonomy: Taxonomy, wher
     for name, labels in mapping.items():
         k = known.get(look_alike(name))
         if k is None:
-            classes = [each.name for each in info.classes]
+            classes = [class_.name for class_ in info.classes]
             raise UserError(
                 f"{where}: `labels` must name classes of {info.name}. Got '{name}'."
                 f"{nearest(name, dict.fromkeys((*taxonomy.names, *classes)))} Values that stand for none of them "
@@ -84,7 +84,7 @@ def label_map(section: LabelSection, info: DatasetInfo, taxonomy: Taxonomy, wher
 
 def _class_indices(info: DatasetInfo, taxonomy: Taxonomy) -> dict[str, int]:
     """Index of each class by name: of the study, and of the data set before merging."""
-    own = {look_alike(each.name): int(taxonomy.lookup[each.id]) for each in info.classes}
+    own = {look_alike(class_.name): int(taxonomy.lookup[class_.id]) for class_ in info.classes}
     return own | {look_alike(name): k for k, name in enumerate(taxonomy.names)}
 
 

@@ -79,7 +79,7 @@ class TrainedModel:
         config, facts = planned_config(records, record.run_id), records.dataset()
         _require_same_encoder(config, manifest)
         method = config.methods[0]
-        names = tuple(str(each["name"]) for each in facts["classes"])
+        names = tuple(str(class_["name"]) for class_ in facts["classes"])
         components = _components(record, config, method, facts, manifest)
         device = choose_device(config.compute)
         segmenter = _segmenter(record, config, components, len(names), int(manifest["seed"]))
@@ -92,7 +92,7 @@ class TrainedModel:
             config=config,
             method=method.label,
             class_names=names,
-            class_colours=tuple(str(each["colour"]).lower() for each in facts["classes"]),
+            class_colours=tuple(str(class_["colour"]).lower() for class_ in facts["classes"]),
             licences=manifest.get("licences") or licences(config.model, str(facts.get("licence", ""))),
             mpp_um=facts.get("mpp_um"),
             segmenter=segmenter.to(device).eval(),
@@ -123,7 +123,7 @@ class TrainedModel:
         with autocast(choose_precision(self.config.training, self.device), self.device):
             features = self.encoder.encode(images)
             if self.config.uses_feature_cache:
-                features = [each.half().float() for each in features]  # what the head was trained on
+                features = [feature.half().float() for feature in features]  # what the head was trained on
             logits = self.segmenter.decode(features, tiles.shape[1])
         logits = (logits if self.adjust_logits is None else self.adjust_logits(logits)).float()
         if not bool(logits.isfinite().all()):
@@ -146,7 +146,7 @@ def _components(
     record: RunRecord, config: StudyConfig, method: MethodEntry, facts: dict[str, Any], manifest: dict[str, Any]
 ) -> Components:
     """Build the method as it stood in the run's last stage."""
-    names = tuple(str(each["name"]) for each in facts["classes"])
+    names = tuple(str(class_["name"]) for class_ in facts["classes"])
     statistics = class_statistics(recorded_counts(facts, names)[int(manifest["fold"])])
     stages = stages_of(method.parts)
     every = config.training.validate_every

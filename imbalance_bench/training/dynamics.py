@@ -167,7 +167,7 @@ class TrainingDynamics:
             for values in (self._probability, self._margin)
         ]
         return [
-            (stage, str(names[cell // k]), cell % k, self._looks, *(int(each[cell]) for each in sums))
+            (stage, str(names[cell // k]), cell % k, self._looks, *(int(total[cell]) for total in sums))
             for cell in np.flatnonzero(sums[0]).tolist()
         ]
 

@@ -77,8 +77,8 @@ class Description(_Strict):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        require_distinct_classes([each.name for each in self.classes])
-        colours = [each.colour for each in self.classes if each.colour]
+        require_distinct_classes([class_.name for class_ in self.classes])
+        colours = [class_.colour for class_ in self.classes if class_.colour]
         for colour in colours:
             if colours.count(colour) > 1:
                 raise ValueError(f"two classes must not share a `colour`. Got '{colour}' twice. Change one of them.")
@@ -139,7 +139,7 @@ class Description(_Strict):
 
     def _colours(self) -> list[str]:
         """Return a colour per class: as described, else its first label, else of a wheel; no two alike."""
-        taken = {each.colour for each in self.classes if each.colour}
+        taken = {class_.colour for class_ in self.classes if class_.colour}
         colours = []
         for number, each in enumerate(self.classes):
             label = each.labels[0]

@@ -166,7 +166,7 @@ class _Layout:
         )
 
     def _match(self, path: str) -> re.Match[str] | None:
-        return next((match for each in spellings(path) if (match := self._pattern.fullmatch(each))), None)
+        return next((match for spelling in spellings(path) if (match := self._pattern.fullmatch(spelling))), None)
 
     def _source_image(self, path: str, match: re.Match[str]) -> SourceImage | Problem:
         described, where = self._described, self._where

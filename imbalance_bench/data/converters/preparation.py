@@ -114,7 +114,7 @@ def prepare_dataset(
         PreparedDataset.open(building)
         publish(building, dest)
     dataset = PreparedDataset.open(dest)
-    sites = similar_names_remark((each.extra.get("site", "") for each in dataset.entries), "sites")
+    sites = similar_names_remark((entry.extra.get("site", "") for entry in dataset.entries), "sites")
     return Prepared(dataset, (*plan.remarks, *changed, *dataset.remarks, *sites))
 
 
@@ -127,17 +127,17 @@ def find_converter(name: str, options: PrepareOptions) -> Converter:
     if name not in REGISTRY:
         raise UserError(f"Unknown data set '{name}'.{nearest(name, REGISTRY)} For any other layout use 'folder'.")
     converter = REGISTRY[name]
-    for each in fields(options):
-        if getattr(options, each.name) is not None and each.name not in converter.options:
-            option = "--" + each.name.replace("_", "-")
+    for field in fields(options):
+        if getattr(options, field.name) is not None and field.name not in converter.options:
+            option = "--" + field.name.replace("_", "-")
             raise UserError(f"{option} means nothing to '{name}'. Leave it out, or use the converter 'folder'.")
     return converter
 
 
 def describe(info: DatasetInfo) -> dict[str, object]:
     """Return the content of `dataset.yaml`."""
-    classes = [{"id": each.id, "name": each.name, "colour": each.colour} for each in info.classes]
-    content: dict[str, object] = {each.name: getattr(info, each.name) for each in fields(info)}
+    classes = [{"id": class_.id, "name": class_.name, "colour": class_.colour} for class_ in info.classes]
+    content: dict[str, object] = {field.name: getattr(info, field.name) for field in fields(info)}
     content["classes"] = classes
     if info.nearest_colours is None:
         del content["nearest_colours"]
@@ -241,14 +241,14 @@ def _with_changes(plan: Plan, building: Path) -> tuple[DatasetInfo, tuple[str, .
         Change(**json.loads((building / CHANGES / f"{image.image_id}.json").read_text(encoding="utf-8")))
         for image in plan.images
     ]
-    changed = sum(each.changed_pixels for each in changes)
+    changed = sum(change.changed_pixels for change in changes)
     found = NearestColours(
         tolerance=round(plan.tolerance, 3),
-        largest_distance=round(max(each.largest_distance for each in changes), 3),
+        largest_distance=round(max(change.largest_distance for change in changes), 3),
         changed_pixels=changed,
-        changed_share=round(changed / sum(each.pixels for each in changes), 6),
+        changed_share=round(changed / sum(change.pixels for change in changes), 6),
     )
-    masks = sum(each.changed_pixels > 0 for each in changes)
+    masks = sum(change.changed_pixels > 0 for change in changes)
     remark = (
         f"nearest colours: {100 * found.changed_share:.2g} % of the pixels, in {masks} of {len(changes)} masks, had no "
         f"label's colour and took the nearest; farthest {found.largest_distance:.0f} of the tolerance "

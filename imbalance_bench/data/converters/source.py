@@ -88,7 +88,9 @@ class SourceError(UserError):
         self.problems, self.remarks = tuple(problems), tuple(remarks)
         line = problems[0].line
         if len(problems) > 1:
-            counts = ", ".join(f"{number} {kind}" for kind, number in Counter(each.kind for each in problems).items())
+            counts = ", ".join(
+                f"{number} {kind}" for kind, number in Counter(problem.kind for problem in problems).items()
+            )
             line = f"{source} has {len(problems)} problems, and {self.undone}: {counts}. The first: {line}"
         super().__init__(line)
 
