@@ -126,8 +126,7 @@ def test_a_study_is_shared_without_a_path(scored: tuple[Path, Path], tmp_path: P
     for words in (["import", bundle, received], ["status", received], ["analyze", received], ["report", received]):
         done = typed(*words)
         assert done.exit_code == 0, f"{words}: {done.output}"
-    verdicts = json.loads((received / "analysis" / "verdicts.json").read_text())
-    assert any("made elsewhere" in each["sentence"] for each in verdicts)
+    assert "made elsewhere" in (received / "analysis" / "verdicts.json").read_text()
 
 
 def test_only_a_table_that_says_so_may_hold_misses_that_are_nobodys(dataset: Path, tmp_path: Path) -> None:
@@ -136,7 +135,7 @@ def test_only_a_table_that_says_so_may_hold_misses_that_are_nobodys(dataset: Pat
     file = two_methods(tmp_path / "given", dataset, labels=labels, no_class=[9])
     for image_id in TESTED:
         mask = guess(dataset, image_id, 0)
-        mask[:4] = 9
+        mask[mask == 1] = 9
         Image.fromarray(mask).save(tmp_path / "given" / "first" / f"{image_id}.png")
     done = typed("score", file, "--out", tmp_path / "study")
     assert done.exit_code == 0, done.output
