@@ -29,22 +29,28 @@ def image_scores(study: StudyTables, records: StudyRecords, band_um: float) -> p
         records: Its directory, for boundary counts; runs without any have no boundary scores.
         band_um: Boundary IoU and surface Dice are given at the recorded distance nearest to it, um.
     """
-    frames = [_of_run(run, study, records, band_um) for run in study.data]
-    return table("image_scores", pd.concat(frames, ignore_index=True))
-
-
-def _of_run(run: RunData, study: StudyTables, records: StudyRecords, band_um: float) -> pd.DataFrame:
-    counts = run.counts[run.counts["split"] == study.split].reset_index(drop=True)
+    counts = pd.concat(
+        [
+            run.counts.assign(method=run.method, fold=run.fold, seed=run.seed, place=n)
+            for n, run in enumerate(study.data)
+        ],
+        ignore_index=True,
+    )
+    counts = counts[counts["split"] == study.split].reset_index(drop=True)
     tp, fp, fn = (counts[name].to_numpy() for name in ("tp", "fp", "fn"))
     names = dict(enumerate(study.class_names))
     scores = pd.DataFrame(
-        {"method": run.method, "fold": run.fold, "seed": run.seed, "image": counts["image_id"]}
-        | {"group": counts["group_id"], "class_id": counts["class_id"], "class": counts["class_id"].map(names)}
+        {name: counts[name] for name in ("method", "fold", "seed")}
+        | {"image": counts["image_id"], "group": counts["group_id"], "class_id": counts["class_id"]}
+        | {"class": counts["class_id"].map(names)}
         | {metric: score(metric, tp, fp, fn) for metric in METRICS}
     )
-    borders = _borders(run, study, records, band_um).reindex(pd.MultiIndex.from_frame(counts[_IMAGE_CLASS]))
-    borders.loc[tp + fn == 0, list(_BORDER_SCORES)] = np.nan  # as every score of a class that does not occur
-    return pd.concat([scores, borders.reset_index(drop=True)], axis=1).assign(tp=tp, fp=fp, fn=fn)
+    borders = [_borders(run, study, records, band_um).assign(place=n) for n, run in enumerate(study.data)]
+    found = pd.concat([part for part in borders if len(part)] or borders[:1])
+    found = found.set_index("place", append=True).reindex(pd.MultiIndex.from_frame(counts[[*_IMAGE_CLASS, "place"]]))
+    found.loc[tp + fn == 0, list(_BORDER_SCORES)] = np.nan  # as every score of a class that does not occur
+    frame = pd.concat([scores, found.reset_index(drop=True)], axis=1).assign(tp=tp, fp=fp, fn=fn)
+    return table("image_scores", frame)
 
 
 def _borders(run: RunData, study: StudyTables, records: StudyRecords, band_um: float) -> pd.DataFrame:
