@@ -25,6 +25,8 @@ QUICK = [
     "seeds=[0]",
     "--set",
     "methods=[cross_entropy, dfa]",
+    "--set",
+    "splits.folds=2",
     "--engine",
     "serial",
 ]
