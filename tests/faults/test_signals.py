@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -83,6 +84,15 @@ def test_ctrl_c_during_imports_prints_one_line(tmp_path: Path, moment_s: float) 
     assert done.stderr.splitlines() == ["Error: Interrupted. The same command goes on from here."]
 
 
+@pytest.fixture
+def heeded_interrupts() -> Iterator[None]:
+    """A shell's background job, which the tests may be, ignores Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heeded_interrupts")
 def test_a_signal_waits_for_a_safe_point_and_a_second_ctrl_c_does_not() -> None:
     with stop_signals():
         with at_safe_points():
