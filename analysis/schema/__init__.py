@@ -5,7 +5,17 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.schema import boundaries, class_difficulty, explanation, learned_bias, path_controls, planted, scores
+from analysis.schema import (
+    boundaries,
+    class_difficulty,
+    explanation,
+    learned_bias,
+    learning,
+    path_controls,
+    planted,
+    scores,
+    tuning,
+)
 from analysis.schema.column import Table
 
 TABLES: dict[str, Table] = {
@@ -16,6 +26,8 @@ TABLES: dict[str, Table] = {
     **explanation.TABLES,
     **path_controls.TABLES,
     **planted.TABLES,
+    **tuning.TABLES,
+    **learning.TABLES,
 }
 
 

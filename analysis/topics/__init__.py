@@ -16,6 +16,7 @@ from analysis.topics import (
     interventions,
     leaders,
     learned_bias,
+    learning,
     method_comparison,
     models,
     path_controls,
@@ -23,6 +24,7 @@ from analysis.topics import (
     probability_calibration,
     ranking,
     scores,
+    tuning,
 )
 from analysis.topics.context import Context, TopicResult
 from analysis.verdicts import Topic
@@ -45,11 +47,13 @@ class Step:
 
 TOPICS: dict[str, Step] = {
     "scores": Step(scores.analyze, (Topic.DATA,)),
+    "learning": Step(learning.analyze, (Topic.DATA,)),
     "environment": Step(environment.analyze, (Topic.DATA,)),
     "boundaries": Step(boundaries.analyze),
     "probability_calibration": Step(probability_calibration.analyze, (Topic.CALIBRATION,)),
     "method_comparison": Step(method_comparison.analyze, (Topic.COMPARISON, Topic.ATTAINABILITY)),
     "models": Step(models.analyze, (Topic.MODEL,)),
+    "tuning": Step(tuning.analyze, (Topic.TUNING,)),
     "distributions": Step(distributions.analyze),
     "leaders": Step(leaders.analyze, (Topic.LEADERS,)),
     "ranking": Step(ranking.analyze, (Topic.RANKING,), needs=("leaders",)),
