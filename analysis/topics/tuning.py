@@ -247,8 +247,8 @@ def optimism_verdict(summary: pd.DataFrame, margin: float) -> Verdict | None:
     )
     if np.isfinite(of_seeds):
         sentence += (
-            f"; with the study's own seeds the chosen settings score {points(-of_seeds)} points on the same validation "
-            "images"
+            f"; with the study's own seeds the chosen settings reach {100 * abs(of_seeds):.1f} points "
+            f"{'less' if of_seeds > 0 else 'more'} on the same validation images"
         )
     optimistic = max(of_gain, of_seeds if np.isfinite(of_seeds) else of_gain) > margin
     end = "A winner's validation score is that of the best of several and must not be reported as a result."
