@@ -60,6 +60,7 @@ class Topic(StrEnum):
     ANSWER = "answer"
     COMPARISON = "comparison"
     MODEL = "model"
+    TUNING = "tuning"
     LEADERS = "leaders"
     CALIBRATION = "calibration"
     RANKING = "ranking"

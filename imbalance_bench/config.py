@@ -206,6 +206,11 @@ class StudyConfig(Section):
                 f"`tuning.seeds` must differ from `seeds`, or the chosen setting is tested on what it was chosen by. "
                 f"Got {common[0]} in both."
             )
+        if self.tuning and len(self.models) > 1:
+            raise ValueError(
+                f"`tuning` chooses one setting of each method for one model. Got {len(self.models)} `models`. Make a "
+                "study of each, or leave `tuning` out."
+            )
         return self
 
     @model_validator(mode="after")

@@ -25,6 +25,7 @@ from analysis.plots.path_controls import draw_path_controls
 from analysis.plots.ranks import draw_critical_difference, draw_ranks
 from analysis.plots.scores import draw_class_dice, draw_paired_differences
 from analysis.plots.style import figure_style, save
+from analysis.plots.tuning import draw_tuning
 from analysis.reading.analysed_study import AnalysedStudy, NotDrawableError
 from imbalance_bench.errors import UserError, nearest
 
@@ -53,6 +54,7 @@ KINDS: dict[str, Callable[[AnalysedStudy], Figure]] = {
     "significance_map": draw_significance_map,
     "tradeoffs": draw_tradeoffs,
     "trimap_curve": draw_trimap_curve,
+    "tuning": draw_tuning,
 }
 SUFFIXES = (".svg", ".pdf", ".png")
 

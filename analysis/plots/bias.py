@@ -10,12 +10,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from analysis.plots.labels import label_line_ends, label_points, spread_vertically
-from analysis.plots.steps import along_stages
 from analysis.plots.style import freeze_layout, new_figure, spare_grid, thin_line_alpha, wrapped
 from analysis.reading.analysed_study import AnalysedStudy, NotDrawableError
 from analysis.reading.palette import INK, MUTED, PAPER
 from analysis.reading.wording import CONSTRUCT, RHO, number, probability, signed, words
 from analysis.schema.names import estimand_label
+from analysis.study.steps import along_stages
 from analysis.verdicts import Word
 
 PLOTTED_ESTIMANDS = ("change", "effective_offset")

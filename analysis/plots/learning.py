@@ -8,10 +8,10 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from analysis.plots.steps import along_stages
 from analysis.plots.style import freeze_layout, method_handles, new_figure, spare_grid, thin_line_alpha
 from analysis.reading.analysed_study import AnalysedStudy, NotDrawableError
 from analysis.reading.palette import MethodMark
+from analysis.study.steps import along_stages
 from imbalance_bench.errors import UserError
 from imbalance_bench.records import EPOCHS
 

@@ -12,6 +12,11 @@ CONSTRUCT = {
     "morphology": "Morphology",
     "context": "Context",
 }
+SELECTED = {
+    "macro_dice": "macro Dice",
+    "macro_iou": "macro IoU",
+    "worst_dice": "Dice of the worst class",
+}
 AGGREGATION = {
     "per_group": "mean over slides or patients",
     "per_image": "mean over images",

@@ -101,6 +101,12 @@ CAPTIONS: dict[str, tuple[str, str]] = {
         "Frequency and difficulty",
         "The primary measure of each kind of difficulty against frequency. Bars are 95 % intervals.",
     ),
+    "tuning": (
+        "What more trials bring",
+        "Left: expected best validation score of n trials (Dodge et al. 2019), over all choices of n of the trials "
+        "that were made, the default always among them. Right: what that choice reaches on test images, with the "
+        "seeds of tuning. Hollow: the default; filled: the winner of all trials.",
+    ),
     "gallery": ("Images, truth and predictions", ""),
 }
 

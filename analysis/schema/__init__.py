@@ -11,9 +11,11 @@ from analysis.schema import (
     explanation,
     image_scores,
     learned_bias,
+    learning,
     path_controls,
     planted,
     scores,
+    tuning,
 )
 from analysis.schema.column import Table
 
@@ -26,6 +28,8 @@ TABLES: dict[str, Table] = {
     **explanation.TABLES,
     **path_controls.TABLES,
     **planted.TABLES,
+    **tuning.TABLES,
+    **learning.TABLES,
 }
 
 

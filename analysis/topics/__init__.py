@@ -17,6 +17,7 @@ from analysis.topics import (
     interventions,
     leaders,
     learned_bias,
+    learning,
     method_comparison,
     models,
     origin,
@@ -25,6 +26,7 @@ from analysis.topics import (
     probability_calibration,
     ranking,
     scores,
+    tuning,
 )
 from analysis.topics.context import Context, TopicResult
 from analysis.verdicts import Topic
@@ -49,11 +51,13 @@ TOPICS: dict[str, Step] = {
     "origin": Step(origin.analyze),
     "scores": Step(scores.analyze, (Topic.DATA,)),
     "image_scores": Step(image_scores.analyze),
+    "learning": Step(learning.analyze, (Topic.DATA,)),
     "environment": Step(environment.analyze, (Topic.DATA,)),
     "boundaries": Step(boundaries.analyze),
     "probability_calibration": Step(probability_calibration.analyze, (Topic.CALIBRATION,)),
     "method_comparison": Step(method_comparison.analyze, (Topic.COMPARISON, Topic.ATTAINABILITY)),
     "models": Step(models.analyze, (Topic.MODEL,)),
+    "tuning": Step(tuning.analyze, (Topic.TUNING,)),
     "distributions": Step(distributions.analyze),
     "leaders": Step(leaders.analyze, (Topic.LEADERS,)),
     "ranking": Step(ranking.analyze, (Topic.RANKING,), needs=("leaders",)),

@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 from rich.table import Table
 
 from imbalance_bench.engines.base import RunProgress
+from imbalance_bench.training.collapse import collapse
+
+DIED = "died"  # beside the Dice of a class that a run of the method learned and lost
 
 
 class LiveTable:
@@ -19,11 +22,47 @@ class LiveTable:
     def __init__(self, classes: Sequence[str], methods: Mapping[str, str]) -> None:
         self._classes, self._methods = list(classes), methods
         self._dice: dict[str, list[float]] = {}  # run id -> K values
+        self._history: dict[str, list[list[float]]] = {}  # run id -> K values of each validation since the start
+        self._last: dict[str, tuple[object, object]] = {}  # run id -> when it counted last, and what
+        self._died: dict[str, set[int]] = {}  # run id -> classes that it learned and lost
 
-    def update(self, progress: RunProgress) -> None:
-        """Take over what a run counted last."""
-        if progress.validation is not None:
-            self._dice[progress.run_id] = [_dice(*counts) for counts in progress.validation]
+    def update(self, progress: RunProgress) -> list[str]:
+        """Take over what a run counted last.
+
+        Returns:
+            One line for each class that has died since; what died before the run was resumed is left to the report.
+        """
+        if progress.validation is None:
+            return []
+        dice = [_dice(*counts) for counts in progress.validation]
+        run_id = progress.run_id
+        counted = progress.validated_at, progress.validation
+        if counted != self._last.get(run_id):
+            self._history.setdefault(run_id, []).append(dice)
+        self._dice[run_id], self._last[run_id] = dice, counted
+        return self._alarms(run_id, progress.label)
+
+    def _alarms(self, run_id: str, label: str) -> list[str]:
+        """Note which classes are dead now, and tell of those that were not."""
+        before, lines = self._died.get(run_id, set()), []
+        self._died[run_id] = set()
+        for k, name in enumerate(self._classes):
+            found = collapse([values[k] for values in self._history[run_id]])
+            if found is None:
+                continue
+            self._died[run_id].add(k)
+            if k not in before:
+                lines.append(
+                    f"{label}: class {name} died: its validation Dice is {found.last_dice:.3f} and was "
+                    f"{found.best_dice:.3f}"
+                )
+        return lines
+
+    def _marks(self, method: str) -> list[str]:
+        """Return the mark of macro (none) and of each class: in how many runs of the method it died."""
+        died = [classes for run_id, classes in self._died.items() if self._methods.get(run_id) == method]
+        counts = [sum(k in classes for classes in died) for k in range(len(self._classes))]
+        return ["", *(f" {DIED} in {n}" if n else "" for n in counts)]
 
     @property
     def is_empty(self) -> bool:
@@ -45,7 +84,10 @@ class LiveTable:
         names = self._classes
         table = Table("validation Dice", "runs", "macro", *names, box=None, pad_edge=False)
         for method, (runs, values) in self.means().items():
-            table.add_row(method, str(runs), *("" if math.isnan(value) else f"{value:.3f}" for value in values))
+            cells = zip(values, self._marks(method), strict=True)
+            table.add_row(
+                method, str(runs), *("" if math.isnan(value) else f"{value:.3f}{mark}" for value, mark in cells)
+            )
         return table
 
     def line(self, run_id: str) -> str:
@@ -54,8 +96,8 @@ class LiveTable:
         if method not in (found := self.means()):
             return ""
         runs, values = found[method]
-        pairs = zip(("macro", *self._classes), values, strict=True)
-        shown = ", ".join(f"{name} {value:.3f}" for name, value in pairs if not math.isnan(value))
+        parts = zip(("macro", *self._classes), values, self._marks(method), strict=True)
+        shown = ", ".join(f"{name} {value:.3f}{mark}" for name, value, mark in parts if not math.isnan(value))
         return f"{method}, {runs} run{'s' if runs != 1 else ''}, validation Dice: {shown}"
 
 

@@ -92,8 +92,8 @@ class ProgressDisplay:
 
     def on_progress(self, progress: RunProgress) -> None:
         """A run made progress; see `Listener`."""
-        if self._table is not None:
-            self._table.update(progress)
+        for line in self._table.update(progress) if self._table is not None else ():
+            self.on_remark(line)
         self._steps[progress.run_id] = progress.step
         self._first_steps.setdefault(progress.run_id, progress.step)
         loss = "" if progress.loss is None else f"loss {progress.loss:.3f}"

@@ -45,6 +45,7 @@ class RunProgress:
         loss: Of the last step; None before the first.
         validation: True positives, false positives and false negatives of each class when the run last counted its
             validation images; None before that.
+        validated_at: Step of the stage at which it counted them.
     """
 
     run_id: str
@@ -53,6 +54,7 @@ class RunProgress:
     steps: int
     loss: float | None = None
     validation: tuple[tuple[int, int, int], ...] | None = None
+    validated_at: int | None = None
 
 
 class Obstacle(StrEnum):

@@ -34,7 +34,7 @@ def execute_job(job: RunJob, report: Callable[[RunProgress], None]) -> RunOutcom
                 run,
                 job.cache_dir,
                 lambda step, steps, loss, feedback: report(
-                    RunProgress(job.run_id, job.label, step, steps, loss, _counts(feedback))
+                    RunProgress(job.run_id, job.label, step, steps, loss, *_counts(feedback))
                 ),
             )
     except RunInUseError as error:
@@ -48,8 +48,9 @@ def execute_job(job: RunJob, report: Callable[[RunProgress], None]) -> RunOutcom
     return RunOutcome(job.run_id, job.label)
 
 
-def _counts(feedback: ClassFeedback | None) -> tuple[tuple[int, int, int], ...] | None:
-    """Plain numbers, which travel between processes."""
+def _counts(feedback: ClassFeedback | None) -> tuple[tuple[tuple[int, int, int], ...] | None, int | None]:
+    """What validation counted and when, in plain numbers, which travel between processes."""
     if feedback is None:
-        return None
-    return tuple(zip(feedback.tp.tolist(), feedback.fp.tolist(), feedback.fn.tolist(), strict=True))
+        return None, None
+    counts = zip(feedback.tp.tolist(), feedback.fp.tolist(), feedback.fn.tolist(), strict=True)
+    return tuple(counts), feedback.step

@@ -13,11 +13,8 @@ from imbalance_bench.manifest import write_json
 from imbalance_bench.method_entry import MethodEntry
 from imbalance_bench.records import StudyRecords
 from imbalance_bench.tuning.draws import Trial
-from imbalance_bench.tuning.section import Selection, TuningSection
+from imbalance_bench.tuning.section import CHOICES, CHOICES_FORMAT, Selection, TuningSection
 from methods.class_counts import ClassFeedback
-
-CHOICES = "choices.json"
-FORMAT = 1
 
 
 @dataclass(frozen=True)
@@ -130,7 +127,7 @@ def write_choices(
                 "oracle": ceiling.validation,
             },
         }
-    content = {"format": FORMAT, "tuning": section.model_dump(mode="json"), "methods": methods}
+    content = {"format": CHOICES_FORMAT, "tuning": section.model_dump(mode="json"), "methods": methods}
     write_json(path / CHOICES, content)
 
 

@@ -5,6 +5,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 TUNING_FOLDER = "tuning"  # of a study directory: an ordinary study of all trials
+CHOICES = "choices.json"  # in it: every trial with its draw and its score, and what won
+CHOICES_FORMAT = 1
 SharedOption = Literal["learning_rate", "weight_decay"]
 SHARED_OPTIONS: tuple[SharedOption, ...] = ("learning_rate", "weight_decay")
 Selection = Literal["macro_dice", "macro_iou", "worst_dice"]

@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 
 from analysis.plots.labels import label_points, overlapping
-from analysis.plots.steps import along_stages
 from analysis.plots.style import figure_style, freeze_layout, new_figure, wrapped
 from analysis.reading.palette import CONTROL_COLOUR, DARK, PAPER, class_colours, method_marks
 from analysis.reading.wording import MINUS, number, probability, signed, tone
+from analysis.study.steps import along_stages
 
 
 def contrast(one: str, other: str) -> float:

@@ -33,6 +33,47 @@ def test_means_are_over_runs_and_leave_absent_classes_out() -> None:
     assert "dfa [b]" not in table.means()
 
 
+def validated(table: LiveTable, run_id: str, *dice_of_fat: int, start: int = 0) -> list[str]:
+    """Tell of validations, each several times as a run does; Dice of fat in per cent."""
+    lines = []
+    for number, percent in enumerate(dice_of_fat, start=start):
+        counts = ((90, 10, 10), (percent, 100 - percent, 100 - percent))
+        for step in (100 * number, 100 * number + 1):
+            progress = RunProgress(run_id, f"{run_id} label", step, 900, 0.5, counts, 100 * number)
+            lines += table.update(progress)
+    return lines
+
+
+def test_a_class_that_rises_and_dies_is_told_once_and_marked() -> None:
+    table = LiveTable(("stroma", "fat"), METHODS)
+    assert validated(table, "r0", 10, 40, 9) == []  # one bad moment
+    assert validated(table, "r0", 9, start=3) == [
+        "r0 label: class fat died: its validation Dice is 0.090 and was 0.400"
+    ]  # counted alike twice
+    assert validated(table, "r0", 5, start=4) == []
+    assert validated(table, "r1", 30, 30, 30) == []
+    assert table.line("r0") == "focal, 2 runs, validation Dice: macro 0.537, stroma 0.900, fat 0.175 died in 1"
+    assert validated(table, "r0", 30, start=5) == []  # it came back
+    assert "died" not in table.line("r0")
+    assert len(validated(table, "r0", 1, 1, start=6)) == 1  # and died again
+
+
+def test_what_was_never_learned_does_not_die() -> None:
+    table = LiveTable(("stroma", "fat"), METHODS)
+    assert validated(table, "r0", 19, 19, 0, 0, 0) == []
+    assert validated(table, "r1", 40, 10, 10) == []  # a quarter is not below a quarter
+
+
+def test_the_display_prints_the_alarm() -> None:
+    file = io.StringIO()
+    table = LiveTable(("stroma", "fat"), METHODS)
+    with ProgressDisplay(Terminal(file=file, width=120), runs=3, unit_steps=20, table=table) as display:
+        for step, percent in ((5, 50), (10, 4), (15, 3)):
+            counts = ((9, 1, 1), (percent, 100 - percent, 100 - percent))
+            display.on_progress(RunProgress("r2", "dfa fold 0 seed 0", step, 20, 0.5, counts, step))
+    assert file.getvalue().count("dfa fold 0 seed 0: class fat died") == 1
+
+
 @pytest.mark.parametrize("terminal", [True, False])
 def test_the_display_shows_it(terminal: bool) -> None:
     file = io.StringIO()

@@ -1,0 +1,184 @@
+"""What tuning tried, as records have it: every trial with its draw and its scores. Nothing is chosen here."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.scoring.metrics import mean_over_occurring, score
+from analysis.study.pairing import require_pairs
+from analysis.study.runs import RunData, StudyTables, read_study
+from imbalance_bench.errors import UserError
+from imbalance_bench.records import StudyRecords, read_json
+from imbalance_bench.tuning.section import CHOICES, CHOICES_FORMAT, TUNING_FOLDER, Selection
+
+_ROUNDING = 1e-9  # a score that was summed in another order
+_AGAIN = "Run the study again: it chooses anew from the records."
+
+
+@dataclass(frozen=True)
+class TriedSetting:
+    """One trial of a method.
+
+    Args:
+        number: 0 is the method as the study file has it.
+        label: Of its runs; trials with equal settings share it.
+        drawn: Option -> value, those of the method first, then those of the shared recipe; empty for trial 0.
+        validation: The selected score on validation images, mean over the folds and seeds of tuning.
+        test: The same on test images; NaN where the study tests none.
+        steps: Optimiser steps of its runs.
+        seconds: Time that they took.
+    """
+
+    number: int
+    label: str
+    drawn: dict[str, Any]
+    validation: float
+    test: float
+    steps: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class TunedMethod:
+    """All trials of one method.
+
+    Args:
+        label: Its label in the study.
+        winner: Number of the trial that was chosen.
+        settings: The chosen settings, as plan.json writes them.
+        trials: By number.
+    """
+
+    label: str
+    winner: int
+    settings: dict[str, Any]
+    trials: tuple[TriedSetting, ...]
+
+    @property
+    def default(self) -> TriedSetting:
+        """The method as the study file has it."""
+        return self.trials[0]
+
+    @property
+    def chosen(self) -> TriedSetting:
+        """The trial that won."""
+        return self.trials[self.winner]
+
+    @property
+    def different(self) -> list[TriedSetting]:
+        """The trials with a setting of their own: those that were trained."""
+        return list({trial.label: trial for trial in reversed(self.trials)}.values())[::-1]
+
+    @property
+    def preference(self) -> np.ndarray:
+        """Place of each trial when they are sorted as tuning chooses, (N,) int64, 0 = the winner.
+
+        The highest validation score, of equal ones the fewest steps, then the first.
+        """
+        order = sorted(self.trials, key=lambda trial: (-trial.validation, trial.steps, trial.number))
+        return np.argsort([trial.number for trial in order])
+
+
+@dataclass(frozen=True)
+class TunedStudy:
+    """The tuning of a study.
+
+    Args:
+        select: The score that settings were chosen by.
+        methods: In the order of the study.
+        runs: The runs of all trials; their methods are the labels of trials.
+    """
+
+    select: Selection
+    methods: tuple[TunedMethod, ...]
+    runs: StudyTables
+
+    @property
+    def n_trials(self) -> int:
+        """Trials of each method."""
+        return len(self.methods[0].trials)
+
+    @property
+    def tested(self) -> bool:
+        """Whether trials were scored on images that the choice has not seen."""
+        return self.runs.split == "test"
+
+
+def selected_score(counts: pd.DataFrame, select: Selection) -> float:
+    """Return the score that settings are chosen by, of one run's counts pooled over images.
+
+    Args:
+        counts: Rows of one split: class_id, tp, fp, fn.
+        select: Macro means leave out classes that do not occur.
+    """
+    pooled = counts.groupby("class_id")[["tp", "fp", "fn"]].sum()
+    values = score("iou" if select == "macro_iou" else "dice", *pooled.to_numpy().T)
+    known = values[np.isfinite(values)]
+    return float(known.min() if select == "worst_dice" and len(known) else mean_over_occurring(values))
+
+
+def mean_score(runs: Iterable[RunData], select: Selection, split: str) -> float:
+    """Return the mean over runs of the selected score on one split; NaN where it has no images or there is no run."""
+    scores = [selected_score(rows, select) for run in runs if len(rows := run.counts[run.counts["split"] == split]) > 0]
+    return float(np.mean(scores)) if scores else float("nan")
+
+
+def read_tuning(records: StudyRecords) -> TunedStudy | None:
+    """Read the trials of a study; None where nothing was tuned.
+
+    Raises:
+        UserError: A file cannot be read, a trial is not finished, or scores in choices.json are not those of the
+            records.
+    """
+    folder = records.root / TUNING_FOLDER
+    path = folder / CHOICES
+    if not path.is_file():
+        return None
+    content = read_json(path)
+    if content.get("format") != CHOICES_FORMAT:
+        raise UserError(f"{path}: `format` must be {CHOICES_FORMAT}. Got {content.get('format')}. {_AGAIN}")
+    runs = read_study(StudyRecords.open(folder))
+    rest = runs.runs[runs.runs["state"] != "done"]
+    if len(rest):
+        raise UserError(f"{folder}: {len(rest)} of {len(runs.runs)} trial runs are not finished. {_AGAIN}")
+    require_pairs(runs.data, runs.split)
+    try:
+        select: Selection = content["tuning"]["select"]
+        methods = tuple(_method(label, each, runs, select) for label, each in content["methods"].items())
+    except (KeyError, TypeError, IndexError) as error:
+        raise UserError(f"{path}: not readable ({error!r}). {_AGAIN}") from error
+    for method in methods:
+        _require_recorded(method, runs, select, str(path))
+    return TunedStudy(select, methods, runs)
+
+
+def _method(label: str, content: Mapping[str, Any], runs: StudyTables, select: Selection) -> TunedMethod:
+    trials = []
+    for row in content["trials"]:
+        test = mean_score(runs.runs_of(row["label"]), select, "test")
+        known = {"validation": float(row["validation"]), "test": test, "steps": row["steps"], "seconds": row["seconds"]}
+        trials.append(TriedSetting(row["trial"], row["label"], {**row["draw"], **row["shared"]}, **known))
+    found = TunedMethod(label, content["winner"], content["settings"], tuple(trials))
+    if found.chosen.number != found.winner:
+        raise KeyError("trial")
+    return found
+
+
+def _require_recorded(method: TunedMethod, runs: StudyTables, select: Selection, path: str) -> None:
+    """Refuse scores and a winner that the records of the trials do not give.
+
+    Raises:
+        UserError: They differ.
+    """
+    for trial in method.trials:
+        recorded = mean_score(runs.runs_of(trial.label), select, "val")
+        if not abs(recorded - trial.validation) < _ROUNDING:
+            raise UserError(
+                f"{path}: `validation` of trial {trial.number} of {method.label} is {trial.validation:.6f}, and its "
+                f"records give {recorded:.6f}. {_AGAIN}"
+            )
+    if method.preference[method.winner] != 0:
+        raise UserError(f"{path}: trial {method.winner} of {method.label} is not the best on validation. {_AGAIN}")

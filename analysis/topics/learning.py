@@ -1,0 +1,98 @@
+"""Whether a class was learned and lost again while a run trained."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pandas as pd
+
+from analysis.schema import rows_of, table
+from analysis.scoring.metrics import score
+from analysis.study.runs import RunData
+from analysis.study.steps import along_stages
+from analysis.topics.context import Context, TopicResult
+from analysis.verdicts import Verdict, data_limit
+from imbalance_bench.errors import UserError
+from imbalance_bench.training.collapse import LOST_FOR, RULE, collapse
+
+MOST_NAMED = 3  # classes of runs in a sentence
+
+
+def analyze(context: Context) -> TopicResult:
+    """Look for classes that rose and died in the validations of every finished run."""
+    rows: list[dict[str, Any]] = []
+    told, unseen = 0, 0
+    for run in context.study.data:
+        dice = validation_dice(context, run)
+        told += dice.shape[0] > LOST_FOR
+        unseen += 0 < dice.shape[0] <= LOST_FOR
+        rows += collapsed(run, dice, context.study.class_names)
+    frame = table("collapsed_classes", rows)
+    verdict = collapse_verdict(frame, len(context.study.data)) or (None if told or not unseen else _too_rare(unseen))
+    return TopicResult({"collapsed_classes": frame}, () if verdict is None else (verdict,))
+
+
+def validation_dice(context: Context, run: RunData) -> pd.DataFrame:
+    """Return Dice of each class in each validation of a run, pooled over images.
+
+    Returns:
+        Index: steps done, over all stages; columns: class ids; NaN where the class does not occur. No rows where the
+        run did not validate or its record cannot be read, of which its state tells.
+    """
+    try:
+        epochs = context.records.run(run.run_id).epochs()
+    except UserError:
+        return pd.DataFrame()
+    rows = along_stages(epochs, ())
+    counts = rows[(rows["split"] == "val") & rows["quantity"].isin(["tp", "fp", "fn"]) & (rows["class_id"] >= 0)]
+    if counts.empty:
+        return pd.DataFrame()
+    wide = counts.pivot_table(index=["elapsed", "class_id"], columns="quantity", values="value", aggfunc="sum")
+    wide = wide.reindex(columns=["tp", "fp", "fn"], fill_value=0)
+    return pd.Series(score("dice", *wide.to_numpy().T), index=wide.index).unstack("class_id")
+
+
+def collapsed(run: RunData, dice: pd.DataFrame, class_names: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Yield a row of table `collapsed_classes` for each class of a run that rose and died."""
+    steps = dice.index.tolist()
+    for class_id in dice.columns:
+        values = dice[class_id]
+        found = collapse(values.tolist())
+        if found is not None:
+            row = {"run_id": run.run_id, "method": run.method, "fold": run.fold, "seed": run.seed}
+            row |= {"class": class_names[int(class_id)], "best": found.best_dice, "best_step": int(steps[found.best])}
+            yield row | {"last": found.last_dice, "last_step": int(steps[-1]), "validations": len(steps)}
+
+
+def collapse_verdict(frame: pd.DataFrame, runs: int) -> Verdict | None:
+    """Say which classes died in which runs; None where none did.
+
+    Args:
+        frame: Table `collapsed_classes`.
+        runs: Finished runs.
+    """
+    if frame.empty:
+        return None
+    worst = rows_of(frame.assign(fall=frame["last"] - frame["best"]).sort_values("fall", kind="stable"))
+    named = "; ".join(
+        f"{row['class']} of {row['method']} (fold {row['fold']}, seed {row['seed']}: {row['best']:.2f} at step "
+        f"{row['best_step']}, {row['last']:.2f} at the end)"
+        for row in worst[:MOST_NAMED]
+    )
+    more = f"; and {len(worst) - MOST_NAMED} more" if len(worst) > MOST_NAMED else ""
+    n, of = frame["run_id"].nunique(), frame["class"].nunique()
+    sentence = (
+        f"In {n} of {runs} runs a class was learned and lost again during training, by its validation Dice: {named}"
+        f"{more}. The end of such a run is not what its method can do."
+    )
+    numbers = {"runs": n, "classes": of, "collapses": len(frame)}
+    return data_limit("collapse", "training", sentence, f"limited: {RULE}", numbers)
+
+
+def _too_rare(runs: int) -> Verdict:
+    sentence = (
+        f"Whether a class was learned and lost again cannot be told: the runs were validated at most {LOST_FOR} times, "
+        f"and it takes {LOST_FOR + 1}. A smaller `training.validate_every` would show it."
+    )
+    return data_limit(
+        "collapse", "training", sentence, f"limited: no run has {LOST_FOR + 1} validations", {"runs": runs}
+    )

@@ -1,0 +1,303 @@
+"""What tuning says: what it gained, what it cost, how optimistic its scores are, and what smaller budgets would give.
+
+Default and winner are compared on the *test* images of the trials. The choice has not seen these images, but it has
+seen these seeds: what was luck of the seeds is still in the difference. The study's own runs, whose seeds are fresh,
+know the winner alone; what its setting reaches there stands beside it.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.reading.wording import SELECTED
+from analysis.schema import table
+from analysis.schema.names import MACRO
+from analysis.schema.tuning import TABLES
+from analysis.scoring.comparisons import (
+    Rules,
+    Tested,
+    difference_influence,
+    judged_families,
+    macro_or_class,
+    pair_tests,
+)
+from analysis.scoring.estimates import LEVEL
+from analysis.scoring.pairs import rules_of, study_pairing
+from analysis.scoring.units import method_units
+from analysis.statistics.rank_association import rank_association
+from analysis.statistics.tuning_budgets import Budget, budgets
+from analysis.study.runs import AnalysisPlan, StudyTables
+from analysis.study.tuned import TriedSetting, TunedMethod, TunedStudy, mean_score, read_tuning
+from analysis.topics.context import Context, TopicResult
+from analysis.topics.method_comparison import paired_table
+from analysis.topics.paired_decision import NO_INTERVAL, cautions, observed, rule_text, tail, too_few
+from analysis.verdicts import Topic, Verdict, Word, data_limit, margin_text, points
+from imbalance_bench.errors import UserError
+from imbalance_bench.seeding import generator
+
+EFFECT, OPTIMISM, BUDGET = "effect", "optimism", "budget"  # aspects of the topic
+SAME_SEEDS = " The setting was chosen with these seeds, on other images: luck of the seeds is still in it."
+
+
+def analyze(context: Context) -> TopicResult:
+    """Analyse the tuning of a study; empty where nothing was tuned."""
+    empty = {name: table(name, []) for name in TABLES}
+    try:
+        tuned = read_tuning(context.records)
+    except UserError as error:
+        return TopicResult(empty, (_unreadable(error),))
+    if tuned is None:
+        return TopicResult(empty)
+    rules = rules_of(context.plan)
+    effects = effect_rows(tuned, context.unit, rules)
+    summary = [summary_row(method, tuned, context.study, context.records.plan()) for method in tuned.methods]
+    found = method_budgets(tuned, context.plan)
+    tables = {
+        "tuning": table("tuning", summary),
+        "tuning_effects": paired_table("tuning_effects", effects),
+        "tuning_trials": table("tuning_trials", [_trial_row(m, trial) for m in tuned.methods for trial in m.trials]),
+        "tuning_budgets": table("tuning_budgets", budget_rows(tuned, found)),
+        "tuning_options": table("tuning_options", option_rows(tuned, context.plan)),
+    }
+    judged = [effect_verdict(row, rules) for row in effects if row["class"] == MACRO]
+    described = (optimism_verdict(tables["tuning"], rules.margin), budget_verdict(tuned, found))
+    return TopicResult(tables, (*judged, *(each for each in described if each is not None)))
+
+
+def effect_rows(tuned: TunedStudy, unit: str, rules: Rules) -> list[dict[str, Any]]:
+    """Compare winner and default of every method on test images; nothing where the default won or none were tested.
+
+    Args:
+        tuned: The trials.
+        unit: `group` or `image`.
+        rules: The rules.
+    """
+    if not tuned.tested:
+        return []
+    pairing, tests = study_pairing(tuned.runs, method_units(tuned.runs, unit), unit), []
+    for method in tuned.methods:
+        pairs = pairing.pair(method.chosen.label, method.default.label)
+        if method.chosen.label != method.default.label and pairs is not None:
+            tests += pair_tests(pairs, tuned.runs.class_names, rules, {"method": method.label, "unit": unit})
+    rows = judged_families(tests, macro_or_class, rules)
+    return [row | _scores(test) for row, test in zip(rows, tests, strict=True)]
+
+
+def _scores(test: Tested) -> dict[str, float]:
+    row = {}
+    for name, scores in {"of_tuned": test.pairs.method, "of_default": test.pairs.control}.items():
+        known = difference_influence(scores).uncertainty(test.column, test.pairs.fold_of_unit)
+        low, high = known.interval(LEVEL)
+        row |= {name: known.estimate, f"{name}_low": low, f"{name}_high": high}
+    return row
+
+
+def summary_row(method: TunedMethod, tuned: TunedStudy, study: StudyTables, plan: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the row of table `tuning` of a method.
+
+    Args:
+        method: Its trials.
+        tuned: All trials.
+        study: The study, whose runs have the chosen setting and seeds of their own.
+        plan: Content of its plan.json; where it has another setting than was chosen, nothing is said of its runs.
+    """
+    of_study = plan.get("methods", {}).get(method.label)
+    runs = [run for run in study.data if run.label == method.label and of_study in (None, method.settings)]
+    again = {split: mean_score(runs, tuned.select, split) for split in ("val", "test")}
+    default, chosen = method.default, method.chosen
+    oracle = max((trial.test for trial in method.trials if np.isfinite(trial.test)), default=np.nan)
+    costs = study.runs[study.runs["run_id"].isin([run.run_id for run in runs])]
+    gain = chosen.validation - default.validation
+    return {
+        "method": method.label,
+        "select": tuned.select,
+        "trials": len(method.trials),
+        "different": len(method.different),
+        "winner": method.winner,
+        "setting": setting_text(chosen),
+        "validation_default": default.validation,
+        "validation_winner": chosen.validation,
+        "validation_again": again["val"],
+        "test_default": default.test,
+        "test_winner": chosen.test,
+        "test_again": again["test"],
+        "test_oracle": oracle,
+        "optimism_of_seeds": chosen.validation - again["val"],
+        "optimism_of_gain": gain - (chosen.test - default.test),
+        "tuning_steps": sum(trial.steps for trial in method.different),
+        "tuning_seconds": sum(trial.seconds for trial in method.different),
+        "study_steps": costs["steps"].sum(min_count=1),
+        "study_seconds": costs["seconds"].sum(min_count=1),
+    }
+
+
+def setting_text(trial: TriedSetting) -> str:
+    """Write what was drawn for a trial, such as "gamma 1.5, learning_rate 0.003"; empty for trial 0."""
+    return ", ".join(f"{name} {v:.3g}" if isinstance(v, float) else f"{name} {v}" for name, v in trial.drawn.items())
+
+
+def _trial_row(method: TunedMethod, trial: TriedSetting) -> dict[str, Any]:
+    row = {"method": method.label, "trial": trial.number, "label": trial.label, "setting": setting_text(trial)}
+    row |= {name: getattr(trial, name) for name in ("validation", "test", "steps", "seconds")}
+    return row | {"winner": trial.number == method.winner}
+
+
+def method_budgets(tuned: TunedStudy, plan: AnalysisPlan) -> list[Budget]:
+    """Return what each budget of trials would have given."""
+    validation, test = (
+        np.array([[getattr(trial, name) for trial in method.trials] for method in tuned.methods])
+        for name in ("validation", "test")
+    )
+    preference = np.stack([method.preference for method in tuned.methods])
+    return budgets(validation, test, preference, generator(plan.seed, "tuning budgets"))
+
+
+def budget_rows(tuned: TunedStudy, found: Sequence[Budget]) -> list[dict[str, Any]]:
+    """Return the rows of table `tuning_budgets`."""
+    rows = []
+    for place, method in enumerate(tuned.methods):
+        for each in found:
+            row = {"method": method.label, "trials": each.trials}
+            row |= {"validation": each.validation[place], "test": each.test[place], "rank": each.ranks.rank[place]}
+            row |= {"rank_low": each.ranks.low[place], "rank_high": each.ranks.high[place]}
+            row |= {"p_best": each.ranks.p_best[place], "kendall_tau": each.ranks.kendall}
+            rows.append(row | {"subsets": each.subsets})
+    return rows
+
+
+def option_rows(tuned: TunedStudy, plan: AnalysisPlan) -> list[dict[str, Any]]:
+    """Say how the validation score of each method went with each of its options; table `tuning_options`."""
+    rows = []
+    for method in tuned.methods:
+        drawn = [trial for trial in method.different if trial.drawn]
+        score = np.array([trial.validation for trial in drawn])
+        for option in dict.fromkeys(name for trial in drawn for name in trial.drawn):
+            values = [trial.drawn[option] for trial in drawn]
+            row = {"method": method.label, "option": option, "n": len(values), "levels": len(set(map(str, values)))}
+            rows.append(row | _sensitivity(values, score, plan, f"{method.label} {option}"))
+    return rows
+
+
+def _sensitivity(values: Sequence[Any], score: np.ndarray, plan: AnalysisPlan, stream: str) -> dict[str, float]:
+    nan = float("nan")
+    if any(isinstance(each, bool) or not isinstance(each, int | float) for each in values):
+        means = pd.Series(score).groupby([str(each) for each in values]).mean()
+        return dict.fromkeys(("low", "high", "spearman", "p", "min_p"), nan) | {"spread": float(np.ptp(means))}
+    x = np.array(values, dtype=np.float64)
+    rng = generator(plan.seed, "tuning options", stream)
+    found = rank_association(x, score, alpha=plan.alpha, permutations=plan.permutations, rng=rng)
+    row = {"low": x.min(), "high": x.max(), "spearman": found.spearman, "p": found.p_spearman, "min_p": found.min_p}
+    return row | {"spread": nan}
+
+
+def effect_verdict(row: Mapping[str, Any], rules: Rules) -> Verdict:
+    """Put one macro row of table `tuning_effects` into words."""
+    method, word, where = row["method"], row["word"], "macro Dice of the test images"
+    seen = f"{100 * row['of_default']:.1f} points with its default, {100 * row['of_tuned']:.1f} with the tuned setting"
+    tested = f"{seen}; the difference is {observed(row)}, {tail(row)}"
+    if row["n_units"] == 0:
+        sentence = f"Whether tuning helped {method} cannot be tested: no class occurs in the scored images."
+    elif word == Word.NOT_TESTABLE:
+        why = NO_INTERVAL.format(unit=row["unit"]) if row["n_units"] == 1 else too_few(row, rules)
+        sentence = f"Whether tuning helped {method} on {where} cannot be tested: {why}. Observed: {seen}."
+    elif word == Word.EQUIVALENT:
+        sentence = f"Tuning left {where} of {method} the same within {margin_text(rules.margin)}: {tested}."
+    elif word in (Word.BETTER, Word.WORSE):
+        sentence = f"Tuning made {method} {word} on {where}: {tested}."
+    else:
+        sentence = f"Whether tuning helped {method} on {where} is undecided: {tested}."
+    if word != Word.NOT_TESTABLE:
+        sentence += cautions(row)
+    if word == Word.BETTER:
+        sentence += SAME_SEEDS
+    keys = ("difference", "low", "high", "p", "p_holm", "low_holm", "high_holm", "p_tost_holm", "family")
+    return Verdict(
+        topic=Topic.TUNING,
+        aspect=EFFECT,
+        method=method,
+        class_name=row["class"],
+        subject=method,
+        word=word,
+        sentence=sentence,
+        numbers={key: row[key] for key in ("of_tuned", "of_default", *keys, "n_units", "n_seeds")},
+        rule=rule_text(row, rules, "macro Dice of all methods that tuning changed; their classes"),
+    )
+
+
+def optimism_verdict(summary: pd.DataFrame, margin: float) -> Verdict | None:
+    """Say how much better the winners looked to the choice than they are; None where tuning changed nothing.
+
+    Args:
+        summary: Table `tuning`.
+        margin: Optimism up to this is small.
+    """
+    changed = summary[summary["winner"] > 0].dropna(subset=["test_winner"])
+    if changed.empty:
+        return None
+    gains = {split: changed[f"{split}_winner"] - changed[f"{split}_default"] for split in ("validation", "test")}
+    on = {split: float(gain.mean()) for split, gain in gains.items()}
+    of_gain, of_seeds = (float(changed[f"optimism_of_{name}"].mean()) for name in ("gain", "seeds"))
+    name = SELECTED[changed["select"].iloc[0]]
+    plural = f"{len(changed)} methods" if len(changed) > 1 else "one method"
+    sentence = (
+        f"Tuning changed {plural} and gained {points(on['validation'])} points of {name} on the validation images that "
+        f"it chose by, and {points(on['test'])} on test images with the same runs"
+    )
+    if np.isfinite(of_seeds):
+        sentence += (
+            f"; with the study's own seeds the chosen settings reach {100 * abs(of_seeds):.1f} points "
+            f"{'less' if of_seeds > 0 else 'more'} on the same validation images"
+        )
+    optimistic = max(of_gain, of_seeds if np.isfinite(of_seeds) else of_gain) > margin
+    end = "A winner's validation score is that of the best of several and must not be reported as a result."
+    return Verdict(
+        topic=Topic.TUNING,
+        aspect=OPTIMISM,
+        subject="validation scores of the winners",
+        word=Word.LIMITED if optimistic else Word.SOUND,
+        sentence=f"{sentence}. {end}",
+        numbers={"gain_on_validation": on["validation"], "gain_on_test": on["test"]}
+        | {"optimism_of_gain": of_gain, "optimism_of_seeds": of_seeds, "methods": len(changed)},
+        rule="limited: the gain on validation images exceeds that on test images, or the validation score that of "
+        f"other seeds, by more than the margin ({margin:g}) in the mean over methods; described, not tested",
+    )
+
+
+def budget_verdict(tuned: TunedStudy, found: Sequence[Budget]) -> Verdict | None:
+    """Say whether the order of the methods depends on how many trials each is given; None for one method."""
+    known = [each for each in found if np.isfinite(each.ranks.kendall)]
+    if len(tuned.methods) < 2 or len(known) < len(found):
+        return None
+    tau = [each.ranks.kendall for each in found]
+    first = {each.trials: tuned.methods[int(np.nanargmax(each.test))].label for each in (found[0], found[-1])}
+    leaders = list(dict.fromkeys(first.values()))
+    who = (
+        f"{leaders[0]} is first with and without tuning"
+        if len(leaders) == 1
+        else f"{leaders[0]} is first untuned, {leaders[1]} with {tuned.n_trials} trials"
+    )
+    sentence = (
+        f"On test images with the seeds of tuning {who}; the order of the untuned methods agrees with that after "
+        f"{tuned.n_trials} trials by Kendall's tau {tau[0]:.2f}, with half of the trials by "
+        f"{tau[(len(tau) - 1) // 2]:.2f}."
+    )
+    return Verdict(
+        topic=Topic.TUNING,
+        aspect=BUDGET,
+        subject="order of the methods",
+        word=Word.SOUND if min(tau) > 1 - 1e-9 else Word.LIMITED,
+        sentence=sentence,
+        numbers={f"tau_{each.trials}": each.ranks.kendall for each in found},
+        rule="sound: no budget of trials gives another order of mean test scores; else limited; described, not tested",
+    )
+
+
+def _unreadable(error: UserError) -> Verdict:
+    return data_limit(
+        "tuning",
+        "tuning",
+        f"Nothing is said about tuning: {str(error).rstrip('.')}.",
+        "limited: the records of the trials cannot be read, are not complete, or contradict choices.json",
+    )
