@@ -26,7 +26,14 @@ def _ascending(values: tuple[float, ...]) -> tuple[float, ...]:
     return values
 
 
+def _untold(value: object) -> bool:
+    """Leave out what is None, so that older files keep their form."""
+    return value is None
+
+
+Text = Annotated[str, Field(min_length=1, max_length=2000)]
 MOST_THREADS = 1024  # PyTorch crashes where it cannot start as many
+Share = Annotated[float, Field(gt=0, le=1)]
 Distance = Annotated[float, Field(gt=0, le=1e6)]
 Distances = Annotated[tuple[Distance, ...], AfterValidator(_ascending)]
 # decoders of the class-query architecture; `models.decoders` builds them
@@ -39,6 +46,7 @@ class DatasetSection(Section):
     """Which prepared data set, and how it is seen. Relative paths start at the working directory."""
 
     path: PlainPath
+    source: Text | None = Field(default=None, exclude_if=_untold)  # how to get and prepare it, said where `path` is missing
     groups: dict[ClassName, list[ClassName]] = Field(default={})  # merged class -> source classes
     ignore: list[ClassName] = Field(default=[])  # classes to treat as unlabelled
     # class -> its kind; classes of a kind are compared with one another only
@@ -109,7 +117,8 @@ class ModelSection(EncoderSection):
     mlp_channels: Positive = 256
     pixel_channels: tuple[Positive, Positive, Positive] = (128, 64, 32)  # at strides 16, 8, 4
     embedding_channels: Positive = 32
-    token_stride_px: Literal[4, 8, 16, 32] = 16  # of `tied` 4 and of `tied_detail` 8, unless given
+    # of `tied` 4 and of `tied_detail` 8, unless given; 24 only where tokens are an encoder's own
+    token_stride_px: Literal[4, 8, 16, 24, 32] = 16
 
     @model_validator(mode="before")
     @classmethod
@@ -134,6 +143,18 @@ class ModelSection(EncoderSection):
             )
         return self
 
+    @model_validator(mode="after")
+    def _tokens_as_they_are(self) -> "ModelSection":
+        own = self.encoder_features == "tokens"
+        if own and self.decoder != "sam":
+            raise ValueError(
+                f"`model.encoder_features: tokens` makes no pyramid, which `model.decoder: {self.decoder}` reads. Set "
+                "`decoder: sam`, or `encoder_features: last`."
+            )
+        if self.token_stride_px == 24 and not own:
+            raise ValueError("`model.token_stride_px: 24` needs `encoder_features: tokens`. Give 4, 8, 16 or 32.")
+        return self
+
 
 class AugmentationSection(Section):
     """Random views of training tiles; the same for every method of a seed."""
@@ -141,6 +162,11 @@ class AugmentationSection(Section):
     dihedral: bool = True  # quarter turns and flips
     stain_strength: Annotated[float, Field(ge=0, le=1)] = 0.2  # relative change of H, E and residual concentrations
     colour_strength: Annotated[float, Field(ge=0, le=1)] = 0.1  # brightness, contrast, saturation
+    # a random part of the tile, of this share of its area and a ratio of edges of 3/4 to 4/3, resized to the crop; None:
+    # a crop at the tile's own scale
+    resized_crop: Annotated[tuple[Share, Share], AfterValidator(_ascending)] | None = Field(
+        default=None, exclude_if=_untold
+    )
     # views per training tile in the cache of a frozen encoder; 1: the tile itself; 0: no cache, fresh views every step
     cached_views: Natural = 8
 
@@ -239,6 +265,17 @@ class StudyConfig(Section):
             )
         if len(set(self.seeds)) < len(self.seeds):
             raise ValueError(f"`seeds` must differ from each other. Got {list(self.seeds)}.")
+        return self
+
+    @model_validator(mode="after")
+    def _crops_of_images(self) -> "StudyConfig":
+        augmentation = self.training.augmentation
+        frozen = any(model.encoder_frozen for model in self.each_model)
+        if augmentation.resized_crop is not None and frozen and augmentation.cached_views:
+            raise ValueError(
+                "`training.augmentation.resized_crop` needs images, and a frozen encoder trains on cached features. "
+                f"Got `cached_views: {augmentation.cached_views}`. Set it to 0, or leave `resized_crop` out."
+            )
         return self
 
     @model_validator(mode="after")
