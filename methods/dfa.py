@@ -306,9 +306,9 @@ class DfaConfig(MethodConfig):
         source="Kumari and Cheung 2026 (arXiv 2604.13479); options and numbers from the code, lakmali240/DFA-Imbalance",
         deviations="exactly K class tokens without an index shift (`token_layout: official` restores it); the bias "
         "joins image-to-token attention only, as the other direction has no effect; `official` has no token for "
-        "ignored pixels, which are no class here (`official_ignored` has it); frequencies are measured, not typed in; the "
-        "learning rate of delta is a multiple of the study's base rate, which is 1e-4 in the official recipe and 1e-3 "
-        "by default here. The decoder is the study's: `model.decoder: sam` has the official "
+        "ignored pixels, which are no class here (`official_ignored` has it); frequencies are measured, not typed in; "
+        "the learning rate of delta is a multiple of the study's base rate, which is 1e-4 in the official recipe and "
+        "1e-3 by default here. The decoder is the study's: `model.decoder: sam` has the official "
         "neck, two-way blocks (ReLU, halved cross-attention, query bias vectors, first self-attention without residual "
         "and positions), random Fourier positions, transposed convolutions and no skip, and differs in no dense prompt "
         "vector, no IoU head, and positions counted in tokens; `unet` (the "

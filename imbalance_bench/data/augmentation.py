@@ -68,16 +68,20 @@ def draw_windows(rng: np.random.Generator, n: int, *, tile_px: int, area: tuple[
 
 
 def resized(array: Tensor, window: np.ndarray, size_px: int) -> Tensor:
-    """Cut a part out of (C, H, W) and bring it to (C, size_px, size_px) float32, bilinearly, averaging as it shrinks."""
+    """Cut a part out of (C, H, W) and bring it to (C, size_px, size_px) float32, bilinearly, with antialiasing."""
     top, left, height, width = (int(value) for value in window)
     part = array[None, :, top : top + height, left : left + width].float()
-    return functional.interpolate(part, size=(size_px, size_px), mode="bilinear", align_corners=False, antialias=True)[0]
+    return functional.interpolate(part, size=(size_px, size_px), mode="bilinear", align_corners=False, antialias=True)[
+        0
+    ]
 
 
 def resized_labels(labels: np.ndarray, window: np.ndarray, size_px: int) -> np.ndarray:
     """Cut the same part out of labels, (H, W) -> (size_px, size_px), the nearest pixel of each place."""
     places = (np.arange(size_px) + 0.5) / size_px
-    rows, columns = (start + (places * edge).astype(np.int64) for start, edge in zip(window[:2], window[2:], strict=True))
+    rows, columns = (
+        start + (places * edge).astype(np.int64) for start, edge in zip(window[:2], window[2:], strict=True)
+    )
     return labels[np.ix_(rows, columns)]
 
 

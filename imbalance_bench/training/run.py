@@ -73,7 +73,7 @@ def execute_run(study: Study, run: PlannedRun, cache_dir: Path, on_step: OnStep)
         ShortOfMemoryError: Memory ran out.
     """
     study, record = study.of(run.model), study.records.run(run.run_id)
-    with _exclusive(record):
+    with exclusive(record):
         if record.is_done():
             return
         steps = planned_steps(study, run)
@@ -158,6 +158,22 @@ class RunExecution:
         evaluate_images(self._study, self._run, self._record, evaluation).write_missing()
         write_json(self._record.path / "manifest.json", self._record.manifest() | {"files": digests(self._record)})
         self._record.write_status(RunState.DONE, step=self._steps, steps=self._steps)
+
+    def adopt(self, load: Callable[[Segmenter], None], origin: dict[str, Any]) -> None:
+        """Record a model that was trained elsewhere as this run: evaluated as it is, without a step of training.
+
+        Args:
+            load: Gives the run's model its weights.
+            origin: Where they come from, for the manifest.
+        """
+        if len(self._stages) > 1:
+            raise UserError(f"'{self._run.method.label}' is trained in several stages. Give a method with one.")
+        self._record.write_status(RunState.RUNNING, step=0, steps=self._steps)
+        components, segmenter, trainer = self._set_up(0, None)
+        load(segmenter)
+        trainer.look_at_the_end()
+        self._stage_ends.append(self.seconds)
+        self._complete(segmenter, components, trainer, origin)
 
     def _set_up(self, index: int, before: Segmenter | None) -> tuple[Components, Segmenter, StageTrainer]:
         """Build method, model and trainer of a stage."""
@@ -279,7 +295,13 @@ class RunExecution:
         spans = zip(self._stages, self._stage_steps, starts, self._stage_ends, strict=True)
         return [{"name": stage.name, "steps": steps, "seconds": end - start} for stage, steps, start, end in spans]
 
-    def _complete(self, segmenter: Segmenter, components: Components, trainer: StageTrainer) -> None:
+    def _complete(
+        self,
+        segmenter: Segmenter,
+        components: Components,
+        trainer: StageTrainer,
+        origin: dict[str, Any] | None = None,
+    ) -> None:
         """Evaluate, write every record, and only then call the run done."""
         require_unchanged(self._study.root, self._study.records.dataset())  # the truth is read now
         evaluation = ImageEvaluation(self._study, self._data, self._rows, segmenter, components, self._precision)
@@ -289,7 +311,8 @@ class RunExecution:
             # its batches are not those of the other methods; a shorter training sees the first of them only
             "own_sampler": components.sampler is not None
             or components.batch_transform is not None
-            or self._run.method.steps_fraction < 1,
+            or self._run.method.steps_fraction < 1
+            or origin is not None,
         }
         cost = {"steps": self._steps, "stages": self._stage_costs(), "seconds_before_evaluation": self.seconds}
         try:
@@ -303,6 +326,7 @@ class RunExecution:
                 cost=cost,
                 precision=self._precision,
                 seconds=lambda: self.seconds,
+                origin=origin,
             )
         except NotFiniteError as error:
             raise NotFiniteError(error.what, self._steps) from error
@@ -340,7 +364,7 @@ def digest_of(segmenter: Segmenter) -> str:
 
 
 @contextmanager
-def _exclusive(record: RunRecord) -> Iterator[None]:
+def exclusive(record: RunRecord) -> Iterator[None]:
     """Hold the run's lock, and remove what a writer that died before has left."""
     record.path.mkdir(parents=True, exist_ok=True)
     try:
