@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from imbalance_bench.data_config import TEST_FRACTION, SplitsSection
 from imbalance_bench.data.prepared import PreparedDataset
 from imbalance_bench.data.splits import Splits, grouped_splits, published_splits
+from imbalance_bench.data_config import TEST_FRACTION, SplitsSection
 from imbalance_bench.errors import UserError
 
 MOST_FOLDS = 4
