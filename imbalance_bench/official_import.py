@@ -48,18 +48,19 @@ def import_checkpoint(
     """
     entry = _official_method(config, method)
     _require_official_model(config)
+    if seed is not None and seed not in config.seeds:
+        raise UserError(f"--seed must be one of the study's `seeds` ({', '.join(map(str, config.seeds))}). Got {seed}.")
     require_inputs(config, console)
     found = read_official(checkpoint)
     with ProgressDisplay(console) as display:
-        study = prepare_study(config, root, display.on_phase, write=False)
+        study = prepare_study(config, root, display.on_phase)
         names = study.taxonomy.names
         if n_official_classes(found) != len(names):
             raise UserError(
                 f"{checkpoint} has {n_official_classes(found)} classes beside ignored pixels. The study has "
                 f"{len(names)} ({', '.join(names)}). Prepare the data with the classes that it was trained on."
             )
-        run = _planned_run(study, entry, seed)
-        study = prepare_study(config, root, display.on_phase)
+    run = _planned_run(study, entry, config.seeds[0] if seed is None else seed)
     origin = {"file": checkpoint.name, "sha256": file_hash(checkpoint), "code": "lakmali240/DFA-Imbalance"}
     with ProgressDisplay(console) as display:
         display.on_phase("evaluating the checkpoint", 0, 1)
@@ -97,12 +98,7 @@ def _require_official_model(config: StudyConfig) -> None:
         raise UserError("A checkpoint is of one model. Give a study with `model` instead of `models`.")
 
 
-def _planned_run(study: Study, entry: MethodEntry, seed: int | None) -> PlannedRun:
+def _planned_run(study: Study, entry: MethodEntry, seed: int) -> PlannedRun:
     """Return the run of the first fold that the checkpoint becomes."""
-    wanted = study.config.seeds[0] if seed is None else seed
-    for run in study.runs:
-        if (run.method.label, run.fold, run.seed) == (entry.label, 0, wanted):
-            return run
-    raise UserError(
-        f"--seed must be one of the study's `seeds` ({', '.join(map(str, study.config.seeds))}). Got {seed}."
-    )
+    wanted = (entry.label, 0, seed)
+    return next(run for run in study.runs if (run.method.label, run.fold, run.seed) == wanted)

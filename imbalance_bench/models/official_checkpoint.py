@@ -18,8 +18,10 @@ from torch import Tensor
 
 from imbalance_bench.errors import UserError
 from imbalance_bench.models.checkpoint_layouts import in_timm_layout
+from imbalance_bench.models.class_query import ClassQueryDecoder
 from imbalance_bench.models.encoder_weights import read_weights
 from imbalance_bench.models.segmenter import Segmenter
+from methods.dfa import DynamicFocalBias
 
 _DECODER, _PROMPTS = "model.mask_decoder.", "model.prompt_encoder."
 _ENCODERS = ("model.image_encoder.", "extra_encoder.model.")  # of Segment Anything, of HIPT: the order of ours
@@ -78,6 +80,7 @@ def load_official(segmenter: Segmenter, found: Mapping[str, Tensor], source: str
     Raises:
         UserError: A tensor is missing, of another shape or left over, or the frozen encoders are others.
     """
+    assert isinstance(segmenter.head, ClassQueryDecoder)
     _require_same_encoders(segmenter, found, source)
     wanted = segmenter.stored_state()
     used: set[str] = set()
@@ -106,6 +109,8 @@ def load_official(segmenter: Segmenter, found: Mapping[str, Tensor], source: str
             f"{source} holds {len(left)} tensors that the study's model lacks (first: model.{left[0]}). Set the "
             "`depth` and the `mode` of `dfa` that it was trained with."
         )
+    if isinstance(bias := segmenter.head.two_way.attention_bias, DynamicFocalBias) and bias.config.mode == "anchored":
+        state[f"{_BIAS}initial"] = state[f"{_BIAS}initial"] + state[f"{_BIAS}prior"]  # the file has delta alone
     segmenter.load_stored_state({name: value.contiguous() for name, value in state.items()})
 
 

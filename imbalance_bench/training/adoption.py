@@ -28,7 +28,7 @@ def adopt_run(
     """
     study, record = study.of(run.model), study.records.run(run.run_id)
     with exclusive(record):
-        if (record.path / "status.json").exists():
+        if record.is_done() or record.last_step():
             raise UserError(f"{record.path} holds a run of '{run.label}' already. Give another --out, or a --seed.")
         device = choose_device(study.config.compute)
         configure_torch(study.config.compute, device)

@@ -168,9 +168,9 @@ class RunExecution:
         """
         if len(self._stages) > 1:
             raise UserError(f"'{self._run.method.label}' is trained in several stages. Give a method with one.")
-        self._record.write_status(RunState.RUNNING, step=0, steps=self._steps)
         components, segmenter, trainer = self._set_up(0, None)
         load(segmenter)
+        self._record.write_status(RunState.RUNNING, step=0, steps=self._steps)
         trainer.look_at_the_end()
         self._stage_ends.append(self.seconds)
         self._complete(segmenter, components, trainer, origin)
@@ -314,7 +314,8 @@ class RunExecution:
             or self._run.method.steps_fraction < 1
             or origin is not None,
         }
-        cost = {"steps": self._steps, "stages": self._stage_costs(), "seconds_before_evaluation": self.seconds}
+        trained_steps = self._steps if origin is None else 0
+        cost = {"steps": trained_steps, "stages": self._stage_costs(), "seconds_before_evaluation": self.seconds}
         try:
             write_records(
                 self._study,
