@@ -57,7 +57,9 @@ def write_source(name: str, folder: Path) -> Path:
     share = sum(each.share for each in tissue)
     phantom = generate_phantom(
         PhantomSpec(
-            classes=tuple(each.model_copy(update={"share": each.share / share}) for each in tissue),
+            classes=tuple(
+                each.model_copy(update={"share": each.share / share, "context": 0.0, "rival": None}) for each in tissue
+            ),
             groups=GroupCounts(train=2, val=1, test=1),
             images_per_group=2,
             size_px=mini.size_px,
