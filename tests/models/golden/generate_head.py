@@ -61,7 +61,7 @@ class Fused(nn.Module):
         sparse, dense = prompts(points=None, boxes=None, masks=None)
         masks, _ = self.model.mask_decoder(
             image_embeddings=self.fusion_neck(maps),
-            image_pe=prompts.get_dense_pe(),
+            image_pe=prompts.get_dense_pe().double(),
             sparse_prompt_embeddings=sparse,
             dense_prompt_embeddings=dense,
             multimask_output=True,
@@ -72,14 +72,17 @@ class Fused(nn.Module):
 def main() -> None:
     """Import the official files as a package and write the numbers."""
     modeling = Path(sys.argv[1]).resolve()
+    torch.set_default_dtype(torch.float64)  # the official code makes its bias vector in the default type
     package = ModuleType("official")  # without the folder's own __init__.py, which imports more
     package.__path__ = [str(modeling)]
     sys.modules["official"] = package
     model = Fused("official").eval()
     shapes = {name: list(value.shape) for name, value in model.state_dict().items()}
+    model.double()
+    model.model.prompt_encoder.pe_layer.float()  # the official code makes its grid in single precision
     model.load_state_dict({name.removeprefix("model."): value for name, value in checkpoint(shapes).items()})
     with torch.no_grad():
-        logits = model(features())
+        logits = model(features().double())
     content = {
         "shapes": shapes,
         "logits": [round(x, 7) for x in logits[..., ::SHOWN, ::SHOWN].double().flatten().tolist()],
@@ -93,7 +96,7 @@ def main() -> None:
 def _effect(model: Any, logits: torch.Tensor) -> float:
     """How much the logits of classes change when the bias is zeroed; where they do not, they say nothing of it."""
     model.model.mask_decoder.bias_param.copy_(values((CLASSES + 1,), 0) * 0)
-    return round(float((model(features()) - logits)[1:].abs().max()), 4)
+    return round(float((model(features().double()) - logits)[1:].abs().max()), 4)
 
 
 if __name__ == "__main__":
