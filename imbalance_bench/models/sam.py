@@ -47,8 +47,8 @@ class RandomFourierPosition(nn.Module):
 
     def forward(self, height: int, width: int) -> Tensor:
         """Return (height * width, channels)."""
-        device = self.frequencies.device
-        y, x = ((torch.arange(n, device=device) + 0.5) / GRID for n in (height, width))
+        like = {"device": self.frequencies.device, "dtype": self.frequencies.dtype}
+        y, x = ((torch.arange(n, **like) + 0.5) / GRID for n in (height, width))
         places = torch.stack(torch.meshgrid(x, y, indexing="xy"), -1).flatten(0, 1)  # (height * width, 2), column first
         phase = 2 * math.pi * ((2 * places - 1) @ self.frequencies)
         return torch.cat([phase.sin(), phase.cos()], -1)
