@@ -10,12 +10,11 @@ from pydantic import AfterValidator, Field, model_validator
 
 from imbalance_bench.analysis_section import AnalysisSection
 from imbalance_bench.config_errors import validated
-from imbalance_bench.config_section import PLAIN_NAME, Fraction, Natural, PlainPath, Positive, Section, Seed
+from imbalance_bench.config_section import PLAIN_NAME, Fraction, Natural, Positive, Section, Seed, untold
+from imbalance_bench.data_config import DatasetSection, SplitsSection
 from imbalance_bench.encoder_config import EncoderSection
 from imbalance_bench.errors import UserError
 from imbalance_bench.method_entry import MethodEntry, outlined_method, parse_method
-from imbalance_bench.names import ClassName
-from imbalance_bench.splits_section import SplitsSection
 from imbalance_bench.tuning.section import TuningSection
 from imbalance_bench.yaml_files import parse_yaml, read_yaml
 
@@ -28,42 +27,12 @@ def _ascending(values: tuple[float, ...]) -> tuple[float, ...]:
 
 
 MOST_THREADS = 1024  # PyTorch crashes where it cannot start as many
+Share = Annotated[float, Field(gt=0, le=1)]
 Distance = Annotated[float, Field(gt=0, le=1e6)]
 Distances = Annotated[tuple[Distance, ...], AfterValidator(_ascending)]
 # decoders of the class-query architecture; `models.decoders` builds them
 DecoderName = Literal["unet", "sam", "bottleneck", "tied", "tied_detail"]
 TIED_STRIDE_PX: dict[Any, int] = {"tied": 4, "tied_detail": 8}
-
-
-class DataSection(Section):
-    """Which prepared data set, and which classes are told apart. Relative paths start at the working directory."""
-
-    path: PlainPath
-    groups: dict[ClassName, list[ClassName]] = Field(default={})  # merged class -> source classes
-    ignore: list[ClassName] = Field(default=[])  # classes to treat as unlabelled
-    # class -> its kind; classes of a kind are compared with one another only
-    families: dict[ClassName, ClassName] = Field(default={})
-
-
-class DatasetSection(DataSection):
-    """A data set that models are trained on, tile by tile."""
-
-    tile_px: Annotated[int, Field(ge=32, multiple_of=32, le=2**20)] = 512
-    stride_px: Positive = 512  # the tile's size, unless given
-
-    @model_validator(mode="before")
-    @classmethod
-    def _stride_of_tile(cls, content: Any) -> Any:
-        tiled = isinstance(content, dict) and "tile_px" in content
-        return {"stride_px": content["tile_px"], **content} if tiled else content
-
-    @model_validator(mode="after")
-    def _tiles_cover(self) -> "DatasetSection":
-        if self.stride_px > self.tile_px:
-            raise ValueError(
-                f"`dataset.stride_px` must be <= `dataset.tile_px` ({self.tile_px}). Got {self.stride_px}."
-            )
-        return self
 
 
 class ModelSection(EncoderSection):
@@ -78,7 +47,8 @@ class ModelSection(EncoderSection):
     mlp_channels: Positive = 256
     pixel_channels: tuple[Positive, Positive, Positive] = (128, 64, 32)  # at strides 16, 8, 4
     embedding_channels: Positive = 32
-    token_stride_px: Literal[4, 8, 16, 32] = 16  # of `tied` 4 and of `tied_detail` 8, unless given
+    # of `tied` 4 and of `tied_detail` 8, unless given; 24 only where tokens are an encoder's own
+    token_stride_px: Literal[4, 8, 16, 24, 32] = 16
 
     @model_validator(mode="before")
     @classmethod
@@ -103,6 +73,18 @@ class ModelSection(EncoderSection):
             )
         return self
 
+    @model_validator(mode="after")
+    def _tokens_as_they_are(self) -> "ModelSection":
+        own = self.encoder_features == "tokens"
+        if own and self.decoder != "sam":
+            raise ValueError(
+                f"`model.encoder_features: tokens` makes no pyramid, which `model.decoder: {self.decoder}` reads. Set "
+                "`decoder: sam`, or `encoder_features: last`."
+            )
+        if self.token_stride_px == 24 and not own:
+            raise ValueError("`model.token_stride_px: 24` needs `encoder_features: tokens`. Give 4, 8, 16 or 32.")
+        return self
+
 
 class AugmentationSection(Section):
     """Random views of training tiles; the same for every method of a seed."""
@@ -110,6 +92,11 @@ class AugmentationSection(Section):
     dihedral: bool = True  # quarter turns and flips
     stain_strength: Annotated[float, Field(ge=0, le=1)] = 0.2  # relative change of H, E and residual concentrations
     colour_strength: Annotated[float, Field(ge=0, le=1)] = 0.1  # brightness, contrast, saturation
+    # a random part of the tile, of this share of its area and a ratio of edges of 3/4 to 4/3, resized to the crop;
+    # None: a crop at the tile's own scale
+    resized_crop: Annotated[tuple[Share, Share], AfterValidator(_ascending)] | None = Field(
+        default=None, exclude_if=untold
+    )
     # views per training tile in the cache of a frozen encoder; 1: the tile itself; 0: no cache, fresh views every step
     cached_views: Natural = 8
 
@@ -223,6 +210,17 @@ class StudyConfig(Section):
             )
         if len(set(self.seeds)) < len(self.seeds):
             raise ValueError(f"`seeds` must differ from each other. Got {list(self.seeds)}.")
+        return self
+
+    @model_validator(mode="after")
+    def _crops_of_images(self) -> "StudyConfig":
+        augmentation = self.training.augmentation
+        frozen = any(model.encoder_frozen for model in self.each_model)
+        if augmentation.resized_crop is not None and frozen and augmentation.cached_views:
+            raise ValueError(
+                "`training.augmentation.resized_crop` needs images, and a frozen encoder trains on cached features. "
+                f"Got `cached_views: {augmentation.cached_views}`. Set it to 0, or leave `resized_crop` out."
+            )
         return self
 
     @model_validator(mode="after")

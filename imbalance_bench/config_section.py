@@ -23,6 +23,11 @@ PlainPath = Annotated[Path, AfterValidator(_plain_path)]
 PLAIN_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$"
 
 
+def untold(value: object) -> bool:
+    """Say whether an added key is None, to be left out so that older files keep their form."""
+    return value is None
+
+
 class Section(BaseModel):
     """A part of the study file: unknown keys are refused, values are frozen."""
 

@@ -33,7 +33,9 @@ class EncoderSection(Section):
     encoder_weights: str | tuple[str, ...] = "none"  # imagenet, none, or a local .safetensors / .pt / .pth / .bin file
     encoder_scale: Scale | tuple[Scale, ...] = 1.0  # the image is resized by this factor for the encoder
     encoder_kwargs: dict[str, bool | int | float | str] = Field(default={})  # of a timm model, such as init_values
-    encoder_features: Literal["depths", "last"] = "depths"  # of a transformer: at four depths, or of the last block
+    # of a transformer: at four depths; of the last block, through the same pyramid; `tokens`: of the last block, as
+    # they are, for `decoder: sam`
+    encoder_features: Literal["depths", "last", "tokens"] = "depths"
     pyramid_channels: Annotated[int, Field(ge=4)] = 128  # of a transformer's features at each stride
     encoder_mean: Rgb | None = None  # of RGB in 0..1; None: what the encoder was published with
     encoder_std: Rgb | None = None

@@ -18,6 +18,7 @@ from imbalance_bench.engines import ENGINES
 from imbalance_bench.engines.base import RunJob
 from imbalance_bench.engines.rounds import Effort, execute_rounds
 from imbalance_bench.errors import UserError
+from imbalance_bench.inputs import require_inputs
 from imbalance_bench.models.licences import licence_warnings
 from imbalance_bench.planning import earlier_plan, prepare_study
 from imbalance_bench.study import PlannedRun, Study
@@ -64,6 +65,7 @@ def _execute(config: StudyConfig, root: Path, execution: Execution) -> bool:
     console = Terminal()
     device = choose_device(config.compute)
     _require_space(root)
+    require_inputs(config, console)
     with ProgressDisplay(console) as display:
         study = prepare_study(config, root, display.on_phase, write=not execution.dry_run)
     damaged = {run.run_id: found for run in study.runs if (found := _lasting(damages(study.records.run(run.run_id))))}

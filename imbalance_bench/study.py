@@ -163,7 +163,7 @@ def hash_name(label: str | None) -> str:
 def shared_identity(config: StudyConfig) -> dict[str, Any]:
     """The part of a study file that the runs of all its models share and that can change their results. No paths."""
     content = config.dump()
-    dataset = {key: value for key, value in content["dataset"].items() if key not in ("path", "families")}
+    dataset = {key: value for key, value in content["dataset"].items() if key not in ("path", "source", "families")}
     return {"schema": SCHEMA_VERSION, "dataset": dataset, "training": content["training"]}
 
 

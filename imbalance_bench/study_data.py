@@ -4,15 +4,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from imbalance_bench.config import DataSection
 from imbalance_bench.data.class_statistics import ClassCounts, per_image_pixels, training_counts
 from imbalance_bench.data.integrity import require_sound
 from imbalance_bench.data.prepared import PreparedDataset
 from imbalance_bench.data.split_import import read_splits
 from imbalance_bench.data.splits import Splits, grouped_splits, published_splits
 from imbalance_bench.data.taxonomy import Taxonomy
+from imbalance_bench.data_config import DataSection, SplitsSection
 from imbalance_bench.errors import UserError, nearest
-from imbalance_bench.splits_section import SplitsSection
 
 OnProgress = Callable[[str, int, int], None]  # what is being done, how far, of how much
 

@@ -32,10 +32,11 @@ from methods.search_space import Range
 Prior = Literal["one_minus_frequency", "log_frequency", "none", "shuffled", "inverted", "difficulty", "given"]
 Measure = Literal["share", "image_share", "components", "component_size"]
 Mode = Literal["learned", "anchored", "fixed"]
-TokenLayout = Literal["class_tokens", "official"]
+TokenLayout = Literal["class_tokens", "official", "official_ignored"]
 Direction = Literal["image_to_token", "token_to_image"]
 Sharing = Literal["shared", "per_head", "per_layer", "per_layer_and_head"]
 
+EXTRA_TOKENS: dict[TokenLayout, int] = {"class_tokens": 0, "official": 2, "official_ignored": 3}
 SMALLEST_REMAINDER = 1e-8  # floor of 1 - f, reached when one class covers everything; as in the official code
 LARGEST_DICE = 1 - 1e-3  # keeps log(1 - Dice) of a perfect class finite
 
@@ -167,6 +168,8 @@ class DynamicFocalBias(AttentionBias):
 
     Attributes:
         delta: (layers, heads, K), trained; None in mode `fixed`.
+        ignored: (layers, heads, 1), trained, from 0: the bias of the class of ignored pixels, which only the layout
+            `official_ignored` has; None otherwise.
         prior: (K,), log pi.
         initial: (K,), b before training.
     """
@@ -178,16 +181,22 @@ class DynamicFocalBias(AttentionBias):
         super().__init__()
         self.config = config
         self.direction = config.direction
-        self.extra_tokens = 2 if config.token_layout == "official" else 0
+        self.extra_tokens = EXTRA_TOKENS[config.token_layout]
         self.register_buffer("prior", prior.float())
         warm_start = config.alpha * centred(prior, present)
-        self.delta = None
+        self.delta, self.ignored = None, None
         if config.mode != "fixed":
             self.delta = nn.Parameter(warm_start.float().repeat(layers, heads, 1))
-            if config.l2 > 0:
+            if config.token_layout == "official_ignored":
+                self.ignored = nn.Parameter(torch.zeros(layers, heads, 1))
+            for trained in self.trained() if config.l2 > 0 else ():
                 # a penalty in the loss, not AdamW's decoupled decay: it is clipped with the rest of the gradient
-                self.delta.register_hook(gradient_of_penalty(self.delta, config.l2))
+                trained.register_hook(gradient_of_penalty(trained, config.l2))
         self.register_buffer("initial", self.class_bias().detach()[0, 0].clone())
+
+    def trained(self) -> list[nn.Parameter]:
+        """Return what training changes: delta and, where there is one, the bias of the class of ignored pixels."""
+        return [parameter for parameter in (self.delta, self.ignored) if parameter is not None]
 
     def class_bias(self) -> Tensor:
         """Return b, (layers or 1, heads or 1, K)."""
@@ -201,9 +210,18 @@ class DynamicFocalBias(AttentionBias):
         With exactly K class tokens, token c holds b_c. The official layout is [iou, mask_0, mask_1 .. mask_K]: the
         output drops mask_0, so class c is driven by position c + 2, while b_c sits at position c + 1. Class c therefore
         receives b_(c+1), the last class receives none, and b_0 acts on a token whose output is thrown away.
+
+        The official code itself counts ignored pixels as one more class, before the others, with a mask token and a
+        bias of its own; the layout `official_ignored` has both: [iou, mask_0, ignored, classes] hold
+        [0, b of ignored, b_0 .. b_(K-1), 0].
         """
         bias = self.class_bias()
-        return F.pad(bias, (1, 1)) if self.config.token_layout == "official" else bias
+        if self.config.token_layout == "class_tokens":
+            return bias
+        if self.config.token_layout == "official":
+            return F.pad(bias, (1, 1))
+        ignored = torch.zeros_like(bias[..., :1]) if self.ignored is None else self.ignored
+        return F.pad(torch.cat([ignored, bias], -1), (1, 1))
 
     def class_parameters(self) -> dict[str, Tensor]:
         """Return the bias, its start, its prior and, where they differ, what drives each class; (K,) each."""
@@ -229,7 +247,7 @@ class DynamicFocalBias(AttentionBias):
             return []
         return [
             ParamGroup(
-                [self.delta],
+                self.trained(),
                 lr_multiplier=self.config.lr_multiplier,
                 weight_decay=0.0,
                 grad_clip=self.config.grad_clip,
@@ -271,7 +289,9 @@ class DfaConfig(MethodConfig):
         default=0.5, gt=0, description="gradient-norm limit of delta alone; null for the run's own"
     )
     token_layout: TokenLayout = Field(
-        default="class_tokens", description="exactly K tokens, or the official tokens with their index shift"
+        default="class_tokens",
+        description="exactly K tokens, or the official tokens with their index shift: without the token of ignored "
+        "pixels, or with it, as checkpoints of the official code have it",
     )
     direction: Direction = Field(
         default="image_to_token", description="token_to_image is the negative control: it does nothing"
@@ -285,13 +305,13 @@ class DfaConfig(MethodConfig):
         "log pi_c = gamma log(1 - p_c)",
         source="Kumari and Cheung 2026 (arXiv 2604.13479); options and numbers from the code, lakmali240/DFA-Imbalance",
         deviations="exactly K class tokens without an index shift (`token_layout: official` restores it); the bias "
-        "joins image-to-token attention only, as the other direction has no effect; no token for ignored pixels, so "
-        "the official layout has two extra tokens instead of three; frequencies are measured, not typed in; the "
-        "learning rate of delta is a multiple of the study's base rate, which is 1e-4 in the official recipe and 1e-3 "
-        "by default here. The decoder is the study's: `model.decoder: sam` has the official "
+        "joins image-to-token attention only, as the other direction has no effect; `official` has no token for "
+        "ignored pixels, which are no class here (`official_ignored` has it); frequencies are measured, not typed in; "
+        "the learning rate of delta is a multiple of the study's base rate, which is 1e-4 in the official recipe and "
+        "1e-3 by default here. The decoder is the study's: `model.decoder: sam` has the official "
         "neck, two-way blocks (ReLU, halved cross-attention, query bias vectors, first self-attention without residual "
-        "and positions), random Fourier positions, transposed convolutions and no skip, and differs in one encoder "
-        "instead of two, no dense prompt vector, no IoU token and head, and positions counted in tokens; `unet` (the "
+        "and positions), random Fourier positions, transposed convolutions and no skip, and differs in no dense prompt "
+        "vector, no IoU head, and positions counted in tokens; `unet` (the "
         "default) has a pixel map beside the attention, GELU, a residual and positions in the first self-attention, "
         "sine positions and no query bias vector in image-to-token attention; the others are no one's but ours "
         "(docs/decoders.md)",

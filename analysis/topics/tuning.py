@@ -25,11 +25,11 @@ from analysis.scoring.comparisons import (
 )
 from analysis.scoring.estimates import LEVEL
 from analysis.scoring.pairs import rules_of, study_pairing
+from analysis.scoring.tuned import TriedSetting, TunedMethod, TunedStudy, mean_score, read_tuning
 from analysis.scoring.units import method_units
 from analysis.statistics.rank_association import rank_association
 from analysis.statistics.tuning_budgets import Budget, budgets
 from analysis.study.runs import AnalysisPlan, StudyTables
-from analysis.study.tuned import TriedSetting, TunedMethod, TunedStudy, mean_score, read_tuning
 from analysis.topics.context import Context, TopicResult
 from analysis.topics.method_comparison import paired_table
 from analysis.topics.paired_decision import NO_INTERVAL, cautions, observed, rule_text, tail, too_few

@@ -11,7 +11,16 @@ from imbalance_bench.cli.explanation import explain
 from imbalance_bench.cli.init import init
 from imbalance_bench.cli.options import CACHE_OPTION, CACHE_READ_OPTION, FILE, FOLDER, OUT_FILE, OUT_FOLDER
 from imbalance_bench.cli.power import power
-from imbalance_bench.cli.results import compare, compare_scores, export, import_, predict, repair, track
+from imbalance_bench.cli.results import (
+    compare,
+    compare_scores,
+    export,
+    import_,
+    import_official,
+    predict,
+    repair,
+    track,
+)
 from imbalance_bench.cli.score import score
 from imbalance_bench.errors import UserError, nearest
 from imbalance_bench.file_access import refusal, require_writable
@@ -75,6 +84,7 @@ main.add_command(explain)
 main.add_command(track)
 main.add_command(export)
 main.add_command(import_)
+main.add_command(import_official)
 main.add_command(repair)
 
 

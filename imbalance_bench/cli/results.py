@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from imbalance_bench.cli.options import FILE, FOLDER, OUT_FILE, OUT_FOLDER
+from imbalance_bench.cli.options import CACHE_OPTION, FILE, FOLDER, OUT_FILE, OUT_FOLDER
 from imbalance_bench.file_access import require_writable
 from imbalance_bench.visible_text import visible
 
@@ -84,6 +84,37 @@ def import_(bundle: Path, study_dir: Path) -> None:
     runs = import_bundle(bundle, study_dir)
     Terminal().print(f"{runs} runs, every file as it was exported: {study_dir}", soft_wrap=True)
     Terminal().print(f"next: imbalance-bench analyze {study_dir} && imbalance-bench report {study_dir}", soft_wrap=True)
+
+
+@click.command("import-official")
+@click.argument("checkpoint", type=FILE)
+@click.option("--config", "study", type=FILE, required=True, help="Study file, such as examples/paper_bcss.yaml.")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a study key, repeatably.")
+@click.option("--out", type=OUT_FOLDER, help="Study directory.  [default: results/studies/NAME]")
+@click.option("--method", help="Label of the run.  [default: the one with `token_layout: official_ignored`]")
+@click.option("--seed", type=int, help="Of the run that it becomes.  [default: the study's first]")
+@CACHE_OPTION
+def import_official(
+    checkpoint: Path, study: Path, overrides: tuple[str, ...], out: Path | None, method: str | None, seed: int | None,
+    cache: Path,
+) -> None:  # fmt: skip
+    """Make a run record of a CHECKPOINT of the official code of Dynamic Focal Attention.
+
+    The model is evaluated as a trained run of the study is: scores, interventions, path controls and dose curves. Its
+    classes must have the order of the prepared data set.
+    """
+    from imbalance_bench.config import load_study
+    from imbalance_bench.terminal import Terminal
+
+    config = load_study(study, overrides)
+    root = out or Path("results/studies") / config.name
+    require_writable(root)
+    from imbalance_bench.official_import import import_checkpoint  # torch, once the study file is right
+
+    console = Terminal()
+    run_dir = import_checkpoint(checkpoint, config, root, cache, console, method=method, seed=seed)
+    console.print(f"run: {run_dir}", highlight=False, soft_wrap=True)
+    console.print(f"next: imbalance-bench predict {run_dir} IMAGES --out FOLDER", highlight=False, soft_wrap=True)
 
 
 @click.command()

@@ -3,13 +3,16 @@
 Drawing uses NumPy alone, so that a view is a few recorded numbers; applying uses torch, on any device.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from skimage.color import hed_from_rgb, rgb_from_hed
 from torch import Tensor
+from torch.nn import functional
 
+LARGEST_LOG_RATIO = math.log(4 / 3)  # of width to height of a part of a tile
 ELEMENTS = 8  # of the dihedral group: four quarter turns, each with and without a flip
 STAIN_SHIFT = 0.15  # largest additive change of a concentration, as a share of `stain_strength`
 _EYE = 1e-3  # keeps the optical density of a black pixel finite
@@ -44,6 +47,42 @@ def draw_views(
         stain_shift=STAIN_SHIFT * stain_strength * shift,
         colour=1 + colour_strength * colour,
     )
+
+
+def draw_windows(rng: np.random.Generator, n: int, *, tile_px: int, area: tuple[float, float]) -> np.ndarray:
+    """Draw n parts of a tile, (n, 4) int64: top, left, height and width, px.
+
+    Args:
+        rng: Of the draw.
+        n: Number of parts.
+        tile_px: Edge of the tile.
+        area: Smallest and largest share of the tile's area; the share is uniform, the ratio of edges log-uniform.
+
+    Source: Szegedy et al. 2015 (section 6), with the bounds of torchvision's and albumentations' RandomResizedCrop.
+    Deviation: a part that would be longer than the tile is cut to it, where these draw again.
+    """
+    share, log_ratio = rng.uniform(*area, size=n), rng.uniform(-LARGEST_LOG_RATIO, LARGEST_LOG_RATIO, size=n)
+    edges = tile_px * np.sqrt(share) * np.exp(np.stack([-log_ratio, log_ratio]) / 2)
+    size = np.clip(np.rint(edges).astype(np.int64), 1, tile_px)
+    return np.concatenate([rng.integers(tile_px - size + 1), size]).T
+
+
+def resized(array: Tensor, window: np.ndarray, size_px: int) -> Tensor:
+    """Cut a part out of (C, H, W) and bring it to (C, size_px, size_px) float32, bilinearly, with antialiasing."""
+    top, left, height, width = (int(value) for value in window)
+    part = array[None, :, top : top + height, left : left + width].float()
+    return functional.interpolate(part, size=(size_px, size_px), mode="bilinear", align_corners=False, antialias=True)[
+        0
+    ]
+
+
+def resized_labels(labels: np.ndarray, window: np.ndarray, size_px: int) -> np.ndarray:
+    """Cut the same part out of labels, (H, W) -> (size_px, size_px), the nearest pixel of each place."""
+    places = (np.arange(size_px) + 0.5) / size_px
+    rows, columns = (
+        start + (places * edge).astype(np.int64) for start, edge in zip(window[:2], window[2:], strict=True)
+    )
+    return labels[np.ix_(rows, columns)]
 
 
 def turn(array: Tensor, element: int) -> Tensor:

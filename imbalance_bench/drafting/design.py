@@ -8,8 +8,8 @@ import numpy as np
 
 from imbalance_bench.data.prepared import PreparedDataset
 from imbalance_bench.data.splits import Splits, grouped_splits, published_splits
+from imbalance_bench.data_config import TEST_FRACTION, SplitsSection
 from imbalance_bench.errors import UserError
-from imbalance_bench.splits_section import TEST_FRACTION, SplitsSection
 
 MOST_FOLDS = 4
 GROUPS_FOR_ONE_FOLD = 40  # a quarter of them are ten, on which a difference of a standard deviation or so shows

@@ -7,12 +7,12 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from imbalance_bench.analysis_section import AnalysisSection
-from imbalance_bench.config import BoundarySection, DataSection, require_told_apart
+from imbalance_bench.config import BoundarySection, require_told_apart
 from imbalance_bench.config_errors import validated
 from imbalance_bench.config_section import PLAIN_NAME, Natural, PlainPath, Section
 from imbalance_bench.data.dataset_file import Integer
+from imbalance_bench.data_config import DataSection, SplitsSection
 from imbalance_bench.names import ClassName
-from imbalance_bench.splits_section import SplitsSection
 from imbalance_bench.yaml_files import read_yaml
 
 PATH_KEYS = ("labels", "predictions", "probabilities")  # of the file or a method; paths where they are text

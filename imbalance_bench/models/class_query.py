@@ -51,16 +51,19 @@ class DecoderSetting:
     """What every decoder is built from.
 
     Attributes:
-        encoder_channels: Of the encoder's features, finest (stride 1, the image) first.
+        encoder_channels: Of the encoder's features, finest (stride 1, the image) first; of the only map, if
+            `only_tokens`.
         n_classes: K.
         size: Channels, depth, heads, strides.
         extra_tokens: See `TwoWayDecoder`.
+        only_tokens: There is one map, at the token stride.
     """
 
     encoder_channels: Sequence[int]
     n_classes: int
     size: ClassQuerySize
     extra_tokens: int = 0
+    only_tokens: bool = False
 
 
 @dataclass(frozen=True)

@@ -231,8 +231,8 @@ encoder, LoRA matrices, a fine-tuned encoder - may not be passed on; `run` says 
 ## What is read of a transformer
 
 - **Four depths** at a quarter, half, three quarters and all of the blocks (`encoder_features: depths`; `last` reads the
-  last block alone, normalised), without prefix tokens, exactly as timm's `forward_intermediates` returns them. That is
-  what the cache holds.
+  last block alone, normalised; `tokens` reads the same map for `decoder: sam`, without a pyramid), without prefix
+  tokens, exactly as timm's `forward_intermediates` returns them. That is what the cache holds.
 - **A pyramid** (ours, trained with the decoder) brings them to strides 4, 8, 16 and 32 (SMP architectures: 2 to 32):
   layer normalisation, 1x1 convolution to `pyramid_channels`, bilinear resizing, 3x3 convolution, layer normalisation.
   ViTDet (Li et al. 2022) makes the scales from the last block with transposed convolutions; we resize, so that patches

@@ -65,7 +65,7 @@ def load_encoder_weights(module: nn.Module, path: Path, *, whole: bool = False) 
     Raises:
         UserError: As `fit_weights`, or the file is damaged.
     """
-    fit_weights(module, _read_weights(path), str(path), whole=whole)
+    fit_weights(module, read_weights(path), str(path), whole=whole)
 
 
 def fit_weights(module: nn.Module, found: dict[str, Tensor], source: str, *, whole: bool) -> None:
@@ -128,7 +128,7 @@ def require_normalisation(path: Path, mean: Rgb, std: Rgb, *, preset: str | None
         )
 
 
-def _read_weights(path: Path) -> dict[str, Tensor]:
+def read_weights(path: Path) -> dict[str, Tensor]:
     """Read a flat mapping of tensors without unpickling code."""
     try:
         if path.suffix == ".safetensors":

@@ -37,7 +37,7 @@ class EncoderChoice:
         name: An SMP name, `tu-` and a timm name, or a key of PRESETS.
         weights: `imagenet`, `none`, or a local file.
         kwargs: Of the timm model.
-        features: `depths` or `last`, of a transformer.
+        features: `depths`, `last` or `tokens`, of a transformer.
         mean: Instead of the published one.
         std: Likewise.
         scale: Factor by which the image is resized.

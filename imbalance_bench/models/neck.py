@@ -17,13 +17,14 @@ class Neck(nn.Module):
     Args:
         encoders: With their levels chosen.
         strides_px: That the head reads, finest first.
-        pyramid_channels: Of the pyramid of each plain transformer.
+        pyramid_channels: Of the pyramid of each plain transformer; None: no pyramid, since the head reads one map at
+            the stride that the tokens of every encoder have.
 
     Attributes:
         channels: Of the map at each stride.
     """
 
-    def __init__(self, encoders: Sequence[Encoder], strides_px: Sequence[int], pyramid_channels: int) -> None:
+    def __init__(self, encoders: Sequence[Encoder], strides_px: Sequence[int], pyramid_channels: int | None) -> None:
         super().__init__()
         self.strides_px = tuple(strides_px)
         self._lengths = [len(encoder.levels) for encoder in encoders]
@@ -32,11 +33,13 @@ class Neck(nn.Module):
             {
                 str(number): Pyramid(encoder.level_channels, pyramid_channels, strides_px)
                 for number, encoder in enumerate(encoders)
-                if encoder.token_stride_px is not None
+                if encoder.token_stride_px is not None and pyramid_channels is not None
             }
         )
         of_each = [
-            (pyramid_channels,) * len(strides_px) if encoder.token_stride_px is not None else encoder.level_channels
+            encoder.level_channels
+            if encoder.token_stride_px is None or pyramid_channels is None
+            else (pyramid_channels,) * len(strides_px)
             for encoder in encoders
         ]
         self.channels = tuple(sum(levels) for levels in zip(*of_each, strict=True))

@@ -8,9 +8,10 @@ residuals.
 
 Source: Zhang et al. 2023 (SAM-Path, arXiv 2307.09570), Kirillov et al. 2023, and `focal_mask_decoder.py`,
 `focal_transformer.py` and `sam_network_focal.py` of lakmali240/DFA-Imbalance at aba5b00.
-Deviations: one encoder's feature map instead of two encoders' maps concatenated; no constant dense prompt, which the
-neck's last normalisation already holds; no token and no head that estimates IoU, and no mask token whose output is
-dropped (the official token layout of `dfa` brings two such tokens back); all images of a batch at once; the embedding
+Deviations: no constant dense prompt, which the
+neck's last normalisation already holds; no head that estimates IoU, no token for it, and no mask token whose output is
+dropped (the official token layouts of `dfa` bring such tokens back); a pyramid before the neck, unless
+`encoder_features: tokens` gives it the encoders' own maps, concatenated; all images of a batch at once; the embedding
 has `embedding_channels` instead of an eighth of the channels (the same at 256 and 32); positions count official tokens
 from the first one, so that a crop and a tile agree, and equal the official ones on a 64 x 64 grid.
 """
@@ -46,8 +47,8 @@ class RandomFourierPosition(nn.Module):
 
     def forward(self, height: int, width: int) -> Tensor:
         """Return (height * width, channels)."""
-        device = self.frequencies.device
-        y, x = ((torch.arange(n, device=device) + 0.5) / GRID for n in (height, width))
+        like = {"device": self.frequencies.device, "dtype": self.frequencies.dtype}
+        y, x = ((torch.arange(n, **like) + 0.5) / GRID for n in (height, width))
         places = torch.stack(torch.meshgrid(x, y, indexing="xy"), -1).flatten(0, 1)  # (height * width, 2), column first
         phase = 2 * math.pi * ((2 * places - 1) @ self.frequencies)
         return torch.cat([phase.sin(), phase.cos()], -1)
@@ -63,8 +64,8 @@ class SamDecoder(ClassQueryDecoder):
     def __init__(self, setting: DecoderSetting) -> None:
         super().__init__(setting)
         size = setting.size
-        level = int(math.log2(size.token_stride_px))
-        self.level = level - FINEST_LEVEL
+        level = -1 if setting.only_tokens else int(math.log2(size.token_stride_px))
+        self.level = level if setting.only_tokens else level - FINEST_LEVEL
         self.neck = nn.Sequential(
             nn.Conv2d(setting.encoder_channels[level], size.channels, 1, bias=False),
             LayerNorm2d(size.channels),
@@ -84,7 +85,7 @@ class SamDecoder(ClassQueryDecoder):
         self.hypernetworks = hypernetworks(setting)
 
     def prepare(self, features: Sequence[Tensor]) -> DecoderInput:
-        """Make image tokens of the feature map at the token stride."""
+        """Make image tokens of the feature map at the token stride, or of the only one."""
         tokens = self.neck(features[self.level])
         grid = (tokens.shape[-2], tokens.shape[-1])
         return DecoderInput(None, tokens.flatten(2).transpose(1, 2), self.position(*grid), grid)

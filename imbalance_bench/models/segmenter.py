@@ -205,8 +205,14 @@ def build_segmenter(section: ModelSection, *, n_classes: int, seed: int, extra_t
         encoders = [build_encoder(choice) for choice in choices(section)]
         if section.architecture == CLASS_QUERY:
             encoders = [_reading(encoder, QUERY_STRIDES_PX) for encoder in encoders]
-            neck = Neck(encoders, QUERY_STRIDES_PX, section.pyramid_channels)
-            setting = DecoderSetting((3, 0, *neck.channels), n_classes, class_query_size(section), extra_tokens)
+            only_tokens = section.encoder_features == "tokens"
+            if only_tokens:
+                _require_token_stride(encoders, section.token_stride_px)
+                neck = Neck(encoders, (section.token_stride_px,), None)
+            else:
+                neck = Neck(encoders, QUERY_STRIDES_PX, section.pyramid_channels)
+            channels = neck.channels if only_tokens else (3, 0, *neck.channels)
+            setting = DecoderSetting(channels, n_classes, class_query_size(section), extra_tokens, only_tokens)
             head: nn.Module = DECODERS[section.decoder](setting)
         else:
             encoders, neck, head = _smp_halves(section, encoders, n_classes)
@@ -219,6 +225,22 @@ def _reading(encoder: Encoder, strides_px: Sequence[int]) -> Encoder:
     if encoder.token_stride_px is not None:
         return replace(encoder, levels=tuple(range(len(encoder.channels))))
     return replace(encoder, levels=tuple(stride.bit_length() - 1 for stride in strides_px))
+
+
+def _require_token_stride(encoders: Sequence[Encoder], stride_px: int) -> None:
+    """Refuse encoders whose tokens, which nothing resizes, are not those that the decoder reads."""
+    for encoder in encoders:
+        if encoder.token_stride_px is None:
+            raise UserError(
+                f"`model.encoder_features: tokens` is for plain transformers. Got {encoder.choice.name}. "
+                "Leave it out, or give one."
+            )
+        if encoder.token_stride_px != stride_px:
+            raise UserError(
+                f"`model.encoder_features: tokens` needs `model.token_stride_px` {encoder.token_stride_px}, the image "
+                f"pixels per token of {encoder.choice.name} at scale {encoder.choice.scale:g}. Got {stride_px}. "
+                "Set it, or change `encoder_scale`."
+            )
 
 
 def class_query_size(section: ModelSection) -> ClassQuerySize:

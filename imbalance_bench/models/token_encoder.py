@@ -49,7 +49,8 @@ class TokenEncoder(nn.Module):
         name: Of timm.
         options: Keyword arguments of the timm model.
         features: `depths`: after a quarter, half, three quarters and all of the blocks, as they are; `last`: after the
-            last block, with the network's final normalisation (SAM: without its neck, as SAM-Path reads it).
+            last block, with the network's final normalisation (SAM: without its neck, as SAM-Path reads it); `tokens`:
+            the same.
         pretrained: Load timm's published weights.
 
     Attributes:
@@ -65,7 +66,7 @@ class TokenEncoder(nn.Module):
         except TypeError:  # SAM, XCiT and others take any size as they are
             self.model = timm.create_model(name, pretrained=pretrained, num_classes=0, **options)
         stages = self.model.feature_info
-        n, last = len(stages), features == "last"
+        n, last = len(stages), features != "depths"
         depths = {max(n * part // DEPTHS - 1, 0) for part in range(1, DEPTHS + 1)}
         self._indices = [n - 1] if last else sorted(depths)
         self._normed = last and not hasattr(self.model, "neck")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from imbalance_bench.config import TrainingSection
-from imbalance_bench.data.augmentation import Views, draw_views
+from imbalance_bench.data.augmentation import Views, draw_views, draw_windows
 from imbalance_bench.seeding import generator
 from methods.slots import Sampler
 
@@ -22,6 +22,8 @@ class Batch:
         tops: (B,) int64, first row of the crop in the turned tile, px.
         lefts: (B,) int64, first column, px.
         views: What to do to fresh images; not used with a cache, whose views were drawn once for all runs.
+        windows: (B, 4) int64, top, left, height and width in the turned tile, px, of what is resized to the crop;
+            None for crops at the tile's own scale.
     """
 
     tiles: np.ndarray
@@ -29,11 +31,13 @@ class Batch:
     tops: np.ndarray
     lefts: np.ndarray
     views: Views
+    windows: np.ndarray | None = None
 
     def update(self, digest: bytes) -> bytes:
         """Chain this batch into a running digest."""
         chain = hashlib.sha256(digest)
-        for array in (self.tiles, self.cached_views, self.tops, self.lefts, *vars(self.views).values()):
+        windows = () if self.windows is None else (self.windows,)
+        for array in (self.tiles, self.cached_views, self.tops, self.lefts, *vars(self.views).values(), *windows):
             chain.update(np.ascontiguousarray(array).tobytes())
         return chain.digest()
 
@@ -89,12 +93,18 @@ class BatchSequence:
         )
         grid = self._grid_px
         tops, lefts = grid * rng.integers(self._slack // grid + 1, size=(2, size))
+        cached_views = rng.integers(max(self._cached_views, 1), size=size)
+        area, windows = augmentation.resized_crop, None
+        if area is not None:
+            tile_px = self._slack + self._section.crop_px
+            windows = draw_windows(rng, size, tile_px=tile_px, area=area)
         return Batch(
             tiles=self._tiles[self._positions(number * size, size)],
-            cached_views=rng.integers(max(self._cached_views, 1), size=size),
+            cached_views=cached_views,
             tops=tops,
             lefts=lefts,
             views=views,
+            windows=windows,
         )
 
     def _positions(self, start: int, n: int) -> np.ndarray:

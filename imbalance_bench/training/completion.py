@@ -32,6 +32,7 @@ def write_records(
     cost: dict[str, Any],
     precision: str,
     seconds: Callable[[], float],
+    origin: dict[str, Any] | None = None,
 ) -> None:
     """Evaluate validation and test images and write every record but the status.
 
@@ -45,6 +46,7 @@ def write_records(
         cost: What is known of the cost so far.
         precision: `float32` or `bfloat16`.
         seconds: Time spent so far.
+        origin: Of a model that was trained elsewhere: where it comes from.
     """
     tables = evaluate_images(study, run, record, evaluation)
     tables.write()
@@ -64,7 +66,7 @@ def write_records(
         "evaluation_seconds": {name: round(spent, 3) for name, spent in tables.seconds.items()},
     }
     manifest = _manifest(study, run, record, evaluation, pairing, cost, precision)
-    write_json(record.path / "manifest.json", manifest)
+    write_json(record.path / "manifest.json", manifest | ({"trained_elsewhere": origin} if origin else {}))
 
 
 def _model_without_folders(model: ModelSection) -> dict[str, Any]:

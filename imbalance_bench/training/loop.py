@@ -132,6 +132,15 @@ class StageTrainer:
             if not done and self.step % section.checkpoint_every == 0:
                 on_checkpoint()
 
+    def look_at_the_end(self) -> None:
+        """Validate and write what is due after the last step, of a model that was trained elsewhere.
+
+        Raises:
+            NotFiniteError: The model, or what the ledger would hold, is not finite.
+        """
+        self.step = self._setting.section.steps
+        self._look(done=True)
+
     def _look(self, *, done: bool) -> None:
         """Validate and write what is due after a step, of a model that is known to be finite."""
         section = self._setting.section

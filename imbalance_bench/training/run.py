@@ -153,6 +153,22 @@ class RunExecution:
         write_json(self._record.path / "manifest.json", self._record.manifest() | {"files": self._record.digests()})
         self._record.write_status(RunState.DONE, step=self._steps, steps=self._steps)
 
+    def adopt(self, load: Callable[[Segmenter], None], origin: dict[str, Any]) -> None:
+        """Record a model that was trained elsewhere as this run: evaluated as it is, without a step of training.
+
+        Args:
+            load: Gives the run's model its weights.
+            origin: Where they come from, for the manifest.
+        """
+        if len(self._stages) > 1:
+            raise UserError(f"'{self._run.method.label}' is trained in several stages. Give a method with one.")
+        components, segmenter, trainer = self._set_up(0, None)
+        load(segmenter)
+        self._record.write_status(RunState.RUNNING, step=0, steps=self._steps)
+        trainer.look_at_the_end()
+        self._stage_ends.append(self.seconds)
+        self._complete(segmenter, components, trainer, origin)
+
     def _set_up(self, index: int, before: Segmenter | None) -> tuple[Components, Segmenter, StageTrainer]:
         """Build method, model and trainer of a stage."""
         study, config, stage, steps = self._study, self._study.config, self._stages[index], self._stage_steps[index]
@@ -273,7 +289,13 @@ class RunExecution:
         spans = zip(self._stages, self._stage_steps, starts, self._stage_ends, strict=True)
         return [{"name": stage.name, "steps": steps, "seconds": end - start} for stage, steps, start, end in spans]
 
-    def _complete(self, segmenter: Segmenter, components: Components, trainer: StageTrainer) -> None:
+    def _complete(
+        self,
+        segmenter: Segmenter,
+        components: Components,
+        trainer: StageTrainer,
+        origin: dict[str, Any] | None = None,
+    ) -> None:
         """Evaluate, write every record, and only then call the run done."""
         require_unchanged(self._study.root, self._study.records.dataset())  # the truth is read now
         evaluation = ImageEvaluation(self._study, self._data, self._rows, segmenter, components, self._precision)
@@ -283,9 +305,11 @@ class RunExecution:
             # its batches are not those of the other methods; a shorter training sees the first of them only
             "own_sampler": components.sampler is not None
             or components.batch_transform is not None
-            or self._run.method.steps_fraction < 1,
+            or self._run.method.steps_fraction < 1
+            or origin is not None,
         }
-        cost = {"steps": self._steps, "stages": self._stage_costs(), "seconds_before_evaluation": self.seconds}
+        trained_steps = self._steps if origin is None else 0
+        cost = {"steps": trained_steps, "stages": self._stage_costs(), "seconds_before_evaluation": self.seconds}
         try:
             write_records(
                 self._study,
@@ -297,6 +321,7 @@ class RunExecution:
                 cost=cost,
                 precision=self._precision,
                 seconds=lambda: self.seconds,
+                origin=origin,
             )
         except NotFiniteError as error:
             raise NotFiniteError(error.what, self._steps) from error

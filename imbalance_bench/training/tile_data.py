@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from imbalance_bench.config import StudyConfig
-from imbalance_bench.data.augmentation import jitter, turn, turn_array
+from imbalance_bench.data.augmentation import jitter, resized, resized_labels, turn, turn_array
 from imbalance_bench.data.taxonomy import UNLABELLED
 from imbalance_bench.data.tile_store import TileStore
 from imbalance_bench.models.encoders import COARSEST_STRIDE_PX
@@ -63,22 +63,30 @@ class TileData:
     def _training_images(self, batch: Batch) -> Tensor:
         """Crops of the images, turned and jittered, (B, 3, crop, crop) float32 in 0..255."""
         size = self.config.training.crop_px
-        crops = [
-            turn(torch.from_numpy(np.array(self.tiles.images[tile])).permute(2, 0, 1), int(element))[
-                :, top : top + size, left : left + size
-            ]
-            for tile, element, top, left in zip(batch.tiles, batch.views.element, batch.tops, batch.lefts, strict=True)
+        turned = [
+            turn(torch.from_numpy(np.array(self.tiles.images[tile])).permute(2, 0, 1), int(element))
+            for tile, element in zip(batch.tiles, batch.views.element, strict=True)
         ]
+        if batch.windows is None:
+            places = zip(turned, batch.tops, batch.lefts, strict=True)
+            crops = [tile[:, top : top + size, left : left + size] for tile, top, left in places]
+        else:
+            crops = [resized(tile, window, size) for tile, window in zip(turned, batch.windows, strict=True)]
         return jitter(torch.stack(crops).to(self.device), batch.views)
 
     def training_labels(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return target, (B, crop, crop) int64 in 0..K-1, and valid, (B, crop, crop) bool, of a training batch."""
         size = self.config.training.crop_px
         elements = cached_element(batch.cached_views, self.config) if self.cache else batch.views.element
-        crops = [
-            turn_array(self.tiles.masks[tile], int(element))[top : top + size, left : left + size]
-            for tile, element, top, left in zip(batch.tiles, elements, batch.tops, batch.lefts, strict=True)
+        turned = [
+            turn_array(self.tiles.masks[tile], int(element))
+            for tile, element in zip(batch.tiles, elements, strict=True)
         ]
+        if batch.windows is None:
+            places = zip(turned, batch.tops, batch.lefts, strict=True)
+            crops = [tile[top : top + size, left : left + size] for tile, top, left in places]
+        else:
+            crops = [resized_labels(tile, window, size) for tile, window in zip(turned, batch.windows, strict=True)]
         labels = torch.from_numpy(self.lookup[np.stack(crops)]).to(self.device)
         valid = labels != UNLABELLED
         return torch.where(valid, labels, 0).long(), valid

@@ -15,10 +15,10 @@ from analysis.pipeline import analyze_study
 from analysis.plots import AnalysedStudy, draw_figure
 from analysis.report import build_report
 from analysis.scoring.pairs import rules_of
+from analysis.scoring.tuned import TriedSetting, TunedMethod, TunedStudy, mean_score, read_tuning, selected_score
 from analysis.statistics import tuning_budgets
 from analysis.statistics.tuning_budgets import budgets, subsets_of
 from analysis.study.runs import AnalysisPlan, RunData, StudyTables
-from analysis.study.tuned import TriedSetting, TunedMethod, TunedStudy, mean_score, read_tuning, selected_score
 from analysis.topics.tuning import (
     budget_verdict,
     effect_rows,

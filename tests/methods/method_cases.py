@@ -78,6 +78,8 @@ VARIANTS: dict[str, list[dict]] = {
         {"mode": "fixed"},
         {"mode": "fixed", "prior": "difficulty"},
         {"token_layout": "official", "mode": "anchored"},
+        {"token_layout": "official_ignored"},
+        {"token_layout": "official_ignored", "mode": "fixed"},
         {"direction": "token_to_image"},
         {"sharing": "per_head"},
         {"sharing": "per_layer", "mode": "anchored"},

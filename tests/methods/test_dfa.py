@@ -170,6 +170,22 @@ def test_the_official_layout_is_the_index_arithmetic_of_the_official_code():
     assert "attention_bias_driving" not in bias_of().class_parameters()
 
 
+def test_the_official_layout_with_ignored_pixels_has_a_token_and_a_trained_bias_for_them():
+    k = cases.K + 1  # the official code counts ignored pixels as class 0
+    tokens = ["iou", *(f"mask_{i}" for i in range(k + 1))]
+    bias = bias_of(token_layout="official_ignored", l2=0.1)
+    assert bias.extra_tokens == len(tokens) - cases.K
+    assert bias.ignored is not None
+    assert bias.trained() == [bias.delta, bias.ignored]
+    with torch.no_grad():
+        bias.ignored.fill_(7.0)
+    b = [7.0, *bias.class_bias().detach()[0, 0].tolist()]  # b_0 of ignored pixels, then those of the classes
+    assert bias()[0, 0].tolist() == [b[position - 1] if 1 <= position <= k else 0.0 for position in range(len(tokens))]
+    (bias() * torch.arange(float(len(tokens)))).sum().backward()
+    assert bias.ignored.grad is not None
+    assert bias.ignored.grad.item() == pytest.approx(1 + 2 * 0.1 * 7)  # its position, and the penalty
+
+
 def test_the_bias_has_its_own_optimiser_settings():
     components = cases.build(DfaConfig(lr_multiplier=100.0, grad_clip=0.25))
     assert isinstance(components.attention_bias, DynamicFocalBias)
