@@ -12,7 +12,7 @@ from benchmarks.faults.scores import score
 from benchmarks.faults.small_study import SmallStudy
 from imbalance_bench.errors import UserError
 from imbalance_bench.records import CHECKPOINT
-from imbalance_bench.training.checkpoint import load_checkpoint, save_checkpoint
+from imbalance_bench.training.checkpoint import REFUSED_NAME, load_checkpoint, save_checkpoint
 
 RECORD_FLIPS, CHECKPOINT_FLIPS, CACHE_FLIPS = 150, 150, 12
 Damage = Callable[[bytes, bytes, random.Random], bytes | None]
@@ -102,8 +102,11 @@ def flip_checkpoints(_small: SmallStudy, workplace: Path, seed: int) -> Iterator
         except Exception as error:  # noqa: BLE001 - any other exception is a fault
             yield False, f"{type(error).__name__}: {error}"
             continue
-        same = found is not None and found.get("step") == 3 and _same(found.get("model"), state["model"])
-        yield same, "loaded other numbers"
+        if found is None:  # the run starts afresh, and the file is kept
+            yield (folder / REFUSED_NAME).exists(), "neither loaded nor set aside"
+            (folder / REFUSED_NAME).unlink(missing_ok=True)
+            continue
+        yield found.get("step") == 3 and _same(found.get("model"), state["model"]), "loaded other numbers"
 
 
 def _same(found: object, saved: object) -> bool:
