@@ -97,7 +97,7 @@ def _of_records(record: RunRecord, thorough: bool) -> Iterator[Damage | None]:
     written = _digests(record) if thorough else {}
     for name in TABLES:
         path = record.path / f"{name}.parquet"
-        if path.exists() or name not in OPTIONAL_TABLES:
+        if path.exists() or name not in OPTIONAL_TABLES or path.name in written:
             yield _of_file(path, Remedy.TRAIN if name in OF_TRAINING else Remedy.EVALUATE, thorough, written)
     if (record.path / WEIGHTS).exists():
         yield _of_file(record.path / WEIGHTS, Remedy.TRAIN, thorough, written)

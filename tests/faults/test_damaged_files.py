@@ -190,6 +190,13 @@ def test_after_repair_the_same_command_gives_the_same_bytes(
     assert len(StudyRecords(study).finished()) == 10
 
 
+def test_a_table_that_the_run_wrote_and_that_is_gone_is_damage(study: Path) -> None:
+    record = dfa_run(study)
+    (record.path / "boundary.parquet").unlink()  # runs of earlier versions have none, and this one wrote it
+    [damage] = damages(record, thorough=True)
+    assert (damage.path.name, damage.reason, damage.remedy) == ("boundary.parquet", "is missing", Remedy.EVALUATE)
+
+
 def test_weights_that_are_not_those_of_the_run_are_not_believed(study: Path) -> None:
     record = dfa_run(study)
     content = bytearray((record.path / "model.safetensors").read_bytes())
