@@ -26,19 +26,19 @@ def worker_pool(workers: int, prepare: Callable[..., object] | None = None, *arg
     return ProcessPoolExecutor(workers, get_context("spawn"), _begin, (os.getpid(), prepare, arguments))
 
 
-def end_with_parent(parent: int) -> None:
-    """End this process once `parent` is no longer its parent, whatever it does then."""
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(PARENT_CHECK_S)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
+def wait_for_end_of(parent: int) -> None:
+    """Return once `parent` is no longer the parent of this process."""
+    while os.getppid() == parent:
+        time.sleep(PARENT_CHECK_S)
 
 
 def _begin(parent: int, prepare: Callable[..., object] | None, arguments: tuple[Any, ...]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    end_with_parent(parent)
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     if prepare is not None:
         prepare(*arguments)
+
+
+def _end_with(parent: int) -> None:
+    wait_for_end_of(parent)
+    os._exit(1)

@@ -11,6 +11,7 @@ from matplotlib.ticker import MaxNLocator
 from analysis.plots.style import freeze_layout, method_handles, new_figure, spare_grid, thin_line_alpha
 from analysis.reading.analysed_study import AnalysedStudy, NotDrawableError
 from analysis.reading.palette import MethodMark
+from analysis.scoring.validation import validation_counts
 from analysis.study.steps import along_stages
 from imbalance_bench.errors import UserError
 from imbalance_bench.records import EPOCHS
@@ -58,14 +59,9 @@ def validation_macro_dice(epochs: pd.DataFrame) -> pd.DataFrame:
     Returns:
         Columns run_id, stage, step, value.
     """
-    counts = epochs[
-        (epochs["split"] == "val") & epochs["quantity"].isin(["tp", "fp", "fn"]) & (epochs["class_id"] >= 0)
-    ]
-    keys = [*STEP, "class_id"]
-    wide = counts.pivot_table(index=keys, columns="quantity", values="value", aggfunc="sum")
+    wide = validation_counts(epochs, STEP)
     if wide.empty:
         return pd.DataFrame({"run_id": [], "stage": [], "step": [], "value": []})
-    wide = wide.reindex(columns=["tp", "fp", "fn"], fill_value=0)
     occurs = (wide["tp"] + wide["fn"]).groupby(["run_id", "class_id"]).transform("max") > 0
     wide = wide[occurs]
     dice = 2 * wide["tp"] / (2 * wide["tp"] + wide["fp"] + wide["fn"])

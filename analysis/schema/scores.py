@@ -1,7 +1,7 @@
 """Tables of runs, scores and comparisons."""
 
 from analysis.schema.column import Table, integer, number, text, truth
-from analysis.schema.shared import CLASS, RUN
+from analysis.schema.shared import CLASS, RUN, decided_difference
 
 
 def _models(score: str, difference: str, verdict: str) -> Table:
@@ -22,21 +22,11 @@ def _models(score: str, difference: str, verdict: str) -> Table:
             "of_other": number("the same with the other model", "Dice"),
             "of_other_low": number("lower end of its 95 % interval", "Dice"),
             "of_other_high": number("upper end of it", "Dice"),
-            "difference": number(difference, "Dice"),
-            "low": number("lower end of the 95 % interval over units, seeds and folds (jackknife and Student's t)"),
-            "high": number("upper end of that interval"),
-            "p": number("two-sided: 1 minus the level at which that interval touches 0"),
-            "p_holm": number("p after Holm: macro rows over methods and pairs of models; class rows likewise"),
-            "level": number("level that Holm gives the interval of this row; .95 without a correction"),
-            "low_holm": number("lower end of the interval of that level", "Dice"),
-            "high_holm": number("upper end of it", "Dice"),
-            "low_tost": number("lower end of the interval that the corrected two one-sided tests invert", "Dice"),
-            "high_tost": number("upper end of it; both inside the margin exactly where `equivalent`", "Dice"),
-            "p_tost_holm": number("two one-sided tests by the same interval, after Holm"),
-            "margin": number("half width of the region of practical equivalence, fixed in the plan", "Dice"),
-            "family": integer("tests corrected together"),
-            "influential": text("units without which the verdict would be another, those that move it most first"),
-            "verdict": text(verdict),
+            **decided_difference(
+                difference,
+                "p after Holm: macro rows over methods and pairs of models; class rows likewise",
+                verdict,
+            ),
         },
     )
 

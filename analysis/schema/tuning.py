@@ -1,6 +1,7 @@
 """Tables of what tuning tried, chose and cost; without rows in a study that tuned nothing."""
 
 from analysis.schema.column import Table, integer, number, text, truth
+from analysis.schema.shared import decided_difference
 
 _METHOD = text("label of the method in the study")
 _SELECTED = "the score that settings were chosen by, pooled over images, mean over runs"
@@ -44,21 +45,11 @@ TABLES: dict[str, Table] = {
             "of_default": number("the same of trial 0", "Dice"),
             "of_default_low": number("lower end of its 95 % interval", "Dice"),
             "of_default_high": number("upper end of it", "Dice"),
-            "difference": number("tuned minus default on test images, paired by unit and seed of tuning", "Dice"),
-            "low": number("lower end of the 95 % interval over units, seeds and folds (jackknife and Student's t)"),
-            "high": number("upper end of that interval"),
-            "p": number("two-sided: 1 minus the level at which that interval touches 0"),
-            "p_holm": number("p after Holm: macro rows over methods; class rows over methods and classes"),
-            "level": number("level that Holm gives the interval of this row; .95 without a correction"),
-            "low_holm": number("lower end of the interval of that level", "Dice"),
-            "high_holm": number("upper end of it", "Dice"),
-            "low_tost": number("lower end of the interval that the corrected two one-sided tests invert", "Dice"),
-            "high_tost": number("upper end of it; both inside the margin exactly where `equivalent`", "Dice"),
-            "p_tost_holm": number("two one-sided tests by the same interval, after Holm"),
-            "margin": number("half width of the region of practical equivalence, fixed in the plan", "Dice"),
-            "family": integer("tests corrected together"),
-            "influential": text("units without which the verdict would be another, those that move it most first"),
-            "verdict": text("better, worse (tuned against default), equivalent, undecided or not_testable"),
+            **decided_difference(
+                "tuned minus default on test images, paired by unit and seed of tuning",
+                "p after Holm: macro rows over methods; class rows over methods and classes",
+                "better, worse (tuned against default), equivalent, undecided or not_testable",
+            ),
         },
     ),
     "tuning_trials": Table(

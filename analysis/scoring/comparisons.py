@@ -17,7 +17,7 @@ import numpy as np
 from scipy import stats
 
 from analysis.schema.names import MACRO
-from analysis.scoring.estimates import LEVEL
+from analysis.scoring.estimates import LEVEL, with_interval
 from analysis.scoring.influence import Influence
 from analysis.scoring.metrics import mean_over_occurring
 from analysis.scoring.units import Ratios
@@ -141,6 +141,20 @@ def pair_tests(
             own = keys | {"class": name}
             rows.append(Tested(own, pairs, column, known, known.p_of_zero(), known.p_of_relevance(rules.margin)))
     return rows
+
+
+def compared_scores(test: Tested, first: str, second: str) -> dict[str, float]:
+    """Return what a test subtracts, each with its 95 % interval.
+
+    Args:
+        test: The test.
+        first: Column of the scores of the method.
+        second: Column of those of the control.
+    """
+    row: dict[str, float] = {}
+    for name, scores in {first: test.pairs.method, second: test.pairs.control}.items():
+        row |= with_interval(name, difference_influence(scores).uncertainty(test.column, test.pairs.fold_of_unit))
+    return row
 
 
 def judged_rows(family: Iterable[Tested], rules: Rules, *, influence: bool = True) -> list[dict[str, Any]]:

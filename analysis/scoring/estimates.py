@@ -7,8 +7,15 @@ import numpy as np
 from analysis.schema.names import MACRO
 from analysis.scoring.influence import Influence
 from analysis.scoring.units import Ratios
+from analysis.statistics.intervals import Uncertainty
 
 LEVEL = 0.95  # of intervals in tables
+
+
+def with_interval(name: str, known: Uncertainty) -> dict[str, float]:
+    """Return an estimate as column `name`, and its interval as `name_low` and `name_high`."""
+    low, high = known.interval(LEVEL)
+    return {name: known.estimate, f"{name}_low": low, f"{name}_high": high}
 
 
 def estimate_rows(

@@ -7,6 +7,7 @@ import pandas as pd
 
 from analysis.schema import rows_of, table
 from analysis.scoring.metrics import score
+from analysis.scoring.validation import validation_counts
 from analysis.study.runs import RunData
 from analysis.study.steps import along_stages
 from analysis.topics.context import Context, TopicResult
@@ -43,11 +44,9 @@ def validation_dice(context: Context, run: RunData) -> pd.DataFrame:
     except UserError:
         return pd.DataFrame()
     rows = along_stages(epochs, ())
-    counts = rows[(rows["split"] == "val") & rows["quantity"].isin(["tp", "fp", "fn"]) & (rows["class_id"] >= 0)]
-    if counts.empty:
+    wide = validation_counts(rows, ["elapsed"])
+    if wide.empty:
         return pd.DataFrame()
-    wide = counts.pivot_table(index=["elapsed", "class_id"], columns="quantity", values="value", aggfunc="sum")
-    wide = wide.reindex(columns=["tp", "fp", "fn"], fill_value=0)
     return pd.Series(score("dice", *wide.to_numpy().T), index=wide.index).unstack("class_id")
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 from analysis.schema import judged_table, table
 from analysis.schema.names import MACRO
 from analysis.scoring.comparisons import Rules, Tested, judged_families, macro_or_class, pair_tests
-from analysis.scoring.estimates import LEVEL
+from analysis.scoring.estimates import with_interval
 from analysis.scoring.metrics import Metric
 from analysis.scoring.pairs import control_of, rules_of, study_pairing
 from analysis.scoring.units import UnitCounts
@@ -78,8 +78,7 @@ def tradeoffs(
         keys = {key: recall.keys[key] for key in ("method", "control", "class")} | {"n_units": recall.n_units}
         ends = {}
         for name, test in (("recall", recall), ("precision", precision)):
-            low, high = test.known.interval(LEVEL)
-            ends |= {name: test.known.estimate, f"{name}_low": low, f"{name}_high": high}
+            ends |= with_interval(name, test.known)
         hurt = bool(ends["precision_high"] < 0 and not dice.known.estimate > 0)
         rows.append(keys | ends | {"dice": dice.known.estimate, "hurt": hurt})
     return rows

@@ -12,16 +12,15 @@ from analysis.schema.names import MACRO
 from analysis.scoring.comparisons import (
     Rules,
     Tested,
-    difference_influence,
+    compared_scores,
     judged_families,
     macro_or_class,
     pair_tests,
 )
-from analysis.scoring.estimates import LEVEL
 from analysis.scoring.pairs import control_of, rules_of, study_pairing
 from analysis.topics.context import Context, TopicResult
 from analysis.topics.method_comparison import paired_table
-from analysis.topics.paired_decision import NO_INTERVAL, cautions, observed, rule_text, tail, too_few
+from analysis.topics.paired_decision import DECIDED, NO_INTERVAL, cautions, observed, rule_text, tail, too_few
 from analysis.verdicts import Topic, Verdict, Word, margin_text, points
 
 DIFFERENCE, INTERACTION = "difference", "interaction"  # aspects of the topic
@@ -36,7 +35,10 @@ def analyze(context: Context) -> TopicResult:
     for aspect, name in TABLES.items():
         members = [test for test in tests if test.keys["aspect"] == aspect]
         rows = judged_families(members, macro_or_class, rules)
-        rows = [row | _scores(test) | {"word": _word(row)} for row, test in zip(rows, members, strict=True)]
+        rows = [
+            row | compared_scores(test, "of_model", "of_other") | {"word": _word(row)}
+            for row, test in zip(rows, members, strict=True)
+        ]
         tables[name] = paired_table(name, rows)
         verdicts += [model_verdict(row, rules) for row in rows]
     return TopicResult(tables, tuple(verdicts))
@@ -65,16 +67,6 @@ def model_tests(context: Context) -> Iterator[Tested]:
                 if pair is not None:
                     keys = {"aspect": aspect, "method": label, "model": first, "other_model": second}
                     yield from pair_tests(pair, study.class_names, rules, keys | {"unit": context.unit})
-
-
-def _scores(test: Tested) -> dict[str, float]:
-    """Return what is subtracted, the scores or the effects under both models, with their 95 % intervals."""
-    row = {}
-    for name, scores in {"of_model": test.pairs.method, "of_other": test.pairs.control}.items():
-        known = difference_influence(scores).uncertainty(test.column, test.pairs.fold_of_unit)
-        low, high = known.interval(LEVEL)
-        row |= {name: known.estimate, f"{name}_low": low, f"{name}_high": high}
-    return row
 
 
 def _word(row: Mapping[str, Any]) -> Word:
@@ -113,7 +105,6 @@ def model_verdict(row: Mapping[str, Any], rules: Rules) -> Verdict:
         sentence += cautions(row)
     if row["n_seeds"] == 1 and word not in (Word.NOT_TESTABLE, Word.UNDECIDED):
         sentence += " With one seed this speaks of these trained models, not of the models in general."
-    keys = ("difference", "low", "high", "p", "p_holm", "low_holm", "high_holm", "p_tost_holm", "family")
     return Verdict(
         topic=Topic.MODEL,
         aspect=f"{row['aspect']}/{model}/{other}",
@@ -122,7 +113,7 @@ def model_verdict(row: Mapping[str, Any], rules: Rules) -> Verdict:
         subject=method,
         word=word,
         sentence=sentence,
-        numbers={key: row[key] for key in ("of_model", "of_other", *keys, "n_units", "n_seeds")},
+        numbers={key: row[key] for key in ("of_model", "of_other", *DECIDED, "n_units", "n_seeds")},
         rule=rule_text(row, rules, _FAMILIES) + ("; supported: the interval excludes 0" if interacts else ""),
     )
 

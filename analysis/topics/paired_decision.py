@@ -12,6 +12,8 @@ from analysis.statistics.sign_flip import smallest_sign_flip_p
 from analysis.verdicts import Word, p_text, points
 
 NO_INTERVAL = "there is no interval with one {unit}"
+# numbers of a row that every decided difference quotes
+DECIDED = ("difference", "low", "high", "p", "p_holm", "low_holm", "high_holm", "p_tost_holm", "family")
 MOST_NAMED = 3  # units that a sentence names
 SKEWED = 0.3  # |skewness| / sqrt(n) from which on one tail of a t interval errs about twice as often as it says
 

@@ -17,13 +17,11 @@ from analysis.schema.names import MACRO
 from analysis.schema.tuning import TABLES
 from analysis.scoring.comparisons import (
     Rules,
-    Tested,
-    difference_influence,
+    compared_scores,
     judged_families,
     macro_or_class,
     pair_tests,
 )
-from analysis.scoring.estimates import LEVEL
 from analysis.scoring.pairs import rules_of, study_pairing
 from analysis.scoring.tuned import TriedSetting, TunedMethod, TunedStudy, mean_score, read_tuning
 from analysis.scoring.units import method_units
@@ -32,7 +30,7 @@ from analysis.statistics.tuning_budgets import Budget, budgets
 from analysis.study.runs import AnalysisPlan, StudyTables
 from analysis.topics.context import Context, TopicResult
 from analysis.topics.method_comparison import paired_table
-from analysis.topics.paired_decision import NO_INTERVAL, cautions, observed, rule_text, tail, too_few
+from analysis.topics.paired_decision import DECIDED, NO_INTERVAL, cautions, observed, rule_text, tail, too_few
 from analysis.verdicts import Topic, Verdict, Word, data_limit, margin_text, points
 from imbalance_bench.errors import UserError
 from imbalance_bench.seeding import generator
@@ -82,16 +80,7 @@ def effect_rows(tuned: TunedStudy, unit: str, rules: Rules) -> list[dict[str, An
         if method.chosen.label != method.default.label and pairs is not None:
             tests += pair_tests(pairs, tuned.runs.class_names, rules, {"method": method.label, "unit": unit})
     rows = judged_families(tests, macro_or_class, rules)
-    return [row | _scores(test) for row, test in zip(rows, tests, strict=True)]
-
-
-def _scores(test: Tested) -> dict[str, float]:
-    row = {}
-    for name, scores in {"of_tuned": test.pairs.method, "of_default": test.pairs.control}.items():
-        known = difference_influence(scores).uncertainty(test.column, test.pairs.fold_of_unit)
-        low, high = known.interval(LEVEL)
-        row |= {name: known.estimate, f"{name}_low": low, f"{name}_high": high}
-    return row
+    return [row | compared_scores(test, "of_tuned", "of_default") for row, test in zip(rows, tests, strict=True)]
 
 
 def summary_row(method: TunedMethod, tuned: TunedStudy, study: StudyTables, plan: Mapping[str, Any]) -> dict[str, Any]:
@@ -212,7 +201,6 @@ def effect_verdict(row: Mapping[str, Any], rules: Rules) -> Verdict:
         sentence += cautions(row)
     if word == Word.BETTER:
         sentence += SAME_SEEDS
-    keys = ("difference", "low", "high", "p", "p_holm", "low_holm", "high_holm", "p_tost_holm", "family")
     return Verdict(
         topic=Topic.TUNING,
         aspect=EFFECT,
@@ -221,7 +209,7 @@ def effect_verdict(row: Mapping[str, Any], rules: Rules) -> Verdict:
         subject=method,
         word=word,
         sentence=sentence,
-        numbers={key: row[key] for key in ("of_tuned", "of_default", *keys, "n_units", "n_seeds")},
+        numbers={key: row[key] for key in ("of_tuned", "of_default", *DECIDED, "n_units", "n_seeds")},
         rule=rule_text(row, rules, "macro Dice of all methods that tuning changed; their classes"),
     )
 

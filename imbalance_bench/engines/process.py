@@ -12,9 +12,9 @@ from multiprocessing.connection import Connection, wait
 
 from imbalance_bench.engines.base import Execute, Listener, Obstacle, RunJob, RunOutcome, RunProgress
 from imbalance_bench.interruption import Interrupted, at_safe_points, blocked, stop_signals, unblock
+from imbalance_bench.worker_pool import wait_for_end_of
 
 _POLL_S = 0.2
-_PARENT_CHECK_S = 1.0
 GRACE_S = 30.0  # for the step in progress and the checkpoint after it
 
 
@@ -163,8 +163,7 @@ class _Reports:
 
 def _end_with(parent: int) -> None:
     """End this process when its parent is gone: with a checkpoint if there is time."""
-    while os.getppid() == parent:
-        time.sleep(_PARENT_CHECK_S)
+    wait_for_end_of(parent)
     signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
     time.sleep(GRACE_S)
     os._exit(1)
