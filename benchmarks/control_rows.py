@@ -1,10 +1,11 @@
 """How often trained studies judge methods whose truth is known as they should, as a Markdown table.
 
-    python -m benchmarks.control_rows [--studies 40] [--steps 60] [--seeds 2] [--workers N] [--out DIR] [--minutes M]
+    python -m benchmarks.control_rows [--studies 40] [--steps 60] [--workers N] [--out DIR] [--minutes M]
 
-Each study draws phantom tissue of eight classes with its own seed and with the planted factors dealt out to the classes
-anew, trains every control below with the decoder `unet`, and is analysed as any study is. Nothing is simulated. A
-stopped call goes on where it was; `--minutes` stops before a study that may not end in time.
+Each row rests on phantom tissue of eight classes with its own seed, in one of the dealings of `phantom_dealings`, whose
+measures are known to follow what is planted; the decoder is `unet`. Every control below is trained and analysed as in
+any study: the given biases in one with 2 seeds, the others in one with 5, since two seeds cannot decide a difference.
+Nothing is simulated. A stopped call goes on where it was; `--minutes` stops before a study that may not end in time.
 
 - `given_share`, `given_ambiguity`, `given_morphology`, `given_context`: a fixed attention bias of one number per class,
   the planted level of one factor; to be attributed to the construct of that factor and to no other.
@@ -33,16 +34,23 @@ from analysis.schema.names import MACRO
 from analysis.topics.ledger_quantities import GIVEN_BIAS
 from analysis.topics.planted import CONSTRUCT_OF
 from analysis.verdicts import Topic, Word
+from benchmarks.phantom_dealings import DEALINGS, dealt
 from imbalance_bench.config import load_study
-from imbalance_bench.data.phantom import FACTORS, PRESETS, GroupCounts, PhantomSpec, generate_phantom
+from imbalance_bench.data.phantom import FACTORS, PhantomSpec, generate_phantom
 from imbalance_bench.execution import Execution, execute_study
-from imbalance_bench.preregistration import PRIMARY_MEASURES
 from imbalance_bench.seeding import generator
 
 ROOT = Path(__file__).parents[1]
 NOISE = "noise"
 WANTED = {"given_noise": 0.9, "inverse_sqrt": 0.9, "token_to_image": 0.95, "quarter_steps": 0.9}
 ATTRIBUTED = 0.8  # of the studies, of each planted factor
+TRAINED: list[Any] = [
+    "cross_entropy",
+    {"name": "cross_entropy", "label": "quarter_steps", "steps_fraction": 0.25},
+    "inverse_sqrt",
+    {"name": "dfa", "label": "token_to_image", "direction": "token_to_image"},
+]
+FIRST_SEED = 1000  # of the phantoms; none that `phantom_dealings` looks at
 RECIPE = ("model.decoder=unet", "training.validate_every=1000", "training.augmentation.cached_views=1")
 EVALUATION = (
     *("evaluation.path_controls=1", "evaluation.permuted_biases=0", "evaluation.dynamics_crops=0"),
@@ -62,48 +70,35 @@ class Trial:
     Attributes:
         out: Folder of all studies.
         steps: Optimiser steps.
-        seeds: Seeds of each method.
         workers: Runs at a time; None chooses by cores.
     """
 
     out: Path
     steps: int
-    seeds: int
     workers: int | None = None
 
-    def study(self, number: int) -> StudyAnalysis:
-        """Draw, train what is missing of, and analyse one study."""
-        folder, spec = self.out / f"study_{number:02d}", phantom_of(number)
+    def judged(self, number: int) -> Iterator[tuple[str, bool, str]]:
+        """Draw, train what is missing of, and analyse one row: (control, judged as it should be, what was said)."""
+        folder, spec = self.out / f"study_{number:02d}", dealt(DEALINGS[number % len(DEALINGS)], FIRST_SEED + number)
         if not (folder / "phantom" / "index.csv").exists():
             generate_phantom(spec, folder / "phantom")
-        asked = [f"dataset.path={folder / 'phantom'}", f"name=controls-{number}", f"training.steps={self.steps}"]
-        asked += [f"methods={methods_of(spec, number)}", f"seeds={list(range(self.seeds))}"]
-        source = ROOT / "imbalance_bench" / "quickstart.yaml"
-        config = load_study(source, [*RECIPE, *EVALUATION, *asked])
+        yield from judged_biases(self._study(folder, "given", given_biases(spec, number), seeds=2))
+        yield from judged_methods(self._study(folder, "trained", TRAINED, seeds=5))
+
+    def _study(self, folder: Path, name: str, methods: list[Any], seeds: int) -> StudyAnalysis:
+        asked = [f"dataset.path={folder / 'phantom'}", f"name={folder.name}-{name}", f"training.steps={self.steps}"]
+        asked += [f"methods={methods}", f"seeds={list(range(seeds))}"]
+        config = load_study(ROOT / "imbalance_bench" / "quickstart.yaml", [*RECIPE, *EVALUATION, *asked])
         cache = folder / "cache"
-        execute_study(config, folder / "study", Execution(cache=cache, workers=self.workers))
-        return analyze_study(folder / "study", cache_dir=cache)
+        execute_study(config, folder / name, Execution(cache=cache, workers=self.workers))
+        return analyze_study(folder / name, cache_dir=cache)
 
 
-def phantom_of(number: int) -> PhantomSpec:
-    """Return the phantom of a study: the quickstart's, its levels of each factor dealt out to the classes anew."""
-    base, rng = PRESETS["quickstart"], generator(number, "control rows")
-    dealt = {factor: rng.permutation([getattr(class_, factor) for class_ in base.classes]) for factor in FACTORS}
-    classes = [
-        each.model_copy(update={factor: float(values[place]) for factor, values in dealt.items()})
-        for place, each in enumerate(base.classes)
-    ]
-    groups = GroupCounts(train=6, val=1, test=8)
-    content = base.model_dump() | {"classes": classes, "groups": groups, "images_per_group": 1, "seed": number}
-    return PhantomSpec.model_validate(content | {"name": f"phantom-controls-{number}"})
-
-
-def methods_of(spec: PhantomSpec, number: int) -> list[Any]:
-    """Return the entries of `methods:` of a study."""
+def given_biases(spec: PhantomSpec, number: int) -> list[Any]:
+    """Return the methods with a given bias of a study of a phantom, and their control."""
     noise = generator(number, NOISE).normal(size=len(spec.classes))
     levels = {factor: [getattr(class_, factor) for class_ in spec.classes] for factor in FACTORS} | {NOISE: noise}
-    found: list[Any] = ["cross_entropy", {"name": "cross_entropy", "label": "quarter_steps", "steps_fraction": 0.25}]
-    found += ["inverse_sqrt", {"name": "dfa", "label": "token_to_image", "direction": "token_to_image"}]
+    found: list[Any] = ["cross_entropy"]
     for factor, values in levels.items():
         given = {each.name: round(float(value), 4) for each, value in zip(spec.classes, values, strict=True)}
         options = {"prior": "given", "mode": "fixed", "values": given}
@@ -111,20 +106,23 @@ def methods_of(spec: PhantomSpec, number: int) -> list[Any]:
     return found
 
 
-def judged(study: StudyAnalysis) -> Iterator[tuple[str, bool, str]]:
-    """Yield (control, judged as it should be, what was said)."""
+def attributed(study: StudyAnalysis, method: str, estimand: str) -> set[str]:
+    """Return the constructs of which the primary measure is supported for a method's quantity."""
     rows = study.tables["associations"]
-    supported = rows[(rows["verdict"] == str(Word.SUPPORTED)) & rows["measure"].isin(PRIMARY_MEASURES.values())]
+    rows = rows[(rows["verdict"] == str(Word.SUPPORTED)) & rows["primary"].astype(bool)]
+    return set(rows[(rows["method"] == method) & (rows["estimand"] == estimand)]["construct"])
 
-    def attributed(method: str, estimand: str) -> set[str]:
-        return set(supported[(supported["method"] == method) & (supported["estimand"] == estimand)]["construct"])
 
-    for factor, construct in CONSTRUCT_OF.items():
-        found = attributed(f"given_{factor}", GIVEN_BIAS)
-        yield f"given_{factor}", found == {construct}, "+".join(sorted(found)) or "nothing"
-    found = attributed("given_noise", GIVEN_BIAS)
-    yield "given_noise", not found, "+".join(sorted(found)) or "nothing"
-    found = attributed("inverse_sqrt", "loss_weight")
+def judged_biases(study: StudyAnalysis) -> Iterator[tuple[str, bool, str]]:
+    """Yield what was said of each given bias."""
+    for factor, wanted in [(each, {construct}) for each, construct in CONSTRUCT_OF.items()] + [(NOISE, set())]:
+        found = attributed(study, f"given_{factor}", GIVEN_BIAS)
+        yield f"given_{factor}", found == wanted, "+".join(sorted(found)) or "nothing"
+
+
+def judged_methods(study: StudyAnalysis) -> Iterator[tuple[str, bool, str]]:
+    """Yield what was said of the other controls."""
+    found = attributed(study, "inverse_sqrt", "loss_weight")
     yield "inverse_sqrt", found == {CONSTRUCT_OF["share"]}, "+".join(sorted(found)) or "nothing"
     said: dict[tuple[Topic, str], Word] = {
         (verdict.topic, verdict.method): verdict.word for verdict in study.verdicts if verdict.class_name == MACRO
@@ -155,7 +153,7 @@ def run_all(trial: Trial, studies: int, left: Callable[[], float]) -> list[list[
         if left() < longest:
             break
         started = time.monotonic()
-        found.append(list(judged(trial.study(number))))
+        found.append(list(trial.judged(number)))
         longest = max(longest, time.monotonic() - started)
         print(f"\n{number + 1} studies\n\n" + "\n".join(table(found)), flush=True)
     return found
@@ -166,13 +164,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--studies", type=int, default=40)
     parser.add_argument("--steps", type=int, default=60)
-    parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--workers", type=int, help="runs at a time; by cores unless given")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="start no study that may end later")
     parser.add_argument("--out", type=Path, default=ROOT / "results" / "studies" / "control_rows")
     options = parser.parse_args()
     until = time.monotonic() + 60 * options.minutes
-    trial = Trial(options.out, options.steps, options.seeds, options.workers)
+    trial = Trial(options.out, options.steps, options.workers)
     run_all(trial, options.studies, lambda: until - time.monotonic())
 
 

@@ -91,15 +91,15 @@ class Trial:
             every = [entry.image_id for entry in dataset.entries]
             found = survey(dataset, Taxonomy(dataset.info), [every], band_um=BAND_UM, workers=1)
         target = spec.class_id(self.target)
-        measured = {factor: _evaluate(found, factor)[target] for factor in FACTORS}
+        measured = {factor: evaluate(found, factor)[target] for factor in FACTORS}
         measured["share"] = np.log(measured["share"])
-        shares, wanted = _evaluate(found, "share"), np.array([class_.share for class_ in spec.classes])
+        shares, wanted = evaluate(found, "share"), np.array([class_.share for class_ in spec.classes])
         checked = wanted > SMALLEST_CHECKED_SHARE
         error = np.abs(shares / wanted - 1)[checked].max()
         return {factor: float(value) for factor, value in measured.items()} | {"share_error": float(error)}
 
 
-def _evaluate(found: Survey, factor: str) -> np.ndarray:
+def evaluate(found: Survey, factor: str) -> np.ndarray:
     """Return the measure of a factor for each class, (K,)."""
     name, measures = MEASURES[factor]
     construct = measures(found)

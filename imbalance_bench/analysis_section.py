@@ -1,11 +1,13 @@
 """What a study decides about its analysis before anything runs. No torch, so that the analysis can read it."""
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from imbalance_bench.config_section import Fraction, Section, Seed
-from imbalance_bench.preregistration import INERTIA_KEPT, LARGEST_VIF
+from imbalance_bench.errors import nearest
+from imbalance_bench.preregistration import INERTIA_KEPT, LARGEST_VIF, MEASURES
 
 Hypothesis = Literal["frequency", "boundary", "morphology", "context"]  # constructs with a primary measure
 
@@ -24,10 +26,22 @@ class AnalysisSection(Section):
     inertia_kept: Annotated[float, Field(gt=0, lt=1)] = INERTIA_KEPT  # inertia where more of the start is still there
     largest_vif: Annotated[float, Field(ge=1)] = LARGEST_VIF  # above, two measures are not told apart
     hypotheses: tuple[Hypothesis, ...] = ()  # constructs in the order of their tests; one: the primary hypothesis
+    # of the constructs that another measure than the default one is to stand for
+    primary_measures: Mapping[Hypothesis, str] = Field(default_factory=dict)
     seed: Seed = 0
 
     @model_validator(mode="after")
     def _named_once(self) -> "AnalysisSection":
         if len(set(self.hypotheses)) < len(self.hypotheses):
             raise ValueError(f"`analysis.hypotheses` must name each construct once. Got {list(self.hypotheses)}.")
+        return self
+
+    @model_validator(mode="after")
+    def _known_measures(self) -> "AnalysisSection":
+        for construct, measure in self.primary_measures.items():
+            if measure not in MEASURES[construct]:
+                raise ValueError(
+                    f"`analysis.primary_measures.{construct}` must be one of {', '.join(MEASURES[construct])}. "
+                    f"Got '{measure}'.{nearest(measure, MEASURES[construct])}"
+                )
         return self

@@ -224,7 +224,8 @@ def _readable(path: Path) -> dict[str, Any]:
 def _plan(study: Study, earlier: dict[str, Any]) -> dict[str, Any]:
     """Return the content of plan.json."""
     config = study.config
-    analysis = config.analysis.model_dump(mode="json") | {"control": config.control} | primary_choices()
+    analysis = config.analysis.model_dump(mode="json") | {"control": config.control}
+    analysis |= primary_choices(config.analysis.primary_measures)
     runs = {run.run_id: run.planned() for run in study.runs}
     single = {} if config.models else {"model": model_identity(config.model)}
     models = {model.label: model_identity(model) for model in config.models}

@@ -1,5 +1,7 @@
 """What counts as primary when a learned bias is explained: fixed before training and hashed into every plan."""
 
+from collections.abc import Mapping
+
 PRIMARY_MEASURES = {
     "frequency": "pixel_share",
     "boundary": "border_stain_overlap",
@@ -7,6 +9,22 @@ PRIMARY_MEASURES = {
     "context": "nearest_rival_overlap",
 }
 CONSTRUCTS = tuple(PRIMARY_MEASURES)
+# every measure that a plan may make the primary one of its construct: those that need no trained model
+MEASURES = {
+    "frequency": ("pixel_share", "image_share", "group_share", "components_per_image"),
+    "boundary": (
+        *("border_stain_overlap", "border_haematoxylin_overlap", "border_eosin_overlap", "edge_strength"),
+        *("border_exposure", "perimeter_per_area", "perimeter_over_disk"),
+    ),
+    "morphology": (
+        *("shape_dispersion", "log_area_spread", "compactness_spread", "eccentricity_spread", "solidity_spread"),
+        *("median_eccentricity", "median_solidity", "hu_dispersion", "fourier_variance", "fractal_dimension"),
+    ),
+    "context": (
+        *("nearest_rival_overlap", "rival_stain_overlap", "adjacent_stain_overlap", "adjacency_entropy", "silhouette"),
+    ),
+}
+OF_FEATURES = ("nearest_rival_overlap", "silhouette")  # compare the features of a frozen encoder
 PRIMARY_ESTIMANDS = ("change", "effective_offset")
 
 # plans written before these could be chosen do not name them, and mean the values that the software then had
@@ -15,9 +33,13 @@ LARGEST_VIF = 5.0
 LATER_CHOICES = {"inertia_kept": INERTIA_KEPT, "largest_vif": LARGEST_VIF, "hypotheses": ()}
 
 
-def primary_choices() -> dict[str, object]:
-    """Return the part of the analysis plan that the software fixes, as plain JSON."""
-    return {"primary_measures": dict(PRIMARY_MEASURES), "primary_estimands": list(PRIMARY_ESTIMANDS)}
+def primary_choices(chosen: Mapping[str, str]) -> dict[str, object]:
+    """Return the primary measures and estimands of a plan, as plain JSON.
+
+    Args:
+        chosen: Construct -> the measure that the study file makes its primary one.
+    """
+    return {"primary_measures": PRIMARY_MEASURES | dict(chosen), "primary_estimands": list(PRIMARY_ESTIMANDS)}
 
 
 def without_later_choices(plan: dict[str, object]) -> dict[str, object]:

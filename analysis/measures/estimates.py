@@ -1,6 +1,6 @@
 """The model-free measures of a survey, with bootstrap intervals over groups."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import numpy as np
@@ -41,6 +41,7 @@ def measure_table(
     resamples: int,
     seed: int,
     features: FeatureSums | None = None,
+    primary: Mapping[str, str] = PRIMARY,
 ) -> pd.DataFrame:
     """Compute every model-free measure with its interval; over folds, the mean of the folds' values. Table `measures`.
 
@@ -50,6 +51,7 @@ def measure_table(
         resamples: Bootstrap resamples of groups, at most 2000 are used; percentile intervals.
         seed: Of the resampling.
         features: Of a frozen encoder; without them the feature overlap is missing.
+        primary: Construct -> its primary measure.
     """
     rows = []
     by_fold = [constructs(found, features, fold) for fold in range(len(found.in_fold))]
@@ -61,7 +63,7 @@ def measure_table(
         errors, low, high = spread
         reliable = split_half_reliability(evaluates, found, seed)
         for m, (measure, unit) in enumerate(construct[0].units.items()):
-            keys = {"construct": construct[0].name, "measure": measure, "primary": measure in PRIMARY.values()}
+            keys = {"construct": construct[0].name, "measure": measure, "primary": measure in primary.values()}
             for c, name in enumerate(class_names):
                 row = {"class_id": c, "class": name, "value": values[m, c], "low": low[m, c], "high": high[m, c]}
                 row |= {"standard_error": errors[m, c], "reliability": reliable[m], "n": int(n[c]), "unit": unit}

@@ -1,5 +1,6 @@
 """Study records as tidy frames. Runs that are missing, unfinished or damaged are listed, not fatal."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +13,7 @@ from imbalance_bench.config_errors import first_error
 from imbalance_bench.damage import damages
 from imbalance_bench.data.splits import Splits
 from imbalance_bench.errors import UserError
-from imbalance_bench.preregistration import INERTIA_KEPT, LARGEST_VIF, LATER_CHOICES
+from imbalance_bench.preregistration import INERTIA_KEPT, LARGEST_VIF, LATER_CHOICES, PRIMARY_MEASURES
 from imbalance_bench.records import FOREIGN, PICTURE_FOLDERS, TRAIN_AGAIN, RunRecord, RunState, StudyRecords, run_name
 from imbalance_bench.run_ids import without_label
 from imbalance_bench.status import DAMAGED
@@ -35,6 +36,7 @@ class AnalysisPlan:
         inertia_kept: Inertia is named where more than this share of the start is still there.
         largest_vif: Variance inflation above which two measures are not told apart.
         hypotheses: Constructs in the order in which they are tested (one: the primary hypothesis); none: all, by Holm.
+        primary_measures: Construct -> its primary measure; of those that are not named, the default.
     """
 
     control: str | None
@@ -49,6 +51,12 @@ class AnalysisPlan:
     inertia_kept: float = INERTIA_KEPT
     largest_vif: float = LARGEST_VIF
     hypotheses: tuple[str, ...] = ()
+    primary_measures: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def primary(self) -> dict[str, str]:
+        """The primary measure of every construct."""
+        return PRIMARY_MEASURES | dict(self.primary_measures)
 
     @classmethod
     def default(cls, **changes: Any) -> "AnalysisPlan":
@@ -71,7 +79,7 @@ class AnalysisPlan:
             UserError: A key is missing, or the unit is unknown.
         """
         path, content = records.root / "plan.json", records.plan().get("analysis", {})
-        content = LATER_CHOICES | content
+        content = LATER_CHOICES | {"primary_measures": {}} | content
         missing = [name for name in cls.__dataclass_fields__ if name not in content]
         if missing:
             raise UserError(f"{path}: `analysis` must have '{missing[0]}'. Run the study again to write a new plan.")

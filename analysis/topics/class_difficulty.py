@@ -56,7 +56,8 @@ def analyze(context: Context) -> TopicResult:
         return TopicResult(nothing, () if verdict is None else (verdict,))
     names = context.study.class_names
     options = {"resamples": context.plan.resamples, "seed": context.plan.seed}
-    free = measure_table(source.found, names, features=source.features, **options)
+    primary = context.plan.primary
+    free = measure_table(source.found, names, features=source.features, primary=primary, **options)
     of_control = [row for each in _of_control(context, source) for row in each.rows(names)]
     measures = table("measures", pd.concat([free, table("measures", of_control)]) if of_control else free)
     tables = {
@@ -64,7 +65,10 @@ def analyze(context: Context) -> TopicResult:
         "border_profiles": border_profile_table(source.found, names, **options),
         "adjacency": adjacency_table(source.found, names, features=source.features, **options),
     }
-    verdicts = (study_limits.measures_verdict("", measures), study_limits.context_verdict(source.no_features))
+    verdicts = (
+        study_limits.measures_verdict("", measures),
+        study_limits.context_verdict(source.no_features, primary["context"]),
+    )
     return TopicResult(tables, tuple(each for each in verdicts if each is not None))
 
 

@@ -139,7 +139,7 @@ def claims(context: Context) -> Iterator[Claim]:
         if _parts(run) and all(name in WEIGHTS_OF_FREQUENCY for name in _parts(run)):
             subject, key = f"loss weight of {method}", (method, "loss_weight")
             planted = "goes with frequency, from which it is computed"
-            yield Claim(subject, planted, alone.get((*key, PRIMARY_MEASURES[FREQUENCY])), _supported)
+            yield Claim(subject, planted, alone.get((*key, context.plan.primary[FREQUENCY])), _supported)
             planted = "goes with no kind of difficulty beyond frequency"
             beyond = partial.get((*key, DIFFICULTY))
             yield Claim(subject, planted, beyond, lambda each: each.word == Word.NOT_SUPPORTED)

@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
-from analysis.measures import PRIMARY
 from analysis.schema import rows_of
 from analysis.scoring.comparisons import Rules
 from analysis.scoring.units import Ratios, UnitCounts, effective_units
@@ -24,7 +23,7 @@ from analysis.statistics.sign_flip import smallest_sign_flip_p
 from analysis.study.runs import AnalysisPlan, StudyTables
 from analysis.verdicts import Topic, Verdict, Word, data_limit
 from imbalance_bench.manifest import canonical_hash
-from imbalance_bench.preregistration import primary_choices, without_later_choices
+from imbalance_bench.preregistration import OF_FEATURES, primary_choices, without_later_choices
 from imbalance_bench.status import DAMAGED
 
 FEWEST_EFFECTIVE = 6  # equally heavy units on which a pooled score should rest
@@ -128,7 +127,8 @@ def data_verdicts(tables: StudyTables, units: dict[str, UnitCounts], plan: Analy
 
 def plan_verdict(plan_json: dict, recorded: str | None) -> Verdict | None:
     """Say so if the analysis plan, or what this version takes as primary, was changed after the study was planned."""
-    used = plan_json | {key: value for key, value in primary_choices().items() if key in plan_json}
+    fixed = primary_choices(plan_json.get("primary_measures", {}))
+    used = plan_json | {key: value for key, value in fixed.items() if key in plan_json}
     plans = (plan_json, used)
     written = {canonical_hash(plan) for plan in plans}, {canonical_hash(without_later_choices(plan)) for plan in plans}
     if recorded is None or {recorded} in written:
@@ -156,9 +156,9 @@ def measures_verdict(reason: str, measures: pd.DataFrame) -> Verdict | None:
     return data_limit("measures", subject, sentence, rule, {"missing": len(lacking)})
 
 
-def context_verdict(reason: str) -> Verdict | None:
-    """Say why the primary measure of context is missing, if it is."""
-    if not reason:
+def context_verdict(reason: str, measure: str) -> Verdict | None:
+    """Say why the primary measure of context is missing, if it is one of features."""
+    if not reason or measure not in OF_FEATURES:
         return None
     sentence = f"Context was not measured, so nothing is said about rivals that look alike: {reason.rstrip('.')}."
     rule = "limited: there are no cached features of a frozen encoder for this data set"
@@ -170,7 +170,7 @@ def primary_tests(measures: pd.DataFrame, plan: AnalysisPlan) -> int:
     if plan.hypotheses:
         return 1
     if measures.empty:
-        return len(PRIMARY)
+        return len(plan.primary)
     tested = measures[measures["primary"].astype(bool) & measures["value"].notna()]
     return max(1, tested["measure"].nunique())
 

@@ -210,7 +210,8 @@ def _plan(
     config: ForeignConfig, checked: _Checked, records: StudyRecords, earlier: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return the content of plan.json."""
-    analysis = config.analysis.model_dump(mode="json") | {"control": config.control} | primary_choices()
+    analysis = config.analysis.model_dump(mode="json") | {"control": config.control}
+    analysis |= primary_choices(config.analysis.primary_measures)
     scored = bool(earlier) and bool(records.finished())
     return {
         "name": config.name,

@@ -36,6 +36,7 @@ from benchmarks.plain_measures import largest_difference, plain_loop
 from imbalance_bench.data.prepared import PreparedDataset
 from imbalance_bench.data.taxonomy import UNLABELLED, Taxonomy
 from imbalance_bench.errors import UserError
+from imbalance_bench.preregistration import MEASURES
 from tests.analysis.synthetic import write_synthetic_study
 
 stats: Any = scipy.stats  # its return types are not declared
@@ -273,6 +274,20 @@ def test_one_primary_measure_per_construct():
     assert {construct: list(names) for construct, names in primary.items()} == {
         construct: [PRIMARY[construct]] for construct in PRIMARY
     }
+
+
+def test_a_plan_may_name_every_measure_of_its_construct_and_no_other():
+    table = values_of(found_in([disks([9] * 12).clip(0, 1).astype(np.uint8)] * 3)).reset_index()
+    measured = {construct: set(names) for construct, names in table.groupby("construct")["measure"]}
+    for construct, names in MEASURES.items():
+        assert set(names) == measured[construct]
+
+
+def test_a_plan_chooses_the_primary_measure():
+    found = found_in([disks([9] * 12).clip(0, 1).astype(np.uint8)] * 3)
+    chosen = PRIMARY | {"context": "rival_stain_overlap"}
+    table = measure_table(found, ("a", "b", "c"), resamples=2, seed=0, primary=chosen)
+    assert set(table[table["primary"]]["measure"]) == set(chosen.values())
 
 
 def test_variable_shapes_disperse_more_and_frequency_counts_pixels():

@@ -4,6 +4,7 @@ import json
 from dataclasses import fields
 
 import pytest
+from pydantic import ValidationError
 
 from analysis.study.runs import AnalysisPlan
 from analysis.topics.study_limits import plan_verdict
@@ -14,7 +15,7 @@ from imbalance_bench.manifest import canonical_hash
 from imbalance_bench.preregistration import primary_choices
 from imbalance_bench.records import StudyRecords
 
-PLAN = AnalysisSection(control="cross_entropy").model_dump(mode="json") | primary_choices()
+PLAN = AnalysisSection(control="cross_entropy").model_dump(mode="json") | primary_choices({})
 HASH = canonical_hash(PLAN)
 
 
@@ -63,8 +64,25 @@ def test_a_changed_plan_is_said(change):
     assert "changed" in found.sentence
 
 
-def test_another_primary_measure_in_the_software_is_said(monkeypatch):
-    monkeypatch.setitem(preregistration.PRIMARY_MEASURES, "frequency", "image_share")
-    found = plan_verdict(PLAN, HASH)
-    assert found is not None
-    assert found.word == Word.LIMITED
+def test_the_plan_decides_which_measures_are_primary(tmp_path, monkeypatch):
+    section = AnalysisSection(primary_measures={"context": "rival_stain_overlap"})
+    plan = section.model_dump(mode="json") | {"control": None} | primary_choices(section.primary_measures)
+    assert plan["primary_measures"] == preregistration.PRIMARY_MEASURES | {"context": "rival_stain_overlap"}
+    (tmp_path / "plan.json").write_text(json.dumps({"analysis": plan}))
+    monkeypatch.setitem(preregistration.PRIMARY_MEASURES, "frequency", "image_share")  # a later version's default
+    read = AnalysisPlan.of(StudyRecords.open(tmp_path))
+    assert read.primary == plan["primary_measures"]
+    assert plan_verdict(plan, canonical_hash(plan)) is None
+
+
+@pytest.mark.parametrize(
+    ("chosen", "said"),
+    [
+        ({"context": "rival_stain_overlab"}, "rival_stain_overlap"),
+        ({"context": "pixel_share"}, "context.*must be one of nearest_rival_overlap"),
+        ({"texture": "silhouette"}, "frequency"),
+    ],
+)
+def test_an_unknown_primary_measure_is_refused_with_what_may_be_named(chosen, said):
+    with pytest.raises(ValidationError, match=said):
+        AnalysisSection(primary_measures=chosen)

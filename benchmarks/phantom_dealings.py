@@ -1,0 +1,126 @@
+"""How well the class measures order eight classes as planted, for several ways of dealing factors to tissues.
+
+    python -m benchmarks.phantom_dealings [--seeds 4] [--search N] [--search-seed S]
+
+A *dealing* gives every class of the `quickstart` phantom a rank of each factor. Not every dealing can be used where a
+measure must follow its factor: tissues that look alike have much of context as they come, and pale ones soft borders.
+The table holds Spearman's correlation of the planted level with the measure of the training slides, over phantoms of
+`--seeds` seeds: mean (smallest). `--search` draws N dealings around the natural order of the tissues and prints those
+that follow in two phantoms of 54 images (at least .85 for each factor) and in which no two factors are correlated above .35.
+"""
+
+import argparse
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from analysis.measures.survey import survey
+from analysis.statistics.rank_association import spearman
+from benchmarks.phantom_factors import BAND_UM, FACTORS, evaluate
+from imbalance_bench.data.phantom import PRESETS, GroupCounts, PhantomSpec, generate_phantom
+from imbalance_bench.data.prepared import PreparedDataset
+from imbalance_bench.data.taxonomy import Taxonomy
+from imbalance_bench.seeding import generator
+
+Dealing = Mapping[str, Sequence[int]]  # factor -> rank of each class, 1 is least; in the order of the preset
+
+QUICKSTART = PRESETS["quickstart"]
+GROUPS = GroupCounts(train=18, val=1, test=8)
+FOLLOWS, APART = 0.85, 0.35
+"""Smallest correlation of a measure with its factor, largest of two factors, of a dealing that `--search` keeps."""
+SPREAD = {"share": 8.0, "ambiguity": 0.8, "morphology": 8.0, "context": 1.0}
+"""Standard deviation, ranks, of what `--search` adds to the first dealing; share and morphology show in any tissue."""
+SEARCHED = 50
+"""Seed of the first phantom of a search; the table and the studies use others."""
+
+
+def dealing_of(spec: PhantomSpec) -> Dealing:
+    """Return the ranks of a phantom."""
+    values = {factor: [getattr(class_, factor) for class_ in spec.classes] for factor in FACTORS}
+    return {factor: [sorted(levels).index(level) + 1 for level in levels] for factor, levels in values.items()}
+
+
+# found by --search; the first one is that of the quickstart
+DEALINGS: tuple[Dealing, ...] = (
+    dealing_of(QUICKSTART),
+    {
+        "share": (5, 6, 1, 3, 2, 8, 4, 7),
+        "ambiguity": (2, 5, 1, 6, 8, 4, 7, 3),
+        "morphology": (8, 6, 1, 7, 5, 3, 2, 4),
+        "context": (7, 2, 4, 1, 8, 5, 3, 6),
+    },
+    {
+        "share": (7, 8, 6, 1, 4, 5, 3, 2),
+        "ambiguity": (3, 5, 2, 6, 8, 4, 7, 1),
+        "morphology": (6, 4, 2, 8, 3, 7, 1, 5),
+        "context": (7, 2, 3, 1, 8, 6, 4, 5),
+    },
+)
+
+
+def dealt(dealing: Dealing, seed: int, groups: GroupCounts = GROUPS) -> PhantomSpec:
+    """Return the quickstart's phantom with its levels dealt otherwise."""
+    levels = {factor: sorted(getattr(class_, factor) for class_ in QUICKSTART.classes) for factor in FACTORS}
+    classes = [
+        class_.model_copy(update={factor: levels[factor][dealing[factor][place] - 1] for factor in FACTORS})
+        for place, class_ in enumerate(QUICKSTART.classes)
+    ]
+    content = QUICKSTART.model_dump() | {"classes": classes, "groups": groups, "seed": seed}
+    return PhantomSpec.model_validate(content)
+
+
+def correlations(spec: PhantomSpec) -> dict[str, float]:
+    """Draw a phantom and return the rank correlation of each factor with its measure in the training slides."""
+    with tempfile.TemporaryDirectory() as folder:
+        dataset = PreparedDataset.open(generate_phantom(spec, Path(folder) / "phantom"))
+        train = [entry.image_id for entry in dataset.entries if entry.split == "train"]
+        found = survey(dataset, Taxonomy(dataset.info), [train], band_um=BAND_UM, workers=1)
+    planted = {factor: np.array([getattr(class_, factor) for class_ in spec.classes]) for factor in FACTORS}
+    return {factor: spearman(planted[factor], evaluate(found, factor)) for factor in FACTORS}
+
+
+def drawn(number: int, seed: int) -> Dealing:
+    """Draw a dealing around the natural order of the tissues, of which no two factors are correlated above APART."""
+    rng, natural = generator(seed, "dealing", number), DEALINGS[0]
+    while True:
+        found = {
+            factor: np.argsort(np.argsort(np.array(ranks) + rng.normal(0, SPREAD[factor], len(ranks)))) + 1
+            for factor, ranks in natural.items()
+        }
+        between = np.corrcoef([found[factor] for factor in FACTORS]) - np.eye(len(FACTORS))
+        if np.abs(between).max() <= APART:
+            return {factor: tuple(int(rank) for rank in ranks) for factor, ranks in found.items()}
+
+
+def kept(tries: int, seed: int) -> Iterator[Dealing]:
+    """Yield the drawn dealings that the measures follow in two phantoms."""
+    for number in range(tries):
+        dealing = drawn(number, seed)
+        if all(min(correlations(dealt(dealing, phantom)).values()) >= FOLLOWS for phantom in (SEARCHED, SEARCHED + 1)):
+            yield dealing
+
+
+def main() -> None:
+    """Print the table, or what a search finds."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=4)
+    parser.add_argument("--search", type=int, default=0, metavar="N", help="draw N dealings instead")
+    parser.add_argument("--search-seed", type=int, default=0)
+    options = parser.parse_args()
+    if options.search:
+        for dealing in kept(options.search, options.search_seed):
+            print(dealing, flush=True)
+        return
+    print("| dealing | " + " | ".join(FACTORS) + " |\n|---|" + "---|" * len(FACTORS))
+    for number, dealing in enumerate(DEALINGS):
+        found = [correlations(dealt(dealing, seed)) for seed in range(options.seeds)]
+        cells = [[each[factor] for each in found] for factor in FACTORS]
+        print(
+            f"| {number} | " + " | ".join(f"{np.mean(cell):.2f} ({min(cell):.2f})" for cell in cells) + " |", flush=True
+        )
+
+
+if __name__ == "__main__":
+    main()
