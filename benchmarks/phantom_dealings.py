@@ -6,7 +6,7 @@ A *dealing* gives every class of the `quickstart` phantom a rank of each factor.
 measure must follow its factor: tissues that look alike have much of context as they come, and pale ones soft borders.
 The table holds Spearman's correlation of the planted level with the measure of the training slides, over phantoms of
 `--seeds` seeds: mean (smallest). `--search` draws N dealings around the natural order of the tissues and prints those
-that follow in two phantoms of 54 images (at least .85 for each factor) and in which no two factors are correlated above .35.
+that follow in two phantoms (at least .85 for each factor) and in which no two factors are correlated above .35.
 """
 
 import argparse
