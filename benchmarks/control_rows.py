@@ -4,7 +4,7 @@
 
 Each row rests on phantom tissue of eight classes with its own seed, in one of the dealings of `phantom_dealings`, whose
 measures are known to follow what is planted; the decoder is `unet`. Every control below is trained and analysed as in
-any study: the given biases, which do not change, in one with 2 seeds and half the steps, the others in one with 5 seeds.
+any study: the given biases, which stay, in one with 2 seeds and half the steps, the others in one with 5 seeds.
 Nothing is simulated. A stopped call goes on where it was; `--minutes` stops before a study that may not end in time.
 
 - `given_share`, `given_ambiguity`, `given_morphology`, `given_context`: a fixed attention bias of one number per class,
