@@ -47,7 +47,7 @@ PRELOADED = (
     "torch",
 )
 DIED = "?"  # in place of the name of a test
-LIMIT_S = 240  # of processor time of the tests of one mutant
+LIMIT_S = 120  # of processor time of the tests of one mutant
 NEEDED, NEEDED_OF_PICTURES = 0.9, 0.75
 PICTURES = "report and plots"
 PARTS = {  # folder or file -> part; the longest that fits counts
