@@ -1,7 +1,8 @@
 """`imbalance-bench run`: check, plan, encode once, execute what is not done."""
 
+import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -14,8 +15,8 @@ from imbalance_bench.cli.study_view import print_plan, print_status
 from imbalance_bench.config import StudyConfig
 from imbalance_bench.damage import Damage, Remedy, damages
 from imbalance_bench.data.prepared import usable_cores
-from imbalance_bench.engines import ENGINES
-from imbalance_bench.engines.base import RunJob
+from imbalance_bench.engines import ENGINES, require_installed
+from imbalance_bench.engines.base import Engine, LeavableEngine, Resources, RunJob
 from imbalance_bench.engines.rounds import Effort, execute_rounds
 from imbalance_bench.errors import UserError
 from imbalance_bench.inputs import require_inputs
@@ -27,6 +28,7 @@ from imbalance_bench.training.material import choose_device, open_material
 from imbalance_bench.training.run import planned_steps
 from imbalance_bench.tuning.execution import tuned
 
+LEFT_TO_THE_SCHEDULER = 10_000  # runs at a time on a cluster
 LEAST_FREE_BYTES = 200 * 2**20  # a study directory with a dozen small runs
 
 
@@ -37,14 +39,51 @@ class Execution:
     Attributes:
         cache: Folder of tiles and features.
         engine: A key of ENGINES; None chooses by device.
-        workers: Runs at a time; None chooses by cores.
+        workers: Runs at a time; None chooses by cores and GPUs, and on a cluster leaves it to its scheduler.
         dry_run: Stop after the plan has been checked and printed.
+        detach: Hand the runs over to a scheduler and leave.
     """
 
     cache: Path
     engine: str | None = None
     workers: int | None = None
     dry_run: bool = False
+    detach: bool = False
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether runs may execute on other machines."""
+        return self.engine is not None and ENGINES[self.engine].elsewhere
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """An engine for a study.
+
+    Attributes:
+        name: A key of ENGINES.
+        resources: What it may use.
+        device: Of this machine; None where runs execute elsewhere.
+    """
+
+    name: str
+    resources: Resources
+    device: torch.device | None
+
+    def engine(self, workers: int) -> Engine:
+        """Make the engine for a number of workers."""
+        return ENGINES[self.name].make(replace(self.resources, workers=workers))
+
+    def leavable(self) -> LeavableEngine:
+        """Make the engine, which executes runs when nobody waits.
+
+        Raises:
+            UserError: It does not.
+        """
+        engine = self.engine(self.resources.workers)
+        if not isinstance(engine, LeavableEngine):
+            raise UserError(f"--detach needs an engine with a queue of its own, such as slurm. Got {self.name}.")
+        return engine
 
 
 def execute_study(config: StudyConfig, root: Path, execution: Execution) -> None:
@@ -53,6 +92,10 @@ def execute_study(config: StudyConfig, root: Path, execution: Execution) -> None
     Raises:
         UserError: Something is wrong with study, data or disk (nothing has been trained), or a run failed.
     """
+    if execution.engine is not None:
+        require_installed(execution.engine)
+    if execution.detach and config.tuning is not None:
+        raise UserError("--detach does not go with `tuning`, which waits for its trials. Leave it out.")
     if config.tuning is not None:
         earlier_plan(root)  # refuse a folder of something else before the trials are trained
         config = tuned(config, root, lambda trials, folder: _execute(trials, folder, execution), execution.dry_run)
@@ -61,15 +104,16 @@ def execute_study(config: StudyConfig, root: Path, execution: Execution) -> None
 
 
 def _execute(config: StudyConfig, root: Path, execution: Execution) -> bool:
-    """Execute what is not done; return whether anything was."""
+    """Execute what is not done; return whether anything was, to its end."""
     console = Terminal()
-    device = choose_device(config.compute)
+    chosen = _choose(execution, config)
     _require_space(root)
     require_inputs(config, console)
     with ProgressDisplay(console) as display:
         study = prepare_study(config, root, display.on_phase, write=not execution.dry_run)
     damaged = {run.run_id: found for run in study.runs if (found := _lasting(damages(study.records.run(run.run_id))))}
     waiting = [r for r in study.runs if r.run_id not in damaged and not study.records.run(r.run_id).is_done()]
+    device = chosen.device or f"that of each run ({chosen.name})"
     print_plan(study, [*waiting, *(run for run in study.runs if run.run_id in damaged)], device, console)
     warned = [line for m in config.each_model for line in licence_warnings(m, study.dataset.info.licence)]
     for line in dict.fromkeys(warned):
@@ -79,8 +123,7 @@ def _execute(config: StudyConfig, root: Path, execution: Execution) -> bool:
 
         print_short_form(study, console)
         return False
-    if waiting:
-        _train(study, waiting, execution, device, console)
+    ended = bool(waiting) and _train(study, waiting, execution, chosen, console)
     if damaged:
         first = next(iter(damaged.values()))[0]
         raise UserError(
@@ -88,7 +131,7 @@ def _execute(config: StudyConfig, root: Path, execution: Execution) -> bool:
             f"`imbalance-bench repair {root}` mends them, then the same command goes on.",
             exit_code=1,
         )
-    return bool(waiting)
+    return ended
 
 
 def _lasting(found: list[Damage]) -> list[Damage]:
@@ -96,26 +139,30 @@ def _lasting(found: list[Damage]) -> list[Damage]:
     return [damage for damage in found if damage.remedy != Remedy.RESTART]
 
 
-def _train(
-    study: Study, waiting: list[PlannedRun], execution: Execution, device: torch.device, console: Console
-) -> None:
-    """Execute the runs that wait, and print how they ended."""
+def _train(study: Study, waiting: list[PlannedRun], execution: Execution, chosen: _Chosen, console: Console) -> bool:
+    """Execute the runs that wait and print how they ended, or hand them over and leave; return whether they ended."""
     config = study.config
-    _prefill(study, execution.cache, device, console)
-    name, workers = _choose_engine(execution, config, device)
+    if chosen.device is not None:
+        _prefill(study, execution.cache, chosen.device, console)
     steps = {run.run_id: planned_steps(study, run) for run in waiting}
-    jobs = [
-        RunJob(study.root, run.run_id, run.label, execution.cache, config.compute, steps[run.run_id]) for run in waiting
-    ]
+    root, cache = study.root.resolve(), execution.cache.resolve()  # also where the working directory is another
+    jobs = [RunJob(root, run.run_id, run.label, cache, config.compute, steps[run.run_id]) for run in waiting]
     table = LiveTable(study.taxonomy.names, {run.run_id: run.name for run in study.runs})
     display = ProgressDisplay(console, runs=len(jobs), unit_steps=max(steps.values()), table=table)
+    if execution.detach:
+        chosen.leavable().submit(jobs, display)
+        console.print(f"`imbalance-bench status {study.root}` shows how far they are", highlight=False, soft_wrap=True)
+        return False
     with display:
-        outcomes = execute_rounds(ENGINES[name], Effort(workers, config.compute.retries), jobs, display)
+        outcomes = execute_rounds(
+            chosen.engine, Effort(chosen.resources.workers, config.compute.retries), jobs, display
+        )
     print_status(study.records, console)
     failed = [outcome for outcome in outcomes if outcome.error is not None]
     if failed:
         first = f"{failed[0].label}: {failed[0].error}"
         raise UserError(f"{len(failed)} of {len(jobs)} runs failed. First: {first}", exit_code=1)
+    return True
 
 
 def _prefill(study: Study, cache: Path, device: torch.device, console: Console) -> None:
@@ -129,10 +176,31 @@ def _prefill(study: Study, cache: Path, device: torch.device, console: Console) 
     torch.set_num_threads(threads)
 
 
-def _choose_engine(execution: Execution, config: StudyConfig, device: torch.device) -> tuple[str, int]:
-    """Several processes on CPUs, one after the other on a GPU, unless the command line says otherwise."""
-    workers = execution.workers or (1 if device.type != "cpu" else max(1, usable_cores() // config.compute.threads))
-    return execution.engine or ("process" if workers > 1 else "serial"), workers
+def _choose(execution: Execution, config: StudyConfig) -> _Chosen:
+    """Several processes on CPUs or several GPUs, one run after the other on one GPU, unless the command line says else.
+
+    Raises:
+        UserError: The engine cannot work here.
+    """
+    if execution.elsewhere:
+        chosen = _Chosen(str(execution.engine), Resources(execution.workers or LEFT_TO_THE_SCHEDULER, config.compute), None)
+    else:
+        device = choose_device(config.compute)
+        devices = visible_devices() if device.type == "cuda" and device.index is None else ()
+        on_device = max(1, len(devices)) if device.type != "cpu" else 0
+        workers = execution.workers or on_device or max(1, usable_cores() // config.compute.threads)
+        name = execution.engine or ("process" if workers > 1 else "serial")
+        chosen = _Chosen(name, Resources(workers, config.compute, devices if len(devices) > 1 else ()), device)
+    chosen.engine(chosen.resources.workers)  # says now what would stop it later
+    if execution.detach:
+        chosen.leavable()
+    return chosen
+
+
+def visible_devices() -> tuple[str, ...]:
+    """CUDA devices of this machine, as CUDA_VISIBLE_DEVICES names them."""
+    number, named = torch.cuda.device_count(), os.environ.get("CUDA_VISIBLE_DEVICES")
+    return tuple(map(str, range(number))) if named is None else tuple(named.split(",")[:number])
 
 
 def _require_space(root: Path) -> None:
