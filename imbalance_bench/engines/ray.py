@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from imbalance_bench.engines.base import Execute, Listener, Obstacle, RunJob, RunOutcome
 from imbalance_bench.engines.process import GRACE_S
 from imbalance_bench.engines.record_watch import RecordWatch
 from imbalance_bench.errors import UserError, first_line
-from imbalance_bench.interruption import Interrupted, at_safe_points, stop_signals
+from imbalance_bench.interruption import STOP_SIGNALS, Interrupted, at_safe_points, stop_signals
 
 if TYPE_CHECKING:
     from imbalance_bench.config import ComputeSection
@@ -67,15 +70,21 @@ class RayEngine:
         return outcomes
 
     def _connect(self) -> None:
+        """Join the cluster that the study names, or start one on this machine.
+
+        Raises:
+            UserError: There is none at that address.
+        """
         import ray
 
         from imbalance_bench.data.prepared import usable_cores
 
         address = self._section.address
-        quiet = {"include_dashboard": False, "log_to_driver": False, "configure_logging": False}
-        ours = {"num_cpus": usable_cores(), "_temp_dir": None, **quiet} if address is None else {}
+        here = {"num_cpus": usable_cores(), "include_dashboard": False} if address is None else {}
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it tells nobody of what runs here
         try:
-            ray.init(address=address or "local", **ours)
+            with _handlers_kept():
+                ray.init(address=address or "local", log_to_driver=False, configure_logging=False, **here)
         except (ConnectionError, RuntimeError, ValueError, OSError) as error:
             raise UserError(
                 f"`compute.ray.address` must be that of a running Ray cluster. Got {address}: {first_line(error)}",
@@ -83,11 +92,24 @@ class RayEngine:
             ) from None
 
 
+@contextmanager
+def _handlers_kept() -> Iterator[None]:
+    """Put back the handlers of signals, which Ray replaces by its own."""
+    before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
 def _work(job: RunJob, execute: Execute | None) -> RunOutcome:
     """Execute one run in a worker of Ray; a checkpoint is saved when it is cancelled or its machine is taken away."""
     if execute is None:
         from imbalance_bench.engines.worker import execute_job as execute  # imports torch
 
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # as which Ray cancels, also where a shell ignores it
     try:
         with stop_signals((signal.SIGINT, signal.SIGTERM), quiet=True):
             return execute(job, lambda _: None)

@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from imbalance_bench.engines.base import Listener, Obstacle, RunJob, RunOutcome
+from imbalance_bench.engines.base import Execute, Listener, Obstacle, RunJob, RunOutcome
 from imbalance_bench.engines.record_watch import RecordWatch
 from imbalance_bench.engines.slurm_queue import (
     FOLDER,
@@ -50,15 +50,22 @@ class SlurmEngine:
         compute: How runs execute, and what each asks Slurm for.
         cluster: An executor of submitit.
         queue: Who is asked about jobs.
+        execute: Executes one job there; importable there.
     """
 
     def __init__(
-        self, workers: int, compute: ComputeSection, cluster: str = "slurm", queue: Queue | None = None
+        self,
+        workers: int,
+        compute: ComputeSection,
+        *,
+        cluster: str = "slurm",
+        queue: Queue | None = None,
+        execute: Execute | None = None,
     ) -> None:
         from imbalance_bench.config import SlurmSection
 
         self._workers, self._threads, self._section = workers, compute.threads, compute.slurm or SlurmSection()
-        self._cluster, self._queue = cluster, queue or SlurmQueue()
+        self._cluster, self._queue, self._execute = cluster, queue or SlurmQueue(), execute
         if cluster == "slurm" and shutil.which("sbatch") is None:
             raise UserError("--engine slurm needs the command sbatch. Got none. Run it where jobs can be submitted.")
 
@@ -117,7 +124,7 @@ class SlurmEngine:
         executor.update_parameters(**self._parameters(root))
         try:
             with executor.batch():
-                submitted = [executor.submit(RunTask(job)) for job in jobs]
+                submitted = [executor.submit(RunTask(job, self._execute)) for job in jobs]
         except (FailedJobError, FailedSubmissionError) as error:
             said = " ".join(str(error).split())[-400:]
             raise UserError(f"Slurm must take the jobs. Got: {said} Change `compute.slurm`.", exit_code=1) from None
@@ -180,20 +187,23 @@ class RunTask:
 
     Args:
         job: The run.
+        execute: Executes it; None: as every engine does.
     """
 
-    def __init__(self, job: RunJob) -> None:
-        self._job = job
+    def __init__(self, job: RunJob, execute: Execute | None = None) -> None:
+        self._job, self._execute = job, execute
 
     def __call__(self) -> None:
         """Execute the run and write how it ended; a checkpoint is saved when a signal asks for it."""
         import submitit
 
-        from imbalance_bench.engines.worker import execute_job
+        execute = self._execute
+        if execute is None:
+            from imbalance_bench.engines.worker import execute_job as execute  # imports torch
 
         try:
             with stop_signals((signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2), quiet=True):
-                outcome = execute_job(self._job, lambda _: None)
+                outcome = execute(self._job, lambda _: None)
         except Interrupted as error:
             if error.number != signal.SIGTERM:
                 signal.raise_signal(error.number)  # now submitit's: `checkpoint`, then queue this job again
