@@ -107,7 +107,8 @@ def _kill(word: str) -> Disturb:
     """SIGKILL of one process whose command line holds `word`."""
 
     def kill(case: Case) -> None:
-        found = [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if _works_for(pid, case, word)]
+        processes = [int(path.name) for path in Path("/proc").glob("[0-9]*")]
+        found = [pid for pid in processes if _works_for(pid, case, word)]
         assert found, f"no process {word}"
         os.kill(found[-1], signal.SIGKILL)
 
@@ -125,7 +126,7 @@ def _works_for(pid: int, case: Case, word: str) -> bool:
             pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
     except (OSError, ValueError):
         return False
-    return pid == case.process.pid or str(case.out) in words and "srun" not in words.split("\0")[0]
+    return pid == case.process.pid or (str(case.out) in words and "srun" not in words.split("\0")[0])
 
 
 def _cancel(case: Case) -> None:  # noqa: ARG001
@@ -205,6 +206,7 @@ def main() -> int:
     parser.add_argument("--only", action="append", default=[], help="engines or disturbances that hold WORD")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the cluster ends with this process
     rows, wrong, slurm = [], 0, why_no_cluster() if find_spec("submitit") else "submitit is not installed"
     skipped = {"slurm": slurm, "ray": None if find_spec("ray") else "ray is not installed"}
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as place, ExitStack() as stack:

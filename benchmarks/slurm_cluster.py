@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -24,7 +25,8 @@ def one_node_cluster() -> Iterator[None]:
     """Start a cluster that this process and its children submit to; a context manager."""
     before = os.environ.get("SLURM_CONF")
     with tempfile.TemporaryDirectory(prefix="slurm", ignore_cleanup_errors=True) as folder:
-        subprocess.run([SCRIPT, "start", folder], check=True, stdout=subprocess.DEVNULL)
+        ports = {"IMBALANCE_BENCH_TEST_PORT": str(_free_ports())}
+        subprocess.run([SCRIPT, "start", folder], check=True, stdout=subprocess.DEVNULL, env=os.environ | ports)
         os.environ["SLURM_CONF"] = str(Path(folder) / "slurm.conf")
         try:
             yield
@@ -34,3 +36,15 @@ def one_node_cluster() -> Iterator[None]:
                 del os.environ["SLURM_CONF"]
             else:
                 os.environ["SLURM_CONF"] = before
+
+
+def _free_ports() -> int:
+    """The first of two ports in a row that nobody listens on."""
+    while True:
+        with socket.socket() as first, socket.socket() as second:
+            first.bind(("127.0.0.1", 0))
+            try:
+                second.bind(("127.0.0.1", first.getsockname()[1] + 1))
+            except OSError:
+                continue
+            return first.getsockname()[1]

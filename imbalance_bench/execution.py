@@ -183,7 +183,9 @@ def _choose(execution: Execution, config: StudyConfig) -> _Chosen:
         UserError: The engine cannot work here.
     """
     if execution.elsewhere:
-        chosen = _Chosen(str(execution.engine), Resources(execution.workers or LEFT_TO_THE_SCHEDULER, config.compute), None)
+        chosen = _Chosen(
+            str(execution.engine), Resources(execution.workers or LEFT_TO_THE_SCHEDULER, config.compute), None
+        )
     else:
         device = choose_device(config.compute)
         devices = visible_devices() if device.type == "cuda" and device.index is None else ()

@@ -42,7 +42,7 @@ class RayEngine:
 
     def execute(self, jobs: Sequence[RunJob], listener: Listener) -> list[RunOutcome]:
         """Execute all jobs; see `Engine`."""
-        import ray
+        import ray  # pyright: ignore[reportMissingImports]
 
         self._connect()
         # a lost task is tried again by whoever asked for it, as on every engine
@@ -75,7 +75,7 @@ class RayEngine:
         Raises:
             UserError: There is none at that address.
         """
-        import ray
+        import ray  # pyright: ignore[reportMissingImports]
 
         from imbalance_bench.data.prepared import usable_cores
 
@@ -120,20 +120,21 @@ def _work(job: RunJob, execute: Execute | None) -> RunOutcome:
 
 def _outcome_of(reference: Any, job: RunJob) -> RunOutcome:
     """How a task ended."""
-    import ray
+    import ray  # pyright: ignore[reportMissingImports]
+    from ray.exceptions import OutOfMemoryError, RayError  # pyright: ignore[reportMissingImports]
 
     try:
         return ray.get(reference)
-    except ray.exceptions.OutOfMemoryError as error:
+    except OutOfMemoryError as error:
         return RunOutcome(job.run_id, job.label, first_line(error), Obstacle.OUT_OF_MEMORY)
-    except ray.exceptions.RayError as error:
+    except RayError as error:
         told = f"its Ray worker was lost ({type(error).__name__}: {first_line(error)})."
         return RunOutcome(job.run_id, job.label, told, Obstacle.LOST)
 
 
 def _stop(references: list[Any]) -> None:
     """Let every task save a checkpoint and end; those that do not are killed with their workers."""
-    import ray
+    import ray  # pyright: ignore[reportMissingImports]
 
     for reference in references:
         ray.cancel(reference, force=False)

@@ -1,7 +1,7 @@
 """Each run a task of a Slurm job array, submitted through submitit.
 
-A job that is about to reach its time limit, or is preempted with a warning, saves a checkpoint and is queued again under
-its id. One that Slurm ends (cancelled, its node gone) is lost: whoever waits for the study submits its run again.
+A job that is about to reach its time limit, or is preempted with a warning, saves a checkpoint and is queued again
+under its id. One that Slurm ends (cancelled, killed) is lost: whoever waits for the study submits its run again.
 """
 
 from __future__ import annotations

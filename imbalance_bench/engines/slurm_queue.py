@@ -102,7 +102,7 @@ def jobs_file(root: Path) -> Path:
 
 
 def submitted_jobs(root: Path) -> dict[str, str]:
-    """Id of the job that each run was last submitted as; of a damaged file nothing, and the runs are submitted again."""
+    """Id of the job that each run was last submitted as; a damaged file says nothing, and runs are submitted again."""
     path = jobs_file(root)
     if not path.exists():
         return {}

@@ -64,7 +64,7 @@ CONF
     sleep 0.2
   done
   echo "the node does not become idle; see $dir/log" >&2
-  tail -5 "$dir"/log/*.log >&2
+  tail -n 5 "$dir"/log/*.log >&2
   stop
   exit 1
 }

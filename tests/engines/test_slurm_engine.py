@@ -108,7 +108,11 @@ def test_what_was_submitted_and_left_is_not_submitted_again(tmp_path: Path) -> N
 
 
 def test_interrupting_cancels_the_jobs_of_this_command_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first, second, queue = jobs(tmp_path, "waits 60", "waits 60")[:1], jobs(tmp_path, "waits 60", "waits 60"), LocalQueue()
+    first, second, queue = (
+        jobs(tmp_path, "waits 60", "waits 60")[:1],
+        jobs(tmp_path, "waits 60", "waits 60"),
+        LocalQueue(),
+    )
     engine().submit(first, Told())
 
     def interrupt(_: float) -> None:

@@ -1,4 +1,4 @@
-"""What workers do in place of training: die, wait, tell their device, or end well, as the label of a job says. No torch."""
+"""What workers do in place of training: die, wait, fail, or end well, as the label of a job says. No torch."""
 
 import os
 import signal
