@@ -8,6 +8,8 @@ from pydantic import Field
 
 from imbalance_bench.config_section import Natural, Positive, Section
 
+CLUSTER_KEYS = ("slurm", "ray")  # of `compute`: they tell of a cluster, and of no run
+
 SbatchName = Annotated[str, Field(pattern=r"^[a-z][a-z-]*$")]
 OneLine = Annotated[str, Field(pattern=r"^[^\n\x00]*$")]
 

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import torch
 from click.testing import CliRunner
 
 from imbalance_bench import engines, execution
+from imbalance_bench.bundle import export_bundle
 from imbalance_bench.cli.main import main
 from imbalance_bench.engines.base import RunJob
 from imbalance_bench.engines.process import ProcessEngine
@@ -103,3 +105,17 @@ def test_what_a_scheduler_stops_goes_on_for_as_long_as_it_comes_further(tmp_path
     stuck = Stopping([15, 15, 15, None])
     assert errors(execute_rounds(lambda _: stuck, Effort(1, retries=1), jobs, told)) == {"run0": "stopped."}
     assert stuck.left == [None]
+
+
+def test_what_is_asked_of_a_cluster_is_not_shared(tmp_path: Path, dataset: Path, shared_cache: Path) -> None:
+    compute = {"slurm": {"account": "secret", "setup": ["source /secret"]}, "ray": {"address": "10.0.0.1:1"}}
+    study = tmp_path / "study"
+    config = small_config(dataset, methods=["cross_entropy"], compute=compute)
+    execution.execute_study(config, study, Execution(cache=shared_cache, engine="serial"))
+    assert "secret" in (study / "study.yaml").read_text()
+    assert "secret" not in (study / "plan.json").read_text()
+    export_bundle(study, tmp_path / "out.zip")
+    with zipfile.ZipFile(tmp_path / "out.zip") as archive:
+        held = b"".join(archive.read(name) for name in archive.namelist())
+    assert b"secret" not in held
+    assert b"10.0.0.1" not in held
