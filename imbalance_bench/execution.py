@@ -1,8 +1,7 @@
 """`imbalance-bench run`: check, plan, encode once, execute what is not done."""
 
-import os
 import shutil
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -15,8 +14,8 @@ from imbalance_bench.cli.study_view import print_plan, print_status
 from imbalance_bench.config import StudyConfig
 from imbalance_bench.damage import Damage, Remedy, damages
 from imbalance_bench.data.prepared import usable_cores
-from imbalance_bench.engines import ENGINES, require_installed
-from imbalance_bench.engines.base import Engine, LeavableEngine, Resources, RunJob
+from imbalance_bench.engine_choice import ChosenEngine, choose_engine
+from imbalance_bench.engines.base import RunJob
 from imbalance_bench.engines.rounds import Effort, execute_rounds
 from imbalance_bench.errors import UserError
 from imbalance_bench.inputs import require_inputs
@@ -24,11 +23,10 @@ from imbalance_bench.models.licences import licence_warnings
 from imbalance_bench.planning import earlier_plan, prepare_study
 from imbalance_bench.study import PlannedRun, Study
 from imbalance_bench.terminal import Terminal
-from imbalance_bench.training.material import choose_device, open_material
+from imbalance_bench.training.material import open_material
 from imbalance_bench.training.run import planned_steps
 from imbalance_bench.tuning.execution import tuned
 
-LEFT_TO_THE_SCHEDULER = 10_000  # runs at a time on a cluster
 LEAST_FREE_BYTES = 200 * 2**20  # a study directory with a dozen small runs
 
 
@@ -50,41 +48,6 @@ class Execution:
     dry_run: bool = False
     detach: bool = False
 
-    @property
-    def elsewhere(self) -> bool:
-        """Whether runs may execute on other machines."""
-        return self.engine is not None and ENGINES[self.engine].elsewhere
-
-
-@dataclass(frozen=True)
-class _Chosen:
-    """An engine for a study.
-
-    Attributes:
-        name: A key of ENGINES.
-        resources: What it may use.
-        device: Of this machine; None where runs execute elsewhere.
-    """
-
-    name: str
-    resources: Resources
-    device: torch.device | None
-
-    def engine(self, workers: int) -> Engine:
-        """Make the engine for a number of workers."""
-        return ENGINES[self.name].make(replace(self.resources, workers=workers))
-
-    def leavable(self) -> LeavableEngine:
-        """Make the engine, which executes runs when nobody waits.
-
-        Raises:
-            UserError: It does not.
-        """
-        engine = self.engine(self.resources.workers)
-        if not isinstance(engine, LeavableEngine):
-            raise UserError(f"--detach needs an engine with a queue of its own, such as slurm. Got {self.name}.")
-        return engine
-
 
 def execute_study(config: StudyConfig, root: Path, execution: Execution) -> None:
     """Execute a study in `root`, or go on with it; with a `tuning` section, its trials first.
@@ -92,8 +55,6 @@ def execute_study(config: StudyConfig, root: Path, execution: Execution) -> None
     Raises:
         UserError: Something is wrong with study, data or disk (nothing has been trained), or a run failed.
     """
-    if execution.engine is not None:
-        require_installed(execution.engine)
     if execution.detach and config.tuning is not None:
         raise UserError("--detach does not go with `tuning`, which waits for its trials. Leave it out.")
     if config.tuning is not None:
@@ -106,15 +67,14 @@ def execute_study(config: StudyConfig, root: Path, execution: Execution) -> None
 def _execute(config: StudyConfig, root: Path, execution: Execution) -> bool:
     """Execute what is not done; return whether anything was, to its end."""
     console = Terminal()
-    chosen = _choose(execution, config)
+    chosen = choose_engine(config, execution.engine, execution.workers, detach=execution.detach)
     _require_space(root)
     require_inputs(config, console)
     with ProgressDisplay(console) as display:
         study = prepare_study(config, root, display.on_phase, write=not execution.dry_run)
     damaged = {run.run_id: found for run in study.runs if (found := _lasting(damages(study.records.run(run.run_id))))}
     waiting = [r for r in study.runs if r.run_id not in damaged and not study.records.run(r.run_id).is_done()]
-    device = chosen.device or f"that of each run ({chosen.name})"
-    print_plan(study, [*waiting, *(run for run in study.runs if run.run_id in damaged)], device, console)
+    print_plan(study, [*waiting, *(run for run in study.runs if run.run_id in damaged)], chosen.where, console)
     warned = [line for m in config.each_model for line in licence_warnings(m, study.dataset.info.licence)]
     for line in dict.fromkeys(warned):
         console.print(f"Warning: {line}", style="yellow", highlight=False, soft_wrap=True)
@@ -139,7 +99,9 @@ def _lasting(found: list[Damage]) -> list[Damage]:
     return [damage for damage in found if damage.remedy != Remedy.RESTART]
 
 
-def _train(study: Study, waiting: list[PlannedRun], execution: Execution, chosen: _Chosen, console: Console) -> bool:
+def _train(
+    study: Study, waiting: list[PlannedRun], execution: Execution, chosen: ChosenEngine, console: Console
+) -> bool:
     """Execute the runs that wait and print how they ended, or hand them over and leave; return whether they ended."""
     config = study.config
     if chosen.device is not None:
@@ -174,35 +136,6 @@ def _prefill(study: Study, cache: Path, device: torch.device, console: Console) 
         for model in study.config.each_model:
             open_material(study.of(model), cache, device, display.on_phase)
     torch.set_num_threads(threads)
-
-
-def _choose(execution: Execution, config: StudyConfig) -> _Chosen:
-    """Several processes on CPUs or several GPUs, one run after the other on one GPU, unless the command line says else.
-
-    Raises:
-        UserError: The engine cannot work here.
-    """
-    if execution.elsewhere:
-        chosen = _Chosen(
-            str(execution.engine), Resources(execution.workers or LEFT_TO_THE_SCHEDULER, config.compute), None
-        )
-    else:
-        device = choose_device(config.compute)
-        devices = visible_devices() if device.type == "cuda" and device.index is None else ()
-        on_device = max(1, len(devices)) if device.type != "cpu" else 0
-        workers = execution.workers or on_device or max(1, usable_cores() // config.compute.threads)
-        name = execution.engine or ("process" if workers > 1 else "serial")
-        chosen = _Chosen(name, Resources(workers, config.compute, devices if len(devices) > 1 else ()), device)
-    chosen.engine(chosen.resources.workers)  # says now what would stop it later
-    if execution.detach:
-        chosen.leavable()
-    return chosen
-
-
-def visible_devices() -> tuple[str, ...]:
-    """CUDA devices of this machine, as CUDA_VISIBLE_DEVICES names them."""
-    number, named = torch.cuda.device_count(), os.environ.get("CUDA_VISIBLE_DEVICES")
-    return tuple(map(str, range(number))) if named is None else tuple(named.split(",")[:number])
 
 
 def _require_space(root: Path) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from imbalance_bench.cluster_sections import RaySection
 from imbalance_bench.engines.base import Execute, Listener, Obstacle, RunJob, RunOutcome
 from imbalance_bench.engines.process import GRACE_S
 from imbalance_bench.engines.record_watch import RecordWatch
@@ -35,8 +36,6 @@ class RayEngine:
     """
 
     def __init__(self, workers: int, compute: ComputeSection, execute: Execute | None = None) -> None:
-        from imbalance_bench.config import RaySection
-
         self._workers, self._threads, self._section = workers, compute.threads, compute.ray or RaySection()
         self._execute = execute
 

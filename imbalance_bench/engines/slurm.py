@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from imbalance_bench.cluster_sections import SlurmSection
 from imbalance_bench.engines.base import Execute, Listener, Obstacle, RunJob, RunOutcome
 from imbalance_bench.engines.record_watch import RecordWatch
 from imbalance_bench.engines.slurm_queue import (
@@ -62,8 +63,6 @@ class SlurmEngine:
         queue: Queue | None = None,
         execute: Execute | None = None,
     ) -> None:
-        from imbalance_bench.config import SlurmSection
-
         self._workers, self._threads, self._section = workers, compute.threads, compute.slurm or SlurmSection()
         self._cluster, self._queue, self._execute = cluster, queue or SlurmQueue(), execute
         if cluster == "slurm" and shutil.which("sbatch") is None:

@@ -1,5 +1,6 @@
 """Which engine a study gets, what each worker sees, and what is said where a package is missing."""
 
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -9,14 +10,15 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from imbalance_bench import engines, execution
+from imbalance_bench import engine_choice, engines
 from imbalance_bench.bundle import export_bundle
 from imbalance_bench.cli.main import main
+from imbalance_bench.engine_choice import choose_engine, visible_devices
 from imbalance_bench.engines.base import RunJob
 from imbalance_bench.engines.process import ProcessEngine
 from imbalance_bench.engines.rounds import Effort, execute_rounds
 from imbalance_bench.errors import UserError
-from imbalance_bench.execution import Execution, visible_devices
+from imbalance_bench.execution import Execution, execute_study
 from tests.faults.jobs import execute, killed
 from tests.faults.listener import Told, errors
 from tests.small_study import small_config, write_study
@@ -78,20 +80,30 @@ def test_several_gpus_are_used_at_once(
     dataset: Path, monkeypatch: pytest.MonkeyPatch, device: str, number: int, named: str | None, asked: int | None,
     engine: str, workers: int, devices: tuple[str, ...],
 ) -> None:  # fmt: skip
-    monkeypatch.setattr(execution, "choose_device", lambda _: torch.device(device))
+    monkeypatch.setattr(engine_choice, "choose_device", lambda _: torch.device(device))
     monkeypatch.setattr(torch.cuda, "device_count", lambda: number)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     if named is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", named)
     assert len(visible_devices()) == number
-    chosen = execution._choose(Execution(Path("cache"), workers=asked), small_config(dataset))
+    chosen = choose_engine(small_config(dataset), workers=asked)
     assert (chosen.name, chosen.resources.workers, chosen.resources.devices) == (engine, workers, devices)
 
 
+@pytest.mark.parametrize("engine", ["slurm", "ray"])
+def test_a_gpu_that_nobody_asks_for_is_refused(dataset: Path, monkeypatch: pytest.MonkeyPatch, engine: str) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: name)  # of sbatch
+    monkeypatch.setattr(engine_choice, "require_installed", lambda _: None)
+    config = small_config(dataset, compute={"device": "cuda"})
+    with pytest.raises(UserError, match=rf"`compute\.{engine}\.gpus` asks for none"):
+        choose_engine(config, engine)
+    chosen = choose_engine(small_config(dataset, compute={"device": "cuda", engine: {"gpus": 1}}), engine)
+    assert (chosen.device, chosen.where) == (None, f"that of each run: {engine} is asked for 1 GPUs")
+
+
 def test_an_engine_without_a_queue_is_not_left(dataset: Path) -> None:
-    execution_ = Execution(Path("cache"), engine="process", workers=2, detach=True)
     with pytest.raises(UserError, match=r"--detach needs an engine with a queue of its own, such as slurm\. Got proc"):
-        execution._choose(execution_, small_config(dataset))
+        choose_engine(small_config(dataset), "process", 2, detach=True)
 
 
 def test_what_a_scheduler_stops_goes_on_for_as_long_as_it_comes_further(tmp_path: Path) -> None:
@@ -111,7 +123,7 @@ def test_what_is_asked_of_a_cluster_is_not_shared(tmp_path: Path, dataset: Path,
     compute = {"slurm": {"account": "secret", "setup": ["source /secret"]}, "ray": {"address": "10.0.0.1:1"}}
     study = tmp_path / "study"
     config = small_config(dataset, methods=["cross_entropy"], compute=compute)
-    execution.execute_study(config, study, Execution(cache=shared_cache, engine="serial"))
+    execute_study(config, study, Execution(cache=shared_cache, engine="serial"))
     assert "secret" in (study / "study.yaml").read_text()
     assert "secret" not in (study / "plan.json").read_text()
     export_bundle(study, tmp_path / "out.zip")
