@@ -14,6 +14,7 @@ from imbalance_bench.execution import Execution, execute_study
 from tests.small_study import small_config, write_study
 
 pytestmark = pytest.mark.cluster
+needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="pip install 'imbalance-bench[ray]'")
 
 
 @pytest.fixture(scope="module")
@@ -54,18 +55,23 @@ def test_slurm_makes_the_same_counts_and_status_asks_it(
     assert counts(tmp_path / "out") == expected
 
 
+def refused(file: Path, out: Path, cache: Path, engine: str) -> str:
+    """What a command that must fail says."""
+    with pytest.raises(subprocess.CalledProcessError) as failed:
+        command("run", file, "--out", out, "--cache", cache, "--engine", engine)
+    assert failed.value.returncode == 1
+    return failed.value.stderr
+
+
 @pytest.mark.usefixtures("cluster")
 def test_what_slurm_refuses_is_one_line(dataset: Path, tmp_path: Path, shared_cache: Path) -> None:
     file = write_study(tmp_path / "study.yaml", dataset, compute={"slurm": {"partition": "no_such"}})
-    words = ("run", file, "--out", tmp_path / "out", "--cache", shared_cache, "--engine", "slurm")
-    with pytest.raises(subprocess.CalledProcessError) as failed:
-        command(*words)
-    assert failed.value.returncode == 1
-    assert "invalid partition" in failed.value.stderr
-    assert failed.value.stderr.count("\n") == 1
+    said = refused(file, tmp_path / "out", shared_cache, "slurm")
+    assert "invalid partition" in said
+    assert said.count("\n") == 1
 
 
-@pytest.mark.skipif(find_spec("ray") is None, reason="pip install 'imbalance-bench[ray]'")
+@needs_ray
 def test_two_ray_workers_make_the_same_counts(
     dataset: Path, tmp_path: Path, shared_cache: Path, expected: dict[str, bytes]
 ) -> None:
@@ -74,11 +80,8 @@ def test_two_ray_workers_make_the_same_counts(
     assert counts(tmp_path / "out") == expected
 
 
-@pytest.mark.skipif(find_spec("ray") is None, reason="pip install 'imbalance-bench[ray]'")
+@needs_ray
 def test_a_ray_cluster_that_is_not_there_is_one_line(dataset: Path, tmp_path: Path, shared_cache: Path) -> None:
     file = write_study(tmp_path / "study.yaml", dataset, compute={"ray": {"address": "127.0.0.1:1"}})
-    words = ("run", file, "--out", tmp_path / "out", "--cache", shared_cache, "--engine", "ray")
-    with pytest.raises(subprocess.CalledProcessError) as failed:
-        command(*words)
-    assert failed.value.returncode == 1
-    assert "`compute.ray.address` must be that of a running Ray cluster. Got 127.0.0.1:1" in failed.value.stderr
+    said = refused(file, tmp_path / "out", shared_cache, "ray")
+    assert "`compute.ray.address` must be that of a running Ray cluster. Got 127.0.0.1:1" in said
