@@ -27,6 +27,7 @@ from typing import IO, Annotated, Any
 import yaml
 from pydantic import Field
 
+from imbalance_bench.cluster_sections import CLUSTER_KEYS
 from imbalance_bench.config_errors import validated
 from imbalance_bench.config_section import Section
 from imbalance_bench.encoder_config import without_folders
@@ -170,6 +171,8 @@ def _study_without_paths(records: StudyRecords) -> bytes:
     """The study file with the name of the data set, of weights, splits and predictions in place of their paths."""
     content: dict[str, Any] = json.loads(json.dumps(read_yaml(records.root / records.made_by[1])))
     content["dataset"]["path"] = str(records.dataset()["name"])
+    for key in CLUSTER_KEYS:
+        content.get("compute", {}).pop(key, None)
     if content.get("splits", {}).get("path"):
         content["splits"]["path"] = "splits.json"
     for model in (content.get("model"), *content.get("models", [])):

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from imbalance_bench.analysis_section import AnalysisSection
+from imbalance_bench.cluster_sections import RaySection, SlurmSection
 from imbalance_bench.config_errors import validated
 from imbalance_bench.config_section import PLAIN_NAME, Fraction, Natural, Positive, Section, Seed, untold
 from imbalance_bench.data_config import DatasetSection, SplitsSection
@@ -133,6 +134,8 @@ class ComputeSection(Section):
     deterministic: bool = True
     retries: Natural = 2  # further tries of a run whose process died or ran out of memory
     saved_predictions: Natural = 24  # test images per run whose predicted mask is kept
+    slurm: SlurmSection | None = Field(default=None, exclude_if=untold)  # for `run --engine slurm`
+    ray: RaySection | None = Field(default=None, exclude_if=untold)  # for `run --engine ray`
 
 
 class BoundarySection(Section):

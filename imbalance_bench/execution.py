@@ -14,7 +14,7 @@ from imbalance_bench.cli.study_view import print_plan, print_status
 from imbalance_bench.config import StudyConfig
 from imbalance_bench.damage import Damage, Remedy, damages
 from imbalance_bench.data.prepared import usable_cores
-from imbalance_bench.engines import ENGINES
+from imbalance_bench.engine_choice import ChosenEngine, choose_engine
 from imbalance_bench.engines.base import RunJob
 from imbalance_bench.engines.rounds import Effort, execute_rounds
 from imbalance_bench.errors import UserError
@@ -23,7 +23,7 @@ from imbalance_bench.models.licences import licence_warnings
 from imbalance_bench.planning import earlier_plan, prepare_study
 from imbalance_bench.study import PlannedRun, Study
 from imbalance_bench.terminal import Terminal
-from imbalance_bench.training.material import choose_device, open_material
+from imbalance_bench.training.material import open_material
 from imbalance_bench.training.run import planned_steps
 from imbalance_bench.tuning.execution import tuned
 
@@ -37,14 +37,16 @@ class Execution:
     Attributes:
         cache: Folder of tiles and features.
         engine: A key of ENGINES; None chooses by device.
-        workers: Runs at a time; None chooses by cores.
+        workers: Runs at a time; None chooses by cores and GPUs, and on a cluster leaves it to its scheduler.
         dry_run: Stop after the plan has been checked and printed.
+        detach: Hand the runs over to a scheduler and leave.
     """
 
     cache: Path
     engine: str | None = None
     workers: int | None = None
     dry_run: bool = False
+    detach: bool = False
 
 
 def execute_study(config: StudyConfig, root: Path, execution: Execution) -> None:
@@ -53,6 +55,8 @@ def execute_study(config: StudyConfig, root: Path, execution: Execution) -> None
     Raises:
         UserError: Something is wrong with study, data or disk (nothing has been trained), or a run failed.
     """
+    if execution.detach and config.tuning is not None:
+        raise UserError("--detach does not go with `tuning`, which waits for its trials. Leave it out.")
     if config.tuning is not None:
         earlier_plan(root)  # refuse a folder of something else before the trials are trained
         config = tuned(config, root, lambda trials, folder: _execute(trials, folder, execution), execution.dry_run)
@@ -61,16 +65,16 @@ def execute_study(config: StudyConfig, root: Path, execution: Execution) -> None
 
 
 def _execute(config: StudyConfig, root: Path, execution: Execution) -> bool:
-    """Execute what is not done; return whether anything was."""
+    """Execute what is not done; return whether anything was, to its end."""
     console = Terminal()
-    device = choose_device(config.compute)
+    chosen = choose_engine(config, execution.engine, execution.workers, detach=execution.detach)
     _require_space(root)
     require_inputs(config, console)
     with ProgressDisplay(console) as display:
         study = prepare_study(config, root, display.on_phase, write=not execution.dry_run)
     damaged = {run.run_id: found for run in study.runs if (found := _lasting(damages(study.records.run(run.run_id))))}
     waiting = [r for r in study.runs if r.run_id not in damaged and not study.records.run(r.run_id).is_done()]
-    print_plan(study, [*waiting, *(run for run in study.runs if run.run_id in damaged)], device, console)
+    print_plan(study, [*waiting, *(run for run in study.runs if run.run_id in damaged)], chosen.where, console)
     warned = [line for m in config.each_model for line in licence_warnings(m, study.dataset.info.licence)]
     for line in dict.fromkeys(warned):
         console.print(f"Warning: {line}", style="yellow", highlight=False, soft_wrap=True)
@@ -79,8 +83,7 @@ def _execute(config: StudyConfig, root: Path, execution: Execution) -> bool:
 
         print_short_form(study, console)
         return False
-    if waiting:
-        _train(study, waiting, execution, device, console)
+    ended = bool(waiting) and _train(study, waiting, execution, chosen, console)
     if damaged:
         first = next(iter(damaged.values()))[0]
         raise UserError(
@@ -88,7 +91,7 @@ def _execute(config: StudyConfig, root: Path, execution: Execution) -> bool:
             f"`imbalance-bench repair {root}` mends them, then the same command goes on.",
             exit_code=1,
         )
-    return bool(waiting)
+    return ended
 
 
 def _lasting(found: list[Damage]) -> list[Damage]:
@@ -97,25 +100,31 @@ def _lasting(found: list[Damage]) -> list[Damage]:
 
 
 def _train(
-    study: Study, waiting: list[PlannedRun], execution: Execution, device: torch.device, console: Console
-) -> None:
-    """Execute the runs that wait, and print how they ended."""
+    study: Study, waiting: list[PlannedRun], execution: Execution, chosen: ChosenEngine, console: Console
+) -> bool:
+    """Execute the runs that wait and print how they ended, or hand them over and leave; return whether they ended."""
     config = study.config
-    _prefill(study, execution.cache, device, console)
-    name, workers = _choose_engine(execution, config, device)
+    if chosen.device is not None:
+        _prefill(study, execution.cache, chosen.device, console)
     steps = {run.run_id: planned_steps(study, run) for run in waiting}
-    jobs = [
-        RunJob(study.root, run.run_id, run.label, execution.cache, config.compute, steps[run.run_id]) for run in waiting
-    ]
+    root, cache = study.root.resolve(), execution.cache.resolve()  # also where the working directory is another
+    jobs = [RunJob(root, run.run_id, run.label, cache, config.compute, steps[run.run_id]) for run in waiting]
     table = LiveTable(study.taxonomy.names, {run.run_id: run.name for run in study.runs})
     display = ProgressDisplay(console, runs=len(jobs), unit_steps=max(steps.values()), table=table)
+    if execution.detach:
+        chosen.leavable().submit(jobs, display)
+        console.print(f"`imbalance-bench status {study.root}` shows how far they are", highlight=False, soft_wrap=True)
+        return False
     with display:
-        outcomes = execute_rounds(ENGINES[name], Effort(workers, config.compute.retries), jobs, display)
+        outcomes = execute_rounds(
+            chosen.engine, Effort(chosen.resources.workers, config.compute.retries), jobs, display
+        )
     print_status(study.records, console)
     failed = [outcome for outcome in outcomes if outcome.error is not None]
     if failed:
         first = f"{failed[0].label}: {failed[0].error}"
         raise UserError(f"{len(failed)} of {len(jobs)} runs failed. First: {first}", exit_code=1)
+    return True
 
 
 def _prefill(study: Study, cache: Path, device: torch.device, console: Console) -> None:
@@ -127,12 +136,6 @@ def _prefill(study: Study, cache: Path, device: torch.device, console: Console) 
         for model in study.config.each_model:
             open_material(study.of(model), cache, device, display.on_phase)
     torch.set_num_threads(threads)
-
-
-def _choose_engine(execution: Execution, config: StudyConfig, device: torch.device) -> tuple[str, int]:
-    """Several processes on CPUs, one after the other on a GPU, unless the command line says otherwise."""
-    workers = execution.workers or (1 if device.type != "cpu" else max(1, usable_cores() // config.compute.threads))
-    return execution.engine or ("process" if workers > 1 else "serial"), workers
 
 
 def _require_space(root: Path) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import yaml
 
+from imbalance_bench.cluster_sections import CLUSTER_KEYS
 from imbalance_bench.config import TIED_STRIDE_PX, ModelSection, StudyConfig
 from imbalance_bench.data.prepared import PreparedDataset
 from imbalance_bench.data.unchanged import file_marks, remember_marks
@@ -242,7 +243,7 @@ def _plan(study: Study, earlier: dict[str, Any]) -> dict[str, Any]:
         # what was planned earlier stays in the study: a plan only grows
         "runs": list((_planned_earlier(study, earlier) | runs).values()),
         "evaluation": _evaluation(config),
-        "compute": config.compute.model_dump(mode="json"),
+        "compute": config.compute.model_dump(mode="json", exclude=set(CLUSTER_KEYS)),
         "analysis": analysis,
         # of the plan that the first run was trained under: `analyze` says so when it was changed afterwards
         "analysis_hash": earlier["analysis_hash"] if trained else canonical_hash(analysis),

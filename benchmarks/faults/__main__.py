@@ -12,6 +12,7 @@ import sys
 import tempfile
 import warnings
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
@@ -21,14 +22,17 @@ import imbalance_bench.inference.prediction  # noqa: F401 - children begin with 
 from benchmarks.faults import damage, inputs, places, processes
 from benchmarks.faults.small_study import SmallStudy, make_small_study
 from benchmarks.faults.trials import Area, Trials, load, page, save
+from benchmarks.slurm_cluster import why_no_cluster
 
-NO_CLUSTER = "the serial and the process engine; there are none for Ray and Slurm yet, so their signals are not tried"
+SAME_BYTES = "exit 130, 143 or -9, no traceback; the study goes on to the same bytes"
 
 
 def all_areas(small: SmallStudy) -> list[Area]:
     """Return every area, in the order of the table."""
     areas = [
-        ("signals", "exit 130, 143 or -9, no traceback; the study goes on to the same bytes", processes.send_signals),
+        ("signals", SAME_BYTES, processes.send_signals),
+        ("signals: ray", SAME_BYTES, processes.send_signals_to_ray),
+        ("signals: slurm", SAME_BYTES, processes.send_signals_to_slurm),
         ("worker deaths", "the run is retried: exit 0 and the same bytes", processes.kill_workers),
         ("two runners", "both exit 0, every run done, the same bytes", processes.pair_runners),
         ("disk faults: places", "one line, exit 1 or 2, nothing begun, nothing changed", places.refuse_places),
@@ -41,7 +45,11 @@ def all_areas(small: SmallStudy) -> list[Area]:
         ("bad inputs: study files", "read, or refused in one line", inputs.try_study_files),
         ("bad inputs: options", "exit 0, or one line", inputs.try_options),
     ]
-    notes = {"signals": NO_CLUSTER}
+    notes, missing = dict[str, str](), why_no_cluster()
+    for name, why in (("ray", None if find_spec("ray") else "ray is not installed"), ("slurm", missing)):
+        if why is not None:
+            areas = [area for area in areas if area[0] != f"signals: {name}"]
+            notes["signals"] = f"{name} is not tried here, {why}"
     if os.geteuid() != 0:
         notes["disk faults: places"] = "not tried by root: without a read-only file system and another user"
     return [Area(name, claim, partial(tried, small), notes.get(name, "")) for name, claim, tried in areas]

@@ -13,11 +13,13 @@ from pathlib import Path
 
 from benchmarks.faults.commands import TRACEBACK, invoke, kept, start, wait_for
 from benchmarks.faults.small_study import SmallStudy
+from benchmarks.slurm_cluster import one_node_cluster
 
 STEPS = 30
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
 CODES = {signal.SIGINT: (130,), signal.SIGTERM: (143,), signal.SIGKILL: (-9,)}
 SERIAL_SIGNALS, PROCESS_SIGNALS, WORKER_DEATHS, PAIRS = 45, 18, 8, 20
+CLUSTER_SIGNALS = 6  # a command that starts or asks a cluster takes its time
 LONGEST_S = 300
 
 
@@ -27,16 +29,28 @@ def send_signals(small: SmallStudy, workplace: Path, seed: int) -> Iterator[tupl
         yield from _signals_to(small, workplace / engine, engine, number, random.Random(f"{seed}/{engine}"))
 
 
+def send_signals_to_ray(small: SmallStudy, workplace: Path, seed: int) -> Iterator[tuple[bool, str]]:
+    """The same of a study on a local Ray cluster."""
+    yield from _signals_to(small, workplace / "ray", "ray", CLUSTER_SIGNALS, random.Random(f"{seed}/ray"))
+
+
+def send_signals_to_slurm(small: SmallStudy, workplace: Path, seed: int) -> Iterator[tuple[bool, str]]:
+    """The same of a study on a Slurm cluster of one node: of SIGKILL its jobs know nothing, and go on."""
+    with one_node_cluster():
+        yield from _signals_to(small, workplace / "slurm", "slurm", CLUSTER_SIGNALS, random.Random(f"{seed}/slurm"))
+
+
 def _signals_to(
     small: SmallStudy, folder: Path, engine: str, number: int, draw: random.Random
 ) -> Iterator[tuple[bool, str]]:
-    file = small.write("signalled", training={"steps": STEPS, "checkpoint_every": 4}, seeds=[0])
+    compute = {"compute": {"slurm": {"memory_gb": 1, "minutes": 10}}} if engine == "slurm" else {}
+    file = small.write("signalled", training={"steps": STEPS, "checkpoint_every": 4}, seeds=[0], **compute)
     words = ["run", file, "--cache", small.cache, "--engine", engine, "--workers", "2", "--out"]
     shutil.rmtree(folder, ignore_errors=True)
     undisturbed, started = folder / "undisturbed", time.monotonic()
     whole = invoke([*words, undisturbed], longest_s=LONGEST_S)
     yield whole.code == 0, whole.told()
-    longest, expected, out, lap = time.monotonic() - started, _records(undisturbed), folder / "disturbed", 0
+    longest, expected, out, lap = time.monotonic() - started, _records(undisturbed), folder / "disturbed0", 0
     for _ in range(number):
         kind = draw.choice(SIGNALS)
         code, err, ended = _run_and(kind, draw.uniform(0.02, longest), [*words, out])
@@ -44,8 +58,8 @@ def _signals_to(
         yield code in expected_codes and TRACEBACK not in err, f"{engine} {kind.name}: exit {code} {err[-300:]}"
         if code == 0 or _all_done(out):
             yield _records(out) == expected, f"{engine}: other records after signals (lap {lap})"
-            shutil.rmtree(out)
             lap += 1
+            out = folder / f"disturbed{lap}"  # jobs of a cluster may still write the last lines into the other
     last = invoke([*words, out], longest_s=LONGEST_S)
     yield last.code == 0 and _records(out) == expected, f"{engine}, at the end: {last.told()}"
     left = [path for path in out.rglob(".*") if path.is_file() and path.name != ".lock"]
@@ -94,9 +108,9 @@ def _records(study: Path) -> dict[str, bytes]:
 
 
 def _all_done(study: Path) -> bool:
-    return "waiting" not in (told := invoke(["status", study]).out) and "running" not in told and " done" in told and (
-        "interrupted" not in told and "failed" not in told
-    )  # fmt: skip
+    told = invoke(["status", study]).out
+    unfinished = ("waiting", "queued", "running", "interrupted", "lost", "failed")
+    return " done" in told and not any(word in told for word in unfinished)
 
 
 def _start(words: list[object]) -> "subprocess.Popen[str]":

@@ -22,6 +22,7 @@ from imbalance_bench.cli.results import (
     track,
 )
 from imbalance_bench.cli.score import score
+from imbalance_bench.engines import ENGINES
 from imbalance_bench.errors import UserError, nearest
 from imbalance_bench.file_access import refusal, require_writable
 from imbalance_bench.interruption import Interrupted, stop_signals
@@ -92,13 +93,14 @@ main.add_command(repair)
 @click.argument("study", type=FILE)
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a study key, repeatably.")
 @click.option("--out", type=OUT_FOLDER, help="Study directory.  [default: results/studies/NAME]")
-@click.option("--engine", type=click.Choice(["serial", "process"]), help="Default: process on CPUs, serial on a GPU.")
+@click.option("--engine", type=click.Choice([*ENGINES]), help="Default: process on CPUs and several GPUs, else serial.")
 @click.option("--workers", type=click.IntRange(min=1), help="Runs at a time.  [default: cores / compute.threads]")
 @click.option("--dry-run", is_flag=True, help="Check everything, print the plan, train nothing.")
+@click.option("--detach", is_flag=True, help="With --engine slurm: submit and leave; `status` then asks Slurm.")
 @CACHE_OPTION
 def run(
     study: Path, overrides: tuple[str, ...], out: Path | None, engine: str | None, workers: int | None,
-    dry_run: bool, cache: Path,
+    dry_run: bool, detach: bool, cache: Path,
 ) -> None:  # fmt: skip
     """Train every run of a STUDY file; on an existing directory, resume.
 
@@ -112,7 +114,7 @@ def run(
     require_writable(root)
     from imbalance_bench.execution import Execution, execute_study  # torch, once the study file is right
 
-    execute_study(config, root, Execution(cache=cache, engine=engine, workers=workers, dry_run=dry_run))
+    execute_study(config, root, Execution(cache, engine, workers, dry_run, detach))
 
 
 @main.command()

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from imbalance_bench.records import StudyRecords, run_name
-from imbalance_bench.status import DAMAGED, RunStatus, study_status
+from imbalance_bench.status import DAMAGED, LOST, RunStatus, study_status
 from imbalance_bench.terminal import Terminal, styled
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 VERDICT_STYLES = {"better": "green", "supported": "green", "worse": "red", "equivalent": "cyan", "sound": "green"}
 VERDICT_STYLES |= {"live": "green"}
 STATE_STYLES = {"done": "green", "running": "cyan", "interrupted": "yellow", "failed": "bold red", "waiting": "dim"}
-STATE_STYLES[DAMAGED] = "bold red"
+STATE_STYLES |= {"queued": "blue", LOST: "yellow", DAMAGED: "bold red"}
 
 
 def print_plan(study: Study, waiting: list[PlannedRun], device: Any, console: Console) -> None:
@@ -66,15 +66,17 @@ def print_status(records: StudyRecords, console: Console | None = None) -> None:
     console = console or Terminal()
     rows = study_status(records)
     several = any(row.model is not None for row in rows)
-    table = Table(
-        *(["model"] if several else []), "method", "fold", "seed", "state", "steps", "minutes", box=None, pad_edge=False
-    )
+    jobs = any(row.job is not None for row in rows)
+    columns = [*(["model"] if several else []), "method", "fold", "seed", "state", "steps", "minutes"]
+    table = Table(*columns, *(["Slurm job"] if jobs else []), box=None, pad_edge=False)
     for row in rows:
         minutes = "" if row.seconds is None else f"{row.seconds / 60:.1f}"
         steps = f"{row.step}/{row.steps}" if row.steps else ""
         style = STATE_STYLES.get(row.state, "")
         model = [row.model or ""] if several else []
-        table.add_row(*model, row.method, str(row.fold), str(row.seed), styled((row.state, style)), steps, minutes)
+        job = [row.job or ""] if jobs else []
+        state = styled((row.state, style))
+        table.add_row(*model, row.method, str(row.fold), str(row.seed), state, steps, minutes, *job)
     console.print(table, highlight=False)
     states = Counter(row.state for row in rows)
     console.print(", ".join(f"{n} {state}" for state, n in states.items()) + _time_left(rows), highlight=False)

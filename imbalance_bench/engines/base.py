@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from imbalance_bench.config import ComputeSection
@@ -31,6 +31,21 @@ class RunJob:
     cache_dir: Path
     compute: ComputeSection | None = None
     steps: int = 0
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What an engine may use.
+
+    Attributes:
+        workers: Runs at a time.
+        compute: How runs execute, with what they ask a cluster for.
+        devices: CUDA devices of this machine, as CUDA_VISIBLE_DEVICES names them.
+    """
+
+    workers: int
+    compute: ComputeSection
+    devices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -62,6 +77,7 @@ class Obstacle(StrEnum):
 
     LOST = "lost"  # its process died
     OUT_OF_MEMORY = "out of memory"
+    STOPPED = "stopped"  # a scheduler ended it: cancelled, preempted, at its time limit, its node gone
     IN_USE = "in use"  # another runner of the same study trains it
 
 
@@ -106,4 +122,13 @@ class Engine(Protocol):
 
         A failed run, or one whose process died, does not stop the others. Interrupting leaves every run resumable.
         """
+        ...
+
+
+@runtime_checkable
+class LeavableEngine(Engine, Protocol):
+    """An engine whose runs go on when nobody waits for them."""
+
+    def submit(self, jobs: Sequence[RunJob], listener: Listener) -> None:
+        """Hand the jobs over and return; those that were handed over earlier and are not lost stay as they are."""
         ...

@@ -6,7 +6,7 @@ import pickle
 import signal
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 from multiprocessing.connection import Connection, wait
 
@@ -26,10 +26,11 @@ class ProcessEngine:
     Args:
         workers: Runs at a time.
         execute: Executes one job in a worker; importable there.
+        devices: CUDA devices, as CUDA_VISIBLE_DEVICES names them: each worker sees one, the one that fewest others see.
     """
 
-    def __init__(self, workers: int, execute: Execute | None = None) -> None:
-        self._limit, self._execute = workers, execute
+    def __init__(self, workers: int, execute: Execute | None = None, devices: Sequence[str] = ()) -> None:
+        self._limit, self._execute, self._devices = workers, execute, devices
 
     def execute(self, jobs: Sequence[RunJob], listener: Listener) -> list[RunOutcome]:
         """Execute all jobs; see `Engine`."""
@@ -37,7 +38,7 @@ class ProcessEngine:
         try:
             while queue or workers:
                 while queue and len(workers) < self._limit:
-                    workers.append(_Worker(queue.popleft(), self._execute))
+                    workers.append(_Worker(queue.popleft(), self._execute, self._free_device(workers)))
                 for worker in _ready(workers):
                     message = worker.receive()
                     if isinstance(message, RunProgress):
@@ -56,14 +57,20 @@ class ProcessEngine:
             raise
         return outcomes
 
+    def _free_device(self, workers: Sequence["_Worker"]) -> str | None:
+        """The device that fewest workers see; None: all devices."""
+        taken = Counter(worker.device for worker in workers)
+        return min(self._devices, key=lambda device: taken[device], default=None)
+
 
 class _Worker:
     """A process that executes one job after the other, and what it works on."""
 
-    def __init__(self, job: RunJob, execute: Execute | None) -> None:
+    def __init__(self, job: RunJob, execute: Execute | None, device: str | None) -> None:
+        self.device = device
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
-        self.process = context.Process(target=_work, args=(theirs, os.getpid(), execute))
+        self.process = context.Process(target=_work, args=(theirs, os.getpid(), execute, device))
         with blocked():  # signals come through once it can handle them
             self.process.start()
         theirs.close()  # so that its death ends the pipe
@@ -125,8 +132,10 @@ def _cause(exit_code: int | None) -> str:
     return f"its process ended with exit code {exit_code}."
 
 
-def _work(pipe: Connection, parent: int, execute: Execute | None) -> None:
+def _work(pipe: Connection, parent: int, execute: Execute | None, device: str | None) -> None:
     """Execute jobs in a worker until the pipe ends."""
+    if device is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = device  # before CUDA starts in this process
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent says what to do
     with stop_signals((signal.SIGTERM, signal.SIGUSR1), quiet=True):
         try:

@@ -10,6 +10,7 @@ from imbalance_bench.locking import LockHeldError, is_locked, locked
 from imbalance_bench.records import RunState, StudyRecords
 
 _POLL_S = 0.5
+_SHORT_OF_MEMORY = (Obstacle.LOST, Obstacle.OUT_OF_MEMORY)  # the system kills a process when memory runs out
 
 
 @dataclass(frozen=True)
@@ -44,21 +45,22 @@ def execute_rounds(
     relay = _Relay(listener, tries, effort.retries)
     waiting = list(jobs)
     while waiting:
+        relay.begin_round(waiting)
         outcomes = engine(workers).execute(waiting, relay)
         ended += [outcome for outcome in outcomes if relay.is_last(outcome)]
         again = [outcome for outcome in outcomes if not relay.is_last(outcome)]
-        lost = [outcome.run_id for outcome in again if outcome.obstacle != Obstacle.IN_USE]
-        tries.update(lost)
-        workers = max(1, workers // 2) if lost else workers
+        tries.update(outcome.run_id for outcome in again if relay.used_a_try(outcome))
+        if any(outcome.obstacle in _SHORT_OF_MEMORY for outcome in again):
+            workers = max(1, workers // 2)
         waiting = [by_id[outcome.run_id] for outcome in again]
-        if waiting and not lost:
+        if waiting and all(outcome.obstacle == Obstacle.IN_USE for outcome in again):
             wait_for_others(waiting, listener)
         for job in [job for job in waiting if StudyRecords(job.root).run(job.run_id).is_done()]:
             waiting.remove(job)
             ended.append(RunOutcome(job.run_id, job.label))
             listener.on_outcome(ended[-1])
     for outcome in ended:
-        if outcome.obstacle == Obstacle.LOST:  # its process could not write that itself
+        if outcome.obstacle in (Obstacle.LOST, Obstacle.STOPPED):  # its process could not write that itself
             _write_failed(by_id[outcome.run_id], outcome.error)
     return ended
 
@@ -76,12 +78,24 @@ class _Relay:
 
     def __init__(self, listener: Listener, tries: Counter[str], retries: int) -> None:
         self._listener, self._tries, self._retries = listener, tries, retries
+        self._jobs, self._steps = dict[str, RunJob](), dict[str, int]()
+
+    def begin_round(self, jobs: Sequence[RunJob]) -> None:
+        """Remember how far each run is."""
+        self._jobs = {job.run_id: job for job in jobs}
+        self._steps = {job.run_id: _last_step(job) for job in jobs}
 
     def is_last(self, outcome: RunOutcome) -> bool:
         """Return whether the run is not to be tried again."""
-        if outcome.obstacle is None or outcome.obstacle == Obstacle.IN_USE:
+        if outcome.obstacle is None or not self.used_a_try(outcome):
             return outcome.obstacle is None
         return self._tries[outcome.run_id] >= self._retries
+
+    def used_a_try(self, outcome: RunOutcome) -> bool:
+        """Return whether the try counts: one that a scheduler ended does not where the run came further."""
+        if outcome.obstacle == Obstacle.STOPPED:
+            return _last_step(self._jobs[outcome.run_id]) <= self._steps[outcome.run_id]
+        return outcome.obstacle != Obstacle.IN_USE
 
     def on_progress(self, progress: RunProgress) -> None:
         self._listener.on_progress(progress)
@@ -91,10 +105,15 @@ class _Relay:
             self._listener.on_outcome(outcome)
         elif outcome.obstacle != Obstacle.IN_USE:
             left = self._retries - self._tries[outcome.run_id]
-            self._listener.on_remark(f"{outcome.label}: {outcome.error} It is tried again ({left} of {self._retries}).")
+            again = f"is tried again ({left} of {self._retries})" if self.used_a_try(outcome) else "goes on"
+            self._listener.on_remark(f"{outcome.label}: {outcome.error} It {again}.")
 
     def on_remark(self, line: str) -> None:
         self._listener.on_remark(line)
+
+
+def _last_step(job: RunJob) -> int:
+    return StudyRecords(job.root).run(job.run_id).last_step()
 
 
 def _write_failed(job: RunJob, error: str | None) -> None:

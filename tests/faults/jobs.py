@@ -1,4 +1,4 @@
-"""What workers do in place of training: die, wait, or end well, as the label of a job says. No torch."""
+"""What workers do in place of training: die, wait, fail, or end well, as the label of a job says. No torch."""
 
 import os
 import signal
@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 
 from imbalance_bench.engines.base import RunJob, RunOutcome, RunProgress
+from imbalance_bench.records import RunState, StudyRecords
 
 
 def execute(job: RunJob, report: Callable[[RunProgress], None]) -> RunOutcome:
@@ -22,6 +23,13 @@ def execute(job: RunJob, report: Callable[[RunProgress], None]) -> RunOutcome:
         os._exit(int(number))
     if word == "waits":
         time.sleep(float(number))
+    if word == "tells":
+        (job.root / f"{job.run_id}.device").write_text(os.environ.get("CUDA_VISIBLE_DEVICES", "all"))
+        time.sleep(float(number))
+    if word == "fails":
+        return RunOutcome(job.run_id, job.label, "as it was told to")
+    StudyRecords(job.root).run(job.run_id).path.mkdir(parents=True, exist_ok=True)
+    StudyRecords(job.root).run(job.run_id).write_status(RunState.DONE, step=2, steps=2)
     return RunOutcome(job.run_id, job.label)
 
 
