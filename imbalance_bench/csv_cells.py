@@ -33,12 +33,20 @@ def without_guards(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _mapped(frame: pd.DataFrame, change: Callable[[str], str]) -> pd.DataFrame:
-    changed = {
-        name: column.map(lambda cell: change(cell) if isinstance(cell, str) else cell)
-        for name, column in frame.items()
-        if not pd.api.types.is_numeric_dtype(column.dtype)
-    }
-    return frame.assign(**{str(name): column for name, column in changed.items()}) if changed else frame
+    """Change the texts of a frame; each is looked at once, however often it stands there."""
+
+    def changed(cell: object) -> object:
+        return change(cell) if isinstance(cell, str) else cell
+
+    columns: dict[str, pd.Series] = {}
+    for name, column in frame.items():
+        if pd.api.types.is_numeric_dtype(column.dtype):
+            continue
+        texts = pd.unique(column.to_numpy(object))
+        new = [changed(each) for each in texts]
+        if any(one is not other for one, other in zip(new, texts, strict=True)):
+            columns[str(name)] = column.map(changed)
+    return frame.assign(**columns) if columns else frame
 
 
 def _is_computed(text: str) -> bool:

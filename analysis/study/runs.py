@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from analysis.schema import table
 from analysis.study.consolidated import HeldRun
+from analysis.study.ledger import LedgerEnds
 from imbalance_bench.analysis_section import AnalysisSection
 from imbalance_bench.config_errors import first_error
 from imbalance_bench.damage import damages
@@ -114,6 +115,10 @@ class RunData:
     counts: pd.DataFrame = field(repr=False)
     ledger: pd.DataFrame = field(repr=False)
     damaged_pictures: tuple[str, ...] = ()
+
+    def ledger_ends(self, n_classes: int) -> LedgerEnds:
+        """Return what each class parameter was first and last in the last stage."""
+        return LedgerEnds.of(self.ledger, n_classes)
 
     @property
     def is_foreign(self) -> bool:

@@ -3,18 +3,19 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from analysis.schema import rows_of, table
 from analysis.scoring.metrics import score
-from analysis.scoring.validation import validation_counts
 from analysis.study.runs import RunData
-from analysis.study.steps import along_stages
+from analysis.study.steps import elapsed_steps
 from analysis.topics.context import Context, TopicResult
 from analysis.verdicts import Verdict, data_limit
 from imbalance_bench.errors import UserError
 from imbalance_bench.training.collapse import LOST_FOR, RULE, collapse
 
+_COUNTED = ("tp", "fp", "fn")
 MOST_NAMED = 3  # classes of runs in a sentence
 
 
@@ -43,11 +44,16 @@ def validation_dice(context: Context, run: RunData) -> pd.DataFrame:
         epochs = context.records.run(run.run_id).epochs()
     except UserError:
         return pd.DataFrame()
-    rows = along_stages(epochs, ())
-    wide = validation_counts(rows, ["elapsed"])
-    if wide.empty:
+    counted = epochs[(epochs["split"] == "val") & (epochs["class_id"] >= 0)]
+    counted = counted[counted["quantity"].isin(_COUNTED)]
+    if counted.empty:
         return pd.DataFrame()
-    return pd.Series(score("dice", *wide.to_numpy().T), index=wide.index).unstack("class_id")
+    steps, row = np.unique(elapsed_steps(epochs).loc[counted.index], return_inverse=True)
+    classes, column = np.unique(counted["class_id"].to_numpy(), return_inverse=True)
+    counts, seen = np.zeros((3, len(steps), len(classes))), np.zeros((len(steps), len(classes)), dtype=bool)
+    np.add.at(counts, (pd.Index(_COUNTED).get_indexer(counted["quantity"]), row, column), counted["value"].to_numpy())
+    seen[row, column] = True
+    return pd.DataFrame(np.where(seen, score("dice", *counts), np.nan), index=steps, columns=classes)
 
 
 def collapsed(run: RunData, dice: pd.DataFrame, class_names: Sequence[str]) -> Iterator[dict[str, Any]]:
