@@ -20,8 +20,8 @@ def along_stages(rows: pd.DataFrame, run: Sequence[str]) -> pd.DataFrame:
     return rows.sort_values([*run, "elapsed"], kind="stable")
 
 
-def elapsed_steps(rows: pd.DataFrame) -> pd.Series:
-    """Return the steps since the first stage began, of rows with `stage` and `step`."""
+def elapsed_steps(rows: pd.DataFrame) -> np.ndarray:
+    """Return the steps since the first stage began, (rows,) float64, of rows with `stage` and `step`."""
     stage, step = rows["stage"].to_numpy(), rows["step"].to_numpy()
     elapsed = step.astype(np.float64)
     offset, before = 0.0, None
@@ -31,4 +31,4 @@ def elapsed_steps(rows: pd.DataFrame) -> pd.Series:
             offset += before
         elapsed[own] += offset
         before = step[own].max()
-    return pd.Series(elapsed, index=rows.index)
+    return elapsed

@@ -44,14 +44,16 @@ def validation_dice(context: Context, run: RunData) -> pd.DataFrame:
         epochs = context.records.run(run.run_id).epochs()
     except UserError:
         return pd.DataFrame()
-    counted = epochs[(epochs["split"] == "val") & (epochs["class_id"] >= 0)]
-    counted = counted[counted["quantity"].isin(_COUNTED)]
-    if counted.empty:
+    split, quantity = (epochs[name].to_numpy(object) for name in ("split", "quantity"))
+    class_id, value = (epochs[name].to_numpy() for name in ("class_id", "value"))
+    kind = np.select([quantity == name for name in _COUNTED], range(len(_COUNTED)), -1)
+    counted = np.flatnonzero((kind >= 0) & (class_id >= 0) & (split == "val"))
+    if not len(counted):
         return pd.DataFrame()
-    steps, row = np.unique(elapsed_steps(epochs).loc[counted.index], return_inverse=True)
-    classes, column = np.unique(counted["class_id"].to_numpy(), return_inverse=True)
+    steps, row = np.unique(elapsed_steps(epochs)[counted], return_inverse=True)
+    classes, column = np.unique(class_id[counted], return_inverse=True)
     counts, seen = np.zeros((3, len(steps), len(classes))), np.zeros((len(steps), len(classes)), dtype=bool)
-    np.add.at(counts, (pd.Index(_COUNTED).get_indexer(counted["quantity"]), row, column), counted["value"].to_numpy())
+    np.add.at(counts, (kind[counted], row, column), value[counted])
     seen[row, column] = True
     return pd.DataFrame(np.where(seen, score("dice", *counts), np.nan), index=steps, columns=classes)
 
