@@ -19,9 +19,13 @@ START_OPTIONS = ("prior", "alpha", "gamma")  # options that move the start of a 
 def trajectories(tables: StudyTables) -> pd.DataFrame:
     """Return every ledger entry of every run; table `bias_trajectories`."""
     lengths = [len(run.ledger) for run in tables.data]
-    keys = {name: np.repeat([getattr(run, name) for run in tables.data], lengths) for name in ("method", "fold", "seed")}
+    keys = {
+        name: np.repeat([getattr(run, name) for run in tables.data], lengths) for name in ("method", "fold", "seed")
+    }
     rows = pd.concat([run.ledger for run in tables.data], ignore_index=True).assign(**keys)
-    return table("bias_trajectories", rows.assign(**{"class": rows["class_id"].map(dict(enumerate(tables.class_names)))}))
+    return table(
+        "bias_trajectories", rows.assign(**{"class": rows["class_id"].map(dict(enumerate(tables.class_names)))})
+    )
 
 
 def learned_bias(tables: StudyTables) -> pd.DataFrame:

@@ -85,7 +85,9 @@ def within_budget(config: StudyConfig, dataset: PreparedDataset) -> tuple[StudyC
     room = views if not view else 1 + int((budget * GIB - fixed) // view)
     if room >= views:
         return config, ""
-    lowered = config.training.model_copy(update={"augmentation": augmentation.model_copy(update={"cached_views": room})})
+    lowered = config.training.model_copy(
+        update={"augmentation": augmentation.model_copy(update={"cached_views": room})}
+    )
     whole = (fixed + (views - 1) * view) / GIB
     line = (
         f"`compute.cache_gib: {budget:g}` has room for {room} of {views} cached views of each training tile "
