@@ -2,8 +2,8 @@
 
     python -m benchmarks.encoding_speed [--tile-px 512] [--rounds 3]
 
-Batch norm is folded at best: each layer is replaced by its activation alone, so that the ratio is an upper bound of what
-folding can gain. All variants encode the same tiles in turn; processor time of one thread, least of the rounds.
+Batch norm is folded at best: each layer is replaced by its activation alone, so that the ratio is an upper bound of
+what folding can gain. All variants encode the same tiles in turn; processor time of one thread, least of the rounds.
 """
 
 import argparse

@@ -18,7 +18,6 @@ from analysis.study.runs import RunData, StudyTables
 from analysis.topics import study_limits
 from analysis.topics.context import Context, TopicResult
 
-
 _SCORE_KEYS = ("aggregation", "metric", "class_id")
 
 

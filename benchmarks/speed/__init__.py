@@ -1,1 +1,1 @@
-"""The table of docs/performance.md: one function for each group of rows, each measured beside what it is compared with."""
+"""The table of docs/performance.md: each group of rows is measured beside what it is compared with."""

@@ -11,7 +11,6 @@ from benchmarks.boundary_speed import MPP_UM, count_plainly, draw_masks
 from benchmarks.plain_measures import plain_loop
 from benchmarks.speed.row import Row
 from imbalance_bench.config import EvaluationSection
-from imbalance_bench.data.converters import CONVERTERS
 from imbalance_bench.data.phantom import PRESETS, generate_phantom
 from imbalance_bench.data.prepared import PreparedDataset
 from imbalance_bench.data.taxonomy import Taxonomy
@@ -70,11 +69,8 @@ def measure_rows(folder: Path) -> list[Row]:
 
 
 def _tissue(folder: Path) -> tuple[PreparedDataset, str]:
-    source = Path(__file__).parents[2] / "../shared/data/consep"
-    if source.is_dir() and "consep" in CONVERTERS:
-        from imbalance_bench.data.converters import prepare_dataset
-
-        prepare_dataset("consep", source, folder / "consep")
-        return PreparedDataset.open(folder / "consep"), "CoNSeP"
+    tissue = Path(__file__).parents[2] / ".." / "shared" / "data" / "consep"
+    if tissue.is_dir():
+        return PreparedDataset.open(tissue), "CoNSeP"
     generate_phantom(PRESETS["tissue"], folder / "phantom")
     return PreparedDataset.open(folder / "phantom"), "the phantom"

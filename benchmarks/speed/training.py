@@ -2,7 +2,6 @@
 
 import resource
 import statistics
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ import torch
 from benchmarks.method_cost import Load, step_times, study_of, trainer_of
 from benchmarks.speed.row import Row
 from imbalance_bench.models.segmenter import Segmenter
+from imbalance_bench.planning import prepare_study
 from imbalance_bench.training.material import open_material
 from imbalance_bench.training.run import execute_run
 
@@ -44,6 +44,7 @@ def overhead_rows(folder: Path) -> list[Row]:
     """Time whole runs, and the forward and backward passes and optimiser steps in them."""
     torch.set_num_threads(1)
     study = study_of(folder / "whole", ["cross_entropy", "dfa"], Load(crop_px=256, batch_size=4, rounds=40))
+    study = prepare_study(study.config, folder / "whole" / "study", lambda *_: None)
     open_material(study, folder / "whole" / "cache", torch.device("cpu"))
     spent = [0.0]
     started = time.perf_counter()
@@ -123,28 +124,15 @@ def memory_rows(folder: Path) -> list[Row]:
 
 
 def _over_runs(folder: Path) -> list[Row]:
-    before = 0.0
-    for number in range(RUNS):
-        with tempfile.TemporaryDirectory(dir=folder) as name:
-            study = (
-                study_of(Path(name), ["cross_entropy"], Load(crop_px=32, batch_size=1, rounds=1))
-                if not number
-                else study
-            )
-            execute_run(study, study.runs[0], folder / "flat" / "cache", lambda *_: None)
+    load = Load(crop_px=32, batch_size=1, rounds=1)
+    config = study_of(folder / "runs", ["cross_entropy"], load).config.model_copy(update={"seeds": tuple(range(RUNS))})
+    study, before = prepare_study(config, folder / "runs" / "study", lambda *_: None), 0.0
+    for number, run in enumerate(study.runs):
+        execute_run(study, run, folder / "runs" / "cache", lambda *_: None)
         if number == RUNS // 10:
             before = _resident_mib()
-    return [
-        Row(
-            f"growth of memory from run {RUNS // 10} to {RUNS}",
-            "",
-            _resident_mib() - before,
-            None,
-            "MiB",
-            16,
-            "at most",
-        )
-    ]
+    what = f"growth of memory from run {RUNS // 10} to {RUNS}"
+    return [Row(what, "", _resident_mib() - before, None, "MiB", 16, "at most")]
 
 
 def _resident_mib() -> float:
