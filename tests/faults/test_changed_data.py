@@ -10,8 +10,8 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from imbalance_bench.cli.main import main
 from imbalance_bench import study_data
+from imbalance_bench.cli.main import main
 from imbalance_bench.data import prepared, unchanged
 from imbalance_bench.data.prepared import PreparedDataset
 from imbalance_bench.data.unchanged import require_unchanged
