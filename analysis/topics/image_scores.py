@@ -43,10 +43,11 @@ def image_scores(study: StudyTables, records: StudyRecords, band_um: float) -> p
         | {metric: score(metric, tp, fp, fn) for metric in METRICS}
     )
     by_method = sorted(enumerate(study.data), key=lambda each: each[1].method)  # as consolidated records lie
-    borders = [_borders(run, study, records, band_um).assign(place=n) for n, run in by_method]
-    found = pd.concat([part for part in borders if len(part)] or borders[:1])
-    if len(found):
-        found = found.set_index("place", append=True)
+    borders = [
+        part.assign(place=n) for n, run in by_method if (part := _borders(run, study, records, band_um)) is not None
+    ]
+    if borders:
+        found = pd.concat(borders).set_index("place", append=True)
         found = found.reindex(pd.MultiIndex.from_frame(counts[[*_IMAGE_CLASS, "place"]]))
     else:
         found = pd.DataFrame(np.nan, columns=_BORDER_COLUMNS, index=range(len(counts)))
@@ -55,14 +56,14 @@ def image_scores(study: StudyTables, records: StudyRecords, band_um: float) -> p
     return table("image_scores", frame)
 
 
-def _borders(run: RunData, study: StudyTables, records: StudyRecords, band_um: float) -> pd.DataFrame:
-    """Return boundary scores by image and class, and the distances that they are taken at; NaN where not recorded."""
+def _borders(run: RunData, study: StudyTables, records: StudyRecords, band_um: float) -> pd.DataFrame | None:
+    """Return boundary scores by image and class, and the distances that they are taken at; None if not recorded."""
     try:
         rows = records.run(run.run_id).boundary()
     except UserError:  # the topic `boundaries` says so
         rows = None
     if rows is None:
-        return pd.DataFrame(columns=_BORDER_COLUMNS, index=pd.MultiIndex.from_arrays([[], []]), dtype=np.float64)
+        return None
     rows = rows[rows["split"] == study.split]
     found = {}
     for column, (measure, distance, unit) in _BORDER_SCORES.items():
