@@ -28,8 +28,11 @@ def ledger_quantities(study: StudyTables) -> pd.DataFrame:
 
 def differing(quantities: pd.DataFrame) -> pd.DataFrame:
     """Keep the quantities of a method that differ between the classes of some run; the others follow nothing."""
-    spread = quantities.groupby(["method", "estimand", "fold", "seed"])["value"].transform(np.ptp)
-    size = quantities.groupby(["method", "estimand", "fold", "seed"])["value"].transform(lambda each: each.abs().max())
+    run = [quantities[name] for name in ("method", "estimand", "fold", "seed")]
+    value = quantities["value"]
+    spread = value.groupby(run).transform("max") - value.groupby(run).transform("min")
+    spread = spread.where(~value.isna().groupby(run).transform("any"))
+    size = value.abs().groupby(run).transform("max")
     varies = (spread > 1e-6 * size).groupby([quantities["method"], quantities["estimand"]]).transform("any")
     return quantities[varies & quantities["value"].notna()]
 
