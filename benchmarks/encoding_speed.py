@@ -1,6 +1,6 @@
 """What folded batch norm and smaller chunks would gain a frozen encoder on a CPU.
 
-    python -m benchmarks.encoding_speed [--tile-px 512] [--rounds 3]
+    python -m benchmarks.encoding_speed [--tile-px 512] [--rounds 3] [--encoders NAME ...]
 
 Batch norm is folded at best: each layer is replaced by its activation alone, so that the ratio is an upper bound of
 what folding can gain. All variants encode the same tiles in turn; processor time of one thread, least of the rounds.
@@ -48,13 +48,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tile-px", type=int, default=512)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--encoders", nargs="+", default=list(ENCODERS), metavar="NAME")
     options = parser.parse_args()
     keep_freed_memory()
     torch.set_num_threads(1)
     tiles = 255 * torch.rand(8, 3, options.tile_px, options.tile_px)
     print(f"| encoder, {options.tile_px} px | " + " | ".join(f"chunk {chunk}" for chunk in CHUNKS), end="")
     print(" | without batch norm, chunk 1 | at most |\n|" + "---|" * (len(CHUNKS) + 3))
-    for name in ENCODERS:
+    for name in options.encoders:
         encoder = build_encoder(choices(ModelSection(encoder=name))[0])
         module = encoder.module.eval()
         variants = [(module, chunk) for chunk in CHUNKS] + [(without_norms(module), 1)]
