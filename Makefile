@@ -34,7 +34,7 @@ docs: setup
 	$(BIN)/python -m benchmarks.cross_implementation > docs/conformance.md
 
 bench: setup
-	$(BIN)/python -m benchmarks.kill_and_resume --kills 10
+	$(BIN)/python -m benchmarks --out results/speed/cpu.json
 
 clean:
 	rm -rf $(VENV) build *.egg-info

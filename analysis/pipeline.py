@@ -8,6 +8,7 @@ import pandas as pd
 from analysis.answers import answers
 from analysis.schema import TABLES
 from analysis.schema.files import readme, write_table
+from analysis.study.consolidation import consolidated
 from analysis.study.pairing import require_pairs
 from analysis.study.runs import AnalysisPlan, read_study
 from analysis.topics import TOPICS
@@ -44,11 +45,12 @@ def analyze_study(root: Path, *, cache_dir: Path | None = None, on_progress: OnP
     Raises:
         UserError: Not a study, no finished run, a data set that has changed, or runs that must not be paired.
     """
-    records = StudyRecords.open(Path(root))
+    report = on_progress or (lambda _what, _done, _of: None)
+    records = consolidated(StudyRecords.open(Path(root)), report)
     plan, study = AnalysisPlan.of(records), read_study(records)
     require_unchanged(records.root, study.dataset)
     require_pairs(study.data, study.split)
-    context = Context(records, study, plan, on_progress or (lambda _what, _done, _of: None), cache_dir)
+    context = Context(records, study, plan, report, cache_dir)
     for step in TOPICS.values():
         context.add(step.analyze(context), step.judges)
     verdicts = (*answers(context), *context.verdicts)

@@ -133,6 +133,8 @@ class ComputeSection(Section):
     threads: Annotated[int, Field(ge=1, le=MOST_THREADS)] = 1
     deterministic: bool = True
     retries: Natural = 2  # further tries of a run whose process died or ran out of memory
+    # disk that tiles and features of the study may take, GiB; as many views are cached as it has room for
+    cache_gib: Annotated[float, Field(gt=0, le=1e6)] | None = Field(default=None, exclude_if=untold)
     saved_predictions: Natural = 24  # test images per run whose predicted mask is kept
     slurm: SlurmSection | None = Field(default=None, exclude_if=untold)  # for `run --engine slurm`
     ray: RaySection | None = Field(default=None, exclude_if=untold)  # for `run --engine ray`

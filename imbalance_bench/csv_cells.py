@@ -4,9 +4,12 @@ A text that a spreadsheet would compute gets an apostrophe in front, and one tha
 so that reading takes back exactly what writing added. Numbers stay numbers, also those in columns of text.
 """
 
+import csv
+import io
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+import numpy as np
 import pandas as pd
 
 _COMPUTED = re.compile(r"'*[=+\-@\t\r].*[^\W_]", re.DOTALL)  # a dash alone is no formula
@@ -24,7 +27,13 @@ def unguarded(cell: str) -> str:
 
 def csv_text(frame: pd.DataFrame) -> str:
     """Return a frame as CSV with guarded texts and headings; missing values are empty fields."""
-    return _mapped(frame, guarded).rename(columns=guarded).to_csv(index=False, lineterminator="\n")
+    plain = _mapped(frame, guarded).rename(columns=guarded)
+    if plain.shape[1] < 2:  # where a lone empty field is quoted
+        return plain.to_csv(index=False, lineterminator="\n")
+    head = ",".join(_quoted([str(name) for name in plain.columns]))
+    # as `to_csv` writes it, several times as fast: a value is turned into text once, however often it stands there
+    rows = map(",".join, zip(*(_fields(plain.iloc[:, place]) for place in range(plain.shape[1])), strict=True))
+    return "\n".join([head, *rows, ""])
 
 
 def without_guards(frame: pd.DataFrame) -> pd.DataFrame:
@@ -32,13 +41,40 @@ def without_guards(frame: pd.DataFrame) -> pd.DataFrame:
     return _mapped(frame, unguarded).rename(columns=unguarded)
 
 
+def _fields(column: pd.Series) -> list[str]:
+    """Return the cells of a column as they stand in a CSV file."""
+    if pd.api.types.is_float_dtype(column.dtype):
+        return ["" if each != each else repr(each) for each in column.to_numpy(np.float64, na_value=np.nan).tolist()]
+    place, values = pd.factorize(column.to_numpy(object), use_na_sentinel=True)
+    texts = _quoted(["" if isinstance(each, float) and each != each else str(each) for each in values])
+    return np.array([*texts, ""], dtype=object)[place].tolist()  # the last one, at -1, is a missing value
+
+
+def _quoted(texts: Sequence[str]) -> list[str]:
+    """Quote the fields that need it."""
+    quoted = []
+    for text in texts:
+        line = io.StringIO()
+        csv.writer(line, lineterminator="\n").writerow([text, ""])
+        quoted.append(line.getvalue().removesuffix(",\n"))
+    return quoted
+
+
 def _mapped(frame: pd.DataFrame, change: Callable[[str], str]) -> pd.DataFrame:
-    changed = {
-        name: column.map(lambda cell: change(cell) if isinstance(cell, str) else cell)
-        for name, column in frame.items()
-        if not pd.api.types.is_numeric_dtype(column.dtype)
-    }
-    return frame.assign(**{str(name): column for name, column in changed.items()}) if changed else frame
+    """Change the texts of a frame; each is looked at once, however often it stands there."""
+
+    def changed(cell: object) -> object:
+        return change(cell) if isinstance(cell, str) else cell
+
+    columns: dict[str, pd.Series] = {}
+    for name, column in frame.items():
+        if pd.api.types.is_numeric_dtype(column.dtype):
+            continue
+        texts = pd.unique(column.to_numpy(object))
+        new = [changed(each) for each in texts]
+        if any(one is not other for one, other in zip(new, texts, strict=True)):
+            columns[str(name)] = column.map(changed)
+    return frame.assign(**columns) if columns else frame
 
 
 def _is_computed(text: str) -> bool:

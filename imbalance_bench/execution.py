@@ -13,7 +13,8 @@ from imbalance_bench.cli.progress import ProgressDisplay
 from imbalance_bench.cli.study_view import print_plan, print_status
 from imbalance_bench.config import StudyConfig
 from imbalance_bench.damage import Damage, Remedy, damages
-from imbalance_bench.data.prepared import usable_cores
+from imbalance_bench.data.caches import note_use
+from imbalance_bench.data.prepared import PreparedDataset, usable_cores
 from imbalance_bench.engine_choice import ChosenEngine, choose_engine
 from imbalance_bench.engines.base import RunJob
 from imbalance_bench.engines.rounds import Effort, execute_rounds
@@ -23,6 +24,7 @@ from imbalance_bench.models.licences import licence_warnings
 from imbalance_bench.planning import earlier_plan, prepare_study
 from imbalance_bench.study import PlannedRun, Study
 from imbalance_bench.terminal import Terminal
+from imbalance_bench.training.cache_size import within_budget
 from imbalance_bench.training.material import open_material
 from imbalance_bench.training.run import planned_steps
 from imbalance_bench.tuning.execution import tuned
@@ -70,6 +72,9 @@ def _execute(config: StudyConfig, root: Path, execution: Execution) -> bool:
     chosen = choose_engine(config, execution.engine, execution.workers, detach=execution.detach)
     _require_space(root)
     require_inputs(config, console)
+    config, lowered = within_budget(config, PreparedDataset.open(config.dataset.path))
+    if lowered:
+        console.print(lowered, highlight=False, soft_wrap=True)
     with ProgressDisplay(console) as display:
         study = prepare_study(config, root, display.on_phase, write=not execution.dry_run)
     damaged = {run.run_id: found for run in study.runs if (found := _lasting(damages(study.records.run(run.run_id))))}
@@ -134,7 +139,9 @@ def _prefill(study: Study, cache: Path, device: torch.device, console: Console) 
     torch.set_num_threads(usable_cores())
     with ProgressDisplay(console) as display:
         for model in study.config.each_model:
-            open_material(study.of(model), cache, device, display.on_phase)
+            material = open_material(study.of(model), cache, device, display.on_phase)
+            for folder in material.folders:
+                note_use(folder, study.root)
     torch.set_num_threads(threads)
 
 

@@ -9,7 +9,7 @@ import yaml
 from imbalance_bench.cluster_sections import CLUSTER_KEYS
 from imbalance_bench.config import TIED_STRIDE_PX, ModelSection, StudyConfig
 from imbalance_bench.data.prepared import PreparedDataset
-from imbalance_bench.data.unchanged import file_marks, remember_marks
+from imbalance_bench.data.unchanged import file_marks, known_hash, remember_marks
 from imbalance_bench.errors import UserError
 from imbalance_bench.locking import locked
 from imbalance_bench.manifest import (
@@ -51,7 +51,8 @@ def prepare_study(config: StudyConfig, root: Path, on_progress: OnProgress, *, w
     weights = {model.label: _checked_names(model) for model in config.each_model}
     dataset = PreparedDataset.open(config.dataset.path)
     marks = file_marks(dataset)
-    data = read_study_data(dataset, config.dataset, config.splits, on_progress)
+    known = known_hash(root, marks)
+    data = read_study_data(dataset, config.dataset, config.splits, on_progress, known_hash=known)
     planned = PlannedIds.of(earlier)
     study = Study(root, config, dataset, data.taxonomy, data.splits, data.counts, data.data_hash, weights, planned)
     require_same_material(root, study.hashes, earlier)

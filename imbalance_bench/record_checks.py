@@ -25,7 +25,9 @@ _COUNTED = ("tp", "fp", "fn", "n_valid")  # of the tables in `_CELLS`
 _SIGNED = ("margin_millionths",)  # a margin may be negative; nothing else that is counted
 
 
-def require_sound_rows(path: Path, name: str, rows: pd.DataFrame, *, may_predict_none: bool = False) -> None:
+def require_sound_rows(
+    path: Path, name: str, rows: pd.DataFrame, *, may_predict_none: bool = False, within: tuple[str, ...] = ()
+) -> None:
     """Refuse negative counts, rows that stand twice, classes without a row, and counts that do not add up.
 
     Args:
@@ -33,6 +35,7 @@ def require_sound_rows(path: Path, name: str, rows: pd.DataFrame, *, may_predict
         name: The table, a key of `records.TABLES`.
         rows: Its rows, with the columns of its schema.
         may_predict_none: A pixel may be predicted as none of the classes.
+        within: Further columns that tell rows apart, where those of several runs are looked at together.
 
     Raises:
         UserError: Rows contradict one another.
@@ -42,9 +45,9 @@ def require_sound_rows(path: Path, name: str, rows: pd.DataFrame, *, may_predict
         place = ", ".join(f"{key} {value}" for key, value in at.items())
         return UserError(f"{path}: {what} ({place}). Delete the run's folder and run the study again.", exit_code=1)
 
-    cell = _CELLS.get(name)
-    keys = [*cell, "class_id"] if cell else list(_KEYS.get(name, ()))
-    if not keys or rows.empty or (cell and _is_sound_by_blocks(rows, list(cell), name, may_predict_none)):
+    cell = [*within, *_CELLS[name]] if name in _CELLS else []
+    keys = [*cell, "class_id"] if cell else [*within, *_KEYS[name]] if name in _KEYS else []
+    if not keys or rows.empty or (cell and _is_sound_by_blocks(rows, cell, name, may_predict_none)):
         return
     counted = [column for column in rows.select_dtypes("integer") if column not in (*keys, *_SIGNED)]
     negative = (rows[counted] < 0).any(axis=1)
@@ -54,14 +57,14 @@ def require_sound_rows(path: Path, name: str, rows: pd.DataFrame, *, may_predict
     if twice.any():
         raise refuse("each row must stand once", rows.loc[twice, keys].iloc[0])
     if cell:
-        _require_whole_images(rows, list(cell), refuse)
+        _require_whole_images(rows, cell, refuse)
     if name == "counts":  # on which every score rests
-        mistakes = rows.groupby(list(_CELLS[name]), sort=False)[["fp", "fn"]].sum()
+        mistakes = rows.groupby(cell, sort=False)[["fp", "fn"]].sum()
         odd = mistakes["fp"] > mistakes["fn"] if may_predict_none else mistakes["fp"] != mistakes["fn"]
         wrong = mistakes[odd]
         if len(wrong):
             what = "every false positive of a class must be a false negative of another"
-            raise refuse(what, wrong.reset_index()[list(_CELLS[name])].iloc[0])
+            raise refuse(what, wrong.reset_index()[cell].iloc[0])
 
 
 def _is_sound_by_blocks(rows: pd.DataFrame, cell: list[str], name: str, may_predict_none: bool) -> bool:

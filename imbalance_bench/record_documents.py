@@ -116,6 +116,11 @@ def read_document(path: Path, model: type[BaseModel] | None = None) -> Document:
     return content
 
 
+def document_of(text: str, path: Path) -> Document:
+    """Return the object that the text of a JSON file holds, where the file was read and found right before."""
+    return json.loads(text, object_pairs_hook=lambda pairs: _document(path, pairs))
+
+
 def _document(path: Path, pairs: Iterable[tuple[str, Any]]) -> Document:
     made = Document(pairs := list(pairs))
     made.source = str(path)

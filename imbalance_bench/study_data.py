@@ -36,7 +36,12 @@ class StudyData:
 
 
 def read_study_data(
-    dataset: PreparedDataset, section: DataSection, splits: SplitsSection, on_progress: OnProgress
+    dataset: PreparedDataset,
+    section: DataSection,
+    splits: SplitsSection,
+    on_progress: OnProgress,
+    *,
+    known_hash: str | None = None,
 ) -> StudyData:
     """Check every image, merge classes, divide the images and count the training parts.
 
@@ -45,14 +50,16 @@ def read_study_data(
         section: Which data set and classes.
         splits: How it is divided.
         on_progress: Called while data is read.
+        known_hash: Content of the data set, where its files are known to be those that were found sound before.
 
     Raises:
         UserError: Anything is wrong with the data set, or it cannot be divided so.
     """
     taxonomy = Taxonomy(dataset.info, section.groups, section.ignore)
     _require_known_families(section, taxonomy)
-    require_sound(dataset, on_progress=lambda done, total: on_progress("checking images", done, total))
-    data_hash = dataset.content_hash()
+    if known_hash is None:
+        require_sound(dataset, on_progress=lambda done, total: on_progress("checking images", done, total))
+    data_hash = known_hash or dataset.content_hash()
     folds = _make_splits(splits, dataset, taxonomy, on_progress)
     counts = tuple(training_counts(dataset, taxonomy, fold.train) for fold in folds.folds)
     for number, fold in enumerate(folds.folds):

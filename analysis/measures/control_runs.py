@@ -20,6 +20,7 @@ from imbalance_bench.records import BoundaryMeasure, RunRecord
 from imbalance_bench.seeding import generator
 
 LEARNED_DICE = 0.5
+_COUNTED = ("tp", "fp", "fn")
 _RESAMPLES = 2000
 
 
@@ -67,16 +68,19 @@ def first_steps(epochs: pd.DataFrame, n_classes: int, threshold: float) -> tuple
     Returns:
         (K,) float64: infinite where it never does (censored), NaN where the class is not in validation; the last step.
     """
-    counts = epochs[(epochs["split"] == "val") & epochs["quantity"].isin(["tp", "fp", "fn"])]
-    grid = counts.pivot_table(index=["stage", "step", "class_id"], columns="quantity", values="value").reset_index()
-    steps = np.full(n_classes, np.nan)
-    for c in range(n_classes):
-        rows = grid[grid["class_id"] == c]
-        if len(rows) and (rows["tp"] + rows["fn"]).max() > 0:
-            dice = 2 * rows["tp"] / (2 * rows["tp"] + rows["fp"] + rows["fn"])
-            reached = rows.loc[dice >= threshold, "step"]
-            steps[c] = reached.min() if len(reached) else np.inf
-    return steps, float(grid["step"].max()) if len(grid) else float("nan")
+    split, quantity = (epochs[name].to_numpy(object) for name in ("split", "quantity"))
+    stage, step, class_id, value = (epochs[name].to_numpy() for name in ("stage", "step", "class_id", "value"))
+    kind = np.select([quantity == name for name in _COUNTED], range(len(_COUNTED)), -1)
+    rows = np.flatnonzero((kind >= 0) & (split == "val"))
+    looks, place = np.unique(np.column_stack([stage[rows], step[rows]]), axis=0, return_inverse=True)
+    own = class_id[rows] < n_classes
+    tp, fp, fn = counts = np.full((3, len(looks), n_classes), np.nan)
+    counts[kind[rows][own], place.ravel()[own], class_id[rows][own]] = value[rows][own]
+    occurs = np.nan_to_num(tp + fn).max(axis=0, initial=0) > 0
+    size = 2 * tp + fp + fn
+    reached = np.nan_to_num(2 * tp / np.where(size > 0, size, np.nan)) >= threshold
+    first = np.where(reached, looks[:, 1:], np.inf).min(axis=0, initial=np.inf)
+    return np.where(occurs, first, np.nan), float(looks[:, 1].max()) if len(looks) else float("nan")
 
 
 def time_to_learn(runs: Sequence[RunRecord], n_classes: int) -> ControlMeasure:

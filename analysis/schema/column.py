@@ -38,12 +38,16 @@ class Column:
             ValueError: A value is of another type.
         """
         if self.kind == Kind.TEXT:
+            if pd.api.types.infer_dtype(values, skipna=False) == "string":  # as it should be
+                return values.astype(str)
             return values.astype(object).where(values.notna(), "").map(str).astype(str)
         if self.kind == Kind.TRUTH:
             known = values.map({True: True, False: False, "True": True, "False": False})
             if known.isna().any():
                 raise ValueError(f"must be True or False. Got {values[known.isna()].iloc[0]!r}.")
             return known.astype(bool)
+        if self.kind == Kind.INTEGER and values.dtype.kind in "iu":
+            return values.astype(np.int64)
         numbers = pd.to_numeric(values.replace("", np.nan) if values.dtype == object else values).astype(np.float64)
         if self.kind == Kind.NUMBER or numbers.isna().any():
             return numbers

@@ -93,14 +93,13 @@ def unit_counts(runs: Sequence[RunData], *, split: str, unit: str, n_classes: in
         ValueError: There is no run.
     """
     folds, seeds = complete_block((run.fold, run.seed) for run in runs)
-    frames = [
-        run.counts[run.counts["split"] == split].assign(seed=run.seed, fold=run.fold)
-        for run in runs
-        if run.fold in folds and run.seed in seeds
-    ]
-    if not frames:
+    scored = [run for run in runs if run.fold in folds and run.seed in seeds]
+    if not scored:
         raise ValueError("unit_counts needs at least one run.")
-    rows = pd.concat(frames)
+    lengths = [len(run.counts) for run in scored]
+    keys = {name: np.repeat([getattr(run, name) for run in scored], lengths) for name in ("seed", "fold")}
+    rows = pd.concat([run.counts for run in scored], ignore_index=True).assign(**keys)
+    rows = rows[rows["split"] == split]
     # an image that several folds test is summed over them
     units, place = arranged(rows, seeds, unit, rows["class_id"].to_numpy(), n_classes)
     shape = (len(seeds), len(units.images), n_classes)

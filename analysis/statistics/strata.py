@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from scipy.stats import rankdata
 
 _TOLERANCE = 1e-9
 _RELATIVE_RANK = 1e-9  # singular values below this share of the largest are zero
@@ -31,7 +30,18 @@ def complete_rows(
 
 def within_ranks(values: np.ndarray, strata: Sequence[object] | None = None) -> np.ndarray:
     """Return mid-ranks within each stratum, of mean 0 and variance 1 there; constant ones become 0, NaN stays."""
-    return _within(values, strata, rankdata)
+    return _within(values, strata, mid_ranks)
+
+
+def mid_ranks(values: np.ndarray) -> np.ndarray:
+    """Return ranks from 1, ties averaged, (n,) float64; `scipy.stats.rankdata` without its preparations."""
+    order = np.argsort(values, kind="stable")
+    ascending = values[order]
+    first = np.flatnonzero(np.append(True, ascending[1:] != ascending[:-1]))
+    after = np.append(first[1:], len(values))
+    ranks = np.empty(len(values))
+    ranks[order] = np.repeat((first + after + 1) / 2, after - first)
+    return ranks
 
 
 def within_scores(values: np.ndarray, strata: Sequence[object] | None = None) -> np.ndarray:

@@ -6,6 +6,8 @@ verdict says so.
 
 from collections.abc import Iterable
 
+import numpy as np
+
 from analysis.study.runs import RunData
 from imbalance_bench.errors import UserError
 
@@ -41,7 +43,7 @@ def require_pairs(runs: Iterable[RunData], split: str) -> None:
             for run in compared[1:]:
                 _require_equal(compared[0], run, name)
         for run in members[1:]:
-            if scored_images(run, split) != scored_images(members[0], split):
+            if not _scored_alike(run, members[0], split):
                 raise UserError(_message(members[0], run, f"{split} images", "", ""), exit_code=1)
 
 
@@ -53,6 +55,15 @@ def own_sampler(run: RunData) -> bool:
 def scored_images(run: RunData, split: str) -> set[str]:
     """Return the ids of the images of `split` that the run was scored on."""
     return set(run.counts.loc[run.counts["split"] == split, "image_id"])
+
+
+def _scored_alike(run: RunData, other: RunData, split: str) -> bool:
+    """Return whether two runs were scored on the same images; usually their rows are in the same order."""
+    same = all(
+        np.array_equal(run.counts[name].to_numpy(object), other.counts[name].to_numpy(object))
+        for name in ("split", "image_id")
+    )
+    return same or scored_images(run, split) == scored_images(other, split)
 
 
 def _require_equal(first: RunData, second: RunData, name: str) -> None:

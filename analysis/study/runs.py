@@ -8,6 +8,8 @@ import pandas as pd
 from pydantic import ValidationError
 
 from analysis.schema import table
+from analysis.study.consolidated import HeldRun
+from analysis.study.ledger import LedgerEnds
 from imbalance_bench.analysis_section import AnalysisSection
 from imbalance_bench.config_errors import first_error
 from imbalance_bench.damage import damages
@@ -122,6 +124,10 @@ class RunData:
     ledger: pd.DataFrame = field(repr=False)
     damaged_pictures: tuple[str, ...] = ()
 
+    def ledger_ends(self, n_classes: int) -> LedgerEnds:
+        """Return what each class parameter was first and last in the last stage."""
+        return LedgerEnds.of(self.ledger, n_classes)
+
     @property
     def is_foreign(self) -> bool:
         """Whether `score` read its predictions, so that nothing is known of a training."""
@@ -170,13 +176,12 @@ def read_study(records: StudyRecords) -> StudyTables:
         UserError: plan.json or dataset.json is missing or malformed, or no run is finished.
     """
     planned, dataset = _planned(records), records.dataset()
-    expected, rows, data = _Expected.of(records, dataset), [], []
-    for keys in planned:
-        run = records.run(keys["run_id"])
-        row, loaded = _read_run(run, keys, expected)
-        rows.append(row)
-        if loaded is not None:
-            data.append(loaded)
+    expected = _Expected.of(records, dataset)
+    # consolidated records lie in the order of models and methods
+    by_method = sorted(range(len(planned)), key=lambda place: (planned[place]["model"], planned[place]["label"]))
+    found = {place: _read_run(records.run(planned[place]["run_id"]), planned[place], expected) for place in by_method}
+    rows = [found[place][0] for place in range(len(planned))]
+    data = [loaded for place in range(len(planned)) if (loaded := found[place][1]) is not None]
     if not data:
         states = pd.Series([row["state"] for row in rows]).value_counts().to_dict()
         raise UserError(f"{records.root}: no run is finished ({states}). Run the study first.", exit_code=1)
@@ -265,10 +270,14 @@ class _Expected:
 def _read_run(run: RunRecord, keys: dict[str, Any], expected: _Expected) -> tuple[dict[str, Any], RunData | None]:
     row = {key: keys[key] for key in ("run_id", "method", "fold", "seed")}
     row |= {"state": "missing", "seconds": None, "steps": None, "steps_per_second": None, "error": ""}
-    damaged = damages(run, thorough=True)
-    of_scores = [str(each) for each in damaged if each.touches_scores]
-    if of_scores:
-        return row | {"state": DAMAGED, "error": "; ".join(of_scores)}, None
+    if isinstance(run, HeldRun):
+        pictures = run.damaged_pictures
+    else:
+        damaged = damages(run, thorough=True)
+        of_scores = [str(each) for each in damaged if each.touches_scores]
+        if of_scores:
+            return row | {"state": DAMAGED, "error": "; ".join(of_scores)}, None
+        pictures = tuple(each.path.name for each in damaged if each.path.parent.name in PICTURE_FOLDERS)
     try:
         status = run.status()
         if not status:
@@ -283,5 +292,4 @@ def _read_run(run: RunRecord, keys: dict[str, Any], expected: _Expected) -> tupl
     except UserError as error:
         return row | {"state": DAMAGED, "error": str(error)}, None
     identity = (keys[name] for name in ("run_id", "label", "method", "model", "fold", "seed"))
-    pictures = tuple(each.path.name for each in damaged if each.path.parent.name in PICTURE_FOLDERS)
     return row, RunData(*identity, manifest=manifest, counts=counts, ledger=ledger, damaged_pictures=pictures)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 
 
@@ -15,13 +16,19 @@ def along_stages(rows: pd.DataFrame, run: Sequence[str]) -> pd.DataFrame:
     Returns:
         A copy, ordered by run and elapsed steps.
     """
-    rows = rows.copy()
-    ends = rows.groupby("stage")["step"].agg(["min", "max"]).sort_index()
-    offset, offsets, before = 0.0, {}, None
-    for stage, end in ends.iterrows():
-        if before is not None and end["min"] < before:
-            offset += before
-        offsets[stage] = offset
-        before = end["max"]
-    rows["elapsed"] = rows["step"] + rows["stage"].map(offsets).fillna(0)
+    rows = rows.assign(elapsed=elapsed_steps(rows))
     return rows.sort_values([*run, "elapsed"], kind="stable")
+
+
+def elapsed_steps(rows: pd.DataFrame) -> np.ndarray:
+    """Return the steps since the first stage began, (rows,) float64, of rows with `stage` and `step`."""
+    stage, step = rows["stage"].to_numpy(), rows["step"].to_numpy()
+    elapsed = step.astype(np.float64)
+    offset, before = 0.0, None
+    for each in np.unique(stage):
+        own = stage == each
+        if before is not None and step[own].min() < before:
+            offset += before
+        elapsed[own] += offset
+        before = step[own].max()
+    return elapsed

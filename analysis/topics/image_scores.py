@@ -29,13 +29,10 @@ def image_scores(study: StudyTables, records: StudyRecords, band_um: float) -> p
         records: Its directory, for boundary counts; runs without any have no boundary scores.
         band_um: Boundary IoU and surface Dice are given at the recorded distance nearest to it, um.
     """
-    counts = pd.concat(
-        [
-            run.counts.assign(method=run.method, fold=run.fold, seed=run.seed, place=n)
-            for n, run in enumerate(study.data)
-        ],
-        ignore_index=True,
-    )
+    lengths = [len(run.counts) for run in study.data]
+    keys = {name: np.repeat([getattr(run, name) for run in study.data], lengths) for name in ("method", "fold", "seed")}
+    counts = pd.concat([run.counts for run in study.data], ignore_index=True)
+    counts = counts.assign(**keys, place=np.repeat(np.arange(len(lengths)), lengths))
     counts = counts[counts["split"] == study.split].reset_index(drop=True)
     tp, fp, fn = (counts[name].to_numpy() for name in ("tp", "fp", "fn"))
     names = dict(enumerate(study.class_names))
@@ -45,22 +42,28 @@ def image_scores(study: StudyTables, records: StudyRecords, band_um: float) -> p
         | {"class": counts["class_id"].map(names)}
         | {metric: score(metric, tp, fp, fn) for metric in METRICS}
     )
-    borders = [_borders(run, study, records, band_um).assign(place=n) for n, run in enumerate(study.data)]
-    found = pd.concat([part for part in borders if len(part)] or borders[:1])
-    found = found.set_index("place", append=True).reindex(pd.MultiIndex.from_frame(counts[[*_IMAGE_CLASS, "place"]]))
+    by_method = sorted(enumerate(study.data), key=lambda each: each[1].method)  # as consolidated records lie
+    borders = [
+        part.assign(place=n) for n, run in by_method if (part := _borders(run, study, records, band_um)) is not None
+    ]
+    if borders:
+        found = pd.concat(borders).set_index("place", append=True)
+        found = found.reindex(pd.MultiIndex.from_frame(counts[[*_IMAGE_CLASS, "place"]]))
+    else:
+        found = pd.DataFrame(np.nan, columns=_BORDER_COLUMNS, index=range(len(counts)))
     found.loc[tp + fn == 0, list(_BORDER_SCORES)] = np.nan  # as every score of a class that does not occur
     frame = pd.concat([scores, found.reset_index(drop=True)], axis=1).assign(tp=tp, fp=fp, fn=fn)
     return table("image_scores", frame)
 
 
-def _borders(run: RunData, study: StudyTables, records: StudyRecords, band_um: float) -> pd.DataFrame:
-    """Return boundary scores by image and class, and the distances that they are taken at; NaN where not recorded."""
+def _borders(run: RunData, study: StudyTables, records: StudyRecords, band_um: float) -> pd.DataFrame | None:
+    """Return boundary scores by image and class, and the distances that they are taken at; None if not recorded."""
     try:
         rows = records.run(run.run_id).boundary()
     except UserError:  # the topic `boundaries` says so
         rows = None
     if rows is None:
-        return pd.DataFrame(columns=_BORDER_COLUMNS, index=pd.MultiIndex.from_arrays([[], []]), dtype=np.float64)
+        return None
     rows = rows[rows["split"] == study.split]
     found = {}
     for column, (measure, distance, unit) in _BORDER_SCORES.items():

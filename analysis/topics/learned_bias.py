@@ -9,6 +9,7 @@ import pandas as pd
 
 from analysis.schema import table
 from analysis.schema.names import CENTRED, ESTIMANDS, OUTCOMES
+from analysis.study.class_columns import ClassColumns
 from analysis.study.runs import RunData, StudyTables
 from analysis.topics.context import Context, TopicResult
 
@@ -17,31 +18,29 @@ START_OPTIONS = ("prior", "alpha", "gamma")  # options that move the start of a 
 
 def trajectories(tables: StudyTables) -> pd.DataFrame:
     """Return every ledger entry of every run; table `bias_trajectories`."""
-    frames = []
-    for run in tables.data:
-        names = dict(enumerate(tables.class_names))
-        keys = {"method": run.method, "fold": run.fold, "seed": run.seed}
-        frames.append(run.ledger.assign(**keys, **{"class": run.ledger["class_id"].map(names)}))
-    return table("bias_trajectories", pd.concat(frames))
+    lengths = [len(run.ledger) for run in tables.data]
+    keys = {
+        name: np.repeat([getattr(run, name) for run in tables.data], lengths) for name in ("method", "fold", "seed")
+    }
+    rows = pd.concat([run.ledger for run in tables.data], ignore_index=True).assign(**keys)
+    return table(
+        "bias_trajectories", rows.assign(**{"class": rows["class_id"].map(dict(enumerate(tables.class_names)))})
+    )
 
 
 def learned_bias(tables: StudyTables) -> pd.DataFrame:
     """Return the estimands of every run; table `learned_bias`."""
-    rows = []
+    columns = ClassColumns(tables.class_names)
     start_of = {method: family[0] for family in families(tables) for method in family}
     for run in tables.data:
         occurring = np.array(tables.occurring[run.fold])
-        keys = {"method": run.method, "fold": run.fold, "seed": run.seed}
         recorded = _values(run, len(occurring))
         begun = _starts(recorded, occurring)
         for estimand, values in _estimands(recorded, occurring).items():
             start = begun.get("learned" if estimand == "change" else estimand, np.full(len(values), np.nan))
-            shared = keys | {"estimand": estimand, "start_of": start_of.get(run.method, run.method)}
-            rows += [
-                shared | {"class_id": c, "class": name, "value": values[c], "start": start[c]}
-                for c, name in enumerate(tables.class_names)
-            ]
-    return table("learned_bias", rows)
+            origin = start_of.get(run.method, run.method)
+            columns.add(run, start_of=origin, estimand=estimand, value=values, start=start)
+    return table("learned_bias", columns.frame())
 
 
 def families(study: StudyTables) -> list[list[str]]:
@@ -88,10 +87,8 @@ def _starts(recorded: Recorded, occurring: np.ndarray) -> dict[str, np.ndarray]:
 
 def _values(run: RunData, n_classes: int) -> Recorded:
     """Return what the last stage recorded of every estimand but `change`."""
-    if run.ledger.empty:
-        return {}
-    last = run.ledger[run.ledger["stage"] == run.ledger["stage"].max()]
-    final, first = (_at(last, step, n_classes) for step in (last["step"].max(), last["step"].min()))
+    ends = run.ledger_ends(n_classes)
+    final, first = ends.at_last_step(), ends.at_first_step()
     # in the official token layout the bias that drives class c is not the one recorded as its own
     name = "attention_bias_driving" if "attention_bias_driving" in final else "attention_bias"
     recorded: Recorded = {}
@@ -101,18 +98,6 @@ def _values(run: RunData, n_classes: int) -> Recorded:
             start = final.get("attention_bias_initial", start)
         recorded["learned"] = (start, final[name])
     return recorded | {name: (first.get(name), final[name]) for name in OUTCOMES if name in final}
-
-
-def _at(ledger: pd.DataFrame, step: int, n_classes: int) -> dict[str, np.ndarray]:
-    rows = ledger[ledger["step"] == step]
-    names, class_ids = rows["parameter"].to_numpy(), rows["class_id"].to_numpy()
-    values = rows["value"].to_numpy(dtype=np.float64)
-    entries = {}
-    for name in sorted(set(names)):
-        own = (names == name) & (class_ids >= 0) & (class_ids < n_classes)
-        entries[str(name)] = np.full(n_classes, np.nan)
-        entries[str(name)][class_ids[own]] = values[own]
-    return entries
 
 
 def _centred(values: np.ndarray, occurring: np.ndarray, centre: bool) -> np.ndarray:

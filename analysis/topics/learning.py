@@ -3,18 +3,19 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from analysis.schema import rows_of, table
 from analysis.scoring.metrics import score
-from analysis.scoring.validation import validation_counts
 from analysis.study.runs import RunData
-from analysis.study.steps import along_stages
+from analysis.study.steps import elapsed_steps
 from analysis.topics.context import Context, TopicResult
 from analysis.verdicts import Verdict, data_limit
 from imbalance_bench.errors import UserError
 from imbalance_bench.training.collapse import LOST_FOR, RULE, collapse
 
+_COUNTED = ("tp", "fp", "fn")
 MOST_NAMED = 3  # classes of runs in a sentence
 
 
@@ -43,11 +44,18 @@ def validation_dice(context: Context, run: RunData) -> pd.DataFrame:
         epochs = context.records.run(run.run_id).epochs()
     except UserError:
         return pd.DataFrame()
-    rows = along_stages(epochs, ())
-    wide = validation_counts(rows, ["elapsed"])
-    if wide.empty:
+    split, quantity = (epochs[name].to_numpy(object) for name in ("split", "quantity"))
+    class_id, value = (epochs[name].to_numpy() for name in ("class_id", "value"))
+    kind = np.select([quantity == name for name in _COUNTED], range(len(_COUNTED)), -1)
+    counted = np.flatnonzero((kind >= 0) & (class_id >= 0) & (split == "val"))
+    if not len(counted):
         return pd.DataFrame()
-    return pd.Series(score("dice", *wide.to_numpy().T), index=wide.index).unstack("class_id")
+    steps, row = np.unique(elapsed_steps(epochs)[counted], return_inverse=True)
+    classes, column = np.unique(class_id[counted], return_inverse=True)
+    counts, seen = np.zeros((3, len(steps), len(classes))), np.zeros((len(steps), len(classes)), dtype=bool)
+    np.add.at(counts, (kind[counted], row, column), value[counted])
+    seen[row, column] = True
+    return pd.DataFrame(np.where(seen, score("dice", *counts), np.nan), index=steps, columns=classes)
 
 
 def collapsed(run: RunData, dice: pd.DataFrame, class_names: Sequence[str]) -> Iterator[dict[str, Any]]:

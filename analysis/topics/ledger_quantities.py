@@ -8,6 +8,7 @@ import pandas as pd
 
 from analysis.schema import table
 from analysis.schema.names import OUTCOMES
+from analysis.study.class_columns import ClassColumns
 from analysis.study.runs import RunData, StudyTables
 
 BIAS = "attention_bias"  # and whatever begins so: explained as what the bias learned, unless it never changed
@@ -17,39 +18,32 @@ OBSERVED = ("classifier_norm", "logit_gradient_norm", "observed_loss")  # by-pro
 
 def ledger_quantities(study: StudyTables) -> pd.DataFrame:
     """Return the last value of every other entry of the ledger; table `ledger_quantities`."""
-    rows = []
+    columns = ClassColumns(study.class_names)
     for run in study.data:
-        keys = {"method": run.method, "fold": run.fold, "seed": run.seed, "start_of": run.method}
         occurring = np.array(study.occurring[run.fold])
         for name, (start, end) in _ends(run, len(occurring)).items():
-            kept = np.where(occurring, end, np.nan)
-            rows += [
-                keys | {"class_id": c, "class": each, "estimand": name, "value": kept[c], "start": start[c]}
-                for c, each in enumerate(study.class_names)
-            ]
-    return table("ledger_quantities", rows)
+            columns.add(run, start_of=run.method, estimand=name, value=np.where(occurring, end, np.nan), start=start)
+    return table("ledger_quantities", columns.frame())
 
 
 def differing(quantities: pd.DataFrame) -> pd.DataFrame:
     """Keep the quantities of a method that differ between the classes of some run; the others follow nothing."""
-    spread = quantities.groupby(["method", "estimand", "fold", "seed"])["value"].transform(np.ptp)
-    size = quantities.groupby(["method", "estimand", "fold", "seed"])["value"].transform(lambda each: each.abs().max())
+    run = [quantities[name] for name in ("method", "estimand", "fold", "seed")]
+    value = quantities["value"]
+    spread = value.groupby(run).transform("max") - value.groupby(run).transform("min")
+    spread = spread.where(~value.isna().groupby(run).transform("any"))
+    size = value.abs().groupby(run).transform("max")
     varies = (spread > 1e-6 * size).groupby([quantities["method"], quantities["estimand"]]).transform("any")
     return quantities[varies & quantities["value"].notna()]
 
 
 def _ends(run: RunData, n_classes: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Return where each quantity started, NaN where it was given or only observed, and its last value."""
-    last = run.ledger[run.ledger["stage"] == run.ledger["stage"].max()]
-    found = {}
-    for parameter, rows in last.groupby("parameter"):
-        name = str(parameter)
+    ends, found = run.ledger_ends(n_classes), {}
+    for name, entry in ends.last.items():
         if name in OUTCOMES or (name.startswith(BIAS) and name != BIAS):
             continue
-        start, end = (
-            rows[rows["step"] == step].set_index("class_id")["value"].reindex(range(n_classes)).to_numpy(np.float64)
-            for step in (rows["step"].min(), rows["step"].max())
-        )
+        start, end = ends.first[name].values, entry.values
         unchanged = np.array_equal(start, end, equal_nan=True)
         given = name in OBSERVED or unchanged
         if name == BIAS and not unchanged:

@@ -18,28 +18,31 @@ from analysis.study.runs import RunData, StudyTables
 from analysis.topics import study_limits
 from analysis.topics.context import Context, TopicResult
 
+_SCORE_KEYS = ("aggregation", "metric", "class_id")
+
 
 def class_scores(tables: StudyTables) -> pd.DataFrame:
     """Score every run by class, aggregation and metric; table `class_scores`."""
     alike: dict[tuple[str, int], list[RunData]] = {}  # runs of one method and fold are scored on the same images
     for run in tables.data:
         alike.setdefault((run.method, run.fold), []).append(run)
-    rows: dict[str, list[dict[str, object]]] = {}
+    frames = []
+    keys = pd.MultiIndex.from_product([AGGREGATIONS, METRICS, range(len(tables.class_names))])
     for runs in alike.values():
         counts = unit_counts(runs, split=tables.split, unit="image", n_classes=len(tables.class_names))
-        for aggregation in AGGREGATIONS:
-            for metric in METRICS:
-                parts = ratios(counts, metric, aggregation)
-                by_seed, present = scores_by_seed(parts), (parts.occurs > 0).sum(axis=0)
-                for run in runs:
-                    values = by_seed[counts.seeds.index(run.seed)]
-                    rows.setdefault(run.run_id, []).extend(
-                        {"run_id": run.run_id, "method": run.method, "fold": run.fold, "seed": run.seed}
-                        | {"class_id": c, "class": name, "aggregation": aggregation, "metric": metric}
-                        | {"value": values[c], "n_present": int(present[c])}
-                        for c, name in enumerate(tables.class_names)
-                    )
-    return table("class_scores", [row for run in tables.data for row in rows[run.run_id]])
+        parts = [ratios(counts, metric, aggregation) for aggregation in AGGREGATIONS for metric in METRICS]
+        by_seed = np.stack([scores_by_seed(each)[:, :-1] for each in parts], axis=1)  # (S, A M, K)
+        present = np.stack([(each.occurs > 0).sum(axis=0) for each in parts])  # (A M, K)
+        of_run = by_seed[[counts.seeds.index(run.seed) for run in runs]].reshape(len(runs), -1)
+        told = {name: np.repeat([getattr(run, name) for run in runs], len(keys)) for name in ("run_id", "method")}
+        told |= {name: np.repeat([getattr(run, name) for run in runs], len(keys)) for name in ("fold", "seed")}
+        own = {name: np.tile(keys.get_level_values(level), len(runs)) for level, name in enumerate(_SCORE_KEYS)}
+        values = {"value": of_run.ravel(), "n_present": np.tile(present.ravel(), len(runs))}
+        frames.append(pd.DataFrame(told | own | values))
+    place = {run.run_id: number for number, run in enumerate(tables.data)}
+    rows = pd.concat(frames, ignore_index=True)
+    rows = rows.iloc[np.argsort(rows["run_id"].map(place).to_numpy(), kind="stable")]
+    return table("class_scores", rows.assign(**{"class": np.asarray(tables.class_names, object)[rows["class_id"]]}))
 
 
 def method_scores(tables: StudyTables, units: dict[str, UnitCounts]) -> pd.DataFrame:

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from imbalance_bench.cli.advice import advise
+from imbalance_bench.cli.cache import cache as cache_commands
 from imbalance_bench.cli.data import data
 from imbalance_bench.cli.explanation import explain
 from imbalance_bench.cli.init import init
@@ -76,6 +77,7 @@ def main() -> None:
 main.add_command(init)
 main.add_command(advise)
 main.add_command(data)
+main.add_command(cache_commands)
 main.add_command(predict)
 main.add_command(compare)
 main.add_command(compare_scores)

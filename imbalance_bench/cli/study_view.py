@@ -23,6 +23,7 @@ VERDICT_STYLES = {"better": "green", "supported": "green", "worse": "red", "equi
 VERDICT_STYLES |= {"live": "green"}
 STATE_STYLES = {"done": "green", "running": "cyan", "interrupted": "yellow", "failed": "bold red", "waiting": "dim"}
 STATE_STYLES |= {"queued": "blue", LOST: "yellow", DAMAGED: "bold red"}
+LISTED_RUNS = 500  # of more, states are counted by method
 
 
 def print_plan(study: Study, waiting: list[PlannedRun], device: Any, console: Console) -> None:
@@ -65,19 +66,7 @@ def print_status(records: StudyRecords, console: Console | None = None) -> None:
     """Print the state of every planned run, and the time left."""
     console = console or Terminal()
     rows = study_status(records)
-    several = any(row.model is not None for row in rows)
-    jobs = any(row.job is not None for row in rows)
-    columns = [*(["model"] if several else []), "method", "fold", "seed", "state", "steps", "minutes"]
-    table = Table(*columns, *(["Slurm job"] if jobs else []), box=None, pad_edge=False)
-    for row in rows:
-        minutes = "" if row.seconds is None else f"{row.seconds / 60:.1f}"
-        steps = f"{row.step}/{row.steps}" if row.steps else ""
-        style = STATE_STYLES.get(row.state, "")
-        model = [row.model or ""] if several else []
-        job = [row.job or ""] if jobs else []
-        state = styled((row.state, style))
-        table.add_row(*model, row.method, str(row.fold), str(row.seed), state, steps, minutes, *job)
-    console.print(table, highlight=False)
+    console.print(_runs_table(rows) if len(rows) <= LISTED_RUNS else _states_table(rows), highlight=False)
     states = Counter(row.state for row in rows)
     console.print(", ".join(f"{n} {state}" for state, n in states.items()) + _time_left(rows), highlight=False)
     for row in rows:
@@ -90,6 +79,35 @@ def print_status(records: StudyRecords, console: Console | None = None) -> None:
             )
     if states[DAMAGED]:
         console.print(f"fix: imbalance-bench repair {records.root}", highlight=False, markup=False, soft_wrap=True)
+
+
+def _runs_table(rows: Sequence[RunStatus]) -> Table:
+    """A line for each run."""
+    several = any(row.model is not None for row in rows)
+    jobs = any(row.job is not None for row in rows)
+    columns = [*(["model"] if several else []), "method", "fold", "seed", "state", "steps", "minutes"]
+    table = Table(*columns, *(["Slurm job"] if jobs else []), box=None, pad_edge=False)
+    for row in rows:
+        minutes = "" if row.seconds is None else f"{row.seconds / 60:.1f}"
+        steps = f"{row.step}/{row.steps}" if row.steps else ""
+        style = STATE_STYLES.get(row.state, "")
+        model = [row.model or ""] if several else []
+        job = [row.job or ""] if jobs else []
+        state = styled((row.state, style))
+        table.add_row(*model, row.method, str(row.fold), str(row.seed), state, steps, minutes, *job)
+    return table
+
+
+def _states_table(rows: Sequence[RunStatus]) -> Table:
+    """A line for each method and model: how many of its runs are in which state."""
+    states = list(dict.fromkeys(row.state for row in rows))
+    counted: dict[str, Counter[str]] = {}
+    for row in rows:
+        counted.setdefault(run_name(row.method, row.model), Counter())[row.state] += 1
+    table = Table("method", *states, box=None, pad_edge=False)
+    for name, of in counted.items():
+        table.add_row(name, *(styled((str(of[state] or ""), STATE_STYLES.get(state, ""))) for state in states))
+    return table
 
 
 def analyze_and_print(study_dir: Path, cache: Path) -> None:

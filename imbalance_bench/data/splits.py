@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -42,7 +43,7 @@ class Splits:
     seed: int
     folds: tuple[Fold, ...]
 
-    @property
+    @cached_property
     def hash(self) -> str:
         """SHA-256 (hex) of the canonical JSON of kind, seed and folds."""
         return canonical_hash(asdict(self))

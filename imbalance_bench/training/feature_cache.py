@@ -54,11 +54,13 @@ class FeatureCache:
 
     Attributes:
         strides: Of each level, px.
+        folder: Where they lie.
     """
 
     def __init__(self, store: ArrayStore, rows: dict[tuple[int, int], int], strides: Sequence[int]) -> None:
         self._levels = [store[f"level_{level}"] for level in range(len(strides))]
         self._rows, self.strides = rows, tuple(strides)
+        self.folder = store.folder
 
     @classmethod
     def open(
@@ -150,10 +152,12 @@ class CachedFeatures:
 
     Attributes:
         strides: Of each level of all of them, px.
+        folders: Where they lie.
     """
 
     def __init__(self, caches: Sequence[FeatureCache]) -> None:
         self._caches = tuple(caches)
+        self.folders = tuple(cache.folder for cache in caches)
         self.strides = tuple(stride for cache in caches for stride in cache.strides)
 
     def read(

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -36,6 +37,11 @@ class TileData:
     lookup: np.ndarray
     cache: CachedFeatures | None
     device: torch.device
+
+    @property
+    def folders(self) -> list[Path]:
+        """The stores on disk that are read."""
+        return [self.tiles.folder, *(self.cache.folders if self.cache is not None else ())]
 
     @property
     def grid_px(self) -> int:

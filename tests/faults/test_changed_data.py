@@ -10,15 +10,17 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
+from imbalance_bench import study_data
 from imbalance_bench.cli.main import main
 from imbalance_bench.data import prepared, unchanged
 from imbalance_bench.data.prepared import PreparedDataset
 from imbalance_bench.data.unchanged import require_unchanged
 from imbalance_bench.errors import UserError
 from imbalance_bench.execution import Execution, execute_study
+from imbalance_bench.planning import prepare_study
 from imbalance_bench.records import StudyRecords, read_json
 from tests.analysis.synthetic import write_synthetic_study
-from tests.small_study import small_config
+from tests.small_study import small_config, write_dataset
 
 
 @pytest.fixture
@@ -113,3 +115,20 @@ def test_truth_that_changes_while_runs_train_fails_them(
     with pytest.raises(UserError, match="has changed since"):
         execute_study(config, tmp_path / "s", Execution(cache=shared_cache, engine="serial"))
     assert not list(tmp_path.glob("s/runs/*/counts.parquet"))
+
+
+def test_data_that_was_found_sound_is_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = small_config(write_dataset(tmp_path / "data"))
+    first = prepare_study(config, tmp_path / "study", lambda *_: None)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(study_data, "require_sound", refuse)
+    monkeypatch.setattr(PreparedDataset, "content_hash", refuse)
+    again = prepare_study(config, tmp_path / "study", lambda *_: None)
+    assert [run.run_id for run in again.runs] == [run.run_id for run in first.runs]
+    image = next((tmp_path / "data" / "images").iterdir())
+    image.write_bytes(image.read_bytes())
+    with pytest.raises(AssertionError):
+        prepare_study(config, tmp_path / "study", lambda *_: None)

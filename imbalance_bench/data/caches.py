@@ -1,0 +1,150 @@
+"""Stores of a cache folder: what they hold, who used them, and which of them can go. No torch."""
+
+import json
+import shutil
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from imbalance_bench.errors import UserError
+from imbalance_bench.locking import is_locked
+from imbalance_bench.manifest import write_json
+from imbalance_bench.record_documents import read_document
+
+KINDS = ("tiles", "features")  # names of stores begin so
+USES = "used_by.json"  # study directory -> when it last opened the store; may be deleted at any time
+
+
+@dataclass(frozen=True)
+class Cache:
+    """One store.
+
+    Attributes:
+        folder: Where it lies.
+        kind: `tiles` or `features`.
+        data_hash: Content of its data set; "" where the store does not say.
+        what: Data set and size of its tiles, or encoder and weights.
+        bytes: On disk.
+        used: Study directory -> when it last opened the store.
+        made: When it was last written to.
+        finished: False where it was never filled to its end.
+        busy: A process writes in it now.
+    """
+
+    folder: Path
+    kind: str
+    data_hash: str
+    what: str
+    bytes: int
+    used: dict[str, datetime]
+    made: datetime
+    finished: bool
+    busy: bool
+
+    @property
+    def last_used(self) -> datetime:
+        """When a study last opened it, or else when it was made."""
+        return max([*self.used.values(), self.made])
+
+    @property
+    def is_orphaned(self) -> bool:
+        """True if it was used by studies that are all gone; what nobody is known to have used may be in use."""
+        return bool(self.used) and not any((Path(study) / "plan.json").exists() for study in self.used)
+
+
+def caches(cache_dir: Path) -> list[Cache]:
+    """Return the stores of a cache folder, the largest first; other folders are left out."""
+    folders = sorted(cache_dir.iterdir()) if cache_dir.is_dir() else []
+    found = [_cache(folder) for folder in folders if folder.is_dir() and folder.name.split("-")[0] in KINDS]
+    return sorted(found, key=lambda each: -each.bytes)
+
+
+def note_use(folder: Path, study: Path) -> None:
+    """Remember that a study used a store; a read-only one remembers nothing."""
+    with suppress(OSError, UserError):
+        uses = {str(path): time.isoformat() for path, time in _uses(folder).items()}
+        uses[str(study.resolve())] = datetime.now(UTC).isoformat(timespec="seconds")
+        write_json(folder / USES, uses)
+
+
+def chosen(
+    found: list[Cache], *, older_than_days: float | None, down_to_gib: float | None, orphaned: bool
+) -> list[Cache]:
+    """Return the stores that a wish removes, never one that is being written.
+
+    Args:
+        found: All stores.
+        older_than_days: Those that nothing opened for so long.
+        down_to_gib: Of all, the ones that were not used for longest, until the others take no more than this.
+        orphaned: Those whose studies are all gone.
+    """
+    now, free = datetime.now(UTC), [each for each in found if not each.busy]
+    picked = [each for each in free if orphaned and each.is_orphaned]
+    if older_than_days is not None:
+        picked += [each for each in free if (now - each.last_used).total_seconds() > older_than_days * 86400]
+    if down_to_gib is not None:
+        left = sum(each.bytes for each in found if each not in picked)
+        for each in sorted(free, key=lambda one: one.last_used):
+            if left <= down_to_gib * 2**30:
+                break
+            if each not in picked:
+                picked.append(each)
+                left -= each.bytes
+    return [each for each in found if each in picked]
+
+
+def remove(cache: Cache) -> None:
+    """Delete a store, what says that it is complete first, so that half of it is never believed."""
+    for name in ("complete.json", "layout.json"):
+        (cache.folder / name).unlink(missing_ok=True)
+    shutil.rmtree(cache.folder)
+
+
+def _cache(folder: Path) -> Cache:
+    held = _content(folder / "complete.json") or _content(folder / "layout.json")
+    described = held.get("description", {}) if isinstance(held.get("description"), dict) else {}
+    files = [path.stat() for path in folder.iterdir() if path.is_file()]
+    of_data = [path.stat().st_mtime for path in folder.iterdir() if path.name != USES] or [folder.stat().st_mtime]
+    kind = folder.name.split("-")[0]
+    return Cache(
+        folder=folder,
+        kind=kind,
+        data_hash=str(described.get("content_hash" if kind == "tiles" else "data", "")),
+        what=_tiles(described) if kind == "tiles" else _features(described, held),
+        bytes=sum(each.st_blocks * 512 for each in files),
+        used=_uses(folder),
+        made=datetime.fromtimestamp(max(of_data), UTC),
+        finished=(folder / "complete.json").exists(),
+        busy=is_locked(folder / "lock"),
+    )
+
+
+def _tiles(described: dict[str, Any]) -> str:
+    return f"{described.get('dataset', 'unknown data')}, {described.get('tile_px', '?')} px" if described else "unknown"
+
+
+def _features(described: dict[str, Any], held: dict[str, Any]) -> str:
+    try:
+        name, weights = described["encoder"]
+        views, size = described["augmentation"]["cached_views"], described["tiling"][0]
+        rows = held["layout"]["rows"]
+    except (KeyError, TypeError, ValueError, IndexError):
+        return "unknown"
+    return f"{name} ({str(weights)[:12]}), {size} px, {views} views, {rows} rows"
+
+
+def _content(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _uses(folder: Path) -> dict[str, datetime]:
+    try:
+        return {path: datetime.fromisoformat(time) for path, time in read_document(folder / USES).items()}
+    except (UserError, ValueError, TypeError):
+        return {}
