@@ -133,7 +133,8 @@ def try_options(small: SmallStudy, workplace: Path, seed: int) -> Iterator[tuple
                         words.append(word)
                 if isinstance(parameter, click.Option):
                     words += [f"{parameter.opts[0]}={word}"]
-                found = invoke(words, longest_s=60)
+                with contextlib.chdir(workplace):  # a word may be a path
+                    found = invoke(words, longest_s=60)
                 return found.is_clean, found.told()
 
             drawn = ODD_TEXT.filter(lambda word: "\0" not in word and not any("\ud800" <= c <= "\udfff" for c in word))

@@ -31,10 +31,10 @@ _NECROSIS = PhantomClass(
 )
 _FAT = PhantomClass(name="fat", colour="#ffe08a", texture="fat", share=0.04, ambiguity=0.0, morphology=0.1)
 
-# texture, colour, share, then the ranks of ambiguity, morphology and context among the eight classes, and the rival. No two
-# of the four factors have a rank correlation above .2, so that what follows one of them does not follow another; and what
-# is planted shows: textures that look alike, or whose borders are soft, as they come have much of context, or of ambiguity.
-# `python -m benchmarks.phantom_dealings` prints how well the measures order the classes, and finds other dealings.
+# texture, colour, share, then the ranks of ambiguity, morphology and context among the eight classes, and the rival. No
+# two of the four factors have a rank correlation above .2, so that what follows one of them does not follow another.
+# What is planted shows: textures that look alike, or whose borders are soft, as they come have much of context, or of
+# ambiguity. `python -m benchmarks.phantom_dealings` prints how well the measures follow, and finds other dealings.
 _EIGHT = (
     ("gland", "#33a02c", 0.28, 5, 1, 7, "tumour"),
     ("blood", "#ff7f00", 0.20, 6, 7, 2, "necrosis"),
