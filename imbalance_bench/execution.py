@@ -26,6 +26,7 @@ from imbalance_bench.terminal import Terminal
 from imbalance_bench.training.material import choose_device, open_material
 from imbalance_bench.training.run import planned_steps
 from imbalance_bench.tuning.execution import tuned
+from imbalance_bench.validation_dice import validations
 
 LEAST_FREE_BYTES = 200 * 2**20  # a study directory with a dozen small runs
 
@@ -39,16 +40,23 @@ class Execution:
         engine: A key of ENGINES; None chooses by device.
         workers: Runs at a time; None chooses by cores.
         dry_run: Stop after the plan has been checked and printed.
+        what_next: Print the commands that come next.
     """
 
     cache: Path
     engine: str | None = None
     workers: int | None = None
     dry_run: bool = False
+    what_next: bool = True
 
 
 def execute_study(config: StudyConfig, root: Path, execution: Execution) -> None:
     """Execute a study in `root`, or go on with it; with a `tuning` section, its trials first.
+
+    Args:
+        config: The study.
+        root: Its directory.
+        execution: How.
 
     Raises:
         UserError: Something is wrong with study, data or disk (nothing has been trained), or a run failed.
@@ -56,7 +64,7 @@ def execute_study(config: StudyConfig, root: Path, execution: Execution) -> None
     if config.tuning is not None:
         earlier_plan(root)  # refuse a folder of something else before the trials are trained
         config = tuned(config, root, lambda trials, folder: _execute(trials, folder, execution), execution.dry_run)
-    if _execute(config, root, execution):
+    if _execute(config, root, execution) and execution.what_next:
         Terminal().print(f"next: imbalance-bench analyze {root} && imbalance-bench report {root}", soft_wrap=True)
 
 
@@ -108,6 +116,10 @@ def _train(
         RunJob(study.root, run.run_id, run.label, execution.cache, config.compute, steps[run.run_id]) for run in waiting
     ]
     table = LiveTable(study.taxonomy.names, {run.run_id: run.name for run in study.runs})
+    for run in study.runs:
+        record = study.records.run(run.run_id)
+        if run not in waiting and record.is_done():
+            table.recall(run.run_id, validations(record.epochs()).to_numpy().tolist())
     display = ProgressDisplay(console, runs=len(jobs), unit_steps=max(steps.values()), table=table)
     with display:
         outcomes = execute_rounds(ENGINES[name], Effort(workers, config.compute.retries), jobs, display)

@@ -34,7 +34,7 @@ class _BarsAndTable(Progress):
         """Draw the bars, then the table once it has rows."""
         yield self.make_tasks_table(self.tasks)
         if self._below is not None and not self._below.is_empty:
-            yield self._below.render()
+            yield self._below.render(self.console.width)
 
 
 class ProgressDisplay:

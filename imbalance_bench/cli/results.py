@@ -6,8 +6,9 @@ from typing import Any
 
 import click
 
-from imbalance_bench.cli.options import CACHE_OPTION, FILE, FOLDER, OUT_FILE, OUT_FOLDER
+from imbalance_bench.cli.options import CACHE_OPTION, FILE, FOLDER, JSON_OPTION, OUT_FILE, OUT_FOLDER
 from imbalance_bench.file_access import require_writable
+from imbalance_bench.places import study_folder
 from imbalance_bench.visible_text import visible
 
 
@@ -47,7 +48,7 @@ def compare(study_dirs: tuple[Path, ...], out: Path) -> None:
 @click.option("--score", default="Dice", show_default=True, help="Name of the score in sentences.")
 @click.option("--points/--no-points", default=True, show_default=True, help="Write differences in hundredths.")
 @click.option("--out", type=OUT_FOLDER, help="Folder of scores.csv, comparisons.csv and verdicts.json.")
-@click.option("--json", "as_json", is_flag=True, help="Print the verdicts as JSON.")
+@JSON_OPTION
 def compare_scores(scores: Path, out: Path | None, as_json: bool, **plan: Any) -> None:
     """Compare methods by a table of SCORES that was computed anywhere: tables in, verdicts out.
 
@@ -107,7 +108,7 @@ def import_official(
     from imbalance_bench.terminal import Terminal
 
     config = load_study(study, overrides)
-    root = out or Path("results/studies") / config.name
+    root = study_folder(config.name, out)
     require_writable(root)
     from imbalance_bench.official_import import import_checkpoint  # torch, once the study file is right
 
