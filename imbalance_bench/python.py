@@ -20,6 +20,7 @@ from analysis.schema import TABLES
 from analysis.verdicts import Verdict
 from imbalance_bench.config import StudyConfig, parse_study
 from imbalance_bench.config import load_study as read_study_file
+from imbalance_bench.engines import ENGINES
 from imbalance_bench.errors import UserError, nearest
 from imbalance_bench.file_access import require_writable
 from imbalance_bench.interruption import stop_signals
@@ -161,7 +162,8 @@ class Study:
 
     def _analysed(self) -> AnalysedStudy:
         """Return the analysis of all runs that have finished; make it where there is none or an older one."""
-        if self._read is None and (self.root / "analysis" / "runs.csv").exists():
+        tables = (self.root / "analysis" / f"{name}.csv" for name in TABLES)
+        if self._read is None and all(path.exists() for path in tables):  # else none, or of an earlier version
             self._read = AnalysedStudy.open(self.root)
         if self._read is not None:
             known = self._read.table("runs")
@@ -214,6 +216,8 @@ def run(
         UserError: Something is wrong with study, data or disk (nothing has been trained), or a run failed.
     """
     checked = _checked(config, overrides)
+    if engine is not None and engine not in ENGINES:
+        raise UserError(f"`engine` must be one of {', '.join(ENGINES)}. Got '{engine}'.")
     root = study_folder(checked.name, None if out is None else Path(out))
     require_writable(root)
     from imbalance_bench.execution import Execution, execute_study  # torch, once the study file is right
