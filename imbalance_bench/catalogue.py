@@ -117,7 +117,9 @@ def _card_markdown(name: str, method: type[MethodConfig]) -> list[str]:
             values, searched, meaning = (
                 option[key].replace("|", "\\|") for key in ("values", "search_space", "meaning")
             )
-            lines.append(f"| `{option['option']}` | `{as_typed(option['default'])}` | {values} | {searched} | {meaning} |")
+            lines.append(
+                f"| `{option['option']}` | `{as_typed(option['default'])}` | {values} | {searched} | {meaning} |"
+            )
     return lines
 
 

@@ -1,6 +1,7 @@
 """`imbalance-bench run`: check, plan, encode once, execute what is not done."""
 
 import shutil
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from imbalance_bench.models.licences import licence_warnings
 from imbalance_bench.planning import earlier_plan, prepare_study
 from imbalance_bench.study import PlannedRun, Study
 from imbalance_bench.terminal import Terminal
+from imbalance_bench.tracking.export import following, require_installed, tracking_folder
 from imbalance_bench.training.material import choose_device, open_material
 from imbalance_bench.training.run import planned_steps
 from imbalance_bench.tuning.execution import tuned
@@ -41,6 +43,7 @@ class Execution:
         workers: Runs at a time; None chooses by cores.
         dry_run: Stop after the plan has been checked and printed.
         what_next: Print the commands that come next.
+        track: Programs that are told of the runs while they train, keys of `tracking.TARGETS`.
     """
 
     cache: Path
@@ -48,6 +51,7 @@ class Execution:
     workers: int | None = None
     dry_run: bool = False
     what_next: bool = True
+    track: tuple[str, ...] = ()
 
 
 def execute_study(config: StudyConfig, root: Path, execution: Execution) -> None:
@@ -71,6 +75,7 @@ def execute_study(config: StudyConfig, root: Path, execution: Execution) -> None
 def _execute(config: StudyConfig, root: Path, execution: Execution) -> bool:
     """Execute what is not done; return whether anything was."""
     console = Terminal()
+    require_installed(execution.track)
     device = choose_device(config.compute)
     _require_space(root)
     require_inputs(config, console)
@@ -121,7 +126,10 @@ def _train(
         if run not in waiting and record.is_done():
             table.recall(run.run_id, validations(record.epochs()).to_numpy().tolist())
     display = ProgressDisplay(console, runs=len(jobs), unit_steps=max(steps.values()), table=table)
-    with display:
+    with display, ExitStack() as tracked:
+        for target in execution.track:
+            folder = tracking_folder(study.root, target)
+            tracked.enter_context(following(study.records, target, folder, display.on_remark))
         outcomes = execute_rounds(ENGINES[name], Effort(workers, config.compute.retries), jobs, display)
     print_status(study.records, console)
     failed = [outcome for outcome in outcomes if outcome.error is not None]

@@ -1,4 +1,4 @@
-"""The interface in Python, beside that of the command line: both call the same functions. `imbalance_bench` offers it."""
+"""The interface in Python, beside that of the command line, calling the same functions. `imbalance_bench` offers it."""
 
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -196,6 +196,7 @@ def run(
     cache: PathLike | None = None,
     engine: str | None = None,
     workers: int | None = None,
+    track: Iterable[str] = (),
 ) -> Study:
     """Train every run of a study that is not finished, as `imbalance-bench run` does.
 
@@ -208,6 +209,7 @@ def run(
         cache: Folder of tiles and features; None: $IMBALANCE_BENCH_CACHE or results/cache.
         engine: "serial" or "process"; None: processes on CPUs, one after the other on a GPU.
         workers: Runs at a time; None: cores / compute.threads.
+        track: Programs that are told of the runs while they train: "tensorboard", "mlflow", "wandb".
 
     Returns:
         The study, whose tables, verdicts and figures can be asked for.
@@ -222,7 +224,9 @@ def run(
     require_writable(root)
     from imbalance_bench.execution import Execution, execute_study  # torch, once the study file is right
 
-    execution = Execution(cache=cache_folder(cache), engine=engine, workers=workers, what_next=False)
+    execution = Execution(
+        cache=cache_folder(cache), engine=engine, workers=workers, what_next=False, track=tuple(track)
+    )
     with stop_signals(), _script_left_alone():
         execute_study(checked, root, execution)
     return Study(root, cache=cache)

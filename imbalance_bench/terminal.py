@@ -40,7 +40,9 @@ def fitting(table: Table, width: int) -> Table | Group:
         width: Columns of the terminal.
     """
     columns = [[column.header, *column.cells] for column in table.columns]
-    widths = [max((cell_len(line) for cell in cells for line in str(cell).splitlines()), default=0) for cells in columns]
+    widths = [
+        max((cell_len(line) for cell in cells for line in str(cell).splitlines()), default=0) for cells in columns
+    ]
     if not table.show_header or sum(widths) + GAP * (len(widths) - 1) <= width or max(widths[1:]) > WIDEST_SCORE:
         return table
     blocks: list[list[int]] = [[]]

@@ -9,7 +9,16 @@ from imbalance_bench.cli.advice import advise
 from imbalance_bench.cli.data import data
 from imbalance_bench.cli.explanation import explain
 from imbalance_bench.cli.init import init
-from imbalance_bench.cli.options import CACHE_OPTION, CACHE_READ_OPTION, FILE, FOLDER, JSON_OPTION, OUT_FILE, OUT_FOLDER
+from imbalance_bench.cli.options import (
+    CACHE_OPTION,
+    CACHE_READ_OPTION,
+    FILE,
+    FOLDER,
+    JSON_OPTION,
+    OUT_FILE,
+    OUT_FOLDER,
+    TRACKERS,
+)
 from imbalance_bench.cli.power import power
 from imbalance_bench.cli.results import (
     compare,
@@ -96,10 +105,11 @@ main.add_command(repair)
 @click.option("--engine", type=click.Choice(["serial", "process"]), help="Default: process on CPUs, serial on a GPU.")
 @click.option("--workers", type=click.IntRange(min=1), help="Runs at a time.  [default: cores / compute.threads]")
 @click.option("--dry-run", is_flag=True, help="Check everything, print the plan, train nothing.")
+@click.option("--track", multiple=True, type=click.Choice(TRACKERS), help="Follow the runs there, repeatably.")
 @CACHE_OPTION
 def run(
     study: Path, overrides: tuple[str, ...], out: Path | None, engine: str | None, workers: int | None,
-    dry_run: bool, cache: Path,
+    dry_run: bool, track: tuple[str, ...], cache: Path,
 ) -> None:  # fmt: skip
     """Train every run of a STUDY file; on an existing directory, resume.
 
@@ -113,7 +123,7 @@ def run(
     require_writable(root)
     from imbalance_bench.execution import Execution, execute_study  # torch, once the study file is right
 
-    execute_study(config, root, Execution(cache=cache, engine=engine, workers=workers, dry_run=dry_run))
+    execute_study(config, root, Execution(cache=cache, engine=engine, workers=workers, dry_run=dry_run, track=track))
 
 
 @main.command()

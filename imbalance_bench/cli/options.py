@@ -67,6 +67,7 @@ def _cache_option(kind: PathType) -> Any:
     )
 
 
+TRACKERS = ("tensorboard", "mlflow", "wandb")  # `tracking.PACKAGES`, which imports pandas
 JSON_OPTION = click.option(
     "--json", "as_json", is_flag=True, help="Print JSON, and nothing else, on standard output (docs/json.md)."
 )

@@ -6,10 +6,9 @@ from typing import Any
 
 import click
 
-from imbalance_bench.cli.options import CACHE_OPTION, FILE, FOLDER, JSON_OPTION, OUT_FILE, OUT_FOLDER
+from imbalance_bench.cli.options import CACHE_OPTION, FILE, FOLDER, JSON_OPTION, OUT_FILE, OUT_FOLDER, TRACKERS
 from imbalance_bench.file_access import require_writable
 from imbalance_bench.places import study_folder
-from imbalance_bench.visible_text import visible
 
 
 @click.command()
@@ -120,17 +119,18 @@ def import_official(
 
 @click.command()
 @click.argument("study_dir", type=FOLDER)
-@click.option("--to", "target", type=click.Choice(["tensorboard", "mlflow"]), required=True, help="Of the extra.")
+@click.option("--to", "target", type=click.Choice(TRACKERS), required=True, help="Of an extra.")
 @click.option("--out", type=OUT_FOLDER, help="Folder of the export.  [default: STUDY_DIR/tracking/TARGET]")
-def track(study_dir: Path, target: str, out: Path | None) -> None:
-    """Export losses, validation Dice and the ledger of finished runs for TensorBoard or MLflow."""
-    from imbalance_bench.records import StudyRecords
-    from imbalance_bench.tracking import EXPORTS
+@click.option("--follow", is_flag=True, help="Go on until every planned run is done.")
+def track(study_dir: Path, target: str, out: Path | None, follow: bool) -> None:
+    """Export losses, Dice, ledger, settings, cost and scores of the runs for TensorBoard, MLflow or W&B.
 
-    folder = out or study_dir / "tracking" / target
-    require_writable(folder)
-    runs = EXPORTS[target](StudyRecords.open(study_dir), folder)
-    click.echo(visible(f"{runs} runs: {folder}"))
+    What was exported of STUDY_DIR before is replaced. Runs that still train are exported as far as they are; --follow
+    waits for the rest. `run --track` does the same while it trains.
+    """
+    from imbalance_bench.cli.tracking_view import track_and_print
+
+    track_and_print(study_dir, target, out, follow=follow)
 
 
 @click.command()
