@@ -23,8 +23,22 @@ def unguarded(cell: str) -> str:
 
 
 def csv_text(frame: pd.DataFrame) -> str:
-    """Return a frame as CSV with guarded texts and headings; missing values are empty fields."""
-    return _mapped(frame, guarded).rename(columns=guarded).to_csv(index=False, lineterminator="\n")
+    """Return a frame as CSV with guarded texts and headings, which R, polars, DuckDB and pandas read in its types.
+
+    Truth is `true` or `false`; missing values are empty fields, but `NaN` in a column of numbers that holds no number:
+    nothing but empty fields would be read as a column of truth values or of text.
+    """
+    readable = {
+        str(name): column.map({True: "true", False: "false"}) if column.dtype == bool else "NaN"
+        for name, column in frame.items()
+        if column.dtype == bool or (len(column) and _holds_no_number(column))
+    }
+    changed = _mapped(frame, guarded).assign(**readable) if readable else _mapped(frame, guarded)
+    return changed.rename(columns=guarded).to_csv(index=False, lineterminator="\n")
+
+
+def _holds_no_number(column: pd.Series) -> bool:
+    return pd.api.types.is_float_dtype(column.dtype) and bool(column.isna().all())
 
 
 def without_guards(frame: pd.DataFrame) -> pd.DataFrame:

@@ -59,8 +59,8 @@ def test_frames_are_the_documented_tables(finished_study: Path) -> None:
     verdicts = study.verdicts()
     assert verdicts["id"].tolist() == [each.id for each in study.verdict_objects()]
     assert not verdicts.isna().any().any()
-    study.scores().drop(study.scores().index, inplace=True)  # a caller's copy
-    assert len(study.scores())
+    study.scores()["mean"] = 0.0  # of a copy
+    assert study.scores()["mean"].max() > 0
     assert isinstance(study.plot("class_dice"), Figure)
     methods = ib.methods()
     assert methods.loc[methods["name"] == "dfa", "needs"].item() == "class_query"

@@ -40,11 +40,13 @@ class Column:
         if self.kind == Kind.TEXT:
             return values.astype(object).where(values.notna(), "").map(str).astype(str)
         if self.kind == Kind.TRUTH:
-            known = values.map({True: True, False: False, "True": True, "False": False})
+            known = values.map({True: True, False: False, "true": True, "false": False, "True": True, "False": False})
             if known.isna().any():
-                raise ValueError(f"must be True or False. Got {values[known.isna()].iloc[0]!r}.")
+                raise ValueError(f"must be true or false. Got {values[known.isna()].iloc[0]!r}.")
             return known.astype(bool)
-        numbers = pd.to_numeric(values.replace("", np.nan) if values.dtype == object else values).astype(np.float64)
+        if not pd.api.types.is_numeric_dtype(values.dtype):
+            values = values.astype(object).replace({"": np.nan, "NaN": np.nan})
+        numbers = pd.to_numeric(values).astype(np.float64)
         if self.kind == Kind.NUMBER or numbers.isna().any():
             return numbers
         if (numbers != np.floor(numbers)).any():
@@ -58,7 +60,7 @@ def text(meaning: str) -> Column:
 
 
 def truth(meaning: str) -> Column:
-    """A column of True and False."""
+    """A column of truth values; files of earlier versions have them with a capital."""
     return Column(Kind.TRUTH, meaning)
 
 

@@ -282,7 +282,7 @@ TABLES: dict[str, Table] = {
             "method": text("label of the method"),
             "aggregation": text("per_image or per_group"),
             "absent_class": text(
-                "nan: units without the class are left out (used everywhere else); zero_if_predicted: they "
+                "left_out: units without the class are left out (used everywhere else); zero_if_predicted: they "
                 "count 0 where the class was predicted"
             ),
             "macro_dice": number("macro Dice, mean over seeds"),

@@ -80,7 +80,7 @@ def absent_class_sensitivity(units: dict[str, UnitCounts]) -> pd.DataFrame:
             n = parts.denominator.sum(axis=1)  # (1, K)
             strict = np.where(n > 0, total / np.maximum(n + invented, 1), np.nan)
             usual = scores_by_seed(parts)[:, -1]
-            for rule, macro in (("nan", usual), ("zero_if_predicted", mean_over_occurring(strict))):
+            for rule, macro in (("left_out", usual), ("zero_if_predicted", mean_over_occurring(strict))):
                 keys = {"method": method, "aggregation": aggregation, "absent_class": rule}
                 rows.append(keys | {"macro_dice": float(macro.mean())})
     return table("sensitivity", rows)

@@ -18,13 +18,20 @@ from imbalance_bench.places import study_folder
 @click.option("--mpp", type=float, help="um per pixel of the images, whatever their files tell.")
 @click.option("--overlap", type=click.IntRange(min=0), help="Pixels shared by tiles.  [default: as in the run]")
 @click.option("--outlines/--no-outlines", default=True, show_default=True, help="GeoJSON that QuPath opens.")
+@click.option("--palette", is_flag=True, help="Masks in the classes' colours, which many programs read as such.")
 def predict(
-    run_dir: Path, images: tuple[Path, ...], out: Path, mpp: float | None, overlap: int | None, outlines: bool
+    run_dir: Path,
+    images: tuple[Path, ...],
+    out: Path,
+    mpp: float | None,
+    overlap: int | None,
+    outlines: bool,
+    palette: bool,
 ) -> None:
     """Predict new IMAGES, pictures or slides, with the model of a finished run."""
     from imbalance_bench.cli.result_view import predict_and_print
 
-    predict_and_print(run_dir, images, out, mpp_um=mpp, overlap_px=overlap, outlines=outlines)
+    predict_and_print(run_dir, images, out, mpp_um=mpp, overlap_px=overlap, outlines=outlines, palette=palette)
 
 
 @click.command()

@@ -33,11 +33,17 @@ class WeightsAndBiases:
 
     def finish(self, run: RunSheet, summary: dict[str, float]) -> None:
         """Add scores and cost to the summary, and files, and end the run."""
+        import wandb  # pyright: ignore[reportMissingImports]
+
         made = self._run(run)
         made.summary.update(summary)
+        kept = wandb.Artifact(f"run-{run.run_id}", type="run")
         for path in run.files:
-            for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
-                made.save(str(file), base_path=str(run.record.path), policy="now")
+            if path.is_dir():
+                kept.add_dir(str(path), name=path.name)
+            else:
+                kept.add_file(str(path))
+        made.log_artifact(kept)
         made.finish()
         del self._runs[run.run_id]
 
