@@ -158,7 +158,7 @@ class Export:
 
 @contextmanager
 def following(
-    study: StudyRecords, target: str, out: Path, on_remark: Callable[[str], None], *, interval_s: float = INTERVAL_S
+    study: StudyRecords, target: str, out: Path, on_remark: Callable[[str], None], *, interval_s: float | None = None
 ) -> Iterator[None]:
     """Export a study in the background while its runs train; what goes wrong with it is said, and stops no run.
 
@@ -167,13 +167,13 @@ def following(
         target: A key of TARGETS.
         out: Folder.
         on_remark: Told what could not be exported.
-        interval_s: Seconds between two looks.
+        interval_s: Seconds between two looks; None: INTERVAL_S.
     """
     export, ended = Export(study, target, out), threading.Event()
 
     def follow() -> None:
         try:
-            while not ended.wait(interval_s):
+            while not ended.wait(INTERVAL_S if interval_s is None else interval_s):
                 export.update()
             export.update()
             export.close()

@@ -48,7 +48,7 @@ def _float(table: PaperTable, tabulars: Sequence[Part], number: int, of: int) ->
     label = f"tab:{table.name}" if number == 1 else f"tab:{table.name}:{number}"
     lines = [
         r"\begin{table}[tbp]",
-        r"\centering\footnotesize",
+        r"\centering\footnotesize\setlength{\belowcaptionskip}{4pt}",
         rf"\caption{{{escape(caption)}}}",
         rf"\label{{{label}}}",
     ]

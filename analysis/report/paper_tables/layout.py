@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from analysis.report.paper_tables.content import PaperCell, PaperTable
 
 PAGE_WIDTH_PT = 345.0  # of `article` at 10 pt, the narrowest of the common classes with one column
-CHARACTER_PT = 4.7  # at footnotesize
-SMALL_CHARACTER_PT = 4.1  # at scriptsize
+CHARACTER_PT = 4.4  # at footnotesize
+SMALL_CHARACTER_PT = 3.6  # at scriptsize
 GAP_PT = 8.0  # between columns
 MARK_PT = 5.0  # an arrow or star hangs over the cell
 LONGEST_LINE = 16  # characters of a heading or a name before it is broken
