@@ -40,9 +40,9 @@ class Column:
         if self.kind == Kind.TEXT:
             return values.astype(object).where(values.notna(), "").map(str).astype(str)
         if self.kind == Kind.TRUTH:
-            known = values.map({True: True, False: False, "true": True, "false": False, "True": True, "False": False})
+            known = values.map({True: True, False: False, "TRUE": True, "FALSE": False, "True": True, "False": False})
             if known.isna().any():
-                raise ValueError(f"must be true or false. Got {values[known.isna()].iloc[0]!r}.")
+                raise ValueError(f"must be TRUE or FALSE. Got {values[known.isna()].iloc[0]!r}.")
             return known.astype(bool)
         if not pd.api.types.is_numeric_dtype(values.dtype):
             values = values.astype(object).replace({"": np.nan, "NaN": np.nan})
@@ -60,7 +60,7 @@ def text(meaning: str) -> Column:
 
 
 def truth(meaning: str) -> Column:
-    """A column of truth values; files of earlier versions have them with a capital."""
+    """A column of truth values; files of earlier versions have True and False."""
     return Column(Kind.TRUTH, meaning)
 
 

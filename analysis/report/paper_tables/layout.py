@@ -116,6 +116,11 @@ def _width(whole: Part, column: int) -> float:
     return max(own + (MARK_PT if any(cell.mark for cell in cells) else 0.0), below)
 
 
+def estimated_width(part: Part) -> float:
+    """Width of a tabular, pt."""
+    return sum(_width(part, column) + GAP_PT for column in range(len(part.columns))) - GAP_PT
+
+
 def _column_blocks(whole: Part) -> list[list[int]]:
     """Return the columns of each tabular; the first is in all of them."""
     widths = [_width(whole, column) for column in range(len(whole.columns))]
