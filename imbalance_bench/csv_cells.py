@@ -25,8 +25,8 @@ def unguarded(cell: str) -> str:
 def csv_text(frame: pd.DataFrame) -> str:
     """Return a frame as CSV with guarded texts and headings, which R, polars, DuckDB and pandas read in its types.
 
-    Truth is `TRUE` or `FALSE`, the one spelling that R knows; missing values are empty fields, but `NaN` in a column of numbers that holds no number:
-    nothing but empty fields would be read as a column of truth values or of text.
+    Truth is `TRUE` or `FALSE`, the one spelling that R knows. Missing values are empty fields, but `NaN` in a column of
+    numbers that holds none: nothing but empty fields would be read as a column of truth values or of text.
     """
     readable = {
         str(name): column.map({True: "TRUE", False: "FALSE"}) if column.dtype == bool else "NaN"
