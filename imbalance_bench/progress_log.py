@@ -75,8 +75,11 @@ def read_progress(path: Path) -> Progress:
         ledger += own_ledger
         for row in (*own_epochs, *own_ledger):
             times.setdefault((row[0], row[1]), at)
-    frames = pd.DataFrame(epochs, columns=EPOCHS.names), pd.DataFrame(ledger, columns=CLASS_PARAMETERS.names)
-    return Progress(*(frame.astype({"value": "float64"}) for frame in frames), times)
+    return Progress(_frame(epochs, EPOCHS.names), _frame(ledger, CLASS_PARAMETERS.names), times)
+
+
+def _frame(rows: Sequence[tuple], names: Sequence[str]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=list(names)).astype({"value": "float64"})
 
 
 def _is_kept(line: bytes, reached: Moment | None) -> bool:
@@ -89,8 +92,14 @@ def _is_kept(line: bytes, reached: Moment | None) -> bool:
 def _read_line(line: bytes) -> tuple[float, list[EpochRow], list[LedgerRow]] | None:
     try:
         content = json.loads(line)
-        epochs = [(*map(int, row[:2]), *map(str, row[2:4]), int(row[4]), _number(row[5])) for row in content["epochs"]]
-        ledger = [(*map(int, row[:3]), str(row[3]), _number(row[4])) for row in content["ledger"]]
+        epochs = [
+            (int(stage), int(step), str(split), str(quantity), int(class_id), _number(value))
+            for stage, step, split, quantity, class_id, value in content["epochs"]
+        ]
+        ledger = [
+            (int(stage), int(step), int(class_id), str(parameter), _number(value))
+            for stage, step, class_id, parameter, value in content["ledger"]
+        ]
         return float(content["time"]), epochs, ledger
     except (ValueError, TypeError, KeyError, IndexError):  # cut off, or of something else
         return None

@@ -76,7 +76,9 @@ class History:
             yield scalar(_plain_name(split, quantity), stage, step, value)
         dice = validations(self.epochs)
         for (stage, step), values in zip(dice.index, dice.to_numpy().tolist(), strict=True):
-            for name, value in dice_by_name(dict(zip(dice.columns, values, strict=True)), class_names).items():
+            for name, value in dice_by_name(
+                dict(zip(map(int, dice.columns), values, strict=True)), class_names
+            ).items():
                 yield scalar(f"val/dice/{name}", stage, step, value)
         for stage, step, class_id, parameter, value in self.ledger.itertuples(index=False):
             if not math.isnan(value):  # not known yet

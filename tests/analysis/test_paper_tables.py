@@ -163,4 +163,5 @@ def test_poor_studies_have_the_tables_they_can(tmp_path: Path) -> None:
     assert "paper_differences.tex" not in names
     many = analysed(write_bare_study(tmp_path / "many", LONG_NAMES, methods=["cross_entropy", "dfa"]))
     write_paper_tables(many, tmp_path / "many" / "tables")
-    assert "tissue compartment t" in (tmp_path / "many" / "tables" / "paper_scores.tex").read_text()
+    text = (tmp_path / "many" / "tables" / "paper_scores.tex").read_text()
+    assert "tissue compartment t" in text.replace(r"\\", " ")  # names are broken into lines

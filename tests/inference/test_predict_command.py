@@ -44,9 +44,12 @@ def test_masks_are_those_of_the_run(finished_study: Path, tmp_path: Path, method
     assert done.exit_code == 0, done.output
     for image in images:
         kept = np.asarray(Image.open(record.prediction_path(image.stem)))
-        mask = Image.open(tmp_path / f"{image.stem}_mask.png")
-        assert mask.mode == Image.open(record.prediction_path(image.stem)).mode == "L"
-        assert np.array_equal(np.asarray(mask), kept)
+        with (
+            Image.open(tmp_path / f"{image.stem}_mask.png") as mask,
+            Image.open(record.prediction_path(image.stem)) as own,
+        ):
+            assert mask.mode == own.mode == "L"
+            assert np.array_equal(np.asarray(mask), kept)
         assert np.asarray(Image.open(tmp_path / f"{image.stem}_overlay.png")).shape == (*kept.shape, 3)
     areas = pd.read_csv(tmp_path / "areas.csv")
     kept = np.asarray(Image.open(record.prediction_path("im_6")))
