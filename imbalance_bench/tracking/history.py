@@ -10,12 +10,12 @@ from typing import NamedTuple
 import pandas as pd
 
 from imbalance_bench.errors import UserError
+from imbalance_bench.names import MACRO
 from imbalance_bench.progress_log import Moment, read_progress
 from imbalance_bench.records import RunRecord
 from imbalance_bench.validation_dice import dice_of_counts, mean_of_known, validations
 
 NOT_PER_CLASS = -1
-MACRO = "macro"
 
 
 class Scalar(NamedTuple):
@@ -100,15 +100,7 @@ def test_dice(record: RunRecord, class_names: Sequence[str]) -> dict[str, float]
 def dice_by_name(dice: Mapping[int, float], class_names: Sequence[str]) -> dict[str, float]:
     """Return macro, the mean over classes that occur, and each of these by name; nothing where none occurs."""
     known = {class_names[class_id]: value for class_id, value in dice.items() if not math.isnan(value)}
-    return (
-        {MACRO: mean_of_known(list(known.values()))} | {_told_apart(name): value for name, value in known.items()}
-        if known
-        else {}
-    )
-
-
-def _told_apart(class_name: str) -> str:
-    return f"{MACRO} (class)" if class_name == MACRO else class_name
+    return {MACRO: mean_of_known(list(known.values())), **known} if known else {}
 
 
 def _plain_name(split: str, quantity: str) -> str:
