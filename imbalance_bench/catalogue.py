@@ -3,22 +3,25 @@
 `python -m imbalance_bench.catalogue` prints docs/methods.md.
 """
 
+import json
+
 import click
+from rich.padding import Padding
 from rich.table import Table
 
+from imbalance_bench.method_facts import as_typed, method_facts, method_options, usable_methods
 from imbalance_bench.method_lookup import method_named
 from imbalance_bench.terminal import Terminal, styled
 from methods import REGISTRY, distinct_methods
 from methods.base import Group, MethodConfig
-from methods.plugins import PluginError, find_method, known_names, origin_of
-from methods.search_space import search_space
+from methods.plugins import origin_of
 
 
 def print_catalogue() -> None:
     """List every method by family, those of plug-ins with their distribution, and plug-ins that cannot be used."""
     console = Terminal()
     table = Table("name", "title", "needs", box=None, pad_edge=False)
-    found, unusable = _methods_and_errors()
+    found, unusable = usable_methods()
     for group in Group:
         members = {name: method.card for name, method in found.items() if method.card.group == group}
         if members:
@@ -35,15 +38,15 @@ def print_catalogue() -> None:
         console.print(f"not usable: {error}", highlight=False, soft_wrap=True)
 
 
-def _methods_and_errors() -> tuple[dict[str, type[MethodConfig]], list[str]]:
-    """Import everything; what cannot be used becomes a sentence, so that it does not hide the rest."""
-    found, unusable = {}, []
-    for name in known_names():
-        try:
-            found[name] = find_method(name)
-        except PluginError as error:
-            unusable.append(str(error))
-    return found, unusable
+def print_catalogue_json(name: str | None = None) -> None:
+    """Print the facts of every method, or of one, as JSON: {"methods": [...], "unusable": [...]}.
+
+    Raises:
+        UserError: No such method, or a plug-in that cannot be used.
+    """
+    found, unusable = usable_methods() if name is None else ({name: method_named(name)}, [])
+    facts = [method_facts(each, method) for each, method in found.items()]
+    click.echo(json.dumps({"methods": facts, "unusable": unusable}, indent=2))
 
 
 def print_card(name: str) -> None:
@@ -64,14 +67,13 @@ def print_card(name: str) -> None:
     for key, value in facts.items():
         table.add_row(styled((key, "bold")), value)
     console.print(table)
-    if method.model_fields:
-        options, space = (
-            Table("option", "default", "search space", "meaning", box=None, pad_edge=False),
-            search_space(method),
-        )
-        for option, field in method.model_fields.items():
-            options.add_row(option, str(field.default), str(space.get(option, "")), field.description or "")
-        console.print(options, highlight=False)
+    for option in method_options(method):
+        console.print()
+        console.print(styled((option["option"], "bold"), f": {option['meaning']}"), highlight=False)
+        facts = {"values": option["values"], "default": as_typed(option["default"])}
+        facts |= {"search space": option["search_space"]}
+        told = "; ".join(f"{key}: {value}" for key, value in facts.items() if value)
+        console.print(Padding(styled(told), (0, 0, 0, 4)), highlight=False)
 
 
 def catalogue_markdown() -> str:
@@ -110,13 +112,14 @@ def _card_markdown(name: str, method: type[MethodConfig]) -> list[str]:
     if method.nothing_to_tune:
         lines.append(f"- Nothing to tune: {method.nothing_to_tune}")
     if method.model_fields:
-        lines += ["", "| option | default | search space | meaning |", "|---|---|---|---|"]
-        space = search_space(method)
-        for option, field in method.model_fields.items():
-            searched, meaning = (
-                text.replace("|", "\\|") for text in (str(space.get(option, "")), field.description or "")
+        lines += ["", "| option | default | values | search space | meaning |", "|---|---|---|---|---|"]
+        for option in method_options(method):
+            values, searched, meaning = (
+                option[key].replace("|", "\\|") for key in ("values", "search_space", "meaning")
             )
-            lines.append(f"| `{option}` | `{field.default}` | {searched} | {meaning} |")
+            lines.append(
+                f"| `{option['option']}` | `{as_typed(option['default'])}` | {values} | {searched} | {meaning} |"
+            )
     return lines
 
 

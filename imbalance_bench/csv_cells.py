@@ -26,14 +26,28 @@ def unguarded(cell: str) -> str:
 
 
 def csv_text(frame: pd.DataFrame) -> str:
-    """Return a frame as CSV with guarded texts and headings; missing values are empty fields."""
-    plain = _mapped(frame, guarded).rename(columns=guarded)
+    """Return a frame as CSV with guarded texts and headings, which R, polars, DuckDB and pandas read in its types.
+
+    Truth is `TRUE` or `FALSE`, the one spelling that R knows. Missing values are empty fields, but `NaN` in a column of
+    numbers that holds none: nothing but empty fields would be read as a column of truth values or of text.
+    """
+    readable = {
+        str(name): column.map({True: "TRUE", False: "FALSE"}) if column.dtype == bool else "NaN"
+        for name, column in frame.items()
+        if column.dtype == bool or (len(column) and _holds_no_number(column))
+    }
+    changed = _mapped(frame, guarded).assign(**readable) if readable else _mapped(frame, guarded)
+    plain = changed.rename(columns=guarded)
     if plain.shape[1] < 2:  # where a lone empty field is quoted
         return plain.to_csv(index=False, lineterminator="\n")
     head = ",".join(_quoted([str(name) for name in plain.columns]))
     # as `to_csv` writes it, several times as fast: a value is turned into text once, however often it stands there
     rows = map(",".join, zip(*(_fields(plain.iloc[:, place]) for place in range(plain.shape[1])), strict=True))
     return "\n".join([head, *rows, ""])
+
+
+def _holds_no_number(column: pd.Series) -> bool:
+    return pd.api.types.is_float_dtype(column.dtype) and bool(column.isna().all())
 
 
 def without_guards(frame: pd.DataFrame) -> pd.DataFrame:

@@ -1,6 +1,7 @@
 """`imbalance-bench run`: check, plan, encode once, execute what is not done."""
 
 import shutil
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,10 +25,12 @@ from imbalance_bench.models.licences import licence_warnings
 from imbalance_bench.planning import earlier_plan, prepare_study
 from imbalance_bench.study import PlannedRun, Study
 from imbalance_bench.terminal import Terminal
+from imbalance_bench.tracking.export import following, require_installed, tracking_folder
 from imbalance_bench.training.cache_size import within_budget
 from imbalance_bench.training.material import open_material
 from imbalance_bench.training.run import planned_steps
 from imbalance_bench.tuning.execution import tuned
+from imbalance_bench.validation_dice import validations
 
 LEAST_FREE_BYTES = 200 * 2**20  # a study directory with a dozen small runs
 
@@ -42,6 +45,8 @@ class Execution:
         workers: Runs at a time; None chooses by cores and GPUs, and on a cluster leaves it to its scheduler.
         dry_run: Stop after the plan has been checked and printed.
         detach: Hand the runs over to a scheduler and leave.
+        what_next: Print the commands that come next.
+        track: Programs that are told of the runs while they train, keys of `tracking.TARGETS`.
     """
 
     cache: Path
@@ -49,10 +54,17 @@ class Execution:
     workers: int | None = None
     dry_run: bool = False
     detach: bool = False
+    what_next: bool = True
+    track: tuple[str, ...] = ()
 
 
 def execute_study(config: StudyConfig, root: Path, execution: Execution) -> None:
     """Execute a study in `root`, or go on with it; with a `tuning` section, its trials first.
+
+    Args:
+        config: The study.
+        root: Its directory.
+        execution: How.
 
     Raises:
         UserError: Something is wrong with study, data or disk (nothing has been trained), or a run failed.
@@ -62,7 +74,7 @@ def execute_study(config: StudyConfig, root: Path, execution: Execution) -> None
     if config.tuning is not None:
         earlier_plan(root)  # refuse a folder of something else before the trials are trained
         config = tuned(config, root, lambda trials, folder: _execute(trials, folder, execution), execution.dry_run)
-    if _execute(config, root, execution):
+    if _execute(config, root, execution) and execution.what_next:
         Terminal().print(f"next: imbalance-bench analyze {root} && imbalance-bench report {root}", soft_wrap=True)
 
 
@@ -70,6 +82,7 @@ def _execute(config: StudyConfig, root: Path, execution: Execution) -> bool:
     """Execute what is not done; return whether anything was, to its end."""
     console = Terminal()
     chosen = choose_engine(config, execution.engine, execution.workers, detach=execution.detach)
+    require_installed(execution.track)
     _require_space(root)
     require_inputs(config, console)
     config, lowered = within_budget(config, PreparedDataset.open(config.dataset.path))
@@ -115,15 +128,21 @@ def _train(
     root, cache = study.root.resolve(), execution.cache.resolve()  # also where the working directory is another
     jobs = [RunJob(root, run.run_id, run.label, cache, config.compute, steps[run.run_id]) for run in waiting]
     table = LiveTable(study.taxonomy.names, {run.run_id: run.name for run in study.runs})
+    for run in study.runs:
+        record = study.records.run(run.run_id)
+        if run not in waiting and record.is_done():
+            table.recall(run.run_id, validations(record.epochs()).to_numpy().tolist())
     display = ProgressDisplay(console, runs=len(jobs), unit_steps=max(steps.values()), table=table)
     if execution.detach:
         chosen.leavable().submit(jobs, display)
         console.print(f"`imbalance-bench status {study.root}` shows how far they are", highlight=False, soft_wrap=True)
         return False
-    with display:
-        outcomes = execute_rounds(
-            chosen.engine, Effort(chosen.resources.workers, config.compute.retries), jobs, display
-        )
+    with display, ExitStack() as tracked:
+        for target in execution.track:
+            folder = tracking_folder(study.root, target)
+            tracked.enter_context(following(study.records, target, folder, display.on_remark))
+        effort = Effort(chosen.resources.workers, config.compute.retries)
+        outcomes = execute_rounds(chosen.engine, effort, jobs, display)
     print_status(study.records, console)
     failed = [outcome for outcome in outcomes if outcome.error is not None]
     if failed:

@@ -52,6 +52,6 @@ def run_quickstart(out: Path, cache: Path, *, seed: int | None = None) -> None:
     if not (phantom / "index.csv").exists():
         make_phantom(phantom, preset="quickstart", seed=seed, workers=usable_cores())
     config = load_study(Path(__file__).with_name("quickstart.yaml"), [f"dataset.path={phantom}"])
-    execute_study(config, study_dir, Execution(cache=cache))
+    execute_study(config, study_dir, Execution(cache=cache, what_next=False))
     analyze_and_print(study_dir, cache)
     Terminal().print(f"report: {build_report(study_dir)}", highlight=False, soft_wrap=True)

@@ -6,7 +6,7 @@
         runs/<run_id>/   manifest.json status.json epochs.parquet counts.parquet class_parameters.parquet
                          confusion.parquet boundary.parquet interventions.parquet (runs with an attention bias)
                          path_controls.parquet (runs with class tokens) dynamics.parquet probabilities.parquet
-                         model.safetensors predictions/<image_id>.png
+                         model.safetensors predictions/<image_id>.png progress.jsonl (times; read by `track` only)
                          attention/<image_id>.safetensors (runs with class tokens)
 
 Where `score` read predictions that were made elsewhere, foreign.yaml takes the place of study.yaml, plan and manifests
@@ -486,6 +486,11 @@ class RunRecord:
         manifest = self.path / "manifest.json"
         promised = manifest.exists() and f"{name}.parquet" in self.manifest().get("files", {})
         return self.table(name) if promised or (self.path / f"{name}.parquet").exists() else None
+
+    @property
+    def progress_path(self) -> Path:
+        """What the run wrote down while it trained, with times; see `progress_log`. No part of its records."""
+        return self.path / "progress.jsonl"
 
     def prediction_path(self, image_id: str) -> Path:
         """Predicted class ids of one image as a PNG; exists only for images of the panel."""

@@ -9,8 +9,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from imbalance_bench.cli.main import main
+from imbalance_bench.execution import Execution, execute_study
 from imbalance_bench.records import StudyRecords
-from tests.small_study import write_study
+from tests.small_study import small_config, write_dataset, write_study
 
 
 def invoke(*words: object) -> Result:
@@ -93,3 +94,35 @@ def test_a_study_with_missing_runs_is_analysed_and_says_so(analysed: Path) -> No
     assert result.exit_code == 0, result.output
     runs = pd.read_csv(analysed / "analysis" / "runs.csv")
     assert (runs.state == "missing").sum() == 1
+
+
+def test_quickstart_sends_nobody_on_to_what_it_does_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[Execution] = []
+    monkeypatch.setattr("imbalance_bench.quickstart.make_phantom", lambda dest, **_: dest)
+    monkeypatch.setattr("imbalance_bench.quickstart.execute_study", lambda _config, _root, how: given.append(how))
+    monkeypatch.setattr("imbalance_bench.quickstart.analyze_and_print", lambda *_: None)
+    monkeypatch.setattr("analysis.report.build_report", lambda root: root / "report" / "index.html")
+    result = invoke("quickstart", "--out", tmp_path / "q", "--cache", tmp_path / "cache")
+    assert result.exit_code == 0, result.output
+    assert [how.what_next for how in given] == [False]
+    assert "next:" not in result.output
+
+
+def test_a_run_says_what_comes_next_where_that_is_wanted(
+    tmp_path: Path, shared_cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = small_config(write_dataset(tmp_path / "discs"), methods=["cross_entropy"])
+    execute_study(config, tmp_path / "a", Execution(cache=shared_cache, engine="serial"))
+    assert f"next: imbalance-bench analyze {tmp_path / 'a'}" in capsys.readouterr().out
+    execute_study(config, tmp_path / "b", Execution(cache=shared_cache, engine="serial", what_next=False))
+    assert "next:" not in capsys.readouterr().out
+
+
+def test_a_resumed_study_shows_the_runs_that_were_done_before(
+    tmp_path: Path, shared_cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = write_dataset(tmp_path / "discs")
+    for seeds in ([0], [0, 1]):
+        config = small_config(data, methods=["cross_entropy"], seeds=seeds)
+        execute_study(config, tmp_path / "s", Execution(cache=shared_cache, engine="serial"))
+    assert "cross_entropy, 2 runs, validation Dice: macro" in capsys.readouterr().out

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -31,3 +32,13 @@ def test_it_was_executed_and_stays_small() -> None:
     assert all(cell["outputs"] for cell in printing)
     assert NOTEBOOK.stat().st_size < 50_000
     assert not any(output["output_type"] == "error" for cell in code_cells() for output in cell["outputs"])
+
+
+def test_its_cells_have_ids_and_it_uses_the_one_namespace() -> None:
+    cells = json.loads(NOTEBOOK.read_text())["cells"]
+    ids = [cell["id"] for cell in cells]  # nbformat 4.5
+    assert len(set(ids)) == len(ids)
+    assert all(re.fullmatch(r"[a-zA-Z0-9_-]{1,64}", each) for each in ids)
+    source = "".join("".join(cell["source"]) for cell in code_cells())
+    assert "import imbalance_bench as ib" in source
+    assert not re.search(r"\b(from|import) (analysis|methods|imbalance_bench\.)", source)

@@ -42,13 +42,15 @@ class Column:
                 return values.astype(str)
             return values.astype(object).where(values.notna(), "").map(str).astype(str)
         if self.kind == Kind.TRUTH:
-            known = values.map({True: True, False: False, "True": True, "False": False})
+            known = values.map({True: True, False: False, "TRUE": True, "FALSE": False, "True": True, "False": False})
             if known.isna().any():
-                raise ValueError(f"must be True or False. Got {values[known.isna()].iloc[0]!r}.")
+                raise ValueError(f"must be TRUE or FALSE. Got {values[known.isna()].iloc[0]!r}.")
             return known.astype(bool)
         if self.kind == Kind.INTEGER and values.dtype.kind in "iu":
             return values.astype(np.int64)
-        numbers = pd.to_numeric(values.replace("", np.nan) if values.dtype == object else values).astype(np.float64)
+        if not pd.api.types.is_numeric_dtype(values.dtype):
+            values = values.astype(object).replace({"": np.nan, "NaN": np.nan})
+        numbers = pd.to_numeric(values).astype(np.float64)
         if self.kind == Kind.NUMBER or numbers.isna().any():
             return numbers
         if (numbers != np.floor(numbers)).any():
@@ -62,7 +64,7 @@ def text(meaning: str) -> Column:
 
 
 def truth(meaning: str) -> Column:
-    """A column of True and False."""
+    """A column of truth values; files of earlier versions have True and False."""
     return Column(Kind.TRUTH, meaning)
 
 

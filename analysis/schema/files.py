@@ -52,7 +52,8 @@ def readme() -> str:
     """Return the Markdown page that explains every column of every table."""
     parts = [
         "# Tables of this analysis\n",
-        "Written by `imbalance-bench analyze`; an empty field is a missing value.\n",
+        "Written by `imbalance-bench analyze`. A missing value is an empty field, or NaN in a column without any "
+        "number.\n",
     ]
     for name, declared in TABLES.items():
         rows = "\n".join(

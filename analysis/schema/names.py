@@ -28,3 +28,7 @@ def estimand_label(estimand: str) -> str:
 def estimand_words(estimand: str) -> str:
     """Return an estimand in words; of tables that were made elsewhere, its name."""
     return ESTIMAND_WORDS.get(estimand, estimand.replace("_", " "))
+
+
+# rules for units in which a class does not occur, in table `sensitivity`
+LEFT_OUT, ZERO_IF_PREDICTED = "left_out", "zero_if_predicted"

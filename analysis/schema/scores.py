@@ -1,6 +1,7 @@
 """Tables of runs, scores and comparisons."""
 
 from analysis.schema.column import Table, integer, number, text, truth
+from analysis.schema.names import LEFT_OUT, ZERO_IF_PREDICTED
 from analysis.schema.shared import CLASS, RUN, decided_difference
 
 
@@ -282,7 +283,7 @@ TABLES: dict[str, Table] = {
             "method": text("label of the method"),
             "aggregation": text("per_image or per_group"),
             "absent_class": text(
-                "nan: units without the class are left out (used everywhere else); zero_if_predicted: they "
+                f"{LEFT_OUT}: units without the class are left out (used everywhere else); {ZERO_IF_PREDICTED}: they "
                 "count 0 where the class was predicted"
             ),
             "macro_dice": number("macro Dice, mean over seeds"),

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.schema import table
-from analysis.schema.names import MACRO
+from analysis.schema.names import LEFT_OUT, MACRO, ZERO_IF_PREDICTED
 from analysis.scoring.estimates import interval_rows
 from analysis.scoring.metrics import AGGREGATIONS, METRICS, headline, mean_over_occurring
 from analysis.scoring.pairs import unit_dice
@@ -83,7 +83,7 @@ def absent_class_sensitivity(units: dict[str, UnitCounts]) -> pd.DataFrame:
             n = parts.denominator.sum(axis=1)  # (1, K)
             strict = np.where(n > 0, total / np.maximum(n + invented, 1), np.nan)
             usual = scores_by_seed(parts)[:, -1]
-            for rule, macro in (("nan", usual), ("zero_if_predicted", mean_over_occurring(strict))):
+            for rule, macro in ((LEFT_OUT, usual), (ZERO_IF_PREDICTED, mean_over_occurring(strict))):
                 keys = {"method": method, "aggregation": aggregation, "absent_class": rule}
                 rows.append(keys | {"macro_dice": float(macro.mean())})
     return table("sensitivity", rows)

@@ -8,6 +8,7 @@ import pandas as pd
 from scipy import special
 
 from analysis.schema import rows_of
+from analysis.schema.names import LEFT_OUT, ZERO_IF_PREDICTED
 from analysis.scoring.comparisons import Rules
 from analysis.scoring.units import Ratios, UnitCounts, effective_units
 from analysis.statistics.attainability import (
@@ -343,7 +344,7 @@ def sensitivity_verdict(sensitivity: pd.DataFrame, control: str | None, headline
     grid = sensitivity.pivot(index=["aggregation", "method"], columns="absent_class", values="macro_dice").dropna()
     if len(grid) < 2:
         return None
-    changes = (grid["nan"] - grid["zero_if_predicted"]).abs()
+    changes = (grid[LEFT_OUT] - grid[ZERO_IF_PREDICTED]).abs()
     orders = {
         aggregation: [list(part[rule].sort_values(ascending=False, kind="stable").index) for rule in grid.columns]
         for aggregation, part in grid.groupby(level="aggregation")

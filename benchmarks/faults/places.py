@@ -81,7 +81,7 @@ def _commands(small: SmallStudy, path: str, workplace: Path) -> dict[str, list[o
         "methods": ["methods", "focal", "--gradients", "--out", f"{path}.csv" if path else ""],
         "data check": ["data", "check", path],
         "data audit": ["data", "audit", path],
-        "data audit --json": ["data", "audit", small.data, "--json", path],
+        "data audit --out": ["data", "audit", small.data, "--out", path],
         "data splits --out": ["data", "splits", small.data, "--out", path],
         "data splits --from": ["data", "splits", small.data, "--from", path],
         "data prepare": ["data", "prepare", "folder", path, workplace / "o"],

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from imbalance_bench.cli.options import JSON_OPTION
+
 FOLDER = click.Path(path_type=Path, file_okay=False)
 
 
@@ -12,7 +14,7 @@ FOLDER = click.Path(path_type=Path, file_okay=False)
 @click.option("--split", type=click.Choice(["train", "val", "test"]), help="Measure this split only.")
 @click.option("--evidence", multiple=True, type=FOLDER, metavar="STUDY", help="Finished studies, beside the project's.")
 @click.option("--workers", type=click.IntRange(min=1), help="Processes.  [default: every core]")
-@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+@JSON_OPTION
 def advise(data: Path, split: str | None, evidence: tuple[Path, ...], workers: int | None, as_json: bool) -> None:
     """Suggest methods for DATA, a prepared data set, from how rare and how hard its classes are.
 

@@ -1,7 +1,9 @@
 """What `data describe` prints. No torch."""
 
+import json
 from pathlib import Path
 
+import click
 import numpy as np
 from rich.console import Console
 from rich.table import Table
@@ -13,14 +15,17 @@ from imbalance_bench.cli.progress import ProgressDisplay
 from imbalance_bench.terminal import Terminal
 
 
-def describe_and_print(folder: Path, out: Path | None, options: CardOptions) -> None:
-    """Describe a data set, write its cards and print the primary measures."""
-    console = Terminal()
+def describe_and_print(folder: Path, out: Path | None, options: CardOptions, *, as_json: bool = False) -> None:
+    """Describe a data set, write its cards and print the primary measures, or what describe.json holds."""
+    console = Terminal(stderr=as_json)
     with ProgressDisplay(Terminal(stderr=True)) as display:
         described = describe_dataset(folder, options, on_progress=display.on_phase)
     target = out or Path("results/cards") / described.dataset.info.name
     index = write_cards(described, target)
-    print_description(described, console)
+    if as_json:
+        click.echo(json.dumps(described.as_json(), indent=2))
+    else:
+        print_description(described, console)
     console.print(f"cards: {index}", highlight=False, soft_wrap=True)
 
 
@@ -50,4 +55,4 @@ def _cell(row: dict) -> str:
         return "-"
     if not np.isfinite(row["low"]):
         return f"{row['value']:.3g}"
-    return f"{row['value']:.3g}\n[dim]{row['low']:.2g}..{row['high']:.2g}"
+    return f"{row['value']:.3g}\n{row['low']:.2g}..{row['high']:.2g}"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from imbalance_bench.cli.options import ANY, CACHE_READ_OPTION, FILE, FOLDER, OUT_FILE, OUT_FOLDER
+from imbalance_bench.cli.options import ANY, CACHE_READ_OPTION, FILE, FOLDER, JSON_OPTION, OUT_FILE, OUT_FOLDER
 
 
 @click.group()
@@ -27,15 +27,21 @@ def check(folder: Path) -> None:
 @click.option("--group-regex", metavar="RE", help="Group in each image id: the first parenthesis.")
 @click.option("--site-regex", metavar="RE", help="Site in each image id.  [default: TCGA's]")
 @click.option("--tile-px", type=click.IntRange(min=1), help="Edge of the tiles that a split file lists.")
-@click.option("--json", "json_file", type=OUT_FILE, help="Write the findings there.")
+@click.option("--out", type=OUT_FILE, help="Write the findings there, as JSON.")
+@JSON_OPTION
 def audit(
-    source: Path, group_regex: str | None, site_regex: str | None, tile_px: int | None, json_file: Path | None
+    source: Path,
+    group_regex: str | None,
+    site_regex: str | None,
+    tile_px: int | None,
+    out: Path | None,
+    as_json: bool,
 ) -> None:
     """Look for leakage in a prepared data set or a CSV of splits; exit 1 if there is any."""
     from imbalance_bench.cli.data_view import audit_and_print
     from imbalance_bench.data.audit import AuditOptions
 
-    if not audit_and_print(source, AuditOptions(group_regex, site_regex, tile_px), json_file):
+    if not audit_and_print(source, AuditOptions(group_regex, site_regex, tile_px), out, as_json=as_json):
         raise SystemExit(1)
 
 
@@ -103,15 +109,22 @@ def splits(
 @click.option("--encoder", metavar="NAME", help="Whose features to use, where the cache holds those of several.")
 @click.option("--workers", type=click.IntRange(min=1), help="Processes.  [default: every core]")
 @CACHE_READ_OPTION
+@JSON_OPTION
 def describe(
-    folder: Path, out: Path | None, split: str | None, encoder: str | None, workers: int | None, cache: Path
+    folder: Path,
+    out: Path | None,
+    split: str | None,
+    encoder: str | None,
+    workers: int | None,
+    cache: Path,
+    as_json: bool,
 ) -> None:
     """Measure how rare and how hard each class is, and write a card per class."""
     from analysis.cards.description import CardOptions
     from imbalance_bench.cli.card_view import describe_and_print
 
     options = CardOptions(split=split or "", cache_dir=cache, encoder=encoder, workers=workers)
-    describe_and_print(folder, out, options)
+    describe_and_print(folder, out, options, as_json=as_json)
 
 
 @data.command()

@@ -1,10 +1,12 @@
 """What the `data` commands print: audits, preparations, splits, phantoms. No torch."""
 
+import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import click
 import numpy as np
 from rich.console import Console
 from rich.table import Table
@@ -27,15 +29,18 @@ _SHOWN_PROBLEMS = 20  # of each kind
 VERDICT_STYLES = {"clean": "green", "leak": "bold red", "warning": "yellow", "not checked": "dim"}
 
 
-def audit_and_print(path: Path, options: AuditOptions, json_file: Path | None = None) -> bool:
+def audit_and_print(path: Path, options: AuditOptions, out: Path | None = None, *, as_json: bool = False) -> bool:
     """Audit a data set or split file, print what was found, and return whether it is free of leakage."""
-    console = Terminal()
+    console = Terminal(stderr=as_json)
     with ProgressDisplay(Terminal(stderr=True)) as display:
         report = audit(path, options, on_phase=display.on_phase)
-    print_audit(report, console)
-    if json_file is not None:
-        write_json(json_file, report.as_json())
-        console.print(f"json: {json_file}", highlight=False, soft_wrap=True)
+    if as_json:
+        click.echo(json.dumps(report.as_json(), indent=2))
+    else:
+        print_audit(report, console)
+    if out is not None:
+        write_json(out, report.as_json())
+        console.print(f"findings: {out}", highlight=False, soft_wrap=True)
     return not report.leaks
 
 

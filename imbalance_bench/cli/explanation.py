@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from analysis.explain import Explained
 
-from imbalance_bench.cli.options import FILE, OUT_FOLDER
+from imbalance_bench.cli.options import FILE, JSON_OPTION, OUT_FOLDER
 
 
 @click.command()
@@ -22,7 +22,7 @@ from imbalance_bench.cli.options import FILE, OUT_FOLDER
 @click.option("--hypothesis", "hypotheses", multiple=True, help="Construct to test first; several: in this order.")
 @click.option("--alpha", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.05, show_default=True)
 @click.option("--out", type=OUT_FOLDER, help="Folder of the tables and verdicts.json.")
-@click.option("--json", "as_json", is_flag=True, help="Print the verdicts as JSON.")
+@JSON_OPTION
 def explain(quantities: Path, measures: Path, out: Path | None, as_json: bool, **plan: Any) -> None:
     """Say what QUANTITIES that were learned of classes follow: MEASURES of how rare and how hard the classes are.
 

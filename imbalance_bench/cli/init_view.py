@@ -28,6 +28,7 @@ from imbalance_bench.drafting.draft import (
 )
 from imbalance_bench.errors import UserError
 from imbalance_bench.manifest import write_atomically
+from imbalance_bench.places import study_folder
 from imbalance_bench.terminal import Terminal
 
 _FEW_GROUPS = 6  # with fewer, no two-sided sign-flip test passes .05: 2 / 2^5 = .0625
@@ -142,7 +143,7 @@ def print_draft(draft: Draft, console: Terminal) -> None:
 
 def print_commands(draft: Draft, source: Path | None, console: Terminal) -> None:
     """Print the commands that come next, ready to be copied."""
-    study_dir = Path("results/studies") / draft.config.name
+    study_dir = study_folder(draft.config.name)
     _say(console, "next:")
     if source is not None:
         words = ["data", "prepare", "folder", source, draft.dataset.root, "--config", draft.study.parent / LAYOUT_FILE]

@@ -3,10 +3,13 @@
 import math
 from collections.abc import Mapping, Sequence
 
+from rich.console import RenderableType
 from rich.table import Table
 
 from imbalance_bench.engines.base import RunProgress
+from imbalance_bench.terminal import fitting
 from imbalance_bench.training.collapse import collapse
+from imbalance_bench.validation_dice import dice_of_counts, mean_of_known
 
 DIED = "died"  # beside the Dice of a class that a run of the method learned and lost
 
@@ -26,6 +29,19 @@ class LiveTable:
         self._last: dict[str, tuple[object, object]] = {}  # run id -> when it counted last, and what
         self._died: dict[str, set[int]] = {}  # run id -> classes that it learned and lost
 
+    def recall(self, run_id: str, validations: Sequence[Sequence[float]]) -> None:
+        """Take over what a run counted before this command began.
+
+        Args:
+            run_id: The run.
+            validations: K values of each of its validations, in order.
+        """
+        if not validations:
+            return
+        self._history[run_id] = [list(values) for values in validations]
+        self._dice[run_id] = self._history[run_id][-1]
+        self._alarms(run_id, "")
+
     def update(self, progress: RunProgress) -> list[str]:
         """Take over what a run counted last.
 
@@ -34,7 +50,7 @@ class LiveTable:
         """
         if progress.validation is None:
             return []
-        dice = [_dice(*counts) for counts in progress.validation]
+        dice = [dice_of_counts(*counts) for counts in progress.validation]
         run_id = progress.run_id
         counted = progress.validated_at, progress.validation
         if counted != self._last.get(run_id):
@@ -75,20 +91,19 @@ class LiveTable:
         for method in dict.fromkeys(self._methods.values()):
             runs = [values for run_id, values in self._dice.items() if self._methods.get(run_id) == method]
             if runs:
-                by_class = [_mean([run[k] for run in runs]) for k in range(len(self._classes))]
-                found[method] = (len(runs), [_mean(by_class), *by_class])
+                by_class = [mean_of_known([run[k] for run in runs]) for k in range(len(self._classes))]
+                found[method] = (len(runs), [mean_of_known(by_class), *by_class])
         return found
 
-    def render(self) -> Table:
-        """Draw it for a terminal."""
-        names = self._classes
-        table = Table("validation Dice", "runs", "macro", *names, box=None, pad_edge=False)
+    def render(self, width: int) -> RenderableType:
+        """Draw it for a terminal of so many columns."""
+        table = Table("validation Dice", "runs", "macro", *self._classes, box=None, pad_edge=False)
         for method, (runs, values) in self.means().items():
             cells = zip(values, self._marks(method), strict=True)
             table.add_row(
                 method, str(runs), *("" if math.isnan(value) else f"{value:.3f}{mark}" for value, mark in cells)
             )
-        return table
+        return fitting(table, width)
 
     def line(self, run_id: str) -> str:
         """Write the row of a run's method in one line; empty where nothing was counted."""
@@ -99,12 +114,3 @@ class LiveTable:
         parts = zip(("macro", *self._classes), values, self._marks(method), strict=True)
         shown = ", ".join(f"{name} {value:.3f}{mark}" for name, value, mark in parts if not math.isnan(value))
         return f"{method}, {runs} run{'s' if runs != 1 else ''}, validation Dice: {shown}"
-
-
-def _dice(tp: int, fp: int, fn: int) -> float:
-    return 2 * tp / (2 * tp + fp + fn) if tp + fn else math.nan
-
-
-def _mean(values: Sequence[float]) -> float:
-    known = [value for value in values if not math.isnan(value)]
-    return sum(known) / len(known) if known else math.nan

@@ -10,7 +10,16 @@ from imbalance_bench.cli.cache import cache as cache_commands
 from imbalance_bench.cli.data import data
 from imbalance_bench.cli.explanation import explain
 from imbalance_bench.cli.init import init
-from imbalance_bench.cli.options import CACHE_OPTION, CACHE_READ_OPTION, FILE, FOLDER, OUT_FILE, OUT_FOLDER
+from imbalance_bench.cli.options import (
+    CACHE_OPTION,
+    CACHE_READ_OPTION,
+    FILE,
+    FOLDER,
+    JSON_OPTION,
+    OUT_FILE,
+    OUT_FOLDER,
+    TRACKERS,
+)
 from imbalance_bench.cli.power import power
 from imbalance_bench.cli.results import (
     compare,
@@ -27,6 +36,7 @@ from imbalance_bench.engines import ENGINES
 from imbalance_bench.errors import UserError, nearest
 from imbalance_bench.file_access import refusal, require_writable
 from imbalance_bench.interruption import Interrupted, stop_signals
+from imbalance_bench.places import study_folder
 from imbalance_bench.visible_text import visible
 
 
@@ -99,10 +109,11 @@ main.add_command(repair)
 @click.option("--workers", type=click.IntRange(min=1), help="Runs at a time.  [default: cores / compute.threads]")
 @click.option("--dry-run", is_flag=True, help="Check everything, print the plan, train nothing.")
 @click.option("--detach", is_flag=True, help="With --engine slurm: submit and leave; `status` then asks Slurm.")
+@click.option("--track", multiple=True, type=click.Choice(TRACKERS), help="Follow the runs there, repeatably.")
 @CACHE_OPTION
 def run(
     study: Path, overrides: tuple[str, ...], out: Path | None, engine: str | None, workers: int | None,
-    dry_run: bool, detach: bool, cache: Path,
+    dry_run: bool, detach: bool, track: tuple[str, ...], cache: Path,
 ) -> None:  # fmt: skip
     """Train every run of a STUDY file; on an existing directory, resume.
 
@@ -112,15 +123,15 @@ def run(
     from imbalance_bench.config import load_study
 
     config = load_study(study, overrides)
-    root = out or Path("results/studies") / config.name
+    root = study_folder(config.name, out)
     require_writable(root)
     from imbalance_bench.execution import Execution, execute_study  # torch, once the study file is right
 
-    execute_study(config, root, Execution(cache, engine, workers, dry_run, detach))
+    execute_study(config, root, Execution(cache, engine, workers, dry_run, detach, track=track))
 
 
 @main.command()
-@click.option("--out", type=OUT_FOLDER, default=Path("results/studies/quickstart"), show_default=True)
+@click.option("--out", type=OUT_FOLDER, default=study_folder("quickstart"), show_default=True)
 @click.option("--seed", type=click.IntRange(min=0), help="Of the phantom: other tissue, same planted causes.")
 @CACHE_OPTION
 def quickstart(out: Path, seed: int | None, cache: Path) -> None:
@@ -132,12 +143,17 @@ def quickstart(out: Path, seed: int | None, cache: Path) -> None:
 
 @main.command()
 @click.argument("study_dir", type=FOLDER)
-def status(study_dir: Path) -> None:
+@JSON_OPTION
+def status(study_dir: Path, as_json: bool) -> None:
     """Show which runs are done, running, interrupted, failed or damaged, and the time left."""
-    from imbalance_bench.cli.study_view import print_status
+    from imbalance_bench.cli.study_view import print_status, print_status_json
     from imbalance_bench.records import StudyRecords
 
-    print_status(StudyRecords.open(study_dir))
+    records = StudyRecords.open(study_dir)
+    if as_json:
+        print_status_json(records)
+    else:
+        print_status(records)
 
 
 @main.command()
@@ -180,16 +196,21 @@ def plot(study_dir: Path, kind: str, out: Path | None) -> None:
 @click.argument("name", required=False)
 @click.option("--gradients", is_flag=True, help="The gradient that each method gives to each class of a fixed batch.")
 @click.option("--out", type=OUT_FILE, help="With --gradients: a .csv, .svg, .pdf or .png file.")
-def methods(name: str | None, gradients: bool, out: Path | None) -> None:
-    """List the catalogue, or print one method's card: formula, defaults, source."""
-    from imbalance_bench.catalogue import print_card, print_catalogue
+@JSON_OPTION
+def methods(name: str | None, gradients: bool, out: Path | None, as_json: bool) -> None:
+    """List the catalogue, or print one method's card: formula, options, the values they take, source."""
+    from imbalance_bench.catalogue import print_card, print_catalogue, print_catalogue_json
 
+    if gradients and as_json:
+        raise click.UsageError("--gradients has no JSON; --out FILE.csv writes its table.")
     if gradients:
         from imbalance_bench.cli.gradient_view import print_gradients
 
         print_gradients(name, out)
     elif out is not None:
         raise click.UsageError("--out goes with --gradients.")
+    elif as_json:
+        print_catalogue_json(name)
     elif name is None:
         print_catalogue()
     else:

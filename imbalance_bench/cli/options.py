@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from imbalance_bench.file_access import refusal, require_writable
+from imbalance_bench.places import CACHE_VARIABLE, DEFAULT_CACHE
 
 
 class PathType(click.Path):
@@ -58,13 +59,17 @@ def _cache_option(kind: PathType) -> Any:
     return click.option(
         "--cache",
         type=kind,
-        default=Path("results/cache"),
-        envvar="IMBALANCE_BENCH_CACHE",
+        default=DEFAULT_CACHE,
+        envvar=CACHE_VARIABLE,
         show_default=True,
         show_envvar=True,
         help="Tiles and frozen features, shared by all studies.",
     )
 
 
+TRACKERS = ("tensorboard", "mlflow", "wandb")  # `tracking.PACKAGES`, which imports pandas
+JSON_OPTION = click.option(
+    "--json", "as_json", is_flag=True, help="Print JSON, and nothing else, on standard output (docs/json.md)."
+)
 CACHE_OPTION = _cache_option(OUT_FOLDER)
 CACHE_READ_OPTION = _cache_option(FOLDER)

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from imbalance_bench.cli.options import FILE, FOLDER
+from imbalance_bench.cli.options import FILE, FOLDER, JSON_OPTION
 from imbalance_bench.errors import UserError
 
 POINT = 0.01  # one point of Dice
@@ -45,7 +45,7 @@ def _sizes(_context: click.Context, _option: click.Parameter, value: str | None)
 @click.option("--margin", type=click.FloatRange(min=0), help="Of equivalence, points.  [default: 1]")
 @click.option("--simulations", type=click.IntRange(min=20), default=400, show_default=True)
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the simulation.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@JSON_OPTION
 def power(study: Path | None, pilot: Path | None, as_json: bool, **options: Any) -> None:
     """Say what a study can show before it is trained: of a STUDY file, or of the sizes that are given.
 

@@ -27,14 +27,14 @@ class _BarsAndTable(Progress):
     """Progress bars with a table below them."""
 
     def __init__(self, table: LiveTable | None, *columns: ProgressColumn, console: Console, disable: bool) -> None:
-        self._below = table  # before the parent draws for the first time
+        self._below, self._console = table, console  # before the parent draws for the first time
         super().__init__(*columns, console=console, disable=disable)
 
     def get_renderables(self) -> Iterable[RenderableType]:
         """Draw the bars, then the table once it has rows."""
         yield self.make_tasks_table(self.tasks)
         if self._below is not None and not self._below.is_empty:
-            yield self._below.render()
+            yield self._below.render(self._console.width)
 
 
 class ProgressDisplay:

@@ -24,7 +24,14 @@ NUMBERS = ("fold", "seed", "numerator", "denominator", "value")  # columns of sc
 
 
 def predict_and_print(
-    run_dir: Path, images: Sequence[Path], out: Path, *, mpp_um: float | None, overlap_px: int | None, outlines: bool
+    run_dir: Path,
+    images: Sequence[Path],
+    out: Path,
+    *,
+    mpp_um: float | None,
+    overlap_px: int | None,
+    outlines: bool,
+    palette: bool,
 ) -> None:
     """Predict images and print the share of every class."""
     from imbalance_bench.cli.progress import ProgressDisplay
@@ -36,7 +43,7 @@ def predict_and_print(
     model = TrainedModel.open(resolve_run(run_dir))
     configure_torch(model.config.compute, model.device)
     with ProgressDisplay(console) as display:
-        options = PredictionOptions(mpp_um, overlap_px, outlines)
+        options = PredictionOptions(mpp_um, overlap_px, outlines, palette)
         predictions = predict_images(model, images, out, options, display.on_phase)
     print_areas(predictions.areas, console)
     for note in predictions.notes:

@@ -6,9 +6,9 @@ from typing import Any
 
 import click
 
-from imbalance_bench.cli.options import CACHE_OPTION, FILE, FOLDER, OUT_FILE, OUT_FOLDER
+from imbalance_bench.cli.options import CACHE_OPTION, FILE, FOLDER, JSON_OPTION, OUT_FILE, OUT_FOLDER, TRACKERS
 from imbalance_bench.file_access import require_writable
-from imbalance_bench.visible_text import visible
+from imbalance_bench.places import study_folder
 
 
 @click.command()
@@ -18,13 +18,20 @@ from imbalance_bench.visible_text import visible
 @click.option("--mpp", type=float, help="um per pixel of the images, whatever their files tell.")
 @click.option("--overlap", type=click.IntRange(min=0), help="Pixels shared by tiles.  [default: as in the run]")
 @click.option("--outlines/--no-outlines", default=True, show_default=True, help="GeoJSON that QuPath opens.")
+@click.option("--palette", is_flag=True, help="Masks in the classes' colours, which many programs read as such.")
 def predict(
-    run_dir: Path, images: tuple[Path, ...], out: Path, mpp: float | None, overlap: int | None, outlines: bool
+    run_dir: Path,
+    images: tuple[Path, ...],
+    out: Path,
+    mpp: float | None,
+    overlap: int | None,
+    outlines: bool,
+    palette: bool,
 ) -> None:
     """Predict new IMAGES, pictures or slides, with the model of a finished run."""
     from imbalance_bench.cli.result_view import predict_and_print
 
-    predict_and_print(run_dir, images, out, mpp_um=mpp, overlap_px=overlap, outlines=outlines)
+    predict_and_print(run_dir, images, out, mpp_um=mpp, overlap_px=overlap, outlines=outlines, palette=palette)
 
 
 @click.command()
@@ -47,7 +54,7 @@ def compare(study_dirs: tuple[Path, ...], out: Path) -> None:
 @click.option("--score", default="Dice", show_default=True, help="Name of the score in sentences.")
 @click.option("--points/--no-points", default=True, show_default=True, help="Write differences in hundredths.")
 @click.option("--out", type=OUT_FOLDER, help="Folder of scores.csv, comparisons.csv and verdicts.json.")
-@click.option("--json", "as_json", is_flag=True, help="Print the verdicts as JSON.")
+@JSON_OPTION
 def compare_scores(scores: Path, out: Path | None, as_json: bool, **plan: Any) -> None:
     """Compare methods by a table of SCORES that was computed anywhere: tables in, verdicts out.
 
@@ -107,7 +114,7 @@ def import_official(
     from imbalance_bench.terminal import Terminal
 
     config = load_study(study, overrides)
-    root = out or Path("results/studies") / config.name
+    root = study_folder(config.name, out)
     require_writable(root)
     from imbalance_bench.official_import import import_checkpoint  # torch, once the study file is right
 
@@ -119,17 +126,18 @@ def import_official(
 
 @click.command()
 @click.argument("study_dir", type=FOLDER)
-@click.option("--to", "target", type=click.Choice(["tensorboard", "mlflow"]), required=True, help="Of the extra.")
+@click.option("--to", "target", type=click.Choice(TRACKERS), required=True, help="Of an extra.")
 @click.option("--out", type=OUT_FOLDER, help="Folder of the export.  [default: STUDY_DIR/tracking/TARGET]")
-def track(study_dir: Path, target: str, out: Path | None) -> None:
-    """Export losses, validation Dice and the ledger of finished runs for TensorBoard or MLflow."""
-    from imbalance_bench.records import StudyRecords
-    from imbalance_bench.tracking import EXPORTS
+@click.option("--follow", is_flag=True, help="Go on until every planned run is done.")
+def track(study_dir: Path, target: str, out: Path | None, follow: bool) -> None:
+    """Export losses, Dice, ledger, settings, cost and scores of the runs for TensorBoard, MLflow or W&B.
 
-    folder = out or study_dir / "tracking" / target
-    require_writable(folder)
-    runs = EXPORTS[target](StudyRecords.open(study_dir), folder)
-    click.echo(visible(f"{runs} runs: {folder}"))
+    What was exported of STUDY_DIR before is replaced. Runs that still train are exported as far as they are; --follow
+    waits for the rest. `run --track` does the same while it trains.
+    """
+    from imbalance_bench.cli.tracking_view import track_and_print
+
+    track_and_print(study_dir, target, out, follow=follow)
 
 
 @click.command()

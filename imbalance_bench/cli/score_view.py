@@ -9,6 +9,7 @@ from imbalance_bench.cli.progress import ProgressDisplay
 from imbalance_bench.foreign.checking import ForeignRun, PredictionsError
 from imbalance_bench.foreign.scoring import Scored, check_predictions, score_predictions
 from imbalance_bench.foreign.section import load_foreign
+from imbalance_bench.places import study_folder
 from imbalance_bench.terminal import Terminal
 
 
@@ -16,7 +17,7 @@ def score_and_print(path: Path, out: Path | None, *, dry_run: bool) -> None:
     """Score predictions and print what was scored; or everything that is wrong with them."""
     console, errors = Terminal(), Terminal(stderr=True)
     config = load_foreign(path)
-    root = out or Path("results/studies") / config.name
+    root = study_folder(config.name, out)
     with ProgressDisplay(console) as display:
         try:
             if dry_run:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
 from rich.console import Console
 from rich.table import Table
 
@@ -108,6 +111,19 @@ def _states_table(rows: Sequence[RunStatus]) -> Table:
     for name, of in counted.items():
         table.add_row(name, *(styled((str(of[state] or ""), STATE_STYLES.get(state, ""))) for state in states))
     return table
+
+
+def print_status_json(records: StudyRecords) -> None:
+    """Print the state of every planned run as JSON; docs/json.md says what it holds."""
+    rows = study_status(records)
+    content = {
+        "study": str(records.plan().get("name") or ""),
+        "folder": str(records.root),
+        "states": dict(Counter(row.state for row in rows)),
+        "run_seconds_left": _seconds_left(rows),
+        "runs": [asdict(row) for row in rows],
+    }
+    click.echo(json.dumps(content, indent=2))
 
 
 def analyze_and_print(study_dir: Path, cache: Path) -> None:
@@ -242,11 +258,16 @@ def check_and_print(folder: Path) -> bool:
 
 
 def _time_left(rows: list[RunStatus]) -> str:
-    """Estimate from finished runs, as if one run went at a time."""
+    seconds = _seconds_left(rows)
+    return "" if seconds is None else f"; about {seconds / 60:.0f} run-minutes left"
+
+
+def _seconds_left(rows: list[RunStatus]) -> float | None:
+    """Estimate from finished runs, as if one run went at a time; None where none is finished, or nothing is left."""
     known = [row.seconds for row in rows if row.seconds is not None]
     left = sum(
         1 - (row.step / row.steps if row.steps else 0) for row in rows if row.state not in ("done", "failed", DAMAGED)
     )
     if not known or not left:
-        return ""
-    return f"; about {left * sum(known) / len(known) / 60:.0f} run-minutes left"
+        return None
+    return left * sum(known) / len(known)

@@ -9,6 +9,7 @@ import pandas as pd
 from torch import Tensor
 
 from imbalance_bench.evaluation.finite import NotFiniteError
+from imbalance_bench.progress_log import EpochRow, LedgerRow
 from imbalance_bench.records import DYNAMICS
 from imbalance_bench.training.dynamics import DynamicsRow
 
@@ -19,11 +20,17 @@ class RunJournal:
     """Rows of epochs.parquet, class_parameters.parquet and dynamics.parquet, and loss sums since the last row."""
 
     def __init__(self) -> None:
-        self._epochs: list[tuple[int, int, str, str, int, float]] = []
-        self._ledger: list[tuple[int, int, int, str, float]] = []
+        self._epochs: list[EpochRow] = []
+        self._ledger: list[LedgerRow] = []
         self._dynamics: list[DynamicsRow] = []
         self._sums: dict[str, float] = {}
         self._batches = 0
+        self._told = 0, 0  # rows of epochs and ledger that `news` has returned
+
+    def news(self) -> tuple[list[EpochRow], list[LedgerRow]]:
+        """Return the rows of epochs and ledger since the last call; those of a checkpoint are no news."""
+        (epochs, ledger), self._told = self._told, (len(self._epochs), len(self._ledger))
+        return self._epochs[epochs:], self._ledger[ledger:]
 
     def add_loss(self, parts: Mapping[str, Tensor]) -> None:
         """Add the loss parts of one batch to the running sums."""
@@ -109,3 +116,4 @@ class RunJournal:
         self._ledger = [tuple(row) for row in state["ledger"]]
         self._dynamics = [tuple(row) for row in state["dynamics"]]
         self._sums, self._batches = dict(state["sums"]), int(state["batches"])
+        self._told = len(self._epochs), len(self._ledger)

@@ -21,6 +21,7 @@ from imbalance_bench.evaluation.finite import NotFiniteError
 from imbalance_bench.interruption import asked_to_stop, at_safe_points, stop_if_asked
 from imbalance_bench.manifest import write_json
 from imbalance_bench.models.segmenter import CLASSIFIER_PREFIXES, Segmenter
+from imbalance_bench.progress_log import ProgressLog
 from imbalance_bench.records import RunRecord, RunState
 from imbalance_bench.run_lock import exclusive
 from imbalance_bench.seeding import derive_seed
@@ -119,7 +120,7 @@ class RunExecution:
         self._stages = stages_of(run.method.parts)
         self._stage_steps = stage_steps(study, run)
         self._stage_ends: list[float] = []  # seconds into the run
-        self._journal = RunJournal()
+        self._journal, self._log = RunJournal(), ProgressLog(record.progress_path)
         self._finished: list[ClassFeedback] = []
         self._seconds_before, self._started = 0.0, time.monotonic()
         self._initial_digest = ""
@@ -131,6 +132,7 @@ class RunExecution:
         if checkpoint is not None:
             first = checkpoint["stage"]
             self._restore(checkpoint)
+        self._log.begin(None if checkpoint is None else (first, checkpoint["trainer"]["step"]))
         self._record.write_status(RunState.RUNNING, step=self._steps_done, steps=self._steps)
         components, segmenter, trainer = self._set_up(first, None)
         if checkpoint is not None:
@@ -232,6 +234,7 @@ class RunExecution:
 
         def on_step(step: int, loss: float) -> None:
             self._steps_done = before + step
+            self._log.add(*self._journal.news())
             self._on_step(self._steps_done, self._steps, loss, trainer.feedback)
             if asked_to_stop() and step < self._stage_steps[index]:
                 self._save(index, trainer)

@@ -235,7 +235,7 @@ def test_class_absent_from_test(tmp_path):
     mean = scores.set_index(["method", "class"])["mean"]["dfa"]
     assert mean["macro"] == pytest.approx(mean.drop(["macro", "vessel"]).mean())
     changed = found.tables["sensitivity"].pivot(index=["method", "aggregation"], columns="absent_class")["macro_dice"]
-    np.testing.assert_allclose(changed["nan"], changed["zero_if_predicted"])  # absent everywhere: left out by both
+    np.testing.assert_allclose(changed["left_out"], changed["zero_if_predicted"])  # absent everywhere: left out by both
 
 
 def test_folds_are_scored_together(tmp_path):

@@ -11,7 +11,9 @@ import pytest
 
 from analysis.reading.analysed_study import AnalysedStudy
 from analysis.report.paper_tables import write_paper_tables
+from analysis.report.paper_tables.content import association_table, difference_table, score_table
 from analysis.report.paper_tables.latex import escape
+from analysis.report.paper_tables.layout import MOST_LINES, PAGE_WIDTH_PT, broken, estimated_width, floats
 from analysis.report.paper_tables.markdown import escape as escape_markdown
 from tests.analysis.contract_study import LONG_NAMES, write_analysis, write_bare_study
 
@@ -47,6 +49,54 @@ def test_latex_compiles(strange: Path, tmp_path: Path, engine: str) -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-3000:]
     assert (folder / "paper_preview.pdf").stat().st_size > 5000
+
+
+MANY = [f"tissue compartment {k}" for k in range(20)]
+METHODS = ["cross_entropy", "a_very_long_method_name_with_a_suffix", *(f"method_{k}" for k in range(24))]
+
+
+@pytest.fixture(scope="module")
+def wide(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("paper") / "wide"
+    write_paper_tables(analysed(write_bare_study(root, MANY, methods=METHODS)), root / "tables")
+    return root
+
+
+def test_no_tabular_is_wider_or_longer_than_a_page(wide: Path) -> None:
+    study = AnalysedStudy.open(wide)
+    for make in (score_table, difference_table, association_table):
+        table = make(study)
+        parts = [part for each in floats(table) for part in each]
+        shown: set[tuple[str, str]] = set()
+        for part in parts:
+            assert estimated_width(part) <= PAGE_WIDTH_PT
+            assert part.lines <= MOST_LINES
+            named = [(row.group, row.cells[0].text) for row in part.rows]
+            shown |= {(column, f"{group} {name}") for group, name in named for column in part.columns[1:]}
+        wanted = table.columns[table.grouped_by + 1 :]
+        rows = {(", ".join(c.text for c in row[: table.grouped_by]), row[table.grouped_by].text) for row in table.rows}
+        assert shown == {(column, f"{group} {name}") for column in wanted for group, name in rows}
+
+
+@pytest.mark.skipif("pdflatex" not in LATEX, reason="pdflatex is not installed")
+@pytest.mark.parametrize("kind", ["strange", "wide"])
+def test_tables_fit_the_page(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    folder = shutil.copytree(request.getfixturevalue(kind) / "tables", tmp_path / "tables")
+    done = subprocess.run(
+        ["pdflatex", "-interaction=nonstopmode", "paper_preview.tex"],
+        cwd=folder, capture_output=True, text=True, timeout=100, check=False, errors="replace",
+    )  # fmt: skip
+    assert done.returncode == 0
+    assert not re.findall(r"Overfull.*|Float too large.*", done.stdout)
+
+
+def test_names_are_broken_where_they_may_be() -> None:
+    assert broken("dfa", 16) == ["dfa"]
+    assert broken("tissue compartment 7", 16) == ["tissue", "compartment 7"]
+    assert broken("a_very_long_method_name", 12) == ["a_very_long_", "method_name"]
+    assert broken("inseparableinseparable", 12) == ["inseparableinseparable"]
+    assert broken("-0.12", 16) == ["-0.12"]
+    assert "".join(broken("a  b_c-d/e", 2)).replace(" ", "") == "ab_c-d/e"
 
 
 @pytest.mark.skipif(not LATEX, reason="no LaTeX is installed")
@@ -113,4 +163,5 @@ def test_poor_studies_have_the_tables_they_can(tmp_path: Path) -> None:
     assert "paper_differences.tex" not in names
     many = analysed(write_bare_study(tmp_path / "many", LONG_NAMES, methods=["cross_entropy", "dfa"]))
     write_paper_tables(many, tmp_path / "many" / "tables")
-    assert "tissue compartment t" in (tmp_path / "many" / "tables" / "paper_scores.tex").read_text()
+    text = (tmp_path / "many" / "tables" / "paper_scores.tex").read_text()
+    assert "tissue compartment t" in text.replace(r"\\", " ")  # names are broken into lines

@@ -82,7 +82,7 @@ def test_a_small_leaky_file_is_counted(leaky: Path, tmp_path: Path) -> None:
     assert overlap.counts == {"pairs": 1, "images": 2, "images_with_coordinates": 7}
 
     out = tmp_path / "audit.json"
-    arguments = ["data", "audit", str(leaky), "--group-regex", TCGA, "--json", str(out)]
+    arguments = ["data", "audit", str(leaky), "--group-regex", TCGA, "--out", str(out)]
     assert CliRunner().invoke(main, arguments).exit_code == 1
     content = json.loads(out.read_text())
     assert content["leaks"]

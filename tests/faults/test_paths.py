@@ -82,7 +82,7 @@ PLACES: dict[str, Place] = {
         ("data", "audit", "{place}"),
         ("data", "splits", "{place}"),
         ("data", "splits", "{dataset}", "--out", "{place}"),
-        ("data", "audit", "{dataset}", "--json", "{place}"),
+        ("data", "audit", "{dataset}", "--out", "{place}"),
         ("data", "prepare", "folder", "{place}", "new"),
         ("data", "prepare", "folder", "{dataset}", "{place}"),
         ("data", "phantom", "{place}"),

@@ -55,12 +55,15 @@ class PaperTable:
         caption: How to read it.
         columns: Headings.
         rows: Cells; the first of a row names it.
+        grouped_by: Leading columns that name a group of rows; LaTeX gives them a line of their own, the next column
+            names the row.
     """
 
     name: str
     caption: str
     columns: Sequence[str]
     rows: Sequence[Sequence[PaperCell]]
+    grouped_by: int = 0
 
     @property
     def marks(self) -> list[Mark]:
@@ -129,7 +132,7 @@ def association_table(study: AnalysedStudy) -> PaperTable:
     ]
     caption = f"Spearman correlation of what was learned with class difficulty on {study.dataset['name']}, exact tests."
     columns = ["method", "learned", "class measure", "rho", "p", "p (Holm)", "smallest p", "K", "verdict"]
-    return PaperTable("paper_associations", caption, columns, cells)
+    return PaperTable("paper_associations", caption, columns, cells, grouped_by=2)
 
 
 def _estimate(value: float, low: float, high: float, mark: Mark, *, with_sign: bool = False) -> PaperCell:

@@ -5,6 +5,7 @@ import unicodedata
 from collections.abc import Sequence
 
 from analysis.report.paper_tables.content import MEANING, NOTHING, Mark, PaperCell, PaperTable
+from analysis.report.paper_tables.layout import LONGEST_LINE, LONGEST_SENTENCE, Part, broken, floats
 
 _SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -27,36 +28,61 @@ _MARKS = {
     Mark.WORSE: r"{}\rlap{{$^{{\downarrow}}$}}",
     Mark.EQUIVALENT: r"{}\rlap{{$^{{=}}$}}",
 }
-HEAD = r"""% Needs \usepackage{booktabs}. Names in other scripts than Latin are set by XeLaTeX and LuaLaTeX with a font
+HEAD = r"""% Needs \usepackage{booktabs} and, where a name is wider than was thought, \usepackage{graphicx}, which
+% scales that tabular down to \linewidth. Names in other scripts than Latin are set by XeLaTeX and LuaLaTeX with a font
 % that has them; pdfLaTeX shows the second argument of \nonlatin (redefine it if your document has the encoding).
 \providecommand{\nonlatin}[2]{\ifdefined\Umathchar#1\else#2\fi}
+\providecommand{\fitted}[1]{\sbox0{#1}\ifdim\wd0>\linewidth\resizebox{\linewidth}{!}{\usebox0}\else\usebox0\fi}
 """
 
 
 def latex_table(table: PaperTable) -> str:
-    """Write a table environment; marks are explained below the rows."""
-    lines = [HEAD.rstrip(), r"\begin{table}", r"\centering", rf"\caption{{{escape(table.caption)}}}"]
-    lines += [rf"\label{{tab:{table.name}}}", r"\setlength{\tabcolsep}{5pt}"]
-    lines += [rf"\begin{{tabular}}{{l{'c' * (len(table.columns) - 1)}}}", r"\toprule"]
-    lines += [" & ".join(escape(column) for column in table.columns) + r" \\", r"\midrule"]
-    for row in table.rows:
-        lines.append(" & ".join(_cell(cell) for cell in row) + r" \\")
-        if any(cell.below for cell in row):
-            below = [rf"{{\scriptsize {_text(cell.below)}}}" if cell.below else "" for cell in row]
-            lines.append(" & ".join(below) + r" \\[2pt]")
-    lines += [r"\bottomrule", r"\end{tabular}"]
-    if table.marks:
-        meanings = "; ".join(f"{_MARKS[mark].format('x')}~~{escape(MEANING[mark])}" for mark in table.marks)
+    """Write table environments, each of a page at most; marks are explained below the last rows of each."""
+    parts = floats(table)
+    written = [_float(table, tabulars, number, len(parts)) for number, tabulars in enumerate(parts, start=1)]
+    return "\n".join([HEAD.rstrip(), *written, ""])
+
+
+def _float(table: PaperTable, tabulars: Sequence[Part], number: int, of: int) -> str:
+    caption = table.caption if of == 1 else f"{table.caption} Part {number} of {of}."
+    label = f"tab:{table.name}" if number == 1 else f"tab:{table.name}:{number}"
+    lines = [
+        r"\begin{table}[tbp]",
+        r"\centering\footnotesize\setlength{\belowcaptionskip}{4pt}",
+        rf"\caption{{{escape(caption)}}}",
+        rf"\label{{{label}}}",
+    ]
+    lines += [r"\setlength{\tabcolsep}{4pt}"]
+    lines += ["\n\\par\\medskip\n".join(_tabular(part) for part in tabulars)]
+    used = {cell.mark for part in tabulars for row in part.rows for cell in row.cells}
+    marks = [mark for mark in table.marks if mark in used]
+    if marks:
+        meanings = "; ".join(f"{_MARKS[mark].format('x')}~~{escape(MEANING[mark])}" for mark in marks)
         lines += [rf"\par\smallskip\parbox{{\linewidth}}{{\footnotesize {meanings}.}}"]
-    return "\n".join([*lines, r"\end{table}", ""])
+    return "\n".join([*lines, r"\end{table}"])
+
+
+def _tabular(part: Part) -> str:
+    lines = [r"\fitted{%", rf"\begin{{tabular}}{{@{{}}l{'c' * (len(part.columns) - 1)}@{{}}}}", r"\toprule"]
+    heads = [_lines([escape(each) for each in broken(name, LONGEST_LINE)], "b") for name in part.columns]
+    lines += [" & ".join(heads) + r" \\", r"\midrule"]
+    for number, row in enumerate(part.rows):
+        if part.begins_group(number):
+            title = rf"\multicolumn{{{len(part.columns)}}}{{@{{}}l@{{}}}}{{\textit{{{escape(row.group)}}}}}"
+            lines.append((r"\addlinespace " if number else "") + title + r" \\")
+        lines.append(" & ".join(_cell(cell, first=place == 0) for place, cell in enumerate(row.cells)) + r" \\")
+        if any(cell.below for cell in row.cells):
+            below = [rf"{{\scriptsize {_text(cell.below)}}}" if cell.below else "" for cell in row.cells]
+            lines.append(" & ".join(below) + r" \\[2pt]")
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}}"])
 
 
 def latex_preview(names: Sequence[str]) -> str:
-    """Write a document that shows the tables, for a look and for a test that they compile."""
+    """Write a document that shows the tables on plain pages, for a look and for a test that they compile and fit."""
     inputs = "\n".join(rf"\input{{{name}.tex}}" for name in names)
     return (
-        "\\documentclass{article}\n\\usepackage[margin=1cm,landscape]{geometry}\n\\usepackage{booktabs}\n"
-        "\\begin{document}\n\\footnotesize\n" + inputs + "\n\\end{document}\n"
+        "\\documentclass{article}\n\\usepackage{booktabs,graphicx}\n"
+        "\\begin{document}\n" + inputs + "\n\\end{document}\n"
     )
 
 
@@ -81,8 +107,17 @@ def _ascii(word: str) -> str:
     return "".join(each if each.isascii() and each.isalnum() else f"[{ord(each):04X}]" for each in word)
 
 
-def _cell(cell: PaperCell) -> str:
-    return _MARKS[cell.mark].format(_text(cell.text))
+def _cell(cell: PaperCell, *, first: bool) -> str:
+    lines = broken(cell.text, LONGEST_SENTENCE if first else LONGEST_LINE)
+    text = _text(cell.text) if len(lines) == 1 else _lines([_text(line) for line in lines], "t", left=first)
+    return _MARKS[cell.mark].format(text)
+
+
+def _lines(lines: Sequence[str], at: str, *, left: bool = False) -> str:
+    """Set lines below each other in one cell, in line with the row at their top (t) or bottom (b)."""
+    if len(lines) == 1:
+        return lines[0]
+    return rf"\begin{{tabular}}[{at}]{{@{{}}{'l' if left else 'c'}@{{}}}}" + r"\\".join(lines) + r"\end{tabular}"
 
 
 def _text(text: str) -> str:
