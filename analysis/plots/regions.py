@@ -43,7 +43,11 @@ def triangle(axes: Axes) -> Axes:
     for first, second in ((0, 1), (1, 2), (0, 2)):
         middle = CORNERS[[first, second]].mean(axis=0)
         axes.plot(*np.stack([centre, middle]).T, color=MUTED, linewidth=0.7, linestyle=(0, (4, 3)), zorder=1)
-    labels = (("worse", 0, "center", "top", -6), ("equivalent", 1, "center", "bottom", 5), ("better", 2, "center", "top", -6))
+    labels = (
+        ("worse", 0, "center", "top", -6),
+        ("equivalent", 1, "center", "bottom", 5),
+        ("better", 2, "center", "top", -6),
+    )
     for name, corner, horizontal, vertical, shift in labels:
         axes.annotate(
             name, CORNERS[corner], xytext=(0, shift), textcoords="offset points",

@@ -35,7 +35,7 @@ CAPTIONS: dict[str, tuple[str, str]] = {
     ),
     "practical_differences": (
         "How probable a practical difference is",
-        "Each method lies the nearer to a corner, the more probable that is for its difference to the control: worse or "
+        "The nearer a method lies to a corner, the more probable that is for its difference to the control: worse or "
         "better by more than the margin of the plan, or equivalent within it. In the middle the data do not tell. No "
         "prior is added; this describes, and decides no verdict.",
     ),

@@ -65,10 +65,12 @@ def section(rows: Sequence[dict[str, Any]], command: str) -> str:
     return "\n".join(parts)
 
 
-INTRODUCTION = """These worlds share no code with those above, and every study goes through `ib.explain` or `ib.compare` as
-a user would call them. Effects of classes are Laplace, measures see what they measure through a bent scale, families are
-unequal. A row FAILS if its rate is beyond the limit with 99 % certainty; *within chance*: beyond it, but by no more than
-chance would do. Rows without a limit show what no test can know from the table that it is given.
+INTRODUCTION = """These worlds share no code with those above, and every study goes through `ib.explain` or
+`ib.compare` as a user would call them. Effects of classes are Laplace, measures see what they measure through a bent
+scale, families are unequal. A row FAILS if its rate is beyond the limit with 99 % certainty; *within chance*: beyond
+it, but by no more than chance would do. Rows without a limit show what a table does not tell (families, patients),
+what a rare failure hides, and what is not corrected: associations and slopes are one family within a method and
+quantity, so that four methods have four chances; headlines are one family over all of them.
 """
 
 

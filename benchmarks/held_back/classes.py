@@ -82,12 +82,20 @@ class Classes:
 Drawn = tuple[Classes, Sequence[Run]]
 
 
-def judged(draw: Callable[[np.random.Generator], Sequence[Drawn]], rng: np.random.Generator, seed: int) -> Any:
-    """Draw a study and explain it."""
+def judged(
+    draw: Callable[[np.random.Generator], Sequence[Drawn]],
+    rng: np.random.Generator,
+    seed: int,
+    *,
+    hypotheses: Sequence[str] = (),
+    known: Sequence[str] = (),
+) -> Any:
+    """Draw a study and explain it; `known` measures alone, if any are named."""
     drawn = draw(rng)
     quantities = pd.concat([classes.quantities(runs) for classes, runs in drawn], ignore_index=True)
     measures = pd.concat([classes.measures(rng) for classes, _ in drawn], ignore_index=True)
-    return ib.explain(quantities, measures, PLAN | {"seed": seed})
+    measures = measures[measures["measure"].isin(known)] if known else measures
+    return ib.explain(quantities, measures, PLAN | {"seed": seed, "hypotheses": list(hypotheses)})
 
 
 def laplace(rng: np.random.Generator, *shape: int) -> np.ndarray:
@@ -101,7 +109,7 @@ def seeds_of(learned: np.ndarray, n: int, noise: float, rng: np.random.Generator
 
 
 def recurring(n_sets: int, rng: np.random.Generator) -> list[Drawn]:
-    """Five names in every data set; what a name is like and what is learned of it have nothing to do with each other."""
+    """Five names in every data set; what a name is like has nothing to do with what is learned of it."""
     names = ["tumour", "stroma", "necrosis", "immune", "fat"]
     rarity, hardness, learned = laplace(rng, 5), laplace(rng, 5, 3), laplace(rng, 5)
     drawn = []
@@ -202,15 +210,15 @@ def tied(rng: np.random.Generator) -> list[Drawn]:
     return [(Classes("set", [f"c{c}" for c in range(9)], rarity, hardness), runs)]
 
 
-def crowd(rng: np.random.Generator) -> list[Drawn]:
+def crowd(k: int, rng: np.random.Generator) -> list[Drawn]:
     """Four methods of two quantities each, all of which learn much the same of a class, which follows nothing."""
-    shared, runs = laplace(rng, 10), []
+    shared, runs = laplace(rng, k), []
     for method in range(4):
-        own = 0.8 * shared + 0.6 * laplace(rng, 10)
+        own = 0.8 * shared + 0.6 * laplace(rng, k)
         for quantity in ("learned", "effective_offset"):
-            learned = own + 0.4 * laplace(rng, 10)
+            learned = own + 0.4 * laplace(rng, k)
             runs += seeds_of(learned, 3, 0.3, rng, method=f"dfa {method}", quantity=quantity)
-    return [(Classes("set", [f"c{c}" for c in range(10)], laplace(rng, 10), laplace(rng, 10, 3)), runs)]
+    return [(Classes("set", [f"c{c}" for c in range(k)], laplace(rng, k), laplace(rng, k, 3)), runs)]
 
 
 def absent(rng: np.random.Generator) -> list[Drawn]:
@@ -311,7 +319,12 @@ def _own() -> Iterator[World]:
             partial(judged, partial(noisy_rare, sizes)), NULL, own=True,
         )  # fmt: skip
     yield World("K = 9, nearly everything tied", partial(judged, tied), NULL, own=True)
-    yield World("K = 10, four methods of two quantities that agree", partial(judged, crowd), NULL, own=True)
+    several = (HEADLINE, *(Claim(each.name, each.said) for each in (ASSOCIATION, SLOPE)))  # a family per method
+    yield World(
+        "K = 10, four methods of two quantities that agree", partial(judged, partial(crowd, 10)), several, own=True
+    )
+    hypothesis = partial(judged, partial(crowd, 8), hypotheses=("frequency",), known=("pixel_share",))
+    yield World("K = 8, four methods, one primary hypothesis, frequency alone known", hypothesis, (HEADLINE,), own=True)
     yield World("K = 10, rare classes missing from some of 4 folds", partial(judged, absent), NULL, own=True)
     unknown = (Claim("headline supported", any_headline), Claim(ASSOCIATION.name, ASSOCIATION.said))
     yield World(

@@ -50,7 +50,9 @@ def test_it_never_contradicts_the_interval():
     assert posterior_regions(both, high).better == pytest.approx(0.025, abs=1e-5)
     form = student_form(both)
     for level in (0.5, 0.95):
-        assert form.error * stats.t.ppf(0.5 + level / 2, form.degrees) == pytest.approx(both.half_width(level), rel=1e-6)
+        assert form.error * stats.t.ppf(0.5 + level / 2, form.degrees) == pytest.approx(
+            both.half_width(level), rel=1e-6
+        )
     assert 2 < form.degrees < 15
 
 
@@ -66,10 +68,10 @@ def test_eight_schools_as_r_integrates_them():
     schools = [StudentForm(*each, NEARLY_NORMAL) for each in zip(y, s, strict=True)]
     found = posterior_over_data_sets(schools, 0.03, spread_scale=0.05)
     mean, one_more = found.of_mean(), found.of_next()
-    assert mean.worse == pytest.approx(hierarchical_value("schools_mean_worse"), abs=2e-3)
-    assert mean.better == pytest.approx(hierarchical_value("schools_mean_better"), abs=2e-3)
-    assert one_more.worse == pytest.approx(hierarchical_value("schools_next_worse"), abs=1e-3)
-    assert one_more.better == pytest.approx(hierarchical_value("schools_next_better"), abs=1e-3)
+    assert mean.worse == pytest.approx(hierarchical_value("schools_mean_worse"), abs=2e-4)
+    assert mean.better == pytest.approx(hierarchical_value("schools_mean_better"), abs=2e-4)
+    assert one_more.worse == pytest.approx(hierarchical_value("schools_next_worse"), abs=2e-4)
+    assert one_more.better == pytest.approx(hierarchical_value("schools_next_better"), abs=2e-4)
     above = float(found.mass.sum(axis=0)[found.spreads > 0.1].sum())
     assert above == pytest.approx(hierarchical_value("schools_spread_above_.1"), abs=3e-3)
 
@@ -78,9 +80,9 @@ def test_errors_with_few_degrees_of_freedom_as_r_integrates_them():
     forms = [StudentForm(0.031, 0.010, 5), StudentForm(0.012, 0.006, 13), StudentForm(0.044, 0.020, 2)]
     found = posterior_over_data_sets(forms, 0.01)
     one_more, first = found.of_next(), found.most_probable()
-    assert one_more.worse == pytest.approx(hierarchical_value("three_next_worse"), abs=2e-3)
-    assert one_more.better == pytest.approx(hierarchical_value("three_next_better"), abs=2e-3)
-    assert float(found.mass.sum(axis=1) @ found.means) == pytest.approx(hierarchical_value("three_mean"), abs=1e-4)
+    assert one_more.worse == pytest.approx(hierarchical_value("three_next_worse"), abs=3e-4)
+    assert one_more.better == pytest.approx(hierarchical_value("three_next_better"), abs=3e-4)
+    assert float(found.mass.sum(axis=1) @ found.means) == pytest.approx(hierarchical_value("three_mean"), abs=3e-5)
     assert first.better == pytest.approx(hierarchical_value("three_first_better"), abs=5e-3)
     assert first.equivalent == pytest.approx(hierarchical_value("three_first_equivalent"), abs=5e-3)
 

@@ -28,9 +28,11 @@ out("schools_spread_above_.1", whole(post, 0.1, Inf) / total)
 # three data sets whose errors are known to 5, 13 and 2 degrees of freedom; half Cauchy .02, region .01, mean in -1..1
 y <- c(0.031, 0.012, 0.044); s <- c(0.010, 0.006, 0.020); df <- c(5, 13, 2)
 m <- 0.01; scale <- 0.02
-one <- function(i, mu, tau) {
-  f <- function(z) dt((y[i] - mu - tau * z) / s[i], df[i]) / s[i] * dnorm(z)
-  integrate(f, -9, 9, rel.tol = 1e-8, subdivisions = 500L)$value
+one <- function(i, mu, tau) {  # over the wider of the two, so that the other is the narrow factor's average
+  if (tau > s[i]) f <- function(t) dnorm(y[i] - s[i] * t, mu, tau) * dt(t, df[i])
+  else f <- function(z) dt((y[i] - mu - tau * z) / s[i], df[i]) / s[i] * dnorm(z)
+  integrate(f, -Inf, 0, rel.tol = 1e-7, subdivisions = 500L, stop.on.error = FALSE)$value +
+    integrate(f, 0, Inf, rel.tol = 1e-7, subdivisions = 500L, stop.on.error = FALSE)$value
 }
 # tau = scale tan(pi u / 2) has the half Cauchy prior where u is uniform; mu = centre + width sinh(t)
 gl <- function(n) {  # Gauss-Legendre nodes on -1..1 (Golub and Welsch 1969)
