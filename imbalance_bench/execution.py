@@ -12,6 +12,7 @@ from imbalance_bench.cli.live_table import LiveTable
 from imbalance_bench.cli.progress import ProgressDisplay
 from imbalance_bench.cli.study_view import print_plan, print_status
 from imbalance_bench.config import StudyConfig
+from imbalance_bench.cost_estimate import estimate_cost
 from imbalance_bench.damage import Damage, Remedy, damages
 from imbalance_bench.data.prepared import usable_cores
 from imbalance_bench.engines import ENGINES
@@ -78,6 +79,10 @@ def _execute(config: StudyConfig, root: Path, execution: Execution) -> bool:
         from imbalance_bench.cli.power_view import print_short_form
 
         print_short_form(study, console)
+        if waiting:
+            workers = _choose_engine(execution, config, device)[1]
+            for line in estimate_cost(study, waiting, workers, device).lines():
+                console.print(line, highlight=False, soft_wrap=True)
         return False
     if waiting:
         _train(study, waiting, execution, device, console)
