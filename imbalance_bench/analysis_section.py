@@ -4,7 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from imbalance_bench.config_section import Fraction, Section, Seed
+from imbalance_bench.config_section import Fraction, Section, Seed, untold
+from imbalance_bench.power_section import PowerSection
 from imbalance_bench.preregistration import INERTIA_KEPT, LARGEST_VIF
 
 Hypothesis = Literal["frequency", "boundary", "morphology", "context"]  # constructs with a primary measure
@@ -24,6 +25,8 @@ class AnalysisSection(Section):
     inertia_kept: Annotated[float, Field(gt=0, lt=1)] = INERTIA_KEPT  # inertia where more of the start is still there
     largest_vif: Annotated[float, Field(ge=1)] = LARGEST_VIF  # above, two measures are not told apart
     hypotheses: tuple[Hypothesis, ...] = ()  # constructs in the order of their tests; one: the primary hypothesis
+    # what was supposed when the power of the study was computed; None: nothing is compared with it
+    power: PowerSection | None = Field(default=None, exclude_if=untold)
     seed: Seed = 0
 
     @model_validator(mode="after")

@@ -8,7 +8,7 @@ import numpy as np
 from analysis.scoring.comparisons import unit_contributions
 from analysis.scoring.pairs import control_of, study_pairing
 from analysis.scoring.units import method_units
-from analysis.study.runs import AnalysisPlan, read_study
+from analysis.study.runs import AnalysisPlan, StudyTables, read_study
 from imbalance_bench.errors import UserError
 from imbalance_bench.records import StudyRecords
 
@@ -42,6 +42,15 @@ def pilot_spread(root: Path) -> Spread:
     """
     records = StudyRecords.open(root)
     study, plan = read_study(records), AnalysisPlan.of(records)
+    found = spread_of(study, plan)
+    if found is None:
+        unit = plan.unit_kind(bool(study.dataset.get("groups_known", False)))
+        raise UserError(f"{root}: a pilot needs two finished seeds and two {unit}s of a method and its control.")
+    return found
+
+
+def spread_of(study: StudyTables, plan: AnalysisPlan) -> Spread | None:
+    """Return the same of a study that is read already; None with fewer than two slides or seeds."""
     unit = plan.unit_kind(bool(study.dataset.get("groups_known", False)))
     pairing, found = study_pairing(study, method_units(study, unit), unit), []
     for method in study.methods:
@@ -51,7 +60,7 @@ def pilot_spread(root: Path) -> Spread:
             macro = np.stack([unit_contributions(each)[:, -1] for each in pairs.difference])  # (S, U)
             found.append((components(macro), macro.shape))
     if not found:
-        raise UserError(f"{root}: a pilot needs two finished seeds and two {unit}s of a method and its control.")
+        return None
     sds = np.median([each for each, _ in found], axis=0)
     seeds, slides = np.max([shape for _, shape in found], axis=0)
     return Spread(*(float(sd) for sd in sds), slides=int(slides), seeds=int(seeds), methods=len(found))

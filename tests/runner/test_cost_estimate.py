@@ -61,7 +61,7 @@ def test_the_cache_has_the_size_that_is_announced(ran: Path):
 def test_time_grows_with_runs_and_steps_and_not_with_what_is_done(ran: Path):
     study = prepare_study(load_study(ran / "study.yaml"), ran / "new", lambda *_: None, write=False)
     one, both = (estimate_cost(study, runs, 1, CPU) for runs in (study.runs[:1], study.runs))
-    assert both.record_bytes == 2 * one.record_bytes
+    assert both.record_bytes == pytest.approx(2 * one.record_bytes, abs=1)
     long = replace(study, config=load_study(ran / "study.yaml", ["training.steps=5000"]))
     assert estimate_cost(long, long.runs, 1, CPU).seconds > 10 * both.seconds
 
