@@ -8,7 +8,6 @@ import pandas as pd
 from scipy.stats import rankdata
 
 from analysis.geometry.nearest_border import PROFILE_STEP_UM, PROFILE_STEPS
-from analysis.measures import PRIMARY
 from analysis.measures.boundary import border_measure, boundary_measures, outline_measures
 from analysis.measures.construct import MOST_RESAMPLES, Construct, ratio
 from analysis.measures.context import (
@@ -26,6 +25,7 @@ from analysis.measures.stains import STAIN_BINS
 from analysis.measures.survey import Survey
 from analysis.schema import table
 from analysis.statistics.intervals import multinomial_weights
+from imbalance_bench.preregistration import PRIMARY_MEASURES
 from imbalance_bench.seeding import generator
 
 HALVINGS = 100  # for the reliability
@@ -61,7 +61,7 @@ def measure_table(
         errors, low, high = spread
         reliable = split_half_reliability(evaluates, found, seed)
         for m, (measure, unit) in enumerate(construct[0].units.items()):
-            keys = {"construct": construct[0].name, "measure": measure, "primary": measure in PRIMARY.values()}
+            keys = {"construct": construct[0].name, "measure": measure, "primary": measure in PRIMARY_MEASURES.values()}
             for c, name in enumerate(class_names):
                 row = {"class_id": c, "class": name, "value": values[m, c], "low": low[m, c], "high": high[m, c]}
                 row |= {"standard_error": errors[m, c], "reliability": reliable[m], "n": int(n[c]), "unit": unit}

@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
-from analysis.measures import PRIMARY
 from analysis.schema import rows_of
 from analysis.scoring.comparisons import Rules
 from analysis.scoring.units import Ratios, UnitCounts, effective_units
@@ -24,7 +23,7 @@ from analysis.statistics.sign_flip import smallest_sign_flip_p
 from analysis.study.runs import AnalysisPlan, StudyTables
 from analysis.verdicts import Topic, Verdict, Word, data_limit
 from imbalance_bench.manifest import canonical_hash
-from imbalance_bench.preregistration import primary_choices, without_later_choices
+from imbalance_bench.preregistration import PRIMARY_MEASURES, primary_choices, without_later_choices
 from imbalance_bench.status import DAMAGED
 
 FEWEST_EFFECTIVE = 6  # equally heavy units on which a pooled score should rest
@@ -170,7 +169,7 @@ def primary_tests(measures: pd.DataFrame, plan: AnalysisPlan) -> int:
     if plan.hypotheses:
         return 1
     if measures.empty:
-        return len(PRIMARY)
+        return len(PRIMARY_MEASURES)
     tested = measures[measures["primary"].astype(bool) & measures["value"].notna()]
     return max(1, tested["measure"].nunique())
 

@@ -16,7 +16,6 @@ from skimage.measure import label, perimeter_crofton, regionprops
 
 from analysis.geometry.instances import crofton_perimeters, instance_shapes, whole_instances
 from analysis.geometry.runs import find_runs
-from analysis.measures import PRIMARY
 from analysis.measures.estimates import measure_table
 from analysis.measures.morphology import STANDARDISED
 from analysis.measures.scale import Scale
@@ -36,6 +35,7 @@ from benchmarks.plain_measures import largest_difference, plain_loop
 from imbalance_bench.data.prepared import PreparedDataset
 from imbalance_bench.data.taxonomy import UNLABELLED, Taxonomy
 from imbalance_bench.errors import UserError
+from imbalance_bench.preregistration import PRIMARY_MEASURES
 from tests.analysis.synthetic import write_synthetic_study
 
 stats: Any = scipy.stats  # its return types are not declared
@@ -271,7 +271,7 @@ def test_one_primary_measure_per_construct():
     table = values_of(found_in([disks([9] * 12).clip(0, 1).astype(np.uint8)] * 3)).reset_index()
     primary = table[table["primary"]].groupby("construct")["measure"].unique()
     assert {construct: list(names) for construct, names in primary.items()} == {
-        construct: [PRIMARY[construct]] for construct in PRIMARY
+        construct: [PRIMARY_MEASURES[construct]] for construct in PRIMARY_MEASURES
     }
 
 
