@@ -10,7 +10,9 @@ def section_of(page: str, title: str) -> str:
 
 
 def with_section(page: str, title: str, text: str) -> str:
-    """Return a page with the section replaced, or with it at the end."""
+    """Return a page with the section replaced, or with it at the end; as it is where the text is empty."""
+    if not text:
+        return page
     old, new = section_of(page, title), text.rstrip() + "\n"
     if not old:
         return page.rstrip() + "\n\n" + new

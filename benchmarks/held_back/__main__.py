@@ -16,11 +16,9 @@ from typing import Any
 from rich.progress import track
 
 from benchmarks.held_back import classes, scores
-from benchmarks.held_back.claim import World
+from benchmarks.held_back.claim import TITLE, World
 from benchmarks.page_section import with_section
 from imbalance_bench.seeding import generator
-
-TITLE = "Independent generators"
 
 
 def all_worlds() -> list[World]:

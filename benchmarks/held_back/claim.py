@@ -7,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 from scipy import stats
 
+TITLE = "Independent generators"  # section of docs/calibration.md
 CERTAINTY = 0.99  # with which a rate must be beyond its limit to fail
 Outcome = Literal["holds", "within chance", "FAILS", "shown"]
 
