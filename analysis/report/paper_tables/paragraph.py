@@ -42,9 +42,9 @@ def _design(study: AnalysedStudy, rows: Sequence[Mapping[str, Any]]) -> str:
         f"On {study.dataset['name']}, {_counted(len(rows), 'method')} {'was' if len(rows) == 1 else 'were'} compared "
         f"with {' or '.join(study.controls)} on macro Dice over {_counted(units, unit)} and {seeds}, paired by {unit} "
         f"and seed. Seeds were averaged within a {unit}; intervals join the variation over {unit}s (jackknife, "
-        f"Student's t) and over seeds, and every p value inverts its interval. A method was called better or worse at a "
-        f"familywise level of {alpha:g} {corrected}and equivalent where two one-sided tests place the difference within "
-        f"+-{margin:g}, a margin fixed before training."
+        f"Student's t) and over seeds, and every p value inverts its interval. A method was called better or worse at "
+        f"a familywise level of {alpha:g} {corrected}and equivalent where two one-sided tests place the difference "
+        f"within +-{margin:g}, a margin fixed before training."
     )
 
 
