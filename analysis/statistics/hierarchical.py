@@ -120,8 +120,8 @@ def _grid_of_means(differences: Sequence[StudentForm], spread_scale: float) -> t
     weight = 1 / (errors**2 + (0.1 * spread_scale) ** 2)
     middle = float((weight * centres).sum() / weight.sum())
     fine = float(1 / np.sqrt(weight.sum()))
-    ends = np.arcsinh((np.array([-_REACH, _REACH]) - middle) / fine)
-    edges = middle + fine * np.sinh(np.linspace(*ends, _MEANS + 1))
+    first, last = (float(np.arcsinh((end - middle) / fine)) for end in (-_REACH, _REACH))
+    edges = middle + fine * np.sinh(np.linspace(first, last, _MEANS + 1))
     return (edges[1:] + edges[:-1]) / 2, np.diff(edges)
 
 

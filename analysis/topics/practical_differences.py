@@ -17,10 +17,9 @@ def analyze(context: Context) -> TopicResult:
     rows: list[dict[str, object]] = []
     for test in comparison_tests(context.study, context.units, context.plan, context.unit):
         form, regions = student_form(test.known), posterior_regions(test.known, margin)
-        rows.append(
-            {key: test.keys[key] for key in ("method", "control", "class", "unit")}
-            | {"n_units": test.n_units, "n_seeds": len(test.pairs.method), "margin": margin}
-            | {"centre": form.centre, "error": form.error, "degrees": form.degrees}
-            | {"p_worse": regions.worse, "p_equivalent": regions.equivalent, "p_better": regions.better}
-        )
+        row: dict[str, object] = {key: test.keys[key] for key in ("method", "control", "class", "unit")}
+        row |= {"n_units": test.n_units, "n_seeds": len(test.pairs.method), "margin": margin}
+        row |= {"centre": form.centre, "error": form.error, "degrees": form.degrees}
+        row |= {"p_worse": regions.worse, "p_equivalent": regions.equivalent, "p_better": regions.better}
+        rows.append(row)
     return TopicResult({"practical_differences": table("practical_differences", rows)})

@@ -67,5 +67,5 @@ def _tied(pooled: Ratios, column: int) -> float:
     score = pooled.numerator[:, rows, column].mean(axis=0) / weight
     if len(weight) < 3 or np.ptp(weight) == 0 or np.ptp(score) == 0:
         return 0.0
-    found = stats.kendalltau(weight, score)
-    return float(found.statistic) if found.pvalue < ALPHA else 0.0
+    tau, p = (float(value) for value in stats.kendalltau(weight, score))  # pyright: ignore[reportArgumentType]
+    return tau if p < ALPHA else 0.0

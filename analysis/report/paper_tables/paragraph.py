@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from analysis.reading.analysed_study import AnalysedStudy
+from analysis.schema import rows_of
 from analysis.schema.names import MACRO
 from analysis.verdicts import Word
 
@@ -23,7 +24,7 @@ _HEADINGS = {
 
 def comparison_paragraph(study: AnalysedStudy) -> str:
     """Return the paragraph in plain text, with ASCII minus signs; empty where nothing was compared."""
-    rows = [row for row in study.table("comparisons").to_dict("records") if row["class"] == MACRO]
+    rows = [row for row in rows_of(study.table("comparisons")) if row["class"] == MACRO]
     if not rows:
         return ""
     results = [_result(word, [row for row in rows if row["verdict"] == word]) for word in _HEADINGS]
