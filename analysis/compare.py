@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.explain import Explained, explain
+from analysis.practical_comparison import PracticalComparison, practical_comparisons
 from analysis.reading.analysed_study import AnalysedStudy
 from analysis.schema.names import MACRO
 from analysis.statistics.critical_difference import CriticalDifference, critical_difference
@@ -28,6 +29,7 @@ class ComparedStudies:
         differences: study, dataset, method, control, difference, low, high, p_holm, low_holm, high_holm, verdict: from
             each comparisons.csv.
         ranks: Average ranks over data sets, and whether they could be tested; None with fewer than two shared methods.
+        practical: How probable a practical difference is in one more data set, per method and control.
         explanation: Tables of the learned bias over the classes of all data sets.
         verdicts: On the explanation, the headline of each method first.
         notes: What was left out, and why, a sentence each.
@@ -36,6 +38,7 @@ class ComparedStudies:
     scores: pd.DataFrame
     differences: pd.DataFrame
     ranks: CriticalDifference | None
+    practical: tuple[PracticalComparison, ...]
     explanation: dict[str, pd.DataFrame]
     verdicts: tuple[Verdict, ...]
     notes: tuple[str, ...]
@@ -66,11 +69,13 @@ def compare_studies(roots: Sequence[Path]) -> ComparedStudies:
     differences = [_differences(study, name) for study, name in zip(studies, names, strict=True)]
     ranks, unranked = _ranks(scores, [names[place] for place in distinct], plan.alpha)
     pairs = [(studies[place], names[place]) for place in distinct]
+    practical = practical_comparisons(_posteriors(pairs), plan.rope_dice)
     explained = _explained(pairs, plan)
     notes += _inert(pairs)
     all_differences = pd.concat(differences, ignore_index=True)
     tables, verdicts = explained.tables, explained.verdicts
-    return ComparedStudies(scores, all_differences, ranks, tables, verdicts, tuple(notes + unranked))
+    notes += unranked
+    return ComparedStudies(scores, all_differences, ranks, tuple(practical), tables, verdicts, tuple(notes))
 
 
 def _explained(studies: Sequence[tuple[AnalysedStudy, str]], plan: AnalysisPlan) -> Explained:
@@ -185,6 +190,12 @@ def _differences(study: AnalysedStudy, name: str) -> pd.DataFrame:
     kept = rows[rows["class"] == MACRO]
     kept = kept[["method", "control", "difference", "low", "high", "p_holm", "low_holm", "high_holm", "verdict"]]
     return kept.assign(study=name, dataset=str(study.dataset["name"]))[["study", "dataset", *kept.columns]]
+
+
+def _posteriors(studies: Sequence[tuple[AnalysedStudy, str]]) -> pd.DataFrame:
+    tables = [study.table("practical_differences").assign(study=name) for study, name in studies]
+    rows = pd.concat(tables, ignore_index=True)
+    return rows[rows["class"] == MACRO]
 
 
 def _ranks(scores: pd.DataFrame, studies: Sequence[str], alpha: float) -> tuple[CriticalDifference | None, list[str]]:

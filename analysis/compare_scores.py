@@ -18,7 +18,7 @@ from analysis.scoring.metrics import AGGREGATIONS
 from analysis.scoring.scored_images import Pairing, ScoredImages, ScoreRows
 from analysis.study.runs import AnalysisPlan
 from analysis.topics.method_comparison import comparison_frame, comparison_verdict
-from analysis.topics.study_limits import weights_verdict
+from analysis.topics.unit_weights import weights_verdict
 from analysis.verdicts import Verdict, Word, points
 from imbalance_bench.errors import UserError, nearest
 

@@ -140,7 +140,9 @@ def _take_node(state: str) -> Disturb:
         time.sleep(15)
         assert case.process is not None
         assert case.process.poll() is None, "the study was over before its node returned"
-        _told("scontrol", "update", f"NodeName={node}", "State=RESUME")
+        resume = ("scontrol", "update", f"NodeName={node}", "State=RESUME")
+        subprocess.run(resume, check=False, capture_output=True)  # refused where the node has come back by itself
+        _wait(lambda: _told("sinfo", "--noheader", "--format=%T").split()[0] in ("idle", "mixed", "allocated"), case)
 
     return take
 

@@ -5,8 +5,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from imbalance_bench.config_section import Fraction, Section, Seed
+from imbalance_bench.config_section import Fraction, Section, Seed, untold
 from imbalance_bench.errors import nearest
+from imbalance_bench.power_section import PowerSection
 from imbalance_bench.preregistration import INERTIA_KEPT, LARGEST_VIF, MEASURES
 
 Hypothesis = Literal["frequency", "boundary", "morphology", "context"]  # constructs with a primary measure
@@ -28,6 +29,8 @@ class AnalysisSection(Section):
     hypotheses: tuple[Hypothesis, ...] = ()  # constructs in the order of their tests; one: the primary hypothesis
     # of the constructs that another measure than the default one is to stand for
     primary_measures: Mapping[Hypothesis, str] = Field(default_factory=dict)
+    # what was supposed when the power of the study was computed; None: nothing is compared with it
+    power: PowerSection | None = Field(default=None, exclude_if=untold)
     seed: Seed = 0
 
     @model_validator(mode="after")

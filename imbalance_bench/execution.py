@@ -13,6 +13,7 @@ from imbalance_bench.cli.live_table import LiveTable
 from imbalance_bench.cli.progress import ProgressDisplay
 from imbalance_bench.cli.study_view import print_plan, print_status
 from imbalance_bench.config import StudyConfig
+from imbalance_bench.cost_estimate import estimate_cost
 from imbalance_bench.damage import Damage, Remedy, damages
 from imbalance_bench.data.caches import note_use
 from imbalance_bench.data.prepared import PreparedDataset, usable_cores
@@ -100,6 +101,9 @@ def _execute(config: StudyConfig, root: Path, execution: Execution) -> bool:
         from imbalance_bench.cli.power_view import print_short_form
 
         print_short_form(study, console)
+        if waiting and chosen.device is not None:
+            for line in estimate_cost(study, waiting, chosen.resources.workers, chosen.device).lines():
+                console.print(line, highlight=False, soft_wrap=True)
         return False
     ended = bool(waiting) and _train(study, waiting, execution, chosen, console)
     if damaged:

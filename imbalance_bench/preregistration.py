@@ -1,6 +1,7 @@
 """What counts as primary when a learned bias is explained: fixed before training and hashed into every plan."""
 
 from collections.abc import Mapping
+from typing import Any
 
 PRIMARY_MEASURES = {
     "frequency": "pixel_share",
@@ -33,7 +34,7 @@ LARGEST_VIF = 5.0
 LATER_CHOICES = {"inertia_kept": INERTIA_KEPT, "largest_vif": LARGEST_VIF, "hypotheses": ()}
 
 
-def primary_choices(chosen: Mapping[str, str]) -> dict[str, object]:
+def primary_choices(chosen: Mapping[Any, str]) -> dict[str, object]:
     """Return the primary measures and estimands of a plan, as plain JSON.
 
     Args:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from analysis.cards.description import Description
-from analysis.measures import PRIMARY
+from imbalance_bench.preregistration import PRIMARY_MEASURES
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def regime_of(described: Description) -> Regime:
     pieces = values["components_per_image"].loc[share.index]
     exposure = values["border_exposure"].dropna()
     most_pieces = str(pieces.idxmax())
-    overlap = values[PRIMARY["boundary"]].dropna()
+    overlap = values[PRIMARY_MEASURES["boundary"]].dropna()
     image_share, median, spread = (values[name] for name in ("image_share", "median_area", "area_iqr"))
     hardest = str(overlap.idxmax()) if len(overlap) else ""
     return Regime(
@@ -86,5 +86,5 @@ def regime_of(described: Description) -> Regime:
 
 def _is_surely_harder(measures: pd.DataFrame, one: str, other: str) -> bool:
     """Return whether the intervals of two classes' ambiguity of borders do not meet, the first one's above."""
-    rows = measures[measures["measure"] == PRIMARY["boundary"]].set_index("class")
+    rows = measures[measures["measure"] == PRIMARY_MEASURES["boundary"]].set_index("class")
     return bool(one and one != other and rows["low"][one] > rows["high"][other])

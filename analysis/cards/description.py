@@ -9,7 +9,6 @@ import pandas as pd
 
 from analysis.cards.card import rival_row
 from analysis.cards.specimens import Specimens, collect_specimens
-from analysis.measures import PRIMARY
 from analysis.measures.cached_features import find_features
 from analysis.measures.estimates import adjacency_table, border_profile_table, measure_table
 from analysis.measures.feature_space import feature_sums
@@ -18,6 +17,7 @@ from analysis.schema import rows_of
 from imbalance_bench.data.prepared import PreparedDataset
 from imbalance_bench.data.taxonomy import Taxonomy
 from imbalance_bench.errors import UserError
+from imbalance_bench.preregistration import PRIMARY_MEASURES
 
 BAND_UM = 2.0  # as `analysis.boundary_band_um` of a study
 RESAMPLES = 2000
@@ -107,7 +107,7 @@ class Description:
             "resamples": RESAMPLES,
             "encoder": self.encoder or None,
             "no_features": self.no_features or None,
-            "primary": dict(PRIMARY),
+            "primary": dict(PRIMARY_MEASURES),
             "classes": classes,
         }
 
@@ -137,7 +137,7 @@ def describe_dataset(root: Path, options: CardOptions, *, on_progress: OnProgres
         features = None if cached is None else feature_sums(cached, dataset, taxonomy, found)
         whose = options.encoder or "a frozen encoder"
         reason = f"{options.cache_dir} holds no features of {whose} for this data set" if cached is None else ""
-    resampling = {"resamples": RESAMPLES, "seed": options.seed}
+    resampling: dict[str, Any] = {"resamples": RESAMPLES, "seed": options.seed}
     return Description(
         dataset=dataset,
         images=images,

@@ -13,12 +13,12 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from analysis.cards.specimens import TILE_UM
-from analysis.measures import CONSTRUCTS, PRIMARY
 from analysis.plots.borders import border_profile
 from analysis.plots.inline import embedded, svg_of
 from analysis.plots.style import figure_style, freeze_layout, new_figure
 from analysis.reading.palette import GRID, INK, MUTED, PAPER
 from analysis.reading.wording import CONSTRUCT, number, words
+from imbalance_bench.preregistration import CONSTRUCTS, PRIMARY_MEASURES
 
 HARDER = {
     "frequency": "rarer",
@@ -56,7 +56,7 @@ def difficulty_strips(axes: Axes, measures: pd.DataFrame, class_name: str, colou
         The same axes: one row per construct, from the easiest class (0) to the hardest (1); frequency is logarithmic.
     """
     for row, construct in enumerate(CONSTRUCTS):
-        rows = measures[(measures["construct"] == construct) & (measures["measure"] == PRIMARY[construct])]
+        rows = measures[(measures["construct"] == construct) & (measures["measure"] == PRIMARY_MEASURES[construct])]
         place = scaled(rows.set_index("class")[["low", "value", "high"]], construct)
         place = place.reindex(measures["class"].unique())  # a construct that was not measured has no rows
         axes.plot([0, 1], [row, row], color=GRID, linewidth=1.0, zorder=1)

@@ -13,13 +13,13 @@ from analysis.cards.card import Card, CardSource, make_cards
 from analysis.cards.description import Description
 from analysis.cards.figures import estimate, tile_caption
 from analysis.cards.specimens import RULE
-from analysis.measures import CONSTRUCTS, PRIMARY
 from analysis.plots.inline import dark_variables
 from analysis.reading.palette import class_colours
 from analysis.reading.wording import CONSTRUCT, words
 from analysis.schema import rows_of
 from analysis.schema.files import write_table
 from imbalance_bench.manifest import write_atomically, write_json
+from imbalance_bench.preregistration import CONSTRUCTS, PRIMARY_MEASURES
 
 HERE = Path(__file__).resolve().parent
 REPORT = HERE.parent / "report"  # whose style and script the pages share
@@ -139,7 +139,7 @@ def _columns(described: Description) -> list[dict[str, str]]:
         {
             "construct": construct,
             "title": CONSTRUCT[construct],
-            "note": f"{words(PRIMARY[construct])}: {units[PRIMARY[construct]]}",
+            "note": f"{words(PRIMARY_MEASURES[construct])}: {units[PRIMARY_MEASURES[construct]]}",
         }
         for construct in CONSTRUCTS
     ]

@@ -34,11 +34,12 @@ def agreement_verdict(row: Mapping[str, Any], plan: AnalysisPlan) -> Verdict:
     rule = (
         f"reliable: ICC(3,k) over {over} >= {floor:g}, also without the data set that agrees most"
         + (f", and more than chance (p < {plan.alpha:g})" if row["over"] == TRAINING_SETS else "")
-        + "; not_testable: fewer than two runs, or nothing varies"
+        + "; not_testable: fewer than two runs with every class, or nothing varies"
     )
     if not math.isfinite(row["icc"]):
         word = Word.NOT_TESTABLE
-        reason = "there is one run" if row["n_seeds"] < 2 else "it is the same for every class"
+        few = "no run has a value of every class" if row["n_seeds"] < 1 else "there is one run"
+        reason = few if row["n_seeds"] < 2 else "it is the same for every class"
         sentence = f"Whether the {what} is reliable over {over} cannot be tested: {reason}."
     else:
         word = Word.RELIABLE if _reliable(row, plan) else Word.UNRELIABLE

@@ -17,6 +17,7 @@ from analysis.study.runs import AnalysisPlan
 from analysis.verdicts import Topic, Verdict, Word, p_text
 from imbalance_bench.seeding import generator
 
+FAMILY = ["method", "estimand"]
 COLUMNS = (
     *(
         "method",
@@ -82,7 +83,8 @@ _PLAIN = ("spearman", "kendall", "p_spearman", "p_kendall", "min_p", "rho_needed
 def corrected_associations(rows: list[dict[str, Any]], plan: AnalysisPlan) -> pd.DataFrame:
     """Correct the primary measures of each method and quantity together, and all other rows by Benjamini-Hochberg.
 
-    In a plan with hypotheses only measures of their constructs are primary.
+    In a plan with hypotheses only measures of their constructs are primary, and as a headline may rest on them alone,
+    they are one family over all methods and quantities.
 
     Returns:
         Rows with p_holm (primary), p_bh (others), p_adjusted (either), family and attainable.
@@ -92,7 +94,9 @@ def corrected_associations(rows: list[dict[str, Any]], plan: AnalysisPlan) -> pd
     if plan.hypotheses:
         frame["primary"] = frame["primary"].astype(bool) & np.array([step is not None for step in steps], dtype=bool)
     frame = frame.assign(p_holm=np.nan, p_bh=np.nan, family=1, attainable=True)
-    for _, part in frame[frame["primary"].astype(bool)].groupby(["method", "estimand"], sort=False):
+    primary = frame[frame["primary"].astype(bool)]
+    families = [primary] if plan.hypotheses else [part for _, part in primary.groupby(FAMILY, sort=False)]
+    for part in families:
         tested = part[part["p_spearman"].notna()]
         own = [steps[place] for place in tested.index]
         frame.loc[tested.index, "p_holm"] = corrected(list(tested["p_spearman"]), own)
@@ -112,7 +116,7 @@ def association_verdict(row: Mapping[str, Any], plan: AnalysisPlan, subject: Sub
         "not_testable: fewer than two runs, nothing varies, or no order of the classes could give "
         f"p < {plan.alpha:g} after correction; unreliable: ICC(3,k) or the measure's reliability below "
         f"{plan.reliability_floor:g}; not_separable: the one start may explain it; supported: p < {plan.alpha:g} "
-        f"after correction ({how}, within this method and quantity); else not_supported"
+        f"after correction ({how}, {WITHIN[bool(plan.hypotheses)]}); else not_supported"
     )
     word, sentence = _word(row, plan, subject, what)
     keys = (
@@ -142,6 +146,7 @@ def association_verdict(row: Mapping[str, Any], plan: AnalysisPlan, subject: Sub
 
 SMALLEST_GIVEN_START = 3  # classes: intercept, start and measure leave nothing
 CORRECTIONS = {False: "Holm", True: "the fixed sequence of the plan"}
+WITHIN = {False: "within this method and quantity", True: "over all methods and quantities together"}
 
 
 def _word(row: Mapping[str, Any], plan: AnalysisPlan, subject: Subject, what: str) -> tuple[Word, str]:

@@ -73,7 +73,7 @@ class Subject:
         """Why, in words."""
         if self.reliability == Word.UNRELIABLE:
             return f"is not interpreted: {OVER_WORDS[self.reliability_over]} are not shown to agree"
-        return "is not interpreted: with one run its reliability is unknown"
+        return "is not interpreted: its reliability is unknown"
 
 
 OVER_WORDS = {"seeds": "seeds", "folds": "folds", "training_sets": "training sets"}

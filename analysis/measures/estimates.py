@@ -8,7 +8,6 @@ import pandas as pd
 from scipy.stats import rankdata
 
 from analysis.geometry.nearest_border import PROFILE_STEP_UM, PROFILE_STEPS
-from analysis.measures import PRIMARY
 from analysis.measures.boundary import border_measure, boundary_measures, outline_measures
 from analysis.measures.construct import MOST_RESAMPLES, Construct, ratio
 from analysis.measures.context import (
@@ -26,6 +25,7 @@ from analysis.measures.stains import STAIN_BINS
 from analysis.measures.survey import Survey
 from analysis.schema import table
 from analysis.statistics.intervals import multinomial_weights
+from imbalance_bench.preregistration import PRIMARY_MEASURES
 from imbalance_bench.seeding import generator
 
 HALVINGS = 100  # for the reliability
@@ -41,7 +41,7 @@ def measure_table(
     resamples: int,
     seed: int,
     features: FeatureSums | None = None,
-    primary: Mapping[str, str] = PRIMARY,
+    primary: Mapping[str, str] = PRIMARY_MEASURES,
 ) -> pd.DataFrame:
     """Compute every model-free measure with its interval; over folds, the mean of the folds' values. Table `measures`.
 

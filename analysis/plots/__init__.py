@@ -23,6 +23,7 @@ from analysis.plots.ledger import draw_ledger_heatmap, draw_prior_to_final
 from analysis.plots.models import draw_model_effects
 from analysis.plots.path_controls import draw_path_controls
 from analysis.plots.ranks import draw_critical_difference, draw_ranks
+from analysis.plots.regions import draw_practical_differences
 from analysis.plots.scores import draw_class_dice, draw_paired_differences
 from analysis.plots.style import figure_style, save
 from analysis.plots.tuning import draw_tuning
@@ -48,6 +49,7 @@ KINDS: dict[str, Callable[[AnalysedStudy], Figure]] = {
     "model_effects": draw_model_effects,
     "paired_differences": draw_paired_differences,
     "path_controls": draw_path_controls,
+    "practical_differences": draw_practical_differences,
     "prior_to_final": draw_prior_to_final,
     "profiles": draw_profiles,
     "ranks": draw_ranks,

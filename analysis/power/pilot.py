@@ -1,37 +1,11 @@
 """Standard deviations over slides and seeds from the runs of a pilot study."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
-from analysis.scoring.comparisons import unit_contributions
-from analysis.scoring.pairs import control_of, study_pairing
-from analysis.scoring.units import method_units
+from analysis.scoring.spread import Spread, spread_of
 from analysis.study.runs import AnalysisPlan, read_study
 from imbalance_bench.errors import UserError
 from imbalance_bench.records import StudyRecords
-
-
-@dataclass(frozen=True)
-class Spread:
-    """Standard deviations of the macro difference of a method and its control, Dice; medians over methods.
-
-    Args:
-        slide_sd: Over slides.
-        seed_sd: Over seeds, all slides together.
-        noise_sd: What seed and slide do together.
-        slides: Slides of the pilot.
-        seeds: Seeds of the pilot.
-        methods: Methods that were compared.
-    """
-
-    slide_sd: float
-    seed_sd: float
-    noise_sd: float
-    slides: int
-    seeds: int
-    methods: int
 
 
 def pilot_spread(root: Path) -> Spread:
@@ -42,34 +16,8 @@ def pilot_spread(root: Path) -> Spread:
     """
     records = StudyRecords.open(root)
     study, plan = read_study(records), AnalysisPlan.of(records)
-    unit = plan.unit_kind(bool(study.dataset.get("groups_known", False)))
-    pairing, found = study_pairing(study, method_units(study, unit), unit), []
-    for method in study.methods:
-        control = control_of(method, study, plan)
-        pairs = None if control is None else pairing.pair(method, control)
-        if pairs is not None and min(pairs.difference.shape[:2]) > 1:
-            macro = np.stack([unit_contributions(each)[:, -1] for each in pairs.difference])  # (S, U)
-            found.append((components(macro), macro.shape))
-    if not found:
+    found = spread_of(study, plan)
+    if found is None:
+        unit = plan.unit_kind(bool(study.dataset.get("groups_known", False)))
         raise UserError(f"{root}: a pilot needs two finished seeds and two {unit}s of a method and its control.")
-    sds = np.median([each for each, _ in found], axis=0)
-    seeds, slides = np.max([shape for _, shape in found], axis=0)
-    return Spread(*(float(sd) for sd in sds), slides=int(slides), seeds=int(seeds), methods=len(found))
-
-
-def components(values: np.ndarray) -> tuple[float, float, float]:
-    """Return the standard deviations over slides, over seeds and of their interaction, by the method of moments.
-
-    Args:
-        values: (S, U) float64.
-
-    Source:
-        Two-way random effects without replication, such as Searle, Casella and McCulloch 1992, section 4.4.
-    """
-    seeds, slides = values.shape
-    of_slides, of_seeds, mean = values.mean(axis=0), values.mean(axis=1), values.mean()
-    rest = values - of_slides - of_seeds[:, None] + mean
-    together = (rest**2).sum() / ((seeds - 1) * (slides - 1))
-    over_slides = max(of_slides.var(ddof=1) - together / seeds, 0.0)
-    over_seeds = max(of_seeds.var(ddof=1) - together / slides, 0.0)
-    return float(np.sqrt(over_slides)), float(np.sqrt(over_seeds)), float(np.sqrt(together))
+    return found

@@ -33,6 +33,12 @@ CAPTIONS: dict[str, tuple[str, str]] = {
         "Every pair of methods",
         "Blue: the method of the row is ahead. A dot marks differences that survive Holm's correction over all pairs.",
     ),
+    "practical_differences": (
+        "How probable a practical difference is",
+        "The nearer a method lies to a corner, the more probable that is for its difference to the control: worse or "
+        "better by more than the margin of the plan, or equivalent within it. In the middle the data do not tell. No "
+        "prior is added; this describes, and decides no verdict.",
+    ),
     "profiles": (
         "How many images are segmented how well",
         "Share of units whose Dice reaches a value, with 95 % bands: a curve that lies above another everywhere is "

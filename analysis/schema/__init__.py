@@ -14,6 +14,7 @@ from analysis.schema import (
     learning,
     path_controls,
     planted,
+    practical_differences,
     scores,
     tuning,
 )
@@ -22,6 +23,7 @@ from analysis.schema.column import Table
 TABLES: dict[str, Table] = {
     **scores.TABLES,
     **image_scores.TABLES,
+    **practical_differences.TABLES,
     **boundaries.TABLES,
     **class_difficulty.TABLES,
     **learned_bias.TABLES,

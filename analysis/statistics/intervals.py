@@ -137,9 +137,20 @@ class Uncertainty:
 
         NaN where there is no interval. At least 1e-6.
         """
+        return self.beyond(abs(self.estimate - self.bias))
+
+    def beyond(self, distance: float) -> float:
+        """Return 1 minus the level at which half the width of the interval just reaches a distance.
+
+        Read as a distribution of the truth (with a flat prior Student's posterior, where one part alone makes the
+        error), this is the probability that the truth lies farther than that from the centre. NaN where there is no
+        interval; at least 1e-6.
+
+        Args:
+            distance: From the centre, >= 0.
+        """
         if not self.known:
             return float("nan")
-        distance = abs(self.estimate - self.bias)
         return 1.0 if distance == 0 else self._narrowest(lambda half: half >= distance)
 
     def p_of_relevance(self, margin: float) -> float:

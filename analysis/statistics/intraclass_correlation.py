@@ -130,7 +130,8 @@ def _of_one_spread(grid: np.ndarray, label: np.ndarray) -> np.ndarray:
     """Return values of one spread over classes and runs in each data set, centred in each run."""
     within = centred(grid, label)
     for stratum in np.unique(label):
-        spread = float(np.sqrt(np.mean(within[label == stratum] ** 2)))
+        own = within[label == stratum]
+        spread = float(np.sqrt(np.mean(own**2))) if own.size else 0.0  # no run has every class
         within[label == stratum] /= spread if spread > 0 else 1.0
     return within
 

@@ -7,8 +7,7 @@ import numpy as np
 import pandas as pd
 
 from imbalance_bench.errors import UserError, nearest
-from imbalance_bench.preregistration import CONSTRUCTS
-from imbalance_bench.preregistration import PRIMARY_MEASURES as PRIMARY
+from imbalance_bench.preregistration import CONSTRUCTS, PRIMARY_MEASURES
 
 FREQUENCY = "frequency"
 QUANTITIES: Mapping[str, str] = {
@@ -90,7 +89,7 @@ def measures_frame(given: pd.DataFrame) -> pd.DataFrame:
         frame[column] = _numbers(frame[column], "measures", column)
     for column in ("data_set", "class", "measure"):
         frame[column] = frame[column].astype(str)
-    construct_of = {measure: construct for construct, measure in PRIMARY.items()}
+    construct_of = {measure: construct for construct, measure in PRIMARY_MEASURES.items()}
     frame["construct"] = frame["construct"].fillna(frame["measure"].map(construct_of))
     for name in frame["construct"].drop_duplicates():
         if name not in (*CONSTRUCTS, *EXPLORED):
@@ -138,12 +137,12 @@ def _primary(frame: pd.DataFrame, *, said: bool) -> pd.Series:
     chosen: dict[str, str] = {}
     for construct, measures in frame.groupby("construct", sort=False)["measure"]:
         names: Sequence[str] = list(measures.drop_duplicates())
-        fixed = PRIMARY.get(str(construct))
+        fixed = PRIMARY_MEASURES.get(str(construct))
         if fixed in names:
             chosen[str(construct)] = str(fixed)
         elif len(names) == 1:
             chosen[str(construct)] = names[0]
-        elif construct in PRIMARY:
+        elif construct in PRIMARY_MEASURES:
             raise UserError(
                 f"measures: construct {construct} has several measures ({', '.join(names)}). Say which one was fixed "
                 "in advance in a column `primary` (True or False)."

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from analysis.topics import (
+    announced_power,
     boundaries,
     class_difficulty,
     distributions,
@@ -23,6 +24,7 @@ from analysis.topics import (
     origin,
     path_controls,
     planted,
+    practical_differences,
     probability_calibration,
     ranking,
     scores,
@@ -56,6 +58,8 @@ TOPICS: dict[str, Step] = {
     "boundaries": Step(boundaries.analyze),
     "probability_calibration": Step(probability_calibration.analyze, (Topic.CALIBRATION,)),
     "method_comparison": Step(method_comparison.analyze, (Topic.COMPARISON, Topic.ATTAINABILITY)),
+    "announced_power": Step(announced_power.analyze, (Topic.DATA,)),
+    "practical_differences": Step(practical_differences.analyze),
     "models": Step(models.analyze, (Topic.MODEL,)),
     "tuning": Step(tuning.analyze, (Topic.TUNING,)),
     "distributions": Step(distributions.analyze),

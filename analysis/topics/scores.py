@@ -17,6 +17,7 @@ from analysis.scoring.units import (
 from analysis.study.runs import RunData, StudyTables
 from analysis.topics import study_limits
 from analysis.topics.context import Context, TopicResult
+from analysis.topics.unit_weights import weights_verdict
 
 _SCORE_KEYS = ("aggregation", "metric", "class_id")
 
@@ -106,8 +107,6 @@ def analyze(context: Context) -> TopicResult:
         study_limits.plan_verdict(written["analysis"], written.get("analysis_hash")),
         *study_limits.data_verdicts(context.study, context.units, context.plan),
         study_limits.sensitivity_verdict(sensitivity, context.plan.control, headline(context.unit)),
-        study_limits.weights_verdict(
-            ratios(first, "dice", "pooled"), first.units, context.study.class_names, context.unit
-        ),
+        weights_verdict(ratios(first, "dice", "pooled"), first.units, context.study.class_names, context.unit),
     )
     return TopicResult(tables, tuple(verdict for verdict in judged if verdict is not None))

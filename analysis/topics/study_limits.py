@@ -10,7 +10,7 @@ from scipy import special
 from analysis.schema import rows_of
 from analysis.schema.names import LEFT_OUT, ZERO_IF_PREDICTED
 from analysis.scoring.comparisons import Rules
-from analysis.scoring.units import Ratios, UnitCounts, effective_units
+from analysis.scoring.units import UnitCounts
 from analysis.statistics.attainability import (
     POWER_AT,
     classes_needed,
@@ -26,9 +26,6 @@ from analysis.verdicts import Topic, Verdict, Word, data_limit
 from imbalance_bench.manifest import canonical_hash
 from imbalance_bench.preregistration import OF_FEATURES, primary_choices, without_later_choices
 from imbalance_bench.status import DAMAGED
-
-FEWEST_EFFECTIVE = 6  # equally heavy units on which a pooled score should rest
-MOST_NAMED = 3  # of them in a sentence
 
 
 def correlation_attainability(n_classes: int, tests: int, plan: AnalysisPlan) -> Verdict:
@@ -292,45 +289,6 @@ def _overlapping_folds(tables: StudyTables) -> list[Verdict]:
     )
     rule = "limited: more than one fold (Nadeau and Bengio 2003)"
     return [data_limit("overlap", "folds", sentence, rule, {"folds": folds})]
-
-
-def weights_verdict(pooled: Ratios, units: Sequence[str], class_names: Sequence[str], unit: str) -> Verdict | None:
-    """Name the units that carry pooled scores, where few of them do.
-
-    Args:
-        pooled: Pooled Dice of any method: the truth, which weighs, is the same for all.
-        units: U ids.
-        class_names: K names.
-        unit: "group" or "image".
-    """
-    weight = pooled.denominator.mean(axis=0) * pooled.counted  # (U, K)
-    share, effective = weight / np.maximum(weight.sum(axis=0), 1e-300), effective_units(pooled)
-    said, numbers = [], {}
-    for c, name in enumerate(class_names):
-        n = int(pooled.counted[:, c].sum())
-        if n < 2 or effective[c] >= min(FEWEST_EFFECTIVE, 2 * n / 3):
-            continue
-        most = np.argsort(-share[:, c], kind="stable")[:MOST_NAMED]
-        told = ", ".join(f"{units[u]} {share[u, c]:.0%}" for u in most)
-        said.append(f"{name} on {effective[c]:.1f} of {n} ({told})")
-        numbers[name] = {
-            "effective_units": float(effective[c]),
-            "n_units": n,
-            "largest_share": float(share[:, c].max()),
-        }
-    if not said:
-        return None
-    sentence = (
-        f"Pooled scores rest on few {unit}s, because large ones weigh more (effective number, and who weighs most): "
-        f"{'; '.join(said)}. Another {unit} like these could change them; means over {unit}s weigh all alike."
-    )
-    return data_limit(
-        "weights",
-        "pooled scores",
-        sentence,
-        f"limited: the effective number of units (Kish 1965) is below {FEWEST_EFFECTIVE} and two thirds of all",
-        numbers,
-    )
 
 
 def sensitivity_verdict(sensitivity: pd.DataFrame, control: str | None, headline: str) -> Verdict | None:

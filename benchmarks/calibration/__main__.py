@@ -15,6 +15,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from benchmarks.calibration import associations, comparisons, explanations, intervals
 from benchmarks.calibration.check import Check, Result, markdown, run_check
+from benchmarks.held_back.claim import TITLE
+from benchmarks.page_section import section_of, with_section
 
 FAST = 200
 
@@ -97,7 +99,8 @@ def main() -> None:
     text = page(results, studies, options.seed)
     print(text)
     if options.out:
-        options.out.write_text(text)
+        before = options.out.read_text() if options.out.exists() else ""
+        options.out.write_text(with_section(text, TITLE, section_of(before, TITLE)))
     sys.exit(any(result.outcome == "FAILS" for result in results))
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from analysis.measures import PRIMARY
+from imbalance_bench.preregistration import PRIMARY_MEASURES
 
 METHOD = "dfa"
 TIMES_START = {"prior": 1.0, "cold": 0.0, "inverted": -1.0}
@@ -119,7 +119,7 @@ def _measured(
     measured = true + error * rng.normal(size=true.shape) * np.array([0, 1, 1, 1])
     measured[:, 0] = np.exp(true[:, 0] - 3)
     frames = []
-    for column, (construct, measure) in enumerate(PRIMARY.items()):
+    for column, (construct, measure) in enumerate(PRIMARY_MEASURES.items()):
         said = error if column and world.errors_known and error > 0 else np.nan
         row = {"data_set": f"data set {number}", "construct": construct, "measure": measure, "standard_error": said}
         frames.append(pd.DataFrame(row | {"class": names, "value": measured[:, column]}))

@@ -10,8 +10,8 @@ from rich.table import Table
 
 from analysis.cards import Description, describe_dataset, write_cards
 from analysis.cards.description import CardOptions
-from analysis.measures import CONSTRUCTS, PRIMARY
 from imbalance_bench.cli.progress import ProgressDisplay
+from imbalance_bench.preregistration import CONSTRUCTS, PRIMARY_MEASURES
 from imbalance_bench.terminal import Terminal
 
 
@@ -39,7 +39,7 @@ def print_description(described: Description, console: Console) -> None:
         rows = described.primary(name)
         table.add_row(name, *(_cell(rows[construct]) for construct in CONSTRUCTS))
     console.print(table, highlight=False)
-    primary = ", ".join(f"{construct} {PRIMARY[construct]}" for construct in CONSTRUCTS)
+    primary = ", ".join(f"{construct} {PRIMARY_MEASURES[construct]}" for construct in CONSTRUCTS)
     console.print(f"primary measures with 95 % intervals: {primary}", highlight=False, soft_wrap=True)
     rivals = {name: row["other"] for name in described.class_names if (row := described.rival(name))}
     told = ", ".join(f"{name} - {other}" for name, other in rivals.items())

@@ -46,16 +46,18 @@ def _sizes(_context: click.Context, _option: click.Parameter, value: str | None)
 @click.option("--simulations", type=click.IntRange(min=20), default=400, show_default=True)
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the simulation.")
 @JSON_OPTION
-def power(study: Path | None, pilot: Path | None, as_json: bool, **options: Any) -> None:
+@click.option("--yaml", "as_yaml", is_flag=True, help="Print `analysis.power`, which puts it into a study's plan.")
+def power(study: Path | None, pilot: Path | None, as_json: bool, as_yaml: bool, **options: Any) -> None:
     """Say what a study can show before it is trained: of a STUDY file, or of the sizes that are given.
 
     Prints the smallest difference between methods that survives Holm's correction, split into what slides and seeds
     ask for; how often each verdict would be given, by simulating studies and judging them as `analyze` does; the
-    cheapest way to a power of .8; and how many classes "rare or hard?" needs.
+    cheapest way to a power of .8; and how many classes "rare or hard?" needs. `--yaml` prints what was supposed, and a
+    hash of the result, for the study file: the plan then holds it, and `analyze` says where another study was run.
     """
     from imbalance_bench.cli.power_view import print_power
 
-    print_power(study, pilot, options, as_json=as_json)
+    print_power(study, pilot, options, form="json" if as_json else "yaml" if as_yaml else "")
 
 
 def required(value: Any, option: str, study: Path | None) -> Any:

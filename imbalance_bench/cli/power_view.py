@@ -1,5 +1,6 @@
 """What `imbalance-bench power` gathers, computes and prints."""
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, replace
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import yaml
 from rich.console import Console
 from rich.table import Table
 
@@ -24,6 +26,7 @@ from imbalance_bench.cli.progress import ProgressDisplay
 from imbalance_bench.config import StudyConfig, load_study
 from imbalance_bench.data.prepared import PreparedDataset
 from imbalance_bench.data.taxonomy import Taxonomy
+from imbalance_bench.power_section import PowerSection
 from imbalance_bench.study import Study
 from imbalance_bench.terminal import Terminal
 
@@ -32,9 +35,9 @@ ONE_SEED = "With one seed every verdict speaks of these trained models, not of t
 DIFFERENCES = (0.0, 0.5, 1.0, 2.0)  # times the difference that is asked about
 
 
-def print_power(study: Path | None, pilot: Path | None, options: Mapping[str, Any], *, as_json: bool) -> None:
-    """Compute the power of a study and print it."""
-    console = Terminal(stderr=as_json)
+def print_power(study: Path | None, pilot: Path | None, options: Mapping[str, Any], *, form: str = "") -> None:
+    """Compute the power of a study and print it: for people, or as `json` or `yaml`."""
+    console = Terminal(stderr=bool(form))
     comparison, association = designs(study, pilot, options)
     difference, seed, n = options["difference"] * POINT, options["seed"], options["simulations"]
     with ProgressDisplay(console) as display:
@@ -52,7 +55,7 @@ def print_power(study: Path | None, pilot: Path | None, options: Mapping[str, An
         display.on_phase("looking for the cheapest way", 0, 1)
         found = ways(comparison, difference, seed, n=max(n // 4, 50))
     power = association_power(association, seed)
-    if as_json:
+    if form:
         content = {"comparisons": asdict(comparison), "threshold": asdict(threshold(comparison))}
         content |= dict(zip(("smallest_difference", "smallest_difference_of_one"), smallest, strict=True))
         content |= {"ways": [asdict(each) for each in found]}
@@ -60,11 +63,27 @@ def print_power(study: Path | None, pilot: Path | None, options: Mapping[str, An
             {"difference": each, **{str(word): p for word, p in of.items()}} for each, of in words.items()
         ]
         content |= {"associations": asdict(association), "association_power": asdict(power)}
-        click.echo(json.dumps(_finite(content), indent=1))
+        text = json.dumps(_finite(content), indent=1)
+        click.echo(text if form == "json" else announced(comparison, smallest[0], text), nl=form == "json")
         return
     _print_comparisons(comparison, words, smallest, console)
     _print_ways(difference, found, console)
     _print_associations(association, power, console)
+
+
+def announced(design: ComparisonDesign, smallest: float, result: str) -> str:
+    """Return `analysis.power` of a study file: what was supposed, and the hash of what `power --json` prints."""
+    section = PowerSection(
+        slides=design.slides,
+        seeds=design.seeds,
+        methods=design.methods,
+        slide_sd=round(design.slide_sd / POINT, 6),
+        seed_sd=round(design.seed_sd / POINT, 6),
+        noise_sd=round(design.noise_sd / POINT, 6),
+        smallest_difference=round(smallest / POINT, 2) if smallest != float("inf") else None,
+        result=hashlib.sha256(f"{result}\n".encode()).hexdigest(),
+    )
+    return yaml.safe_dump({"analysis": {"power": section.model_dump(mode="json")}}, sort_keys=False)
 
 
 def designs(

@@ -66,13 +66,17 @@ def compare_and_print(roots: Sequence[Path], out: Path) -> None:
     """Compare studies, print what they share, and write tables and the figure of ranks."""
     from analysis.compare import compare_studies
     from analysis.plots.ranks import save_critical_difference
+    from analysis.plots.regions import save_practical_differences
+    from analysis.practical_comparison import practical_table
     from imbalance_bench.manifest import write_atomically, write_json
 
     console = Terminal()
     compared = compare_studies(roots)
     print_studies(compared, console)
     ranks = {} if compared.ranks is None else {"ranks": compared.ranks.ranks, "rank_pairs": compared.ranks.pairs}
-    tables = {"scores": compared.scores, "differences": compared.differences, **ranks, **compared.explanation}
+    practical = {"practical_differences": practical_table(compared.practical)} if compared.practical else {}
+    shared = {"scores": compared.scores, "differences": compared.differences}
+    tables = {**shared, **ranks, **practical, **compared.explanation}
     for name, frame in tables.items():
         content = csv_text(frame).encode()
         write_atomically(out / f"{name}.csv", lambda file, content=content: file.write(content))
@@ -81,7 +85,10 @@ def compare_and_print(roots: Sequence[Path], out: Path) -> None:
     write_json(out / "verdicts.json", {"ranks": sentence, "notes": list(compared.notes), "verdicts": verdicts})
     if compared.ranks is not None:
         save_critical_difference(compared.ranks, out / "critical_difference.svg")
-    console.print(f"tables and figure: {out}", highlight=False, soft_wrap=True)
+    if compared.practical:
+        triangles = [(each.title, each.posterior) for each in compared.practical]
+        save_practical_differences(triangles, out / "practical_differences.svg")
+    console.print(f"tables and figures: {out}", highlight=False, soft_wrap=True)
 
 
 def compare_scores_and_print(path: Path, plan: Mapping[str, Any], out: Path | None, *, as_json: bool = False) -> None:
@@ -158,5 +165,6 @@ def print_studies(compared: ComparedStudies, console: Console) -> None:
     console.print("▲ better, ▼ worse, = equivalent to the study's control; intervals 95 %", style="dim")
     headlines = [verdict.sentence for verdict in compared.verdicts if verdict.topic == "explanation"]
     sentences = [] if compared.ranks is None else [compared.ranks.sentence]
-    for sentence in [*sentences, *headlines, *compared.notes]:
+    probable = [each.sentence for each in compared.practical]
+    for sentence in [*sentences, *probable, *headlines, *compared.notes]:
         console.print(sentence, highlight=False, soft_wrap=True)

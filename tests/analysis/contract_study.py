@@ -193,6 +193,7 @@ def _distributions(
 ) -> dict[str, list[dict[str, Any]]]:
     """Pairs, profiles and trade-offs; a class that does not occur has no values."""
     tables: dict[str, list[dict[str, Any]]] = {"pairwise": [], "profiles": [], "tradeoffs": []}
+    tables["practical_differences"] = []
     ordered = sorted(methods, key=lambda method: -gain[method])
     for first, second in combinations(ordered, 2):
         row = {"model": "class_query", "method_a": first, "method_b": second, "difference": gain[first] - gain[second]}
@@ -209,6 +210,11 @@ def _distributions(
                 ends = _interval(rng, middle, 0.02)
                 row |= {metric: middle, f"{metric}_low": ends["low"], f"{metric}_high": ends["high"]}
             tables["tradeoffs"].append(row | {"hurt": bool(row["precision_high"] < 0)})
+            row = {"method": method, "control": control, "class": name, "unit": "image", "n_units": 12, "n_seeds": 3}
+            row |= {"margin": 0.01, "centre": np.nan if np.isnan(value) else gain[method] - gain[control]}
+            shares = [np.nan] * 3 if np.isnan(value) else rng.dirichlet(np.ones(3))
+            row |= dict(zip(("p_worse", "p_equivalent", "p_better"), shares, strict=True))
+            tables["practical_differences"].append(row | {"error": 0.02, "degrees": 11.0})
     return tables
 
 

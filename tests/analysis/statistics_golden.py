@@ -44,6 +44,11 @@ def posthoc_value(key: str) -> float:
     return _values("posthoc_python.csv")[key]
 
 
+def hierarchical_value(key: str) -> float:
+    """Return a value that golden/hierarchical.R printed."""
+    return _values("hierarchical_r.csv")[key]
+
+
 @lru_cache
 def _values(name: str) -> dict[str, float]:
     lines = [line for line in (GOLDEN / name).read_text().splitlines() if not line.startswith("#")]

@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.measures import PRIMARY
 from analysis.pipeline import StudyAnalysis, analyze_study
 from analysis.reading.analysed_study import AnalysedStudy
 from analysis.report import build_report
@@ -28,6 +27,7 @@ from imbalance_bench.data.prepared import PreparedDataset
 from imbalance_bench.data.unchanged import file_marks, remember_marks
 from imbalance_bench.errors import UserError
 from imbalance_bench.manifest import write_json
+from imbalance_bench.preregistration import PRIMARY_MEASURES
 from imbalance_bench.records import RunState, StudyRecords
 from tests.analysis.synthetic import METHOD_GAIN, true_difficulty, write_synthetic_study
 
@@ -138,7 +138,7 @@ def test_learned_bias_is_centred(whole):
 
 def test_five_classes_cannot_show_what_the_bias_follows(whole):
     primary = whole.tables["associations"].query("primary")
-    assert set(primary["measure"]) == set(PRIMARY.values())
+    assert set(primary["measure"]) == set(PRIMARY_MEASURES.values())
     assert set(primary["estimand"]) == {"change", "effective_offset"}
     measured = primary.query("construct != 'context'")  # nothing is cached, so there are no features to compare
     np.testing.assert_allclose(measured.query("method == 'cross_entropy'")["min_p"], 2 / 120)

@@ -104,6 +104,13 @@ def test_the_command_writes_tables_and_the_figure(tmp_path: Path) -> None:
     assert "macro Dice per image" in done.output
     written = {path.name for path in (tmp_path / "out").iterdir()}
     assert {"scores.csv", "differences.csv", "ranks.csv", "verdicts.json", "critical_difference.svg"} <= written
+    assert {"practical_differences.csv", "practical_differences.svg"} <= written
+    rows = pd.read_csv(tmp_path / "out" / "practical_differences.csv")
+    assert rows[["method", "control", "n_data_sets"]].to_numpy().tolist() == [
+        ["focal", "cross_entropy", 2],
+        ["dfa", "cross_entropy", 2],
+    ]
+    assert "in one more data set: posterior probability" in " ".join(done.output.split())
     refused = CliRunner().invoke(main, ["compare", roots[0], "--out", str(tmp_path / "none")])
     assert refused.exit_code == 2
     assert "at least two" in refused.output

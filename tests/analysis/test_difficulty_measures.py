@@ -16,7 +16,6 @@ from skimage.measure import label, perimeter_crofton, regionprops
 
 from analysis.geometry.instances import crofton_perimeters, instance_shapes, whole_instances
 from analysis.geometry.runs import find_runs
-from analysis.measures import PRIMARY
 from analysis.measures.estimates import measure_table
 from analysis.measures.morphology import STANDARDISED
 from analysis.measures.scale import Scale
@@ -36,7 +35,7 @@ from benchmarks.plain_measures import largest_difference, plain_loop
 from imbalance_bench.data.prepared import PreparedDataset
 from imbalance_bench.data.taxonomy import UNLABELLED, Taxonomy
 from imbalance_bench.errors import UserError
-from imbalance_bench.preregistration import MEASURES
+from imbalance_bench.preregistration import MEASURES, PRIMARY_MEASURES
 from tests.analysis.synthetic import write_synthetic_study
 
 stats: Any = scipy.stats  # its return types are not declared
@@ -272,7 +271,7 @@ def test_one_primary_measure_per_construct():
     table = values_of(found_in([disks([9] * 12).clip(0, 1).astype(np.uint8)] * 3)).reset_index()
     primary = table[table["primary"]].groupby("construct")["measure"].unique()
     assert {construct: list(names) for construct, names in primary.items()} == {
-        construct: [PRIMARY[construct]] for construct in PRIMARY
+        construct: [PRIMARY_MEASURES[construct]] for construct in PRIMARY_MEASURES
     }
 
 
@@ -285,7 +284,7 @@ def test_a_plan_may_name_every_measure_of_its_construct_and_no_other():
 
 def test_a_plan_chooses_the_primary_measure():
     found = found_in([disks([9] * 12).clip(0, 1).astype(np.uint8)] * 3)
-    chosen = PRIMARY | {"context": "rival_stain_overlap"}
+    chosen = PRIMARY_MEASURES | {"context": "rival_stain_overlap"}
     table = measure_table(found, ("a", "b", "c"), resamples=2, seed=0, primary=chosen)
     assert set(table[table["primary"]]["measure"]) == set(chosen.values())
 

@@ -5,6 +5,7 @@ import pytest
 
 from analysis.statistics.measurement_error import calibrated, reliability_of_errors
 from analysis.statistics.partial_association import partial_association
+from benchmarks.measurement_error import calibrated_slope, quadratic, rational, simex
 
 # Fuller 1987, Measurement Error Models, table 1.2.1: yield of corn, and soil nitrogen, whose error has variance 57
 YIELD = np.array([86, 115, 90, 86, 110, 91, 99, 96, 99, 104, 96.0])
@@ -23,6 +24,23 @@ def test_the_slope_of_fuller_is_reproduced():
     assert slope(YIELD, trusted[:, 0]) == pytest.approx(0.4232, abs=5e-5)  # as published, eq. 1.2.9
     errors = np.full(11, np.sqrt(57.0))
     assert reliability_of_errors(NITROGEN, errors) == pytest.approx(reliability)
+
+
+def test_it_is_what_simex_extrapolates_to():
+    """Of a linear model SIMEX with the exact extrapolant ends where moments less those of the errors do; a parabola,
+    the default of the R package, stops half-way. Carroll et al. 2006, section 5.3.
+    """
+    rng, error_sd = np.random.default_rng(5), 0.8
+    f, other, error, noise = rng.normal(size=(4, 400))
+    true = 0.7 * f + np.sqrt(0.51) * other
+    d, y = true + error_sd * error, true + 0.3 * noise
+    moments = np.cov(np.stack([f, d, y]))
+    exact = np.linalg.solve(moments[:2, :2] - np.diag([0, error_sd**2]), moments[:2, 2])[0]
+    assert calibrated_slope(y, f, d, error_sd) == pytest.approx(exact, rel=1e-9)
+    by_rational, by_parabola = (simex(y, f, d, error_sd, each, rng) for each in (rational, quadratic))
+    plain = float(simex(y, f, d, error_sd, lambda _added, slopes: slopes[0], rng))
+    assert by_rational == pytest.approx(exact, abs=0.03)
+    assert abs(exact) < 0.1 < by_parabola - exact < plain - exact
 
 
 def test_with_another_variable_it_is_the_linear_prediction_in_closed_form():

@@ -102,6 +102,19 @@ def test_weights_are_trimmed():
     assert whole_weights(np.array([1]), np.array([1]), (1000, 1000))[0] == pytest.approx(1, abs=0.01)
 
 
+def test_an_instance_stands_for_as_many_as_places_counted_one_by_one():
+    """Miles and Lantuejoul by enumeration: of all H W places of its corner on a torus, those in which it is whole."""
+    height, width = 13, 17
+    for h, w in ((1, 1), (3, 5), (6, 2), (8, 9)):
+        whole = sum(
+            top >= 1 and left >= 1 and top + h <= height - 1 and left + w <= width - 1
+            for top in range(height)
+            for left in range(width)
+        )
+        found = whole_weights(np.array([h]), np.array([w]), (height, width))[0]
+        assert found == pytest.approx(min(height * width / whole, 10))
+
+
 def test_large_and_small_instances_come_out_in_their_true_numbers():
     rng = np.random.default_rng(0)
     whole, weighted = np.zeros(2), np.zeros(2)

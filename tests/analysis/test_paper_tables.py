@@ -15,6 +15,7 @@ from analysis.report.paper_tables.content import association_table, difference_t
 from analysis.report.paper_tables.latex import escape
 from analysis.report.paper_tables.layout import MOST_LINES, PAGE_WIDTH_PT, broken, estimated_width, floats
 from analysis.report.paper_tables.markdown import escape as escape_markdown
+from analysis.report.paper_tables.paragraph import comparison_paragraph
 from tests.analysis.contract_study import LONG_NAMES, write_analysis, write_bare_study
 
 STRANGE = (
@@ -118,6 +119,33 @@ def test_every_special_is_escaped() -> None:
     assert escape("łęka") == r"\nonlatin{łęka}{[0142][0119]ka}"
     assert escape("\u816b x") == "\\nonlatin{\u816b}{[816B]} x"
     assert escape_markdown("a|b *c* <d>\ne") == "a\\|b \\*c\\* &lt;d&gt; e"
+
+
+def test_the_paragraph_says_what_the_verdicts_say(strange: Path) -> None:
+    study = AnalysedStudy.open(strange)
+    text = comparison_paragraph(study)
+    rows = study.table("comparisons").query("`class` == 'macro'").to_dict("records")
+    assert text.startswith("On 50 % & $more$, 2 methods were compared with cross_entropy on macro Dice over 12 images")
+    headings = {"better": "Better than the control", "worse": "Worse", "undecided": "Undecided"}
+    for row in rows:
+        told = text[text.index(headings[row["verdict"]]) :]
+        assert f"{row['method']} (difference {row['difference']:+.3f}, 95 % interval {row['low']:+.3f}" in told
+        assert "p = 0.120 corrected, ahead in 70 % of images, Cliff's delta +0.30" in text
+    assert text.count("difference +") + text.count("difference -") == len(rows)
+    assert "the order is described, not tested" in text
+    tex = (strange / "tables" / "paper_paragraph.tex").read_text()
+    assert r"50 \% \& \$more\$" in tex
+    assert "50 % &amp; \\$more\\$" in (strange / "tables" / "paper_paragraph.md").read_text()
+
+
+def test_effects_stand_beside_how_probable_they_are(strange: Path) -> None:
+    study = AnalysedStudy.open(strange)
+    with (strange / "tables" / "paper_effects.csv").open() as file:
+        rows = {row["method"]: row for row in csv.DictReader(file)}
+    expected = study.table("practical_differences").query("`class` == 'macro'").set_index("method")
+    assert len(rows) == len(expected) == 2
+    for method, row in expected.iterrows():
+        assert rows[str(method)]["P(better)"] == f"{row['p_better']:.2f}"
 
 
 def test_marks_are_those_of_the_statistics(strange: Path) -> None:

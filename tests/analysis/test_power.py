@@ -1,17 +1,23 @@
 """Power before training. Oracles: closed forms of Student's t, Kish-free designs, the functions that judge studies."""
 
+import hashlib
 import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
+import yaml
 from click.testing import CliRunner
 from scipy import stats
 
+from analysis.pipeline import analyze_study
 from analysis.power.associations import AssociationDesign, association_power, critical_correlation, power_over
 from analysis.power.comparisons import ComparisonDesign, SimulatedStudies, threshold, ways
-from analysis.power.pilot import components, pilot_spread
+from analysis.power.pilot import pilot_spread
+from analysis.scoring.spread import Spread, components
+from analysis.topics.announced_power import is_larger, power_verdict
 from analysis.verdicts import Word
+from imbalance_bench.analysis_section import AnalysisSection
 from imbalance_bench.cli.main import main
 from imbalance_bench.cli.power_view import sizes_of
 from imbalance_bench.config import load_study
@@ -126,6 +132,58 @@ def test_the_command_prints_words_ways_and_json():
     assert "such as 5,5,6" in refused.output
     lacking = CliRunner().invoke(main, ["power", "--classes", "5"])
     assert (lacking.exit_code, "Give --slides N." in lacking.output) == (2, True)
+
+
+def supposed(**changes):
+    sizes = {"slides": 8, "seeds": 3, "methods": 1, "slide_sd": 9.0, "seed_sd": 9.0, "noise_sd": 0.0}
+    return sizes | {"smallest_difference": 4.2, "result": "0" * 64} | changes
+
+
+def test_a_study_that_is_another_than_was_announced_is_named():
+    run, spread = {"slides": 8, "seeds": 3, "methods": 1}, Spread(0.03, 0.01, 0.0, slides=8, seeds=3, methods=1)
+    assert power_verdict(supposed(), run, spread) is None
+    assert power_verdict(supposed(slides=6, seeds=2), run, spread) is None  # more than was announced
+    for changes, told in (
+        ({"slides": 14}, "14 slides (8 were run)"),
+        ({"seeds": 6}, "6 seeds (3 were run)"),
+        ({"slide_sd": 1.0}, "over slides of 1 points (it is 3.0)"),
+        ({"seed_sd": 0.0}, "over seeds of 0 points (it is 1.0)"),
+    ):
+        found = power_verdict(supposed(**changes), run, spread)
+        assert found is not None
+        assert (found.word, told in found.sentence) == (Word.LIMITED, True), found.sentence
+        assert "4.2 points may go unnoticed" in found.sentence
+    found = power_verdict(supposed(), run | {"methods": 3}, None)
+    assert found is not None
+    assert "1 methods (3 were run)" in found.sentence
+
+
+def test_a_deviation_that_may_be_as_supposed_is_not_named():
+    """3 seeds know little: 1.7 times as large is nothing unusual, 3 times is."""
+    assert not is_larger(1.7, 1.0, 2)
+    assert is_larger(3.0, 1.0, 2)
+    assert not is_larger(float("nan"), 1.0, 2)
+    draws = np.random.default_rng(0).normal(size=(2000, 6)).std(axis=1, ddof=1)
+    assert np.mean([is_larger(each, 1.0, 5) for each in draws]) == pytest.approx(0.05, abs=0.015)
+
+
+def test_what_power_prints_goes_into_the_plan_and_analyze_says_what_was_run(tmp_path):
+    sizes = ["--classes=3", "--slides=40", "--seeds=6", "--methods=1", "--simulations=20"]
+    printed = CliRunner().invoke(main, ["power", *sizes, "--yaml"])
+    assert printed.exit_code == 0, printed.output
+    section = yaml.safe_load(printed.stdout)["analysis"]["power"]
+    as_json = CliRunner().invoke(main, ["power", *sizes, "--json"]).stdout
+    assert section["result"] == hashlib.sha256(as_json.encode()).hexdigest()
+    plan = AnalysisSection.model_validate({"power": section}).model_dump(mode="json")
+    assert plan["power"] == section
+    assert "power" not in AnalysisSection().model_dump(mode="json")  # plans without it keep their hash
+    root = write_synthetic_study(tmp_path / "a", n_images=8, seeds=3, methods=("cross_entropy", "dfa"), classes=3)
+    content = json.loads((root / "plan.json").read_text())
+    content["analysis"] |= {"power": section}
+    (root / "plan.json").write_text(json.dumps(content))
+    said = [each for each in analyze_study(root).verdicts if each.aspect == "power"]
+    assert len(said) == 1
+    assert "40 slides (8 were run), 6 seeds (3 were run)" in said[0].sentence
 
 
 def test_a_planned_study_says_what_it_can_show_and_its_control_is_no_method(tmp_path):

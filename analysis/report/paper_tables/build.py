@@ -5,15 +5,23 @@ import io
 from pathlib import Path
 
 from analysis.reading.analysed_study import AnalysedStudy
-from analysis.report.paper_tables.content import PaperTable, association_table, difference_table, score_table
-from analysis.report.paper_tables.latex import latex_preview, latex_table
+from analysis.report.paper_tables.content import (
+    PaperTable,
+    association_table,
+    difference_table,
+    effect_table,
+    score_table,
+)
+from analysis.report.paper_tables.latex import escape, latex_preview, latex_table
+from analysis.report.paper_tables.markdown import escape as escape_markdown
 from analysis.report.paper_tables.markdown import markdown_table
+from analysis.report.paper_tables.paragraph import comparison_paragraph
 from imbalance_bench.csv_cells import guarded
 from imbalance_bench.manifest import write_atomically
 
 
 def write_paper_tables(study: AnalysedStudy, folder: Path) -> list[Path]:
-    """Write `paper_*.tex|md|csv` and `paper_preview.tex`, which shows the LaTeX tables.
+    """Write `paper_*.tex|md|csv`, `paper_paragraph.tex|md` and `paper_preview.tex`, which shows the LaTeX tables.
 
     Args:
         study: An analysed study.
@@ -22,11 +30,16 @@ def write_paper_tables(study: AnalysedStudy, folder: Path) -> list[Path]:
     Returns:
         The files; tables without rows are left out.
     """
-    tables = [table for make in (score_table, difference_table, association_table) if (table := make(study)).rows]
+    made = [make(study) for make in (score_table, difference_table, effect_table, association_table)]
+    tables = [table for table in made if table.rows]
     content = {f"{table.name}.tex": latex_table(table) for table in tables}
     content |= {f"{table.name}.md": markdown_table(table) for table in tables}
     content |= {f"{table.name}.csv": csv_table(table) for table in tables}
-    content["paper_preview.tex"] = latex_preview([table.name for table in tables])
+    paragraph = comparison_paragraph(study)
+    if paragraph:
+        content |= {"paper_paragraph.tex": escape(paragraph), "paper_paragraph.md": f"{escape_markdown(paragraph)}\n"}
+    shown = [table.name for table in tables] + (["paper_paragraph"] if paragraph else [])
+    content["paper_preview.tex"] = latex_preview(shown)
     for name, text in content.items():
         write_atomically(folder / name, lambda file, text=text: file.write(text.encode()))
     return [folder / name for name in content]

@@ -112,6 +112,36 @@ def difference_table(study: AnalysedStudy) -> PaperTable:
     return PaperTable("paper_differences", caption, ["method", MACRO, *study.class_names], rows)
 
 
+def effect_table(study: AnalysedStudy) -> PaperTable:
+    """Effect sizes of every method against its control on macro Dice, and how probable a practical difference is."""
+    rows = study.table("comparisons")
+    probable = {(row["method"], row["class"]): row for row in study.table("practical_differences").to_dict("records")}
+    cells = []
+    for row in rows[rows["class"] == MACRO].to_dict("records"):
+        mark = Mark(row["verdict"]) if row["verdict"] in list(Mark) else Mark.NONE
+        regions = probable.get((row["method"], MACRO), {})
+        cells.append(
+            [
+                PaperCell(str(row["method"])),
+                _estimate(row["difference"], row["low"], row["high"], mark, with_sign=True),
+                PaperCell(_number(row["p_holm"], 3)),
+                PaperCell(_number(row["superiority"], 2)),
+                PaperCell(_number(row["cliffs_delta"], 2, with_sign=True)),
+                *(PaperCell(_number(regions.get(name, float("nan")), 2)) for name in _REGIONS.values()),
+                PaperCell(words(str(row["verdict"]))),
+            ]
+        )
+    caption = (
+        f"Effect sizes in macro Dice against {' or '.join(study.controls)} on {study.dataset['name']}, paired; "
+        "probabilities are posterior ones of a difference beyond or within the margin."
+    )
+    columns = ["method", "difference", "p (Holm)", "share ahead", "Cliff's delta", *_REGIONS, "verdict"]
+    return PaperTable("paper_effects", caption, columns, cells)
+
+
+_REGIONS = {"P(worse)": "p_worse", "P(equivalent)": "p_equivalent", "P(better)": "p_better"}
+
+
 def association_table(study: AnalysedStudy) -> PaperTable:
     """What the learned change of every method follows: primary associations with what was attainable."""
     rows = study.table("associations")

@@ -41,6 +41,10 @@ def main() -> None:
         found = baycomp.SignedRankTest.probs(np.zeros(12), DIFFERENCES, rope=rope, nsamples=DRAWS, random_state=0)
         names = ("worse", "equivalent", "better") if rope else ("worse", "better")
         rows += [(f"signed_rank_{rope:g}_{each}", value) for each, value in zip(names, found, strict=True)]
+    for rope in (0.0, 0.004):  # over folds, whose training sets overlap
+        found = baycomp.CorrelatedTTest.probs(np.zeros(12), DIFFERENCES, rope=rope)
+        names = ("worse", "equivalent", "better") if rope else ("worse", "better")
+        rows += [(f"correlated_t_{rope:g}_{each}", value) for each, value in zip(names, found, strict=True)]
     header = ", ".join(f"{name} {version(name)}" for name in ("scikit-posthocs", "baycomp"))
     lines = [f"# {header}, {DRAWS} draws", "key,value", *(f"{key},{value:.12g}" for key, value in rows)]
     Path(__file__).with_name("posthoc_python.csv").write_text("\n".join(lines) + "\n")

@@ -1,0 +1,66 @@
+"""How much the differences between methods vary over slides and over seeds."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from analysis.scoring.comparisons import unit_contributions
+from analysis.scoring.pairs import control_of, study_pairing
+from analysis.scoring.units import method_units
+from analysis.study.runs import AnalysisPlan, StudyTables
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Standard deviations of the macro difference of a method and its control, Dice; medians over methods.
+
+    Args:
+        slide_sd: Over slides.
+        seed_sd: Over seeds, all slides together.
+        noise_sd: What seed and slide do together.
+        slides: Slides of the pilot.
+        seeds: Seeds of the pilot.
+        methods: Methods that were compared.
+    """
+
+    slide_sd: float
+    seed_sd: float
+    noise_sd: float
+    slides: int
+    seeds: int
+    methods: int
+
+
+def spread_of(study: StudyTables, plan: AnalysisPlan) -> Spread | None:
+    """Estimate how much the differences of a study vary; None with fewer than two slides or seeds."""
+    unit = plan.unit_kind(bool(study.dataset.get("groups_known", False)))
+    pairing, found = study_pairing(study, method_units(study, unit), unit), []
+    for method in study.methods:
+        control = control_of(method, study, plan)
+        pairs = None if control is None else pairing.pair(method, control)
+        if pairs is not None and min(pairs.difference.shape[:2]) > 1:
+            macro = np.stack([unit_contributions(each)[:, -1] for each in pairs.difference])  # (S, U)
+            found.append((components(macro), macro.shape))
+    if not found:
+        return None
+    sds = np.median([each for each, _ in found], axis=0)
+    seeds, slides = np.max([shape for _, shape in found], axis=0)
+    return Spread(*(float(sd) for sd in sds), slides=int(slides), seeds=int(seeds), methods=len(found))
+
+
+def components(values: np.ndarray) -> tuple[float, float, float]:
+    """Return the standard deviations over slides, over seeds and of their interaction, by the method of moments.
+
+    Args:
+        values: (S, U) float64.
+
+    Source:
+        Two-way random effects without replication, such as Searle, Casella and McCulloch 1992, section 4.4.
+    """
+    seeds, slides = values.shape
+    of_slides, of_seeds, mean = values.mean(axis=0), values.mean(axis=1), values.mean()
+    rest = values - of_slides - of_seeds[:, None] + mean
+    together = (rest**2).sum() / ((seeds - 1) * (slides - 1))
+    over_slides = max(of_slides.var(ddof=1) - together / seeds, 0.0)
+    over_seeds = max(of_seeds.var(ddof=1) - together / slides, 0.0)
+    return float(np.sqrt(over_slides)), float(np.sqrt(over_seeds)), float(np.sqrt(together))
