@@ -57,7 +57,9 @@ def answers(context: Context) -> list[Verdict]:
     reasons = reason_answers(change, context.verdicts_on(Topic.INTERVENTION), examined)
     if not reasons or context.tables["measures"].empty:
         sentence = (unmeasured if learned and unmeasured else [NO_BIAS])[0]
-        short = "These data cannot tell: the classes were not measured." if learned else "No method learned a class bias."
+        short = (
+            "These data cannot tell: the classes were not measured." if learned else "No method learned a class bias."
+        )
         reasons = [_answer(REASON, Word.NOT_TESTABLE, sentence, short=short)]
     units = [*context.tables["comparisons"]["unit"], ""]
     method = method_answer(macro, controls, str(units[0]))

@@ -9,11 +9,12 @@ from analysis.answers import METHOD, REASON
 from analysis.reading.analysed_study import AnalysedStudy
 from analysis.reading.wording import DASH, number
 from analysis.schema.names import MACRO
-from analysis.verdicts import Topic, Verdict
+from analysis.verdicts import Topic, Verdict, Word
 
 QUESTIONS = {METHOD: "Which method?", REASON: "Rare or hard?"}
 # how a place in leaders.csv is written: the sign in the cell, and what it says
 PLACES = {"best": ("★", "best"), "shared_best": ("=", "not told from the best")}
+WORSE_THAN_CONTROL = ("▼", "worse than the control")  # said even where the test of all pairs cannot say it
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class ScoreCell:
         high: Where the interval ends.
         sign: `PLACES`, the sign; empty where the method is behind or nothing was tested.
         place: The same in words.
+        tone: Mark of the verdict against the control where that is worse.
     """
 
     text: str
@@ -47,6 +49,12 @@ class ScoreCell:
     high: float = 0.0
     sign: str = ""
     place: str = ""
+    tone: str = ""
+
+    @property
+    def leads(self) -> bool:
+        """Whether no method is shown to be ahead of this one."""
+        return bool(self.sign) and not self.tone
 
 
 @dataclass(frozen=True)
@@ -74,10 +82,19 @@ def first_table(study: AnalysedStudy) -> FirstTable:
     known = {(str(row["method"]), str(row["class"])): row for row in scores.to_dict("records")}
     leaders = study.table("leaders").to_dict("records")
     places = {(str(row["method"]), str(row["class"])): str(row["mark"]) for row in leaders}
+    compared = study.table("comparisons")
+    compared = compared[compared["verdict"] == Word.WORSE]
+    worse = set(zip(compared["method"].astype(str), compared["class"].astype(str), strict=True))
     classes = [MACRO, *study.class_names]
     ends = {name: _ends([row for (_, of), row in known.items() if of == name]) for name in classes}
     rows = [
-        (method, [_cell(known.get((method, name)), places.get((method, name), ""), ends[name]) for name in classes])
+        (
+            method,
+            [
+                _cell(known.get(key), Word.WORSE if key in worse else places.get(key, ""), ends[key[1]])
+                for key in ((method, name) for name in classes)
+            ],
+        )
         for method in study.methods
     ]
     return FirstTable(study.class_names, rows, any(place in PLACES for place in places.values()))
@@ -100,5 +117,6 @@ def _cell(row: Mapping[Any, Any] | None, place: str, ends: tuple[float, float]) 
     )
     has_interval = math.isfinite(row["low"]) and math.isfinite(row["high"])
     interval = f"95 % interval {number(row['low'], 2)} to {number(row['high'], 2)}" if has_interval else ""
-    sign, said = PLACES.get(place, ("", ""))
-    return ScoreCell(number(row["mean"], 2), repr(float(row["mean"])), interval, low, middle, high, sign, said)
+    sign, said = WORSE_THAN_CONTROL if place == Word.WORSE else PLACES.get(place, ("", ""))
+    mark = str(Word.WORSE.tone) if place == Word.WORSE else ""
+    return ScoreCell(number(row["mean"], 2), repr(float(row["mean"])), interval, low, middle, high, sign, said, mark)

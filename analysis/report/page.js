@@ -18,12 +18,9 @@ for (const table of document.querySelectorAll("table.sortable")) {
 }
 
 // A table or figure that is wider than its box says so.
-const sized = new ResizeObserver((entries) => {
-  for (const { target } of entries) {
-    const box = target.closest(".scroll");
-    box.classList.toggle("wide", box.scrollWidth > box.clientWidth + 1);
-  }
-});
+const measure = (box) => box.classList.toggle("wide", box.scrollWidth > box.clientWidth + 1);
+const sized = new ResizeObserver((entries) =>
+  requestAnimationFrame(() => entries.forEach(({ target }) => measure(target.closest(".scroll")))));
 for (const box of document.querySelectorAll(".scroll")) {
   sized.observe(box);
   if (box.firstElementChild) sized.observe(box.firstElementChild);

@@ -44,7 +44,7 @@ async function look(width, height) {
   }
   frame.contentWindow.location.hash = names[0] ?? "";
   await new Promise((done) => setTimeout(done, 50));
-  frame.contentWindow.scrollTo(0, 0);
+  frame.contentWindow.scrollTo({ top: 0, behavior: "instant" });
   const bottom = (name) => page.querySelector(name)?.getBoundingClientRect().bottom ?? null;
   const first = { answer: bottom("#answer"), headline: bottom("#answer h1"), table: bottom("#table-first") };
   const requests = frame.contentWindow.performance.getEntriesByType("resource").map((each) => each.name);

@@ -62,6 +62,7 @@ def number(column: str, digits: int, *, with_sign: bool = False) -> MakeCell:
 
 def percent(column: str) -> MakeCell:
     """A share, in per cent."""
+
     def cell(row: Row) -> Cell:
         value = row[column]
         return number_cell(value, 1) if pd.isna(value) else Cell(f"{signed(100 * value, 1)} %", sort=repr(float(value)))
