@@ -30,7 +30,8 @@ def inline_svg(figure: Figure, *, name: str, title: str) -> Markup:
         name: Prefix of every id, so that several figures live on one page.
         title: What a screen reader says.
     """
-    panels = panels_of(figure)
+    with figure_style():
+        panels = panels_of(figure)
     return embedded(svg_of(figure), name=name, title=title, width_in=figure.get_figwidth(), panels=panels)
 
 

@@ -13,9 +13,9 @@ TERMS: dict[str, str] = {
     "ceiling": "How far Dice moves when the whole class attention is taken away; the effect of a bias is given as a "
     "share of it.",
     "change of the bias": "The bias at the end of training minus its start: what training added.",
-    "control": "The method that every other is compared with, under the same splits, initial weights and batches.",
     "construct": "A kind of difficulty: frequency, boundary ambiguity, morphology, context. Each has one primary "
     "measure, fixed beforehand; all others are exploratory.",
+    "control": "The method that every other is compared with, under the same splits, initial weights and batches.",
     "decay": "The change goes against the start of the bias: it is taken back, and what goes with it is the start.",
     "Dice": "Overlap of prediction and truth, 0 to 1; macro Dice is its mean over the classes that occur.",
     "dose": "A known number added to the bias, or to the output logit, of one class of a trained model.",

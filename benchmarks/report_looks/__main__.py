@@ -18,7 +18,7 @@ from analysis.report import build_report
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # the tests
 
-from benchmarks.report_looks.browser import VIEW_PX, Looks, look_at, paper_pages, photograph
+from benchmarks.report_looks.browser import VIEW_PX, Looks, faults, look_at, paper_pages, photograph
 from benchmarks.report_looks.studies import write_studies
 
 MOST_MEGABYTES, MOST_SCREENS, MOST_PAGES = 4.0, 8.0, 25
@@ -49,20 +49,6 @@ def main() -> int:
         table.add_row(name, f"{megabytes:.1f}", shown, str(pages), "; ".join(found) or "none")
     Console(width=140).print(table)
     return int(broken > 0)
-
-
-def faults(looks: Looks) -> list[str]:
-    """Name what a page must not have."""
-    found = [f"console: {line[-120:]}" for line in looks.console]
-    for each in looks.results:
-        at = f"at {each['width']} px"
-        found += [f"{what} {at}" for what in ("wide", "unhinted", "requests") if each[what]]
-        found += [f"overflow of {each['overflow']} px {at}"] if each["overflow"] > 0 else []
-        below = each["first"]["headline"] > each["height"] or (
-            each["width"] >= max(VIEW_PX) and each["first"]["table"] > each["height"]
-        )
-        found += [f"answer or table below the first screen {at}"] if below else []
-    return found
 
 
 def photographs(page: Path, looks: Looks, folder: Path, work: Path) -> None:

@@ -92,6 +92,20 @@ def look_at(page: Path, folder: Path, *, extra: str = "() => null") -> Looks:
     return Looks(json.loads(html.unescape(found.group(1))), console)
 
 
+def faults(looks: Looks) -> list[str]:
+    """Name what a page must not have."""
+    found = [f"console: {line[-120:]}" for line in looks.console]
+    for each in looks.results:
+        at = f"at {each['width']} px"
+        found += [f"{what} {at}" for what in ("wide", "unhinted", "requests") if each[what]]
+        found += [f"overflow of {each['overflow']} px {at}"] if each["overflow"] > 0 else []
+        below = each["first"]["headline"] > each["height"] or (
+            each["width"] >= max(VIEW_PX) and each["first"]["table"] > each["height"]
+        )
+        found += [f"answer or table below the first screen {at}"] if below else []
+    return found
+
+
 def photograph(page: Path, out: Path, folder: Path, *, width: int, height: int, at: str = "") -> Path:
     """Save a PNG of a page; `at` is the id of the chapter that is shown."""
     frame = folder / "frame.html"

@@ -20,8 +20,7 @@ from analysis.report import build_report
 from analysis.report.answer import first_table
 from analysis.report.glossary import TERMS, WORDS
 from analysis.verdicts import Topic, Verdict, Word
-from benchmarks.report_looks.browser import CHROMIUM, look_at, paper_pages
-from benchmarks.report_looks.__main__ import faults
+from benchmarks.report_looks.browser import CHROMIUM, faults, look_at, paper_pages
 from imbalance_bench.errors import UserError
 from tests.analysis.contract_study import write_analysis, write_bare_study
 from tests.analysis.synthetic import write_synthetic_study
