@@ -18,13 +18,11 @@ for (const table of document.querySelectorAll("table.sortable")) {
 }
 
 // A table or figure that is wider than its box says so.
-const measure = (box) => box.classList.toggle("wide", box.scrollWidth > box.clientWidth + 1);
-const sized = new ResizeObserver((entries) =>
-  requestAnimationFrame(() => entries.forEach(({ target }) => measure(target.closest(".scroll")))));
-for (const box of document.querySelectorAll(".scroll")) {
-  sized.observe(box);
-  if (box.firstElementChild) sized.observe(box.firstElementChild);
+function hint() {
+  for (const box of document.querySelectorAll(".scroll")) box.classList.toggle("wide", box.scrollWidth > box.clientWidth + 1);
 }
+addEventListener("resize", hint);
+document.addEventListener("toggle", hint, true); // what was folded had no width
 
 // Files are made of what the page holds: figures from their SVG, tables from their packed CSV.
 function hand_over(blob, name) {
@@ -55,7 +53,7 @@ for (const button of document.querySelectorAll("button.save")) {
 }
 
 // On a narrow screen the panels of a figure stand below one another, each a view of the one drawing.
-const narrow = matchMedia("(max-width: 760px)");
+const narrow = matchMedia("screen and (max-width: 760px)");
 function stack(svg) {
   const [drawing, panels] = [svg.querySelector("g[id]"), JSON.parse(svg.dataset.panels)];
   const stacked = document.createElement("div");
@@ -97,6 +95,7 @@ function show(chapter) {
     if (link.hash === `#${chapter.id}`) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
+  hint();
 }
 function follow() {
   const target = location.hash.length > 1 && document.getElementById(decodeURIComponent(location.hash.slice(1)));
@@ -111,3 +110,4 @@ if (chapters.length) {
   addEventListener("hashchange", follow);
   follow();
 }
+hint();

@@ -49,7 +49,7 @@ async function look(width, height) {
   const first = { answer: bottom("#answer"), headline: bottom("#answer h1"), table: bottom("#table-first") };
   const requests = frame.contentWindow.performance.getEntriesByType("resource").map((each) => each.name);
   results.push({ width, height, overflow: root.scrollWidth - width, ...seen, first, chapters,
-    requests: requests.filter((each) => !each.startsWith("data:")), extra: (EXTRA)(page) });
+    requests: requests.filter((each) => !each.startsWith("data:")), extra: await (EXTRA)(page) });
 }
 (async () => { for (const [width, height] of SIZES) await look(width, height);
   const out = document.createElement("pre"); out.textContent = JSON.stringify(results);
@@ -78,7 +78,7 @@ def look_at(page: Path, folder: Path, *, extra: str = "() => null") -> Looks:
     Args:
         page: The page.
         folder: An empty folder for the browser.
-        extra: A JavaScript function of the document, whose JSON is `extra` of each result.
+        extra: A JavaScript function of the document (it may be async), whose JSON is `extra` of each result.
     """
     probe = folder / "probe.html"
     sizes = json.dumps([[width, height] for width, height in VIEW_PX.items()])

@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -292,6 +293,27 @@ def test_a_browser_shows_the_report_whole(name: str, request: pytest.FixtureRequ
         assert result["extra"] is True
         assert next(iter(result["chapters"].values())) <= 8 * result["height"]
     assert paper_pages(root / "report" / "index.html", tmp_path) <= 25
+
+
+HANDS_OVER = """async (page) => {
+  const view = page.defaultView, blobs = [];
+  view.URL.createObjectURL = (blob) => (blobs.push(blob), "about:blank");
+  view.HTMLAnchorElement.prototype.click = () => {};
+  for (const name of ["comparisons.csv", "ranks.svg"]) {
+    page.querySelector(`button[data-name="${name}"]`).click();
+    await new Promise((done) => setTimeout(done, 100));
+  }
+  return Promise.all(blobs.map((blob) => blob.text()));
+}"""
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
+def test_the_page_hands_over_tables_and_figures(complete: Path, tmp_path: Path) -> None:
+    looks = look_at(complete / "report" / "index.html", tmp_path, extra=HANDS_OVER)
+    table, figure = looks.results[0]["extra"]
+    assert table == (complete / "tables" / "comparisons.csv").read_text()
+    assert ElementTree.fromstring(figure).tag == "{http://www.w3.org/2000/svg}svg"
+    assert "var(" not in figure
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
