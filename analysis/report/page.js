@@ -17,6 +17,14 @@ for (const table of document.querySelectorAll("table.sortable")) {
   });
 }
 
+// Names may break after an underscore, and are copied as they are.
+for (const each of document.querySelectorAll("h1, h2, .sentence span, .verdict, td:first-child, th button")) {
+  const walker = document.createTreeWalker(each, NodeFilter.SHOW_TEXT), texts = [];
+  while (walker.nextNode()) texts.push(walker.currentNode);
+  for (const text of texts.filter((one) => one.data.includes("_")))
+    text.replaceWith(...text.data.split(/(?<=_)/).flatMap((part, place) => (place ? [document.createElement("wbr"), part] : [part])));
+}
+
 // A table or figure that is wider than its box says so.
 function hint() {
   for (const box of document.querySelectorAll(".scroll")) box.classList.toggle("wide", box.scrollWidth > box.clientWidth + 1);
