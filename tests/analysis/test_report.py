@@ -110,7 +110,7 @@ def test_the_first_table_says_what_the_analysis_says(complete: Path) -> None:
     signs = {"best": "★", "shared_best": "="}
     for method, cells in shown.rows:
         for name, cell in zip(("macro", *study.class_names), cells, strict=True):
-            row = scores.loc[("dice", study.aggregation, method, name)]
+            row = scores.xs(("dice", study.aggregation, method, name))
             assert cell.text == f"{row['mean']:.2f}"
             assert cell.interval == f"95 % interval {row['low']:.2f} to {row['high']:.2f}"
             assert 0 <= cell.low <= cell.middle <= cell.high <= 100
