@@ -12,7 +12,7 @@ from analysis.schema.names import MACRO
 from analysis.topics.context import Context
 from analysis.topics.origin import UNPAIRED
 from analysis.topics.path_ceiling import NOT_EXAMINED
-from analysis.verdicts import Topic, Verdict, Word
+from analysis.verdicts import Topic, Verdict, Word, points
 
 METHOD, REASON = "method", "reason"  # aspects of the topic `answer`
 ZEROED = "zeroed"  # the intervention that takes a bias away
@@ -25,6 +25,24 @@ _REASON_RULE = (
     "not read); not_testable: no bias was learned, or classes were not measured"
 )
 NO_COMPARISON = "This study compares no method with a control."
+_NOTHING_BETTER = {
+    Word.WORSE: "every other method is worse",
+    Word.EQUIVALENT: "every other method does the same",
+    Word.NOT_TESTABLE: "nothing could be tested",
+}
+# what a learned bias follows, in a few words; a reason to doubt it stands in the sentence
+_REASON_SHORT = {
+    Word.INERTIA: "{what} is mostly its start",
+    Word.DECAY: "neither is shown: {what} decays from its start",
+    Word.NOT_SEPARABLE: "rare and hard cannot be told apart here",
+    Word.NOT_SUPPORTED: "neither is shown",
+    Word.UNDECIDED: "undecided",
+    Word.UNRELIABLE: "not interpreted: the seeds do not agree",
+    Word.INERT: "neither matters: {what} is not read",
+    Word.NOT_TESTABLE: "these data cannot tell",
+}
+_UNITS = {"group": ("slide or patient", "slides or patients"), "image": ("image", "images")}
+_FOLLOWED = {"frequency": "rare", "difficulty": "hard", "frequency+difficulty": "rare and hard"}
 NO_BIAS = "No finished run of this study learned a class bias, so nothing can be said about what it follows."
 
 
@@ -38,23 +56,30 @@ def answers(context: Context) -> list[Verdict]:
     examined = {verdict.method for verdict in context.verdicts_on(Topic.PATH)}
     reasons = reason_answers(change, context.verdicts_on(Topic.INTERVENTION), examined)
     if not reasons or context.tables["measures"].empty:
-        reasons = [_answer(REASON, Word.NOT_TESTABLE, (unmeasured if learned and unmeasured else [NO_BIAS])[0])]
-    method = method_answer(macro, controls)
+        sentence = (unmeasured if learned and unmeasured else [NO_BIAS])[0]
+        short = (
+            "These data cannot tell: the classes were not measured." if learned else "No method learned a class bias."
+        )
+        reasons = [_answer(REASON, Word.NOT_TESTABLE, sentence, short=short)]
+    units = [*context.tables["comparisons"]["unit"], ""]
+    method = method_answer(macro, controls, str(units[0]))
     if context.study.is_foreign and macro and UNPAIRED not in method.sentence:
         method = replace(method, sentence=f"{method.sentence} {UNPAIRED}")
     return [method, *reasons]
 
 
-def method_answer(macro: Sequence[Verdict], control: str) -> Verdict:
+def method_answer(macro: Sequence[Verdict], control: str, unit: str = "") -> Verdict:
     """Answer "which method should I use?".
 
     Args:
         macro: Verdicts on macro Dice, one per method.
         control: Label of the control.
+        unit: `group` or `image`, over which the verdicts were found.
     """
     if not macro:
-        return _answer(METHOD, Word.NOT_TESTABLE, NO_COMPARISON)
+        return _answer(METHOD, Word.NOT_TESTABLE, NO_COMPARISON, short="No method was compared with a control.")
     better = [verdict for verdict in macro if verdict.word == Word.BETTER]
+    rests_on = _rests_on(macro, unit)
     numbers = dict(Counter(str(verdict.word) for verdict in macro))
     if better:
         best = max(better, key=lambda each: each.numbers["difference"])
@@ -62,13 +87,16 @@ def method_answer(macro: Sequence[Verdict], control: str) -> Verdict:
         sentence = f"Use {best.method}: {best.sentence}"
         if others:
             sentence += f" So {'is' if len(others) == 1 else 'are'} {_listed(others)}."
-        return _answer(METHOD, Word.BETTER, sentence, numbers=numbers)
+        gain = f"{points(best.numbers['difference'])} points of macro Dice over {control}"
+        return _answer(METHOD, Word.BETTER, sentence, short=f"Use {best.method}: {gain}.{rests_on}", numbers=numbers)
     shares = _listed([f"{n} {word.replace('_', ' ')}" for word, n in numbers.items()])
     sentence = (
         f"No method is shown to be better than {control} on macro Dice ({shares}): "
         f"keep {control}, unless a single class or the cost decides."
     )
-    return _answer(METHOD, _common(macro, Word.UNDECIDED), sentence, numbers=numbers)
+    word = _common(macro, Word.UNDECIDED)
+    short = f"Keep {control}: {_NOTHING_BETTER.get(word, 'no method is shown to be better')}.{rests_on}"
+    return _answer(METHOD, word, sentence, short=short, numbers=numbers)
 
 
 def reason_answers(
@@ -99,6 +127,7 @@ def reason_answers(
                 REASON,
                 explanation.word,
                 " ".join(sentences),
+                short=_reason_in_short(explanation),
                 method=explanation.method,
                 numbers=dict(explanation.numbers),
             )
@@ -111,6 +140,7 @@ def _answer(
     word: Word,
     sentence: str,
     *,
+    short: str,
     method: str = "",
     numbers: dict[str, Any] | None = None,
 ) -> Verdict:
@@ -123,9 +153,29 @@ def _answer(
         subject=subject,
         word=word,
         sentence=sentence,
+        short=short,
         numbers=numbers or {},
         rule=rule,
     )
+
+
+def _rests_on(compared: Sequence[Verdict], unit: str) -> str:
+    """Say how many units and seeds all comparisons rest on, as " 9 slides or patients, 3 seeds."; empty if unknown."""
+    found = [each.numbers for each in compared if {"n_units", "n_seeds"} <= set(each.numbers)]
+    if not found or unit not in _UNITS:
+        return ""
+    units, seeds = (int(min(numbers[key] for numbers in found)) for key in ("n_units", "n_seeds"))
+    return f" {units} {_UNITS[unit][units != 1]}, {seeds} seed{'s' if seeds != 1 else ''}."
+
+
+def _reason_in_short(explanation: Verdict) -> str:
+    """Say in a few words whether a bias follows rare or hard, as "dfa: hard, beyond what is rare."."""
+    followed = _FOLLOWED.get(str(explanation.numbers.get("follows", "")))
+    if explanation.word == Word.SUPPORTED:
+        said = followed or "a measure of the plan"
+    else:
+        said = _REASON_SHORT.get(explanation.word, explanation.word.replace("_", " "))
+    return f"{explanation.method}: {said.format(what='the bias')}."
 
 
 def _common(judged: Sequence[Verdict], otherwise: Word) -> Word:

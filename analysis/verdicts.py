@@ -111,6 +111,7 @@ class Verdict:
         subject: Who or what is judged, in words.
         word: The verdict.
         sentence: Plain English, complete without the rest.
+        short: The same in a few words, for a heading; empty where the sentence is all there is.
         numbers: What it rests on.
         rule: How the numbers gave the word.
     """
@@ -124,6 +125,7 @@ class Verdict:
     subject: str
     word: Word
     sentence: str
+    short: str = ""
     numbers: Mapping[str, Any] = field(default_factory=dict)
     rule: str = ""
 
@@ -131,7 +133,8 @@ class Verdict:
         """Take back what rests on no number."""
         if _quotes_no_number(self) or (self.word not in REFUSALS and _lacks_a_number(self)):
             sentence = f"Nothing can be said about {self.subject}: what this rests on could not be measured."
-            for name, value in {"word": Word.NOT_TESTABLE, "sentence": sentence, "rule": UNMEASURED_RULE}.items():
+            taken_back = {"word": Word.NOT_TESTABLE, "sentence": sentence, "short": "", "rule": UNMEASURED_RULE}
+            for name, value in taken_back.items():
                 object.__setattr__(self, name, value)
 
     @property
@@ -156,7 +159,7 @@ class Verdict:
         """
         names = ("aspect", "method", "estimand", "measure", "class_name", "subject", "sentence", "numbers", "rule")
         topic, word = Topic(content["topic"]), Word(content["verdict"])
-        return cls(topic=topic, word=word, **{name: content[name] for name in names})
+        return cls(topic=topic, word=word, short=content.get("short", ""), **{name: content[name] for name in names})
 
 
 def _quotes_no_number(verdict: Verdict) -> bool:

@@ -110,7 +110,7 @@ def given_biases(spec: PhantomSpec, number: int) -> list[Any]:
 def attributed(study: StudyAnalysis, method: str, estimand: str) -> set[str]:
     """Return the constructs of which the primary measure is supported for a method's quantity."""
     rows = study.tables["associations"]
-    rows = rows[(rows["verdict"] == str(Word.SUPPORTED)) & rows["primary"].astype(bool)]
+    rows = rows[(rows["verdict"] == str(Word.SUPPORTED)) & rows["p_holm"].notna()]  # of a primary measure
     return set(rows[(rows["method"] == method) & (rows["estimand"] == estimand)]["construct"])
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 from analysis.cards.specimens import TILE_UM
 from analysis.plots.borders import border_profile
-from analysis.plots.inline import embedded, svg_of
+from analysis.plots.inline import inline_svg
 from analysis.plots.style import figure_style, freeze_layout, new_figure
 from analysis.reading.palette import GRID, INK, MUTED, PAPER
 from analysis.reading.wording import CONSTRUCT, number, words
@@ -27,20 +27,14 @@ HARDER = {
     "context": "more like its rival",
 }
 TILE_SIDE_PX = 192  # of a tile on a page
-_JPEG_QUALITY = 82
+_WEBP_QUALITY = 78
 
 
 @dataclass(frozen=True)
 class CardFigure:
-    """A figure of a card.
-
-    Args:
-        svg: Inline SVG.
-        download: data: address of the SVG.
-    """
+    """A figure of a card: inline SVG, which `page.js` saves as a file."""
 
     svg: Markup
-    download: str
 
 
 def difficulty_strips(axes: Axes, measures: pd.DataFrame, class_name: str, colour: str) -> Axes:
@@ -137,8 +131,8 @@ def tile_address(tile: np.ndarray) -> str:
     """Return a tile, at the size it is shown at, as a data: address."""
     buffer, picture = io.BytesIO(), Image.fromarray(tile)
     picture.thumbnail((TILE_SIDE_PX, TILE_SIDE_PX))
-    picture.save(buffer, format="JPEG", quality=_JPEG_QUALITY)
-    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    picture.save(buffer, format="WEBP", quality=_WEBP_QUALITY, method=6)
+    return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
 def tile_caption(mpp_um: float | None) -> str:
@@ -157,6 +151,4 @@ def estimate(row: dict | None, *, digits: int = 3) -> str:
 
 def _for_page(figure: Figure, name: str, title: str) -> CardFigure:
     freeze_layout(figure)
-    svg = svg_of(figure)
-    download = f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}"
-    return CardFigure(embedded(svg, name=name, title=title, width_in=figure.get_figwidth()), download)
+    return CardFigure(inline_svg(figure, name=name, title=title))

@@ -84,10 +84,13 @@ def association_title(association: Mapping[str, Any] | None) -> str:
     if association is None:
         return "not tested"
     classes = f"K = {int(association['n_classes'])}" if np.isfinite(association["n_classes"]) else ""
-    rho = f"{RHO} = {signed(association['spearman'], 2)}"
+    known = np.isfinite(association["spearman"])
+    rho = f"{RHO} = {signed(association['spearman'], 2)}" if known else f"no {RHO}"
     if association["verdict"] == Word.NOT_TESTABLE:
         smallest = number(association["min_p"], 3)
         return f"{rho}\nnot testable ({classes}, smallest p {smallest})"
+    if association["verdict"] == Word.UNRELIABLE:
+        return f"{rho} ({classes})\nunreliable: seeds do not agree"
     return f"{rho}\nexact p {probability(association['p_spearman'])} ({classes})"
 
 
@@ -129,7 +132,7 @@ def draw_bias_vs_difficulty(study: AnalysedStudy) -> Figure:
             association = _association(study, method, estimand, str(measure["measure"].iloc[0]))
             bias_vs_difficulty(axes, bias, measure, colours=study.class_colour, association=association)
             panels.append((axes, class_points(bias, measure)))
-        axes_row[0].set_ylabel(f"{method}\n" + wrapped(estimand_label(estimand), 28))
+        axes_row[0].set_ylabel(f"{wrapped(method, 28)}\n" + wrapped(estimand_label(estimand), 28))
     freeze_layout(figure)
     label_classes(figure, panels, study.class_names)
     return figure

@@ -9,12 +9,11 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
 from analysis.plots.bias import add_key
-from analysis.plots.style import freeze_layout, new_figure, wrapped
+from analysis.plots.style import freeze_layout, heat_map, new_figure, wrapped
 from analysis.reading.analysed_study import AnalysedStudy, NotDrawableError
-from analysis.reading.palette import BAND, PAPER
+from analysis.reading.palette import CELL_INK
 
 SHADE = LinearSegmentedColormap.from_list("share", ["#f4f5f6", "#6aa7d6"])  # light enough for dark numbers
-CELL_INK = "#1b1f25"  # stays dark on a dark screen, where the cells stay light
 LONGEST_NAME = 18  # characters beside a matrix
 MOST_NUMBERED = 10  # classes up to which shares are written in full
 LEAST_SHOWN = 0.005  # a smaller share is left blank
@@ -33,26 +32,18 @@ def confusion(axes: Axes, shares: pd.DataFrame, *, classes: Sequence[str]) -> Ax
     """
     wide = shares.pivot_table(index="true", columns="predicted", values="share", sort=False, dropna=False)
     values = wide.reindex(index=list(classes), columns=list(classes)).to_numpy(float)
-    axes.imshow(values, cmap=SHADE, vmin=0, vmax=1, interpolation="nearest")
     size = 7 if len(classes) <= MOST_NUMBERED else 4.5
-    for (row, column), share in np.ndenumerate(values):
-        if np.isfinite(share) and share >= LEAST_SHOWN:
-            number = axes.text(column, row, f"{100 * share:.0f}", ha="center", va="center", fontsize=size)
-            number.set(color=CELL_INK, in_layout=False)  # it lies in its cell: measuring it would change nothing
-    absent = ~np.isfinite(values).any(axis=1)
-    for row in np.flatnonzero(absent).tolist():
-        axes.text((len(classes) - 1) / 2, row, "absent", ha="center", va="center", fontsize=size, color=CELL_INK)
+    shown = np.isfinite(values) & (values >= LEAST_SHOWN)
+    labels = np.where(shown, np.char.mod("%.0f", 100 * np.nan_to_num(values)), "")
     names = list(classes) if names_fit(classes) else [str(number + 1) for number in range(len(classes))]
-    axes.set_xticks(range(len(classes)), names, rotation=90 if names_fit(classes) else 0)
-    axes.set_yticks(range(len(classes)), names)
+    heat_map(
+        axes, values, labels,
+        cmap=SHADE, vmin=0, vmax=1, square=True, annot_kws={"fontsize": size}, xticklabels=names, yticklabels=names,
+    )  # fmt: skip
+    for row in np.flatnonzero(~np.isfinite(values).any(axis=1)).tolist():
+        axes.text(len(classes) / 2, row + 0.5, "absent", ha="center", va="center", fontsize=size, color=CELL_INK)
+    axes.tick_params(axis="x", rotation=90 if names_fit(classes) else 0)
     axes.tick_params(labelsize=7)
-    axes.set_xticks(np.arange(len(classes) + 1) - 0.5, minor=True)
-    axes.set_yticks(np.arange(len(classes) + 1) - 0.5, minor=True)
-    axes.grid(visible=False)
-    axes.grid(visible=True, which="minor", color=PAPER, linewidth=1.2)
-    axes.set_axisbelow(False)
-    axes.spines[:].set_visible(False)
-    axes.set_facecolor(BAND)
     return axes
 
 

@@ -7,9 +7,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.plots.style import freeze_layout, method_handles, new_figure, wrapped
+from analysis.plots.style import freeze_layout, heat_map, method_handles, new_figure, wrapped
 from analysis.reading.analysed_study import AnalysedStudy, NotDrawableError
-from analysis.reading.palette import BAND, INK, MUTED, PAPER, MethodMark
+from analysis.reading.palette import INK, MUTED, PAPER, MethodMark
 from analysis.reading.wording import MINUS
 from analysis.schema.names import MACRO
 
@@ -76,8 +76,6 @@ def pair_matrix(axes: Axes, pairs: pd.DataFrame, methods: list[str], limit: floa
     Returns:
         The same axes.
     """
-    import seaborn as sns  # imports pyplot, which takes a second
-
     by_pair = {(row["method_a"], row["method_b"]): row for row in pairs.to_dict("records")}
     values = np.full((len(methods), len(methods)), np.nan)
     labels = np.full(values.shape, "", dtype=object)
@@ -88,27 +86,12 @@ def pair_matrix(axes: Axes, pairs: pd.DataFrame, methods: list[str], limit: floa
         for at in ((i, j), (j, i)):
             labels[at] = f"{values[at]:+.1f}{shown}".replace("-", MINUS)
     names = [wrapped(name, 20) for name in methods]
-    sns.heatmap(
-        values,
-        ax=axes,
-        annot=labels,
-        fmt="",
-        annot_kws={"fontsize": 7, "color": "#1b1f25"},
-        cmap=DIVERGING,
-        vmin=-limit,
-        vmax=limit,
-        alpha=0.75,
-        cbar=False,
-        square=True,
-        linewidths=1,
-        linecolor=PAPER,
-        xticklabels=names,
-        yticklabels=names,
-    )
-    axes.set_facecolor(BAND)
+    heat_map(
+        axes, values, labels,
+        cmap=DIVERGING, vmin=-limit, vmax=limit, alpha=0.75, square=True, annot_kws={"fontsize": 7},
+        xticklabels=names, yticklabels=names,
+    )  # fmt: skip
     axes.tick_params(axis="x", rotation=90)
-    axes.tick_params(axis="y", rotation=0)
-    axes.grid(visible=False)
     return axes
 
 

@@ -7,9 +7,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.plots.ledger import CELL_INK, SCALE
-from analysis.plots.style import freeze_layout, new_figure, wrapped
-from analysis.reading.palette import INK, MUTED, PAPER
+from analysis.plots.ledger import SCALE
+from analysis.plots.style import freeze_layout, heat_map, new_figure, wrapped
+from analysis.reading.palette import INK, MUTED
 
 FULL_COLOUR = 3.0  # doublings at which the colour no longer deepens; the number goes on
 
@@ -28,18 +28,13 @@ def gradient_heatmap(axes: Axes, gradients: pd.DataFrame) -> Axes:
     wide = gradients.pivot_table(index="method", columns="class", values="relative_share").loc[methods, classes]
     factors = wide.to_numpy(float)
     doublings = np.log2(np.maximum(factors, 2.0 ** -(2 * FULL_COLOUR)))
-    axes.imshow(doublings, cmap=SCALE, vmin=-FULL_COLOUR, vmax=FULL_COLOUR, aspect="auto", interpolation="nearest")
-    for (row, column), value in np.ndenumerate(factors):
-        axes.text(column, row, factor_text(value), ha="center", va="center", fontsize=7, color=CELL_INK)
-    axes.set_xticks(range(len(classes)), [wrapped(str(name), 12) for name in classes])
-    axes.set_yticks(range(len(methods)), methods)
-    axes.tick_params(axis="x", top=True, labeltop=True, bottom=False, labelbottom=False, labelcolor=INK)
-    axes.set_xticks(np.arange(len(classes) + 1) - 0.5, minor=True)
-    axes.set_yticks(np.arange(len(methods) + 1) - 0.5, minor=True)
-    axes.grid(visible=False)
-    axes.grid(visible=True, which="minor", color=PAPER, linewidth=2)
-    axes.set_axisbelow(False)
-    axes.spines[:].set_visible(False)
+    labels = np.vectorize(factor_text, otypes=[object])(factors)
+    heat_map(
+        axes, doublings, labels,
+        cmap=SCALE, vmin=-FULL_COLOUR, vmax=FULL_COLOUR, linewidths=2, annot_kws={"fontsize": 7},
+        xticklabels=[wrapped(str(name), 12) for name in classes], yticklabels=methods,
+    )  # fmt: skip
+    axes.tick_params(axis="x", rotation=0, labeltop=True, labelbottom=False, labelcolor=INK)
     _name_families(axes, gradients.drop_duplicates("method")["family"].tolist())
     return axes
 
@@ -53,10 +48,15 @@ def _name_families(axes: Axes, families: list[str]) -> None:
     """Rule off the families and name each at the right of its first row."""
     for place, (before, after) in enumerate(pairwise(families)):
         if before != after:
-            axes.axhline(place + 0.5, color=MUTED, linewidth=0.8, zorder=5)
+            axes.axhline(place + 1, color=MUTED, linewidth=0.8, zorder=5)
     for name in dict.fromkeys(families):
         axes.annotate(
-            name, (1.01, families.index(name)), xycoords=("axes fraction", "data"), fontsize=7, va="center", color=MUTED
+            name,
+            (1.01, families.index(name) + 0.5),
+            xycoords=("axes fraction", "data"),
+            fontsize=7,
+            va="center",
+            color=MUTED,
         )
 
 

@@ -1,14 +1,25 @@
-"""Figures inside a page: SVG that follows the page's colours and fonts."""
+"""Figures inside a page: SVG that follows the page's colours and fonts, without a byte that nobody sees."""
 
+import base64
 import io
+import json
 import re
 from collections.abc import Callable
+from dataclasses import asdict
 
 from markupsafe import Markup
 from matplotlib.figure import Figure
+from PIL import Image
 
+from analysis.plots.panels import Panels, panels_of
 from analysis.plots.style import figure_style
 from analysis.reading.palette import DARK
+
+_NUMBER = re.compile(r"-?\d+\.\d+(?:e-?\d+)?")
+_DRAWN = re.compile(r'\b(d|x|y|points|width|height|viewBox)="([^"]*)"')
+_PICTURE = re.compile(r"data:image/png;base64,([A-Za-z0-9+/=\s]+)")
+_WEBP_QUALITY = 82
+_MOST_COLOURS = 256  # of a picture that is kept exactly, as a palette
 
 
 def inline_svg(figure: Figure, *, name: str, title: str) -> Markup:
@@ -19,17 +30,21 @@ def inline_svg(figure: Figure, *, name: str, title: str) -> Markup:
         name: Prefix of every id, so that several figures live on one page.
         title: What a screen reader says.
     """
-    return embedded(svg_of(figure), name=name, title=title, width_in=figure.get_figwidth())
+    with figure_style():
+        panels = panels_of(figure)
+    return embedded(svg_of(figure), name=name, title=title, width_in=figure.get_figwidth(), panels=panels)
 
 
-def embedded(svg: str, *, name: str, title: str, width_in: float) -> Markup:
+def embedded(svg: str, *, name: str, title: str, width_in: float, panels: Panels | None = None) -> Markup:
     """Return an SVG file, from `svg_of`, as an element for a page; other arguments as of `inline_svg`."""
     text = svg[svg.index("<svg") :]
-    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
-    text = _in_tags(text, lambda tag: _own_ids(_page_colours(tag), name))
+    text = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", text, flags=re.DOTALL)
+    text = _in_tags(text, lambda tag: _own_ids(_page_colours(_rounded(tag)), name))
+    text = re.sub(r">\s*\n\s*<", "><", _PICTURE.sub(lambda found: smaller_picture(found.group(1)), text))
     width_px = round(width_in * 96)
     label = Markup.escape(title)
-    opening = f'<svg role="img" aria-label="{label}" style="--natural:{width_px}px" viewBox='
+    views = "" if panels is None else f' data-panels="{Markup.escape(json.dumps(asdict(panels)))}"'
+    opening = f'<svg role="img" aria-label="{label}" style="--natural:{width_px}px"{views} viewBox='
     return Markup(re.sub(r"<svg [^>]*?viewBox=", lambda _: opening, text, count=1))  # a name may hold a backslash
 
 
@@ -39,6 +54,32 @@ def svg_of(figure: Figure) -> str:
     with figure_style(text_as_text=True):
         figure.savefig(buffer, format="svg", metadata={"Date": None}, facecolor="none")
     return buffer.getvalue().decode()
+
+
+def smaller_picture(encoded: str) -> str:
+    """Return a PNG, base64, as the data: address of a smaller picture: few colours as they are, photographs as WebP."""
+    picture = Image.open(io.BytesIO(base64.b64decode(encoded)))
+    opaque = picture.convert("RGBA").getchannel("A").getextrema()[0] == 255
+    picture = picture.convert("RGB" if opaque else "RGBA")
+    buffer, colours = io.BytesIO(), picture.getcolors(_MOST_COLOURS)
+    if colours is not None and opaque:
+        palette = picture.convert("P", palette=Image.Palette.ADAPTIVE, colors=max(2, len(colours)))
+        palette.save(buffer, format="PNG", optimize=True)
+        kind = "png"
+    else:
+        picture.save(buffer, format="WEBP", quality=_WEBP_QUALITY, method=6)
+        kind = "webp"
+    return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def _rounded(tag: str) -> str:
+    """Keep hundredths of a point, which is more than a screen shows."""
+    return _DRAWN.sub(lambda each: f'{each[1]}="{_NUMBER.sub(_hundredths, each[2])}"', tag)
+
+
+def _hundredths(number: re.Match[str]) -> str:
+    text = f"{float(number.group()):.2f}".rstrip("0").rstrip(".")
+    return "0" if text == "-0" else text
 
 
 def _in_tags(text: str, change: Callable[[str], str]) -> str:

@@ -10,13 +10,12 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
 from analysis.plots.bias import methods_with_bias
-from analysis.plots.style import freeze_layout, new_figure, spare_grid, wrapped
+from analysis.plots.style import freeze_layout, heat_map, new_figure, spare_grid, wrapped
 from analysis.reading.analysed_study import AnalysedStudy, NotDrawableError
-from analysis.reading.palette import BAND, INK, MUTED, PAPER
+from analysis.reading.palette import INK, MUTED, PAPER
 from analysis.reading.wording import number, words
 
 # Diverging, readable in grey and by every kind of colour vision (blue to orange), light enough for dark numbers.
-CELL_INK = "#1b1f25"  # stays dark on a dark screen, where the cells stay light
 SCALE = LinearSegmentedColormap.from_list("below_above", ["#6aa7d6", "#f4f5f6", "#f0a35e"])
 
 
@@ -89,21 +88,14 @@ def ledger_heatmap(axes: Axes, values: pd.DataFrame) -> Axes:
     widest = centred.abs().max(axis=1).replace(0, np.nan)
     shade = centred.div(widest, axis=0).fillna(0).where(values.notna())
     numbers = values.to_numpy(float)
-    axes.imshow(shade.to_numpy(float), cmap=SCALE, vmin=-1, vmax=1, aspect="auto", interpolation="nearest")
-    for (row, column), value in np.ndenumerate(numbers):
-        if np.isfinite(value):
-            axes.text(column, row, number(value, 2), ha="center", va="center", fontsize=7, color=CELL_INK)
-    axes.set_xticks(range(values.shape[1]), [wrapped(str(name), 14, 2) for name in values.columns])
-    axes.set_yticks(range(values.shape[0]), [str(name) for name in values.index])
-    axes.tick_params(axis="x", labelrotation=90 if values.shape[1] > 8 else 0, top=True, labeltop=True, bottom=False)
-    axes.tick_params(axis="x", labelbottom=False, labelcolor=INK)
-    axes.set_xticks(np.arange(values.shape[1] + 1) - 0.5, minor=True)
-    axes.set_yticks(np.arange(values.shape[0] + 1) - 0.5, minor=True)
-    axes.grid(visible=False)
-    axes.grid(visible=True, which="minor", color=PAPER, linewidth=2)
-    axes.set_axisbelow(False)
-    axes.spines[:].set_visible(False)
-    axes.set_facecolor(BAND)
+    labels = np.vectorize(lambda value: number(value, 2) if np.isfinite(value) else "", otypes=[object])(numbers)
+    heat_map(
+        axes, shade.to_numpy(float), labels,
+        cmap=SCALE, vmin=-1, vmax=1, linewidths=2, annot_kws={"fontsize": 7},
+        xticklabels=[wrapped(str(name), 14, 3) for name in values.columns], yticklabels=list(map(str, values.index)),
+    )  # fmt: skip
+    axes.tick_params(axis="x", rotation=90 if values.shape[1] > 8 else 0, labeltop=True, labelbottom=False)
+    axes.tick_params(axis="x", labelcolor=INK)
     return axes
 
 
@@ -126,7 +118,8 @@ def draw_ledger_heatmap(study: AnalysedStudy) -> Figure:
     keys = list(table.index)
     labels = [f"{words(parameter)}: {wrapped(method, 28, 1)}" for method, parameter in keys]
     table.index = pd.Index(labels)
-    figure = new_figure(2.9 + max(0.62 * table.shape[1], 2.4), 0.9 + 0.25 * table.shape[0])
+    beside = 0.4 + 0.062 * max(map(len, labels))
+    figure = new_figure(beside + max(0.62 * table.shape[1], 2.4), 0.9 + 0.25 * table.shape[0])
     axes = ledger_heatmap(figure.subplots(), table)
     axes.tick_params(axis="y", labelsize=7.5)
     _separate_rows(axes, [str(parameter) for _, parameter in keys])
@@ -137,4 +130,4 @@ def draw_ledger_heatmap(study: AnalysedStudy) -> Figure:
 def _separate_rows(axes: Axes, kinds: list[str]) -> None:
     for place, (before, after) in enumerate(pairwise(kinds)):
         if before != after:
-            axes.axhline(place + 0.5, color=MUTED, linewidth=0.8, zorder=5)
+            axes.axhline(place + 1, color=MUTED, linewidth=0.8, zorder=5)

@@ -1,6 +1,7 @@
 """How good each method is, and how it differs from the control."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,8 @@ from analysis.schema.names import MACRO
 from analysis.verdicts import Word
 
 OVERALL = "all classes (macro)"
+OWN_AXES_FROM = 3.0
+OWN_AXES = "Each panel has its own axis, because the panels differ in width."
 ROW_NAME_WIDTH = 26  # characters before a name breaks
 
 
@@ -113,6 +116,17 @@ def _class_rows(axes: Axes, rows: Sequence[str]) -> None:
     axes.spines["left"].set_visible(False)
 
 
+def widths_differ(panels: Iterable[tuple[Any, pd.DataFrame]]) -> bool:
+    """Say whether one panel on a shared axis would flatten another: the widest spans OWN_AXES_FROM times the least.
+
+    Args:
+        panels: Name and rows with the columns low and high, of differences to 0.
+    """
+    reach = [float(rows[["low", "high"]].abs().max().max()) for _, rows in panels]
+    known = [each for each in reach if np.isfinite(each) and each > 0]
+    return bool(known) and max(known) > OWN_AXES_FROM * min(known)
+
+
 def draw_class_dice(study: AnalysedStudy) -> Figure:
     """Draw the Dice of every method for every class."""
     scores = study.table("method_scores")
@@ -145,7 +159,8 @@ def draw_paired_differences(study: AnalysedStudy) -> Figure:
     rows = _rows(comparisons, study.class_names)
     row_in = 0.31 if any("\n" in wrapped(name, ROW_NAME_WIDTH) for name in rows) else 0.24
     figure = new_figure(1.9 + 1.75 * columns, 0.45 + lines * (0.75 + row_in * len(rows)))
-    grid = figure.subplots(lines, columns, squeeze=False, sharex=True, sharey=True)
+    own = widths_differ(comparisons.groupby("method"))
+    grid = figure.subplots(lines, columns, squeeze=False, sharex=not own, sharey=True)
     rope = study.plan.get("analysis", {}).get("rope_dice")
     for axes, method in zip(grid.flat, methods, strict=False):
         of_method = comparisons[comparisons["method"] == method]
@@ -155,5 +170,6 @@ def draw_paired_differences(study: AnalysedStudy) -> Figure:
     for axes in list(grid.flat)[len(methods) :]:
         axes.set_visible(False)
     figure.supxlabel(f"Dice {MINUS} Dice of {' or '.join(study.controls)}, with 95 % interval", fontsize=8.5)
+    figure.set_label(OWN_AXES if own else "")
     freeze_layout(figure)
     return figure

@@ -1,14 +1,15 @@
 """How every figure looks: one style, applied through a context manager, and colours that stay apart for everyone."""
 
-import textwrap
+import re
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -16,7 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 
-from analysis.reading.palette import GRID, INK, MUTED, PAPER, MethodMark
+from analysis.reading.palette import BAND, CELL_INK, GRID, INK, MUTED, PAPER, MethodMark
 
 RC: dict[Any, Any] = {
     "axes.axisbelow": True,
@@ -61,6 +62,7 @@ RC: dict[Any, Any] = {
     "ytick.minor.size": 0,
 }
 # Matplotlib ships DejaVu Sans; the others are asked, where installed, for the scripts that it lacks.
+_LEFT_OUT = "… "
 FALLBACK_FONTS = ("Noto Sans CJK JP", "Noto Sans CJK SC", "Noto Sans Devanagari", "Noto Sans Arabic", "Noto Sans Thai")
 
 
@@ -140,8 +142,54 @@ def method_handles(
 
 
 def wrapped(name: str, width: int = 22, lines: int = 2) -> str:
-    """Break a long name into at most `lines` lines of `width` characters, with an ellipsis for what is left."""
-    return "\n".join(textwrap.wrap(name, width, max_lines=lines, placeholder=" …", break_long_words=True)) or name
+    """Break a long name into at most `lines` lines of `width` characters, at spaces and after "_", "-" and "/".
+
+    What there is no room for is left out before the last word, because names often differ at their end.
+    """
+    words = [part for word in re.findall(r"[^\s_/-]*[_/-]+|[^\s_/-]+\s*|\s+", name) for part in _pieces(word, width)]
+    rows = _rows(words, width)
+    for kept in range(len(words) - 1, 0, -1):
+        if len(rows) <= lines:
+            break
+        rows = _rows([*words[: kept - 1], _LEFT_OUT, words[-1]], width)
+    return "\n".join(rows[:lines]) or name
+
+
+def _pieces(word: str, width: int) -> list[str]:
+    """Cut a word that is longer than a line, which no script without spaces could do without."""
+    return [word[start : start + width] for start in range(0, len(word), width)]
+
+
+def _rows(words: Sequence[str], width: int) -> list[str]:
+    rows: list[str] = []
+    for word in words:
+        if rows and len((rows[-1] + word).rstrip()) <= width:
+            rows[-1] += word
+        else:
+            rows.append(word)
+    return [row.strip() for row in rows if row.strip()]
+
+
+def heat_map(axes: Axes, values: np.ndarray, labels: np.ndarray, **how: Any) -> Axes:
+    """Draw a matrix with its numbers through seaborn, on the ground of missing values, names of rows upright.
+
+    Args:
+        axes: Where to draw.
+        values: (rows, columns) of what is shaded; NaN is left blank.
+        labels: (rows, columns) of what is written.
+        how: Further arguments of `seaborn.heatmap`.
+    """
+    import seaborn as sns  # imports pyplot, which takes a second
+
+    how = {"cbar": False, "linewidths": 1, "linecolor": PAPER, "fmt": ""} | how
+    annotated = {"color": CELL_INK} | how.pop("annot_kws", {})
+    sns.heatmap(values, ax=axes, annot=labels, annot_kws=annotated, **how)
+    for text in axes.texts:
+        text.set_in_layout(False)  # it lies in its cell: measuring it would change nothing
+    axes.set_facecolor(BAND)
+    axes.tick_params(axis="y", rotation=0)
+    axes.grid(visible=False)
+    return axes
 
 
 def spare_grid(axes: Axes, along: str) -> None:

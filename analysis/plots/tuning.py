@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from analysis.plots.style import freeze_layout, method_handles, new_figure, spare_grid
+from analysis.plots.style import freeze_layout, method_handles, new_figure, spare_grid, wrapped
 from analysis.reading.analysed_study import AnalysedStudy, NotDrawableError
 from analysis.reading.palette import PAPER, MethodMark
 from analysis.reading.wording import SELECTED
@@ -54,7 +54,7 @@ def draw_tuning(study: AnalysedStudy) -> Figure:
     figure = new_figure(1.6 + 2.9 * len(panels), 3.0)
     for axes, (score, title) in zip(figure.subplots(1, len(panels), squeeze=False).flat, panels.items(), strict=True):
         expected_best(axes, budgets, score=score, marks=marks)
-        axes.set_title(title)
+        axes.set_title(wrapped(title, 26))
     name = SELECTED[str(summary["select"].iloc[0])]
     figure.axes[0].set_ylabel(f"{name}, pooled")
     figure.legend(handles=method_handles(marks, width=24), loc="outside right upper", handlelength=1.6)

@@ -1,6 +1,7 @@
 """Colours and markers that mean the same in every figure, table and card, and stay apart for everyone."""
 
 import colorsys
+import zlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
@@ -19,6 +20,9 @@ PAPER = "#ffffff"
 BAND = "#eef1f4"  # a region of practical equivalence, the ground behind unlabelled pixels
 
 
+CELL_INK = "#1b1f25"  # numbers in cells stay dark on a dark screen, where the cells stay light
+
+
 CONTROL_COLOUR = "#5a626c"
 
 
@@ -26,6 +30,7 @@ CONTROL_COLOUR = "#5a626c"
 METHOD_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7b4ea3", "#8c6d31")
 
 
+_SALT = 207  # with it, eight methods that are often compared have eight colours
 METHOD_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h")  # 11 and 8 share no factor: 88 distinct pairs
 
 
@@ -61,17 +66,23 @@ class MethodMark:
 
 
 def method_marks(methods: Sequence[str], controls: Collection[str]) -> dict[str, MethodMark]:
-    """Give each method a colour and a marker; controls are grey."""
-    marks: dict[str, MethodMark] = {}
-    for method in methods:
-        is_control = method in controls
-        index = sum((other in controls) == is_control for other in marks)
-        if is_control:
-            marks[method] = MethodMark(CONTROL_COLOUR, METHOD_MARKERS[index % len(METHOD_MARKERS)])
-        else:
-            colour = METHOD_COLOURS[index % len(METHOD_COLOURS)]
-            marks[method] = MethodMark(colour, METHOD_MARKERS[(index + 1) % len(METHOD_MARKERS)])
-    return marks
+    """Give each method the colour and marker of its name, whatever the study and its other methods; controls are grey.
+
+    Two names that fall on the same colour and marker are told apart: the later in the alphabet takes the next.
+    """
+    pairs = len(METHOD_COLOURS) * len(METHOD_MARKERS)
+    taken: dict[MethodMark, str] = {}
+    for method in sorted(methods):
+        place = zlib.crc32(f"{_SALT} {method}".encode()) % pairs
+        options = (_mark((place + step) % pairs, is_control=method in controls) for step in range(pairs))
+        taken[next((mark for mark in options if mark not in taken), _mark(place, is_control=False))] = method
+    marks = {method: mark for mark, method in taken.items()}
+    return {method: marks.get(method, _mark(0, is_control=method in controls)) for method in methods}
+
+
+def _mark(place: int, *, is_control: bool) -> MethodMark:
+    marker = METHOD_MARKERS[place % len(METHOD_MARKERS)]
+    return MethodMark(CONTROL_COLOUR if is_control else METHOD_COLOURS[place % len(METHOD_COLOURS)], marker)
 
 
 def class_colours(colours: Sequence[str]) -> list[str]:

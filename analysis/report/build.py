@@ -13,10 +13,11 @@ from markupsafe import Markup
 from analysis.plots.inline import dark_variables
 from analysis.reading.analysed_study import AnalysedStudy
 from analysis.reading.wording import MINUS, number, tone, words
-from analysis.report.answer import rare_or_hard, which_method
+from analysis.report.answer import answers, first_table
 from analysis.report.classes import class_cards
-from analysis.report.detail_tables import detail_tables
+from analysis.report.details import detail_tables
 from analysis.report.figures import make_figures
+from analysis.report.glossary import TERMS, WORDS
 from analysis.report.paper_tables import write_paper_tables
 from analysis.report.provenance import provenance
 from analysis.report.tables import make_tables
@@ -25,7 +26,6 @@ from imbalance_bench.manifest import write_atomically
 
 HERE = Path(__file__).resolve().parent
 CARDS = HERE.parent / "cards"  # whose parts the section on classes shares
-QUESTION = "Which method should I use, and did it work because my classes were rare or because they were hard?"
 
 
 def build_report(root: Path) -> Path:
@@ -46,8 +46,12 @@ def build_report(root: Path) -> Path:
     content = {
         "study": study,
         "facts": facts(study),
-        "question": study.plan.get("question") or QUESTION,
-        "answers": [which_method(study), rare_or_hard(study)],
+        "question": study.plan.get("question", ""),
+        "answers": answers(study),
+        "first": first_table(study),
+        "has_models": any(len(study.table(name)) for name in ("model_interactions", "model_differences")),
+        "terms": TERMS,
+        "verdict_words": WORDS,
         "unfinished": unfinished(study),
         "figures": make_figures(study, study.root / "figures"),
         "tables": make_tables(study, study.root / "tables", detail_tables(study)),

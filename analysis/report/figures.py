@@ -1,6 +1,5 @@
 """Figures of the report: written as files, and inlined in the page."""
 
-import base64
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -126,7 +125,6 @@ class ReportFigure:
         title: Heading.
         caption: What one sees.
         svg: Inline SVG.
-        download: data: address of the stand-alone SVG.
         missing: Why there is no figure; empty where there is one.
     """
 
@@ -134,7 +132,6 @@ class ReportFigure:
     title: str
     caption: str
     svg: str = ""
-    download: str = ""
     missing: str = ""
 
 
@@ -151,8 +148,8 @@ def _make(kind: str, study: AnalysedStudy, folder: Path) -> ReportFigure:
         figure = draw_figure(kind, study)
     except NotDrawableError as reason:
         return ReportFigure(kind, title, caption, missing=str(reason))
-    files = [save(figure, folder / f"{kind}{suffix}") for suffix in SUFFIXES]
-    encoded = base64.b64encode(files[0].read_bytes()).decode()
+    for suffix in SUFFIXES:
+        save(figure, folder / f"{kind}{suffix}")
     caption = f"{caption} {figure.get_label() or ''}".strip()
     svg = inline_svg(figure, name=kind, title=title)
-    return ReportFigure(kind, title, caption, svg, f"data:image/svg+xml;base64,{encoded}")
+    return ReportFigure(kind, title, caption, svg)

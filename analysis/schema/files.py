@@ -65,7 +65,7 @@ def readme() -> str:
     parts.append(
         "## verdicts.json\n\n`plan_hash` is the hash of the analysis plan fixed before the runs. Each verdict has an "
         "`id`, a `topic`, the `method`, `estimand`, `measure`, `class_name` and `aspect` it is about, a `subject`, "
-        "the `verdict` word, a `sentence` in plain English, the `numbers` behind it and the `rule` that turned numbers "
-        "into the word.\n"
+        "the `verdict` word, a `sentence` in plain English (in `short` for a heading, where one needs it), the "
+        "`numbers` behind it and the `rule` that turned numbers into the word.\n"
     )
     return "\n".join(parts)

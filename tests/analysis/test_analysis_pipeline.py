@@ -14,7 +14,7 @@ import pytest
 from analysis.pipeline import StudyAnalysis, analyze_study
 from analysis.reading.analysed_study import AnalysedStudy
 from analysis.report import build_report
-from analysis.report.detail_tables import detail_tables
+from analysis.report.details import detail_tables
 from analysis.report.tables import make_tables
 from analysis.schema import TABLES, learning, planted, table, tuning
 from analysis.schema.column import Kind

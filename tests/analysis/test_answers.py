@@ -1,5 +1,7 @@
 """The two answers of the first screen say what the verdicts below them say."""
 
+from dataclasses import replace
+
 import pytest
 
 from analysis.answers import method_answer, reason_answers
@@ -64,3 +66,30 @@ def test_a_path_that_was_not_examined_is_said_to_be_so_once() -> None:
 def test_an_inert_path_is_the_answer() -> None:
     (answer,) = reason_answers([change(Word.INERT)], [], {"dfa"})
     assert (answer.word, answer.sentence) == (Word.INERT, "inert of dfa.")
+
+
+def test_a_heading_says_the_answer_in_a_few_words() -> None:
+    def numbered(method: str, word: Word, difference: float) -> Verdict:
+        numbers = {"difference": difference, "n_units": 9, "n_seeds": 3}
+        return replace(macro(method, word, difference), numbers=numbers)
+
+    undecided = [numbered("a", Word.WORSE, -0.02), numbered("b", Word.UNDECIDED, 0.05)]
+    short = method_answer(undecided, "base", "group").short
+    assert short == "Keep base: no method is shown to be better. 9 slides or patients, 3 seeds."
+    better = [numbered("a", Word.BETTER, 0.021), numbered("b", Word.UNDECIDED, 0.05)]
+    short = method_answer(better, "base", "image").short
+    assert short == "Use a: +2.1 points of macro Dice over base. 9 images, 3 seeds."
+    assert (
+        method_answer([macro("a", Word.EQUIVALENT, 0.0)], "base").short
+        == "Keep base: every other method does the same."
+    )
+    assert method_answer([], "base").short == "No method was compared with a control."
+
+
+@pytest.mark.parametrize("word", [word for word in Word if word not in (Word.BETTER, Word.WORSE)])
+def test_every_reason_has_a_heading(word: Word) -> None:
+    (answer,) = reason_answers([change(word)], [], {"dfa"})
+    assert answer.short.startswith("dfa: ")
+    assert "_" not in answer.short
+    hard = replace(change(Word.SUPPORTED), numbers={"follows": "difficulty"})
+    assert reason_answers([hard], [], {"dfa"})[0].short == "dfa: hard."

@@ -97,7 +97,7 @@ def test_describe_writes_tables_and_a_page_per_class_and_leaves_the_data_alone(
         assert "<script>alert" not in page
         assert "&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt; &amp; Zellen \u7d30\u80de" in page
         assert re.findall(r'(?:src|href)="(?!data:|#|class-|index)[^"]{0,60}', page) == []
-    for expected in ("Its shapes", "Across its border", "Its nearest rival", "data:image/jpeg"):
+    for expected in ("Its shapes", "Across its border", "Its nearest rival", "data:image/webp"):
         assert expected in pages["class-001.html"]
 
 

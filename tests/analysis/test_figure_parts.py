@@ -39,6 +39,18 @@ def test_methods_have_marks_of_their_own() -> None:
     assert len({(mark.colour, mark.marker) for mark in marks.values()}) == 31
 
 
+def test_a_mark_belongs_to_the_name_and_not_to_its_place() -> None:
+    methods = ["cross_entropy", "focal", "dfa", "cdb", "inverse_frequency", "a method of the user's"]
+    marks = method_marks(methods, ["cross_entropy"])
+    for some in (methods[::-1], methods[2:], ["ohem", *methods]):
+        found = method_marks(some, ["cross_entropy"])
+        assert {name: found[name] for name in some if name in marks} == {
+            name: marks[name] for name in some if name in marks
+        }
+    assert len({marks[name].colour for name in methods[:5]}) == 5
+    assert method_marks(["focal"], ["focal"])["focal"].colour == CONTROL_COLOUR
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_names_lie_on_nothing(seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -89,5 +101,8 @@ def test_wording() -> None:
     assert [tone(word) for word in ("better", "worse", "equivalent", "supported", "not_testable")] == [
         *("better", "worse", "equal", "found", "open")
     ]
-    assert wrapped("one two three four", 7, 2) == "one two\nthree …"
-    assert wrapped("x" * 80) == "x" * 22 + "\n…"
+    assert wrapped("one two three four", 7, 2) == "one two\n… four"
+    assert wrapped("focal_loss_with_weights", 12) == "focal_loss_\nwith_weights"
+    assert wrapped("a/long-name of_many parts", 8, 9) == "a/long-\nname of_\nmany\nparts"
+    assert wrapped("x" * 80) == "x" * 22 + "\n… " + "x" * 14
+    assert wrapped("") == ""

@@ -195,10 +195,10 @@ def test_confusion_shows_the_shares(complete: AnalysedStudy, drawn: dict[str, Fi
     for axes, method in zip(drawn["confusion"].axes, complete.methods, strict=True):
         wide = shares[shares["method"] == method].pivot_table(index="true", columns="predicted", values="share")
         expected = wide.loc[complete.class_names, complete.class_names].to_numpy()
-        assert np.asarray(axes.images[0].get_array()) == pytest.approx(expected)
+        assert np.asarray(axes.collections[0].get_array()).reshape(expected.shape) == pytest.approx(expected)
         written = {text.get_position(): text.get_text() for text in axes.texts}
         for (row, column), share in np.ndenumerate(expected):
-            assert written.get((column, row), "") == (f"{100 * share:.0f}" if share >= 0.005 else "")
+            assert written.get((column + 0.5, row + 0.5), "") == (f"{100 * share:.0f}" if share >= 0.005 else "")
 
 
 def test_ranks_show_intervals_and_shares(complete: AnalysedStudy, drawn: dict[str, Figure]) -> None:

@@ -2,26 +2,30 @@
 
 import base64
 import csv
+import gzip
 import hashlib
 import html
 import io
 import json
 import re
-import shutil
-import subprocess
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
 from analysis.plots import KINDS
+from analysis.reading.analysed_study import AnalysedStudy
 from analysis.report import build_report
+from analysis.report.answer import first_table
+from analysis.report.glossary import TERMS, WORDS
+from analysis.verdicts import Topic, Verdict, Word
+from benchmarks.report_looks.browser import CHROMIUM, faults, look_at, paper_pages
 from imbalance_bench.errors import UserError
 from tests.analysis.contract_study import write_analysis, write_bare_study
 from tests.analysis.synthetic import write_synthetic_study
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 STRANGE = ("<script>alert(1)</script>", 'a "quoted" & $x_1$', "\u816b\u760d", "опухоль", "NA")
 METHODS = ("cross_entropy", "focal <b>bold</b>")
 
@@ -86,14 +90,64 @@ def rows_of(text: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(text)))
 
 
-def test_the_answer_comes_first_and_sections_in_order(complete: Path) -> None:
+def test_the_answer_comes_first_then_its_table_then_the_chapters(complete: Path) -> None:
     text = source(complete)
-    verdicts = json.loads((complete / "analysis" / "verdicts.json").read_text())["verdicts"]
-    headline = html.escape(verdicts[0]["sentence"])
-    order = [headline, *(f'<section id="{name}">' for name in ("methods", "bias", "classes", "images", "data"))]
-    order += [f'<section id="{name}">' for name in ("verdicts", "reproduce", "limits")]
+    order = [html.escape(json.loads((complete / "analysis" / "verdicts.json").read_text())["verdicts"][0]["sentence"])]
+    order += ['id="table-first"', '<nav aria-label="Chapters">']
+    order += [f'<section id="{name}">' for name in ("methods", "images", "data")]
+    order += [f'id="{name}">' for name in ("depth", "tuning", "bias", "classes", "everything", "reading", "limits")]
     places = [text.index(part) for part in order]
     assert places == sorted(places)
+
+
+def test_the_first_table_says_what_the_analysis_says(complete: Path) -> None:
+    study = AnalysedStudy.open(complete)
+    shown = first_table(study)
+    assert [method for method, _ in shown.rows] == study.methods
+    scores = study.table("method_scores").set_index(["metric", "aggregation", "method", "class"])
+    leaders = study.table("leaders").set_index(["method", "class"])["mark"]
+    comparisons = study.table("comparisons").set_index(["method", "class"])["verdict"]
+    signs = {"best": "★", "shared_best": "="}
+    for method, cells in shown.rows:
+        for name, cell in zip(("macro", *study.class_names), cells, strict=True):
+            row = scores.xs(("dice", study.aggregation, method, name))
+            assert cell.text == f"{row['mean']:.2f}"
+            assert cell.interval == f"95 % interval {row['low']:.2f} to {row['high']:.2f}"
+            assert 0 <= cell.low <= cell.middle <= cell.high <= 100
+            is_worse = comparisons.get((method, name)) == "worse"
+            assert cell.sign == ("▼" if is_worse else signs.get(leaders[method, name], ""))
+            assert cell.leads == (cell.sign in ("★", "="))
+
+
+def test_every_word_of_a_verdict_is_explained_and_the_glossary_is_on_the_page(complete: Path) -> None:
+    assert set(WORDS) == set(Word)
+    terms = re.findall(r"<dt>([^<]*)</dt>", source(complete))
+    assert set(TERMS) <= {html.unescape(term) for term in terms}
+    assert {"effective offset", "ledger", "attainability", "VIF", "ceiling", "inert"} <= set(TERMS)
+    assert list(TERMS) == sorted(TERMS, key=str.lower)
+
+
+def test_what_cannot_be_tested_takes_one_line_with_its_reason(strange: Path) -> None:
+    verdicts = strange / "analysis" / "verdicts.json"
+    content = json.loads(verdicts.read_text())
+    about = {"topic": Topic.INERTIA, "subject": "bias", "word": Word.NOT_TESTABLE, "sentence": "It has one start."}
+    extra = [Verdict(**about, aspect=str(number)).as_json() for number in range(3)]
+    assert all(each["verdict"] == "not_testable" for each in extra)
+    kept = verdicts.read_text()
+    verdicts.write_text(json.dumps(content | {"verdicts": [*content["verdicts"], *extra]}))
+    try:
+        text = build_report(strange).read_text()
+    finally:
+        verdicts.write_text(kept)
+        build_report(strange)
+    (folded,) = re.findall(r'<details class="folded"><summary>(.*?)</summary>', text)
+    assert "It has one start." in folded
+    assert "and 2 more" in folded
+
+
+def test_a_report_is_no_larger_than_it_must_be(complete: Path) -> None:
+    assert (complete / "report" / "index.html").stat().st_size < 2_000_000
+    assert not re.search(r'<!--|\d\.\d{4,}"', re.sub(r'transform="[^"]*"|data-sort="[^"]*"', "", source(complete)))
 
 
 def test_every_verdict_stands_in_the_report_with_its_rule(complete: Path) -> None:
@@ -114,29 +168,32 @@ def test_every_number_of_a_table_stands_in_the_analysis(complete: Path) -> None:
 
 
 def test_sentences_of_the_first_screen_stand_in_the_verdicts(complete: Path) -> None:
-    sentences = re.findall(r'<p class="sentence">(.*?)</p>', source(complete))
+    first = source(complete).split("<nav ")[0]
+    shown = re.findall(r'<(?:p|h1|h2) class="sentence">.*?<span>([^<]*)</span></(?:p|h1|h2)>', first)
     verdicts = json.loads((complete / "analysis" / "verdicts.json").read_text())["verdicts"]
-    assert len(sentences) == 2
-    assert {html.unescape(each) for each in sentences} <= {each["sentence"] for each in verdicts}
+    assert [html.unescape(each) for each in shown] == [each["sentence"] for each in verdicts[:2]]
+
+
+def packed_tables(root: Path) -> dict[str, str]:
+    """Return file name -> CSV of every table on the page."""
+    buttons = [attributes for tag, attributes in Page.of(root).tags if tag == "button" and "data-gzip" in attributes]
+    return {
+        str(each["data-name"]): gzip.decompress(base64.b64decode(str(each["data-gzip"]))).decode() for each in buttons
+    }
 
 
 def test_tables_download_as_they_were_computed(complete: Path) -> None:
-    links = {
-        attributes["download"]: attributes["href"]
-        for tag, attributes in Page.of(complete).tags
-        if tag == "a" and "download" in attributes
-    }
-    content = str(links["comparisons.csv"]).removeprefix("data:text/csv;charset=utf-8;base64,")
-    rows = rows_of(base64.b64decode(content).decode())
+    tables = packed_tables(complete)
+    rows = rows_of(tables["comparisons.csv"])
     expected = rows_of((complete / "analysis" / "comparisons.csv").read_text())
     assert [float(row["difference"]) for row in rows] == [float(row["difference"]) for row in expected]
-    assert (complete / "tables" / "comparisons.csv").read_text() == base64.b64decode(content).decode()
-    assert str(links["class_dice.svg"]).startswith("data:image/svg+xml;base64,")
+    assert (complete / "tables" / "comparisons.csv").read_text() == tables["comparisons.csv"]
+    assert "class_dice.svg" in Page.of(complete).attributes("data-name")
 
 
 def test_tables_behind_the_answers_are_there_and_whole(complete: Path) -> None:
     page = Page.of(complete)
-    downloads = {attributes.get("download") for tag, attributes in page.tags if tag == "a"}
+    downloads = set(page.attributes("data-name"))
     for name in ("leaders", "rankings", "partial_associations", "partition", "inertia", "interventions"):
         assert f"table-{name}" in page.attributes("id")
         assert f"{name}.csv" in downloads
@@ -182,7 +239,7 @@ def test_ids_are_unique(complete: Path) -> None:
 def test_every_class_has_a_card(complete: Path, strange: Path) -> None:
     page = Page.of(complete)
     assert [each for each in page.attributes("id") if each.startswith("card-")] == [f"card-{c}" for c in range(5)]
-    downloads = page.attributes("download")
+    downloads = page.attributes("data-name")
     assert {f"{name}-{c}.svg" for c in range(5) for name in ("strips", "profile")} <= set(downloads)
     assert sum(tag == "img" for tag, _ in page.tags) >= 5
     assert (
@@ -215,76 +272,48 @@ def test_a_study_that_was_not_analysed_is_refused(tmp_path: Path) -> None:
         build_report(tmp_path)
 
 
-PROBE = """<!doctype html><title>probe</title><script>
-const results = [];
-async function look(width) {
-  const frame = document.createElement("iframe");
-  frame.style = `width:${width}px;height:900px;border:0`;
-  frame.src = "PAGE";
-  await new Promise((done) => { frame.onload = done; document.documentElement.append(frame); });
-  const page = frame.contentDocument, root = page.documentElement;
-  const wide = [...page.querySelectorAll("body *")].filter((each) => !each.closest(".scroll, pre, svg")
-    && each.getBoundingClientRect().right > width + 1).map((each) => each.tagName + "." + each.className);
-  const requests = frame.contentWindow.performance.getEntriesByType("resource").map((each) => each.name);
+SORTS = """(page) => {
+  const numbers = () => [...page.querySelectorAll("#table-scores td:nth-child(2)")].map((cell) => +cell.dataset.sort);
   const button = page.querySelector("#table-scores th:nth-child(2) button");
-  let sorted = null;
-  if (button) {
-    const numbers = () => [...page.querySelectorAll("#table-scores td:nth-child(2)")].map((cell) => +cell.dataset.sort);
-    button.click();
-    sorted = numbers().every((value, place, all) => place === 0 || all[place - 1] <= value);
-    button.click();
-    sorted = sorted && numbers().every((value, place, all) => place === 0 || all[place - 1] >= value);
-  }
-  results.push({ width, overflow: root.scrollWidth - width, wide, requests: requests.filter((each) =>
-    !each.startsWith("data:")), sorted });
-}
-(async () => { await look(390); await look(1440);
-  const out = document.createElement("pre"); out.textContent = JSON.stringify(results);
-  document.documentElement.replaceChildren(out); })();
-</script>"""
-
-
-def look_at(page: Path, folder: Path) -> tuple[list[dict], list[str]]:
-    """Open a page in Chromium at two widths; return what the probe measured and the console's lines."""
-    assert CHROMIUM is not None
-    probe = folder / "probe.html"
-    probe.write_text(PROBE.replace("PAGE", page.as_uri()))
-    quiet = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
-    quiet += ["--disable-component-update", "--disable-sync", "--disable-extensions", "--hide-scrollbars"]
-    done = subprocess.run(
-        [
-            *(
-                CHROMIUM,
-                "--headless",
-                *quiet,
-                f"--user-data-dir={folder / 'profile'}",
-                "--allow-file-access-from-files",
-            ),
-            *("--host-resolver-rules=MAP * ~NOTFOUND", "--enable-logging=stderr", "--virtual-time-budget=20000"),
-            *("--dump-dom", probe.as_uri()),
-        ],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    found = re.search(r"<pre>(.*?)</pre>", done.stdout, re.DOTALL)
-    assert found, done.stderr[-2000:]
-    console = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
-    return json.loads(html.unescape(found.group(1))), console
+  if (!button) return null;
+  button.click();
+  const up = numbers().every((value, place, all) => place === 0 || all[place - 1] <= value);
+  button.click();
+  return up && numbers().every((value, place, all) => place === 0 || all[place - 1] >= value);
+}"""
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
 @pytest.mark.parametrize("name", ["complete", "strange"])
 def test_a_browser_shows_the_report_whole(name: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     root = request.getfixturevalue(name)
-    results, console = look_at(root / "report" / "index.html", tmp_path)
-    assert console == []
-    for result in results:
-        assert result["requests"] == []
-        assert result["wide"] == []
-        assert result["overflow"] <= 0
-        assert result["sorted"] is True
+    looks = look_at(root / "report" / "index.html", tmp_path, extra=SORTS)
+    assert faults(looks) == []
+    for result in looks.results:
+        assert result["extra"] is True
+        assert next(iter(result["chapters"].values())) <= 8 * result["height"]
+    assert paper_pages(root / "report" / "index.html", tmp_path) <= 25
+
+
+HANDS_OVER = """async (page) => {
+  const view = page.defaultView, blobs = [];
+  view.URL.createObjectURL = (blob) => (blobs.push(blob), "about:blank");
+  view.HTMLAnchorElement.prototype.click = () => {};
+  for (const name of ["comparisons.csv", "ranks.svg"]) {
+    page.querySelector(`button[data-name="${name}"]`).click();
+    await new Promise((done) => setTimeout(done, 100));
+  }
+  return Promise.all(blobs.map((blob) => blob.text()));
+}"""
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
+def test_the_page_hands_over_tables_and_figures(complete: Path, tmp_path: Path) -> None:
+    looks = look_at(complete / "report" / "index.html", tmp_path, extra=HANDS_OVER)
+    table, figure = looks.results[0]["extra"]
+    assert table == (complete / "tables" / "comparisons.csv").read_text()
+    assert ElementTree.fromstring(figure).tag == "{http://www.w3.org/2000/svg}svg"
+    assert "var(" not in figure
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
@@ -292,9 +321,15 @@ def test_the_probe_sees_what_is_wrong(tmp_path: Path) -> None:
     bad = tmp_path / "bad.html"
     bad.write_text(
         "<!doctype html><div style='width:2000px'>wide</div><img src='https://example.org/x.png'>"
+        "<div class='scroll' style='overflow:auto'><p style='width:3000px'>x</p></div>"
+        "<div id='answer'><h1 style='margin-top:2000px'>late</h1></div><p id='table-first'>late</p>"
         "<script>console.error('a mistake')</script>"
     )
-    results, console = look_at(bad, tmp_path)
-    assert any("a mistake" in line for line in console)
-    assert all(result["overflow"] > 500 for result in results)
-    assert all(result["requests"] == ["https://example.org/x.png"] for result in results)
+    looks = look_at(bad, tmp_path)
+    assert any("a mistake" in line for line in looks.console)
+    for result in looks.results:
+        assert result["overflow"] > 500
+        assert result["wide"]
+        assert result["unhinted"]
+        assert result["requests"] == ["https://example.org/x.png"]
+        assert f"answer or table below the first screen at {result['width']} px" in faults(looks)

@@ -1,0 +1,102 @@
+"""How one table of the analysis becomes a table of the report: a cell maker for each column."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from analysis.reading.analysed_study import AnalysedStudy
+from analysis.reading.wording import CONSTRUCT, signed, words
+from analysis.report.tables import Cell, Column, ReportTable, estimate_cell, number_cell, p_cell, verdict_cell
+from analysis.schema.names import MACRO
+
+Row = dict[Any, Any]
+MakeCell = Callable[[Row], Cell]
+
+
+@dataclass(frozen=True)
+class Detail:
+    """How one table of the analysis is shown.
+
+    Args:
+        name: Key of `analysis.schema.COLUMNS`, and name of the download.
+        title: Heading.
+        caption: How to read it.
+        columns: Heading -> cell of a row.
+        keep: Which rows are shown; all are downloaded.
+    """
+
+    name: str
+    title: str
+    caption: str
+    columns: dict[str, MakeCell]
+    keep: Callable[[pd.DataFrame], pd.DataFrame] = lambda rows: rows
+
+    def build(self, study: AnalysedStudy) -> ReportTable:
+        """Fill the table from the analysis, under the aggregation that everything quotes."""
+        data = study.table(self.name)
+        shown = _of_aggregation(self.keep(data), study.aggregation)
+        rows = [[make(row) for make in self.columns.values()] for row in shown.to_dict("records")]
+        return ReportTable(self.name, self.title, [Column(each) for each in self.columns], rows, data, self.caption)
+
+
+def _of_aggregation(rows: pd.DataFrame, aggregation: str) -> pd.DataFrame:
+    return rows[rows["aggregation"] == aggregation] if "aggregation" in rows else rows
+
+
+def text(column: str) -> MakeCell:
+    """An identifier, in words."""
+    return lambda row: Cell("all classes (macro)" if row[column] == MACRO else words(str(row[column])))
+
+
+def name(column: str) -> MakeCell:
+    """A name of the user's, which is shown as it is."""
+    return lambda row: Cell("all classes (macro)" if row[column] == MACRO else str(row[column]))
+
+
+def number(column: str, digits: int, *, with_sign: bool = False) -> MakeCell:
+    """A number with so many digits."""
+    return lambda row: number_cell(row[column], digits, with_sign=with_sign)
+
+
+def percent(column: str) -> MakeCell:
+    """A share, in per cent."""
+
+    def cell(row: Row) -> Cell:
+        value = row[column]
+        return number_cell(value, 1) if pd.isna(value) else Cell(f"{signed(100 * value, 1)} %", sort=repr(float(value)))
+
+    return cell
+
+
+def span(value: str, low: str, high: str, digits: int = 3, *, with_sign: bool = False) -> MakeCell:
+    """A number with its interval below it."""
+    return lambda row: estimate_cell(row[value], row[low], row[high], digits=digits, with_sign=with_sign)
+
+
+def p(column: str) -> MakeCell:
+    """A p value."""
+    return lambda row: p_cell(row[column])
+
+
+def verdict(row: Row) -> Cell:
+    """The verdict with its mark."""
+    return verdict_cell(row["verdict"])
+
+
+def construct(row: Row) -> Cell:
+    """The construct, with the measures that stand for it."""
+    kind = str(row["construct"])
+    return Cell(CONSTRUCT.get(kind, kind.capitalize()), note=words(str(row["measure"])))
+
+
+def rival(row: Row) -> Cell:
+    """Whether this is the class that is most alike."""
+    return Cell("nearest rival" if row["nearest_rival"] else "")
+
+
+def agreement(row: Row) -> Cell:
+    """Whether what was found agrees with what is true."""
+    found, mark = {"yes": ("found", "found"), "no": ("contradicted", "worse")}.get(str(row["agrees"]), ("open", "open"))
+    return Cell(found, tone=mark)

@@ -1,0 +1,42 @@
+"""What is true of the classes: neighbours, and what was planted in a phantom."""
+
+from analysis.report.details.cells import Detail, agreement, name, number, rival, span, text
+
+DETAILS = (
+    Detail(
+        "adjacency",
+        "Neighbours and rivals",
+        "With which classes each class shares its border, and how alike they look.",
+        {
+            "class": name("class"),
+            "other class": name("other"),
+            "share of the border": span("border_share", "border_share_low", "border_share_high", 2),
+            "overlap of stains": span("stain_overlap", "stain_overlap_low", "stain_overlap_high", 2),
+            "overlap of features": span("feature_overlap", "feature_overlap_low", "feature_overlap_high", 2),
+            "": rival,
+        },
+    ),
+    Detail(
+        "planted_and_found",
+        "What is true, and what was found",
+        "True by construction of the phantom and of the methods, beside what the analysis found without knowing it.",
+        {
+            "subject": name("subject"),
+            "planted": name("planted"),
+            "": agreement,
+            "found": name("found"),
+        },
+    ),
+    Detail(
+        "planted_factors",
+        "What was planted in each class",
+        "The level of each factor and the primary measure that must follow it.",
+        {
+            "factor": text("factor"),
+            "class": name("class"),
+            "planted": number("planted", 2),
+            "measure": text("measure"),
+            "measured": number("measured", 3),
+        },
+    ),
+)

@@ -1,0 +1,1 @@
+"""Reports of four unlike studies, drawn, opened in a browser, photographed and measured."""
