@@ -148,7 +148,7 @@ def _take_node(state: str) -> Disturb:
 
 
 def _await_requeue(case: Case) -> None:
-    _wait(lambda: any("Requeued job" in path.read_text() for path in case.out.glob("slurm/*/*.*")), case)
+    _wait(lambda: any(b"Requeued job" in path.read_bytes() for path in case.out.glob("slurm/*/*.*")), case)
 
 
 def _told(*words: str) -> str:
