@@ -19,8 +19,8 @@ TERMS: dict[str, str] = {
     "decay": "The change goes against the start of the bias: it is taken back, and what goes with it is the start.",
     "Dice": "Overlap of prediction and truth, 0 to 1; macro Dice is its mean over the classes that occur.",
     "dose": "A known number added to the bias, or to the output logit, of one class of a trained model.",
-    "effective offset": "How much larger the logits of a class are than its pixels explain: everything a model adds to "
-    "a class, whether or not the method has a bias of that name.",
+    "effective offset": "The attention logit of a class, mean over image tokens and heads, centred over classes: what "
+    "the bias and everything else the decoder learned come to, also for a method without a bias of its own.",
     "equivalent": "The corrected interval lies within the margin of the plan, so the methods do the same for practice.",
     "Holm": "A correction for testing several things at once: with it, one false finding among all is as rare as one "
     "test alone would make it.",
