@@ -55,7 +55,7 @@ def write_gallery(studies: tuple[Path, ...], folder: Path, compared: Path | None
     report = studies[0] / "report" / "index.html"
     if not report.is_file():
         raise UserError(f"{report} does not exist. Run `imbalance-bench report {studies[0]}` first.")
-    name = AnalysedStudy.open(studies[0]).plan["config"]["name"]
+    name = AnalysedStudy.open(studies[0]).plan["name"]
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "extra").mkdir(parents=True)
     shutil.copy(report, folder / "extra" / REPORT)
@@ -64,7 +64,8 @@ def write_gallery(studies: tuple[Path, ...], folder: Path, compared: Path | None
         reason = _drawn(kind, studies, folder / f"{kind}.svg", compared)
         title, caption = CAPTIONS[kind]
         shown = f"![{title}]({kind}.svg)" if not reason else f"*None of the example studies can have it: {reason}*"
-        lines.append(f"## {title}\n\n`{kind}`. {caption}\n\n{shown}\n")
+        named = f"`{kind}`: {caption}" if caption else f"`{kind}`"
+        lines.append(f"## {title}\n\n{named}\n\n{shown}\n")
         missing += [kind] if reason else []
     (folder / "index.md").write_text("\n".join([*lines, TOC]), encoding="utf-8")
     (folder / "verdicts.md").write_text(_verdicts(studies[0], name), encoding="utf-8")
