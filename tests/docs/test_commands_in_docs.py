@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner
 
 from imbalance_bench.cli.main import main
-from tests.small_study import study_content, write_dataset, write_study
+from tests.small_study import write_dataset, write_study
 
 ROOT = Path(__file__).parents[2]
 GENERATED = {"commands.md"}
@@ -78,7 +78,7 @@ def parsed(typed: Typed) -> tuple[click.Command, dict[str, object]]:
         click.UsageError: There is no such command, option or value, or an argument too many or too few.
     """
     command: click.Command = main
-    context = click.Context(main, info_name="imbalance-bench")
+    context = click.Context(main, info_name="imbalance-bench", help_option_names=["-h", "--help"])  # as main says
     words = typed.words
     while isinstance(command, click.Group) and words and not words[0].startswith("-"):
         name, *words = words
@@ -146,7 +146,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, finished_study: Path) -> Pat
         write_dataset(folder / name)
     for name in ("study.yaml", "my-study.yaml", "DATA-study/study.yaml", "NAME-study/study.yaml"):
         (folder / name).parent.mkdir(exist_ok=True)
-        write_study(folder / name, study_content(folder / "data/mine"))
+        write_study(folder / name, folder / "data/mine")
     for name in ("results/studies/mine", "results/studies/my-study", "results/studies/DATA", "results/studies/NAME",
                  "results/studies/consep", "STUDY", "OTHER_STUDY"):  # fmt: skip
         shutil.copytree(finished_study, folder / name)
