@@ -51,8 +51,8 @@ $(SMALL): $(SITE)/%/analysis/verdicts.json: docs/generate/%.yaml | $(SITE)/tissu
 	$(BIN)/imbalance-bench run $< --out $(SITE)/$* --cache $(SITE)/cache
 	$(BIN)/imbalance-bench analyze $(SITE)/$* --cache $(SITE)/cache
 
-$(SITE)/compared/critical_difference.svg: $(SMALL)
-	$(BIN)/imbalance-bench compare $(SITE)/two_models $(SITE)/tuned --out $(SITE)/compared
+$(SITE)/compared/critical_difference.svg: $(SMALL) $(SITE)/quickstart/study/report/index.html
+	$(BIN)/imbalance-bench compare $(SITE)/quickstart/study $(SITE)/tuned --out $(SITE)/compared
 
 bench: setup
 	$(BIN)/python -m benchmarks --out results/speed/cpu.json

@@ -72,7 +72,7 @@ _MEANINGS = {
     Word.BETTER: "The interval of the difference lies above zero, after correction for the other comparisons.",
     Word.WORSE: "The interval of the difference lies below zero, after correction for the other comparisons.",
     Word.EQUIVALENT: "The difference is shown to be smaller than the margin that the plan fixed beforehand.",
-    Word.UNDECIDED: "Neither a difference nor equivalence is shown, or errors of measurement could explain what is seen.",
+    Word.UNDECIDED: "Neither a difference nor equivalence is shown, or measurement error could explain what is seen.",
     Word.INERT: "The prediction does not depend on the class attention, so nothing can be said about a bias in it.",
     Word.LIVE: "The prediction depends on the class attention, so an effect of a bias could be seen.",
     Word.SOUND: "What was checked holds, and limits nothing.",

@@ -9,8 +9,9 @@ from imbalance_bench.cli.main import main
 HEAD = """\
 # Commands
 
-`imbalance-bench COMMAND --help` prints the same at a terminal. Exit codes: 0, done; 1, something that was asked for failed or
-was found; 2, wrong input, named in one line; 130, 138 and 143, stopped by a signal after saving ([running](running.md)).
+`imbalance-bench COMMAND --help` prints the same at a terminal. Exit codes: 0, done; 1, something that was asked for
+failed or was found; 2, wrong input, named in one line; 130, 138 and 143, stopped by a signal after saving
+([running](running.md)).
 
 This page is written by `make pages` from the commands themselves.
 """

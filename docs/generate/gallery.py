@@ -1,7 +1,8 @@
 """The gallery of figures and the example report, from studies that were analysed and reported.
 
-`python -m docs.generate.gallery STUDY [STUDY ...] [--compared FOLDER]` writes `docs/gallery/`, which git ignores: every kind of
-figure, drawn of the first study that can have it, the report of the first study, and its verdicts. `make docs` makes the studies.
+`python -m docs.generate.gallery STUDY [STUDY ...] [--compared FOLDER]` writes `docs/gallery/`, which git ignores: every
+kind of figure, drawn of the first study that can have it, the report of the first study, and its verdicts. `make docs`
+makes the studies.
 """
 
 import shutil
@@ -21,12 +22,12 @@ COMPARED = "critical_difference"  # drawn by `compare` alone, of several studies
 HEAD = """\
 # Example report and gallery
 
-**<a href="../{report}">The report of `{name}`</a>** is one file, as `imbalance-bench report` wrote it; [its verdicts](verdicts.md)
-stand on a page of their own. The study is small, so that anybody can make it again in minutes: it shows what a report holds, and says
-nothing about the methods.
+**<a href="../{report}">The report of `{name}`</a>** is one file, as `imbalance-bench report` wrote it; [its
+verdicts](verdicts.md) stand on a page of their own. The study is small, so that anybody can make it again in
+minutes: it shows what a report holds, and says nothing about the methods.
 
-Every kind of figure that `imbalance-bench plot STUDY KIND` draws follows. `make docs` draws them anew, from example studies on
-phantom tissue.
+Every kind of figure that `imbalance-bench plot STUDY KIND` draws follows. `make docs` draws them anew, from example
+studies on phantom tissue.
 
 """
 VERDICTS_HEAD = """\
@@ -100,7 +101,9 @@ def _verdicts(study: Path, name: str) -> str:
         if found:
             lines += [f"## {topic.value.capitalize()}", "", f"{topic.question}", ""]
         for verdict in found:
-            sentence, rule = (text.replace("<", "&lt;").replace("*", "\\*") for text in (verdict.sentence, verdict.rule))
+            sentence, rule = (
+                text.replace("<", "&lt;").replace("*", "\\*") for text in (verdict.sentence, verdict.rule)
+            )
             lines += [f"- `{verdict.word}`: {sentence}", f"  *Rule: {rule}.*" if rule else ""]
         lines.append("")
     return "\n".join(lines)
@@ -116,7 +119,10 @@ def main(studies: tuple[Path, ...], compared: Path | None, out: Path) -> None:
         missing = write_gallery(studies, out, compared)
     except UserError as error:
         raise click.ClickException(str(error)) from error
-    click.echo(f"{len(KINDS) - len(missing)} of {len(KINDS)} kinds of figures" + f"; missing: {', '.join(missing)}" * bool(missing))
+    click.echo(
+        f"{len(KINDS) - len(missing)} of {len(KINDS)} kinds of figures"
+        + f"; missing: {', '.join(missing)}" * bool(missing)
+    )
 
 
 if __name__ == "__main__":

@@ -14,14 +14,15 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from imbalance_bench.config import StudyConfig
-from imbalance_bench.method_entry import Recipe
+from imbalance_bench.method_entry import MethodEntry, Recipe
 
 HEAD = """\
 # The study file
 
-A study file is YAML. Unknown keys are refused with the nearest known name, and values out of range with the allowed range, before
-any image is read. `imbalance-bench run study.yaml --set training.steps=300` overrides a key for one command, and
-`imbalance-bench run study.yaml --dry-run` checks everything and trains nothing. Relative paths start at the working directory.
+A study file is YAML. Unknown keys are refused with the nearest known name, and values out of range with the allowed
+range, before any image is read. `imbalance-bench run study.yaml --set training.steps=300` overrides a key for one
+command, and `imbalance-bench run study.yaml --dry-run` checks everything and trains nothing. Relative paths start at
+the working directory.
 
 The smallest study names its data set and its methods:
 
@@ -38,8 +39,8 @@ This page is written by `make pages` from the classes that validate the file.
 METHODS = """\
 ## `methods:`
 
-Each entry is the name of a method, a mapping with `name` and options, or a composition with `label` and `parts`. The options of
-every method are in the [catalogue](methods.md).
+Each entry is the name of a method, a mapping with `name` and options, or a composition with `label` and `parts`. The
+options of every method are in the [catalogue](methods.md).
 
 ```yaml
 methods:
@@ -53,13 +54,13 @@ methods:
 | `name` | text | required | a registered method, or one of a plug-in |
 | `label` | text | name of the method | what the method is called in records, tables and figures; unique in a study |
 | `parts` | list | | methods that are composed; takes the place of `name` |
-| `steps_fraction` | number > 0, <= 1 | `1.0` | share of `training.steps`; below 1 for a control that must come out worse |
 """
 
 
 def page() -> str:
     """Return the page."""
-    return HEAD + "\n".join(_sections(StudyConfig, "")) + "\n" + METHODS + "\n".join(_rows(Recipe, "recipe.")) + "\n"
+    own = [row for row in _rows(MethodEntry, "") if row.startswith("| `steps_fraction`")] + _rows(Recipe, "recipe.")
+    return HEAD + "\n".join(_sections(StudyConfig, "")) + "\n" + METHODS + "\n".join(own) + "\n"
 
 
 def comments(section: type[BaseModel]) -> dict[str, str]:
@@ -116,10 +117,14 @@ def _rows(section: type[BaseModel], prefix: str) -> list[str]:
             listed = name in ("models", "methods")
             kind = "list of sections" if listed else "section"
             default = "required" if field.is_required() else ""
-            meaning = said.get(name, "") or (f"see [below](#{key.replace('.', '')})" if not listed or name == "methods" else "")
+            meaning = said.get(name, "") or (
+                f"see [below](#{key.replace('.', '')})" if not listed or name == "methods" else ""
+            )
         else:
             kind = kind_of(section.model_json_schema()["properties"][field.alias or name], section.model_json_schema())
-            default = "required" if field.is_required() else f"`{_default(field.get_default(call_default_factory=True))}`"
+            default = (
+                "required" if field.is_required() else f"`{_default(field.get_default(call_default_factory=True))}`"
+            )
             meaning = said.get(name, "")
         rows.append("| " + " | ".join(_cell(text) for text in (f"`{key}`", kind, default, meaning)) + " |")
     return rows

@@ -50,7 +50,11 @@ class Typed:
     @property
     def words(self) -> list[str]:
         """What a shell makes of it; brackets mark what is optional, dots what goes on."""
-        plain = re.sub(r"\s#.*|[\[\]](?=\s|$|-)|(?<=\s)\[|\s\.\.\.", " ", self.text) if "seeds=[" not in self.text else self.text
+        plain = (
+            re.sub(r"\s#.*|[\[\]](?=\s|$|-)|(?<=\s)\[|\s\.\.\.", " ", self.text)
+            if "seeds=[" not in self.text
+            else self.text
+        )
         return shlex.split(plain.split(" &")[0], comments=True)
 
     def __str__(self) -> str:
@@ -126,8 +130,8 @@ def test_commands_are_found_on_every_page_that_has_some() -> None:
 
 
 CHEAP = {
-    "analyze", "cache clean", "cache list", "compare", "data check", "data audit", "doctor", "export", "import", "methods",
-    "plot", "power", "repair", "status", "run --dry-run",
+    "analyze", "cache clean", "cache list", "compare", "data check", "data audit", "doctor", "export", "import",
+    "methods", "plot", "power", "repair", "status", "run --dry-run",
 }  # fmt: skip
 UNLIKE_THE_PAGE = {"methods label_smoothing"}  # the plug-in is not installed here
 

@@ -21,7 +21,8 @@ def test_the_committed_page_is_what_the_command_writes(name: str) -> None:
 
 def test_every_key_of_a_study_file_is_listed_with_its_default() -> None:
     page = study_file.page()
-    shortest = parse_study({"name": "x", "dataset": {"path": "d"}, "model": {"encoder_weights": "none"}, "methods": ["focal"]}, source="test")  # fmt: skip
+    content = {"name": "x", "dataset": {"path": "d"}, "model": {"encoder_weights": "none"}, "methods": ["focal"]}
+    shortest = parse_study(content, source="test")
     for section, keys in shortest.dump().items():
         for key in keys if isinstance(keys, dict) else ():
             assert f"| `{section}.{key}` |" in page, f"{section}.{key}"

@@ -107,14 +107,21 @@ def outside(environment: Path, *words: str, cwd: Path) -> "subprocess.CompletedP
 
 
 def test_the_wheel_runs_outside_the_checkout(environment: Path, tmp_path: Path) -> None:
-    print_places = "import analysis, imbalance_bench, methods; print(*(m.__path__[0] for m in (analysis, imbalance_bench, methods)))"
+    print_places = (
+        "import analysis as a, imbalance_bench as b, methods as c; print(*(m.__path__[0] for m in (a, b, c)))"
+    )
     places = outside(environment, "python", "-c", print_places, cwd=tmp_path)
     assert places.returncode == 0, places.stderr
     assert all(Path(place).is_relative_to(environment) for place in places.stdout.split()), places.stdout
     made = outside(environment, "imbalance-bench", "data", "phantom", "tissue", cwd=tmp_path)
     assert made.returncode == 0, made.stderr
-    study = "name: x\ndataset: {path: tissue, tile_px: 256}\nmodel: {encoder_weights: none}\nmethods: [cross_entropy, dfa]\n"
-    (tmp_path / "study.yaml").write_text(study)
+    lines = [
+        "name: x",
+        "dataset: {path: tissue, tile_px: 256}",
+        "model: {encoder_weights: none}",
+        "methods: [cross_entropy, dfa]",
+    ]
+    (tmp_path / "study.yaml").write_text("\n".join(lines))
     planned = outside(environment, "imbalance-bench", "run", "study.yaml", "--dry-run", cwd=tmp_path)
     assert planned.returncode == 0, planned.stderr
     assert "6" in planned.stdout

@@ -62,7 +62,9 @@ def test_every_page_is_built_and_the_report_is_where_the_gallery_links_to_it(sit
         assert (site / page.relative_to(sources)).with_suffix(".html").is_file(), page
     assert (site / REPORT).read_text() == "<title>the report</title>"
     assert f'href="../{REPORT}"' in (site / "gallery" / "index.html").read_text()
-    assert 'alt="Dice' in (site / "gallery" / "index.html").read_text() or "class_dice.svg" in str([*site.rglob("*.svg")])
+    assert 'alt="Dice' in (site / "gallery" / "index.html").read_text() or "class_dice.svg" in str(
+        [*site.rglob("*.svg")]
+    )
 
 
 def test_no_page_loads_anything_from_another_host(site: Path) -> None:
