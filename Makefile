@@ -4,14 +4,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: setup quickstart test lint types docs bench clean
+.PHONY: setup quickstart test lint types pages docs bench clean
 
 setup: $(INSTALLED)
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'imbalance-bench needs Python >= 3.11: make PYTHON=python3.11')"
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev]" --constraint constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev,docs]" --constraint constraints.txt
 	touch $@
 
 quickstart: setup
@@ -28,10 +28,31 @@ lint: setup
 types: setup
 	$(BIN)/basedpyright
 
-docs: setup
-	$(BIN)/python -m imbalance_bench.catalogue > docs/methods.md
-	$(BIN)/python -m imbalance_bench.models.encoder_presets > docs/encoders.md
-	$(BIN)/python -m benchmarks.cross_implementation > docs/conformance.md
+# the generated pages of docs/, which are committed
+pages: setup
+	$(BIN)/python -m docs.generate
+
+# the site, in build/docs/html; the example studies are made once (about ten minutes on two cores)
+SITE := build/docs
+EXAMPLES := $(SITE)/quickstart/study $(SITE)/two_models $(SITE)/tuned
+SMALL := $(SITE)/two_models/analysis/verdicts.json $(SITE)/tuned/analysis/verdicts.json
+
+docs: pages $(SITE)/quickstart/study/report/index.html $(SITE)/compared/critical_difference.svg
+	$(BIN)/python -m docs.generate.gallery $(EXAMPLES) --compared $(SITE)/compared
+	$(BIN)/python -m sphinx --nitpicky --fail-on-warning --keep-going --quiet docs $(SITE)/html
+
+$(SITE)/quickstart/study/report/index.html: | $(INSTALLED)
+	$(BIN)/imbalance-bench quickstart --out $(SITE)/quickstart --cache $(SITE)/cache
+
+$(SITE)/tissue/index.csv: | $(INSTALLED)
+	$(BIN)/imbalance-bench data phantom $(SITE)/tissue
+
+$(SMALL): $(SITE)/%/analysis/verdicts.json: docs/generate/%.yaml | $(SITE)/tissue/index.csv
+	$(BIN)/imbalance-bench run $< --out $(SITE)/$* --cache $(SITE)/cache
+	$(BIN)/imbalance-bench analyze $(SITE)/$* --cache $(SITE)/cache
+
+$(SITE)/compared/critical_difference.svg: $(SMALL) $(SITE)/quickstart/study/report/index.html
+	$(BIN)/imbalance-bench compare $(SITE)/quickstart/study $(SITE)/tuned --out $(SITE)/compared
 
 bench: setup
 	$(BIN)/python -m benchmarks --out results/speed/cpu.json

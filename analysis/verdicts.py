@@ -44,6 +44,11 @@ class Word(StrEnum):
         """Its mark."""
         return _TONES.get(self, Tone.OPEN)
 
+    @property
+    def meaning(self) -> str:
+        """What it says, in one sentence for readers of a report."""
+        return _MEANINGS[self]
+
 
 _TONES = {
     Word.BETTER: Tone.BETTER,
@@ -51,6 +56,27 @@ _TONES = {
     Word.EQUIVALENT: Tone.EQUAL,
     Word.SUPPORTED: Tone.FOUND,
     Word.LIVE: Tone.FOUND,
+}
+
+_MEANINGS = {
+    Word.SUPPORTED: "The association or effect is shown, at the level that its rule states.",
+    Word.NOT_SUPPORTED: "It could have been shown and was not. This is absence of evidence, not evidence of absence.",
+    Word.NOT_TESTABLE: "Whatever the data are, no test could decide: too few classes, slides or runs, or a number that "
+    "could not be measured.",
+    Word.NOT_SEPARABLE: "Something goes with it, but the possible reasons go together too closely to be told apart.",
+    Word.INERTIA: "What is there at the end is mostly the value that training started from.",
+    Word.DECAY: "The change mostly takes the starting value back, and what it goes with may be no more than that.",
+    Word.TESTABLE: "The design can give a p value below alpha; the data may still not.",
+    Word.RELIABLE: "The runs agree well enough for correlations with the quantity to be interpreted.",
+    Word.UNRELIABLE: "The runs are not shown to agree, so no correlation with the quantity is interpreted.",
+    Word.BETTER: "The interval of the difference lies above zero, after correction for the other comparisons.",
+    Word.WORSE: "The interval of the difference lies below zero, after correction for the other comparisons.",
+    Word.EQUIVALENT: "The difference is shown to be smaller than the margin that the plan fixed beforehand.",
+    Word.UNDECIDED: "Neither a difference nor equivalence is shown, or measurement error could explain what is seen.",
+    Word.INERT: "The prediction does not depend on the class attention, so nothing can be said about a bias in it.",
+    Word.LIVE: "The prediction depends on the class attention, so an effect of a bias could be seen.",
+    Word.SOUND: "What was checked holds, and limits nothing.",
+    Word.LIMITED: "Something about the data or the records limits what can be said; the sentence says what.",
 }
 
 
@@ -74,6 +100,32 @@ class Topic(StrEnum):
     INTERVENTION = "intervention"
     ATTAINABILITY = "attainability"
     DATA = "data"
+
+    @property
+    def question(self) -> str:
+        """What it asks."""
+        return _QUESTIONS[self]
+
+
+_QUESTIONS = {
+    Topic.ANSWER: "Which method should I use, and were the classes rare or hard?",
+    Topic.COMPARISON: "Does a method score differently from its control?",
+    Topic.MODEL: "Does a model score differently from another, and does the effect of a method depend on the model?",
+    Topic.TUNING: "Did tuning change a method, and how optimistic is the score that it was chosen by?",
+    Topic.LEADERS: "Which methods cannot be told from the best one?",
+    Topic.CALIBRATION: "Is a model more confident than it is right?",
+    Topic.RANKING: "How stable is the order of the methods?",
+    Topic.ASSOCIATION: "Does what was learned go with one measure of class difficulty?",
+    Topic.RELIABILITY: "Do the runs agree on what was learned?",
+    Topic.INERTIA: "Is what was learned still its starting value?",
+    Topic.EXPLANATION: "What does the learned quantity follow: frequency, difficulty, both, or nothing that is shown?",
+    Topic.PARTIAL_ASSOCIATION: "Does it follow frequency beyond difficulty, and difficulty beyond frequency?",
+    Topic.MIXED_MODEL: "What is the slope of each measure with the others given?",
+    Topic.PATH: "Does the prediction depend on the class attention at all?",
+    Topic.INTERVENTION: "What happens to Dice when the learned bias alone is zeroed, permuted or shifted?",
+    Topic.ATTAINABILITY: "Can a test over so few classes or units be significant at all?",
+    Topic.DATA: "What about the data or the records limits what can be said?",
+}
 
 
 # what each topic decides by: where one of these numbers is missing, no word but these refusals may stand

@@ -81,7 +81,7 @@ def catalogue_markdown() -> str:
     lines = [
         "# Methods",
         "",
-        "Generated from the registry by `make docs`; `imbalance-bench methods NAME` prints one card.",
+        "Generated from the registry by `make pages`; `imbalance-bench methods NAME` prints one card.",
         "p = pixel share in the training split, n = count, z = logits, y = label, K classes.",
         f"{len(distinct_methods())} distinct methods under {len(REGISTRY)} names. `tuning:` draws an option from its "
         "search space; options without one keep their value.",

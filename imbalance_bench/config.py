@@ -180,7 +180,7 @@ class StudyConfig(Section):
     name: Annotated[str, Field(pattern=PLAIN_NAME, max_length=200)]
     dataset: DatasetSection
     splits: SplitsSection = SplitsSection()
-    one_model: ModelSection = Field(default=ModelSection(), alias="model")  # read it as `model`
+    one_model: ModelSection = Field(default=ModelSection(), alias="model")  # every method is trained with it
     models: tuple[ModelSection, ...] = ()  # instead of `model`: every method is trained with each of them
     training: TrainingSection = TrainingSection()
     evaluation: EvaluationSection = EvaluationSection()

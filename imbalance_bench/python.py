@@ -52,6 +52,7 @@ class Study:
         self._records = StudyRecords.open(self.root)
         self._cache = cache_folder(cache)
         self._read: AnalysedStudy | None = None
+        self._read_at = 0  # time of the last change of what was read, nanoseconds
 
     def __repr__(self) -> str:
         states = self.status()["state"].value_counts()
@@ -92,7 +93,7 @@ class Study:
         """
         require_writable(self.root / "analysis")
         analyze_study(self.root, cache_dir=self._cache)
-        self._read = AnalysedStudy.open(self.root)
+        self._open_analysis()
         return self
 
     def table(self, name: str) -> pd.DataFrame:
@@ -163,8 +164,8 @@ class Study:
     def _analysed(self) -> AnalysedStudy:
         """Return the analysis of all runs that have finished; make it where there is none or an older one."""
         tables = (self.root / "analysis" / f"{name}.csv" for name in TABLES)
-        if self._read is None and all(path.exists() for path in tables):  # else none, or of an earlier version
-            self._read = AnalysedStudy.open(self.root)
+        if self._changed_at() != self._read_at and all(path.exists() for path in tables):  # not of an earlier version
+            self._open_analysis()
         if self._read is not None:
             known = self._read.table("runs")
             known = set(known.loc[known["state"] == "done", "run_id"])
@@ -173,6 +174,14 @@ class Study:
         self.analyze()
         assert self._read is not None
         return self._read
+
+    def _open_analysis(self) -> None:
+        self._read_at, self._read = self._changed_at(), AnalysedStudy.open(self.root)
+
+    def _changed_at(self) -> int:
+        """Return when the analysis was written last, by whomever; 0 where there is none."""
+        path = self.root / "analysis" / "verdicts.json"  # written after the tables
+        return path.stat().st_mtime_ns if path.exists() else 0
 
 
 def load_study(path: PathLike, *, cache: PathLike | None = None) -> Study:

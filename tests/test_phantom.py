@@ -354,7 +354,7 @@ def test_an_unknown_design_is_refused() -> None:
 def test_the_factors_of_the_quickstart_are_not_correlated_over_eight_classes() -> None:
     spec = PRESETS["quickstart"]
     assert len(spec.classes) == 8
-    assert largest_rank_correlation([spec]) < 0.1
+    assert largest_rank_correlation([spec]) < 0.2
     for factor in FACTORS:
         assert len({getattr(each, factor) for each in spec.classes}) == 8
 

@@ -73,7 +73,9 @@ class Subject:
         """Why, in words."""
         if self.reliability == Word.UNRELIABLE:
             return f"is not interpreted: {OVER_WORDS[self.reliability_over]} are not shown to agree"
-        return "is not interpreted: its reliability is unknown"
+        if self.reliability is None:
+            return "is not interpreted: with one run its reliability is unknown"
+        return "is not interpreted: its reliability cannot be tested"
 
 
 OVER_WORDS = {"seeds": "seeds", "folds": "folds", "training_sets": "training sets"}

@@ -217,7 +217,7 @@ _HEAD = """# Encoders by name
 plain or hierarchical vision transformer, any convolutional network). Weights of named encoders come from a local file
 only (`model.encoder_weights: FILE`, `.safetensors`, `.pt`, `.pth` or `.bin`); nothing is downloaded. A file that does
 not fit - LayerScale, register tokens or a SwiGLU MLP that the architecture lacks, another patch size, another
-normalisation in a `config.json` beside it - is refused, never loaded in part. This page is written by `make docs` from
+normalisation in a `config.json` beside it - is refused, never loaded in part. This page is written by `make pages` from
 `imbalance_bench/models/encoder_presets.py`.
 
 | `model.encoder` | encoder | weights | patch | prefix | input | mean / std | layout | licence | where to ask |

@@ -159,7 +159,7 @@ def resume(root: Path, dataset: Path, cache: Path) -> None:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    names = (path for path in folder.rglob("*") if path.is_file() and path.suffix != ".json")
+    names = (path for path in folder.rglob("*") if path.is_file() and path.suffix not in (".json", ".jsonl"))
     return {str(path.relative_to(folder)): path.read_bytes() for path in names if path.name != ".lock"}
 
 

@@ -118,7 +118,7 @@ def test_weights_named_by_numbers(tmp_path: Path) -> None:
 )
 def test_documents_of_a_study(finished_study: Path, tmp_path: Path, name: str, raw: bytes) -> None:
     study = tmp_path / "study"
-    shutil.copytree(finished_study, study, ignore=shutil.ignore_patterns("*.safetensors", "*.png"))
+    shutil.copytree(finished_study, study, ignore=shutil.ignore_patterns("*.safetensors", "*.png", "analysis"))
     (study / name).write_bytes(raw)
     for first, *others in COMMANDS:
         if first == "status" and name == "dataset.json":

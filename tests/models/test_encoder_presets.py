@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from imbalance_bench.errors import UserError
-from imbalance_bench.models.encoder_presets import PRESETS, Layout, page
+from imbalance_bench.models.encoder_presets import PRESETS, Layout
 from imbalance_bench.models.encoder_weights import fit_weights, load_encoder_weights, weights_identity
 from imbalance_bench.models.encoders import Encoder, EncoderChoice, build_encoder
 
@@ -232,7 +232,3 @@ def test_a_preset_is_taken_as_it_is(choice: EncoderChoice, message: str) -> None
 def test_missing_weights_of_a_preset_say_where_to_ask() -> None:
     with pytest.raises(UserError, match=r"weights of uni2-h are given at huggingface.co/MahmoodLab/UNI2-h"):
         weights_identity("uni2-h", "nowhere/pytorch_model.bin")
-
-
-def test_the_page_is_that_of_the_table() -> None:
-    assert (Path(__file__).parents[2] / "docs" / "encoders.md").read_text() == page()

@@ -94,6 +94,6 @@ def test_values_are_those_of_the_schema() -> None:
 
 
 def test_a_card_lists_the_values() -> None:
-    printed = CliRunner().invoke(main, ["methods", "dfa"]).output
+    printed = CliRunner(env={"COLUMNS": "120"}).invoke(main, ["methods", "dfa"]).output
     assert "values: learned | anchored | fixed; default: learned" in printed
     assert "values: share | image_share | components | component_size | null; default: null" in printed
