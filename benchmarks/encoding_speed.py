@@ -12,7 +12,7 @@ import copy
 import time
 
 import torch
-from timm.layers import BatchNormAct2d
+from timm.layers.norm_act import BatchNormAct2d
 from torch import Tensor, nn
 
 from imbalance_bench.allocator import keep_freed_memory

@@ -69,7 +69,8 @@ def test_its_weight_scales_its_loss() -> None:
     for weight in (0.5, 2.0):
         segmenter = model(weight)
         segmenter.train()
-        losses.append(float(segmenter.auxiliary_loss(segmenter(IMAGES.float()), TARGET, VALID)["iou"]))
+        added = segmenter.auxiliary_loss(segmenter(IMAGES.float()), TARGET, VALID)
+        losses.append(float(added["iou"].detach()))
     assert losses[1] == pytest.approx(4 * losses[0])
 
 
