@@ -84,6 +84,7 @@ def test_all_else_starts_equal_and_methods_share_it() -> None:
         *(f"head.iou.layers.{number}.{kind}" for number in range(3) for kind in ("weight", "bias")),
     }
     shared, others = dict(own.shared_parameters()), dict(official.shared_parameters())
+    assert two_way_of(official).hidden is None  # the first of its extra tokens is the IoU token
     assert shared.keys() == others.keys()
     assert all(torch.equal(value, others[name]) for name, value in shared.items())
 
