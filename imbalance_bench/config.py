@@ -48,6 +48,8 @@ class ModelSection(EncoderSection):
     mlp_channels: Positive = 256
     pixel_channels: tuple[Positive, Positive, Positive] = (128, 64, 32)  # at strides 16, 8, 4
     embedding_channels: Positive = 32
+    # weight in the loss of a head of `decoder: sam` that estimates each class's IoU; 0: no such head
+    iou_head_weight: Annotated[float, Field(ge=0)] = Field(default=0.0, exclude_if=lambda weight: weight == 0)
     # of `tied` 4 and of `tied_detail` 8, unless given; 24 only where tokens are an encoder's own
     token_stride_px: Literal[4, 8, 16, 24, 32] = 16
 
@@ -75,6 +77,15 @@ class ModelSection(EncoderSection):
         return self
 
     @model_validator(mode="after")
+    def _head_of_sam(self) -> "ModelSection":
+        if self.iou_head_weight and (self.decoder != "sam" or self.architecture != "class_query"):
+            raise ValueError(
+                f"`model.iou_head_weight` is for `model.decoder: sam`. Got {self.iou_head_weight:g} with "
+                f"{self.decoder}. Leave it out, or set that decoder."
+            )
+        return self
+
+    @model_validator(mode="after")
     def _tokens_as_they_are(self) -> "ModelSection":
         own = self.encoder_features == "tokens"
         if own and self.decoder != "sam":
@@ -93,6 +104,8 @@ class AugmentationSection(Section):
     dihedral: bool = True  # quarter turns and flips
     stain_strength: Annotated[float, Field(ge=0, le=1)] = 0.2  # relative change of H, E and residual concentrations
     colour_strength: Annotated[float, Field(ge=0, le=1)] = 0.1  # brightness, contrast, saturation
+    # largest turn of the colour circle, 0.5 being half of it
+    hue_strength: Annotated[float, Field(ge=0, le=0.5)] = Field(default=0.0, exclude_if=lambda strength: strength == 0)
     # a random part of the tile, of this share of its area and a ratio of edges of 3/4 to 4/3, resized to the crop;
     # None: a crop at the tile's own scale
     resized_crop: Annotated[tuple[Share, Share], AfterValidator(_ascending)] | None = Field(

@@ -20,6 +20,8 @@ class DataSection(Section):
     )  # how to get and prepare it, said where `path` is missing
     groups: dict[ClassName, list[ClassName]] = Field(default={})  # merged class -> source classes
     ignore: list[ClassName] = Field(default=[])  # classes to treat as unlabelled
+    # all classes after merging, in the order of their numbers; [] keeps that of the data set
+    class_order: list[ClassName] = Field(default=[], exclude_if=lambda names: not names)
     # class -> its kind; classes of a kind are compared with one another only
     families: dict[ClassName, ClassName] = Field(default={})
 

@@ -58,7 +58,8 @@ def import_checkpoint(
         if n_official_classes(found) != len(names):
             raise UserError(
                 f"{checkpoint} has {n_official_classes(found)} classes beside ignored pixels. The study has "
-                f"{len(names)} ({', '.join(names)}). Prepare the data with the classes that it was trained on."
+                f"{len(names)} ({', '.join(names)}). Merge or ignore classes (`dataset.groups`, "
+                "`dataset.ignore`) until they are those that it was trained on."
             )
     run = _planned_run(study, entry, config.seeds[0] if seed is None else seed)
     origin = {"file": checkpoint.name, "sha256": file_hash(checkpoint), "code": "lakmali240/DFA-Imbalance"}

@@ -33,7 +33,7 @@ def open_run(root: Path, run_id: str, compute: ComputeSection | None = None) -> 
     if compute is not None:
         config = config.model_copy(update={"compute": compute})
     dataset = PreparedDataset.open(config.dataset.path)
-    taxonomy = Taxonomy(dataset.info, config.dataset.groups, config.dataset.ignore)
+    taxonomy = Taxonomy(dataset.info, config.dataset.groups, config.dataset.ignore, config.dataset.class_order)
     model, label = config.model, row.get("model")
     study = Study(
         root,

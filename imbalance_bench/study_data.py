@@ -55,7 +55,7 @@ def read_study_data(
     Raises:
         UserError: Anything is wrong with the data set, or it cannot be divided so.
     """
-    taxonomy = Taxonomy(dataset.info, section.groups, section.ignore)
+    taxonomy = Taxonomy(dataset.info, section.groups, section.ignore, section.class_order)
     _require_known_families(section, taxonomy)
     if known_hash is None:
         require_sound(dataset, on_progress=lambda done, total: on_progress("checking images", done, total))
@@ -99,7 +99,8 @@ def dataset_facts(section: DataSection, data: StudyData) -> dict[str, Any]:
             {"id": k, "name": name, "colour": colour}
             for k, (name, colour) in enumerate(zip(taxonomy.names, taxonomy.colours, strict=True))
         ],
-        "merging": {"groups": section.groups, "ignore": section.ignore},
+        "merging": {"groups": section.groups, "ignore": section.ignore}
+        | ({"order": section.class_order} if section.class_order else {}),
         "families": section.families,
         "folds": folds,
     }

@@ -311,7 +311,7 @@ class DfaConfig(MethodConfig):
         "1e-3 by default here. The decoder is the study's: `model.decoder: sam` has the official "
         "neck, two-way blocks (ReLU, halved cross-attention, query bias vectors, first self-attention without residual "
         "and positions), random Fourier positions, transposed convolutions and no skip, and differs in no dense prompt "
-        "vector, no IoU head, and positions counted in tokens; `unet` (the "
+        "vector, an IoU head only with `model.iou_head_weight`, and positions counted in tokens; `unet` (the "
         "default) has a pixel map beside the attention, GELU, a residual and positions in the first self-attention, "
         "sine positions and no query bias vector in image-to-token attention; the others are no one's but ours "
         "(docs/decoders.md)",

@@ -171,7 +171,7 @@ def gallery_rows(study: AnalysedStudy) -> tuple[list[GalleryRow], str]:
         dice = macro_dice_per_image(chosen.runs[chosen.control].counts())
         dataset = PreparedDataset.open(study.root / str(study.dataset["path"]))
         merging = study.dataset.get("merging", {})
-        taxonomy = Taxonomy(dataset.info, merging.get("groups"), merging.get("ignore", ()))
+        taxonomy = Taxonomy(dataset.info, merging.get("groups"), merging.get("ignore", ()), merging.get("order", ()))
     except UserError as error:
         raise NotDrawableError(f"The data set or the control's records cannot be read: {error}") from error
     saved = [i for i in dice.index if all(is_whole(run.prediction_path(str(i))) for run in chosen.runs.values())]

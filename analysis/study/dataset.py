@@ -29,7 +29,7 @@ def open_study_data(
     if not path.is_dir():  # no path in the sentence: it becomes a verdict, which is shared
         raise UserError("the data set is no longer where dataset.json says.")
     dataset, merging = PreparedDataset.open(path), facts.get("merging", {})
-    taxonomy = Taxonomy(dataset.info, merging.get("groups", {}), merging.get("ignore", ()))
+    taxonomy = Taxonomy(dataset.info, merging.get("groups", {}), merging.get("ignore", ()), merging.get("order", ()))
     if tuple(taxonomy.names) != tuple(class_names):
         raise UserError("the data set has other classes now.")
     return dataset, taxonomy

@@ -123,7 +123,7 @@ def designs(
 def sizes_of(config: StudyConfig) -> dict[str, Any]:
     """Return what a study file says of its size: methods, seeds, classes, alpha, margin and, where known, slides."""
     dataset = PreparedDataset.open(config.dataset.path)
-    names = Taxonomy(dataset.info, config.dataset.groups, config.dataset.ignore).names
+    names = Taxonomy(dataset.info, config.dataset.groups, config.dataset.ignore, config.dataset.class_order).names
     methods = [method.label for method in config.methods if method.label != config.control]
     told: dict[str, Any] = {"methods": max(len(methods), 1), "seeds": len(config.seeds), "classes": (len(names),)}
     told |= {"alpha": config.analysis.alpha, "margin": config.analysis.rope_dice / POINT}

@@ -1,5 +1,6 @@
 """Commands on what a study left behind: prediction, comparison of studies, export."""
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -98,22 +99,32 @@ def import_(bundle: Path, study_dir: Path) -> None:
 @click.option("--config", "study", type=FILE, required=True, help="Study file, such as examples/paper_bcss.yaml.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a study key, repeatably.")
 @click.option("--out", type=OUT_FOLDER, help="Study directory.  [default: results/studies/NAME]")
+@click.option(
+    "--class-order",
+    metavar="NAME,NAME,...",
+    help="Classes of the study in the order of the checkpoint's outputs.  [default: that of the study]",
+)
 @click.option("--method", help="Label of the run.  [default: the one with `token_layout: official_ignored`]")
 @click.option("--seed", type=int, help="Of the run that it becomes.  [default: the study's first]")
 @CACHE_OPTION
 def import_official(
-    checkpoint: Path, study: Path, overrides: tuple[str, ...], out: Path | None, method: str | None, seed: int | None,
-    cache: Path,
+    checkpoint: Path, study: Path, overrides: tuple[str, ...], out: Path | None, class_order: str | None,
+    method: str | None, seed: int | None, cache: Path,
 ) -> None:  # fmt: skip
     """Make a run record of a CHECKPOINT of the official code of Dynamic Focal Attention.
 
-    The model is evaluated as a trained run of the study is: scores, interventions, path controls and dose curves. Its
-    classes must have the order of the prepared data set.
+    The model is evaluated as a trained run of the study is: scores, interventions, path controls and dose curves. A
+    checkpoint holds no names: --class-order says which class each of its outputs is, and the study takes that order.
     """
     from imbalance_bench.config import load_study
     from imbalance_bench.terminal import Terminal
 
-    config = load_study(study, overrides)
+    order = (
+        []
+        if class_order is None
+        else [f"dataset.class_order={json.dumps([name.strip() for name in class_order.split(',')])}"]
+    )
+    config = load_study(study, [*overrides, *order])
     root = study_folder(config.name, out)
     require_writable(root)
     from imbalance_bench.official_import import import_checkpoint  # torch, once the study file is right

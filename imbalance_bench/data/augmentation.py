@@ -11,6 +11,7 @@ import torch
 from skimage.color import hed_from_rgb, rgb_from_hed
 from torch import Tensor
 from torch.nn import functional
+from torchvision.transforms.functional import adjust_hue
 
 LARGEST_LOG_RATIO = math.log(4 / 3)  # of width to height of a part of a tile
 ELEMENTS = 8  # of the dihedral group: four quarter turns, each with and without a flip
@@ -27,18 +28,31 @@ class Views:
         stain_scale: (n, 3) float32, factors of the H, E and residual concentrations.
         stain_shift: (n, 3) float32, added to them.
         colour: (n, 3) float32, factors of brightness, contrast and saturation.
+        hue: (n,) float32, turns of the colour circle in -0.5..0.5; None: the hue stays.
     """
 
     element: np.ndarray
     stain_scale: np.ndarray
     stain_shift: np.ndarray
     colour: np.ndarray
+    hue: np.ndarray | None = None
+
+    @property
+    def arrays(self) -> list[np.ndarray]:
+        """Everything drawn, in order."""
+        return [array for array in vars(self).values() if array is not None]
 
 
 def draw_views(
-    rng: np.random.Generator, n: int, *, dihedral: bool, stain_strength: float, colour_strength: float
+    rng: np.random.Generator,
+    n: int,
+    *,
+    dihedral: bool,
+    stain_strength: float,
+    colour_strength: float,
+    hue_strength: float = 0.0,
 ) -> Views:
-    """Draw n views; the same numbers are consumed whatever the strengths."""
+    """Draw n views; the same numbers are consumed whatever the strengths, and as many more for a hue that changes."""
     element = rng.integers(ELEMENTS, size=n)
     scale, shift, colour = rng.uniform(-1, 1, size=(3, n, 3)).astype(np.float32)
     return Views(
@@ -46,6 +60,7 @@ def draw_views(
         stain_scale=1 + stain_strength * scale,
         stain_shift=STAIN_SHIFT * stain_strength * shift,
         colour=1 + colour_strength * colour,
+        hue=hue_strength * rng.uniform(-1, 1, size=n).astype(np.float32) if hue_strength else None,
     )
 
 
@@ -107,7 +122,8 @@ def jitter(images: Tensor, views: Views) -> Tensor:
     Returns:
         (n, 3, H, W) float32 in 0..255.
 
-    Source: Tellez et al. 2018 (IEEE TMI, section III-B), jitter in the H-E-residual space of Ruifrok and Johnston 2001.
+    Source: Tellez et al. 2018 (IEEE TMI, section III-B), jitter in the H-E-residual space of Ruifrok and Johnston 2001;
+        then brightness, contrast, saturation and hue, in this order, as in torchvision's ColorJitter.
     """
     device = images.device
     to_stains, to_density = (torch.from_numpy(m.astype(np.float32)).to(device) for m in (hed_from_rgb, rgb_from_hed))
@@ -120,8 +136,10 @@ def jitter(images: Tensor, views: Views) -> Tensor:
     middle = rgb.mean(dim=(1, 2, 3), keepdim=True)
     rgb = middle + (rgb - middle) * contrast
     grey = rgb.mean(dim=1, keepdim=True)
-    rgb = grey + (rgb - grey) * saturation
-    return 255 * rgb.clamp(0, 1)
+    rgb = (grey + (rgb - grey) * saturation).clamp(0, 1)
+    if views.hue is not None:
+        rgb = torch.stack([adjust_hue(image, float(turns)) for image, turns in zip(rgb, views.hue, strict=True)])
+    return 255 * rgb
 
 
 def _per_image(values: np.ndarray, device: torch.device) -> Tensor:

@@ -13,12 +13,14 @@ UNLABELLED = 255
 class Taxonomy:
     """The classes of a study, in order, and the map from a data set's mask values to them.
 
-    A merged class takes the place and the colour of its first source (the one with the smallest id).
+    A merged class takes the colour and, unless an order is given, the place of its first source (the one with the
+    smallest id).
 
     Args:
         info: The data set.
         groups: Merged class -> its sources. Classes that no group mentions stay as they are.
         ignore: Classes whose pixels become unlabelled.
+        order: All classes after merging, in the wanted order; empty: that of the data set.
 
     Attributes:
         names: K class names.
@@ -27,7 +29,8 @@ class Taxonomy:
         lookup: (256,) uint8, from mask value to class index, or UNLABELLED.
 
     Raises:
-        UserError: An unknown class, a class used twice, a name taken by another class, or fewer than two classes left.
+        UserError: An unknown class, a class used twice, a name taken by another class, fewer than two classes left, or
+            an order that is not one of all of them.
     """
 
     names: tuple[str, ...]
@@ -36,7 +39,11 @@ class Taxonomy:
     lookup: np.ndarray
 
     def __init__(
-        self, info: DatasetInfo, groups: Mapping[str, Sequence[str]] | None = None, ignore: Sequence[str] = ()
+        self,
+        info: DatasetInfo,
+        groups: Mapping[str, Sequence[str]] | None = None,
+        ignore: Sequence[str] = (),
+        order: Sequence[str] = (),
     ) -> None:
         known = [class_.name for class_ in info.classes]
         destination = _destinations(known, groups or {}, ignore)
@@ -50,6 +57,9 @@ class Taxonomy:
                 f"A study of '{info.name}' must distinguish at least 2 classes. Got {list(members)}. "
                 "Merge or ignore fewer classes."
             )
+        if order:
+            _require_all_once(order, list(members))
+            members = {name: members[name] for name in order}
         self.names = tuple(members)
         self.colours = tuple(info.classes[ids[0]].colour for ids in members.values())
         self.sources = tuple(tuple(known[id_] for id_ in ids) for ids in members.values())
@@ -72,6 +82,18 @@ class Taxonomy:
             uint8 of the same shape: 0..K-1, or UNLABELLED.
         """
         return self.lookup[mask]
+
+
+def _require_all_once(order: Sequence[str], names: Sequence[str]) -> None:
+    """Refuse an order that is not a permutation of the classes."""
+    for name in order:
+        if name not in names:
+            raise UserError(f"`class_order` must name the classes of the study. Got '{name}'.{nearest(name, names)}")
+    if sorted(order) != sorted(names):
+        raise UserError(
+            f"`class_order` must name each of the {len(names)} classes ({', '.join(names)}) once. "
+            f"Got {len(order)}: {', '.join(order)}."
+        )
 
 
 def _destinations(

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from imbalance_bench.models.attention_probes import AttentionMapProbe, AttentionProbe, AttentionStatistics, LastLogits
+from imbalance_bench.models.iou_head import IouHead
 from imbalance_bench.models.two_way import TwoWayDecoder, TwoWayForm
 
 
@@ -57,6 +58,7 @@ class DecoderSetting:
         size: Channels, depth, heads, strides.
         extra_tokens: See `TwoWayDecoder`.
         only_tokens: There is one map, at the token stride.
+        iou_head_weight: Of the loss of a head that estimates IoU; 0: none.
     """
 
     encoder_channels: Sequence[int]
@@ -64,6 +66,7 @@ class DecoderSetting:
     size: ClassQuerySize
     extra_tokens: int = 0
     only_tokens: bool = False
+    iou_head_weight: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -120,6 +123,7 @@ class ClassQueryDecoder(nn.Module):
         size: Channels, depth, heads, strides.
         two_way: Class tokens and image tokens exchange information here.
         hypernetworks: Class tokens -> classifiers.
+        iou: Estimates the IoU of each class while the model trains; None in most decoders.
         adjust_classifier: A method's correction at inference of the class weights, (B, K, E) -> the same shape.
         reads_attention: `read` is told how much each place attended to each class.
     """
@@ -127,12 +131,14 @@ class ClassQueryDecoder(nn.Module):
     reads_attention: ClassVar[bool] = False
     two_way: TwoWayDecoder
     hypernetworks: ClassMLP
+    iou: IouHead | None
     adjust_classifier: Callable[[Tensor], Tensor] | None
 
     def __init__(self, setting: DecoderSetting) -> None:
         super().__init__()
         self.size = setting.size
         self.adjust_classifier = None
+        self.iou = None
 
     def prepare(self, features: Sequence[Tensor]) -> DecoderInput:
         """Make image tokens of features of strides 4, 8, 16, 32: the part that no class bias changes."""
@@ -164,6 +170,8 @@ class ClassQueryDecoder(nn.Module):
         """Decode what `prepare` gave into logits, (B, K, h, w)."""
         last = LastLogits() if self.reads_attention else None
         tokens, image = self.two_way(prepared.image, prepared.position, last)
+        if self.iou is not None and self.training:
+            self.iou.observe(tokens[:, 0])
         weights = self.class_weights(tokens)
         if self.adjust_classifier is not None and not self.hypernetworks.training:
             weights = self.adjust_classifier(weights)
@@ -201,6 +209,7 @@ def two_way_decoder(setting: DecoderSetting, form: TwoWayForm) -> TwoWayDecoder:
         heads=size.heads,
         mlp_dim=size.mlp_channels,
         extra_tokens=setting.extra_tokens,
+        iou_token=setting.iou_head_weight > 0,
         form=form,
     )
 

@@ -6,7 +6,8 @@ Lightning's state dict of `PromptSAMLateFusionFocalAttention` -> what a run stor
 
 The official model has K + 1 outputs, the first for ignored pixels, which is never predicted: its softmax, and so its
 probabilities, count one class more. The constant dense prompt joins the bias of the neck's last normalisation. What
-estimates IoU and what encodes prompts other than that constant does not touch a mask and is left out.
+encodes prompts other than that constant does not touch a mask and is left out, and so is what estimates IoU unless the
+study has `iou_head_weight`.
 """
 
 import re
@@ -131,6 +132,9 @@ def _tensor(name: str, take: Callable[[str], Tensor]) -> Tensor:
         return take(name.replace("head.upscale.", f"{_DECODER}output_upscaling."))
     if name.startswith("head.hypernetworks."):
         return _of_hypernetworks(name, take)
+    if name.startswith("head.iou."):
+        made = take(name.replace("head.iou.", f"{_DECODER}iou_prediction_head."))
+        return made[_EXTRA:] if ".layers.2." in name else made  # one output for each mask token
     return take(_in_transformer(name))
 
 

@@ -9,8 +9,9 @@ residuals.
 Source: Zhang et al. 2023 (SAM-Path, arXiv 2307.09570), Kirillov et al. 2023, and `focal_mask_decoder.py`,
 `focal_transformer.py` and `sam_network_focal.py` of lakmali240/DFA-Imbalance at aba5b00.
 Deviations: no constant dense prompt, which the
-neck's last normalisation already holds; no head that estimates IoU, no token for it, and no mask token whose output is
-dropped (the official token layouts of `dfa` bring such tokens back); a pyramid before the neck, unless
+neck's last normalisation already holds; a head that estimates IoU only with `iou_head_weight`, and its token is not
+attended to by image tokens; no mask token whose output is dropped (the official token layouts of `dfa` bring such
+tokens back, and the IoU token's part in attention); a pyramid before the neck, unless
 `encoder_features: tokens` gives it the encoders' own maps, concatenated; all images of a batch at once; the embedding
 has `embedding_channels` instead of an eighth of the channels (the same at 256 and 32); positions count official tokens
 from the first one, so that a crop and a tile agree, and equal the official ones on a 64 x 64 grid.
@@ -30,6 +31,7 @@ from imbalance_bench.models.class_query import (
     hypernetworks,
     two_way_decoder,
 )
+from imbalance_bench.models.iou_head import IouHead
 from imbalance_bench.models.two_way import SEGMENT_ANYTHING
 
 GRID = 64  # tokens along each axis of the official image, 1024 px, over which positions run from 0 to 1
@@ -83,6 +85,8 @@ class SamDecoder(ClassQueryDecoder):
             nn.GELU(),
         )
         self.hypernetworks = hypernetworks(setting)
+        if setting.iou_head_weight:  # last, so that all else starts equal with and without it
+            self.iou = IouHead(n_classes=setting.n_classes, channels=size.channels, weight=setting.iou_head_weight)
 
     def prepare(self, features: Sequence[Tensor]) -> DecoderInput:
         """Make image tokens of the feature map at the token stride, or of the only one."""

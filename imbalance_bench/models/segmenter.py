@@ -160,11 +160,17 @@ class Segmenter(nn.Module):
             raise KeyError(odd[0])
         self.load_state_dict(state, strict=False)
 
+    def auxiliary_loss(self, logits: Tensor, target: Tensor, valid: Tensor) -> dict[str, Tensor]:
+        """What the model adds to the loss of a training batch, by name; see `Loss.forward` for the arguments."""
+        head = None if self.class_query is None else self.class_query.iou
+        added = None if head is None else head.loss(logits, target, valid)
+        return {} if added is None else {"iou": added}
+
     def shared_parameters(self) -> Iterator[tuple[str, Tensor]]:
-        """Parameters and buffers that every method of a study has: all but attention bias, gate and extra tokens."""
+        """Parameters and buffers that every method of a study has: all but attention bias, gate and other tokens."""
         own = (".attention_bias.", ".attention_gate.")
         for name, value in self.stored_state().items():
-            if not any(part in name for part in own) and not name.endswith("two_way.extra"):
+            if not any(part in name for part in own) and not name.endswith(("two_way.extra", "two_way.hidden")):
                 yield name, value
 
 
@@ -212,7 +218,9 @@ def build_segmenter(section: ModelSection, *, n_classes: int, seed: int, extra_t
             else:
                 neck = Neck(encoders, QUERY_STRIDES_PX, section.pyramid_channels)
             channels = neck.channels if only_tokens else (3, 0, *neck.channels)
-            setting = DecoderSetting(channels, n_classes, class_query_size(section), extra_tokens, only_tokens)
+            setting = DecoderSetting(
+                channels, n_classes, class_query_size(section), extra_tokens, only_tokens, section.iou_head_weight
+            )
             head: nn.Module = DECODERS[section.decoder](setting)
         else:
             encoders, neck, head = _smp_halves(section, encoders, n_classes)

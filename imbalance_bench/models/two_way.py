@@ -85,6 +85,7 @@ class TwoWayBlock(nn.Module):
         token_bias: Tensor | None,
         exponent: Tensor | None,
         weights: Tensor | None = None,
+        hidden: int = 0,
         probe: LogitObserver | None,
     ) -> tuple[Tensor, Tensor]:
         """Update both sides.
@@ -94,10 +95,11 @@ class TwoWayBlock(nn.Module):
             image: (B, N, dim).
             identity: (T, dim), the learned embeddings that tell tokens apart, added to queries and keys.
             position: (N, dim), positional encoding of the image tokens, likewise.
-            image_bias: (heads or 1, 1, T), joins the logits of image->token attention (a softmax over tokens).
+            image_bias: (heads or 1, 1, T - hidden), joins the logits of image->token attention (a softmax over tokens).
             token_bias: (heads or 1, T, 1), joins the logits of token->image attention (a softmax over pixels).
-            exponent: (T,), power of the weights of image->token attention.
-            weights: (B, N, T), instead of the weights of image->token attention.
+            exponent: (T - hidden,), power of the weights of image->token attention.
+            weights: (B, N, T - hidden), instead of the weights of image->token attention.
+            hidden: Number of tokens, the first ones, that image tokens do not attend to.
             probe: Observes the image->token logits, unless weights are given instead.
         """
         # Which other classes are there?
@@ -109,10 +111,11 @@ class TwoWayBlock(nn.Module):
         tokens = self.norms[1](tokens + attended)
         tokens = self.norms[2](tokens + self.mlp(tokens))
         # Which class does this place belong to? The softmax runs over tokens: the class bias acts here.
-        query, key = image + position, tokens + identity
+        shown = tokens[:, hidden:]
+        query, key = image + position, shown + identity[hidden:]
         if probe is not None and weights is None:
             probe.observe(self.image_to_token.logits(query, key, image_bias))
-        attended = self.image_to_token(query, key, tokens, image_bias, exponent, weights)
+        attended = self.image_to_token(query, key, shown, image_bias, exponent, weights)
         return tokens, self.norms[3](image + attended if self.image_residual else attended)
 
 
@@ -127,6 +130,8 @@ class TwoWayDecoder(nn.Module):
         mlp_dim: Hidden channels of the token MLP.
         extra_tokens: Tokens before the class tokens that no output reads; only the official token layout of Dynamic
             Focal Attention has them.
+        iou_token: Hold a token that an IoU head reads. The official layout has one, the first of its extra tokens;
+            without extra tokens it is one that image tokens do not attend to, so that they attend to K classes alone.
         form: Of its blocks.
 
     Attributes:
@@ -149,6 +154,7 @@ class TwoWayDecoder(nn.Module):
         heads: int,
         mlp_dim: int,
         extra_tokens: int = 0,
+        iou_token: bool = False,
         form: TwoWayForm = OURS,
     ) -> None:
         super().__init__()
@@ -170,6 +176,9 @@ class TwoWayDecoder(nn.Module):
         # Drawn from a generator of its own, so that every other parameter starts equal with and without them.
         own = torch.Generator().manual_seed(0)
         self.extra = nn.Parameter(torch.randn(extra_tokens, dim, generator=own)) if extra_tokens else None
+        self.hidden_tokens = int(iou_token and not extra_tokens)
+        own = torch.Generator().manual_seed(1)
+        self.hidden = nn.Parameter(torch.randn(1, dim, generator=own)) if self.hidden_tokens else None
         self.attention_bias = None
         self.attention_gate = None
         self.given_weights = None
@@ -183,9 +192,9 @@ class TwoWayDecoder(nn.Module):
             probe: Observes the image->token logits of each layer.
 
         Returns:
-            All tokens, (B, extra_tokens + K, dim), and the image tokens, (B, N, dim).
+            All tokens, (B, hidden_tokens + extra_tokens + K, dim), and the image tokens, (B, N, dim).
         """
-        identity = self.class_tokens if self.extra is None else torch.cat([self.extra, self.class_tokens])
+        identity = torch.cat([part for part in (self.hidden, self.extra, self.class_tokens) if part is not None])
         tokens, weights = identity.expand(len(image), -1, -1), self._given()
         for layer, block in enumerate(self.blocks):
             image_bias, token_bias = self._bias_of(layer)
@@ -198,6 +207,7 @@ class TwoWayDecoder(nn.Module):
                 token_bias=token_bias,
                 exponent=self._exponent_of(layer),
                 weights=weights,
+                hidden=self.hidden_tokens,
                 probe=probe,
             )
         attended = self.final_token_to_image(tokens + identity, image + position, image)
@@ -211,8 +221,8 @@ class TwoWayDecoder(nn.Module):
         return weights.mean(1)[..., self.extra_tokens :]
 
     def class_part(self, tokens: Tensor) -> Tensor:
-        """Return the class tokens, (B, K, dim), of all tokens, (B, extra_tokens + K, dim)."""
-        return tokens[:, self.extra_tokens :]
+        """Return the class tokens, (B, K, dim), of all tokens."""
+        return tokens[:, self.hidden_tokens + self.extra_tokens :]
 
     @torch.no_grad()
     def attention_statistics(self, image: Tensor, position: Tensor) -> AttentionStatistics:
@@ -228,7 +238,7 @@ class TwoWayDecoder(nn.Module):
         bias = self.attention_bias()
         of_layer = bias[layer if len(bias) > 1 else 0]  # (heads or 1, T)
         if self.attention_bias.direction == "token_to_image":
-            return None, of_layer[:, :, None]
+            return None, functional.pad(of_layer, (self.hidden_tokens, 0))[:, :, None]
         return of_layer[:, None, :], None
 
     def _given(self) -> Tensor | None:

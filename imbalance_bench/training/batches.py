@@ -37,7 +37,7 @@ class Batch:
         """Chain this batch into a running digest."""
         chain = hashlib.sha256(digest)
         windows = () if self.windows is None else (self.windows,)
-        for array in (self.tiles, self.cached_views, self.tops, self.lefts, *vars(self.views).values(), *windows):
+        for array in (self.tiles, self.cached_views, self.tops, self.lefts, *self.views.arrays, *windows):
             chain.update(np.ascontiguousarray(array).tobytes())
         return chain.digest()
 
@@ -90,6 +90,7 @@ class BatchSequence:
             dihedral=augmentation.dihedral,
             stain_strength=augmentation.stain_strength,
             colour_strength=augmentation.colour_strength,
+            hue_strength=augmentation.hue_strength,
         )
         grid = self._grid_px
         tops, lefts = grid * rng.integers(self._slack // grid + 1, size=(2, size))

@@ -1,6 +1,7 @@
 """Features of a frozen encoder, computed once per data set and encoder, shared by every method, fold and seed."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -35,8 +36,9 @@ def drawn_view(tiles: TileStore, tile: int, view: int, config: StudyConfig) -> V
         dihedral=augmentation.dihedral,
         stain_strength=strength * augmentation.stain_strength,
         colour_strength=strength * augmentation.colour_strength,
+        hue_strength=strength * augmentation.hue_strength,
     )
-    return Views(cached_element(np.array([view]), config), drawn.stain_scale, drawn.stain_shift, drawn.colour)
+    return replace(drawn, element=cached_element(np.array([view]), config))
 
 
 def cached_element(views: np.ndarray, config: StudyConfig) -> np.ndarray:

@@ -200,14 +200,17 @@ class StageTrainer:
     def _backward(self, logits: Tensor, batch: TrainingBatch) -> float:
         """Add the gradients of one batch and return its loss."""
         output = self._loss(logits, batch.target, batch.valid, self.step)
-        value = float(output.total.detach())
+        added = self._segmenter.auxiliary_loss(logits, batch.target, batch.valid)
+        total = sum(added.values(), start=output.total)
+        value = float(total.detach())
         if not math.isfinite(value):
             raise UserError(
                 f"The loss is {value} at step {self.step}. Lower `training.learning_rate`.",
                 exit_code=1,
             )
-        (output.total / self._setting.section.accumulate).backward()
-        self._journal.add_loss({"loss": output.total.detach(), **output.parts})
+        (total / self._setting.section.accumulate).backward()
+        parts = {name: part.detach() for name, part in added.items()}
+        self._journal.add_loss({"loss": total.detach(), **output.parts, **parts})
         return value
 
     def _run_validation(self) -> None:

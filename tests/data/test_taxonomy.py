@@ -37,6 +37,32 @@ def test_a_group_may_keep_the_name_of_one_of_its_sources() -> None:
     assert Taxonomy(INFO, {"healthy": ["healthy", "malignant"]}).names == ("background", "healthy", "immune", "muscle")
 
 
+def test_an_order_moves_names_colours_and_numbers_together() -> None:
+    order = ["muscle", "epithelial", "background"]
+    taxonomy = Taxonomy(INFO, {"epithelial": ["malignant", "healthy"]}, ["immune"], order)
+    assert taxonomy.names == tuple(order)
+    assert taxonomy.colours == ("#000004", "#000001", "#000000")
+    assert taxonomy.sources[1] == ("healthy", "malignant")
+    assert taxonomy.lookup[[0, 1, 2, 3, 4, 9]].tolist() == [2, 1, 255, 1, 0, 255]
+
+
+@pytest.mark.parametrize(
+    ("order", "expected"),
+    [
+        (["healthy", "immune", "malignant", "mussle", "background"], "Got 'mussle'. Did you mean 'muscle'?"),
+        (
+            ["healthy", "immune"],
+            "must name each of the 5 classes (background, healthy, immune, malignant, muscle) once",
+        ),
+        (["healthy", "immune", "malignant", "muscle", "muscle"], "once. Got 5: healthy, immune, malignant, muscle, mu"),
+    ],
+)
+def test_an_order_of_other_classes_is_refused(order: list[str], expected: str) -> None:
+    with pytest.raises(UserError) as caught:
+        Taxonomy(INFO, order=order)
+    assert expected in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("groups", "ignore", "expected"),
     [

@@ -105,11 +105,15 @@ def test_a_preset_is_the_published_network(name: str) -> None:
     scaled = {key: value for key, value in state.items() if not key.endswith("gamma")}
     if len(scaled) < len(state):
         with pytest.raises(UserError, match="the file lacks LayerScale"):
-            fit_weights(module, published(name, scaled) if preset.layout is Layout.TIMM else scaled, name, whole=True)
-    if preset.layout is Layout.TIMM:
-        other = state | {"reg_token": torch.zeros(1, 7, state["blocks.0.norm1.weight"].shape[0], device="meta")}
-        with pytest.raises(UserError, match=r"register tokens that it lacks|reg_token \(1, 7"):
-            fit_weights(module, other, name, whole=True)
+            fit_weights(module, published(name, scaled), name, whole=True)
+    channels = state["blocks.0.norm1.weight"].shape[0]
+    other = state | {"reg_token": torch.zeros(1, 7, channels, device="meta")}
+    with pytest.raises(UserError, match=r"register tokens that it lacks|reg_token \(1, 7"):
+        fit_weights(module, published(name, other), name, whole=True)
+    patch = preset.patch_px + 2
+    other = state | {"patch_embed.proj.weight": torch.zeros(channels, 3, patch, patch, device="meta")}
+    with pytest.raises(UserError, match=f"has patches of {patch} px, the encoder of {preset.patch_px} px"):
+        fit_weights(module, published(name, other), name, whole=True)
 
 
 @pytest.mark.parametrize("layout", ["timm", "sam", "dino", "vit", "dinov2", "registers", "swiglu", "facebook"])

@@ -16,6 +16,7 @@ from imbalance_bench.errors import UserError
 from imbalance_bench.inference.trained_model import TrainedModel
 from imbalance_bench.models.official_checkpoint import load_official, read_official
 from imbalance_bench.models.segmenter import Segmenter, build_segmenter
+from imbalance_bench.records import StudyRecords
 from methods.base import BuildContext, ClassStatistics
 from methods.dfa import DfaConfig
 from tests.models.golden.head_formula import CHANNELS, CLASSES, DIM, GRID, HEADS, MLP, SHOWN, checkpoint, features
@@ -133,8 +134,15 @@ def test_import_official_makes_a_run_record(tmp_path: Path) -> None:
     arguments = [str(tmp_path / "last.ckpt"), "--config", str(EXAMPLES / "paper_bcss.yaml")]
     arguments += ["--out", str(tmp_path / "study"), "--cache", str(tmp_path / "cache")]
     arguments += [part for override in overrides for part in ("--set", override)]
+    order = ["stroma", "necrosis", "tumor", "inflammatory", "other"]  # not that of the data set
+    for few in (order[:4], [*order[:4], "lymphocytes"]):
+        refused = CliRunner().invoke(main, ["import-official", *arguments, "--class-order", ",".join(few)])
+        assert refused.exit_code == 2
+        assert "`class_order` must name" in refused.output
+    arguments += ["--class-order", ", ".join(order)]
     result = CliRunner().invoke(main, ["import-official", *arguments])
     assert result.exit_code == 0, result.output
+    assert [each["name"] for each in StudyRecords.open(tmp_path / "study").dataset()["classes"]] == order
     run_dir = Path("".join(result.output.split("run: ")[1].split("next: ")[0].split()))
     manifest = json.loads((run_dir / "manifest.json").read_text())
     assert manifest["method"]["label"] == "dfa_official"
@@ -147,6 +155,10 @@ def test_import_official_makes_a_run_record(tmp_path: Path) -> None:
     controls = model.record.path_controls()
     assert controls is not None
     assert {"uniform", "bias_dose"} & {str(each) for each in controls["control"]}
+    head = model.segmenter.class_query.iou  # pyright: ignore[reportOptionalMemberAccess]
+    last = checkpoint(shapes)["model.model.mask_decoder.iou_prediction_head.layers.2.weight"]
+    assert head is not None
+    assert torch.equal(head.state_dict()["layers.2.weight"], last[2:])  # not of the dropped and the ignored token
     again = CliRunner().invoke(main, ["import-official", *arguments])
     assert again.exit_code == 2
     assert "already" in again.output
@@ -167,8 +179,10 @@ def re_sized(name: str, shape: list[int], wide: dict[int, int]) -> list[int]:
         return [6]
     if name.endswith("mask_tokens.weight"):
         return [7, 32]
-    if ".iou_prediction_head." in name or ".mask_downscaling." in name:
+    if ".mask_downscaling." in name:
         return shape
+    if ".iou_prediction_head." in name:
+        return [7 if edge == CLASSES + 2 else 32 for edge in shape]  # one output for each mask token
     if name.endswith("gaussian_matrix"):
         return [2, 16]
     return [wide.get(edge, edge) if place < 2 and edge > 1 else edge for place, edge in enumerate(shape)]

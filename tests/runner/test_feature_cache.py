@@ -1,5 +1,6 @@
 """Cached features are what the encoder gives for the same view, and crops of them lie where the labels lie."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -97,3 +98,23 @@ def test_all_eight_turns_differ_and_jitter_of_nothing_changes_nothing() -> None:
     assert (changed - images).abs().mean() > 1
     assert changed.min() >= 0
     assert changed.max() <= 255
+
+
+def test_hue_turns_the_colour_circle_and_nothing_is_drawn_for_it_unless_asked() -> None:
+    plain, turned = (
+        draw_views(
+            np.random.default_rng(0), 3, dihedral=True, stain_strength=0.1, colour_strength=0.1, hue_strength=hue
+        )
+        for hue in (0.0, 0.25)
+    )
+    assert plain.hue is None
+    assert turned.hue is not None
+    assert len(turned.arrays) == len(plain.arrays) + 1  # the digest of older batches stays
+    assert all(np.array_equal(one, other) for one, other in zip(plain.arrays, turned.arrays[:-1], strict=True))
+    assert np.abs(turned.hue).max() <= 0.25
+    still = draw_views(np.random.default_rng(0), 2, dihedral=False, stain_strength=0.0, colour_strength=0.0)
+    third = replace(still, hue=np.array([1 / 3, 0.0], np.float32))
+    red = torch.tensor([200.0, 40.0, 40.0]).view(1, 3, 1, 1).expand(2, 3, 2, 2)
+    green, same = jitter(red, third)[:, :, 0, 0]
+    assert green.tolist() == pytest.approx([40, 200, 40], abs=1.5)
+    assert same.tolist() == pytest.approx([200, 40, 40], abs=1.5)

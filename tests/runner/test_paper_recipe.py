@@ -33,17 +33,20 @@ def dfa_of(config: StudyConfig, label: str) -> DfaConfig:
 
 
 @pytest.mark.parametrize(
-    ("name", "decays", "focal", "dice", "bias"),
+    ("name", "decays", "focal", "dice", "iou", "bias"),
     [  # steps after which the rate falls; DFA.md and the configurations at aba5b00
-        ("bcss", (1800, 2088), 0.25, 0.75, (0.5, 20.0, 0.0, "learned")),
-        ("crag", (), 0.125, 0.875, (0.1, 100.0, 1e-4, "anchored")),
-        ("bdsa", (1800, 2088), 0.25, 0.75, (0.1, 20.0, 0.0, "anchored")),
+        ("bcss", (1800, 2088), 0.25, 0.75, 0.0625, (0.5, 20.0, 0.0, "learned")),
+        ("crag", (), 0.125, 0.875, 0.0, (0.1, 100.0, 1e-4, "anchored")),
+        ("bdsa", (1800, 2088), 0.25, 0.75, 0.0625, (0.1, 20.0, 0.0, "anchored")),
     ],
 )
 def test_the_numbers_are_those_of_the_official_configuration(
-    name: str, decays: tuple[int, ...], focal: float, dice: float, bias: tuple[float, float, float, str]
+    name: str, decays: tuple[int, ...], focal: float, dice: float, iou: float, bias: tuple[float, float, float, str]
 ) -> None:
     config = recipe(name)
+    assert config.model.iou_head_weight == iou
+    jitter = config.training.augmentation
+    assert (jitter.colour_strength, jitter.hue_strength, jitter.resized_crop) == (0.1, 0.1, (0.08, 1))
     factors = [schedule(config.training)(step) for step in range(config.training.steps)]
     after_warmup = range(config.training.warmup_steps, config.training.steps)
     assert tuple(step for step in after_warmup if factors[step] < 0.5 * factors[step - 1]) == decays
@@ -104,6 +107,7 @@ def test_a_miniature_runs_end_to_end(name: str, tmp_path: Path) -> None:
     assert len({run.manifest()["pairing"]["initial_weights"] for run in runs.values()}) == 1
     size, k = MINIATURES[name].size_px, MINIATURES[name].classes
     for run in runs.values():
+        assert ("iou" in set(run.epochs()["quantity"])) == (name != "crag")
         logits = TrainedModel.open(run.path).logits(np.zeros((1, size, size, 3), np.uint8))
         assert logits.shape == (1, k, size, size)
         assert run.path_controls() is not None
@@ -148,7 +152,12 @@ def test_tokens_reach_the_neck_as_the_encoders_give_them() -> None:
 @pytest.mark.parametrize(
     ("overrides", "sentence"),
     [
-        (["model.decoder=unet"], "`model.encoder_features: tokens` makes no pyramid"),
+        (["model.decoder=unet", "model.iou_head_weight=0"], "`model.encoder_features: tokens` makes no pyramid"),
+        (
+            ["model.decoder=bottleneck", "model.encoder_features=last"],
+            "`model.iou_head_weight` is for `model.decoder: s",
+        ),
+        (["training.augmentation.hue_strength=0.6"], "`training.augmentation.hue_strength`"),
         (["model.encoder_features=last", "model.token_stride_px=24"], "`model.token_stride_px: 24` needs"),
         (["training.augmentation.cached_views=2"], "`training.augmentation.resized_crop` needs images"),
         (["training.augmentation.resized_crop=[0.5, 0.1]"], "must grow from one to the next"),

@@ -96,6 +96,18 @@ def test_patches_of_14_px_train_cache_resume_and_predict(
     predicted = np.asarray(Image.open(tmp_path / "masks" / f"{kept.stem}_mask.png"))
     assert np.array_equal(predicted, np.asarray(Image.open(kept)))
     assert json.loads((tmp_path / "masks" / "licences.json").read_text())["encoders"] == []
+    tifffile = pytest.importorskip("tifffile")
+    pytest.importorskip("tiffslide")
+    slide = np.tile(np.asarray(Image.open(image)), (2, 2, 1))[:640]  # larger than a tile, no multiple of a patch
+    per_cm = 1e4 / StudyRecords.open(folder / "out").dataset()["mpp_um"]
+    spacing = {"resolution": (per_cm, per_cm), "resolutionunit": "CENTIMETER"}
+    tifffile.imwrite(tmp_path / "slide.tiff", slide, tile=(256, 256), photometric="rgb", **spacing)
+    words = ["predict", str(record.path), str(tmp_path / "slide.tiff"), "--out", str(tmp_path / "whole")]
+    result = CliRunner().invoke(main, words)
+    assert result.exit_code == 0, result.output
+    whole = np.asarray(Image.open(tmp_path / "whole" / "slide_mask.png"))
+    assert whole.shape == slide.shape[:2]
+    assert len(np.unique(whole)) > 1
 
 
 def test_256_px_are_refused_for_patches_of_14_px_in_the_plan(tmp_path: Path, phantom: Path) -> None:
