@@ -1,6 +1,10 @@
-"""Outlines as GeoJSON that QuPath opens: one annotation per connected area, in pixels of the image."""
+"""Outlines as GeoJSON that QuPath opens: one annotation per connected area, in pixels of the image.
+
+Source: `PathObjectTypeAdapter` of QuPath, version 0.5: `id` is a UUID, `isLocked` is written where it is true only.
+"""
 
 import json
+import uuid
 from collections.abc import Iterable, Sequence
 from typing import IO
 
@@ -8,6 +12,7 @@ import numpy as np
 
 from imbalance_bench.inference.outlines import Area
 
+_SPACE = uuid.uuid5(uuid.NAMESPACE_URL, "imbalance-bench/annotation")
 Scale = tuple[float, float]  # image pixels per mask pixel, x and y
 
 
@@ -28,6 +33,9 @@ def annotation(
 ) -> dict[str, object]:
     """Return one area as a feature that QuPath reads as an annotation with its class.
 
+    It is locked, as the annotations that QuPath's own pixel classifiers make, so that no click moves it. Its id depends
+    on nothing but class and outline: the same prediction gives the same bytes.
+
     Args:
         area: The area, in mask pixels.
         name: Class name.
@@ -39,8 +47,13 @@ def annotation(
     rgb = list(bytes.fromhex(colour.removeprefix("#")))
     return {
         "type": "Feature",
+        "id": str(uuid.uuid5(_SPACE, json.dumps([name, rings]))),
         "geometry": {"type": "Polygon", "coordinates": rings},
-        "properties": {"objectType": "annotation", "classification": {"name": name, "color": rgb}},
+        "properties": {
+            "objectType": "annotation",
+            "classification": {"name": name, "color": rgb},
+            "isLocked": True,
+        },
     }
 
 

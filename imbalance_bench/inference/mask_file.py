@@ -1,4 +1,4 @@
-"""Masks written row by row as indexed PNG: pixel values are class ids, the palette holds the classes' colours."""
+"""Masks written row by row as PNG: pixel values are class ids, grey or as indices of the classes' colours."""
 
 import struct
 import zlib
@@ -10,28 +10,32 @@ import numpy as np
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _LARGEST_EDGE = 2**31 - 1
+_GREY, _PALETTE = 0, 3  # colour types
 
 
-class IndexedPngWriter:
-    """Writes an 8-bit indexed PNG of any size without holding it in memory; a context manager.
+class MaskWriter:
+    """Writes an 8-bit PNG of any size without holding it in memory; a context manager.
 
     Args:
         file: Open for writing.
         height_px: Rows.
         width_px: Columns.
-        colours: "#rrggbb" of each index from 0.
+        colours: "#rrggbb" of each id from 0, for a palette. Without them ids are grey values, which every program reads
+            as they are; those of a palette many read as colours.
 
     Source: PNG specification, third edition, W3C 2003-2025, sections 5, 9 (filter 0) and 11.
     """
 
-    def __init__(self, file: IO[bytes], height_px: int, width_px: int, colours: Sequence[str]) -> None:
+    def __init__(self, file: IO[bytes], height_px: int, width_px: int, colours: Sequence[str] = ()) -> None:
         if not 1 <= min(height_px, width_px) <= max(height_px, width_px) <= _LARGEST_EDGE:
             raise ValueError(f"A PNG must have 1 to {_LARGEST_EDGE} rows and columns. Got {height_px} x {width_px}.")
         self._file, self._width, self._rows_left = file, width_px, height_px
         self._compress = zlib.compressobj(6)
         file.write(_SIGNATURE)
-        self._chunk(b"IHDR", struct.pack(">IIBBBBB", width_px, height_px, 8, 3, 0, 0, 0))
-        self._chunk(b"PLTE", b"".join(bytes.fromhex(colour.removeprefix("#")) for colour in colours))
+        kind = _PALETTE if colours else _GREY
+        self._chunk(b"IHDR", struct.pack(">IIBBBBB", width_px, height_px, 8, kind, 0, 0, 0))
+        if colours:
+            self._chunk(b"PLTE", b"".join(bytes.fromhex(colour.removeprefix("#")) for colour in colours))
 
     def write(self, rows: np.ndarray) -> None:
         """Append rows, (n, width) uint8."""

@@ -16,7 +16,7 @@ from imbalance_bench.data.region_image import open_region_image, require_region_
 from imbalance_bench.data.windowed_image import RegionImage
 from imbalance_bench.errors import UserError
 from imbalance_bench.inference.geojson import Scale, annotation, write_feature_collection
-from imbalance_bench.inference.mask_file import IndexedPngWriter
+from imbalance_bench.inference.mask_file import MaskWriter
 from imbalance_bench.inference.outlines import trace_areas
 from imbalance_bench.inference.overlay import write_overlay
 from imbalance_bench.inference.resolution import (
@@ -44,11 +44,13 @@ class PredictionOptions:
             model was trained.
         overlap_px: Pixels that neighbouring tiles share; None: as in the evaluation of the run.
         outlines: Whether to write GeoJSON.
+        palette: Whether masks have the colours of the classes as a palette instead of being grey.
     """
 
     mpp_um: float | None = None
     overlap_px: int | None = None
     outlines: bool = True
+    palette: bool = False
 
 
 @dataclass(frozen=True)
@@ -70,9 +72,10 @@ def predict_images(
 ) -> Predictions:
     """Predict images; write `<name>_mask.png`, `_overlay.png` and `.geojson`, one `areas.csv` and `licences.json`.
 
-    The mask of a picture has the size of the picture; that of a slide has the resolution of the model. Outlines are in
-    pixels of the image (of a slide: of its finest level). Memory is bounded by a row of tiles and a block of mask,
-    whatever the size of a slide; a picture is decoded as a whole.
+    Masks are grey, their values class ids, as the predictions that a study keeps. The mask of a picture has the size
+    of the picture; that of a slide has the resolution of the model. Outlines are in pixels of the image (of a slide:
+    of its finest level). Memory is bounded by a row of tiles and a block of mask, whatever the size of a slide; a
+    picture is decoded as a whole.
 
     Args:
         model: A finished run.
@@ -102,7 +105,7 @@ def predict_images(
                 ids = _predict(model, seen, Path(scratch) / "ids", model.tile_px - overlap_px, progress)
                 if seen is not image:
                     ids = resized_ids(ids, image.height_px, image.width_px)
-                _write_mask(out / f"{path.stem}_mask.png", ids, model.class_colours)
+                _write_mask(out / f"{path.stem}_mask.png", ids, model.class_colours if options.palette else ())
                 write_overlay(out / f"{path.stem}_overlay.png", image, ids, model.class_colours)
                 if options.outlines:
                     _write_outlines(out / f"{path.stem}.geojson", ids, model, resolution.scale)
@@ -155,7 +158,7 @@ def _predict(
 
 def _write_mask(path: Path, ids: np.ndarray, colours: Sequence[str]) -> None:
     def write(file: IO[bytes]) -> None:
-        with IndexedPngWriter(file, ids.shape[0], ids.shape[1], colours) as png:
+        with MaskWriter(file, ids.shape[0], ids.shape[1], colours) as png:
             for top in range(0, len(ids), BAND_PX):
                 png.write(ids[top : top + BAND_PX])
 

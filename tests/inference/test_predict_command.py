@@ -1,6 +1,7 @@
 """`imbalance-bench predict` on the images of a finished study, where the right answer is on record."""
 
 import json
+import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -43,7 +44,12 @@ def test_masks_are_those_of_the_run(finished_study: Path, tmp_path: Path, method
     assert done.exit_code == 0, done.output
     for image in images:
         kept = np.asarray(Image.open(record.prediction_path(image.stem)))
-        assert np.array_equal(np.asarray(Image.open(tmp_path / f"{image.stem}_mask.png")), kept)
+        with (
+            Image.open(tmp_path / f"{image.stem}_mask.png") as mask,
+            Image.open(record.prediction_path(image.stem)) as own,
+        ):
+            assert mask.mode == own.mode == "L"
+            assert np.array_equal(np.asarray(mask), kept)
         assert np.asarray(Image.open(tmp_path / f"{image.stem}_overlay.png")).shape == (*kept.shape, 3)
     areas = pd.read_csv(tmp_path / "areas.csv")
     kept = np.asarray(Image.open(record.prediction_path("im_6")))
@@ -82,7 +88,16 @@ def test_outlines_are_annotations_with_the_areas_of_the_mask(finished_study: Pat
         name = properties["classification"]["name"]
         traced[name] += shape(feature["geometry"]).area
         assert properties["classification"]["color"] == list(bytes.fromhex(COLOURS[CLASSES.index(name)][1:]))
+        assert properties["isLocked"] is True
     assert list(traced.values()) == np.bincount(kept.ravel(), minlength=3).tolist()
+    ids = [feature["id"] for feature in content["features"]]
+    assert len({uuid.UUID(each) for each in ids}) == len(ids)
+    arguments = [images_of(finished_study) / "im_6.png", "--out", tmp_path / "again", "--palette"]
+    assert predict(record.path, *arguments).exit_code == 0
+    assert (tmp_path / "again" / "im_6.geojson").read_bytes() == (tmp_path / "im_6.geojson").read_bytes()
+    coloured = Image.open(tmp_path / "again" / "im_6_mask.png")
+    assert coloured.mode == "P"
+    assert np.array_equal(np.asarray(coloured), kept)
 
 
 def test_a_picture_of_another_resolution_is_resampled_and_outlined_in_its_own_pixels(
