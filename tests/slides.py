@@ -6,16 +6,22 @@ from pathlib import Path
 import numpy as np
 from tifffile import TiffWriter
 
-PERIOD_PX = 4096
 _TILE_PX = 256
 
 
-def stained(height_px: int, width_px: int, *, top: int = 0, left: int = 0) -> np.ndarray:
-    """Return one window of an endless slide, about 60 % of which is glass: (height_px, width_px, 3) uint8."""
-    y = (np.arange(top, top + height_px) % PERIOD_PX)[:, None] / PERIOD_PX
-    x = (np.arange(left, left + width_px) % PERIOD_PX)[None] / PERIOD_PX
-    tissue = np.sin(2 * np.pi * (y + 0.1)) * np.sin(2 * np.pi * (x + 0.05)) > 0.12
-    nuclei = np.sin(700 * y) * np.sin(900 * x) > 0.5
+def stained(height_px: int, width_px: int, period_px: int, *, top: int = 0, left: int = 0) -> np.ndarray:
+    """Return one window of an endless slide, about 60 % of which is glass: (height_px, width_px, 3) uint8.
+
+    Args:
+        height_px: Rows.
+        width_px: Columns.
+        period_px: Pieces of tissue repeat after so many pixels.
+        top: First row.
+        left: First column.
+    """
+    y, x = np.arange(top, top + height_px)[:, None], np.arange(left, left + width_px)[None]
+    tissue = np.sin(2 * np.pi * (y / period_px + 0.1)) * np.sin(2 * np.pi * (x / period_px + 0.05)) > 0.12
+    nuclei = np.sin(y / 6) * np.sin(x / 5) > 0.5
     noise = np.random.default_rng([top, left]).integers(-4, 5, (height_px, width_px, 1))
     pixels = np.where(tissue[..., None], (205, 130, 180), (241, 240, 242)) + noise
     return np.where((tissue & nuclei)[..., None], (95, 60, 140), pixels).astype(np.uint8)
@@ -34,7 +40,7 @@ def write_slide(path: Path, height_px: int, width_px: int, *, compression: str |
     def tiles() -> Iterator[np.ndarray]:
         for top in range(0, height_px, _TILE_PX):
             for left in range(0, width_px, _TILE_PX):
-                yield stained(_TILE_PX, _TILE_PX, top=top, left=left)
+                yield stained(_TILE_PX, _TILE_PX, max(height_px, width_px) // 3, top=top, left=left)
 
     with TiffWriter(path, bigtiff=True) as tiff:
         shape = (height_px, width_px, 3)

@@ -1,6 +1,7 @@
 """`imbalance-bench predict`: from image files to masks, overlays, outlines and areas."""
 
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -193,11 +194,12 @@ class _ImageJob:
             finished=dict(self.place.progress.rows),
             on_progress=partial(self.on_progress, self.path.name),
         )
-        try:
-            for window in windows:
-                self.place.keep(ids, window)
-        finally:
-            self.place.save(ids)
+        with closing(windows):
+            try:
+                for window in windows:
+                    self.place.keep(ids, window)
+            finally:
+                self.place.save(ids)
 
     def _write_files(self, out: Path, ids: IdsFile, overview: np.ndarray | None) -> None:
         stem, names, colours = self.path.stem, self.model.class_names, self.model.class_colours

@@ -1,8 +1,9 @@
 """Class ids of images of any size: tiles are predicted row by row, and finished windows leave at once."""
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -63,7 +64,7 @@ def predict_windows(
     tissue: Tissue | None = None,
     finished: Mapping[int, int] | None = None,
     on_progress: Callable[[int, int], None] = lambda *_: None,
-) -> Iterator[Window]:
+) -> Generator[Window, None, None]:
     """Predict an image, yielding what is finished: panel by panel, from top to bottom.
 
     Logits are summed where tiles overlap, which gives the classes of their average, as in the evaluation of a run. A
@@ -94,20 +95,16 @@ def predict_windows(
             continue
         start = next(row for row, top in enumerate(plan.tops) if top + tiling.tile_px > plan.tops[first])
         band = _Band(plan.tops[start], panel, tiling.tile_px)
-        rows = range(start, len(plan.tops))
-        for row, tiles in _read_ahead(image, tiling.tile_px, plan.reads(number, rows), rows):
-            for part in _passes(tiles, tiling.tiles_per_pass):
-                logits = tile_logits(np.stack([pixels for _, pixels in part]))
-                for (left, _), values in zip(part, logits, strict=True):
-                    band.add(plan.tops[row], left, values)
-                if row >= first:
-                    done += len(part)
+        with closing(_read_ahead(image, tiling.tile_px, plan, number, start)) as rows:  # before the image is closed
+            for row, tiles in rows:
+                top, until = plan.tops[row], plan.tops[row + 1] if row + 1 < len(plan.tops) else image.height_px
+                for part in _passes(tiles, tiling.tiles_per_pass):
+                    band.add(top, part, tile_logits(np.stack([pixels for _, pixels in part])))
+                    done += len(part) if row >= first else 0
                     on_progress(done, total)
-            top, until = plan.tops[row], plan.tops[row + 1] if row + 1 < len(plan.tops) else image.height_px
-            wanted = None if tissue is None else tissue.window(top, panel.left, until - top, panel.right - panel.left)
-            ids = band.take(until, wanted)
-            if row >= first:
-                yield Window(number, row, top, panel.left, ids)
+                ids = band.take(until, tissue)
+                if row >= first:
+                    yield Window(number, row, top, panel.left, ids)
 
 
 @dataclass(frozen=True)
@@ -173,9 +170,11 @@ class _Ahead:
 
 
 def _read_ahead(
-    image: RegionImage, tile_px: int, reads: Iterator[tuple[int, int, list[int]]], rows: Sequence[int]
-) -> Iterator[tuple[int, Iterator[_Tile]]]:
-    """Yield each row with its tiles, which must be used up before the next row is asked for."""
+    image: RegionImage, tile_px: int, plan: _Plan, panel: int, start: int
+) -> Generator[tuple[int, Iterator[_Tile]], None, None]:
+    """Yield each row of a panel from `start` with its tiles, which must be used up before the next is asked for."""
+    rows = range(start, len(plan.tops))
+    reads = plan.reads(panel, rows)
     with ThreadPoolExecutor(1, thread_name_prefix="slide reader") as reader:
         ahead = _Ahead(reader)
 
@@ -226,30 +225,24 @@ class _Band:
         self._sum: Tensor | None = None
         self._filled = top  # rows from here on hold nothing
 
-    def add(self, top: int, left: int, logits: Tensor) -> None:
-        """Add the (K, t, t) logits of one tile; what lies outside the panel is dropped."""
+    def add(self, top: int, tiles: Sequence[_Tile], logits: Tensor) -> None:
+        """Add the (n, K, t, t) logits of tiles; what lies outside the panel is dropped."""
+        panel = self._panel
         if self._sum is None:
-            width = self._panel.right - self._panel.left
-            self._sum = torch.zeros((len(logits), self._tile_px, width), device=logits.device)
-        first, start = top - self._top, max(left, self._panel.left)
-        stop = min(left + self._tile_px, self._panel.right)
-        into = self._sum[:, first:, start - self._panel.left : stop - self._panel.left]
-        into += logits[:, : into.shape[1], start - left : stop - left]
-        self._filled = max(self._filled, top + self._tile_px)
+            self._sum = torch.zeros((logits.shape[1], self._tile_px, panel.right - panel.left), device=logits.device)
+        for (left, _), values in zip(tiles, logits, strict=True):
+            start, stop = max(left, panel.left), min(left + self._tile_px, panel.right)
+            into = self._sum[:, top - self._top :, start - panel.left : stop - panel.left]
+            into += values[:, : into.shape[1], start - left : stop - left]
+        self._filled = top + self._tile_px
 
-    def take(self, until: int, wanted: np.ndarray | None) -> np.ndarray:
-        """Return the ids of the rows before `until`, and move on to it.
-
-        Args:
-            until: First row that is not finished.
-            wanted: (h, w) bool, what is tissue; None: everything.
-        """
-        n = until - self._top
-        ids = np.full((n, self._panel.right - self._panel.left), UNLABELLED, dtype=np.uint8)
+    def take(self, until: int, tissue: Tissue | None) -> np.ndarray:
+        """Return the ids of the rows before `until`, and move on to it."""
+        n, width = until - self._top, self._panel.right - self._panel.left
+        ids = np.full((n, width), UNLABELLED, dtype=np.uint8)
         if self._sum is not None and self._filled > self._top:
-            if wanted is None:
-                ids = _largest(self._sum[:, :n])
-            elif wanted.any():
+            wanted = np.True_ if tissue is None else tissue.window(self._top, self._panel.left, n, width)
+            if wanted.any():
                 np.copyto(ids, _largest(self._sum[:, :n]), where=wanted)
             self._sum[:, : self._tile_px - n] = self._sum[:, n:].clone()
             self._sum[:, self._tile_px - n :] = 0
