@@ -2,7 +2,7 @@
 
     python -m benchmarks.slide_prediction RUN_DIR [--edge-px 16384] [--overlap 0] [--folder FOLDER]
 
-RUN_DIR is a finished run. The slide is a tiled JPEG TIFF made by `tests.slides`, about 60 % of it glass. The loop is what
+RUN_DIR is a finished run. The slide is a tiled JPEG TIFF made by `tests.slides`, 60 % of it glass. The loop is what
 a user writes with tiffslide and a model: read a tile, predict it, put the classes into an array, save that; it writes
 neither overlay nor outlines, `predict` both. Each side runs in a process of its own, on all cores or the GPU.
 """

@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 from skimage.filters import threshold_otsu
+from skimage.measure import label
 
 from imbalance_bench.errors import UserError
 
@@ -96,7 +97,7 @@ def find_tissue(overview: np.ndarray, path: Path, height_px: int, width_px: int)
 
 
 def _without_small_holes(found: np.ndarray) -> np.ndarray:
-    holes, _ = ndimage.label(~found)  # pyright: ignore[reportGeneralTypeIssues]
+    holes = np.asarray(label(~found, connectivity=1))
     sizes = np.bincount(holes.ravel())
     small = sizes < max(1, found.size // 1000)
     small[0] = False
