@@ -19,36 +19,31 @@ from imbalance_bench.terminal import Terminal, styled
 if TYPE_CHECKING:
     from analysis.compare import ComparedStudies
     from analysis.compare_scores import ComparedScores
+    from imbalance_bench.inference.prediction import PredictionOptions
 
 NUMBERS = ("fold", "seed", "numerator", "denominator", "value")  # columns of scores in which an empty field is missing
 
 
-def predict_and_print(
-    run_dir: Path,
-    images: Sequence[Path],
-    out: Path,
-    *,
-    mpp_um: float | None,
-    overlap_px: int | None,
-    outlines: bool,
-    palette: bool,
-) -> None:
+def predict_and_print(run_dir: Path, images: Sequence[Path], out: Path, options: PredictionOptions) -> None:
     """Predict images and print the share of every class."""
+    import torch
+
     from imbalance_bench.cli.progress import ProgressDisplay
-    from imbalance_bench.inference.prediction import PredictionOptions, predict_images
+    from imbalance_bench.data.prepared import usable_cores
+    from imbalance_bench.inference.prediction import predict_images
     from imbalance_bench.inference.trained_model import TrainedModel, resolve_run
     from imbalance_bench.training.run import configure_torch
 
     console = Terminal()
     model = TrainedModel.open(resolve_run(run_dir))
     configure_torch(model.config.compute, model.device)
+    torch.set_num_threads(usable_cores())  # one model works at a time, unlike in a study
     with ProgressDisplay(console) as display:
-        options = PredictionOptions(mpp_um, overlap_px, outlines, palette)
         predictions = predict_images(model, images, out, options, display.on_phase)
     print_areas(predictions.areas, console)
     for note in predictions.notes:
         console.print(note, highlight=False, soft_wrap=True)
-    console.print(f"masks, overlays{', outlines' if outlines else ''} and areas.csv: {out}", highlight=False)
+    console.print(f"masks, overlays{', outlines' if options.outlines else ''} and areas.csv: {out}", highlight=False)
 
 
 def print_areas(areas: pd.DataFrame, console: Console) -> None:

@@ -20,6 +20,7 @@ from imbalance_bench.places import study_folder
 @click.option("--overlap", type=click.IntRange(min=0), help="Pixels shared by tiles.  [default: as in the run]")
 @click.option("--outlines/--no-outlines", default=True, show_default=True, help="GeoJSON that QuPath opens.")
 @click.option("--palette", is_flag=True, help="Masks in the classes' colours, which many programs read as such.")
+@click.option("--tissue/--no-tissue", default=True, show_default=True, help="Skip the glass of large slides.")
 def predict(
     run_dir: Path,
     images: tuple[Path, ...],
@@ -28,11 +29,17 @@ def predict(
     overlap: int | None,
     outlines: bool,
     palette: bool,
+    tissue: bool,
 ) -> None:
-    """Predict new IMAGES, pictures or slides, with the model of a finished run."""
-    from imbalance_bench.cli.result_view import predict_and_print
+    """Predict new IMAGES, pictures or slides, with the model of a finished run.
 
-    predict_and_print(run_dir, images, out, mpp_um=mpp, overlap_px=overlap, outlines=outlines, palette=palette)
+    Of slides with more than 4,096 x 4,096 pixels glass is skipped, and the mask is a pyramidal OME-TIFF. A command that
+    was interrupted goes on from where it was.
+    """
+    from imbalance_bench.cli.result_view import predict_and_print
+    from imbalance_bench.inference.prediction import PredictionOptions
+
+    predict_and_print(run_dir, images, out, PredictionOptions(mpp, overlap, outlines, palette, tissue))
 
 
 @click.command()

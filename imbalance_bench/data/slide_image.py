@@ -14,6 +14,7 @@ from imbalance_bench.data.pixel_size import PixelSize, require_bounded_enlargeme
 from imbalance_bench.data.windowed_image import RegionImage
 from imbalance_bench.errors import UserError
 
+OVERVIEW_BLOCK_PX = 2048  # edge of what is read at once for a reduced view
 _SAME_SCALE = 0.01  # relative difference of scale up to which a level is read as it is
 
 
@@ -57,6 +58,28 @@ class SlideImage(RegionImage):
         """Close the slide."""
         self._slide.close()
 
+    def overview(self, longest_px: int) -> np.ndarray:
+        """Read the whole slide, reduced from the nearest finer level in blocks.
+
+        Args:
+            longest_px: The longer side of the result has at most so many pixels.
+
+        Returns:
+            (h, w, 3) uint8, RGB.
+        """
+        level, _ = _nearest_finer_level(self._slide, max(self.finest_px) / longest_px)
+        width, height = self._slide.level_dimensions[level]
+        stride = -(-max(width, height) // longest_px)
+        block = max(1, OVERVIEW_BLOCK_PX // stride) * stride
+        reduced = np.empty((-(-height // stride), -(-width // stride), 3), dtype=np.uint8)
+        for top in range(0, height, block):
+            for left in range(0, width, block):
+                pixels = self._read_level(level, top, left, min(top + block, height), min(left + block, width))
+                part = np.asarray(Image.fromarray(pixels).reduce(stride))
+                row, column = top // stride, left // stride
+                reduced[row : row + part.shape[0], column : column + part.shape[1]] = part
+        return reduced
+
     def _choose_level(self, size: PixelSize | None, mpp_um: float | None) -> None:
         """Decide which level is read, and to which size it is resampled."""
         factors = _factors(size, mpp_um)  # finest pixels per pixel read, x and y
@@ -76,7 +99,7 @@ class SlideImage(RegionImage):
 
     def _window(self, top: int, left: int, bottom: int, right: int) -> np.ndarray:
         if not self._resampled:
-            return self._read_level(top, left, bottom, right)
+            return self._read_level(self._level, top, left, bottom, right)
         edges = [first * scale for first, scale in zip((top, left), self._scale, strict=True)]
         ends = [last * scale for last, scale in zip((bottom, right), self._scale, strict=True)]
         # the filter of a reduced image reaches one reduced pixel beyond the window, so that windows join without seam
@@ -84,7 +107,7 @@ class SlideImage(RegionImage):
         start = [max(int(edge) - more, 0) for edge, more in zip(edges, reach, strict=True)]
         limits = (self._level_height, self._level_width)
         stop = [min(int(end) + 1 + more, limit) for end, more, limit in zip(ends, reach, limits, strict=True)]
-        part = Image.fromarray(self._read_level(start[0], start[1], stop[0], stop[1]))
+        part = Image.fromarray(self._read_level(self._level, start[0], start[1], stop[0], stop[1]))
         box = (
             edges[1] - start[1],
             edges[0] - start[0],
@@ -93,11 +116,11 @@ class SlideImage(RegionImage):
         )
         return np.asarray(part.resize((right - left, bottom - top), Image.Resampling.BILINEAR, box=box))
 
-    def _read_level(self, top: int, left: int, bottom: int, right: int) -> np.ndarray:
-        """Return rows top..bottom and columns left..right of the level, (h, w, 3) uint8."""
-        place = [_place_in_finest(each, self._slide.level_downsamples[self._level]) for each in (left, top)]
+    def _read_level(self, level: int, top: int, left: int, bottom: int, right: int) -> np.ndarray:
+        """Return rows top..bottom and columns left..right of a level, (h, w, 3) uint8."""
+        place = [_place_in_finest(each, self._slide.level_downsamples[level]) for each in (left, top)]
         try:
-            pixels = self._slide.read_region(place, self._level, (right - left, bottom - top), as_array=True)
+            pixels = self._slide.read_region(place, level, (right - left, bottom - top), as_array=True)
         except Exception as error:  # noqa: BLE001 - the decoders of a slide share no class of errors
             raise UserError(f"{self._path} must be a complete slide. Got: {error}. Copy it again.") from None
         if pixels.shape[2] == 4 and (pixels[..., 3] != 255).any():

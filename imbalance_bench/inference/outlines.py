@@ -5,10 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from skimage.measure import label
 
-_STEP = np.array([[0, 1], [1, 0], [0, -1], [-1, 0]])  # (row, column) of one step east, south, west, north
-# Pixel left and right ahead of a step that ends at vertex (row, column), for each direction of the step.
-_AHEAD_LEFT = np.array([[-1, 0], [0, 0], [0, -1], [-1, -1]])
-_AHEAD_RIGHT = np.array([[0, 0], [0, -1], [-1, -1], [-1, 0]])
+from imbalance_bench.data.taxonomy import UNLABELLED
+from imbalance_bench.inference.outline_runs import Place, Runs
 
 
 @dataclass(frozen=True)
@@ -26,118 +24,92 @@ class Area:
     holes: tuple[np.ndarray, ...]
 
 
+@dataclass(frozen=True)
+class Chain:
+    """A piece of outline of an area that several blocks share, or a whole ring of it.
+
+    Attributes:
+        owner: Number of the area.
+        start: Number of its first step in the whole mask.
+        following: Number of the step that comes after its last; `start` where it is a ring.
+        vertices: (n, 2) int64, x and y of the first vertex of each of its runs.
+        doubled_area: Its part of twice the signed area of its ring.
+    """
+
+    owner: int
+    start: int
+    following: int
+    vertices: np.ndarray
+    doubled_area: float
+
+
+def connected(mask: np.ndarray) -> np.ndarray:
+    """Label the areas of a mask, connected over pixel edges, not over corners; UNLABELLED is 0, no area."""
+    return np.asarray(label(mask, connectivity=1, background=UNLABELLED))
+
+
 def trace_areas(mask: np.ndarray) -> list[Area]:
     """Trace every area of a mask; areas are connected over pixel edges, not over corners.
 
-    Together the areas tile the mask: each pixel lies in exactly one. Rings never cross or touch themselves; an area's
-    rings may touch each other at corners, which simple-feature geometry allows.
+    Together the areas tile what is labelled: each such pixel lies in exactly one. Rings never cross or touch
+    themselves; an area's rings may touch each other at corners, which simple-feature geometry allows.
 
     Args:
-        mask: (H, W) uint8 class ids.
+        mask: (H, W) uint8 class ids; UNLABELLED is no area.
 
     Returns:
         Areas in the order of their topmost, then leftmost pixel.
     """
-    labels = np.pad(np.asarray(label(mask, connectivity=1, background=-1)), 1)
-    runs = _Runs.of(labels)
-    rings = runs.rings()
-    ring_of_run = np.concatenate([np.full(len(ring), number) for number, ring in enumerate(rings)])
-    order = np.concatenate(rings)
-    owner = runs.owners[[ring[0] for ring in rings]]
-    doubled_area = np.bincount(ring_of_run, weights=_shoelace(runs.vertices[order], rings))
-    vertices = [_closed(runs.vertices[ring][:, ::-1] - 1) for ring in rings]  # x, y without the padding
-    exterior = {int(owner[number]): vertices[number] for number in np.flatnonzero(doubled_area > 0)}
-    holes: dict[int, list[np.ndarray]] = {}
-    for number in np.flatnonzero(doubled_area < 0):
-        holes.setdefault(int(owner[number]), []).append(vertices[number])
-    first_pixels = np.unique(labels[1:-1, 1:-1], return_index=True)
-    class_of = dict(zip(first_pixels[0].tolist(), mask.ravel()[first_pixels[1]].tolist(), strict=True))
-    by_place = sorted(zip(first_pixels[1].tolist(), first_pixels[0].tolist(), strict=True))
-    return [Area(class_of[name], exterior[name], tuple(holes.get(name, ()))) for _, name in by_place]
+    return trace_block(mask, np.pad(connected(mask), 1), Place(0, 0, *mask.shape), 0)[0]
 
 
-@dataclass(frozen=True)
-class _Runs:
-    """Straight pieces of outline, each walked with its own area on the right hand.
+def trace_block(mask: np.ndarray, labels: np.ndarray, place: Place, n_shared: int) -> tuple[list[Area], list[Chain]]:
+    """Trace the areas of one block of a mask.
 
-    Attributes:
-        vertices: (n, 2) int64, row and column of each run's first vertex, in the padded image.
-        owners: (n,) label of the area.
-        following: (n,) the run that comes next on the ring.
+    Args:
+        mask: (h, w) uint8 class ids.
+        labels: (h + 2, w + 2), labels of its areas, within one pixel of what surrounds it.
+        place: Where it lies.
+        n_shared: Labels up to this one reach into other blocks.
+
+    Returns:
+        Areas of the block alone, in the order of their topmost, then leftmost pixel; pieces of those that are shared.
     """
-
-    vertices: np.ndarray
-    owners: np.ndarray
-    following: np.ndarray
-
-    @classmethod
-    def of(cls, labels: np.ndarray) -> "_Runs":
-        """Collect the runs of all areas of a padded label image; label 0 is the padding."""
-        parts = [_runs_of_direction(labels, direction) for direction in range(4)]
-        vertices, owners, turns, ends = (np.concatenate([part[k] for part in parts]) for k in range(4))
-        directions = np.repeat(np.arange(4), [len(part[0]) for part in parts])
-        size = labels.size
-        keys = directions * size + vertices[:, 0] * labels.shape[1] + vertices[:, 1]
-        wanted = (directions + turns) % 4 * size + ends[:, 0] * labels.shape[1] + ends[:, 1]
-        order = np.argsort(keys)
-        return cls(vertices, owners, order[np.searchsorted(keys[order], wanted)])
-
-    def rings(self) -> list[np.ndarray]:
-        """Return the runs of each ring in the order of walking."""
-        following = self.following.tolist()
-        seen = bytearray(len(following))
-        rings = []
-        for start in range(len(following)):
-            if seen[start]:
-                continue
-            ring, run = [], start
-            while not seen[run]:
-                seen[run] = 1
-                ring.append(run)
-                run = following[run]
-            rings.append(np.array(ring))
-        return rings
+    runs = Runs.of(labels, place)
+    if not len(runs.keys):
+        return [], []
+    walks = runs.walks()
+    order = np.concatenate(walks)
+    owners = runs.owners[[walk[0] for walk in walks]]
+    walk_of = np.repeat(np.arange(len(walks)), [len(walk) for walk in walks])
+    doubled_area = np.bincount(walk_of, _shoelace(runs, order, place))
+    shift = np.array([place.left - 1, place.top - 1])  # x, y without the padding
+    exterior: dict[int, np.ndarray] = {}
+    holes: dict[int, list[np.ndarray]] = {}
+    chains = []
+    for owner, walk, area in zip(owners.tolist(), walks, doubled_area.tolist(), strict=True):
+        vertices = runs.vertices[walk][:, ::-1] + shift
+        if owner <= n_shared:
+            chains.append(Chain(owner, int(runs.keys[walk[0]]), int(runs.wanted[walk[-1]]), vertices, area))
+        elif area > 0:
+            exterior[owner] = closed(vertices)
+        else:
+            holes.setdefault(owner, []).append(closed(vertices))
+    names, first = np.unique(labels[1:-1, 1:-1], return_index=True)
+    inner = np.argsort(first)[names[np.argsort(first)] > n_shared]
+    ids = mask.ravel()
+    return [
+        Area(int(ids[first[k]]), exterior[int(names[k])], tuple(holes.get(int(names[k]), ()))) for k in inner.tolist()
+    ], chains
 
 
-def _runs_of_direction(labels: np.ndarray, direction: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return first vertex, owner, turn at the end (+1 right, -1 left) and last vertex of the runs of one direction."""
-    inside, outside = labels[1:-1, 1:-1], _neighbour(labels, direction)
-    rows, columns = (places + 1 for places in np.nonzero(inside != outside))
-    if direction in (1, 3):  # in the order of walking: along columns, and west and north backwards
-        order = np.lexsort((rows, columns))
-        rows, columns = rows[order], columns[order]
-    if direction in (2, 3):
-        rows, columns = rows[::-1], columns[::-1]
-    owners = labels[rows, columns]
-    first_corner = np.array([[0, 0], [0, 1], [1, 1], [1, 0]])[direction]
-    starts = np.column_stack([rows, columns]) + first_corner
-    ends = starts + _STEP[direction]
-    on_left, on_right = (
-        labels[ends[:, 0] + offset[direction, 0], ends[:, 1] + offset[direction, 1]] == owners
-        for offset in (_AHEAD_LEFT, _AHEAD_RIGHT)
-    )
-    turns = np.where(on_left, -1, np.where(on_right, 0, 1))
-    last = turns != 0
-    first = np.concatenate([[True], last[:-1]]) if len(last) else last
-    return starts[first], owners[first], turns[last], ends[last]
-
-
-def _neighbour(labels: np.ndarray, direction: int) -> np.ndarray:
-    """Return the label on the left hand of a step along each pixel's edge: above, right of, below or left of it."""
-    height, width = labels.shape
-    row, column = [(0, 1), (1, 2), (2, 1), (1, 0)][direction]
-    return labels[row : row + height - 2, column : column + width - 2]
-
-
-def _shoelace(vertices: np.ndarray, rings: list[np.ndarray]) -> np.ndarray:
-    """Return each vertex's part of twice the signed area of its ring, from (row, column) vertices ring by ring."""
-    lengths = np.array([len(ring) for ring in rings])
-    last = np.cumsum(lengths) - 1
-    following = np.arange(1, len(vertices) + 1)
-    following[last] = last - lengths + 1
-    y, x = vertices[:, 0].astype(float), vertices[:, 1].astype(float)
-    return x * y[following] - x[following] * y
-
-
-def _closed(vertices: np.ndarray) -> np.ndarray:
+def closed(vertices: np.ndarray) -> np.ndarray:
+    """Repeat the first vertex at the end."""
     return np.vstack([vertices, vertices[:1]])
+
+
+def _shoelace(runs: Runs, order: np.ndarray, place: Place) -> np.ndarray:
+    """Return each run's part of twice the signed area of its ring, which may go on in other blocks."""
+    corner = np.array([place.top, place.left])
+    (y, x), (next_y, next_x) = ((each[order] + corner).T.astype(float) for each in (runs.vertices, runs.ends))
+    return x * next_y - next_x * y

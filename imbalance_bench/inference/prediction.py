@@ -1,11 +1,10 @@
 """`imbalance-bench predict`: from image files to masks, overlays, outlines and areas."""
 
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 import pandas as pd
@@ -13,25 +12,23 @@ import pandas as pd
 from imbalance_bench.csv_cells import csv_text
 from imbalance_bench.data.pixel_size import require_mpp_option
 from imbalance_bench.data.region_image import open_region_image, require_region_image
+from imbalance_bench.data.slide_image import SlideImage
 from imbalance_bench.data.windowed_image import RegionImage
 from imbalance_bench.errors import UserError
-from imbalance_bench.inference.geojson import Scale, annotation, write_feature_collection
-from imbalance_bench.inference.mask_file import MaskWriter
-from imbalance_bench.inference.outlines import trace_areas
-from imbalance_bench.inference.overlay import write_overlay
-from imbalance_bench.inference.resolution import (
-    Resolution,
-    at_resolution,
-    resized_ids,
-    resolution_of,
-    unused_resolution,
-)
+from imbalance_bench.inference.ids_file import IdsFile
+from imbalance_bench.inference.image_files import class_pixels, resized, write_mask, write_outlines
+from imbalance_bench.inference.overlay import LONGEST_SIDE_PX, write_overlay
+from imbalance_bench.inference.pyramid_file import write_pyramid
+from imbalance_bench.inference.resolution import Resolution, at_resolution, resolution_of, unused_resolution
+from imbalance_bench.inference.resumption import Workplace, clear, workplace
+from imbalance_bench.inference.shared_outlines import trace_in_blocks
+from imbalance_bench.inference.tissue import Tissue, find_tissue
 from imbalance_bench.inference.trained_model import TrainedModel
-from imbalance_bench.inference.windowed_prediction import predict_bands
-from imbalance_bench.manifest import write_atomically, write_json
+from imbalance_bench.inference.windowed_prediction import Tiling, predict_windows
+from imbalance_bench.manifest import canonical_hash, code_version, file_hash, write_atomically, write_json
 
-BLOCK_PX = 8192  # outlines are traced block by block; an area that crosses the border of a block is cut there
-BAND_PX = 1024
+LARGEST_SIMPLE_PX = 4096 * 4096  # slides with more pixels are searched for tissue; their masks are pyramids
+BAND_BYTES = 2**27  # of logits that are held at once
 OnProgress = Callable[[str, int, int], None]  # what, done, of
 
 
@@ -45,12 +42,14 @@ class PredictionOptions:
         overlap_px: Pixels that neighbouring tiles share; None: as in the evaluation of the run.
         outlines: Whether to write GeoJSON.
         palette: Whether masks have the colours of the classes as a palette instead of being grey.
+        tissue: Whether glass of large slides is skipped.
     """
 
     mpp_um: float | None = None
     overlap_px: int | None = None
     outlines: bool = True
     palette: bool = False
+    tissue: bool = True
 
 
 @dataclass(frozen=True)
@@ -58,9 +57,10 @@ class Predictions:
     """What was predicted.
 
     Attributes:
-        areas: Columns image, class_id, class, pixels, share, mpp_um, resolution (where it comes from) and area_um2 (NaN
-            where the resolution is unknown).
-        notes: What the person should know: resolutions that were assumed or not believed, images that were turned.
+        areas: Columns image, class_id, class, pixels, share (of what was predicted), mpp_um, resolution (where it comes
+            from), area_um2 (NaN where the resolution is unknown) and predicted_share (of the image; the rest is glass).
+        notes: What the person should know: resolutions that were assumed or not believed, images that were turned,
+            glass that was skipped.
     """
 
     areas: pd.DataFrame
@@ -70,12 +70,13 @@ class Predictions:
 def predict_images(
     model: TrainedModel, images: Sequence[Path], out: Path, options: PredictionOptions, on_progress: OnProgress
 ) -> Predictions:
-    """Predict images; write `<name>_mask.png`, `_overlay.png` and `.geojson`, one `areas.csv` and `licences.json`.
+    """Predict images; write mask, `<name>_overlay.png` and `<name>.geojson` of each, `areas.csv` and `licences.json`.
 
-    Masks are grey, their values class ids, as the predictions that a study keeps. The mask of a picture has the size
-    of the picture; that of a slide has the resolution of the model. Outlines are in pixels of the image (of a slide:
-    of its finest level). Memory is bounded by a row of tiles and a block of mask, whatever the size of a slide; a
-    picture is decoded as a whole.
+    Masks are grey, their values class ids, as the predictions that a study keeps: `<name>_mask.png`, or
+    `<name>_mask.ome.tif` of slides with more than LARGEST_SIMPLE_PX pixels, where glass is left out (255). The mask of
+    a picture has the size of the picture; that of a slide has the resolution of the model. Outlines are in pixels of
+    the image (of a slide: of its finest level). Memory is bounded whatever the size of a slide; a picture is decoded as
+    a whole. What is finished survives a killed process in `.<name>.predicting`, from where the same call goes on.
 
     Args:
         model: A finished run.
@@ -94,31 +95,155 @@ def predict_images(
     if not 0 <= overlap_px < model.tile_px:
         raise UserError(f"--overlap must be 0 to {model.tile_px - 1} px, less than a tile. Got {overlap_px}.")
     _require_images(model, images, options)
-    out.mkdir(parents=True, exist_ok=True)
+    folders = {path: out / f".{path.stem}.predicting" for path in images}
     tables, notes = [], []
-    for path in images:
-        with open_region_image(path, mpp_um=model.mpp_um, given_um=options.mpp_um) as image:
+    for path, folder in folders.items():
+        key = _key(model, path, options, overlap_px)
+        with (
+            open_region_image(path, mpp_um=model.mpp_um, given_um=options.mpp_um) as image,
+            workplace(folder, key, len(model.class_names)) as place,
+        ):
             resolution = resolution_of(image, path, trained_um=model.mpp_um, given_um=options.mpp_um)
-            with tempfile.TemporaryDirectory(prefix=".predict-", dir=out) as scratch:
-                seen = at_resolution(image, resolution)
-                progress = partial(on_progress, path.name)
-                ids = _predict(model, seen, Path(scratch) / "ids", model.tile_px - overlap_px, progress)
-                if seen is not image:
-                    ids = resized_ids(ids, image.height_px, image.width_px)
-                _write_mask(out / f"{path.stem}_mask.png", ids, model.class_colours if options.palette else ())
-                write_overlay(out / f"{path.stem}_overlay.png", image, ids, model.class_colours)
-                if options.outlines:
-                    _write_outlines(out / f"{path.stem}.geojson", ids, model, resolution.scale)
-                tables.append(_areas(path.name, ids, model.class_names, resolution))
-                notes += [
-                    f"{path.name}: {note}." for note in (image.note, unused_resolution(image, resolution)) if note
-                ]
-                del ids  # closes the memory map before its folder goes
+            job = _ImageJob(model, path, image, resolution, options, model.tile_px - overlap_px, place, on_progress)
+            tables.append(job.execute(out))
+            notes += [f"{path.name}: {note}." for note in job.notes() if note]
     areas = pd.concat(tables, ignore_index=True)
     content = csv_text(areas).encode()
     write_atomically(out / "areas.csv", lambda file: file.write(content))
     write_json(out / "licences.json", model.licences)
+    for folder in folders.values():
+        clear(folder)
     return Predictions(areas, (*notes, *_assumed(areas)))
+
+
+@dataclass(frozen=True)
+class _ImageJob:
+    """The prediction of one open image."""
+
+    model: TrainedModel
+    path: Path
+    image: RegionImage
+    resolution: Resolution
+    options: PredictionOptions
+    stride_px: int
+    place: Workplace
+    on_progress: OnProgress
+
+    def execute(self, out: Path) -> pd.DataFrame:
+        """Write the files of the image and return its rows of `areas.csv`."""
+        progress = self.place.progress
+        if not progress.complete:
+            try:
+                self._write(out)
+            except BaseException:
+                if not progress.rows:
+                    clear(self.place.folder)
+                raise
+            self.place.finish()
+        return self._areas()
+
+    def notes(self) -> list[str]:
+        """What the person should know of it."""
+        predicted = self.place.progress.predicted_pixels / (self.image.height_px * self.image.width_px)
+        return [
+            self.image.note,
+            unused_resolution(self.image, self.resolution),
+            "went on from what an interrupted prediction left" if self.place.resumed else "",
+            f"{1 - predicted:.1%} of it is glass and was skipped; --no-tissue predicts it" if predicted < 1 else "",
+        ]
+
+    def _write(self, out: Path) -> None:
+        slide = self._large_slide
+        overview, tissue = (None, None) if slide is None else self._search(slide)
+        seen = at_resolution(self.image, self.resolution)
+        with self.place.ids(seen.height_px, seen.width_px) as ids:
+            self._predict(seen, tissue, ids)
+            if seen is self.image:
+                self._write_files(out, ids, overview)
+                return
+            size = self.image.height_px, self.image.width_px
+            with resized(ids, *size, self.place.folder / "resized") as own:
+                self.place.progress.pixels = class_pixels(own, len(self.model.class_names))
+                self._write_files(out, own, None)
+
+    @property
+    def _large_slide(self) -> SlideImage | None:
+        large = self.image.height_px * self.image.width_px > LARGEST_SIMPLE_PX
+        return self.image if large and isinstance(self.image, SlideImage) else None
+
+    def _search(self, slide: SlideImage) -> tuple[np.ndarray, Tissue | None]:
+        """Return a reduced view of a slide, and where its tissue lies."""
+        what = f"{self.path.name}: overview"
+        self.on_progress(what, 0, 1)
+        overview = slide.overview(LONGEST_SIDE_PX)
+        tissue = None
+        if self.options.tissue:
+            tissue = find_tissue(overview, self.path, slide.height_px, slide.width_px)
+        self.on_progress(what, 1, 1)
+        return overview, tissue
+
+    def _predict(self, seen: RegionImage, tissue: Tissue | None, ids: IdsFile) -> None:
+        """Predict what an earlier call left."""
+        tile_px, n_classes = self.model.tile_px, len(self.model.class_names)
+        panel_px = max(tile_px, BAND_BYTES // (4 * n_classes * tile_px))
+        windows = predict_windows(
+            seen,
+            self.model.device_logits,
+            Tiling(tile_px, self.stride_px, self.model.tiles_per_pass, panel_px),
+            tissue=tissue,
+            finished=dict(self.place.progress.rows),
+            on_progress=partial(self.on_progress, self.path.name),
+        )
+        with closing(windows):
+            try:
+                for window in windows:
+                    self.place.keep(ids, window)
+            finally:
+                self.place.save(ids)
+
+    def _write_files(self, out: Path, ids: IdsFile, overview: np.ndarray | None) -> None:
+        stem, names, colours = self.path.stem, self.model.class_names, self.model.class_colours
+        palette = colours if self.options.palette else ()
+        if self._large_slide is not None:
+            write_pyramid(out / f"{stem}_mask.ome.tif", ids, mpp_um=self.resolution.mpp_um, colours=palette)
+        else:
+            write_mask(out / f"{stem}_mask.png", ids, palette)
+        write_overlay(out / f"{stem}_overlay.png", self.image, ids, colours, overview)
+        if self.options.outlines:
+            progress = partial(self.on_progress, f"{self.path.name}: outlines")
+            areas = trace_in_blocks(ids, self.place.folder, on_progress=progress)
+            write_outlines(out / f"{stem}.geojson", areas, names, colours, self.resolution.scale)
+
+    def _areas(self) -> pd.DataFrame:
+        """Return the image's rows of `areas.csv`."""
+        names, pixels = self.model.class_names, np.array(self.place.progress.pixels)
+        mpp_um = np.nan if self.resolution.mpp_um is None else self.resolution.mpp_um
+        return pd.DataFrame(
+            {
+                "image": self.path.name,
+                "class_id": np.arange(len(names)),
+                "class": list(names),
+                "pixels": pixels,
+                "share": pixels / pixels.sum(),
+                "mpp_um": mpp_um,
+                "resolution": self.resolution.origin,
+                "area_um2": pixels * mpp_um**2,
+                "predicted_share": pixels.sum() / (self.image.height_px * self.image.width_px),
+            }
+        )
+
+
+def _key(model: TrainedModel, path: Path, options: PredictionOptions, overlap_px: int) -> str:
+    """Name what a prediction depends on, so that nothing of another one is taken over."""
+    facts = path.stat()
+    return canonical_hash(
+        {
+            "run": [model.record.run_id, file_hash(model.record.path / "manifest.json"), model.device.type],
+            "image": [str(path.resolve()), facts.st_size, facts.st_mtime_ns],
+            "options": {**asdict(options), "overlap_px": overlap_px},
+            "code": code_version(),
+        }
+    )
 
 
 def _require_images(model: TrainedModel, images: Sequence[Path], options: PredictionOptions) -> None:
@@ -141,56 +266,3 @@ def _assumed(areas: pd.DataFrame) -> list[str]:
     return [
         f"{which} not tell a resolution; {mpp_um:.3g} um per pixel, the model's, is assumed (--mpp says otherwise)."
     ]
-
-
-def _predict(
-    model: TrainedModel, image: RegionImage, path: Path, stride_px: int, on_progress: Callable[[int, int], None]
-) -> np.ndarray:
-    """Predict into a memory-mapped file, (H, W) uint8."""
-    ids = np.memmap(path, dtype=np.uint8, mode="w+", shape=(image.height_px, image.width_px))
-    top = 0
-    bands = predict_bands(image, model.logits, tile_px=model.tile_px, stride_px=stride_px, on_progress=on_progress)
-    for band in bands:
-        ids[top : top + len(band)] = band
-        top += len(band)
-    return ids
-
-
-def _write_mask(path: Path, ids: np.ndarray, colours: Sequence[str]) -> None:
-    def write(file: IO[bytes]) -> None:
-        with MaskWriter(file, ids.shape[0], ids.shape[1], colours) as png:
-            for top in range(0, len(ids), BAND_PX):
-                png.write(ids[top : top + BAND_PX])
-
-    write_atomically(path, write)
-
-
-def _write_outlines(path: Path, ids: np.ndarray, model: TrainedModel, scale: Scale) -> None:
-    def features() -> Iterator[dict[str, object]]:
-        for top in range(0, ids.shape[0], BLOCK_PX):
-            for left in range(0, ids.shape[1], BLOCK_PX):
-                block = np.asarray(ids[top : top + BLOCK_PX, left : left + BLOCK_PX])
-                for area in trace_areas(block):
-                    name, colour = model.class_names[area.class_id], model.class_colours[area.class_id]
-                    yield annotation(area, name, colour, origin=(left, top), scale=scale)
-
-    write_atomically(path, lambda file: write_feature_collection(file, features()))
-
-
-def _areas(image: str, ids: np.ndarray, names: Sequence[str], resolution: Resolution) -> pd.DataFrame:
-    pixels = np.zeros(len(names), dtype=np.int64)
-    for top in range(0, len(ids), BAND_PX):
-        pixels += np.bincount(ids[top : top + BAND_PX].ravel(), minlength=len(names))
-    mpp_um = np.nan if resolution.mpp_um is None else resolution.mpp_um
-    return pd.DataFrame(
-        {
-            "image": image,
-            "class_id": np.arange(len(names)),
-            "class": list(names),
-            "pixels": pixels,
-            "share": pixels / ids.size,
-            "mpp_um": mpp_um,
-            "resolution": resolution.origin,
-            "area_um2": pixels * mpp_um**2,
-        }
-    )

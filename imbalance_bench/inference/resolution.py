@@ -69,12 +69,6 @@ def at_resolution(image: RegionImage, resolution: Resolution) -> RegionImage:
     return image if resolution.factor == 1.0 else _ResampledPicture(image, resolution.factor)
 
 
-def resized_ids(ids: np.ndarray, height_px: int, width_px: int) -> np.ndarray:
-    """Return a mask at another size, each pixel taking the nearest class."""
-    resized = Image.fromarray(np.asarray(ids)).resize((width_px, height_px), Image.Resampling.NEAREST)
-    return np.asarray(resized)
-
-
 class _ResampledPicture(RegionImage):
     """A picture at the model's resolution."""
 

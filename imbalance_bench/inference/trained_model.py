@@ -24,6 +24,8 @@ from imbalance_bench.training.stored_model import load_weights, recorded_feedbac
 from methods.base import Components
 from methods.composition import compose, stages_of
 
+CPU_PIXELS, DEVICE_PIXELS = 2**18, 2**22  # of the tiles that go through a model at once
+
 
 @dataclass(frozen=True)
 class TrainedModel:
@@ -106,7 +108,12 @@ class TrainedModel:
         """Edge of the tiles that it sees."""
         return self.config.dataset.tile_px
 
-    @torch.inference_mode()
+    @property
+    def tiles_per_pass(self) -> int:
+        """Tiles that go through it at once: few on a CPU, whose caches are small, and many on other devices."""
+        pixels, most = (CPU_PIXELS, 4) if self.device.type == "cpu" else (DEVICE_PIXELS, 64)
+        return min(most, max(1, pixels // self.tile_px**2))
+
     def logits(self, tiles: np.ndarray) -> np.ndarray:
         """Run the model.
 
@@ -119,7 +126,12 @@ class TrainedModel:
         Raises:
             UserError: A logit is NaN or infinite.
         """
-        images = torch.from_numpy(tiles).permute(0, 3, 1, 2).to(self.device)
+        return self.device_logits(tiles).cpu().numpy()
+
+    @torch.inference_mode()
+    def device_logits(self, tiles: np.ndarray) -> Tensor:
+        """Run the model as `logits` does, and leave the result on the device."""
+        images = torch.from_numpy(tiles).to(self.device).permute(0, 3, 1, 2)
         with autocast(choose_precision(self.config.training, self.device), self.device):
             features = self.encoder.encode(images)
             if self.config.uses_feature_cache:
@@ -128,7 +140,7 @@ class TrainedModel:
         logits = (logits if self.adjust_logits is None else self.adjust_logits(logits)).float()
         if not bool(logits.isfinite().all()):
             raise UserError(f"{self.record.path}: the logits of this model are not finite. Train the run again.")
-        return logits.cpu().numpy()
+        return logits
 
 
 def _require_same_encoder(config: StudyConfig, manifest: dict[str, Any]) -> None:

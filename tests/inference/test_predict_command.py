@@ -8,17 +8,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 from click.testing import CliRunner, Result
 from PIL import Image
 from shapely.geometry import Polygon, shape
 
 from imbalance_bench.cli.main import main
-from imbalance_bench.data.region_image import open_region_image
-from imbalance_bench.data.tiling import Stitcher, cut, tile_image
 from imbalance_bench.inference.prediction import PredictionOptions, predict_images
 from imbalance_bench.inference.trained_model import TrainedModel
-from imbalance_bench.inference.windowed_prediction import predict_bands
 from imbalance_bench.records import RunRecord, StudyRecords
 from tests.small_study import CLASSES, COLOURS
 
@@ -116,24 +112,6 @@ def test_a_picture_of_another_resolution_is_resampled_and_outlined_in_its_own_pi
     assert sum(shape(each["geometry"]).area for each in content["features"]) == 128 * 128
     kept = np.asarray(Image.open(record.prediction_path("im_6")))
     assert (mask[::2, ::2] == kept).mean() > 0.9  # seen at 0.5 um per pixel, as in training
-
-
-@pytest.mark.parametrize("size", [(50, 40), (64, 64), (200, 150), (65, 129)])
-def test_bands_are_the_mask_of_the_whole(size: tuple[int, int], tmp_path: Path) -> None:
-    pixels = np.random.default_rng(0).integers(0, 255, (*size, 3)).astype(np.uint8)
-    Image.fromarray(pixels).save(tmp_path / "image.png")
-    weights = torch.randn(3, 3, generator=torch.Generator().manual_seed(0)).numpy()
-
-    def logits(tiles: np.ndarray) -> np.ndarray:
-        place = np.linspace(0, 30, 64, dtype=np.float32)  # depends on the place in the tile, so that overlaps matter
-        return np.moveaxis(tiles @ weights, 3, 1).astype(np.float32) + place[:, None] * np.arange(3)[:, None, None]
-
-    with open_region_image(tmp_path / "image.png") as image:
-        bands = list(predict_bands(image, logits, tile_px=64, stride_px=40))
-    stitcher = Stitcher(3, *size)
-    for top, left in tile_image(*size, 64, 40):
-        stitcher.add(top, left, logits(cut(pixels, top, left, 64)[None])[0])
-    assert np.array_equal(np.concatenate(bands), stitcher.result().argmax(0))
 
 
 def test_mistakes_are_one_line(finished_study: Path, tmp_path: Path) -> None:
