@@ -9,7 +9,6 @@ test units and seeds, p corrected by Holm over the classes. A stopped call goes 
 """
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
@@ -19,7 +18,6 @@ from analysis.pipeline import analyze_study
 from analysis.topics.models import DIFFERENCE, TABLES
 from imbalance_bench.config import StudyConfig, parse_study
 from imbalance_bench.execution import Execution, execute_study
-from imbalance_bench.records import StudyRecords
 
 ROOT = Path(__file__).parents[1]
 WEIGHTS = Path("weights", "tf_efficientnet_lite0_in1k.safetensors")
@@ -122,11 +120,6 @@ def main() -> None:
         root = options.out / f"{data}-{options.steps}"
         execute_study(config, root, Execution(options.out / "cache", "serial"))
         made += rows(data, analyze_study(root).tables[TABLES[DIFFERENCE]])
-        seconds = {}
-        for run in StudyRecords.open(root).finished():
-            manifest = run.manifest()
-            seconds.setdefault(manifest["model"]["label"], []).append(manifest["seconds"]["training"])
-        print(f"{data}: seconds of training {json.dumps(seconds)}", file=sys.stderr)
     print("| " + " | ".join(HEADINGS) + " |\n|" + "---|" * len(HEADINGS))
     print("\n".join(made))
 
