@@ -4,7 +4,7 @@
 
 RUN_DIR is a finished run. The slide is a tiled JPEG TIFF made by `tests.slides`, 60 % of it glass. The loop is what
 a user writes with tiffslide and a model: read a tile, predict it, put the classes into an array, save that; it writes
-neither overlay nor outlines, `predict` both. Each side runs in a process of its own, on all cores or the GPU.
+neither overlay nor outlines, `predict` both. Each side runs in a process of its own, on the GPU or all cores (OMP_NUM_THREADS).
 """
 
 import argparse
@@ -20,7 +20,6 @@ import numpy as np
 import tifffile
 import torch
 
-from imbalance_bench.data.prepared import usable_cores
 from imbalance_bench.data.region_image import open_region_image
 from imbalance_bench.data.tiling import tile_image
 from imbalance_bench.inference.prediction import PredictionOptions, predict_images
@@ -48,7 +47,6 @@ def plain_loop(model: TrainedModel, slide: Path, out: Path, overlap_px: int) -> 
 def measure(side: str, run_dir: Path, slide: Path, out: Path, overlap_px: int) -> dict[str, float]:
     """Run one side in this process; return seconds, mebibytes and, of `predict`, the share that was predicted."""
     model = TrainedModel.open(run_dir)
-    torch.set_num_threads(usable_cores())
     out.mkdir()
     started, cpu = time.perf_counter(), time.process_time()
     share = 1.0
@@ -78,7 +76,7 @@ def main() -> None:
         print(json.dumps(measure(side, options.run_dir, Path(slide), Path(out), options.overlap)))
         return
     device = TrainedModel.open(options.run_dir).device
-    print(f"{device}, {usable_cores()} cores, overlap {options.overlap} px\n")
+    print(f"{device}, {torch.get_num_threads()} threads, overlap {options.overlap} px\n")
     print("| slide | side | predicted | s | CPU s | MPx/s | peak MiB |\n|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         for edge in options.edge_px:

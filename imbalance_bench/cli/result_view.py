@@ -29,15 +29,15 @@ def predict_and_print(run_dir: Path, images: Sequence[Path], out: Path, options:
     import torch
 
     from imbalance_bench.cli.progress import ProgressDisplay
-    from imbalance_bench.data.prepared import usable_cores
     from imbalance_bench.inference.prediction import predict_images
     from imbalance_bench.inference.trained_model import TrainedModel, resolve_run
     from imbalance_bench.training.run import configure_torch
 
     console = Terminal()
     model = TrainedModel.open(resolve_run(run_dir))
+    threads = torch.get_num_threads()  # every core, or OMP_NUM_THREADS: one model works at a time, unlike in a study
     configure_torch(model.config.compute, model.device)
-    torch.set_num_threads(usable_cores())  # one model works at a time, unlike in a study
+    torch.set_num_threads(threads)
     with ProgressDisplay(console) as display:
         predictions = predict_images(model, images, out, options, display.on_phase)
     print_areas(predictions.areas, console)
