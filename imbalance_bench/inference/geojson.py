@@ -23,9 +23,6 @@ def write_annotations(
 ) -> None:
     """Write areas one by one as an RFC 7946 FeatureCollection that QuPath reads.
 
-    It is locked, as the annotations that QuPath's own pixel classifiers make, so that no click moves it. Its id depends
-    on nothing but class and outline: the same prediction gives the same bytes.
-
     Args:
         file: Open for writing.
         areas: In mask pixels.

@@ -100,8 +100,9 @@ def predict_windows(
                 top, until = plan.tops[row], plan.tops[row + 1] if row + 1 < len(plan.tops) else image.height_px
                 for part in _passes(tiles, tiling.tiles_per_pass):
                     band.add(top, part, tile_logits(np.stack([pixels for _, pixels in part])))
-                    done += len(part) if row >= first else 0
-                    on_progress(done, total)
+                    if row >= first:  # tiles above are predicted again for what they share with those below
+                        done += len(part)
+                        on_progress(done, total)
                 ids = band.take(until, tissue)
                 if row >= first:
                     yield Window(number, row, top, panel.left, ids)

@@ -62,7 +62,7 @@ def test_glass_is_skipped_and_the_rest_stays_the_same(
     assert whole.max() < 3
     assert 0.3 < glass.mean() < 0.6
     assert f"slide.tif: {glass.mean():.1%} of it is glass and was skipped" in done.output
-    assert "glass" not in everything.output
+    assert "of it is glass" not in everything.output
     areas = pd.read_csv(tmp_path / "tissue" / "areas.csv")
     assert areas["pixels"].tolist() == np.bincount(mask.ravel(), minlength=256)[:3].tolist()
     assert areas["share"].sum() == pytest.approx(1)
@@ -190,16 +190,20 @@ def test_ink_and_folds_are_predicted_and_padding_is_not(tmp_path: Path) -> None:
 
 
 CHILD = """
-import resource, sys
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 import numpy as np, torch
 from imbalance_bench.inference.prediction import PredictionOptions, predict_images
 from tests.slides import write_slide
 
+def peak_kib():  # of this program; `ru_maxrss` begins with what the process held that started it
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
+
 folder, edge = Path(sys.argv[1]), int(sys.argv[2])
 slide = write_slide(folder / f"{edge}.tif", edge, edge)
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = peak_kib()
 (folder / "manifest.json").write_text("{}")
 
 def logits(tiles):
@@ -208,17 +212,18 @@ def logits(tiles):
 
 model = SimpleNamespace(
     tile_px=512, mpp_um=None, class_names=("a", "b", "c"), class_colours=("#ff0000", "#00ff00", "#0000ff"),
-    config=SimpleNamespace(dataset=SimpleNamespace(stride_px=384)), licences={}, device=torch.device("cpu"),
+    config=SimpleNamespace(dataset=SimpleNamespace(stride_px=448)), licences={}, device=torch.device("cpu"),
     record=SimpleNamespace(run_id="x", path=folder), tiles_per_pass=1, device_logits=logits,
 )
 predict_images(model, [slide], folder / "out", PredictionOptions(), lambda *_: None)
-print(before, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+print(before, peak_kib())
 """
 
 
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads the peak of memory from Linux")
 def test_memory_does_not_grow_with_the_slide(tmp_path: Path) -> None:
     peaks = {}
-    for edge in (5120, 10240):
+    for edge in (4352, 6912):
         (tmp_path / str(edge)).mkdir()
         command = [sys.executable, "-c", CHILD, str(tmp_path / str(edge)), str(edge)]
         done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2])
@@ -226,5 +231,5 @@ def test_memory_does_not_grow_with_the_slide(tmp_path: Path) -> None:
         before, peak = map(int, done.stdout.split())
         assert before < peak
         peaks[edge] = peak / 1024
-    assert peaks[10240] < 1.15 * peaks[5120] + 20, peaks
-    assert peaks[10240] < 2048
+    assert peaks[6912] < 1.15 * peaks[4352] + 20, peaks
+    assert peaks[6912] < 2048
