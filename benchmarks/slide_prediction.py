@@ -4,7 +4,8 @@
 
 RUN_DIR is a finished run. The slide is a tiled JPEG TIFF made by `tests.slides`, 60 % of it glass. The loop is what
 a user writes with tiffslide and a model: read a tile, predict it, put the classes into an array, save that; it writes
-neither overlay nor outlines, `predict` both. Each side runs in a process of its own, on the GPU or all cores (OMP_NUM_THREADS).
+neither overlay nor outlines, `predict` both. Each side runs in a process of its own, on the GPU or on all
+cores (OMP_NUM_THREADS).
 """
 
 import argparse

@@ -62,7 +62,7 @@ def test_glass_is_skipped_and_the_rest_stays_the_same(
     assert whole.max() < 3
     assert 0.3 < glass.mean() < 0.6
     assert f"slide.tif: {glass.mean():.1%} of it is glass and was skipped" in done.output
-    assert "glass" not in everything.output
+    assert "of it is glass" not in everything.output
     areas = pd.read_csv(tmp_path / "tissue" / "areas.csv")
     assert areas["pixels"].tolist() == np.bincount(mask.ravel(), minlength=256)[:3].tolist()
     assert areas["share"].sum() == pytest.approx(1)
@@ -77,8 +77,8 @@ def test_glass_is_skipped_and_the_rest_stays_the_same(
     monkeypatch.setattr(prediction, "LARGEST_SIMPLE_PX", 10**9)
     assert predict(run, slide, "--out", tmp_path / "simple", "--overlap", overlap).exit_code == 0
     assert np.array_equal(np.asarray(Image.open(tmp_path / "simple" / "slide_mask.png")), whole)
-    simple = json.loads((tmp_path / "simple" / "slide.geojson").read_text())
-    assert simple == json.loads((tmp_path / "all" / "slide.geojson").read_text())
+    simple, whole_outlines = (tmp_path / name / "slide.geojson" for name in ("simple", "all"))
+    assert simple.read_bytes() == whole_outlines.read_bytes()
 
 
 def test_an_interrupted_prediction_goes_on(
@@ -208,7 +208,7 @@ def logits(tiles):
 
 model = SimpleNamespace(
     tile_px=512, mpp_um=None, class_names=("a", "b", "c"), class_colours=("#ff0000", "#00ff00", "#0000ff"),
-    config=SimpleNamespace(dataset=SimpleNamespace(stride_px=384)), licences={}, device=torch.device("cpu"),
+    config=SimpleNamespace(dataset=SimpleNamespace(stride_px=448)), licences={}, device=torch.device("cpu"),
     record=SimpleNamespace(run_id="x", path=folder), tiles_per_pass=1, device_logits=logits,
 )
 predict_images(model, [slide], folder / "out", PredictionOptions(), lambda *_: None)
@@ -218,7 +218,7 @@ print(before, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
 def test_memory_does_not_grow_with_the_slide(tmp_path: Path) -> None:
     peaks = {}
-    for edge in (5120, 10240):
+    for edge in (4352, 6912):
         (tmp_path / str(edge)).mkdir()
         command = [sys.executable, "-c", CHILD, str(tmp_path / str(edge)), str(edge)]
         done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2])
@@ -226,5 +226,5 @@ def test_memory_does_not_grow_with_the_slide(tmp_path: Path) -> None:
         before, peak = map(int, done.stdout.split())
         assert before < peak
         peaks[edge] = peak / 1024
-    assert peaks[10240] < 1.15 * peaks[5120] + 20, peaks
-    assert peaks[10240] < 2048
+    assert peaks[6912] < 1.15 * peaks[4352] + 20, peaks
+    assert peaks[6912] < 2048
