@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import threading
@@ -24,6 +25,11 @@ if TYPE_CHECKING:
 _POLL_S = 1.0
 
 
+def _ray() -> Any:
+    """Ray, which is imported where it is used only; type checkers need not have it."""
+    return importlib.import_module("ray")
+
+
 class RayEngine:
     """Executes runs on a Ray cluster whose machines share the study directory and the cache.
 
@@ -41,7 +47,7 @@ class RayEngine:
 
     def execute(self, jobs: Sequence[RunJob], listener: Listener) -> list[RunOutcome]:
         """Execute all jobs; see `Engine`."""
-        import ray  # pyright: ignore[reportMissingImports]
+        ray = _ray()
 
         self._connect()
         # a lost task is tried again by whoever asked for it, as on every engine
@@ -74,7 +80,7 @@ class RayEngine:
         Raises:
             UserError: There is none at that address.
         """
-        import ray  # pyright: ignore[reportMissingImports]
+        ray = _ray()
 
         from imbalance_bench.data.prepared import usable_cores
 
@@ -119,7 +125,7 @@ def _work(job: RunJob, execute: Execute | None) -> RunOutcome:
 
 def _outcome_of(reference: Any, job: RunJob) -> RunOutcome:
     """How a task ended."""
-    import ray  # pyright: ignore[reportMissingImports]
+    ray = _ray()
     from ray.exceptions import OutOfMemoryError, RayError  # pyright: ignore[reportMissingImports]
 
     try:
@@ -133,7 +139,7 @@ def _outcome_of(reference: Any, job: RunJob) -> RunOutcome:
 
 def _stop(references: list[Any]) -> None:
     """Let every task save a checkpoint and end; those that do not are killed with their workers."""
-    import ray  # pyright: ignore[reportMissingImports]
+    ray = _ray()
 
     for reference in references:
         ray.cancel(reference, force=False)

@@ -38,7 +38,7 @@ class Model:
         self.tiles += len(tiles)
         place = np.linspace(0, 30, 64, dtype=np.float32)
         logits = np.moveaxis(tiles @ WEIGHTS, 3, 1).astype(np.float32)
-        return torch.from_numpy(logits + place[:, None] * np.arange(3)[:, None, None])
+        return torch.from_numpy(logits + (place[:, None] + 9 * place) * np.arange(3, dtype=np.float32)[:, None, None])
 
 
 def whole(image: Noise, stride_px: int) -> np.ndarray:
@@ -65,6 +65,11 @@ def test_windows_are_the_whole(size: tuple[int, int], stride: int, panel: int) -
     windows = list(predict_windows(image, Model(), Tiling(64, stride, 3, panel)))
     assert np.array_equal(painted(image, windows), whole(image, stride))
     assert max(window.ids.shape[1] for window in windows) <= max(panel, 64)
+
+
+def test_of_equal_classes_the_first_is_taken() -> None:
+    windows = predict_windows(Noise(70, 70), lambda tiles: torch.zeros(len(tiles), 3, 64, 64), Tiling(64, 40))
+    assert all((window.ids == 0).all() for window in windows)
 
 
 @pytest.mark.parametrize("stride", [64, 40])
