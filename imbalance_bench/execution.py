@@ -16,7 +16,7 @@ from imbalance_bench.config import StudyConfig
 from imbalance_bench.cost_estimate import estimate_cost
 from imbalance_bench.damage import Damage, Remedy, damages
 from imbalance_bench.data.caches import note_use
-from imbalance_bench.data.prepared import PreparedDataset, usable_cores
+from imbalance_bench.data.prepared import usable_cores
 from imbalance_bench.engine_choice import ChosenEngine, choose_engine
 from imbalance_bench.engines.base import RunJob
 from imbalance_bench.engines.rounds import Effort, execute_rounds
@@ -86,7 +86,7 @@ def _execute(config: StudyConfig, root: Path, execution: Execution) -> bool:
     require_installed(execution.track)
     _require_space(root)
     require_inputs(config, console)
-    config, lowered = within_budget(config, PreparedDataset.open(config.dataset.path))
+    config, lowered = within_budget(config)
     if lowered:
         console.print(lowered, highlight=False, soft_wrap=True)
     with ProgressDisplay(console) as display:
@@ -134,7 +134,7 @@ def _train(
     table = LiveTable(study.taxonomy.names, {run.run_id: run.name for run in study.runs})
     for run in study.runs:
         record = study.records.run(run.run_id)
-        if run not in waiting and record.is_done():
+        if run.run_id not in steps and record.is_done():
             table.recall(run.run_id, validations(record.epochs()).to_numpy().tolist())
     display = ProgressDisplay(console, runs=len(jobs), unit_steps=max(steps.values()), table=table)
     if execution.detach:

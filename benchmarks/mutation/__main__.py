@@ -17,7 +17,7 @@ import segmentation_models_pytorch
 import torch
 
 from benchmarks.mutation.equivalents import EQUIVALENT
-from benchmarks.mutation.mutants import Mutant, mutants_of
+from benchmarks.mutation.mutants import Mutant, mutants_of, one_line
 from benchmarks.mutation.trials import Verdict, callers, concerned, copy_of, try_mutant, unchanged
 
 PRELOADED = (
@@ -81,12 +81,6 @@ def print_verdict(verdict: Verdict, *, verbose: bool) -> None:
             f"`{one_line(mutant.before)}` -> `{one_line(mutant.after)}`",
             flush=True,
         )
-
-
-def one_line(text: str) -> str:
-    """Shorten code to one line."""
-    flat = " ".join(text.split())
-    return flat if len(flat) <= 90 else flat[:87] + "..."
 
 
 def print_score(name: str, verdicts: list[Verdict]) -> None:

@@ -243,3 +243,9 @@ def _other_number(value: float) -> ast.Constant:
 def _indented(text: str, column: int) -> str:
     first, *rest = text.splitlines()
     return "\n".join([first, *(" " * column + line for line in rest)])
+
+
+def one_line(text: str) -> str:
+    """Shorten code to one line."""
+    flat = " ".join(text.split())
+    return flat if len(flat) <= 90 else flat[:87] + "..."

@@ -30,7 +30,7 @@ import grimp
 import pytest
 
 from benchmarks.mutation.equivalents import EQUIVALENT
-from benchmarks.mutation.mutants import Mutant, mutants_of
+from benchmarks.mutation.mutants import Mutant, mutants_of, one_line
 from benchmarks.mutation.trials import module_of
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -284,7 +284,7 @@ def try_all(mutants: Sequence[Mutant], results: Path | None) -> list[Trial]:
 
 def print_survivor(trial: Trial) -> None:
     """Print where and what."""
-    before, after = (" ".join(text.split())[:90] for text in (trial.before, trial.after))
+    before, after = one_line(trial.before), one_line(trial.after)
     print(
         f"survived {trial.seconds:5.0f} s  {trial.file}:{trial.line} {trial.where}: `{before}` -> `{after}`", flush=True
     )

@@ -30,7 +30,7 @@ def write_studies(folder: Path) -> dict[str, Path]:
 
 
 def many_classes(root: Path) -> Path:
-    """Twenty classes, five methods, several models and a tuning."""
+    """Twenty classes and five methods."""
     from tests.analysis.contract_study import write_bare_study
 
     write_bare_study(root, MANY)

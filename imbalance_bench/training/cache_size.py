@@ -63,7 +63,7 @@ def cache_sizes(config: StudyConfig, dataset: PreparedDataset, n_training_tiles:
     return list(found.values())
 
 
-def within_budget(config: StudyConfig, dataset: PreparedDataset) -> tuple[StudyConfig, str]:
+def within_budget(config: StudyConfig) -> tuple[StudyConfig, str]:
     """Return the study with no more cached views than `compute.cache_gib` has room for, and a line that says so.
 
     The number of views is part of what a run is, so that the study that is planned holds the lower number.
@@ -74,7 +74,7 @@ def within_budget(config: StudyConfig, dataset: PreparedDataset) -> tuple[StudyC
     budget, augmentation = config.compute.cache_gib, config.training.augmentation
     if budget is None:
         return config, ""
-    sizes = cache_sizes(config, dataset)
+    sizes = cache_sizes(config, PreparedDataset.open(config.dataset.path))
     fixed, view = sum(size.fixed_bytes for size in sizes), sum(size.view_bytes for size in sizes)
     if fixed > budget * GIB:
         fix = f"Set at least {fixed / GIB:.2g}" + (

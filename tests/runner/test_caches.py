@@ -110,12 +110,12 @@ def study(dataset: PreparedDataset, **compute: float):
 def test_budget_lowers_the_number_of_views_and_says_so(dataset: PreparedDataset) -> None:
     sizes = cache_sizes(study(dataset), dataset)
     fixed, view = sum(each.fixed_bytes for each in sizes), sum(each.view_bytes for each in sizes)
-    assert within_budget(study(dataset, cache_gib=(fixed + 3 * view) / GIB), dataset)[1] == ""
-    lowered, line = within_budget(study(dataset, cache_gib=(fixed + 2.9 * view) / GIB), dataset)
+    assert within_budget(study(dataset, cache_gib=(fixed + 3 * view) / GIB))[1] == ""
+    lowered, line = within_budget(study(dataset, cache_gib=(fixed + 2.9 * view) / GIB))
     assert lowered.training.augmentation.cached_views == 3
     assert "3 of 4 cached views" in line
     with pytest.raises(UserError, match="every tile once"):
-        within_budget(study(dataset, cache_gib=0.99 * fixed / GIB), dataset)
+        within_budget(study(dataset, cache_gib=0.99 * fixed / GIB))
 
 
 def test_told_size_is_the_size_on_disk(dataset: PreparedDataset, tmp_path: Path) -> None:
