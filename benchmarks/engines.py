@@ -230,8 +230,8 @@ def main() -> int:
             told = missed or ("yes" if same else "NO")
             rows.append(f"| `{case.engine}` | {what} | {code} | {told} | {seconds:.0f} |")
             sys.stderr.write(rows[-1] + "\n")
-    notes = [f"{name}: not tried, {why}" for name, why in skipped.items() if why]
-    text = _page(rows, notes)
+        notes = [f"{name}: not tried, {why}" for name, why in skipped.items() if why]
+        text = _page(rows, notes, with_slurm=slurm is None)  # sbatch tells its version only where a cluster is
     if options.out:
         options.out.write_text(text, encoding="utf-8")
     else:
@@ -239,9 +239,9 @@ def main() -> int:
     return int(wrong > 0)
 
 
-def _page(rows: list[str], notes: list[str]) -> str:
+def _page(rows: list[str], notes: list[str], with_slurm: bool) -> str:
     parts = [f"{name} {version(name)}" for name in ("torch", "submitit", "ray") if find_spec(name)]
-    if shutil.which("sbatch"):
+    if with_slurm:
         parts.append(_told("sbatch", "--version").strip())
     head = "| engine | what happens | exit | every table as of `serial` | seconds |"
     said = f"Python {platform.python_version()}, {', '.join(parts)}, {os.cpu_count()} CPU cores"
