@@ -8,10 +8,14 @@ import csv
 import io
 import re
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from imbalance_bench.errors import UserError
+
+_MISSING = ("", "NA", "N/A", "NaN", "nan", "NULL", "null")  # as R, pandas and databases write it
 _COMPUTED = re.compile(r"'*[=+\-@\t\r].*[^\W_]", re.DOTALL)  # a dash alone is no formula
 
 
@@ -48,6 +52,31 @@ def csv_text(frame: pd.DataFrame) -> str:
 
 def _holds_no_number(column: pd.Series) -> bool:
     return pd.api.types.is_float_dtype(column.dtype) and bool(column.isna().all())
+
+
+def read_frame(path: Path, numbers: Sequence[str]) -> pd.DataFrame:
+    """Read a table that somebody else may have written: numbers where they are expected, names as they stand.
+
+    A class may be called `NA` or `nan`: only in the columns of numbers do such words mean that a value is missing.
+
+    Args:
+        path: CSV file in UTF-8, with or without a byte order mark.
+        numbers: Columns of numbers, whether or not the table has them.
+
+    Raises:
+        UserError: The file is not readable as CSV.
+        OSError: The file cannot be opened.
+    """
+    try:
+        frame = pd.read_csv(
+            path, keep_default_na=False, na_values=dict.fromkeys(numbers, _MISSING), encoding="utf-8-sig"
+        )
+    except ValueError as error:  # also what pandas and the decoder raise
+        reason = str(error).strip().replace("\n", " ")
+        raise UserError(
+            f"{path} must be a CSV file with a heading, in UTF-8. Got: {reason}. Export it again."
+        ) from error
+    return without_guards(frame)
 
 
 def without_guards(frame: pd.DataFrame) -> pd.DataFrame:

@@ -12,7 +12,7 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from imbalance_bench.csv_cells import csv_text, without_guards
+from imbalance_bench.csv_cells import csv_text, read_frame
 from imbalance_bench.errors import UserError
 from imbalance_bench.terminal import Terminal, styled
 
@@ -92,11 +92,7 @@ def compare_scores_and_print(path: Path, plan: Mapping[str, Any], out: Path | No
     from imbalance_bench.manifest import write_atomically, write_json
 
     console = Terminal()
-    try:
-        missing = {name: [""] for name in NUMBERS}
-        table = without_guards(pd.read_csv(path, keep_default_na=False, na_values=missing, encoding="utf-8-sig"))
-    except ValueError as error:
-        raise UserError(f"{path}: not readable as a CSV file ({error}).") from error
+    table = read_frame(path, NUMBERS)
     try:
         found = compare(table, plan)
     except UserError as error:

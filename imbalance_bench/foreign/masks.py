@@ -15,7 +15,8 @@ from imbalance_bench.foreign.section import NiftiAxes
 
 NIFTI_SUFFIXES = (".nii", ".nii.gz")
 _KEYS = ("probabilities", "softmax")  # of nnU-Net 2 and 1
-_DAMAGED = (OSError, ValueError, EOFError, KeyError, BadZipFile, zlib.error)
+# what NumPy, zipfile and nibabel raise; RuntimeError: encrypted, or packed in a way that zipfile does not know
+_DAMAGED = (OSError, ValueError, EOFError, KeyError, RuntimeError, BadZipFile, zlib.error)
 _ROUNDING = 0.02  # how far the sum of half-precision probabilities may be from 1
 
 # a (H, W) array turned in one of the other ways that tools confuse
