@@ -11,7 +11,8 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from contextlib import redirect_stderr, suppress
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -89,6 +90,7 @@ class SlurmEngine:
         root = jobs[0].root
         (root / FOLDER).mkdir(parents=True, exist_ok=True)
         with at_safe_points(), locked(root / FOLDER / LOCK):  # two runners never submit the same run
+            _sweep(root / FOLDER)
             alive = self._alive(root, jobs)
             missing = [job for job in jobs if job.run_id not in alive]
             if alive:
@@ -122,7 +124,7 @@ class SlurmEngine:
         executor = submitit.AutoExecutor(root / FOLDER / "%j", cluster=self._cluster, **limit)
         executor.update_parameters(**self._parameters(root))
         try:
-            with executor.batch():
+            with redirect_stderr(StringIO()), executor.batch():  # submitit prints what sbatch says, and raises it
                 submitted = [executor.submit(RunTask(job, self._execute)) for job in jobs]
         except (FailedJobError, FailedSubmissionError) as error:
             said = " ".join(str(error).split())[-400:]
@@ -179,6 +181,12 @@ class SlurmEngine:
             if watched:
                 time.sleep(min(POLL_S, interval))
         return outcomes
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what a command that was killed while it submitted has left; the caller holds the lock."""
+    for path in folder.glob(".submission_file_*.sh"):
+        path.unlink(missing_ok=True)
 
 
 class RunTask:

@@ -73,6 +73,14 @@ def test_each_run_is_a_job_and_a_failure_is_told(tmp_path: Path) -> None:
     assert "submitted 3 runs" in told.remarks[0]
 
 
+def test_what_a_killed_submission_left_is_swept(tmp_path: Path) -> None:
+    left = tmp_path / slurm.FOLDER / ".submission_file_0123.sh"
+    left.parent.mkdir()
+    left.write_text("#!/bin/bash\n")
+    engine().execute(jobs(tmp_path, "fine"), Told())
+    assert not left.exists()
+
+
 def test_a_job_that_dies_is_submitted_again(tmp_path: Path) -> None:
     told = Told()
     outcomes = execute_rounds(lambda _: engine(), Effort(2, retries=1), jobs(tmp_path, killed(), "fine"), told)
