@@ -90,7 +90,6 @@ class SlurmEngine:
         root = jobs[0].root
         (root / FOLDER).mkdir(parents=True, exist_ok=True)
         with at_safe_points(), locked(root / FOLDER / LOCK):  # two runners never submit the same run
-            _sweep(root / FOLDER)
             alive = self._alive(root, jobs)
             missing = [job for job in jobs if job.run_id not in alive]
             if alive:
@@ -181,12 +180,6 @@ class SlurmEngine:
             if watched:
                 time.sleep(min(POLL_S, interval))
         return outcomes
-
-
-def _sweep(folder: Path) -> None:
-    """Remove what a command that was killed while it submitted has left; the caller holds the lock."""
-    for path in folder.glob(".submission_file_*.sh"):
-        path.unlink(missing_ok=True)
 
 
 class RunTask:
