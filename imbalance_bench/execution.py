@@ -20,6 +20,7 @@ from imbalance_bench.data.prepared import usable_cores
 from imbalance_bench.engine_choice import ChosenEngine, choose_engine
 from imbalance_bench.engines.base import RunJob
 from imbalance_bench.engines.rounds import Effort, execute_rounds
+from imbalance_bench.engines.slurm_queue import sweep_submissions
 from imbalance_bench.errors import UserError
 from imbalance_bench.inputs import require_inputs
 from imbalance_bench.models.licences import licence_warnings
@@ -105,6 +106,7 @@ def _execute(config: StudyConfig, root: Path, execution: Execution) -> bool:
             for line in estimate_cost(study, waiting, chosen.resources.workers, chosen.device).lines():
                 console.print(line, highlight=False, soft_wrap=True)
         return False
+    sweep_submissions(root)
     ended = bool(waiting) and _train(study, waiting, execution, chosen, console)
     if damaged:
         first = next(iter(damaged.values()))[0]

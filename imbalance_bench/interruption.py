@@ -75,6 +75,10 @@ def stop_signals(signals: Sequence[int] = STOP_SIGNALS, *, quiet: bool = False) 
     _noted = None
     try:
         yield
+    except KeyboardInterrupt as error:
+        if isinstance(error, Interrupted) or _noted is None:
+            raise
+        raise Interrupted(_noted) from None  # a library has raised its own in place of ours, as Ray does
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

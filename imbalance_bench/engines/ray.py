@@ -5,12 +5,15 @@ from __future__ import annotations
 import importlib
 import os
 import signal
+import socket
 import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from imbalance_bench.cluster_sections import RaySection
 from imbalance_bench.engines.base import Execute, Listener, Obstacle, RunJob, RunOutcome
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     from imbalance_bench.config import ComputeSection
 
 _POLL_S = 1.0
+_ANSWER_S = 10.0  # how long the head of a cluster may take to accept a connection
 
 
 def _ray() -> Any:
@@ -86,27 +90,60 @@ class RayEngine:
 
         address = self._section.address
         here = {"num_cpus": usable_cores(), "include_dashboard": False} if address is None else {}
+        if address is not None:
+            _require_answer(address)
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it tells nobody of what runs here
         try:
-            with _handlers_kept():
+            with _signals_wait():
                 ray.init(address=address or "local", log_to_driver=False, configure_logging=False, **here)
         except (ConnectionError, RuntimeError, ValueError, OSError) as error:
-            raise UserError(
-                f"`compute.ray.address` must be that of a running Ray cluster. Got {address}: {first_line(error)}",
-                exit_code=1,
-            ) from None
+            raise UserError(_not_there(address, error), exit_code=1) from None
+
+
+def _require_answer(address: str) -> None:
+    """Try the address once: Ray itself tries for some 20 minutes before it gives up.
+
+    Raises:
+        UserError: Nothing listens there.
+    """
+    place = urlsplit(address if "://" in address else f"//{address}")
+    try:
+        host, port = place.hostname, place.port
+        if host is None or port is None:  # such as "auto", which Ray looks up at once
+            return
+        socket.create_connection((host, port), timeout=_ANSWER_S).close()
+    except (OSError, ValueError) as error:
+        raise UserError(_not_there(address, error), exit_code=1) from None
+
+
+def _not_there(address: str | None, error: Exception) -> str:
+    return f"`compute.ray.address` must be that of a running Ray cluster. Got {address}: {first_line(error)}"
 
 
 @contextmanager
-def _handlers_kept() -> Iterator[None]:
-    """Put back the handlers of signals, which Ray replaces by its own."""
+def _signals_wait() -> Iterator[None]:
+    """Hold back the signals that stop a study, and put back their handlers, which Ray replaces by its own.
+
+    Ray's handler of SIGTERM prints a stack and ends the process: none must come while it is installed.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
     before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
+    _unblock_in_children()
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     try:
         yield
     finally:
-        if threading.current_thread() is threading.main_thread():
-            for number, handler in before.items():
-                signal.signal(number, handler)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+@cache
+def _unblock_in_children() -> None:
+    """Let the processes that Ray starts receive what is held back here: a mask is inherited. Once for the process."""
+    os.register_at_fork(after_in_child=partial(signal.pthread_sigmask, signal.SIG_UNBLOCK, STOP_SIGNALS))
 
 
 def _work(job: RunJob, execute: Execute | None) -> RunOutcome:

@@ -11,7 +11,8 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from contextlib import redirect_stderr, suppress
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -122,7 +123,7 @@ class SlurmEngine:
         executor = submitit.AutoExecutor(root / FOLDER / "%j", cluster=self._cluster, **limit)
         executor.update_parameters(**self._parameters(root))
         try:
-            with executor.batch():
+            with redirect_stderr(StringIO()), executor.batch():  # submitit prints what sbatch says, and raises it
                 submitted = [executor.submit(RunTask(job, self._execute)) for job in jobs]
         except (FailedJobError, FailedSubmissionError) as error:
             said = " ".join(str(error).split())[-400:]

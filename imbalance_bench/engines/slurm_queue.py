@@ -3,11 +3,14 @@
 import os
 import subprocess
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, Self
 
 from imbalance_bench.errors import UserError
+from imbalance_bench.locking import LockHeldError, locked
+from imbalance_bench.manifest import LOCK
 from imbalance_bench.records import read_json
 
 FOLDER = "slurm"  # of a study directory: logs of jobs, and which job executes which run
@@ -111,6 +114,16 @@ def submitted_jobs(root: Path) -> dict[str, str]:
     except UserError:
         return {}
     return {run: job for run, job in content.items() if isinstance(job, str)}
+
+
+def sweep_submissions(root: Path) -> None:
+    """Remove what commands that were killed while they submitted have left, unless another one submits now."""
+    folder = root / FOLDER
+    if not folder.is_dir():
+        return
+    with suppress(LockHeldError), locked(folder / LOCK, patience_s=0):
+        for path in folder.glob(".submission_file_*.sh"):  # which submitit renames once Slurm has the job
+            path.unlink(missing_ok=True)
 
 
 def log_of(root: Path, job: str) -> Path:

@@ -47,7 +47,9 @@ def expected(dataset: Path, tmp_path: Path, shared_cache: Path) -> dict[str, byt
 def test_slurm_makes_the_same_counts_and_status_asks_it(
     dataset: Path, tmp_path: Path, shared_cache: Path, expected: dict[str, bytes]
 ) -> None:
-    file = write_study(tmp_path / "study.yaml", dataset, compute={"slurm": {"memory_gb": 1, "minutes": 5}})
+    waiting = {"begin": "now+40"}  # s; so that the jobs are queued still when the other commands look
+    slurm = {"memory_gb": 1, "minutes": 5, "sbatch": waiting}
+    file = write_study(tmp_path / "study.yaml", dataset, compute={"slurm": slurm})
     words = ("run", file, "--out", tmp_path / "out", "--cache", shared_cache, "--engine", "slurm")
     assert "submitted 2 runs as Slurm job" in command(*words, "--detach")
     assert re.search(r"queued|running", command("status", tmp_path / "out"))

@@ -12,7 +12,16 @@ import pytest
 from imbalance_bench.config import ComputeSection, SlurmSection
 from imbalance_bench.engines.base import Obstacle, RunJob
 from imbalance_bench.engines.rounds import Effort, execute_rounds
-from imbalance_bench.engines.slurm_queue import FORGOTTEN, JobState, SlurmQueue, jobs_file, submitted_jobs
+from imbalance_bench.engines.slurm_queue import (
+    FORGOTTEN,
+    JobState,
+    SlurmQueue,
+    jobs_file,
+    submitted_jobs,
+    sweep_submissions,
+)
+from imbalance_bench.locking import locked
+from imbalance_bench.manifest import LOCK
 from imbalance_bench.records import RunState, StudyRecords
 from imbalance_bench.status import study_status
 from tests.faults.jobs import execute, killed
@@ -71,6 +80,18 @@ def test_each_run_is_a_job_and_a_failure_is_told(tmp_path: Path) -> None:
     assert errors(outcomes) == {"run0": None, "run1": "as it was told to", "run2": None}
     assert {outcome.obstacle for outcome in outcomes} == {None}
     assert "submitted 3 runs" in told.remarks[0]
+
+
+def test_what_a_killed_submission_left_is_swept(tmp_path: Path) -> None:
+    sweep_submissions(tmp_path)  # where Slurm was never used
+    left = tmp_path / slurm.FOLDER / ".submission_file_0123.sh"
+    left.parent.mkdir()
+    left.touch()
+    with locked(left.parent / LOCK):  # another command submits
+        sweep_submissions(tmp_path)
+        assert left.exists()
+    sweep_submissions(tmp_path)
+    assert not left.exists()
 
 
 def test_a_job_that_dies_is_submitted_again(tmp_path: Path) -> None:

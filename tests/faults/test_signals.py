@@ -142,3 +142,17 @@ def test_a_resumed_run_sweeps_its_folder(tmp_path: Path, dataset: Path, shared_c
         wait_until(lambda: not torn.exists(), process)
     plan = json.loads((out / "plan.json").read_text())
     assert len(plan["runs"]) == 1
+
+
+def test_a_signal_keeps_its_number_where_a_library_raises_its_own_exception() -> None:
+    @stop_signals()
+    def work() -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(5)
+        except Interrupted:
+            raise KeyboardInterrupt from None  # as Ray does
+
+    with pytest.raises(Interrupted) as stopped:
+        work()
+    assert stopped.value.exit_code == 128 + signal.SIGTERM
