@@ -56,13 +56,11 @@ def measure_table(
     rows = []
     by_fold = [constructs(survey, features, fold) for fold in range(len(survey.in_fold))]
     for per_fold in zip(*by_fold, strict=True):
-        evaluates, n = (
-            [per_fold.evaluate for per_fold in per_fold],
-            np.min([per_fold.n for per_fold in per_fold], axis=0),
-        )
+        evaluates = [construct.evaluate for construct in per_fold]
+        n = np.min([construct.n for construct in per_fold], axis=0)
         values, *spread = _with_interval(evaluates, survey, min(resamples, per_fold[0].most_resamples), seed)
-        if per_fold[0].alone is not None:
-            spread = [np.where(per_fold[0].alone, np.nan, estimate) for estimate in spread]
+        if per_fold[0].single_unit is not None:
+            spread = [np.where(per_fold[0].single_unit, np.nan, estimate) for estimate in spread]
         errors, low, high = spread
         reliable = split_half_reliability(evaluates, survey, seed)
         for m, (measure, unit) in enumerate(per_fold[0].units.items()):

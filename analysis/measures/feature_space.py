@@ -101,8 +101,8 @@ def sum_features(
         for draw, rng in zip(draws, rngs, strict=True):
             equal = sum_sample(_permuted(draw, rng), n_units, n_classes, silhouettes_too=False)
             permuted.append(largest(sample_overlaps(np.ones((1, n_units)), equal))[0])
-    known = np.array(permuted)[np.isfinite(permuted)]
-    return FeatureSums(encoder, samples, float(known.mean()) if len(known) else float("nan"))
+    valid = np.array(permuted)[np.isfinite(permuted)]
+    return FeatureSums(encoder, samples, float(valid.mean()) if len(valid) else float("nan"))
 
 
 def sum_sample(draw: CellDraw, n_units: int, n_classes: int, *, silhouettes_too: bool = True) -> SampleSums:

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from analysis.explanation.start import start_rows, start_verdict
-from analysis.statistics.starting_point import retained_share, movement
+from analysis.statistics.starting_point import movement, retained_share
 from analysis.study.class_frames import quantities_frame
 from analysis.study.class_points import class_points
 from analysis.study.runs import AnalysisPlan, RunData, StudyTables
