@@ -69,7 +69,7 @@ def nearest_rival(rng: np.random.Generator, shared: float, images: bool) -> Pair
         yield from tiles
 
     everything = CellDraw(
-        own=np.concatenate([each for _, each, _ in tiles]),
+        class_id=np.concatenate([each for _, each, _ in tiles]),
         unit=np.repeat([unit for unit, _, _ in tiles], [len(each) for _, each, _ in tiles]),
         tile=np.repeat(np.arange(len(tiles)), [len(each) for _, each, _ in tiles]),
         values=np.concatenate([values for _, _, values in tiles]),

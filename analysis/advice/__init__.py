@@ -1,1 +1,1 @@
-"""From how rare and how hard the classes of a data set are to a shortlist of methods, with what speaks for each."""
+"""Advice: a shortlist of methods from the rarity and difficulty of classes, with the evidence for each."""

@@ -1,4 +1,4 @@
-"""What finished studies say of a method: its difference from the control, computed from their records."""
+"""The results of finished studies for a method: its difference from the control, computed from their records."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from analysis.topics import method_comparison
 from analysis.topics.context import Context
 from imbalance_bench.records import StudyRecords
 
-REFERENCE = Path(__file__).parents[2] / "results" / "reference"  # of a checkout; a wheel does not hold it
+REFERENCE = Path(__file__).parents[2] / "results" / "reference"  # exists in a checkout, not in a wheel
 
 
 @dataclass(frozen=True)
@@ -19,13 +19,13 @@ class ReferenceResult:
     """One method in one study.
 
     Args:
-        study: Its folder.
-        dataset: Its data set.
-        method: Label.
-        control: What it was compared with.
-        difference: Macro Dice minus that of the control, 0 to 1.
-        low: Of its 95 % interval.
-        high: Of its 95 % interval.
+        study: Folder of the study.
+        dataset: Name of its data set.
+        method: Label of the method.
+        control: Label of the method that it was compared with.
+        difference: Macro Dice minus that of the control, -1 to 1.
+        low: Lower end of its 95 % interval.
+        high: Upper end.
         verdict: better, worse, equivalent, undecided or not_testable, after Holm's correction.
     """
 
@@ -40,7 +40,7 @@ class ReferenceResult:
 
 
 def reference_studies() -> list[Path]:
-    """Return the reference studies of this checkout; none where there are none."""
+    """Return the folders of the reference studies of this checkout."""
     return sorted(path.parent for path in REFERENCE.glob("*/plan.json"))
 
 
@@ -51,9 +51,9 @@ def reference_results(roots: Sequence[Path]) -> list[ReferenceResult]:
         roots: Study directories.
 
     Raises:
-        UserError: One is no study, or its runs must not be paired.
+        UserError: A directory is not a study, or its runs cannot be paired.
     """
-    found = []
+    results = []
     for root in roots:
         records = StudyRecords.open(root)
         study = read_study(records)
@@ -61,11 +61,11 @@ def reference_results(roots: Sequence[Path]) -> list[ReferenceResult]:
         context = Context(records, study, AnalysisPlan.of(records), lambda *_: None, None)
         rows = method_comparison.analyze(context).tables["comparisons"]
         dataset = str(records.dataset()["name"])
-        found += [
+        results += [
             ReferenceResult(
                 str(root), dataset, str(row["method"]), str(row["control"]),
                 float(row["difference"]), float(row["low"]), float(row["high"]), str(row["verdict"]),
             )
             for row in rows[rows["class"] == MACRO].to_dict("records")
         ]  # fmt: skip
-    return found
+    return results

@@ -1,4 +1,4 @@
-"""What of a difficulty card decides which methods are worth a try."""
+"""The properties of a data set that decide which methods are worth trying."""
 
 from dataclasses import dataclass
 
@@ -10,26 +10,26 @@ from imbalance_bench.preregistration import PRIMARY_MEASURES
 
 @dataclass(frozen=True)
 class Regime:
-    """A data set in the numbers that the rules of advice read. Classes are named; shares are 0 to 1.
+    """The numbers of a data set that the rules of advice read. Classes are given by name; shares are 0 to 1.
 
     Args:
         classes: K.
-        groups: Patients or slides; images where they are unknown.
-        groups_known: Which of both.
+        groups: Number of patients or slides; of images where these are unknown.
+        groups_known: Whether patients or slides are known.
         rarest: Class with the fewest pixels.
         rarest_share: Its share of the labelled pixels.
         imbalance: Pixels of the most frequent class over those of the rarest.
         most_frequent: Class with the most pixels.
         largest_share: Its share.
-        rarest_image_share: Share of the images that hold the rarest class.
+        rarest_image_share: Share of the images that contain the rarest class.
         most_pieces: Class with the most connected components per image.
-        pieces: Its number.
+        pieces: Its number of connected components per image.
         piece_spread: Interquartile range over median of the areas of its instances; NaN where they are not measured.
         most_exposed: Class with the largest share of its pixels near a border.
         exposure: That share.
         hardest: Class whose border is the most ambiguous in stain.
         hardest_overlap: Its overlap, 1 - Jensen-Shannon distance.
-        hardest_is_another: Whether that class is surely harder than the rarest one: their 95 % intervals do not meet.
+        hardest_is_another: Whether that class is clearly harder than the rarest one: its 95 % interval lies above.
     """
 
     classes: int
@@ -51,9 +51,9 @@ class Regime:
     hardest_is_another: bool
 
 
-def regime_of(described: Description) -> Regime:
-    """Read the regime off a described data set; classes that do not occur are left out."""
-    values = described.measures.pivot(index="class", columns="measure", values="value")
+def regime_of(description: Description) -> Regime:
+    """Return the regime of a described data set; classes that do not occur are left out."""
+    values = description.measures.pivot(index="class", columns="measure", values="value")
     share = values["pixel_share"].dropna()
     share = share[share > 0]
     rarest, most_frequent = str(share.idxmin()), str(share.idxmax())
@@ -65,8 +65,8 @@ def regime_of(described: Description) -> Regime:
     hardest = str(overlap.idxmax()) if len(overlap) else ""
     return Regime(
         classes=len(share),
-        groups=described.n_groups,
-        groups_known=described.dataset.info.groups_known,
+        groups=description.n_groups,
+        groups_known=description.dataset.info.groups_known,
         rarest=rarest,
         rarest_share=float(share[rarest]),
         imbalance=float(share.max() / share.min()),
@@ -80,11 +80,11 @@ def regime_of(described: Description) -> Regime:
         exposure=float(exposure.max()) if len(exposure) else float("nan"),
         hardest=hardest,
         hardest_overlap=float(overlap.max()) if len(overlap) else float("nan"),
-        hardest_is_another=_is_surely_harder(described.measures, hardest, rarest),
+        hardest_is_another=_is_surely_harder(description.measures, hardest, rarest),
     )
 
 
-def _is_surely_harder(measures: pd.DataFrame, one: str, other: str) -> bool:
-    """Return whether the intervals of two classes' ambiguity of borders do not meet, the first one's above."""
+def _is_surely_harder(measures: pd.DataFrame, first: str, second: str) -> bool:
+    """Return whether the interval of border ambiguity of the first class lies above that of the second."""
     rows = measures[measures["measure"] == PRIMARY_MEASURES["boundary"]].set_index("class")
-    return bool(one and one != other and rows["low"][one] > rows["high"][other])
+    return bool(first and first != second and rows["low"][first] > rows["high"][second])

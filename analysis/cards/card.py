@@ -1,4 +1,4 @@
-"""What a difficulty card shows of one class, for the pages of `data describe` and for the report of a study."""
+"""The content of the difficulty card of one class, for the pages of `data describe` and for the report of a study."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -15,18 +15,18 @@ from analysis.schema import rows_of
 
 @dataclass(frozen=True)
 class CardSource:
-    """What cards are made from.
+    """The data that cards are made from.
 
     Args:
         class_names: K names.
         colours: "#rrggbb" of each class.
         mpp_um: um per pixel of the shapes, or None.
-        encoder: Whose features tell the overlap with rivals; empty where it is not known or there are none.
+        encoder: Name of the encoder behind the overlap with rivals; empty where it is unknown or there is none.
         measures: Table `measures`.
         profiles: Table `border_profiles`.
         adjacency: Table `adjacency`.
-        specimens: Pictures of each class; none where the data set is gone.
-        link: Class index -> address of its card.
+        specimens: Pictures of each class; empty if the data set no longer exists.
+        link: Function from the index of a class to the address of its card.
     """
 
     class_names: Sequence[str]
@@ -42,15 +42,15 @@ class CardSource:
 
 @dataclass(frozen=True)
 class Rival:
-    """The class that another one is most like.
+    """The class that is most similar to another one.
 
     Args:
-        name: Its name.
+        name: Name of the class.
         link: Address of its card.
-        kind: What the overlap is of.
-        overlap: With its interval.
-        share: Share of the border.
-        tiles: data: addresses.
+        kind: Kind of overlap, in words.
+        overlap: Overlap with its interval, as text.
+        share: Share of the border, as text.
+        tiles: Tiles as data: addresses.
     """
 
     name: str
@@ -63,19 +63,19 @@ class Rival:
 
 @dataclass(frozen=True)
 class Card:
-    """One class.
+    """The difficulty card of one class.
 
     Args:
         number: Class index.
-        name: Its name.
+        name: Name of the class.
         colour: "#rrggbb".
-        tiles: data: addresses.
-        strips: Where it stands among the classes on each primary measure.
-        profile: Stain across its border; None where it has none.
-        shapes: SVG of whole instances; empty where there are none.
-        n_shapes: Instances shown.
-        rival: The nearest one, if any.
-        neighbours: The other classes by how alike they are.
+        tiles: Tiles as data: addresses.
+        strips: Position of the class among all classes on each primary measure.
+        profile: Stain across its border; None for a class without a border.
+        shapes: SVG of whole instances; empty without instances.
+        n_shapes: Number of instances shown.
+        rival: The nearest rival, if any.
+        neighbours: The other classes, most similar first.
     """
 
     number: int
@@ -128,11 +128,11 @@ def _rival(source: CardSource, class_name: str, tiles: Sequence[Sequence[str]]) 
     by_features, other = np.isfinite(row["feature_overlap"]), int(row["other_id"])
     kind = "feature" if by_features else "stain"
     value = {end: row[f"{kind}_overlap{suffix}"] for end, suffix in (("value", ""), ("low", "_low"), ("high", "_high"))}
-    whose = f"to {source.encoder}" if source.encoder else "of frozen features"
+    wording = f"to {source.encoder}" if source.encoder else "of frozen features"
     return Rival(
         name=str(row["other"]),
         link=source.link(other),
-        kind=f"{whose}, Bhattacharyya" if by_features else "in stain, 1 - Jensen-Shannon distance",
+        kind=f"{wording}, Bhattacharyya" if by_features else "in stain, 1 - Jensen-Shannon distance",
         overlap=estimate(value),
         share=number(row["border_share"], 3),
         tiles=tiles[other][:3],

@@ -1,4 +1,4 @@
-"""Everything the cards say, computed: tables of measures, and the pictures' choice."""
+"""The content of the cards: tables of measures, and the selection of pictures."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -25,15 +25,15 @@ RESAMPLES = 2000
 
 @dataclass(frozen=True)
 class CardOptions:
-    """What to describe.
+    """Options of a description.
 
     Args:
         split: train, val or test; empty for every image.
-        cache_dir: Where `run` cached frozen features, or None.
-        encoder: Whose features, where the cache holds several.
+        cache_dir: Folder in which `run` cached frozen features, or None.
+        encoder: Name of the encoder, needed if the cache holds features of several.
         band_um: Width of the border band on each side, um.
-        seed: Of the bootstrap.
-        workers: Processes; None for as many as are worthwhile.
+        seed: Seed of the bootstrap and of the choice of pictures.
+        workers: Number of processes; None for as many as are worthwhile.
     """
 
     split: str = ""
@@ -50,11 +50,11 @@ class Description:
 
     Args:
         dataset: The data set.
-        images: Ids of the images that were measured.
-        n_groups: Their groups.
-        options: What was asked for.
-        encoder: Whose features were used; empty for none.
-        no_features: Why there are none; empty where there are.
+        images: Ids of the measured images.
+        n_groups: Number of their groups.
+        options: The options.
+        encoder: Name of the encoder whose features were used; empty without features.
+        no_features: Reason why no features were used; empty if they were.
         measures: Table `measures`.
         profiles: Table `border_profiles`.
         adjacency: Table `adjacency`.
@@ -87,13 +87,13 @@ class Description:
         return rival_row(self.adjacency, class_name)
 
     def as_json(self) -> dict[str, Any]:
-        """Return what describe.json holds; missing numbers are null."""
+        """Return the content of describe.json; missing numbers are null."""
         classes = []
         for name in self.class_names:
             rival = self.rival(name)
             rows = rows_of(self.measures[self.measures["class"] == name])
-            kept = ("construct", "primary", "value", "low", "high", "n", "unit")
-            measures = {row["measure"]: {key: _plain(row[key]) for key in kept} for row in rows}
+            keys = ("construct", "primary", "value", "low", "high", "n", "unit")
+            measures = {row["measure"]: {key: _plain(row[key]) for key in keys} for row in rows}
             classes.append({"name": name, "nearest_rival": rival and rival["other"], "measures": measures})
         return {
             "dataset": self.dataset.info.name,
@@ -117,43 +117,43 @@ def describe_dataset(root: Path, options: CardOptions, *, on_progress: OnProgres
 
     Args:
         root: The data set's folder; nothing is written there.
-        options: What to describe.
-        on_progress: Called with (what, done, of).
+        options: Options of the description.
+        on_progress: Called with (name of the task, steps completed, steps in all).
 
     Raises:
-        UserError: The data set is unsound, no image is in the split, or the cache holds several encoders.
+        UserError: The data set is invalid, no image is in the split, or the cache holds several encoders.
     """
     dataset = PreparedDataset.open(root)
     taxonomy = Taxonomy(dataset.info)
     images = tuple(entry.image_id for entry in dataset.entries if options.split in ("", entry.split))
     if not images:
         raise UserError(f"{root}/index.csv has no image in split '{options.split}'. Leave --split out for all images.")
-    found = survey(
+    surveyed = survey(
         dataset, taxonomy, [images], band_um=options.band_um, workers=options.workers, on_progress=on_progress
     )
     features, reason = None, "no cache of features was given"
     if options.cache_dir is not None:
         cached = find_features(options.cache_dir, dataset, data_hash=dataset.content_hash(), encoder=options.encoder)
-        features = None if cached is None else feature_sums(cached, dataset, taxonomy, found)
-        whose = options.encoder or "a frozen encoder"
-        reason = f"{options.cache_dir} holds no features of {whose} for this data set" if cached is None else ""
+        features = None if cached is None else feature_sums(cached, dataset, taxonomy, surveyed)
+        named = options.encoder or "a frozen encoder"
+        reason = f"{options.cache_dir} holds no features of {named} for this data set" if cached is None else ""
     resampling: dict[str, Any] = {"resamples": RESAMPLES, "seed": options.seed}
     return Description(
         dataset=dataset,
         images=images,
-        n_groups=int(found.n_groups.sum()),
+        n_groups=int(surveyed.n_groups.sum()),
         options=options,
         encoder="" if features is None else features.encoder,
         no_features=reason,
-        measures=measure_table(found, taxonomy.names, features=features, **resampling),
-        profiles=border_profile_table(found, taxonomy.names, **resampling),
-        adjacency=adjacency_table(found, taxonomy.names, features=features, **resampling),
+        measures=measure_table(surveyed, taxonomy.names, features=features, **resampling),
+        profiles=border_profile_table(surveyed, taxonomy.names, **resampling),
+        adjacency=adjacency_table(surveyed, taxonomy.names, features=features, **resampling),
         specimens=collect_specimens(dataset, taxonomy, images, seed=options.seed),
     )
 
 
 def _plain(value: Any) -> Any:
-    """Return a value as JSON knows it."""
+    """Return a value as a type of JSON."""
     if isinstance(value, str):
         return value
     value = value.item() if hasattr(value, "item") else value

@@ -1,4 +1,4 @@
-"""Figures of the cards: where a class stands among the others, its border, its shapes, its tiles."""
+"""Figures of the cards: the position of a class among the others, its border, its shapes and its tiles."""
 
 import base64
 import io
@@ -26,7 +26,7 @@ HARDER = {
     "morphology": "shapes differ more",
     "context": "more like its rival",
 }
-TILE_SIDE_PX = 192  # of a tile on a page
+TILE_SIDE_PX = 192  # size of a tile on a page
 _WEBP_QUALITY = 78
 
 
@@ -38,7 +38,7 @@ class CardFigure:
 
 
 def difficulty_strips(axes: Axes, measures: pd.DataFrame, class_name: str, colour: str) -> Axes:
-    """Draw where a class stands among all classes on each primary measure, harder to the right.
+    """Draw the position of a class among all classes on each primary measure, harder to the right.
 
     Args:
         axes: Where to draw.
@@ -51,21 +51,21 @@ def difficulty_strips(axes: Axes, measures: pd.DataFrame, class_name: str, colou
     """
     for row, construct in enumerate(CONSTRUCTS):
         rows = measures[(measures["construct"] == construct) & (measures["measure"] == PRIMARY_MEASURES[construct])]
-        place = scaled(rows.set_index("class")[["low", "value", "high"]], construct)
-        place = place.reindex(measures["class"].unique())  # a construct that was not measured has no rows
+        position = scaled(rows.set_index("class")[["low", "value", "high"]], construct)
+        position = position.reindex(measures["class"].unique())  # a construct that was not measured has no rows
         axes.plot([0, 1], [row, row], color=GRID, linewidth=1.0, zorder=1)
         axes.text(1.16, row, HARDER[construct], va="center", fontsize=7.5, color=MUTED)
-        others = place.drop(index=class_name)["value"].dropna()
+        others = position.drop(index=class_name)["value"].dropna()
         axes.scatter(others, np.full(len(others), row), s=22, color=PAPER, edgecolors=MUTED, linewidths=0.9, zorder=3)
-        own = place.loc[class_name]
-        if not np.isfinite(own["value"]):
+        marked = position.loc[class_name]
+        if not np.isfinite(marked["value"]):
             axes.text(0.5, row + 0.28, "not measured", ha="center", fontsize=7.5, color=MUTED)
             continue
-        if np.isfinite(own["low"]):
-            ends = np.clip(sorted((own["low"], own["high"])), -0.12, 1.12)
+        if np.isfinite(marked["low"]):
+            ends = np.clip(sorted((marked["low"], marked["high"])), -0.12, 1.12)
             axes.plot(ends, [row, row], color=colour, linewidth=3.2, alpha=0.45, zorder=2)
-        axes.scatter([own["value"]], [row], s=62, color=colour, edgecolors=INK, linewidths=0.8, zorder=4)
-    axes.set_yticks(range(len(CONSTRUCTS)), [CONSTRUCT[each] for each in CONSTRUCTS])
+        axes.scatter([marked["value"]], [row], s=62, color=colour, edgecolors=INK, linewidths=0.8, zorder=4)
+    axes.set_yticks(range(len(CONSTRUCTS)), [CONSTRUCT[construct] for construct in CONSTRUCTS])
     axes.set_ylim(len(CONSTRUCTS) - 0.45, -0.55)
     axes.set_xlim(-0.13, 1.13)
     axes.set_xticks([0, 1], ["easiest class", "hardest class"])
@@ -78,9 +78,9 @@ def scaled(values: pd.DataFrame, construct: str) -> pd.DataFrame:
     """Map the values of the classes to 0 (easiest) .. 1 (hardest); NaN with fewer than two classes."""
     if construct == "frequency":
         values = values.where(values > 0).apply(np.log).mul(-1)
-    known = values["value"].dropna()
-    span = known.max() - known.min() if len(known) > 1 else np.nan
-    return (values - known.min()) / (span if span > 0 else np.nan)
+    valid = values["value"].dropna()
+    span = valid.max() - valid.min() if len(valid) > 1 else np.nan
+    return (values - valid.min()) / (span if span > 0 else np.nan)
 
 
 def strips_figure(measures: pd.DataFrame, class_name: str, colour: str, name: str) -> CardFigure:
@@ -103,7 +103,7 @@ def profile_figure(profile: pd.DataFrame, class_name: str, name: str) -> CardFig
 
 
 def shapes_svg(shapes: Sequence[np.ndarray], mpp_um: float | None) -> Markup:
-    """Return the shapes side by side, all at one scale, with a bar of known length."""
+    """Return the shapes side by side on a common scale, with a scale bar."""
     if not shapes:
         return Markup("")
     extents = [polygon.max(axis=0) - polygon.min(axis=0) for polygon in shapes]
@@ -128,7 +128,7 @@ def shapes_svg(shapes: Sequence[np.ndarray], mpp_um: float | None) -> Markup:
 
 
 def tile_address(tile: np.ndarray) -> str:
-    """Return a tile, at the size it is shown at, as a data: address."""
+    """Return a tile, reduced to its size on the page, as a data: address."""
     buffer, picture = io.BytesIO(), Image.fromarray(tile)
     picture.thumbnail((TILE_SIDE_PX, TILE_SIDE_PX))
     picture.save(buffer, format="WEBP", quality=_WEBP_QUALITY, method=6)
@@ -136,12 +136,12 @@ def tile_address(tile: np.ndarray) -> str:
 
 
 def tile_caption(mpp_um: float | None) -> str:
-    """Say how wide a tile is."""
+    """Return the width of a tile as text."""
     return f"{TILE_UM:g} um wide" if mpp_um else f"{TILE_UM / 0.25:g} px wide"
 
 
 def estimate(row: dict | None, *, digits: int = 3) -> str:
-    """Write a value with its interval."""
+    """Return a value with its interval as text."""
     if row is None or not np.isfinite(row["value"]):
         return words("not measured")
     if not np.isfinite(row["low"]):

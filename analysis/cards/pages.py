@@ -22,51 +22,55 @@ from imbalance_bench.manifest import write_atomically, write_json
 from imbalance_bench.preregistration import CONSTRUCTS, PRIMARY_MEASURES
 
 HERE = Path(__file__).resolve().parent
-REPORT = HERE.parent / "report"  # whose style and script the pages share
+REPORT = HERE.parent / "report"  # its style and script are shared
 INDEX = "index.html"
 
 
-def write_cards(described: Description, out: Path) -> Path:
-    """Write everything into a folder.
+def write_cards(description: Description, out: Path) -> Path:
+    """Write the cards of a data set into a folder.
 
     Args:
-        described: The described data set.
+        description: The described data set.
         out: The folder; files of the same names are replaced.
 
     Returns:
         The index page.
     """
-    tables = {"measures": described.measures, "border_profiles": described.profiles, "adjacency": described.adjacency}
+    tables = {
+        "measures": description.measures,
+        "border_profiles": description.profiles,
+        "adjacency": description.adjacency,
+    }
     for name, frame in tables.items():
         write_table(out, name, frame)
-    write_json(out / "describe.json", described.as_json())
+    write_json(out / "describe.json", description.as_json())
     environment = _environment()
-    cards = [vars(card) | _extra(described, card) for card in make_cards(_source(described))]
-    shared = _shared(described) | {"cards": cards}
+    cards = [vars(card) | _extra(description, card) for card in make_cards(_source(description))]
+    shared = _shared(description) | {"cards": cards}
     for card in cards:
         page = environment.get_template("class.html.j2").render(shared | {"card": card})
         _write(out / card["file"], page)
-    _write(out / INDEX, environment.get_template("index.html.j2").render(shared | {"columns": _columns(described)}))
+    _write(out / INDEX, environment.get_template("index.html.j2").render(shared | {"columns": _columns(description)}))
     return out / INDEX
 
 
-def _shared(described: Description) -> dict[str, Any]:
-    """Return what every page shows."""
-    info, options = described.dataset.info, described.options
+def _shared(description: Description) -> dict[str, Any]:
+    """Return the content shared by all pages."""
+    info, options = description.dataset.info, description.options
     script = (REPORT / "page.js").read_text(encoding="utf-8")
-    groups = f"{described.n_groups} groups" if info.groups_known else "slides unknown: images count as independent"
+    groups = f"{description.n_groups} groups" if info.groups_known else "slides unknown: images count as independent"
     resolution = f"{info.mpp_um:g} um per pixel" if info.mpp_um else "resolution unknown"
     part = f"split {options.split}" if options.split else "every image"
     return {
         "title": info.name,
         "facts": [
-            f"{len(described.images)} images ({part})",
+            f"{len(description.images)} images ({part})",
             groups,
             resolution,
             f"{len(info.classes)} classes",
-            f"features of {described.encoder}" if described.encoder else "no frozen features",
+            f"features of {description.encoder}" if description.encoder else "no frozen features",
         ],
-        "no_features": described.no_features,
+        "no_features": description.no_features,
         "rule": RULE.format(seed=options.seed),
         "tile_caption": tile_caption(info.mpp_um),
         "style": Markup((REPORT / "page.css").read_text(encoding="utf-8") + (HERE / "cards.css").read_text("utf-8")),
@@ -77,15 +81,15 @@ def _shared(described: Description) -> dict[str, Any]:
     }
 
 
-def _extra(described: Description, card: Card) -> dict[str, Any]:
-    """Return what only the pages of a data set show of a class: every measure."""
+def _extra(description: Description, card: Card) -> dict[str, Any]:
+    """Return the content of a class that only the pages of a data set show: every measure."""
     return {
         "file": _file(card.number),
         "primary": {
             key: {"text": estimate(row), "sort": _sort_key(row["value"])}
-            for key, row in described.primary(card.name).items()
+            for key, row in description.primary(card.name).items()
         },
-        "measures": _measure_rows(described, card.name),
+        "measures": _measure_rows(description, card.name),
     }
 
 
@@ -93,26 +97,26 @@ def _file(c: int) -> str:
     return f"class-{c:03d}.html"
 
 
-def _source(described: Description) -> CardSource:
-    info = described.dataset.info
+def _source(description: Description) -> CardSource:
+    info = description.dataset.info
     return CardSource(
-        class_names=described.class_names,
+        class_names=description.class_names,
         colours=class_colours([class_.colour.lower() for class_ in info.classes]),
         mpp_um=info.mpp_um,
-        encoder=described.encoder,
-        measures=described.measures,
-        profiles=described.profiles,
-        adjacency=described.adjacency,
-        specimens=described.specimens,
+        encoder=description.encoder,
+        measures=description.measures,
+        profiles=description.profiles,
+        adjacency=description.adjacency,
+        specimens=description.specimens,
         link=_file,
     )
 
 
-def _measure_rows(described: Description, name: str) -> list[dict[str, Any]]:
+def _measure_rows(description: Description, name: str) -> list[dict[str, Any]]:
     """Return every measure of a class, with its rank among the classes that have it."""
-    ranks = described.measures.groupby("measure")["value"].rank(ascending=False)
-    known = described.measures.groupby("measure")["value"].transform("count")
-    rows = described.measures.assign(rank=ranks, known=known)
+    ranks = description.measures.groupby("measure")["value"].rank(ascending=False)
+    counts = description.measures.groupby("measure")["value"].transform("count")
+    rows = description.measures.assign(rank=ranks, count=counts)
     return [
         {
             "construct": CONSTRUCT.get(row["construct"], words(row["construct"]).capitalize()),
@@ -120,7 +124,7 @@ def _measure_rows(described: Description, name: str) -> list[dict[str, Any]]:
             "primary": bool(row["primary"]),
             "estimate": estimate(row),
             "sort": _sort_key(row["value"]),
-            "rank": f"{row['rank']:g} of {row['known']:g}" if np.isfinite(row["rank"]) else "",
+            "rank": f"{row['rank']:g} of {row['count']:g}" if np.isfinite(row["rank"]) else "",
             "n": str(int(row["n"])),
             "unit": row["unit"],
         }
@@ -132,9 +136,9 @@ def _sort_key(value: float) -> str:
     return repr(float(value)) if np.isfinite(value) else ""
 
 
-def _columns(described: Description) -> list[dict[str, str]]:
+def _columns(description: Description) -> list[dict[str, str]]:
     """Return the headings of the index: construct, and the unit of its primary measure."""
-    units = described.measures.drop_duplicates("measure").set_index("measure")["unit"]
+    units = description.measures.drop_duplicates("measure").set_index("measure")["unit"]
     return [
         {
             "construct": construct,

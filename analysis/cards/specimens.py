@@ -1,4 +1,4 @@
-"""Pictures of each class, drawn by a seeded rule: tiles around random pixels, and shapes along the range of sizes."""
+"""Pictures of each class, chosen by a seeded rule: tiles around random pixels, and shapes over the range of sizes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,8 +17,8 @@ from imbalance_bench.seeding import generator
 TILES = 6
 TILE_UM = 64.0
 SHAPES = 28
-SHAPE_RANKS = (0.05, 0.95)  # from the 5th to the 95th percentile of area: one giant would dwarf all others
-MOST_IMAGES = 60  # looked through for pictures
+SHAPE_RANKS = (0.05, 0.95)  # quantiles of area: a giant instance would dwarf all others
+MOST_IMAGES = 60  # searched for pictures
 RULE = (
     "Tiles lie around pixels of the class drawn at random (seed {seed}), one per image while images last; shapes are "
     "whole instances, evenly spaced by rank of area from the 5th to the 95th percentile."
@@ -31,7 +31,7 @@ class Specimens:
     """Pictures of one class.
 
     Args:
-        tiles: Up to TILES of (t, t, 3) uint8, the outline of the class drawn in.
+        tiles: Up to TILES of (t, t, 3) uint8, with the outline of the class.
         shapes: Up to SHAPES outer contours, (V, 2) float, x and y in px, by area.
     """
 
@@ -53,8 +53,8 @@ def collect_specimens(
         dataset: The data set.
         taxonomy: Its classes.
         image_ids: Images to draw from.
-        seed: Of the draw.
-        most_images: Of more images, a random part is looked through.
+        seed: Seed of the draw.
+        most_images: Largest number of images to search; of more, a random sample is used.
     """
     order = [str(image_id) for image_id in generator(seed, "cards").permutation(list(image_ids))][:most_images]
     px_per_um = 1 / (dataset.info.mpp_um or MPP_WITHOUT_SCALE)
@@ -68,22 +68,22 @@ def collect_specimens(
         present = [c for c in range(len(taxonomy)) if len(tiles[c]) < TILES and (mask == c).any()]
         image = dataset.read_image(image_id) if present else None
         for c in present:
-            places = np.flatnonzero(mask == c)
-            for number, place in enumerate(rng.choice(places, TILES)):
-                tile = _tile(image, mask == c, divmod(int(place), mask.shape[1]), tile_px)
+            pixels = np.flatnonzero(mask == c)
+            for number, pixel in enumerate(rng.choice(pixels, TILES)):
+                tile = _tile(image, mask == c, divmod(int(pixel), mask.shape[1]), tile_px)
                 (spare if number else tiles)[c].append(tile)
             spare[c] = spare[c][: 2 * TILES]
     return [Specimens((tiles[c] + spare[c])[:TILES], _along_the_range(shapes[c])) for c in range(len(taxonomy))]
 
 
-def _tile(image: np.ndarray | None, own: np.ndarray, centre: tuple[int, int], tile_px: int) -> np.ndarray:
+def _tile(image: np.ndarray | None, class_mask: np.ndarray, centre: tuple[int, int], tile_px: int) -> np.ndarray:
     """Cut a tile, shifted to lie in the image, with the class outlined in white on black."""
     window = []
-    for middle, length in zip(centre, own.shape, strict=True):
+    for middle, length in zip(centre, class_mask.shape, strict=True):
         start = int(np.clip(middle - tile_px // 2, 0, max(length - tile_px, 0)))
         window.append(slice(start, min(start + tile_px, length)))
     assert image is not None
-    tile, inside = image[tuple(window)].copy(), own[tuple(window)]
+    tile, inside = image[tuple(window)].copy(), class_mask[tuple(window)]
     ring = ndimage.binary_dilation(inside, iterations=2) & ~inside
     inner = ndimage.binary_dilation(inside) & ~inside
     tile[ring], tile[inner] = 0, 255
@@ -102,14 +102,14 @@ def _gather_shapes(
     for c in np.unique(class_of[whole]):
         chosen[rng.permutation(whole[class_of[whole] == c])[:_SHAPES_PER_IMAGE]] = True
     contours = outer_contours(runs.image(np.where(chosen, np.arange(len(chosen), dtype=np.int32), 0)))
-    for number, first, last in zip(contours.own, contours.starts, contours.ends, strict=True):
+    for number, first, last in zip(contours.component, contours.starts, contours.ends, strict=True):
         polygon = np.stack([contours.x[first:last], contours.y[first:last]], axis=1)
         shapes[class_of[number]].append((float(area[number]), polygon))
 
 
-def _along_the_range(found: list[tuple[float, np.ndarray]]) -> list[np.ndarray]:
-    ordered = [polygon for _, polygon in sorted(found, key=lambda each: each[0])]
+def _along_the_range(shapes: list[tuple[float, np.ndarray]]) -> list[np.ndarray]:
+    ordered = [polygon for _, polygon in sorted(shapes, key=lambda shape: shape[0])]
     if len(ordered) <= SHAPES:
         return ordered
     first, last = (share * (len(ordered) - 1) for share in SHAPE_RANKS)
-    return [ordered[round(place)] for place in np.linspace(first, last, SHAPES)]
+    return [ordered[round(rank)] for rank in np.linspace(first, last, SHAPES)]

@@ -4,7 +4,7 @@ import numpy as np
 
 from analysis.geometry.runs import Runs
 
-BOX_SIZES = 6  # each twice the one before
+BOX_SIZES = 6  # each edge is twice the previous one
 SMALLEST_BOX_UM = 1.0
 _SMALLEST_BOX_PX = 2.0
 
@@ -18,12 +18,12 @@ def smallest_box_px(px_per_um: float) -> float:
 
 
 def box_counts(runs: Runs, n_classes: int, box_px: float) -> np.ndarray:
-    """Count the boxes that hold a pixel of each class, for boxes of `box_px` and 2, 4 ... 32 times that.
+    """Count the boxes that contain a pixel of each class, for edges of 1, 2, 4 ... 32 times `box_px`.
 
     Args:
-        runs: Of the mask.
+        runs: Runs of the mask.
         n_classes: K.
-        box_px: Edge of the smallest box, px; a pixel belongs to the box that holds its centre.
+        box_px: Edge of the smallest box, px; a pixel belongs to the box that contains its centre.
 
     Returns:
         (K, BOX_SIZES) int64.
@@ -32,20 +32,19 @@ def box_counts(runs: Runs, n_classes: int, box_px: float) -> np.ndarray:
     shape = (n_classes, int(row[-1]) + 1, int(column[-1]) + 2)
     first = (runs.class_id * shape[1] + row[runs.row]) * shape[2]
     change = [
-        np.bincount(first + place, minlength=np.prod(shape))
-        for place in (column[runs.start], column[runs.stop - 1] + 1)
+        np.bincount(first + edge, minlength=np.prod(shape)) for edge in (column[runs.start], column[runs.stop - 1] + 1)
     ]
-    held, counts = (change[0] - change[1]).reshape(shape).cumsum(axis=2)[:, :, :-1] > 0, []
+    occupied, counts = (change[0] - change[1]).reshape(shape).cumsum(axis=2)[:, :, :-1] > 0, []
     for _ in range(BOX_SIZES):
-        counts.append(held.sum(axis=(1, 2)))
-        held = np.pad(held, ((0, 0), (0, held.shape[1] % 2), (0, held.shape[2] % 2)))
-        held = held[:, ::2] | held[:, 1::2]
-        held = held[:, :, ::2] | held[:, :, 1::2]
+        counts.append(occupied.sum(axis=(1, 2)))
+        occupied = np.pad(occupied, ((0, 0), (0, occupied.shape[1] % 2), (0, occupied.shape[2] % 2)))
+        occupied = occupied[:, ::2] | occupied[:, 1::2]
+        occupied = occupied[:, :, ::2] | occupied[:, :, 1::2]
     return np.stack(counts, axis=1)
 
 
 def fractal_dimension(counts: np.ndarray) -> np.ndarray:
-    """Return minus the slope of log count on log edge, least squares.
+    """Return minus the least-squares slope of log count on log edge.
 
     Args:
         counts: (..., BOX_SIZES) float, >= 0.
@@ -53,7 +52,7 @@ def fractal_dimension(counts: np.ndarray) -> np.ndarray:
     Returns:
         (...) float64; 2 for a filled region, 1 for a line; NaN where nothing was counted.
     """
-    known = np.asarray((counts > 0).all(axis=-1))
+    valid = np.asarray((counts > 0).all(axis=-1))
     size = np.arange(BOX_SIZES) - (BOX_SIZES - 1) / 2
-    logs = np.log2(np.where(known[..., None], counts, 1))
-    return np.where(known, -(logs @ size) / (size @ size), np.nan)
+    logs = np.log2(np.where(valid[..., None], counts, 1))
+    return np.where(valid, -(logs @ size) / (size @ size), np.nan)

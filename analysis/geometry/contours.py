@@ -1,4 +1,4 @@
-"""Outer contours of all instances of an image at once, and what is computed from them."""
+"""Outer contours of all instances of an image at once, and their elliptic Fourier descriptors."""
 
 from dataclasses import dataclass
 
@@ -6,32 +6,32 @@ import numpy as np
 
 HARMONICS = 10
 COEFFICIENTS = 4 * HARMONICS - 3  # the first three of a normalised contour are 1, 0, 0
-_ROUNDING = 1e-9  # of a descriptor that is 0
+_ROUNDING = 1e-9  # a smaller descriptor counts as 0
 
-# sides of a pixel in clockwise order, as (row, column): which way one walks, and where the outside lies
+# sides of a pixel in clockwise order, as (row, column): direction of the walk, and direction of the outside
 _ALONG = ((0, 1), (1, 0), (0, -1), (-1, 0))
 _OUTWARD = ((-1, 0), (0, 1), (1, 0), (0, -1))
 
 
 @dataclass(frozen=True)
 class Contours:
-    """Closed polygons through the midpoints of pixel edges, clockwise on the screen, one after the other.
+    """Closed polygons through the midpoints of pixel edges, clockwise on the screen, concatenated.
 
     Args:
         y: (V,) float, rows; the centre of the first pixel is 0.
         x: (V,) float, columns.
-        starts: (N,) first vertex of each polygon.
-        own: (N,) component number of each polygon, ascending.
+        starts: (N,) index of the first vertex of each polygon.
+        component: (N,) component number of each polygon, ascending.
     """
 
     y: np.ndarray
     x: np.ndarray
     starts: np.ndarray
-    own: np.ndarray
+    component: np.ndarray
 
     @property
     def ends(self) -> np.ndarray:
-        """(N,) vertex after the last of each polygon."""
+        """(N,) index after the last vertex of each polygon."""
         return _ends(self.starts, len(self.x))
 
 
@@ -39,7 +39,7 @@ def outer_contours(components: np.ndarray) -> Contours:
     """Trace the outer contour of every component.
 
     All edges between a component and its surroundings are linked to their successors, and the links are followed by
-    doubling, so that the work is a few passes over the edges and no loop over instances.
+    pointer doubling: a few passes over the edges, without a loop over instances.
 
     Args:
         components: (H, W) int, 8-connected component numbers from 1; 0 is no component.
@@ -52,13 +52,13 @@ def outer_contours(components: np.ndarray) -> Contours:
     flat = padded.ravel()
     along, outward = (np.array([dy * width + dx for dy, dx in steps]) for steps in (_ALONG, _OUTWARD))
     inside = np.flatnonzero(flat > 0)
-    found = [(inside[flat[inside] != flat[inside + outward[side]]], side) for side in range(4)]
-    pixel = np.concatenate([pixels for pixels, _ in found])
-    side = np.concatenate([np.full(len(pixels), number) for pixels, number in found])
+    edges = [(inside[flat[inside] != flat[inside + outward[side]]], side) for side in range(4)]
+    pixel = np.concatenate([pixels for pixels, _ in edges])
+    side = np.concatenate([np.full(len(pixels), number) for pixels, number in edges])
     if not len(pixel):
-        none = np.zeros(0)
-        return Contours(none, none, none.astype(np.int64), none.astype(np.int64))
-    successor = _successors(flat, [pixels for pixels, _ in found], along, outward)
+        empty = np.zeros(0)
+        return Contours(empty, empty, empty.astype(np.int64), empty.astype(np.int64))
+    successor = _successors(flat, [pixels for pixels, _ in edges], along, outward)
     start, rank = _order(successor)
     order = np.lexsort((rank, start))
     pixel, side, start = pixel[order], side[order], start[order]
@@ -69,7 +69,9 @@ def outer_contours(components: np.ndarray) -> Contours:
 
 
 def fourier_descriptors(contours: Contours) -> np.ndarray:
-    """Return normalised elliptic Fourier descriptors, (N, COEFFICIENTS): free of place, size, turn and starting point.
+    """Return normalised elliptic Fourier descriptors, (N, COEFFICIENTS).
+
+    They are invariant to position, size, rotation and starting point.
 
     The order is d_1, then a, b, c, d of harmonics 2 to 10. Of the two ends of the long axis at which a contour may
     start, the one with a_2 >= 0 is taken; where a symmetric contour has a_2 = 0, the next descriptor decides.
@@ -89,19 +91,19 @@ def fourier_descriptors(contours: Contours) -> np.ndarray:
     until = np.cumsum(dt)
     until -= (until[starts] - dt[starts])[owner]
     length = np.add.reduceat(dt, starts)
-    after = np.exp(2j * np.pi * until / length[owner])  # of the first harmonic, where each step ends
-    before = np.roll(after, 1)  # where it begins
+    after = np.exp(2j * np.pi * until / length[owner])  # phase of the first harmonic at the end of each step
+    before = np.roll(after, 1)  # at its beginning
     before[starts] = 1
-    found = np.empty((n, HARMONICS, 2, 2))  # [[a, b], [c, d]]
+    coefficients = np.empty((n, HARMONICS, 2, 2))  # [[a, b], [c, d]]
     end, begin = after, before
     for harmonic in range(1, HARMONICS + 1):
         factor = length / (2 * (harmonic * np.pi) ** 2)
         change = (end - begin) / dt
         for row, step in enumerate((dx, dy)):
             wave = factor * np.add.reduceat(step * change, starts)
-            found[:, harmonic - 1, row] = np.stack([wave.real, wave.imag], axis=1)
+            coefficients[:, harmonic - 1, row] = np.stack([wave.real, wave.imag], axis=1)
         end, begin = end * after, begin * before
-    return _normalised(found)
+    return _normalised(coefficients)
 
 
 def _successors(flat: np.ndarray, edges: list[np.ndarray], along: np.ndarray, outward: np.ndarray) -> np.ndarray:
@@ -109,16 +111,16 @@ def _successors(flat: np.ndarray, edges: list[np.ndarray], along: np.ndarray, ou
 
     Args:
         flat: Padded component numbers.
-        edges: For each side, the pixels that have an edge there, ascending; edges are numbered side by side.
-        along: Step along each side.
-        outward: Step across it.
+        edges: For each side, the pixels that have an edge there, ascending; edges are numbered in this order.
+        along: Offset of the next pixel along each side.
+        outward: Offset of the pixel across each side.
     """
     first = np.cumsum([0, *(len(edge) for edge in edges)])
 
     def number(side: int, pixels: np.ndarray) -> np.ndarray:
         return first[side % 4] + np.searchsorted(edges[side % 4], pixels)
 
-    found = []
+    successors = []
     for side, pixel in enumerate(edges):
         ahead = pixel + along[side]
         diagonal = ahead + outward[side]
@@ -127,12 +129,12 @@ def _successors(flat: np.ndarray, edges: list[np.ndarray], along: np.ndarray, ou
         following = number(side + 1, pixel)
         following[straight] = number(side, ahead[straight])
         following[left] = number(side - 1, diagonal[left])
-        found.append(following)
-    return np.concatenate(found)
+        successors.append(following)
+    return np.concatenate(successors)
 
 
 def _order(successor: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return of each edge the smallest edge of its cycle, and how many edges lie between that one and it."""
+    """Return for each edge the smallest edge of its cycle, and its rank, ascending from that edge."""
     start, ahead = np.arange(len(successor)), successor.astype(np.int64)
     while True:
         smaller = np.minimum(start, start[ahead])
@@ -150,42 +152,42 @@ def _order(successor: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return start, -to_last
 
 
-def _outer(y: np.ndarray, x: np.ndarray, starts: np.ndarray, own: np.ndarray) -> Contours:
-    """Keep the polygons that run around their component; those around its holes run the other way."""
+def _outer(y: np.ndarray, x: np.ndarray, starts: np.ndarray, component: np.ndarray) -> Contours:
+    """Keep the polygons that enclose their component; those around its holes have the opposite orientation."""
     ends = _ends(starts, len(x))
     following = np.arange(1, len(x) + 1)
     following[ends - 1] = starts
     area = np.add.reduceat(x * y[following] - x[following] * y, starts) / 2
-    kept = np.flatnonzero(area > 0)
-    kept = kept[np.argsort(own[starts[kept]], kind="stable")]
-    sizes = (ends - starts)[kept]
+    outer = np.flatnonzero(area > 0)
+    outer = outer[np.argsort(component[starts[outer]], kind="stable")]
+    sizes = (ends - starts)[outer]
     first = np.cumsum(sizes) - sizes
-    vertices = np.repeat(starts[kept] - first, sizes) + np.arange(sizes.sum())
-    return Contours(y[vertices], x[vertices], first, own[starts[kept]].astype(np.int64))
+    vertices = np.repeat(starts[outer] - first, sizes) + np.arange(sizes.sum())
+    return Contours(y[vertices], x[vertices], first, component[starts[outer]].astype(np.int64))
 
 
 def _ends(starts: np.ndarray, n: int) -> np.ndarray:
-    """Return where pieces of n things end that begin at `starts`, one end for each start, also where there is none."""
+    """Return the ends of consecutive segments of 0..n that begin at `starts`; empty where there are none."""
     return np.append(starts, n)[1:]
 
 
-def _normalised(found: np.ndarray) -> np.ndarray:
-    """Turn (N, HARMONICS, 2, 2) into (N, COEFFICIENTS) free of starting point, turn and size."""
-    a, b, c, d = found[:, 0].reshape(-1, 4).T
+def _normalised(coefficients: np.ndarray) -> np.ndarray:
+    """Normalise (N, HARMONICS, 2, 2) for starting point, rotation and size, to (N, COEFFICIENTS)."""
+    a, b, c, d = coefficients[:, 0].reshape(-1, 4).T
     theta = np.arctan2(2 * (a * b + c * d), a**2 - b**2 + c**2 - d**2) / 2
     angles = np.arange(1, HARMONICS + 1)[None] * theta[:, None]
-    turned = found @ _rotations(angles)
-    psi = np.arctan2(turned[:, 0, 1, 0], turned[:, 0, 0, 0])
-    turned = _rotations(-psi)[:, None] @ turned
-    turned /= np.abs(turned[:, :1, :1, :1])
-    second = turned[:, 1].reshape(-1, 4)
-    telling = (np.abs(second) > _ROUNDING).argmax(axis=1)
-    flip = np.where(second[np.arange(len(second)), telling] < 0, -1.0, 1.0)
-    turned[:, 1::2] *= flip[:, None, None, None]
-    return turned.reshape(len(found), -1)[:, 3:]
+    rotated = coefficients @ _rotations(angles)
+    psi = np.arctan2(rotated[:, 0, 1, 0], rotated[:, 0, 0, 0])
+    rotated = _rotations(-psi)[:, None] @ rotated
+    rotated /= np.abs(rotated[:, :1, :1, :1])
+    second = rotated[:, 1].reshape(-1, 4)
+    first_nonzero = (np.abs(second) > _ROUNDING).argmax(axis=1)
+    flip = np.where(second[np.arange(len(second)), first_nonzero] < 0, -1.0, 1.0)
+    rotated[:, 1::2] *= flip[:, None, None, None]
+    return rotated.reshape(len(coefficients), -1)[:, 3:]
 
 
 def _rotations(angles: np.ndarray) -> np.ndarray:
-    """Return (..., 2, 2) [[cos, -sin], [sin, cos]]."""
+    """Return the rotation matrices [[cos, -sin], [sin, cos]], (..., 2, 2)."""
     cos, sin = np.cos(angles), np.sin(angles)
     return np.stack([np.stack([cos, -sin], -1), np.stack([sin, cos], -1)], -2)

@@ -1,4 +1,4 @@
-"""The shape of whole instances, all of an image at once."""
+"""The shapes of all whole instances of an image at once."""
 
 import numpy as np
 import pandas as pd
@@ -11,10 +11,10 @@ Moments = dict[tuple[int, int], np.ndarray]  # powers of dy and dx -> (n,) sums 
 HU_MOMENTS = tuple(f"log_hu_{order}" for order in range(1, 8))
 FEATURES = ("area_px", "log_area", "eccentricity", "solidity", "compactness", *HU_MOMENTS)
 STANDARDISED = ("log_area", "eccentricity", "solidity", "compactness")
-SMALLEST_INSTANCE_UM2 = 6.0  # a disk of 2.8 um, 24 px of .5 um: half a small lymphocyte; below, pixels make the shape
-_SMALLEST_PX = 16.0  # below, shape is pixel noise
-MOST_WEIGHT = 10.0  # an instance nearly as large as the image would else stand for hundreds
-_SMALLEST_MOMENT = 1e-30  # a symmetric shape has moments of 0
+SMALLEST_INSTANCE_UM2 = 6.0  # a disk of 2.8 um, 24 px of .5 um: half a small lymphocyte
+_SMALLEST_PX = 16.0  # the shape of a smaller instance is pixel noise
+MOST_WEIGHT = 10.0  # otherwise an instance nearly as large as the image would stand for hundreds
+_SMALLEST_MOMENT = 1e-30  # a symmetric shape has moments of 0, which have no logarithm
 
 # weights of the 16 configurations of 2 x 2 pixels in Crofton's perimeter along four directions, as in
 # skimage.measure.perimeter_crofton; bits: own pixel 1, above 2, left 4, above-left 8 of each window's lower right pixel
@@ -32,29 +32,34 @@ def instance_shapes(runs: Runs, components: np.ndarray, whole: np.ndarray) -> pd
     """Measure every whole instance.
 
     Args:
-        runs: Of the mask.
+        runs: Runs of the mask.
         components: (H, W) int, component numbers from 1; those of instances that are not whole may be 0.
-        whole: (n + 1,) bool of `whole_instances`.
+        whole: (n + 1,) bool, from `whole_instances`.
 
     Returns:
-        One row per whole instance: class_id, weight (of `whole_weights`) and FEATURES. Compactness is 4 pi A / P^2
+        One row per whole instance: class_id, weight (from `whole_weights`) and FEATURES. Compactness is 4 pi A / P^2
         with Crofton's perimeter, solidity A over the area of the convex hull of the pixels' corners, log_hu_i the
         natural logarithm of the absolute value of Hu's i-th moment.
     """
-    chosen = np.flatnonzero(whole)
-    place = np.cumsum(whole) - 1
-    kept = whole[runs.component]
-    row, start, stop, own = runs.row[kept], runs.start[kept], runs.stop[kept], place[runs.component[kept]]
-    moments = _central_moments(row, start, stop, own, len(chosen))
+    numbers = np.flatnonzero(whole)
+    index_of = np.cumsum(whole) - 1
+    in_whole = whole[runs.component]
+    row, start, stop, instance = (
+        runs.row[in_whole],
+        runs.start[in_whole],
+        runs.stop[in_whole],
+        index_of[runs.component[in_whole]],
+    )
+    moments = _central_moments(row, start, stop, instance, len(numbers))
     size = moments[0, 0]
-    perimeter = crofton_perimeters(components, len(whole))[chosen]
+    perimeter = crofton_perimeters(components, len(whole))[numbers]
     columns = {
-        "class_id": runs.class_of[chosen],
-        "weight": whole_weights(*_boxes(row, start, stop, own, len(chosen)), runs.shape),
+        "class_id": runs.class_of[numbers],
+        "weight": whole_weights(*_boxes(row, start, stop, instance, len(numbers)), runs.shape),
         "area_px": size,
         "log_area": np.log(size),
         "eccentricity": eccentricities(moments),
-        "solidity": size / pixel_hull_areas(*_row_extents(row, start, stop, own), len(chosen)),
+        "solidity": size / pixel_hull_areas(*_row_extents(row, start, stop, instance), len(numbers)),
         "compactness": 4 * np.pi * size / np.maximum(perimeter, 1e-9) ** 2,
     }
     hu = np.maximum(np.abs(hu_moments(moments)), _SMALLEST_MOMENT)
@@ -62,17 +67,17 @@ def instance_shapes(runs: Runs, components: np.ndarray, whole: np.ndarray) -> pd
 
 
 def smallest_instance_px(px_per_um: float) -> float:
-    """Return the area of the smallest instance that has a shape, px: 6 um^2 at every resolution, and at least 16 px."""
+    """Return the smallest area at which an instance has a shape, px: 6 um^2 at every resolution, at least 16 px."""
     return max(_SMALLEST_PX, SMALLEST_INSTANCE_UM2 * px_per_um**2)
 
 
 def whole_instances(runs: Runs, unlabelled: np.ndarray, smallest_px: float) -> np.ndarray:
-    """Tell which components are large enough and not cut by the edge of the image or an unlabelled area, (n + 1,) bool.
+    """Return which components are large enough and not cut by the image edge or an unlabelled area, (n + 1,) bool.
 
     Args:
-        runs: Of the mask.
+        runs: Runs of the mask.
         unlabelled: (H, W) bool.
-        smallest_px: Of `smallest_instance_px`.
+        smallest_px: Smallest area, from `smallest_instance_px`.
     """
     n, (height, width) = len(runs.class_of), runs.shape
     whole = np.bincount(runs.component, weights=runs.length, minlength=n) >= smallest_px
@@ -87,10 +92,10 @@ def whole_instances(runs: Runs, unlabelled: np.ndarray, smallest_px: float) -> n
 
 
 def whole_weights(height: np.ndarray, width: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Return how many instances each whole one stands for, those that an edge of the image cuts included.
+    """Return how many instances each whole one stands for, including those that an edge of the image cuts.
 
-    An instance of h x w px is whole at (H - h - 1)(W - w - 1) of the H W places of an image: the larger it is, the
-    more often an edge cuts it, and whole ones alone would make a class look small.
+    An instance of h x w px is whole at (H - h - 1)(W - w - 1) of the H W positions in an image: the larger it is, the
+    more often an edge cuts it, so whole instances alone would make a class look small.
 
     Args:
         height: (n,) px of the bounding box.
@@ -118,14 +123,16 @@ def crofton_perimeters(components: np.ndarray, n: int) -> np.ndarray:
     padded = np.pad(components, 1)
     # the pixel itself, and its neighbours above, left, and above left
     corners = [padded[1:, 1:], padded[:-1, 1:], padded[1:, :-1], padded[:-1, :-1]]
-    busy = np.nonzero((corners[0] != corners[1]) | (corners[0] != corners[2]) | (corners[0] != corners[3]))
-    corners = [corner[busy].astype(np.int64) for corner in corners]
+    mixed = np.nonzero((corners[0] != corners[1]) | (corners[0] != corners[2]) | (corners[0] != corners[3]))
+    corners = [corner[mixed].astype(np.int64) for corner in corners]
     perimeter = np.zeros(n)
-    for place, own in enumerate(corners):
-        code = np.sum([(other == own).astype(np.int64) << bit for bit, other in enumerate(corners)], axis=0)
-        first = ~np.any([earlier == own for earlier in corners[:place]], axis=0) if place else np.ones(len(own), bool)
-        rows = first & (own > 0)
-        perimeter += np.bincount(own[rows], weights=_CROFTON[code[rows]], minlength=n)
+    for i, component in enumerate(corners):
+        code = np.sum([(other == component).astype(np.int64) << bit for bit, other in enumerate(corners)], axis=0)
+        first = (
+            ~np.any([earlier == component for earlier in corners[:i]], axis=0) if i else np.ones(len(component), bool)
+        )
+        rows = first & (component > 0)
+        perimeter += np.bincount(component[rows], weights=_CROFTON[code[rows]], minlength=n)
     return perimeter
 
 
@@ -142,14 +149,14 @@ def eccentricities(moments: Moments) -> np.ndarray:
 
 
 def hu_moments(moments: Moments) -> np.ndarray:
-    """Return Hu's seven moments of each instance, (n, 7) float64, free of place, size and turn.
+    """Return Hu's seven moments of each instance, (n, 7) float64, invariant to position, size and rotation.
 
     Source:
         Hu 1962, as `skimage.measure.moments_hu` of the normalised central moments.
     """
     size = moments[0, 0]
-    n20, n02, n11 = (moments[each] / size**2 for each in ((2, 0), (0, 2), (1, 1)))
-    n30, n03, n21, n12 = (moments[each] / size**2.5 for each in ((3, 0), (0, 3), (2, 1), (1, 2)))
+    n20, n02, n11 = (moments[order] / size**2 for order in ((2, 0), (0, 2), (1, 1)))
+    n30, n03, n21, n12 = (moments[order] / size**2.5 for order in ((3, 0), (0, 3), (2, 1), (1, 2)))
     t0, t1 = n30 + n12, n21 + n03
     p, q = n30 - 3 * n12, 3 * n21 - n03
     return np.stack(
@@ -167,45 +174,45 @@ def hu_moments(moments: Moments) -> np.ndarray:
 
 
 def _row_extents(
-    row: np.ndarray, start: np.ndarray, stop: np.ndarray, own: np.ndarray
+    row: np.ndarray, start: np.ndarray, stop: np.ndarray, instance: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Join the runs of each instance's rows; arguments as of `_central_moments`, returned in the same order."""
-    order = np.argsort(own, kind="stable")  # runs stay in the order in which one reads
-    row, start, stop, own = row[order], start[order], stop[order], own[order]
-    first = np.flatnonzero((np.diff(own, prepend=-1) != 0) | (np.diff(row, prepend=-1) != 0))
+    """Join the runs in each row of an instance; arguments as of `_central_moments`, returned in the same order."""
+    order = np.argsort(instance, kind="stable")  # keeps the raster order of runs
+    row, start, stop, instance = row[order], start[order], stop[order], instance[order]
+    first = np.flatnonzero((np.diff(instance, prepend=-1) != 0) | (np.diff(row, prepend=-1) != 0))
     last = np.append(first[1:], len(row))[: len(first)] - 1
-    return row[first], start[first], stop[last], own[first]
+    return row[first], start[first], stop[last], instance[first]
 
 
 def _boxes(
-    row: np.ndarray, start: np.ndarray, stop: np.ndarray, own: np.ndarray, n: int
+    row: np.ndarray, start: np.ndarray, stop: np.ndarray, instance: np.ndarray, n: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the height and width of each instance's bounding box, (n,) each; arguments as of `_central_moments`."""
     first, last = np.full((2, n), np.iinfo(np.int64).max), np.full((2, n), -1)
     for axis, (low, high) in enumerate(((row, row + 1), (start, stop))):
-        np.minimum.at(first[axis], own, low)
-        np.maximum.at(last[axis], own, high)
+        np.minimum.at(first[axis], instance, low)
+        np.maximum.at(last[axis], instance, high)
     return last[0] - first[0], last[1] - first[1]
 
 
-def _central_moments(row: np.ndarray, start: np.ndarray, stop: np.ndarray, own: np.ndarray, n: int) -> Moments:
-    """Return the sums over each instance's pixels of dy^i dx^j, i + j <= 3, each (n,); [0, 0] is the area.
+def _central_moments(row: np.ndarray, start: np.ndarray, stop: np.ndarray, instance: np.ndarray, n: int) -> Moments:
+    """Return the sums of dy^i dx^j, i + j <= 3, over the pixels of each instance, (n,) each; [0, 0] is the area.
 
     Args:
         row: (R,) rows of runs.
         start: (R,) first columns.
         stop: (R,) columns after the last.
-        own: (R,) instance of each run, 0..n-1.
-        n: Instances.
+        instance: (R,) instance of each run, 0..n-1.
+        n: Number of instances.
     """
 
     def total(values: np.ndarray) -> np.ndarray:
-        return np.bincount(own, weights=values, minlength=n)
+        return np.bincount(instance, weights=values, minlength=n)
 
     length, middle = stop - start, (start + stop - 1) / 2
     size = total(length)
-    dy = row - (total(length * row) / size)[own]
-    dx = middle - (total(length * middle) / size)[own]
+    dy = row - (total(length * row) / size)[instance]
+    dx = middle - (total(length * middle) / size)[instance]
     spread = (length**2 - 1) / 12  # mean square distance of a run's pixels from its middle
     squared = dx * dx + spread
     return {
@@ -222,10 +229,10 @@ def _central_moments(row: np.ndarray, start: np.ndarray, stop: np.ndarray, own: 
 
 def _grown(mask: np.ndarray) -> np.ndarray:
     """Return the mask and its eight neighbours."""
-    grown = np.pad(mask, 1)
+    padded = np.pad(mask, 1)
     rows, columns = mask.shape
     near = np.zeros_like(mask)
     for dy in range(3):
         for dx in range(3):
-            near |= grown[dy : dy + rows, dx : dx + columns]
+            near |= padded[dy : dy + rows, dx : dx + columns]
     return near

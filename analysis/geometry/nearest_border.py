@@ -17,13 +17,13 @@ class NearBorder:
     """The labelled pixels near a border between two labelled classes; P of them.
 
     Args:
-        place: (P,) int64, flat index into the image, ascending.
+        index: (P,) int64, flat index into the image, ascending.
         own: (P,) uint8, class of the pixel.
         other: (P,) uint8, class beyond the nearest border.
         squared_px: (P,) int32, squared distance of the pixel's centre from that of the nearest pixel at a border.
     """
 
-    place: np.ndarray
+    index: np.ndarray
     own: np.ndarray
     other: np.ndarray
     squared_px: np.ndarray
@@ -34,7 +34,7 @@ class NearBorder:
         return np.sqrt(self.squared_px) + 0.5
 
     def within(self, depth_px: float) -> np.ndarray:
-        """Tell which pixels are at most so deep, (P,) bool."""
+        """Return which pixels are at most this far from the border, (P,) bool."""
         return self.squared_px <= _largest_square(depth_px)
 
 
@@ -49,13 +49,13 @@ def pixels_near_borders(mask: np.ndarray, reach_px: float) -> NearBorder:
     """
     beyond = np.full(mask.shape, UNLABELLED, dtype=np.uint8)  # of each border pixel: the smallest class across
     flat = mask.ravel()
-    for one, other in _meetings(mask):
-        for here, there in ((one, other), (other, one)):
+    for first, second in _neighbours(mask):
+        for here, there in ((first, second), (second, first)):
             beyond.ravel()[here] = np.minimum(beyond.ravel()[here], flat[there])
     on_border = beyond != UNLABELLED
     if not on_border.any():
-        none = np.zeros(0, dtype=np.uint8)
-        return NearBorder(none.astype(np.int64), none, none, none.astype(np.int32))
+        empty = np.zeros(0, dtype=np.uint8)
+        return NearBorder(empty.astype(np.int64), empty, empty, empty.astype(np.int32))
     # (H, W) each
     row, column = np.asarray(distance_transform_edt(~on_border, return_distances=False, return_indices=True))
     height, width = mask.shape
@@ -63,18 +63,18 @@ def pixels_near_borders(mask: np.ndarray, reach_px: float) -> NearBorder:
     squared = away * away
     away = column - np.arange(width, dtype=np.int32)
     squared += away * away
-    place = np.flatnonzero((squared <= _largest_square(reach_px)) & (mask != UNLABELLED))
-    source = (row * np.int64(width) + column).ravel()[place]
-    own, at_source = flat[place], flat[source]
+    index = np.flatnonzero((squared <= _largest_square(reach_px)) & (mask != UNLABELLED))
+    source = (row * np.int64(width) + column).ravel()[index]
+    own, at_source = flat[index], flat[source]
     other = np.where(at_source == own, beyond.ravel()[source], at_source)
-    return NearBorder(place, own, other, squared.ravel()[place])
+    return NearBorder(index, own, other, squared.ravel()[index])
 
 
 def border_lengths(mask: np.ndarray, n_classes: int) -> np.ndarray:
     """Count the pixel edges between each pair of classes, (K, K) int64, symmetric, 0 on the diagonal."""
     lengths, flat = np.zeros(n_classes**2, dtype=np.int64), mask.ravel()
-    for one, other in _meetings(mask):
-        lengths += np.bincount(_pairs(flat[one], flat[other], n_classes), minlength=n_classes**2)
+    for first, second in _neighbours(mask):
+        lengths += np.bincount(_pairs(flat[first], flat[second], n_classes), minlength=n_classes**2)
     square = lengths.reshape(n_classes, n_classes)
     return square + square.T
 
@@ -83,23 +83,23 @@ def stain_profiles(near: NearBorder, stains: np.ndarray, n_classes: int, step_px
     """Sum stains over distance to the border of each class.
 
     Args:
-        near: The pixels, at least PROFILE_STEPS * step_px deep.
+        near: The pixels up to at least PROFILE_STEPS * step_px from a border.
         stains: (H, W, 2) float, H and E.
         n_classes: K.
         step_px: Width of a bin, px.
 
     Returns:
-        (2, K, PROFILE_STEPS, 3) float64: [0] inside the class, [1] outside, in the classes that it borders; nearest bin
-        first; pixels, sum of H, sum of E.
+        (2, K, PROFILE_STEPS, 3) float64: [0] inside the class, [1] outside, in the classes that it borders; the bin
+        nearest to the border first; number of pixels, sum of H, sum of E.
     """
     steps = np.floor((np.sqrt(np.arange(near.squared_px.max(initial=0) + 1)) + 0.5) / step_px).astype(np.int64)
     beyond = PROFILE_STEPS  # one more bin, which is dropped
     code = _pairs(near.own, near.other, n_classes) * (PROFILE_STEPS + 1) + np.minimum(steps, beyond)[near.squared_px]
-    found = np.empty((n_classes, n_classes, PROFILE_STEPS + 1, 3))
-    weights = (None, *(stains[..., each].ravel()[near.place] for each in (0, 1)))
+    sums = np.empty((n_classes, n_classes, PROFILE_STEPS + 1, 3))
+    weights = (None, *(stains[..., channel].ravel()[near.index] for channel in (0, 1)))
     for column, weight in enumerate(weights):
-        found[..., column] = np.bincount(code, weight, minlength=found[..., 0].size).reshape(found.shape[:3])
-    return np.stack([found.sum(axis=1), found.sum(axis=0)])[:, :, :PROFILE_STEPS]
+        sums[..., column] = np.bincount(code, weight, minlength=sums[..., 0].size).reshape(sums.shape[:3])
+    return np.stack([sums.sum(axis=1), sums.sum(axis=0)])[:, :, :PROFILE_STEPS]
 
 
 def edge_sums(
@@ -108,28 +108,29 @@ def edge_sums(
     """Sum the Gaussian-gradient magnitude of H and E at each class's border and in its interior.
 
     Args:
-        mask: (H, W) uint8.
-        near: Pixels near borders, at least `band_px` deep.
+        mask: (H, W) uint8, class indices or UNLABELLED.
+        near: The pixels up to at least `band_px` from a border.
         stains: (H, W, 2) float, H and E.
         n_classes: K.
-        sigma_px: Of the Gaussian; pixels up to this deep, on both sides, are the border.
-        band_px: Deeper pixels of the class are its interior.
+        sigma_px: Standard deviation of the Gaussian; pixels up to this far from the border, on both sides, belong to
+            it.
+        band_px: Pixels of the class that are farther from its border are its interior.
 
     Returns:
-        (2, K, 3) float64: [0] border, [1] interior; pixels, sum for H, sum for E.
+        (2, K, 3) float64: [0] border, [1] interior; number of pixels, sum for H, sum for E.
     """
-    magnitudes = [None, *(_gradient(stains[..., each], sigma_px).ravel() for each in (0, 1))]
-    at = near.within(sigma_px)
-    place, pair = near.place[at], _pairs(near.own[at], near.other[at], n_classes)
+    magnitudes = [None, *(_gradient(stains[..., channel], sigma_px).ravel() for channel in (0, 1))]
+    at_border = near.within(sigma_px)
+    index, pair = near.index[at_border], _pairs(near.own[at_border], near.other[at_border], n_classes)
     inside = np.where(mask == UNLABELLED, n_classes, mask).ravel().astype(np.int64)
-    inside[near.place[near.within(band_px + 0.5)]] = n_classes  # one more class, which is dropped
-    found = np.zeros((2, n_classes, 3))
+    inside[near.index[near.within(band_px + 0.5)]] = n_classes  # one more class, which is dropped
+    sums = np.zeros((2, n_classes, 3))
     for column, weight in enumerate(magnitudes):
-        border = np.bincount(pair, weight if weight is None else weight[place], minlength=n_classes**2)
+        border = np.bincount(pair, weight if weight is None else weight[index], minlength=n_classes**2)
         border = border.reshape(n_classes, n_classes)
-        found[0, :, column] = border.sum(axis=0) + border.sum(axis=1)
-        found[1, :, column] = np.bincount(inside, weight, minlength=n_classes + 1)[:n_classes]
-    return found
+        sums[0, :, column] = border.sum(axis=0) + border.sum(axis=1)
+        sums[1, :, column] = np.bincount(inside, weight, minlength=n_classes + 1)[:n_classes]
+    return sums
 
 
 def _pairs(own: np.ndarray, other: np.ndarray, n_classes: int) -> np.ndarray:
@@ -138,13 +139,13 @@ def _pairs(own: np.ndarray, other: np.ndarray, n_classes: int) -> np.ndarray:
 
 
 def _largest_square(depth_px: float) -> int:
-    """Return the largest squared distance between centres that is at most this deep; -1 where none is."""
+    """Return the largest squared distance between centres at a depth of at most `depth_px`; -1 where there is none."""
     squares = np.arange((int(max(depth_px, 0)) + 1) ** 2)
     return int(np.searchsorted(np.sqrt(squares) + 0.5, depth_px, side="right")) - 1
 
 
 def _gradient(stain: np.ndarray, sigma_px: float) -> np.ndarray:
-    """Return the gradient's magnitude of the smoothed stain, per px."""
+    """Return the gradient magnitude of the smoothed stain, per px."""
     smooth = gaussian_filter(np.ascontiguousarray(stain), sigma_px, truncate=3.0)
     down, right = np.zeros_like(smooth), np.zeros_like(smooth)
     np.subtract(smooth[2:], smooth[:-2], out=down[1:-1])
@@ -152,11 +153,14 @@ def _gradient(stain: np.ndarray, sigma_px: float) -> np.ndarray:
     return np.hypot(down, right) / 2
 
 
-def _meetings(mask: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return the flat indices of neighbours of two labelled classes: beside each other, and one below the other."""
-    width, found = mask.shape[1], []
-    for one, other, columns, step in ((mask[:, :-1], mask[:, 1:], width - 1, 1), (mask[:-1], mask[1:], width, width)):
-        place = np.flatnonzero((one != other) & (one != UNLABELLED) & (other != UNLABELLED))
-        here = place + (place // columns) * (width - columns) if columns else place
-        found.append((here, here + step))
-    return found
+def _neighbours(mask: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return the flat indices of neighbouring pixels of two labelled classes: horizontal pairs, and vertical ones."""
+    width, pairs = mask.shape[1], []
+    for first, second, columns, step in (
+        (mask[:, :-1], mask[:, 1:], width - 1, 1),
+        (mask[:-1], mask[1:], width, width),
+    ):
+        index = np.flatnonzero((first != second) & (first != UNLABELLED) & (second != UNLABELLED))
+        here = index + (index // columns) * (width - columns) if columns else index
+        pairs.append((here, here + step))
+    return pairs

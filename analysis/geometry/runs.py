@@ -1,4 +1,4 @@
-"""Horizontal runs of a mask: 8-connected components, box counts and moments from some ten thousand runs, not pixels."""
+"""Horizontal runs of a mask, a run-length encoding from which components, box counts and moments follow quickly."""
 
 from dataclasses import dataclass
 
@@ -11,15 +11,15 @@ from imbalance_bench.data.taxonomy import UNLABELLED
 
 @dataclass(frozen=True)
 class Runs:
-    """Labelled stretches of one class within a row, in the order in which one reads; R of them.
+    """Labelled runs of one class within a row, in raster order; R of them.
 
     Args:
         row: (R,) int64.
         start: (R,) int64, first column.
         stop: (R,) int64, column after the last.
         class_id: (R,) int64.
-        component: (R,) int64, number of the 8-connected component, from 1, in the order of their first pixels.
-        shape: Of the mask.
+        component: (R,) int64, number of the 8-connected component, from 1, in the order of first pixels.
+        shape: Height and width of the mask.
     """
 
     row: np.ndarray
@@ -36,10 +36,10 @@ class Runs:
 
     @property
     def class_of(self) -> np.ndarray:
-        """(n + 1,) int64, class of each component; entry 0 is not used."""
-        found = np.zeros(int(self.component.max(initial=0)) + 1, np.int64)
-        found[self.component] = self.class_id
-        return found
+        """(n + 1,) int64, class of each component; entry 0 is unused."""
+        classes = np.zeros(int(self.component.max(initial=0)) + 1, np.int64)
+        classes[self.component] = self.class_id
+        return classes
 
     def image(self, value_of: np.ndarray) -> np.ndarray:
         """Paint each component with its value, 0 where nothing is labelled.
@@ -99,9 +99,9 @@ def label_runs(labels: np.ndarray, class_of: np.ndarray) -> Runs:
     np.not_equal(labels[:, 1:], labels[:, :-1], out=begins[:, 1:])
     begin = np.flatnonzero(begins)
     end, component = np.append(begin[1:], labels.size), labels.ravel()[begin].astype(np.int64)
-    kept = component > 0
-    row, start = np.divmod(begin[kept], labels.shape[1])
-    stop, component = end[kept] - row * labels.shape[1], component[kept]
+    labelled = component > 0
+    row, start = np.divmod(begin[labelled], labels.shape[1])
+    stop, component = end[labelled] - row * labels.shape[1], component[labelled]
     return Runs(row, start, stop, class_of[component], component, labels.shape)
 
 
@@ -115,16 +115,16 @@ def _linked(
     width: int,
     height: int,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return pairs of runs of one class that touch, by a side or a corner, a run of the next row."""
+    """Return the pairs of runs in consecutive rows that have one class and share a side or a corner."""
     upper = np.flatnonzero((row < height - 1) & (value != UNLABELLED))
     below = (row[upper] + 1) * width
     first = np.searchsorted(begin, below + np.maximum(start[upper] - 1, 0), side="right") - 1
     last = np.searchsorted(begin, below + np.minimum(stop[upper], width - 1), side="right") - 1
-    many = last - first + 1
-    one = np.repeat(upper, many)
-    other = np.arange(many.sum()) + np.repeat(first - (np.cumsum(many) - many), many)
-    alike = value[one] == value[other]
-    return one[alike], other[alike]
+    counts = last - first + 1
+    upper_run = np.repeat(upper, counts)
+    lower_run = np.arange(counts.sum()) + np.repeat(first - (np.cumsum(counts) - counts), counts)
+    same_class = value[upper_run] == value[lower_run]
+    return upper_run[same_class], lower_run[same_class]
 
 
 def _numbered_by_first(group: np.ndarray) -> np.ndarray:

@@ -9,41 +9,41 @@ from analysis.measures.stains import corrected_overlap, marginal
 from analysis.measures.survey import Survey
 from imbalance_bench.seeding import generator
 
-FEWEST_BORDER_PX = 50  # on each side; below, the overlap of a class is not measured
+FEWEST_BORDER_PX = 50  # on each side; a class with fewer has no border overlap
 
 
-def border_measure(found: Survey, fold: int = 0) -> Construct:
-    """Return how alike the stains on both sides of each class's border are (1 is indistinguishable).
+def border_measure(survey: Survey, fold: int = 0) -> Construct:
+    """Return how similar the stains on both sides of each class's border are; 1 means indistinguishable.
 
-    Every class gives the same number of groups, and as many pixels of either side; every resample draws them anew.
+    Every class contributes the same number of groups and of pixels on each side; every resample draws them anew.
 
     Args:
-        found: The survey.
-        fold: Whose units give.
+        survey: The survey.
+        fold: Fold whose training units are sampled.
     """
-    border = found.sums.border * found.in_fold[fold][:, None, None, None]  # (U, 2, K, bins)
+    border = survey.sums.border * survey.in_fold[fold][:, None, None, None]  # (U, 2, K, bins)
     border = border[..., border.any(axis=(0, 1, 2))]
 
     def evaluate(w: np.ndarray) -> np.ndarray:
         rng = generator(0, "rarefaction", "border")
         samples = [_rarefied(border, row.astype(np.int64), rng) for row in w]
-        sides, pixels = (np.stack(each) for each in zip(*samples, strict=True))  # (B, 2, K, bins), (B, 2, K)
+        sides, pixels = (np.stack(parts) for parts in zip(*samples, strict=True))  # (B, 2, K, bins), (B, 2, K)
         return corrected_overlap(sides[:, 0], sides[:, 1], sizes=(pixels[:, 0], pixels[:, 1]))[None]
 
-    units = len(border)
+    units, scale = len(border), survey.scale
     return Construct(
         "boundary",
-        {"border_stain_overlap": f"1 - JS distance, band {found.scale.written(found.scale.band_um)}, H and E jointly"},
+        {"border_stain_overlap": f"1 - JS distance, band {scale.written(scale.band_um)}, H and E jointly"},
         evaluate,
         _rarefied(border, np.ones(units, np.int64), generator(0, "rarefaction", "border"))[1].min(axis=0),
-        alone=border.any(axis=(1, 3)).sum(axis=0) < 2,
+        single_unit=border.any(axis=(1, 3)).sum(axis=0) < 2,
         most_resamples=RAREFIED_RESAMPLES,
     )
 
 
-def boundary_measures(found: Survey) -> Construct:
-    """Return how alike single stains on both sides are, how sharp the border is, and how much of a class is near it."""
-    sums, scale = found.sums, found.scale
+def boundary_measures(survey: Survey) -> Construct:
+    """Return the overlap of each stain across the border, the border's sharpness, and the share of a class near it."""
+    sums, scale = survey.sums, survey.scale
     inside, outside = (
         np.stack([marginal(sums.border[:, side], stain) for stain in ("haematoxylin", "eosin")], axis=1).astype(float)
         for side in (0, 1)
@@ -59,7 +59,7 @@ def boundary_measures(found: Survey) -> Construct:
     }
 
     def evaluate(w: np.ndarray) -> np.ndarray:
-        sides = [np.tensordot(w, each, 1) for each in (inside, outside)]  # (B, 2 stains, K, bins)
+        sides = [np.tensordot(w, histograms, 1) for histograms in (inside, outside)]  # (B, 2 stains, K, bins)
         sizes = [size[:, None] for size in _sizes(w, inside[:, 0], outside[:, 0])]
         haematoxylin, eosin = np.moveaxis(corrected_overlap(*sides, sizes=(sizes[0], sizes[1])), 1, 0)
         edge = _edge_strength(np.tensordot(w, sums.edge, 1))
@@ -68,17 +68,17 @@ def boundary_measures(found: Survey) -> Construct:
     return Construct("boundary", units, evaluate, pixels.sum(axis=0).astype(np.int64))
 
 
-def outline_measures(found: Survey) -> Construct:
-    """Return how much border whole instances have for their area, as it is and beside disks of the same areas."""
-    outline = found.sums.outline
+def outline_measures(survey: Survey) -> Construct:
+    """Return the perimeter of whole instances relative to their area, and to the perimeter of disks of equal area."""
+    outline = survey.sums.outline
     units = {
-        "perimeter_per_area": f"1/{found.scale.length_unit}, whole instances",
+        "perimeter_per_area": f"1/{survey.scale.length_unit}, whole instances",
         "perimeter_over_disk": "perimeter of whole instances over that of disks of the same areas",
     }
 
     def evaluate(w: np.ndarray) -> np.ndarray:
         total = np.tensordot(w, outline, 1)  # (B, K, 4)
-        per_area = ratio(total[..., 2], total[..., 1]) / found.scale.pixel
+        per_area = ratio(total[..., 2], total[..., 1]) / survey.scale.pixel
         return np.stack([per_area, ratio(total[..., 2], total[..., 3])])
 
     return Construct("boundary", units, evaluate, outline[..., 0].sum(axis=0).astype(np.int64))
@@ -91,15 +91,15 @@ def _edge_strength(edge: np.ndarray) -> np.ndarray:
 
 
 def _rarefied(border: np.ndarray, copies: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Draw as many pixels of every class from as many units, separately inside and outside.
+    """Draw the same number of pixels for every class from the same number of units, separately inside and outside.
 
     Args:
         border: (U, 2, K, bins) pixels.
-        copies: (U,) how often each unit is there.
-        rng: Of the draw.
+        copies: (U,) how often the resample contains each unit.
+        rng: Generator of the draw.
 
     Returns:
-        (2, K, bins) float64 pixels, and how many distinct ones they count for, (2, K) int64.
+        (2, K, bins) float64 pixels, and the number of distinct pixels that they count for, (2, K) int64.
     """
     counts = border.sum(axis=3)  # (U, 2, K)
     chosen = rarefied_groups(counts.min(axis=1), FEWEST_BORDER_PX, rng, copies=copies)
@@ -117,5 +117,5 @@ def _rarefied(border: np.ndarray, copies: np.ndarray, rng: np.random.Generator) 
 
 
 def _sizes(w: np.ndarray, inside: np.ndarray, outside: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return how many pixels weighted histograms (U, K, bins) of both sides rest on, (B, K) each."""
+    """Return the effective number of pixels in the weighted histograms (U, K, bins) of both sides, (B, K) each."""
     return distinct(w, inside.sum(axis=-1)), distinct(w, outside.sum(axis=-1))

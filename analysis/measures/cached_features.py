@@ -1,4 +1,4 @@
-"""Features of a frozen encoder, read from the cache that training wrote. No torch."""
+"""Features of a frozen encoder, read from the cache that training wrote; without torch."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,18 +15,18 @@ from imbalance_bench.errors import UserError
 from imbalance_bench.records import read_json
 from imbalance_bench.seeding import generator
 
-CELLS_PER_TILE = 64  # of each class, drawn among the cells that hold nothing else
+CELLS_PER_TILE = 64  # of each class, drawn from the cells that contain only this class
 
 
 @dataclass(frozen=True)
 class CachedFeatures:
-    """One cache: every tile of a data set as the encoder sees it, unturned and unjittered.
+    """One cache: the features of every tile of a data set, without augmentation.
 
     Args:
         encoder: Name of the encoder.
         levels: One array per level, finest first, (rows, C, h, w) float16; row i is tile i.
-        strides: Of each level, px.
-        tiles: T tiles.
+        strides: Stride of each level, px.
+        tiles: The T tiles.
         tile_px: Edge of a tile, px.
     """
 
@@ -41,7 +41,8 @@ class CachedFeatures:
     ) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
         """Yield, tile by tile, the features of cells that lie wholly in one class; the same cells at every call.
 
-        A cell is as large as the finest stride; coarser levels are read at its centre. What tiles share counts once.
+        A cell is as large as the finest stride; coarser levels are read at its centre. Where tiles overlap, the first
+        one counts.
 
         Yields:
             Image id, (n,) class indices, (n, C of all levels) float32.
@@ -55,23 +56,23 @@ class CachedFeatures:
                 current, mask = tile.image_id, taxonomy.apply(dataset.read_mask(tile.image_id))
                 covered = mask.copy()
             part = cut_mask(covered, tile.top, tile.left, self.tile_px)
-            y, x, classes = self._drawn(part, generator(0, "cells", current, tile.top, tile.left))
+            y, x, classes = self._draw(part, generator(0, "cells", current, tile.top, tile.left))
             covered[tile.top : tile.top + self.tile_px, tile.left : tile.left + self.tile_px] = UNLABELLED
             if len(classes):
                 yield current, classes, self._read(row, y, x)
 
-    def _drawn(self, mask: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _draw(self, mask: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Draw cells of one tile: the row and column of their centres, px, and their classes."""
         stride = self.strides[0]
         edge = self.tile_px // stride
         blocks = mask[: edge * stride, : edge * stride].reshape(edge, stride, edge, stride)
         lowest, highest = blocks.min(axis=(1, 3)), blocks.max(axis=(1, 3))
         pure = np.where(lowest == highest, lowest, UNLABELLED).ravel()
-        found = []
+        draws = []
         for c in np.unique(pure[pure != UNLABELLED]):
-            places = np.flatnonzero(pure == c)
-            found.append(rng.permutation(places)[:CELLS_PER_TILE])
-        chosen = np.concatenate(found) if found else np.zeros(0, np.int64)
+            indices = np.flatnonzero(pure == c)
+            draws.append(rng.permutation(indices)[:CELLS_PER_TILE])
+        chosen = np.concatenate(draws) if draws else np.zeros(0, np.int64)
         row, column = np.divmod(chosen, edge)
         return row * stride + stride // 2, column * stride + stride // 2, pure[chosen].astype(np.int64)
 
@@ -93,11 +94,11 @@ def find_features(
     """Find the features of a data set in a cache folder.
 
     Args:
-        cache_dir: What `run --cache` was given.
+        cache_dir: The folder given to `run --cache`.
         dataset: The data set.
         data_hash: Its content hash.
-        encoder: Name of the encoder; None for the only one there is.
-        weights_hash: Identity of its weights; None for any.
+        encoder: Name of the encoder; None if the cache holds features of one encoder only.
+        weights_hash: Hash of its weights; None for any.
 
     Returns:
         The features, of the largest tiles if there are several tilings, or None.
@@ -105,25 +106,25 @@ def find_features(
     Raises:
         UserError: There are features of several encoders and none was named, or a cache is damaged.
     """
-    found = []
-    for complete in sorted(Path(cache_dir).glob("features-*/complete.json")):
-        content = read_json(complete).get("description", {})
-        name, weights = content.get("encoder", (None, None))
-        if content.get("data") == data_hash and encoder in (None, name) and weights_hash in (None, weights):
-            found.append((complete.parent, content))
-    names = sorted({content["encoder"][0] for _, content in found})
+    matches = []
+    for marker in sorted(Path(cache_dir).glob("features-*/complete.json")):
+        description = read_json(marker).get("description", {})
+        name, weights = description.get("encoder", (None, None))
+        if description.get("data") == data_hash and encoder in (None, name) and weights_hash in (None, weights):
+            matches.append((marker.parent, description))
+    names = sorted({description["encoder"][0] for _, description in matches})
     if len(names) > 1:
         raise UserError(f"{cache_dir} holds features of several encoders. Choose one of {', '.join(names)}.")
-    if not found:
+    if not matches:
         return None
-    folder, content = max(found, key=lambda each: each[1]["tiling"][0])
-    return _open(folder, content, dataset)
+    folder, description = max(matches, key=lambda match: match[1]["tiling"][0])
+    return _open(folder, description, dataset)
 
 
-def _open(folder: Path, content: dict[str, Any], dataset: PreparedDataset) -> CachedFeatures:
+def _open(folder: Path, description: dict[str, Any], dataset: PreparedDataset) -> CachedFeatures:
     require_undamaged(folder)
-    tile_px, stride_px = content["tiling"]
-    strides = content["strides"]
+    tile_px, stride_px = description["tiling"]
+    strides = description["strides"]
     tiles = tile_dataset(dataset, tile_px, stride_px)
     levels = []
     for level in range(len(strides)):
@@ -136,4 +137,4 @@ def _open(folder: Path, content: dict[str, Any], dataset: PreparedDataset) -> Ca
             ) from error
         if len(levels[-1]) < len(tiles):
             raise UserError(f"{path} must hold {len(tiles)} tiles. Got {len(levels[-1])}. Delete the folder.")
-    return CachedFeatures(content["encoder"][0], levels, strides, tiles, tile_px)
+    return CachedFeatures(description["encoder"][0], levels, strides, tiles, tile_px)

@@ -1,4 +1,4 @@
-"""What the measures of one construct have in common."""
+"""The measures of one construct, and the ratios that they are made of."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 MOST_RESAMPLES = 2000  # an interval's ends then move by about 2 % of its width
-RAREFIED_RESAMPLES = 400  # each draws anew what it measures; an interval's ends move by about 5 % of its width
+RAREFIED_RESAMPLES = 400  # each draws its sample anew; an interval's ends move by about 5 % of its width
 
 
 @dataclass(frozen=True)
@@ -14,24 +14,24 @@ class Construct:
     """The measures of one construct, computed together.
 
     Args:
-        name: Of the construct.
+        name: Name of the construct.
         units: Measure -> unit of its value, M of them.
-        evaluate: (B, U) weights of the resampled units -> (M, B, K) values.
-        n: (K,) what each value rests on.
-        alone: (K,) bool, classes of one unit, whose values have no interval; by default none.
-        most_resamples: That are worth their time.
+        evaluate: Function of (B, U) weights of the resampled units that returns (M, B, K) values.
+        n: (K,) sample size of each value.
+        single_unit: (K,) bool, classes that occur in one unit only, whose values have no interval; by default none.
+        most_resamples: Number of resamples that suffices.
     """
 
     name: str
     units: dict[str, str]
     evaluate: Callable[[np.ndarray], np.ndarray]
     n: np.ndarray
-    alone: np.ndarray | None = None
+    single_unit: np.ndarray | None = None
     most_resamples: int = MOST_RESAMPLES
 
 
 def pooled_ratio(part: np.ndarray, whole: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return sum / sum over units of each class and its percentile interval, (K,) each; no interval of a single unit.
+    """Return the ratio of sums over units and its percentile interval, (K,) each; a single unit has no interval.
 
     Args:
         part: (U, K) numerators.
@@ -46,18 +46,18 @@ def pooled_ratio(part: np.ndarray, whole: np.ndarray, weights: np.ndarray) -> tu
 
 
 def ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    """Divide; NaN where there is nothing to divide by."""
+    """Return part / whole; NaN where the whole is 0."""
     return np.where(whole > 0, part / np.where(whole > 0, whole, 1), np.nan)
 
 
 def distinct(weights: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Return how many things weighted ones count for, (B, K): their summed weight squared over the sum of its squares.
+    """Return the effective sample size of weighted items, (B, K): squared sum of weights over sum of squared weights.
 
     Args:
-        weights: (B, U) how often each unit counts.
-        counts: (U, K) things in each unit.
+        weights: (B, U) weight of each unit.
+        counts: (U, K) number of items in each unit.
 
     Source:
-        Kish 1965 (effective sample size).
+        Kish 1965.
     """
     return ratio((weights @ counts) ** 2, weights**2 @ counts)

@@ -1,4 +1,4 @@
-"""Context: how alike do a class and the class most like it look, and what lies around it?"""
+"""Context: how similar does a class look to its nearest rival, and which classes surround it?"""
 
 import numpy as np
 
@@ -8,8 +8,8 @@ from analysis.measures.stains import corrected_overlap
 from analysis.measures.survey import Survey
 
 
-def feature_measures(found: Survey, features: FeatureSums | None, fold: int = 0) -> Construct:
-    """Return how alike each class and its nearest rival look to a frozen encoder; missing without features."""
+def feature_measures(survey: Survey, features: FeatureSums | None, fold: int = 0) -> Construct:
+    """Return how similar each class and its nearest rival are to a frozen encoder; missing without features."""
     units = {
         "nearest_rival_overlap": "Bhattacharyya coefficient"
         if features is None
@@ -17,59 +17,59 @@ def feature_measures(found: Survey, features: FeatureSums | None, fold: int = 0)
         "silhouette": "mean silhouette, -1 to 1",
     }
     if features is None:
-        nothing = np.zeros(found.n_classes, np.int64)
-        return Construct("context", units, lambda w: np.full((2, len(w), found.n_classes), np.nan), nothing)
+        no_cells = np.zeros(survey.n_classes, np.int64)
+        return Construct("context", units, lambda w: np.full((2, len(w), survey.n_classes), np.nan), no_cells)
 
     def evaluate(w: np.ndarray) -> np.ndarray:
         return np.stack([nearest_rivals(w, features, fold), mean_silhouettes(w, features, fold)])
 
-    return Construct("context", units, evaluate, features.cells(fold), features.alone, RAREFIED_RESAMPLES)
+    return Construct("context", units, evaluate, features.cells(fold), features.single_unit, RAREFIED_RESAMPLES)
 
 
-def stain_measures(found: Survey) -> Construct:
-    """Return how alike the stains of each class and of its nearest rival are, and those of the classes it borders."""
+def stain_measures(survey: Survey) -> Construct:
+    """Return the stain overlap of each class with its nearest rival, and with the classes that it borders."""
     units = {
         "rival_stain_overlap": "1 - JS distance of whole classes, H and E jointly",
         "adjacent_stain_overlap": "1 - JS distance of whole classes, averaged over the border",
     }
 
     def evaluate(w: np.ndarray) -> np.ndarray:
-        overlaps, shares = stain_overlaps(w, found), border_shares(w, found)
+        overlaps, shares = stain_overlaps(w, survey), border_shares(w, survey)
         shares = np.where((shares > 0) & np.isfinite(overlaps), shares, 0)
-        alike = ratio(np.where(shares > 0, shares * overlaps, 0).sum(axis=-1), shares.sum(axis=-1))
-        return np.stack([largest(overlaps), alike])
+        mean_overlaps = ratio(np.where(shares > 0, shares * overlaps, 0).sum(axis=-1), shares.sum(axis=-1))
+        return np.stack([largest(overlaps), mean_overlaps])
 
-    return Construct("context", units, evaluate, found.sums.pixels.sum(axis=0))
+    return Construct("context", units, evaluate, survey.sums.pixels.sum(axis=0))
 
 
-def adjacency_measures(found: Survey) -> Construct:
-    """Return how mixed a class's neighbourhood is."""
+def adjacency_measures(survey: Survey) -> Construct:
+    """Return how mixed the neighbourhood of each class is."""
 
     def evaluate(w: np.ndarray) -> np.ndarray:
-        shares = border_shares(w, found)
+        shares = border_shares(w, survey)
         entropy = -(shares * np.log2(np.where(shares > 0, shares, 1))).sum(axis=-1)
         return entropy[None]
 
     units = {"adjacency_entropy": "bits, of the shares of the border with each other class"}
-    return Construct("context", units, evaluate, found.sums.lengths.sum(axis=(0, 2)))
+    return Construct("context", units, evaluate, survey.sums.lengths.sum(axis=(0, 2)))
 
 
-def border_shares(w: np.ndarray, found: Survey) -> np.ndarray:
+def border_shares(w: np.ndarray, survey: Survey) -> np.ndarray:
     """Return the share of each class's border with each other class, (B, K, K); rows sum to 1, or are missing."""
-    lengths = np.tensordot(w, found.sums.lengths, 1)
+    lengths = np.tensordot(w, survey.sums.lengths, 1)
     return ratio(lengths, lengths.sum(axis=-1, keepdims=True))
 
 
-def stain_overlaps(w: np.ndarray, found: Survey) -> np.ndarray:
+def stain_overlaps(w: np.ndarray, survey: Survey) -> np.ndarray:
     """Return 1 - JS distance of the stain histograms of each pair of classes, corrected for chance, (B, K, K).
 
-    NaN with itself.
+    The diagonal is NaN.
     """
-    used = found.sums.stains.any(axis=(0, 1))
-    stains = found.sums.stains[..., used].astype(np.float64)
+    used = survey.sums.stains.any(axis=(0, 1))
+    stains = survey.sums.stains[..., used].astype(np.float64)
     totals, pixels = np.tensordot(w, stains, 1), distinct(w, stains.sum(axis=-1))  # (B, K, bins), (B, K)
-    overlaps = np.full((len(w), found.n_classes, found.n_classes), np.nan)
-    for i in range(found.n_classes):
+    overlaps = np.full((len(w), survey.n_classes, survey.n_classes), np.nan)
+    for i in range(survey.n_classes):
         for j in range(i):
             value = corrected_overlap(totals[:, i], totals[:, j], sizes=(pixels[:, i], pixels[:, j]))
             overlaps[:, i, j] = overlaps[:, j, i] = value
@@ -77,5 +77,5 @@ def stain_overlaps(w: np.ndarray, found: Survey) -> np.ndarray:
 
 
 def _floor(permuted: float) -> str:
-    """Write what classes of permuted labels would read; nothing where too few cells are there to permute."""
+    """Return the overlap of classes with permuted labels as text; empty where there are too few cells to permute."""
     return f"; with permuted labels {permuted:.2f}" if np.isfinite(permuted) else ""

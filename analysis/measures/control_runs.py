@@ -1,4 +1,4 @@
-"""Measures from the runs of the control, which is not the model being explained: how fast and how well it learns."""
+"""Measures from the runs of the control: how fast and how well it learns each class."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,13 +29,13 @@ class ControlMeasure:
     """One measure over the classes.
 
     Args:
-        construct: learnability or model.
-        measure: Its name.
+        construct: "learnability" or "model".
+        measure: Name of the measure.
         unit: (K,) unit of each value.
-        value: (K,).
+        value: (K,) values.
         low: (K,) lower end of the interval.
         high: (K,) upper end.
-        n: (K,) what it rests on.
+        n: (K,) sample sizes.
     """
 
     construct: str
@@ -58,7 +58,7 @@ class ControlMeasure:
 
 
 def first_steps(epochs: pd.DataFrame, n_classes: int, threshold: float) -> tuple[np.ndarray, float]:
-    """Return the first step at which each class's validation Dice reaches the threshold, and the last step looked at.
+    """Return the first step at which each class's validation Dice reaches the threshold, and the last evaluated step.
 
     Args:
         epochs: One run's epochs table (records.EPOCHS).
@@ -66,47 +66,47 @@ def first_steps(epochs: pd.DataFrame, n_classes: int, threshold: float) -> tuple
         threshold: Dice, pooled over the validation images.
 
     Returns:
-        (K,) float64: infinite where it never does (censored), NaN where the class is not in validation; the last step.
+        (K,) float64: infinite where it never does (censored), NaN where validation lacks the class; and the last step.
     """
     split, quantity = (epochs[name].to_numpy(object) for name in ("split", "quantity"))
     stage, step, class_id, value = (epochs[name].to_numpy() for name in ("stage", "step", "class_id", "value"))
     kind = np.select([quantity == name for name in _COUNTED], range(len(_COUNTED)), -1)
     rows = np.flatnonzero((kind >= 0) & (split == "val"))
-    looks, place = np.unique(np.column_stack([stage[rows], step[rows]]), axis=0, return_inverse=True)
-    own = class_id[rows] < n_classes
-    tp, fp, fn = counts = np.full((3, len(looks), n_classes), np.nan)
-    counts[kind[rows][own], place.ravel()[own], class_id[rows][own]] = value[rows][own]
+    evaluations, index = np.unique(np.column_stack([stage[rows], step[rows]]), axis=0, return_inverse=True)
+    is_class = class_id[rows] < n_classes
+    tp, fp, fn = counts = np.full((3, len(evaluations), n_classes), np.nan)
+    counts[kind[rows][is_class], index.ravel()[is_class], class_id[rows][is_class]] = value[rows][is_class]
     occurs = np.nan_to_num(tp + fn).max(axis=0, initial=0) > 0
     size = 2 * tp + fp + fn
     reached = np.nan_to_num(2 * tp / np.where(size > 0, size, np.nan)) >= threshold
-    first = np.where(reached, looks[:, 1:], np.inf).min(axis=0, initial=np.inf)
-    return np.where(occurs, first, np.nan), float(looks[:, 1].max()) if len(looks) else float("nan")
+    first = np.where(reached, evaluations[:, 1:], np.inf).min(axis=0, initial=np.inf)
+    return np.where(occurs, first, np.nan), float(evaluations[:, 1].max()) if len(evaluations) else float("nan")
 
 
 def time_to_learn(runs: Sequence[RunRecord], n_classes: int) -> ControlMeasure:
     """Return the median over runs of the first step with validation Dice >= 0.5, right-censored.
 
-    Where the median run never reaches it, the value is the last step that was looked at and the unit says so: such
-    classes tie as the slowest. The interval is that of order statistics, which need six runs.
+    Where the median run never reaches it, the value is the last evaluated step and the unit says so: such classes tie
+    as the slowest. The interval rests on order statistics and needs six runs.
     """
-    found = [first_steps(run.epochs(), n_classes, LEARNED_DICE) for run in runs]
-    steps = np.stack([each for each, _ in found])  # (R, K)
-    last = float(np.nanmax([each for _, each in found]))
+    results = [first_steps(run.epochs(), n_classes, LEARNED_DICE) for run in runs]
+    steps = np.stack([first for first, _ in results])  # (R, K)
+    last = float(np.nanmax([last_step for _, last_step in results]))
     value, low, high = np.full((3, n_classes), np.nan)
     units, n = [], (~np.isnan(steps)).sum(axis=0)
     for c in range(n_classes):
-        known = np.sort(steps[~np.isnan(steps[:, c]), c])
-        middle = _median(known)
+        ordered = np.sort(steps[~np.isnan(steps[:, c]), c])
+        middle = _median(ordered)
         value[c] = min(middle, last)
         units.append(f"steps to Dice {LEARNED_DICE:g}" + (", at least (censored)" if np.isinf(middle) else ""))
-        reach = int(binom.ppf(0.025, len(known), 0.5)) if len(known) else 0
-        if reach >= 1:
-            low[c], high[c] = np.minimum(known[[reach - 1, -reach]], last)
+        rank = int(binom.ppf(0.025, len(ordered), 0.5)) if len(ordered) else 0
+        if rank >= 1:
+            low[c], high[c] = np.minimum(ordered[[rank - 1, -rank]], last)
     return ControlMeasure("learnability", "time_to_learn", tuple(units), value, low, high, n)
 
 
 def baseline_difficulty(method_scores: pd.DataFrame, control: str, class_names: Sequence[str]) -> ControlMeasure:
-    """Return 1 - pooled Dice of the control; the interval is that of its Dice.
+    """Return 1 - pooled Dice of the control, with the interval of its Dice.
 
     Args:
         method_scores: Table `method_scores`.
@@ -146,23 +146,27 @@ def ensemble_disagreement(
     """Return the entropy of the seeds' votes in the band inside each class's border, in the images with predictions.
 
     Args:
-        runs: Runs that differ in their seeds alone.
+        runs: Runs that differ only in their seeds.
         dataset: The data set.
         taxonomy: The study's classes.
         band_um: Width of the band, um.
-        seed: Of the bootstrap over images.
+        seed: Seed of the bootstrap over images.
 
     Returns:
-        The measure, or None with fewer than two runs or no image that all of them predicted.
+        The measure, or None with fewer than two runs or without an image that all of them predicted.
     """
-    images = [i.image_id for i in dataset.entries if all(is_whole(run.prediction_path(i.image_id)) for run in runs)]
+    images = [
+        entry.image_id
+        for entry in dataset.entries
+        if all(is_whole(run.prediction_path(entry.image_id)) for run in runs)
+    ]
     if len(runs) < 2 or not images:
         return None
     k, scale = len(taxonomy), Scale(dataset.info.mpp_um, band_um)
     pixels, entropy = np.zeros((2, len(images), k))
     for row, image_id in enumerate(images):
         near = pixels_near_borders(taxonomy.apply(dataset.read_mask(image_id)), scale.band_px + 0.5)
-        votes = np.stack([read_class_ids(run.prediction_path(image_id)).ravel()[near.place] for run in runs])
+        votes = np.stack([read_class_ids(run.prediction_path(image_id)).ravel()[near.index] for run in runs])
         pixels[row] = np.bincount(near.own, minlength=k)
         entropy[row] = np.bincount(near.own, vote_entropy(votes, k), minlength=k)
     weights = multinomial_weights(len(images), _RESAMPLES, generator(seed, "bootstrap", "disagreement"))
@@ -173,13 +177,13 @@ def ensemble_disagreement(
 
 
 def vote_entropy(votes: np.ndarray, n_classes: int) -> np.ndarray:
-    """Return the entropy in bits of the classes that S voters (S, P) chose for each pixel, (P,)."""
+    """Return the entropy in bits of the classes that S voters chose for each pixel, (P,) from (S, P)."""
     shares = np.stack([(votes == c).mean(axis=0) for c in range(n_classes)])
     return -(shares * np.log2(np.where(shares > 0, shares, 1))).sum(axis=0)
 
 
 def _median(ascending: np.ndarray) -> float:
-    """Return the median of sorted numbers that may be infinite; NaN of none."""
+    """Return the median of sorted numbers, which may be infinite; NaN for an empty array."""
     if not len(ascending):
         return float("nan")
     return float((ascending[(len(ascending) - 1) // 2] + ascending[len(ascending) // 2]) / 2)

@@ -1,11 +1,11 @@
-"""Draws of feature cells: in each, every class gives the same number of groups, tiles and cells."""
+"""Draws of feature cells: in each, every class contributes the same number of groups, tiles and cells."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.measures.rarefaction import rarefied_places
+from analysis.measures.rarefaction import rarefied_indices
 
 Batches = Callable[[], Iterator[tuple[int, np.ndarray, np.ndarray]]]  # one batch is one tile
 
@@ -15,13 +15,13 @@ class CellDraw:
     """The cells of one draw; N of them, class by class.
 
     Args:
-        own: (N,) class.
+        class_id: (N,) class.
         unit: (N,) unit.
-        tile: (N,) tile, by its place among the batches.
+        tile: (N,) tile, as index of its batch.
         values: (N, C) features.
     """
 
-    own: np.ndarray
+    class_id: np.ndarray
     unit: np.ndarray
     tile: np.ndarray
     values: np.ndarray
@@ -42,29 +42,32 @@ def draw_cells(
         batches: `batches()` yields (unit, (n,) classes, (n, C) features) of each tile, the same at both calls.
         members: (F, U) bool, units of each fold.
         n_classes: K.
-        fewest: Cells below which a class is left out.
-        most: Cells per class at most.
-        rngs: One for each draw of a fold.
+        fewest: A class with fewer cells is left out.
+        most: Largest number of cells per class.
+        rngs: Generators, one for each draw of a fold.
 
     Returns:
-        F lists of as many draws as there are `rngs`.
+        F lists of len(rngs) draws.
     """
     units, classes = [], []
-    for unit, of_tile, _ in batches():
-        units.append(np.full(len(of_tile), unit))
-        classes.append(of_tile)
+    for unit, tile_classes, _ in batches():
+        units.append(np.full(len(tile_classes), unit))
+        classes.append(tile_classes)
     sizes = np.array([len(class_) for class_ in classes], dtype=np.int64)
-    unit, own = (np.concatenate([np.zeros(0, np.int64), *each]) for each in (units, classes))
+    unit, class_id = (np.concatenate([np.zeros(0, np.int64), *arrays]) for arrays in (units, classes))
     tile = np.repeat(np.arange(len(sizes)), sizes)
     chosen = []
     for fold in members:
-        here = np.flatnonzero(fold[unit])
+        in_fold = np.flatnonzero(fold[unit])
         for rng in rngs:
-            levels = (unit[here], tile[here])
-            places = rarefied_places(own[here], levels, n_classes, fewest=fewest, most=most, rng=rng)
-            chosen.append(here[np.concatenate(places)])
+            levels = (unit[in_fold], tile[in_fold])
+            cells = rarefied_indices(class_id[in_fold], levels, n_classes, fewest=fewest, most=most, rng=rng)
+            chosen.append(in_fold[np.concatenate(cells)])
     values = _read(batches, chosen, sizes)
-    draws = [CellDraw(own[at], unit[at], tile[at], each) for at, each in zip(chosen, values, strict=True)]
+    draws = [
+        CellDraw(class_id[cells], unit[cells], tile[cells], features)
+        for cells, features in zip(chosen, values, strict=True)
+    ]
     return [draws[first : first + len(rngs)] for first in range(0, len(draws), len(rngs))]
 
 
@@ -72,20 +75,20 @@ def _read(batches: Batches, chosen: Sequence[np.ndarray], sizes: np.ndarray) -> 
     """Read the features of the chosen cells of each draw, (N, C) each.
 
     Args:
-        batches: As of `draw_cells`.
-        chosen: (N,) places among all cells, of each draw.
-        sizes: (T,) cells of each tile.
+        batches: As in `draw_cells`.
+        chosen: (N,) indices into all cells, for each draw.
+        sizes: (T,) number of cells of each tile.
     """
-    found = [np.zeros((len(each), 1)) for each in chosen]
-    orders = [np.argsort(each) for each in chosen]
-    ranked = [each[order] for each, order in zip(chosen, orders, strict=True)]
+    features = [np.zeros((len(cells), 1)) for cells in chosen]
+    orders = [np.argsort(cells) for cells in chosen]
+    ascending = [cells[order] for cells, order in zip(chosen, orders, strict=True)]
     last = np.cumsum(sizes)
-    for stop, (_, of_tile, values) in zip(last, batches(), strict=True):
-        start = stop - len(of_tile)
-        for number, places in enumerate(ranked):
-            low, high = np.searchsorted(places, (start, stop))
+    for stop, (_, tile_classes, values) in zip(last, batches(), strict=True):
+        start = stop - len(tile_classes)
+        for number, cells in enumerate(ascending):
+            low, high = np.searchsorted(cells, (start, stop))
             if low < high:
-                if found[number].shape[1] != values.shape[1]:
-                    found[number] = np.zeros((len(places), values.shape[1]), values.dtype)
-                found[number][orders[number][low:high]] = values[places[low:high] - start]
-    return found
+                if features[number].shape[1] != values.shape[1]:
+                    features[number] = np.zeros((len(cells), values.shape[1]), values.dtype)
+                features[number][orders[number][low:high]] = values[cells[low:high] - start]
+    return features

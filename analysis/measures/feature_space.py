@@ -1,4 +1,4 @@
-"""How alike classes look to a frozen encoder: Gaussian fits, their overlap, and silhouettes, of equal samples."""
+"""How similar classes look to a frozen encoder: overlap of Gaussian fits and silhouettes, from equal samples."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -14,10 +14,10 @@ from imbalance_bench.data.prepared import PreparedDataset
 from imbalance_bench.data.taxonomy import Taxonomy
 from imbalance_bench.seeding import generator
 
-COMPONENTS = 16  # principal components of the standardised channels, every class weighing the same
-FEWEST_CELLS = 2 * COMPONENTS  # below, a class has no Gaussian
+COMPONENTS = 16  # principal components of the standardised channels, with equal weights of classes
+FEWEST_CELLS = 2 * COMPONENTS  # a class with fewer has no Gaussian
 MOST_CELLS = 1000  # per class and draw; bounds memory
-DRAWS = 8  # of equal samples, over which values are averaged
+DRAWS = 8  # equal samples over which values are averaged
 SILHOUETTE_CELLS = 300  # per class
 
 
@@ -26,12 +26,12 @@ class SampleSums:
     """Sums over the cells of each unit of one sample, in the space of its first principal components.
 
     Args:
-        count: (U, K) cells.
-        centre: (K, D) mean of each class; what is summed is measured from there.
-        first: (U, K, D) sums.
+        count: (U, K) number of cells.
+        centre: (K, D) mean of each class, which is subtracted before summing.
+        first: (U, K, D) sums of features.
         second: (U, K, D, D) sums of outer products.
         shrinkage: (K,) Ledoit and Wolf's intensity, from all cells; not resampled.
-        silhouettes: (U, K, 2) cells of the silhouette's sample, and the sum of their silhouettes.
+        silhouettes: (U, K, 2) number of cells that have a silhouette, and the sum of their silhouettes.
     """
 
     count: np.ndarray
@@ -44,12 +44,13 @@ class SampleSums:
 
 @dataclass(frozen=True)
 class FeatureSums:
-    """Samples of equally much of every class, several for each fold.
+    """Equal samples of every class, several for each fold.
 
     Args:
         encoder: Name of the encoder.
-        samples: F folds of samples.
-        permuted: Mean overlap with the nearest rival where tiles have each other's labels: what equal classes read.
+        samples: The samples of each of F folds.
+        permuted: Mean overlap with the nearest rival when the labels of tiles are permuted, the value for equal
+            classes.
     """
 
     encoder: str
@@ -57,39 +58,39 @@ class FeatureSums:
     permuted: float
 
     @property
-    def alone(self) -> np.ndarray:
-        """(K,) bool, classes of which all samples hold one unit."""
-        cells = np.sum([each.count for fold in self.samples for each in fold], axis=0)
+    def single_unit(self) -> np.ndarray:
+        """(K,) bool, classes of which all samples contain one unit only."""
+        cells = np.sum([sample.count for fold in self.samples for sample in fold], axis=0)
         return (cells > 0).sum(axis=0) < 2
 
     def cells(self, fold: int) -> np.ndarray:
-        """Return how many cells a sample holds of each class, (K,) int64."""
+        """Return the number of cells of each class in a sample, (K,) int64."""
         return self.samples[fold][0].count.sum(axis=0).astype(np.int64)
 
 
-def feature_sums(cached: CachedFeatures, dataset: PreparedDataset, taxonomy: Taxonomy, found: Survey) -> FeatureSums:
-    """Sample the cached features of the surveyed images; two passes, one tile in memory at a time."""
+def feature_sums(cached: CachedFeatures, dataset: PreparedDataset, taxonomy: Taxonomy, survey: Survey) -> FeatureSums:
+    """Sample the cached features of the surveyed images, in two passes with one tile in memory at a time."""
 
     def batches() -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
-        for image_id, classes, values in cached.cells(dataset, taxonomy, list(found.unit_of)):
-            yield found.unit_of[image_id], classes, values
+        for image_id, classes, values in cached.cells(dataset, taxonomy, list(survey.unit_of)):
+            yield survey.unit_of[image_id], classes, values
 
     return sum_features(
-        cached.encoder, batches, n_units=len(found.n_groups), n_classes=found.n_classes, in_fold=found.in_fold
+        cached.encoder, batches, n_units=len(survey.n_groups), n_classes=survey.n_classes, in_fold=survey.in_fold
     )
 
 
 def sum_features(
     encoder: str, batches: Batches, *, n_units: int, n_classes: int, in_fold: np.ndarray | None = None
 ) -> FeatureSums:
-    """Sample features.
+    """Draw equal samples of features and reduce them to sums.
 
     Args:
         encoder: Name of the encoder.
         batches: `batches()` yields (unit, (n,) classes, (n, C) features) of each tile, the same at each of two calls.
         n_units: U.
         n_classes: K.
-        in_fold: (F, U) bool; by default one fold of all units.
+        in_fold: (F, U) bool, training units of each fold; by default one fold of all units.
     """
     in_fold = np.ones((1, n_units), bool) if in_fold is None else in_fold
     rngs = [generator(0, "rarefaction", "cells", number) for number in range(-(-DRAWS // len(in_fold)))]
@@ -100,61 +101,61 @@ def sum_features(
         for draw, rng in zip(draws, rngs, strict=True):
             equal = sum_sample(_permuted(draw, rng), n_units, n_classes, silhouettes_too=False)
             permuted.append(largest(sample_overlaps(np.ones((1, n_units)), equal))[0])
-    known = np.array(permuted)[np.isfinite(permuted)]
-    return FeatureSums(encoder, samples, float(known.mean()) if len(known) else float("nan"))
+    valid = np.array(permuted)[np.isfinite(permuted)]
+    return FeatureSums(encoder, samples, float(valid.mean()) if len(valid) else float("nan"))
 
 
 def sum_sample(draw: CellDraw, n_units: int, n_classes: int, *, silhouettes_too: bool = True) -> SampleSums:
     """Reduce one sample to its sums over units."""
-    basis = _principal_axes(draw.values.astype(np.float64), draw.own, n_classes)
+    basis = _principal_axes(draw.values.astype(np.float64), draw.class_id, n_classes)
     projected = draw.values @ basis
     k, d = n_classes, basis.shape[1]
     centre, fourth = np.zeros((k, d)), np.zeros(k)
     count, first, second = np.zeros((n_units, k)), np.zeros((n_units, k, d)), np.zeros((n_units, k, d, d))
-    for c in np.unique(draw.own):
-        centre[c] = projected[draw.own == c].mean(axis=0)
-        for unit in np.unique(draw.unit[draw.own == c]):
-            own = projected[(draw.own == c) & (draw.unit == unit)] - centre[c]
-            count[unit, c] = len(own)
-            first[unit, c] = own.sum(axis=0)
-            second[unit, c] = own.T @ own
-            fourth[c] += ((own**2).sum(axis=1) ** 2).sum()
+    for c in np.unique(draw.class_id):
+        centre[c] = projected[draw.class_id == c].mean(axis=0)
+        for unit in np.unique(draw.unit[draw.class_id == c]):
+            cells = projected[(draw.class_id == c) & (draw.unit == unit)] - centre[c]
+            count[unit, c] = len(cells)
+            first[unit, c] = cells.sum(axis=0)
+            second[unit, c] = cells.T @ cells
+            fourth[c] += ((cells**2).sum(axis=1) ** 2).sum()
     shrinkage = _ledoit_wolf(count.sum(axis=0), second.sum(axis=0), fourth)
-    alike = np.zeros((n_units, k, 2))
+    silhouette_sums = np.zeros((n_units, k, 2))
     if silhouettes_too:
-        _add_silhouettes(alike, draw, projected)
-    return SampleSums(count, centre, first, second, shrinkage, alike)
+        _add_silhouettes(silhouette_sums, draw, projected)
+    return SampleSums(count, centre, first, second, shrinkage, silhouette_sums)
 
 
 def class_overlaps(w: np.ndarray, features: FeatureSums, fold: int = 0) -> np.ndarray:
-    """Return the Bhattacharyya coefficient of the Gaussians of each pair of classes, (B, K, K); NaN with itself.
+    """Return the Bhattacharyya coefficient of the Gaussians of each pair of classes, (B, K, K); NaN on the diagonal.
 
     Args:
         w: (B, U) weights of units.
         features: The samples, over which values are averaged.
-        fold: Of the samples.
+        fold: Fold of the samples.
     """
-    return _mean_of_known([sample_overlaps(w, sample) for sample in features.samples[fold]])
+    return _mean_of_valid([sample_overlaps(w, sample) for sample in features.samples[fold]])
 
 
 def nearest_rivals(w: np.ndarray, features: FeatureSums, fold: int = 0) -> np.ndarray:
-    """Return the largest overlap of each class with another one, (B, K), the mean over samples.
+    """Return the largest overlap of each class with another one, averaged over samples, (B, K).
 
-    The largest is taken within a sample: there every class has as much noise, and so have its rivals.
+    The largest is taken within each sample, where every class and its rivals are equally noisy.
     """
-    return _mean_of_known([largest(sample_overlaps(w, sample)) for sample in features.samples[fold]])
+    return _mean_of_valid([largest(sample_overlaps(w, sample)) for sample in features.samples[fold]])
 
 
 def mean_silhouettes(w: np.ndarray, features: FeatureSums, fold: int = 0) -> np.ndarray:
-    """Return the mean silhouette of each class, (B, K), the mean over samples."""
+    """Return the mean silhouette of each class, averaged over samples, (B, K)."""
     sums = [np.tensordot(w, sample.silhouettes, 1) for sample in features.samples[fold]]
-    return _mean_of_known([ratio(total[..., 1], total[..., 0]) for total in sums])
+    return _mean_of_valid([ratio(total[..., 1], total[..., 0]) for total in sums])
 
 
 def largest(overlaps: np.ndarray) -> np.ndarray:
-    """Return the largest overlap of each class with another one, (B, K) of (B, K, K); NaN where there is none."""
-    found = np.where(np.isnan(overlaps), -np.inf, overlaps).max(axis=-1)
-    return np.where(np.isfinite(found), found, np.nan)
+    """Return the largest overlap of each class with another one, (B, K) from (B, K, K); NaN where there is none."""
+    maximum = np.where(np.isnan(overlaps), -np.inf, overlaps).max(axis=-1)
+    return np.where(np.isfinite(maximum), maximum, np.nan)
 
 
 def sample_overlaps(w: np.ndarray, sample: SampleSums) -> np.ndarray:
@@ -169,15 +170,15 @@ def sample_overlaps(w: np.ndarray, sample: SampleSums) -> np.ndarray:
     covariance = np.tensordot(w, sample.second, 1) / size[..., None] - mean[..., :, None] * mean[..., None, :]
     covariance = shrunk(covariance, sample.shrinkage[None])
     mean = mean + sample.centre
-    known = n >= COMPONENTS
+    valid = n >= COMPONENTS
     k = n.shape[1]
-    found = np.full((len(w), k, k), np.nan)
+    overlaps = np.full((len(w), k, k), np.nan)
     for i in range(k):
         for j in range(i):
-            rows = np.flatnonzero(known[:, i] & known[:, j])
+            rows = np.flatnonzero(valid[:, i] & valid[:, j])
             value = bhattacharyya(mean[rows, i], mean[rows, j], covariance[rows, i], covariance[rows, j])
-            found[rows, i, j] = found[rows, j, i] = value
-    return found
+            overlaps[rows, i, j] = overlaps[rows, j, i] = value
+    return overlaps
 
 
 def bhattacharyya(
@@ -185,14 +186,14 @@ def bhattacharyya(
 ) -> np.ndarray:
     """Return the Bhattacharyya coefficient of two Gaussians, (...); means (..., D), covariances (..., D, D)."""
     middle = (covariance_a + covariance_b) / 2
-    apart = (mean_a - mean_b)[..., None]
-    reach = (apart * np.linalg.solve(middle, apart)).sum(axis=(-2, -1)) / 8
-    logs = [np.linalg.slogdet(each)[1] for each in (middle, covariance_a, covariance_b)]
-    return np.exp(-(reach + (logs[0] - (logs[1] + logs[2]) / 2) / 2))
+    difference = (mean_a - mean_b)[..., None]
+    distance = (difference * np.linalg.solve(middle, difference)).sum(axis=(-2, -1)) / 8
+    log_det = [np.linalg.slogdet(covariance)[1] for covariance in (middle, covariance_a, covariance_b)]
+    return np.exp(-(distance + (log_det[0] - (log_det[1] + log_det[2]) / 2) / 2))
 
 
 def shrunk(covariance: np.ndarray, intensity: np.ndarray) -> np.ndarray:
-    """Draw covariances (..., D, D) towards the sphere of the same mean variance by intensities (...)."""
+    """Shrink covariances (..., D, D) towards the sphere of the same mean variance, by intensities (...)."""
     d = covariance.shape[-1]
     mean_variance = np.trace(covariance, axis1=-2, axis2=-1) / d
     share = intensity[..., None, None]
@@ -200,40 +201,40 @@ def shrunk(covariance: np.ndarray, intensity: np.ndarray) -> np.ndarray:
 
 
 def silhouettes(values: np.ndarray, classes: np.ndarray) -> np.ndarray:
-    """Return the silhouette of each row, (n,), Euclidean; NaN in a class with one row or where there is one class.
+    """Return the Euclidean silhouette of each row, (n,); NaN for a class of one row or if there is only one class.
 
     Source:
         Rousseeuw 1987.
     """
     labels = np.unique(classes)
-    found = np.full(len(classes), np.nan)
+    missing = np.full(len(classes), np.nan)
     if len(labels) < 2:
-        return found
+        return missing
     distance = cdist(values, values)
     total = np.stack([distance[:, classes == label].sum(axis=1) for label in labels], axis=1)
     size = np.array([(classes == label).sum() for label in labels])
-    own = np.searchsorted(labels, classes)
+    label_index = np.searchsorted(labels, classes)
     rows = np.arange(len(classes))
-    inside = total[rows, own] / np.maximum(size[own] - 1, 1)
+    inside = total[rows, label_index] / np.maximum(size[label_index] - 1, 1)
     others = total / size
-    others[rows, own] = np.inf
+    others[rows, label_index] = np.inf
     outside = others.min(axis=1)
     value = (outside - inside) / np.maximum(np.maximum(inside, outside), np.finfo(float).tiny)
-    return np.where(size[own] > 1, value, np.nan)
+    return np.where(size[label_index] > 1, value, np.nan)
 
 
-def _principal_axes(values: np.ndarray, own: np.ndarray, n_classes: int) -> np.ndarray:
-    """Return the axes (C, D) of the standardised channels; every class weighs the same.
+def _principal_axes(values: np.ndarray, class_id: np.ndarray, n_classes: int) -> np.ndarray:
+    """Return the principal axes (C, D) of the standardised channels, with equal weights of classes.
 
     Args:
         values: (N, C) float64.
-        own: (N,) classes.
+        class_id: (N,) classes.
         n_classes: K.
     """
-    size = np.bincount(own, minlength=n_classes)
-    if not len(own):
+    size = np.bincount(class_id, minlength=n_classes)
+    if not len(class_id):
         return np.ones((values.shape[1], 1))
-    weight = 1 / (size[own] * (size > 0).sum())
+    weight = 1 / (size[class_id] * (size > 0).sum())
     centred = values - weight @ values
     total = (centred * weight[:, None]).T @ centred
     deviation = np.sqrt(np.maximum(np.diag(total), 0))
@@ -246,7 +247,7 @@ def _ledoit_wolf(n: np.ndarray, second: np.ndarray, fourth: np.ndarray) -> np.nd
     """Return the shrinkage intensity of each class, (K,) in 0..1.
 
     Args:
-        n: (K,) cells.
+        n: (K,) number of cells.
         second: (K, D, D) sums of outer products about the class mean.
         fourth: (K,) sums of the fourth power of the distance from the class mean.
 
@@ -262,30 +263,31 @@ def _ledoit_wolf(n: np.ndarray, second: np.ndarray, fourth: np.ndarray) -> np.nd
     return np.where(spread > 0, np.clip(error / np.where(spread > 0, spread, 1), 0, 1), 1.0)
 
 
-def _add_silhouettes(found: np.ndarray, draw: CellDraw, projected: np.ndarray) -> None:
-    """Add the cells with a silhouette, and its sum, to (U, K, 2); of each class an even part of its cells."""
-    parts = [np.flatnonzero(draw.own == c) for c in np.unique(draw.own)]
-    kept = [part[np.linspace(0, len(part) - 1, min(len(part), SILHOUETTE_CELLS)).round().astype(int)] for part in parts]
-    if kept:
-        places = np.concatenate(kept)
-        values = silhouettes(projected[places], draw.own[places])
-        known = np.isfinite(values)
-        own, unit = draw.own[places][known], draw.unit[places][known]
-        np.add.at(found[..., 0], (unit, own), 1)
-        np.add.at(found[..., 1], (unit, own), values[known])
+def _add_silhouettes(sums: np.ndarray, draw: CellDraw, projected: np.ndarray) -> None:
+    """Add the number of evenly thinned cells that have a silhouette, and the sum of these, to (U, K, 2)."""
+    parts = [np.flatnonzero(draw.class_id == c) for c in np.unique(draw.class_id)]
+    chosen = [
+        part[np.linspace(0, len(part) - 1, min(len(part), SILHOUETTE_CELLS)).round().astype(int)] for part in parts
+    ]
+    if chosen:
+        indices = np.concatenate(chosen)
+        values = silhouettes(projected[indices], draw.class_id[indices])
+        valid = np.isfinite(values)
+        class_id, unit = draw.class_id[indices][valid], draw.unit[indices][valid]
+        np.add.at(sums[..., 0], (unit, class_id), 1)
+        np.add.at(sums[..., 1], (unit, class_id), values[valid])
 
 
 def _permuted(draw: CellDraw, rng: np.random.Generator) -> CellDraw:
-    """Give the tiles of each class the labels of others, every class keeping its number of tiles."""
-    label, first, group = np.unique(
-        np.stack([draw.own, draw.tile], axis=1), axis=0, return_index=True, return_inverse=True
+    """Permute the class labels of tiles, so that every class keeps its number of tiles."""
+    _, first, group = np.unique(
+        np.stack([draw.class_id, draw.tile], axis=1), axis=0, return_index=True, return_inverse=True
     )
-    del label
-    return replace(draw, own=rng.permutation(draw.own[first])[group.ravel()])
+    return replace(draw, class_id=rng.permutation(draw.class_id[first])[group.ravel()])
 
 
-def _mean_of_known(values: Sequence[np.ndarray]) -> np.ndarray:
-    """Return the mean over samples of what is known; NaN where nothing is."""
+def _mean_of_valid(values: Sequence[np.ndarray]) -> np.ndarray:
+    """Return the mean of valid values over samples; NaN where there are none."""
     stacked = np.stack(values)
-    known = np.isfinite(stacked)
-    return ratio(np.where(known, stacked, 0).sum(axis=0), known.sum(axis=0))
+    valid = np.isfinite(stacked)
+    return ratio(np.where(valid, stacked, 0).sum(axis=0), valid.sum(axis=0))

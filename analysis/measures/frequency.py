@@ -1,4 +1,4 @@
-"""How much of each class there is."""
+"""How frequent each class is."""
 
 import numpy as np
 
@@ -6,9 +6,9 @@ from analysis.measures.construct import Construct
 from analysis.measures.survey import Survey
 
 
-def frequency_measures(found: Survey) -> Construct:
-    """Return how much of each class there is: pixels, images, groups, components."""
-    sums = found.sums
+def frequency_measures(survey: Survey) -> Construct:
+    """Return the share of each class among pixels, images and groups, and its components per image."""
+    sums = survey.sums
     units = {
         "pixel_share": "share of labelled pixels",
         "image_share": "share of images",
@@ -22,7 +22,7 @@ def frequency_measures(found: Survey) -> Construct:
             [
                 _share(pixels, pixels.sum(axis=1, keepdims=True)),
                 _share(w @ sums.images, images),
-                _share(w @ found.group_presence, (w @ found.n_groups)[:, None]),
+                _share(w @ survey.group_presence, (w @ survey.n_groups)[:, None]),
                 _share(w @ sums.components, images),
             ]
         )
@@ -31,5 +31,5 @@ def frequency_measures(found: Survey) -> Construct:
 
 
 def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    """Divide; a class that does not occur is missing, not 0."""
+    """Return part / whole; NaN, not 0, for a class that does not occur."""
     return np.where(part > 0, part / np.maximum(whole, 1), np.nan)

@@ -1,4 +1,4 @@
-"""Morphological variability: how much do instances of a class differ in shape, and how intricate are they?"""
+"""Morphological variability: how much do the instances of a class differ in shape, and how complex is their outline?"""
 
 from collections.abc import Sequence
 
@@ -8,53 +8,57 @@ from analysis.geometry.box_counts import fractal_dimension
 from analysis.geometry.instances import HU_MOMENTS, STANDARDISED
 from analysis.measures.construct import RAREFIED_RESAMPLES, Construct, ratio
 from analysis.measures.instances import FEWEST_INSTANCES, ClassInstances, class_instances, instance_counts
-from analysis.measures.rarefaction import rarefied_places
+from analysis.measures.rarefaction import rarefied_indices
 from analysis.measures.survey import Survey
 from analysis.statistics.pair_differences import NORMAL_SD, PairDifferences
 from analysis.statistics.robust import weighted_quantiles
 from imbalance_bench.seeding import generator
 
 
-def dispersion_measure(found: Survey, fold: int = 0) -> Construct:
-    """Return how much the instances of each class differ, the same number of instances of every class.
+def dispersion_measure(survey: Survey, fold: int = 0) -> Construct:
+    """Return how much the instances of each class differ, from the same number of instances of every class.
 
-    The dispersion is the mean over four features of Gini's mean difference, in units of the median class's, which are
-    not resampled: 1 is as varied as the median class. Every resample draws its instances anew.
+    The dispersion is the mean over four features of Gini's mean difference, relative to that of the median class,
+    which is not resampled: 1 is as varied as the median class. Every resample draws its instances anew.
 
     Args:
-        found: The survey.
-        fold: Whose units give.
+        survey: The survey.
+        fold: Fold whose training units are sampled.
     """
-    members, classes = found.in_fold[fold], class_instances(found, STANDARDISED)
+    members, classes = survey.in_fold[fold], class_instances(survey, STANDARDISED)
     units = len(members)
-    everything = _spreads(_pairs(classes, STANDARDISED, units), np.ones((1, units)))
-    typical = np.array([_median_of_known(each) for each in everything[:, 0]])
-    here = [class_.at(np.flatnonzero(members[class_.unit])) for class_ in classes]
+    all_spreads = _spreads(_pair_differences(classes, STANDARDISED, units), np.ones((1, units)))
+    typical = np.array([_median_of_valid(spread) for spread in all_spreads[:, 0]])
+    fold_classes = [class_.at(np.flatnonzero(members[class_.unit])) for class_ in classes]
 
     def evaluate(w: np.ndarray) -> np.ndarray:
         rng = generator(0, "rarefaction", "instances")
-        samples = [_pairs(_rarefied(here, row.astype(np.int64), rng), STANDARDISED, units) for row in w]
+        samples = [
+            _pair_differences(_rarefied(fold_classes, row.astype(np.int64), rng), STANDARDISED, units) for row in w
+        ]
         spreads = np.concatenate([_spreads(sample, np.ones((1, units))) for sample in samples], axis=1)
         return (spreads / typical[:, None, None]).mean(axis=0)[None]
 
-    drawn = _rarefied(here, np.ones(units, np.int64), generator(0, "rarefaction", "instances"))
+    drawn = _rarefied(fold_classes, np.ones(units, np.int64), generator(0, "rarefaction", "instances"))
     return Construct(
         "morphology",
         {"shape_dispersion": "mean of 4 Gini mean differences, each over that of the median class"},
         evaluate,
-        np.array([len(each) for each in drawn]),
-        alone=np.array([len(np.unique(each.unit)) < 2 for each in here]),
+        np.array([len(class_) for class_ in drawn]),
+        single_unit=np.array([len(np.unique(class_.unit)) < 2 for class_ in fold_classes]),
         most_resamples=RAREFIED_RESAMPLES,
     )
 
 
-def morphology_measures(found: Survey) -> Construct:
-    """Return how much instances of each class differ in single features, and what the typical one is like."""
+def morphology_measures(survey: Survey) -> Construct:
+    """Return how much the instances of each class differ in single features, and the shape of the typical one."""
     names = (*STANDARDISED, *HU_MOMENTS)
-    classes = class_instances(found, names)
-    units = len(found.n_groups)
-    shapes, moments = (_pairs(classes, each, units) for each in (STANDARDISED, HU_MOMENTS))
-    typical = np.array([_median_of_known(each) for each in _spreads(moments, np.ones((1, units)))[:, 0]])
+    classes = class_instances(survey, names)
+    units = len(survey.n_groups)
+    shapes, moments = (_pair_differences(classes, features, units) for features in (STANDARDISED, HU_MOMENTS))
+    typical = np.array(
+        [_median_of_valid(class_spreads) for class_spreads in _spreads(moments, np.ones((1, units)))[:, 0]]
+    )
 
     def evaluate(w: np.ndarray) -> np.ndarray:
         medians = [_medians(classes, name, w) for name in ("eccentricity", "solidity")]
@@ -62,7 +66,7 @@ def morphology_measures(found: Survey) -> Construct:
             [
                 *_spreads(shapes, w),
                 (_spreads(moments, w) / typical[:, None, None]).mean(axis=0),
-                _fourier_variance(w, found),
+                _fourier_variance(w, survey),
                 *medians,
             ]
         )
@@ -75,23 +79,23 @@ def morphology_measures(found: Survey) -> Construct:
         "median_eccentricity": "of whole instances, 0 for a disk",
         "median_solidity": "area over that of the convex hull",
     }
-    return Construct("morphology", texts, evaluate, instance_counts(found))
+    return Construct("morphology", texts, evaluate, instance_counts(survey))
 
 
-def fractal_measures(found: Survey) -> Construct:
+def fractal_measures(survey: Survey) -> Construct:
     """Return the fractal dimension of the area that each class covers."""
 
     def evaluate(w: np.ndarray) -> np.ndarray:
-        return fractal_dimension(np.tensordot(w, found.sums.boxes.astype(np.float64), 1))[None]
+        return fractal_dimension(np.tensordot(w, survey.sums.boxes.astype(np.float64), 1))[None]
 
     units = {"fractal_dimension": "box counting; 2 for a filled region, 1 for a line"}
-    return Construct("morphology", units, evaluate, found.sums.pixels.sum(axis=0))
+    return Construct("morphology", units, evaluate, survey.sums.pixels.sum(axis=0))
 
 
 def _rarefied(classes: Sequence[ClassInstances], copies: np.ndarray, rng: np.random.Generator) -> list[ClassInstances]:
-    """Draw as many instances of every class, from as many units; `copies` (U,) is how often each unit is there."""
+    """Draw equally many instances per class from equally many units; `copies` (U,) is how often each unit occurs."""
     sizes = [len(class_) for class_ in classes]
-    chosen = rarefied_places(
+    chosen = rarefied_indices(
         np.repeat(np.arange(len(classes)), sizes),
         [np.concatenate([class_.unit for class_ in classes])],
         len(classes),
@@ -99,16 +103,20 @@ def _rarefied(classes: Sequence[ClassInstances], copies: np.ndarray, rng: np.ran
         copies=copies,
         rng=rng,
     )
-    firsts = np.cumsum(sizes) - sizes
-    return [each.at(places - first) for each, places, first in zip(classes, chosen, firsts, strict=True)]
+    offsets = np.cumsum(sizes) - sizes
+    return [class_.at(indices - offset) for class_, indices, offset in zip(classes, chosen, offsets, strict=True)]
 
 
-def _pairs(classes: Sequence[ClassInstances], names: Sequence[str], units: int) -> list[list[PairDifferences | None]]:
-    """Return the values of each feature and class, ready for many weightings; None of a class with too few."""
+def _pair_differences(
+    classes: Sequence[ClassInstances], names: Sequence[str], units: int
+) -> list[list[PairDifferences | None]]:
+    """Return the pair differences of each feature and class; None for a class with too few instances."""
     return [
         [
-            PairDifferences.of(own.features[name], own.mass, own.unit, units) if len(own) >= FEWEST_INSTANCES else None
-            for own in classes
+            PairDifferences.of(class_.features[name], class_.mass, class_.unit, units)
+            if len(class_) >= FEWEST_INSTANCES
+            else None
+            for class_ in classes
         ]
         for name in names
     ]
@@ -116,37 +124,39 @@ def _pairs(classes: Sequence[ClassInstances], names: Sequence[str], units: int) 
 
 def _spreads(pairs: list[list[PairDifferences | None]], w: np.ndarray) -> np.ndarray:
     """Return Gini's mean difference of each feature and class in units of a normal SD, (F, B, K)."""
-    unknown = np.full(len(w), np.nan)
-    found = [[unknown if each is None else NORMAL_SD * each.mean(w) for each in row] for row in pairs]
-    return np.array(found).swapaxes(1, 2)
+    missing = np.full(len(w), np.nan)
+    survey = [
+        [missing if differences is None else NORMAL_SD * differences.mean(w) for differences in row] for row in pairs
+    ]
+    return np.array(survey).swapaxes(1, 2)
 
 
 def _medians(classes: Sequence[ClassInstances], name: str, w: np.ndarray) -> np.ndarray:
     """Return the median of a feature, (B, K)."""
-    found = np.full((len(w), len(classes)), np.nan)
-    for c, own in enumerate(classes):
-        if len(own) >= FEWEST_INSTANCES:
-            ordered = own.at(np.argsort(own.features[name], kind="stable"))
+    survey = np.full((len(w), len(classes)), np.nan)
+    for c, class_ in enumerate(classes):
+        if len(class_) >= FEWEST_INSTANCES:
+            ordered = class_.at(np.argsort(class_.features[name], kind="stable"))
             weights = w[:, ordered.unit] * ordered.mass
-            found[:, c] = weighted_quantiles(ordered.features[name], weights, (0.5,))[0]
-    return found
+            survey[:, c] = weighted_quantiles(ordered.features[name], weights, (0.5,))[0]
+    return survey
 
 
-def _fourier_variance(w: np.ndarray, found: Survey) -> np.ndarray:
-    """Return half the mean squared distance of two descriptors, over pairs as in `PairDifferences`, (B, K)."""
-    sums, count = found.sums.fourier, found.sums.outline[..., 0]  # (U, K, 2 + C), (U, K)
+def _fourier_variance(w: np.ndarray, survey: Survey) -> np.ndarray:
+    """Return half the mean squared distance between two descriptors, over pairs as in `PairDifferences`, (B, K)."""
+    sums, count = survey.sums.fourier, survey.sums.outline[..., 0]  # (U, K, 2 + C), (U, K)
     total = np.tensordot(w, sums, 1)
     apart = total[..., 0] * total[..., 1] - (total[..., 2:] ** 2).sum(axis=-1)
     within = sums[..., 0] * sums[..., 1] - (sums[..., 2:] ** 2).sum(axis=-1)  # (U, K)
     weight = total[..., 0] ** 2 - w**2 @ sums[..., 0] ** 2
-    alone = sums[..., 0] ** 2 * (1 - 1 / np.maximum(count, 1))  # the pairs of one unit, of nearly equal weights
+    single = sums[..., 0] ** 2 * (1 - 1 / np.maximum(count, 1))  # the pairs within one unit, of nearly equal weights
     several = (w > 0).astype(float) @ (count > 0) > 1
-    part, whole = np.where(several, apart - w**2 @ within, w @ within), np.where(several, weight, w @ alone)
+    part, whole = np.where(several, apart - w**2 @ within, w @ within), np.where(several, weight, w @ single)
     return np.where(w @ count >= FEWEST_INSTANCES, ratio(part, whole), np.nan)
 
 
-def _median_of_known(spread: np.ndarray) -> float:
-    """Return the median over classes of a feature's spread; 1 where there is none or it is 0."""
-    known = spread[np.isfinite(spread)]
-    typical = float(np.median(known)) if len(known) else 1.0
+def _median_of_valid(spread: np.ndarray) -> float:
+    """Return the median of valid spreads over classes; 1 where there is none or the median is 0."""
+    valid = spread[np.isfinite(spread)]
+    typical = float(np.median(valid)) if len(valid) else 1.0
     return typical if typical > 0 else 1.0

@@ -1,13 +1,13 @@
-"""Lengths of the measures: fixed in micrometres, so that they mean the same at every resolution."""
+"""Lengths that the measures use: fixed in micrometres, so that they mean the same at every resolution."""
 
 from dataclasses import dataclass
 
-MPP_WITHOUT_SCALE = 0.25  # lengths are then those of a 40x scan, and units say px
+MPP_WITHOUT_SCALE = 0.25  # um per pixel of a 40x scan; units then say px
 
 
 @dataclass(frozen=True)
 class Scale:
-    """How long a pixel is.
+    """The size of a pixel and the lengths that follow from it.
 
     Args:
         mpp_um: Micrometres per pixel, or None where unknown.
@@ -33,9 +33,9 @@ class Scale:
         return self.px(self.band_um)
 
     def px(self, um: float) -> float:
-        """Return a length in px; where um per pixel are unknown, as if they were 0.25."""
+        """Convert a length to px; an unknown resolution counts as 0.25 um per pixel."""
         return um / (self.mpp_um or MPP_WITHOUT_SCALE)
 
     def written(self, um: float) -> str:
-        """Write a length for people: "2 um", or "8 px" where um per pixel are unknown."""
+        """Return a length as text: "2 um", or "8 px" where the resolution is unknown."""
         return f"{um:g} um" if self.mpp_um else f"{self.px(um):g} px"

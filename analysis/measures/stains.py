@@ -7,7 +7,7 @@ from skimage.color import hed_from_rgb
 from imbalance_bench.data.taxonomy import UNLABELLED
 
 # Fixed bins, so that images can be reduced one at a time. Optical densities (natural log) as in skimage's rgb2hed times
-# -ln(1e-6); the last bin takes whatever is above. 99.9 % of CoNSeP's pixels lie within.
+# -ln(1e-6); the last bin also takes everything above it. 99.9 % of CoNSeP's pixels lie within the range.
 BINS_PER_STAIN = 24
 HAEMATOXYLIN_STEP = 0.10
 EOSIN_STEP = 0.04
@@ -34,18 +34,18 @@ def stain_densities(image: np.ndarray) -> np.ndarray:
         Ruifrok and Johnston 2001.
     """
     stains = np.moveaxis(np.take(_DENSITY, image, mode="clip") @ _TO_STAINS, -1, 0)
-    return np.moveaxis(np.maximum(stains, 0, order="C"), 0, -1)  # each stain lies in one piece
+    return np.moveaxis(np.maximum(stains, 0, order="C"), 0, -1)  # each stain is contiguous in memory
 
 
 def within(flags: np.ndarray, radius_px: float) -> np.ndarray:
     """Return for each pixel the flags of all pixels whose centre lies within `radius_px` (Euclidean) of its own.
 
     Args:
-        flags: (H, W) bool, or unsigned integers, each bit of which is a flag of its own.
-        radius_px: At least 0; intended for bands, time grows with it.
+        flags: (H, W) bool, or unsigned integers, each bit of which is a separate flag.
+        radius_px: At least 0. Intended for narrow bands: time grows with the radius.
 
     Returns:
-        (H, W) of the dtype of `flags`, joined by or; of a bool mask `distance_transform_edt(~mask) <= radius_px`.
+        (H, W) of the dtype of `flags`, combined by or; for a bool mask `distance_transform_edt(~mask) <= radius_px`.
     """
     reach = min(int(radius_px), len(flags) - 1)
     along = flags.copy()  # within `width` along the row
@@ -64,14 +64,14 @@ def stain_codes(stains: np.ndarray) -> np.ndarray:
     """Return the joint bin of each pixel, haematoxylin bin * BINS_PER_STAIN + eosin bin, (...) int64."""
     last = np.float32(BINS_PER_STAIN - 1)
     haematoxylin, eosin = (
-        np.minimum(stains[..., each] / np.float32(step), last).astype(np.int64)
-        for each, step in ((0, HAEMATOXYLIN_STEP), (1, EOSIN_STEP))
+        np.minimum(stains[..., channel] / np.float32(step), last).astype(np.int64)
+        for channel, step in ((0, HAEMATOXYLIN_STEP), (1, EOSIN_STEP))
     )
     return haematoxylin * BINS_PER_STAIN + eosin
 
 
 def stain_histograms(codes: np.ndarray, mask: np.ndarray, n_classes: int) -> np.ndarray:
-    """Count the stain values of each whole class, (K, STAIN_BINS) int64; arguments as of `border_histograms`."""
+    """Count the stain values of each whole class, (K, STAIN_BINS) int64; arguments as for `border_histograms`."""
     class_id = np.where(mask == UNLABELLED, n_classes, mask)  # one more class, which is dropped
     both = class_id * np.int64(STAIN_BINS) + codes
     return np.bincount(both.ravel(), minlength=(n_classes + 1) * STAIN_BINS).reshape(-1, STAIN_BINS)[:n_classes]
@@ -80,13 +80,13 @@ def stain_histograms(codes: np.ndarray, mask: np.ndarray, n_classes: int) -> np.
 def border_histograms(codes: np.ndarray, mask: np.ndarray, n_classes: int, band_px: float) -> np.ndarray:
     """Count stain values in the bands inside and outside the border of each class.
 
-    A border lies between two labelled classes; the edge of the image and of unlabelled areas is none.
+    A border lies between two labelled classes; the edges of the image and of unlabelled areas are not borders.
 
     Args:
-        codes: (H, W) int64 of `stain_codes`.
+        codes: (H, W) int64, from `stain_codes`.
         mask: (H, W) uint8, class indices or UNLABELLED.
         n_classes: K.
-        band_px: Width of each band, px: along a straight border, that many rows of pixels.
+        band_px: Width of each band, px: the number of rows of pixels along a straight border.
 
     Returns:
         (2, K, STAIN_BINS) int64: [0] inside, [1] outside.
@@ -97,17 +97,17 @@ def border_histograms(codes: np.ndarray, mask: np.ndarray, n_classes: int, band_
     counts = np.zeros((2, n_classes, STAIN_BINS), dtype=np.int64)
     for first in range(0, n_classes, _MOST_FLAGS):
         last = min(first + _MOST_FLAGS, n_classes)
-        kind = np.min_scalar_type(2 ** (last - first) - 1)
-        flag_of = np.zeros(256, kind)  # a bit for each of up to 64 classes, so that one search serves them all
+        dtype = np.min_scalar_type(2 ** (last - first) - 1)
+        flag_of = np.zeros(256, dtype)  # a bit for each of up to 64 classes, so that one search serves them all
         flag_of[first:last] = 2 ** np.arange(last - first, dtype=np.uint64)
         flags = flag_of[mask]
         others = within(flags, radius) & ~flags
         others[~labelled] = 0
-        place = np.flatnonzero(others)
-        near_other.ravel()[place] = True
-        here, code = others.ravel()[place], codes.ravel()[place]
+        index = np.flatnonzero(others)
+        near_other.ravel()[index] = True
+        neighbours, code = others.ravel()[index], codes.ravel()[index]
         for c in np.flatnonzero(flag_of):
-            counts[1, c] = np.bincount(code[(here & flag_of[c]) > 0], minlength=STAIN_BINS)
+            counts[1, c] = np.bincount(code[(neighbours & flag_of[c]) > 0], minlength=STAIN_BINS)
     both = mask[near_other].astype(np.int64) * STAIN_BINS + codes[near_other]
     counts[0] = np.bincount(both, minlength=n_classes * STAIN_BINS).reshape(n_classes, STAIN_BINS)
     return counts
@@ -121,76 +121,80 @@ def overlap(inside: np.ndarray, outside: np.ndarray) -> np.ndarray:
         outside: The same shape.
 
     Returns:
-        (...) float64: 1 where the two are indistinguishable, 0 where they do not touch; NaN where one is empty.
+        (...) float64: 1 where the two are identical, 0 where they share no bin; NaN where one is empty.
 
     Source:
         Endres and Schindelin 2003 (the distance is the square root of the divergence).
     """
-    size = [each.sum(axis=-1) for each in (inside, outside)]
-    known = (size[0] > 0) & (size[1] > 0)
+    totals = [histogram.sum(axis=-1) for histogram in (inside, outside)]
+    valid = (totals[0] > 0) & (totals[1] > 0)
     p, q = (
-        each / np.where(total > 0, total, 1)[..., None] for each, total in zip((inside, outside), size, strict=True)
+        histogram / np.where(total > 0, total, 1)[..., None]
+        for histogram, total in zip((inside, outside), totals, strict=True)
     )
     divergence = entropy((p + q) / 2) - (entropy(p) + entropy(q)) / 2
-    return np.where(known, 1 - np.sqrt(np.clip(divergence, 0, 1)), np.nan)
+    return np.where(valid, 1 - np.sqrt(np.clip(divergence, 0, 1)), np.nan)
 
 
 def corrected_overlap(
     inside: np.ndarray, outside: np.ndarray, sizes: tuple[np.ndarray, np.ndarray] | None = None
 ) -> np.ndarray:
-    """Return `overlap` without the part of the divergence that chance makes in histograms of few pixels.
+    """Return `overlap` without the part of the divergence that arises by chance in histograms of few pixels.
 
-    The divergence is the information in a pixel's bin about the side it is from. What remains unknown is compared with
-    what would remain if the labels of the sides were permuted: (observed - expected) / (1 - expected), which is 0 for
-    indistinguishable sides and 1 for sides that do not touch, at any number of pixels.
+    The divergence is the information in a pixel's bin about the side that it is from. The remaining uncertainty is
+    compared with its expectation under permuted sides. The corrected divergence, (observed - expected) /
+    (1 - expected), is 0 for indistinguishable sides and 1 for sides that share no bin, at any number of pixels.
 
     Args:
         inside: (..., bins) float, >= 0, counts or weighted counts.
         outside: The same shape.
-        sizes: (...) pixels that each histogram rests on, each once; by default the sums.
+        sizes: (...) number of distinct pixels in each histogram; by default the sums.
 
     Returns:
-        (...) float64 in 0..1; NaN where one is empty, or where no bin holds two pixels (nothing can be compared).
+        (...) float64 in 0..1; NaN where one is empty, or where no bin contains two pixels to compare.
 
     Source:
         Adjusted mutual information (Vinh, Epps and Bailey 2010) of bin and side.
     Deviation:
         The expectation is that of binomial draws with the finite-population factor instead of hypergeometric ones, as
-        both sides weigh the same here whatever their sizes.
+        both sides have equal weights here whatever their sizes.
     """
-    totals = [each.sum(axis=-1) for each in (inside, outside)]
+    totals = [histogram.sum(axis=-1) for histogram in (inside, outside)]
     plain = overlap(inside, outside)
-    known = np.isfinite(plain)
-    p, q = (each / np.where(known, total, 1)[..., None] for each, total in zip((inside, outside), totals, strict=True))
-    first, second = (1 / np.where(known, each, 1) for each in sizes or totals)
+    valid = np.isfinite(plain)
+    p, q = (
+        histogram / np.where(valid, total, 1)[..., None]
+        for histogram, total in zip((inside, outside), totals, strict=True)
+    )
+    first, second = (1 / np.where(valid, size, 1) for size in sizes or totals)
     pixels = np.asarray(2 / (first + second))  # harmonic mean of both
     middle = (p + q) / 2
     expected = (middle * (1 - chance_information(middle, pixels[..., None]))).sum(axis=-1)
-    known &= expected > _LEAST_EXPECTED
-    divergence = 1 - (1 - (1 - plain) ** 2) / np.where(known, expected, 1)
-    return np.where(known, 1 - np.sqrt(np.clip(divergence, 0, 1)), np.nan)
+    valid &= expected > _LEAST_EXPECTED
+    divergence = 1 - (1 - (1 - plain) ** 2) / np.where(valid, expected, 1)
+    return np.where(valid, 1 - np.sqrt(np.clip(divergence, 0, 1)), np.nan)
 
 
 def chance_information(share: np.ndarray, pixels: np.ndarray) -> np.ndarray:
-    """Return the bits that a bin seems to tell about the side of its pixels where it tells nothing.
+    """Return the expected apparent information, in bits, of a bin about the side of its pixels when it has none.
 
     Args:
         share: (...) share of the bin in the mean of both sides.
-        pixels: (...) of each side.
+        pixels: (...) number of pixels of each side.
 
     Returns:
         (...) float64: 1 for a bin of up to one pixel, about 1 / (2 ln 2 a) for one of many pixels a.
     """
-    held = 2 * share * pixels
-    place = np.minimum(held, len(_CHANCE) - 2).astype(np.int64)
-    few = _CHANCE[place] + (_CHANCE[place + 1] - _CHANCE[place]) * np.minimum(held - place, 1)
-    many = 1 / (2 * np.log(2) * np.maximum(held, 1)) * (1 + 1 / (2 * np.maximum(held, 1)))
-    left = (2 * pixels - held) / np.maximum(2 * pixels - 1, 1)  # pixels of other bins; 1 in a bin of one pixel
-    return np.where(held < len(_CHANCE) - 2, few, many) * np.clip(left, 0, 1)
+    count = 2 * share * pixels
+    index = np.minimum(count, len(_CHANCE) - 2).astype(np.int64)
+    few = _CHANCE[index] + (_CHANCE[index + 1] - _CHANCE[index]) * np.minimum(count - index, 1)
+    many = 1 / (2 * np.log(2) * np.maximum(count, 1)) * (1 + 1 / (2 * np.maximum(count, 1)))
+    left = (2 * pixels - count) / np.maximum(2 * pixels - 1, 1)  # pixels of other bins; 1 in a bin of one pixel
+    return np.where(count < len(_CHANCE) - 2, few, many) * np.clip(left, 0, 1)
 
 
 def _chance_table(most: int) -> np.ndarray:
-    """Return the mean of 1 - h(c / a), h the entropy in bits, c binomial(a, 1/2), for a = 0..most, (most + 1,)."""
+    """Return E[1 - h(c / a)] for a = 0..most, (most + 1,), where h is the binary entropy and c is binomial(a, 1/2)."""
     table = np.ones(most + 1)
     for a in range(2, most + 1):
         side = np.arange(a + 1)
@@ -199,13 +203,13 @@ def _chance_table(most: int) -> np.ndarray:
 
 
 def marginal(histograms: np.ndarray, stain: str) -> np.ndarray:
-    """Sum joint histograms (..., STAIN_BINS) to one stain, (..., BINS_PER_STAIN)."""
+    """Return the marginal histograms of one stain, (..., BINS_PER_STAIN), of joint ones, (..., STAIN_BINS)."""
     joint = histograms.reshape(*histograms.shape[:-1], BINS_PER_STAIN, BINS_PER_STAIN)
     return joint.sum(axis=-1 if stain == "haematoxylin" else -2)
 
 
 def entropy(p: np.ndarray) -> np.ndarray:
-    """Return the entropy in bits of distributions along the last axis; NaN where one is unknown."""
+    """Return the entropy in bits of distributions along the last axis; NaN where one contains NaN."""
     logs = np.zeros_like(p)
     np.log2(p, out=logs, where=p > 0)
     return -np.einsum("...i,...i->...", p, logs)

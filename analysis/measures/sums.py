@@ -1,4 +1,4 @@
-"""What an image is reduced to, and its sums: everything that adds up over images without loss."""
+"""The sums that an image is reduced to; they add up over images without loss."""
 
 from dataclasses import dataclass, fields
 from typing import Self
@@ -13,23 +13,23 @@ from analysis.measures.stains import STAIN_BINS
 
 @dataclass(frozen=True)
 class ClassSums:
-    """Sums over the images of each of U units; of one image without the first axis.
+    """Sums over the images of each of U units; the sums of one image lack the first axis.
 
     Args:
         n_images: (U,) images.
         pixels: (U, K) labelled pixels.
-        images: (U, K) images that hold the class.
+        images: (U, K) images that contain the class.
         components: (U, K) 8-connected components.
         border: (U, 2, K, STAIN_BINS) stain histograms within the band, inside and outside the class border.
         stains: (U, K, STAIN_BINS) stain histograms of the whole class.
         profile: (U, 2, K, PROFILE_STEPS, 3) pixels, H and E inside and outside, by distance to the border.
         edge: (U, 2, K, 3) pixels and gradient of H and E at the border and in the interior.
         lengths: (U, K, K) pixel edges between two classes.
-        boxes: (U, K, BOX_SIZES) boxes that hold the class.
-        outline: (U, K, 4) whole instances, their area, perimeter, and that of disks of the same area, px; all but the
-            first weighted as `whole_weights` says.
-        fourier: (U, K, 2 + COEFFICIENTS) weights of whole instances, weighted sums of the squared norm of their
-            descriptors, and of these.
+        boxes: (U, K, BOX_SIZES) boxes that contain the class.
+        outline: (U, K, 4) number of whole instances, their area, their perimeter, and the perimeter of disks of the
+            same area, px; all but the first weighted by `whole_weights`.
+        fourier: (U, K, 2 + COEFFICIENTS) sum of the weights of whole instances, weighted sum of the squared norms of
+            their descriptors, and weighted sums of the descriptors.
     """
 
     n_images: np.ndarray
@@ -47,7 +47,7 @@ class ClassSums:
 
     @classmethod
     def zeros(cls, units: int, n_classes: int) -> Self:
-        """Return sums over nothing."""
+        """Return empty sums."""
         u, k = units, n_classes
         return cls(
             n_images=np.zeros(u, np.int64),

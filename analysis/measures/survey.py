@@ -1,7 +1,7 @@
-"""One pass over the training images: each is decoded once and reduced to what the measures need.
+"""One pass over the training images: each is decoded once and reduced to the sums that the measures need.
 
-Sums are kept per unit, which is what the bootstrap resamples, and instances are kept up to a number per class, so a
-cohort of any size is streamed: memory grows neither with images nor with pixels.
+Sums are kept per unit, the unit of the bootstrap, and a limited number of instances per class is sampled, so a cohort
+of any size is streamed: memory grows neither with images nor with pixels.
 """
 
 from collections import deque
@@ -36,20 +36,20 @@ from imbalance_bench.worker_pool import worker_pool
 
 OnProgress = Callable[[str, int, int], None]
 
-MOST_UNITS = 256  # more groups are put together at random: sums then stay small, and intervals hardly change
+MOST_UNITS = 256  # more groups are merged at random: sums then stay small, and intervals hardly change
 MOST_INSTANCES = 10_000  # per class; a seeded sample of more: a median then moves by about 1 % of the spread
 _WAITING_PER_WORKER = 4
-_PIXELS_OF_ONE = 8_000_000  # fewer are done before processes have started
+_PIXELS_OF_ONE = 8_000_000  # one process finishes fewer before others have started
 
 
 @dataclass(frozen=True)
 class ImageSummary:
-    """What one image contributes.
+    """The contribution of one image.
 
     Args:
-        sums: Without the axis of units.
-        instances: One row per whole instance: class_id, weight, FEATURES and `draw`, a random number that decides who
-            stays.
+        sums: Sums without the axis of units.
+        instances: One row per whole instance: class_id, weight, FEATURES and `draw`, a random number that decides
+            which instances are sampled.
     """
 
     sums: ClassSums
@@ -58,16 +58,16 @@ class ImageSummary:
 
 @dataclass(frozen=True)
 class Survey:
-    """What the measures know of the training images.
+    """The training images, reduced to what the measures need.
 
     Args:
         unit_of: Training image id -> unit.
-        in_fold: (F, U) bool: the unit trains in the fold.
-        n_groups: (U,) int64, groups of each unit; 1 unless there are more than MOST_UNITS.
-        group_presence: (U, K) int64, groups that hold the class.
-        sums: Over the images of each unit.
-        instances: One row per kept instance: unit, class_id, weight and FEATURES; areas in px.
-        scale: Lengths.
+        in_fold: (F, U) bool, whether the unit trains in the fold.
+        n_groups: (U,) int64, number of groups in each unit; 1 unless there are more than MOST_UNITS.
+        group_presence: (U, K) int64, number of groups that contain the class.
+        sums: Sums over the images of each unit.
+        instances: One row per sampled instance: unit, class_id, weight and FEATURES; areas in px.
+        scale: Size of a pixel, and lengths.
     """
 
     unit_of: dict[str, int]
@@ -91,8 +91,8 @@ def summarise_image(image: np.ndarray, mask: np.ndarray, n_classes: int, scale: 
         image: (H, W, 3) uint8, RGB.
         mask: (H, W) uint8, class indices or UNLABELLED.
         n_classes: K.
-        scale: Lengths.
-        name: Seeds the sample of instances.
+        scale: Size of a pixel, and lengths.
+        name: Name of the image, which seeds the sample of instances.
     """
     runs = find_runs(mask)
     smallest_px = smallest_instance_px(scale.px(1.0))
@@ -130,57 +130,57 @@ def survey(
     workers: int | None = None,
     on_progress: OnProgress | None = None,
 ) -> Survey:
-    """Decode every training image of the folds once; the same result for any number of workers.
+    """Decode every training image of the folds once; the result does not depend on the number of workers.
 
     Args:
         dataset: The prepared data set.
         taxonomy: The study's classes.
-        folds: Training image ids of each fold; a group lies wholly inside or outside of a fold's training part.
-        band_um: Width of the border band on each side, um; 0.25 um per pixel are assumed where unknown.
-        workers: Processes; by default every core, or this process alone for less than 8 megapixels.
-        on_progress: Called with ("measures", images done, images in all).
+        folds: Training image ids of each fold; a group lies wholly inside or outside a fold's training part.
+        band_um: Width of the border band on each side, um; an unknown resolution counts as 0.25 um per pixel.
+        workers: Number of processes; by default every core, or this process alone for less than 8 megapixels.
+        on_progress: Called with ("measures", images completed, images in all).
 
     Raises:
-        UserError: An image or mask is missing or unsound.
+        UserError: An image or mask is missing or invalid.
     """
     ids = sorted(set().union(*folds))
     group_of = {image_id: dataset.entry(image_id).group_id for image_id in ids}
     groups = sorted(set(group_of.values()))
     trains = np.array([np.isin(groups, _groups(fold, group_of)) for fold in folds])  # (F, G)
     unit_of_group = _units(trains)
-    place = dict(zip(groups, unit_of_group, strict=True))
+    unit_of = dict(zip(groups, unit_of_group, strict=True))
     number = {group: index for index, group in enumerate(groups)}
     k, units = len(taxonomy), int(unit_of_group.max()) + 1
     scale = Scale(dataset.info.mpp_um, band_um)
-    sums, kept = ClassSums.zeros(units, k), _InstanceSample()
+    sums, sample = ClassSums.zeros(units, k), _InstanceSample()
     seen = np.zeros((len(groups), k), dtype=bool)
     workers = workers or _worthwhile_workers(dataset, ids)
     summaries = _summaries(_Reader(dataset, taxonomy, scale), ids, workers)
-    for done, (image_id, summary) in enumerate(zip(ids, summaries, strict=True), start=1):
-        unit = place[group_of[image_id]]
+    for completed, (image_id, summary) in enumerate(zip(ids, summaries, strict=True), start=1):
+        unit = unit_of[group_of[image_id]]
         sums.add(unit, summary.sums)
         seen[number[group_of[image_id]]] |= summary.sums.images > 0
-        kept.add(summary.instances.assign(unit=unit))
+        sample.add(summary.instances.assign(unit=unit))
         if on_progress is not None:
-            on_progress("measures", done, len(ids))
+            on_progress("measures", completed, len(ids))
     in_fold = np.zeros((len(folds), units), dtype=bool)
     in_fold[:, unit_of_group] = trains
     presence = np.zeros((units, k), np.int64)
     np.add.at(presence, unit_of_group, seen)
     return Survey(
-        unit_of={image_id: int(place[group]) for image_id, group in group_of.items()},
+        unit_of={image_id: int(unit_of[group]) for image_id, group in group_of.items()},
         in_fold=in_fold,
         n_groups=np.bincount(unit_of_group),
         group_presence=presence,
         sums=sums,
-        instances=kept.frame(),
+        instances=sample.frame(),
         scale=scale,
     )
 
 
 @dataclass(frozen=True)
 class _Reader:
-    """Decodes and reduces one image, in any process."""
+    """Decode and reduce one image, in any process."""
 
     dataset: PreparedDataset
     taxonomy: Taxonomy
@@ -215,7 +215,7 @@ def _worthwhile_workers(dataset: PreparedDataset, ids: Sequence[str]) -> int:
     return usable_cores() if sum(entry.height_px * entry.width_px for entry in entries) > _PIXELS_OF_ONE else 1
 
 
-_reader_of_worker: list[_Reader] = []  # set once per worker process, so that images alone travel
+_reader_of_worker: list[_Reader] = []  # set once per worker process, so that only image ids are sent to it
 
 
 def _start_worker(read: _Reader) -> None:
@@ -227,7 +227,7 @@ def _read_in_worker(image_id: str) -> ImageSummary:
 
 
 class _InstanceSample:
-    """Keeps the instances of each class with the smallest draws, whatever the order in which they come."""
+    """The instances of each class with the smallest draws, whatever the order in which they are added."""
 
     def __init__(self) -> None:
         self._parts: list[pd.DataFrame] = []
@@ -238,10 +238,10 @@ class _InstanceSample:
         self._rows += len(instances)
         if self._rows > 8 * MOST_INSTANCES:
             self._parts = [self._trimmed()]
-            self._rows = 0  # counts what has come since
+            self._rows = 0  # counts the rows added since
 
     def frame(self) -> pd.DataFrame:
-        """Return the rows kept: unit, class_id, weight and FEATURES."""
+        """Return the sampled rows: unit, class_id, weight and FEATURES."""
         return self._trimmed()[["unit", "class_id", "weight", *FEATURES]].reset_index(drop=True)
 
     def _trimmed(self) -> pd.DataFrame:
@@ -255,33 +255,35 @@ def _outlines(shapes: pd.DataFrame, n_classes: int) -> np.ndarray:
     area, class_id = shapes["area_px"].to_numpy(), shapes["class_id"].to_numpy(dtype=np.int64)
     disk = 2 * np.sqrt(np.pi * area)
     perimeter = disk / np.sqrt(shapes["compactness"].to_numpy())
-    columns = (np.ones_like(area), *(shapes["weight"].to_numpy() * each for each in (area, perimeter, disk)))
+    columns = (np.ones_like(area), *(shapes["weight"].to_numpy() * quantity for quantity in (area, perimeter, disk)))
     return np.stack([np.bincount(class_id, column, minlength=n_classes) for column in columns], axis=1)
 
 
 def _fourier_sums(instances: Instances, n_classes: int) -> np.ndarray:
     """Sum the weighted Fourier descriptors of whole instances, (K, 2 + COEFFICIENTS)."""
-    found = fourier_descriptors(outer_contours(instances.components))  # one row for each number, ascending
+    descriptors = fourier_descriptors(outer_contours(instances.components))  # one row for each number, ascending
     weight = instances.shapes["weight"].to_numpy()[:, None]
-    rows = weight * np.concatenate([np.ones((len(found), 1)), (found**2).sum(axis=1, keepdims=True), found], axis=1)
+    rows = weight * np.concatenate(
+        [np.ones((len(descriptors), 1)), (descriptors**2).sum(axis=1, keepdims=True), descriptors], axis=1
+    )
     total = np.zeros((n_classes, 2 + COEFFICIENTS))
     np.add.at(total, instances.shapes["class_id"].to_numpy(dtype=np.int64), rows)
     return total
 
 
 def _units(trains: np.ndarray) -> np.ndarray:
-    """Return the unit of each group, (G,): itself, or for many groups one of about 256, never across folds.
+    """Return the unit of each group, (G,): the group itself, or one of about 256 units that do not cross folds.
 
     Args:
-        trains: (F, G) bool.
+        trains: (F, G) bool, whether the group trains in the fold.
     """
     n_groups = trains.shape[1]
     if n_groups <= MOST_UNITS:
         return np.arange(n_groups)
     _, pattern = np.unique(trains, axis=1, return_inverse=True)
     unit, first = np.empty(n_groups, np.int64), 0
-    for each in range(int(pattern.max()) + 1):
-        members = generator(0, "units", each).permutation(np.flatnonzero(pattern.ravel() == each))
+    for number in range(int(pattern.max()) + 1):
+        members = generator(0, "units", number).permutation(np.flatnonzero(pattern.ravel() == number))
         n_units = max(2, round(MOST_UNITS * len(members) / n_groups))
         unit[members] = first + np.arange(len(members)) % n_units
         first = int(unit[members].max()) + 1

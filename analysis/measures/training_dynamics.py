@@ -1,8 +1,8 @@
 """How the control learned watched training pixels of each class: forgetting, confidence, area under the margin.
 
 Sources: Toneva et al. 2019 (ICLR, forgetting), Swayamdipta et al. 2020 (EMNLP, confidence), Pleiss et al. 2020
-(NeurIPS, area under the margin). They watch whole examples each time these are in a batch, augmented as in training;
-here pixels on a fixed grid of fixed crops are predicted at every ledger step, as they are
+(NeurIPS, area under the margin). These watch whole, augmented examples whenever they are in a batch; here pixels on a
+fixed grid of fixed crops are predicted at every ledger step, without augmentation
 (`imbalance_bench.training.dynamics`).
 """
 
@@ -28,16 +28,17 @@ _MEASURES = {
 
 
 def training_dynamics(runs: Sequence[RunRecord], n_classes: int, *, resamples: int, seed: int) -> list[ControlMeasure]:
-    """Return the four measures of the last stage, pooled over runs; none where a run did not record its dynamics.
+    """Return the four measures of the last stage, pooled over runs; none if a run did not record its dynamics.
 
-    A pixel that was never right cannot be forgotten: it is left out of forgetting (censored) and counted by
-    never_learned, so that a class that is not learned at all has no forgetting (NaN) rather than none.
+    A pixel that was never predicted correctly cannot be forgotten: it is left out of forgetting (censored) and counted
+    by never_learned, so that the forgetting of a class that is not learned at all is NaN rather than 0.
 
     Args:
-        runs: Of the control.
+        runs: Runs of the control.
         n_classes: K.
-        resamples: Of the bootstrap over groups; the interval is its 2.5 and 97.5 percentiles, from two groups on.
-        seed: Of the bootstrap.
+        resamples: Number of bootstrap resamples of groups; the interval is the 2.5 and 97.5 percentiles and needs two
+            groups.
+        seed: Seed of the bootstrap.
     """
     tables = [run.dynamics() for run in runs]
     frames = [table[table["stage"] == table["stage"].max()] for table in tables if table is not None]
@@ -52,7 +53,7 @@ def training_dynamics(runs: Sequence[RunRecord], n_classes: int, *, resamples: i
     n = watched.reindex(range(n_classes), fill_value=0).to_numpy(dtype=np.int64)
 
     def sums(column: str) -> np.ndarray:
-        """Return (groups, K)."""
+        """Return the sums of a column, (groups, K)."""
         grid = every.pivot_table(index="group_id", columns="class_id", values=column, aggfunc="sum", fill_value=0)
         return grid.reindex(index=groups, columns=range(n_classes), fill_value=0).to_numpy(dtype=float)
 

@@ -1,4 +1,4 @@
-"""Where each class is attended to in an image."""
+"""Maps of the attention to each class in an image."""
 
 from collections.abc import Mapping, Sequence
 
@@ -17,20 +17,20 @@ from imbalance_bench.errors import UserError
 from imbalance_bench.records import AttentionMaps
 
 RULE = (
-    "Image {image}, the median of the {n} test images with kept attention, by the macro Dice of {control} (fold "
+    "Image {image}, the median of the {n} test images with stored attention, by the macro Dice of {control} (fold "
     "{fold}, seed {seed}). White is no attention; the full colour of a class is the value below its map, the greatest "
     "of all methods on this image."
 )
 
 
 def attention_map(axes: Axes, weights: np.ndarray, *, colour: str, greatest: float) -> Axes:
-    """Draw how much each place attends to one class.
+    """Draw the attention of each position to one class.
 
     Args:
         axes: Where to draw.
         weights: (h, w) attention, 0 to 1.
-        colour: Of the class.
-        greatest: Attention that has the full colour.
+        colour: Colour of the class.
+        greatest: Attention that is drawn in the full colour.
 
     Returns:
         The same axes.
@@ -55,7 +55,7 @@ def attention_maps(
         The same figure.
     """
     grid = figure.subplots(len(maps), 1 + len(colours), squeeze=False)
-    cut = {method: _inside(each, image.shape[:2]) for method, each in maps.items()}
+    cut = {method: _inside(attention, image.shape[:2]) for method, attention in maps.items()}
     greatest = np.max([weights.max(axis=(1, 2)) for weights in cut.values()], axis=0).astype(float)
     for axes_row, (method, weights) in zip(grid, cut.items(), strict=True):
         show(axes_row[0], shrink_image(image))
@@ -75,21 +75,29 @@ def draw_attention_maps(study: AnalysedStudy) -> Figure:
     try:
         dice = macro_dice_per_image(chosen.runs[chosen.control].counts())
         dataset = PreparedDataset.open(study.root / str(study.dataset["path"]))
-        methods = [m for m, run in chosen.runs.items() if any(is_whole(run.attention_path(str(i))) for i in dice.index)]
-        kept = [i for i in dice.index if all(is_whole(chosen.runs[m].attention_path(str(i))) for m in methods)]
-        if not methods or not kept:
+        methods = [
+            method
+            for method, run in chosen.runs.items()
+            if any(is_whole(run.attention_path(str(image_id))) for image_id in dice.index)
+        ]
+        image_ids = [
+            image_id
+            for image_id in dice.index
+            if all(is_whole(chosen.runs[method].attention_path(str(image_id))) for method in methods)
+        ]
+        if not methods or not image_ids:
             raise NotDrawableError("No finished run kept attention maps, so there is nothing to draw.")
-        image_id = dict(chosen_images(dice[kept])).get("median") or str(kept[0])
+        image_id = dict(chosen_images(dice[image_ids])).get("median") or str(image_ids[0])
         image = dataset.read_image(image_id)
-        found = {method: chosen.runs[method].attention(image_id) for method in methods}
+        recorded = {method: chosen.runs[method].attention(image_id) for method in methods}
     except NotDrawableError:
         raise
     except UserError as error:
         raise NotDrawableError(f"The data set or the control's records cannot be read: {error}") from error
-    maps = {method: each for method, each in found.items() if each is not None}
+    maps = {method: attention for method, attention in recorded.items() if attention is not None}
     figure = new_figure(*_size(len(maps), 1 + len(study.class_names)))
     attention_maps(figure, image, maps, colours=study.class_colour)
-    rule = RULE.format(image=image_id, n=len(kept), control=chosen.control, fold=chosen.fold, seed=chosen.seed)
+    rule = RULE.format(image=image_id, n=len(image_ids), control=chosen.control, fold=chosen.fold, seed=chosen.seed)
     figure.set_label(f"{rule} {chosen.left_out}".strip())
     freeze_layout(figure)
     return figure

@@ -1,4 +1,4 @@
-"""What the bias learned: against class difficulty, over training, and from its start to its end."""
+"""The learned bias: against class difficulty, over training, and from start to end."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -20,10 +20,10 @@ from analysis.verdicts import Word
 
 PLOTTED_ESTIMANDS = ("change", "effective_offset")
 RASTERISE_ABOVE_LINES = 400
-KEY_CHARACTERS = 60  # of a class name in the key of a figure
-LONGEST_UNIT = 8  # characters; longer ones are definitions and stand in the table of measures
+KEY_CHARACTERS = 60  # characters of a class name in the key of a figure
+LONGEST_UNIT = 8  # characters; longer units are definitions, which the table of measures shows
 
-NO_BIAS = "No finished run of this study holds a learned class bias (a `dfa` method), so there is nothing to draw."
+NO_BIAS = "No finished run of this study has a learned class bias (a `dfa` method), so there is nothing to draw."
 NO_MEASURES = "The class measures are not available (analysis/measures.csv has no values), so there is nothing to draw."
 
 
@@ -42,7 +42,7 @@ def bias_vs_difficulty(
         bias: Rows of learned_bias.csv for one method and estimand.
         measure: Rows of measures.csv for one measure.
         colours: Class -> colour.
-        association: The row of associations.csv that tests this pair; its numbers stand in the title.
+        association: The row of associations.csv that tests this pair, for the title.
 
     Returns:
         The same axes. Names are added by `label_classes` once the layout is final.
@@ -73,19 +73,19 @@ def bias_vs_difficulty(
 
 
 def class_points(bias: pd.DataFrame, measure: pd.DataFrame) -> pd.DataFrame:
-    """Return x (measure), y (mean over seeds and folds), low and high (least and greatest) of each class with both."""
+    """Return x (measure), y (mean over seeds and folds), low and high (minimum and maximum) of each complete class."""
     runs = bias.groupby("class", sort=False)["value"]
     x = measure.drop_duplicates("class").set_index("class")["value"]
     return pd.DataFrame({"x": x, "y": runs.mean(), "low": runs.min(), "high": runs.max()}).dropna()
 
 
 def association_title(association: Mapping[str, Any] | None) -> str:
-    """Say what the test said, as "rho = -0.90, exact p = 0.083 (K = 5)", or that there was none to make."""
+    """Return the result of the test, as "rho = -0.90, exact p = 0.083 (K = 5)", or why there is none."""
     if association is None:
         return "not tested"
     classes = f"K = {int(association['n_classes'])}" if np.isfinite(association["n_classes"]) else ""
-    known = np.isfinite(association["spearman"])
-    rho = f"{RHO} = {signed(association['spearman'], 2)}" if known else f"no {RHO}"
+    has_rho = np.isfinite(association["spearman"])
+    rho = f"{RHO} = {signed(association['spearman'], 2)}" if has_rho else f"no {RHO}"
     if association["verdict"] == Word.NOT_TESTABLE:
         smallest = number(association["min_p"], 3)
         return f"{rho}\nnot testable ({classes}, smallest p {smallest})"
@@ -95,7 +95,7 @@ def association_title(association: Mapping[str, Any] | None) -> str:
 
 
 def share_axis(axes: Axes) -> None:
-    """Show shares on a log axis in per cent; tick texts are plain (no mathematics is parsed in our figures)."""
+    """Use a logarithmic x axis for shares, with plain tick labels (mathematics is not parsed in these figures)."""
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if _decades(axes) < 2.2 else (1.0,), numticks=8))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
@@ -139,7 +139,7 @@ def draw_bias_vs_difficulty(study: AnalysedStudy) -> Figure:
 
 
 def label_classes(figure: Figure, panels: list[tuple[Axes, pd.DataFrame]], class_names: list[str]) -> None:
-    """Name the points of every panel; where names do not fit in one of them, all get numbers and a key below."""
+    """Write names beside the points of every panel; if they do not fit in one, use numbers in all and a key below."""
     drawn = []
     for axes, points in panels:
         names = [wrapped(str(name), 16) for name in points.index]
@@ -160,7 +160,7 @@ def label_classes(figure: Figure, panels: list[tuple[Axes, pd.DataFrame]], class
 
 
 def add_key(figure: Figure, class_names: list[str]) -> None:
-    """Write "1 tumour   2 stroma ..." below the figure, which grows by as much."""
+    """Write "1 tumour   2 stroma ..." below the figure, whose height grows accordingly."""
     longest = min(KEY_CHARACTERS, max(len(name) for name in class_names))
     columns = max(1, int(figure.get_figwidth() / max(2.3, 0.5 + 0.062 * longest)))
     rows = -(-len(class_names) // columns)
@@ -190,8 +190,8 @@ def methods_with_bias(study: AnalysedStudy) -> list[str]:
         NotDrawableError: There is none.
     """
     learned = study.table("learned_bias")
-    held = set(learned.loc[learned["estimand"].isin(["change", "learned"]) & learned["value"].notna(), "method"])
-    methods = [method for method in study.methods if method in held]
+    learners = set(learned.loc[learned["estimand"].isin(["change", "learned"]) & learned["value"].notna(), "method"])
+    methods = [method for method in study.methods if method in learners]
     if not methods:
         raise NotDrawableError(NO_BIAS)
     return methods

@@ -1,4 +1,4 @@
-"""What happens at borders: the stain across them, and where predictions fail."""
+"""Class borders: the stain across them, and the errors around them."""
 
 from collections.abc import Mapping, Sequence
 
@@ -28,10 +28,10 @@ def border_profile(axes: Axes, profile: pd.DataFrame) -> Axes:
     Returns:
         The same axes; the inside of the class is shaded.
     """
-    known = profile.dropna(subset=["value"])
-    if known.empty:
+    valid = profile.dropna(subset=["value"])
+    if valid.empty:
         axes.text(0.5, 0.5, "no border to measure", transform=axes.transAxes, ha="center", fontsize=7.5, color=MUTED)
-    for stain, rows in known.sort_values("distance").groupby("stain", sort=False):
+    for stain, rows in valid.sort_values("distance").groupby("stain", sort=False):
         colour = STAIN_COLOUR[str(stain)]
         axes.fill_between(rows["distance"], rows["low"], rows["high"], color=colour, alpha=0.2, linewidth=0)
         axes.plot(rows["distance"], rows["value"], color=colour, linewidth=1.6)

@@ -11,10 +11,10 @@ from analysis.plots.style import freeze_layout, method_handles, new_figure, spar
 from analysis.reading.analysed_study import AnalysedStudy, NotDrawableError
 from analysis.reading.palette import GRID, MUTED, MethodMark
 
-EVERY_PIXEL = "all"  # the "class" of reliability_diagram.csv that has each pixel by its predicted class
-LEAST_UNITS = 2  # a bin that fewer units have is not drawn
+EVERY_PIXEL = "all"  # the "class" of reliability_diagram.csv that counts each pixel by its predicted class
+LEAST_UNITS = 2  # a bin with fewer units is not drawn
 MOST_COLUMNS = 5
-MOST_BANDS = 3  # methods up to which intervals are drawn
+MOST_BANDS = 3  # intervals are drawn for up to this many methods
 
 
 def reliability_diagram(axes: Axes, bins: pd.DataFrame, *, marks: Mapping[str, MethodMark]) -> Axes:
@@ -28,10 +28,10 @@ def reliability_diagram(axes: Axes, bins: pd.DataFrame, *, marks: Mapping[str, M
     Returns:
         The same axes, both from 0 to 1.
     """
-    known = bins[bins["value"].notna() & (bins["n_units"] >= LEAST_UNITS)]
+    valid = bins[bins["value"].notna() & (bins["n_units"] >= LEAST_UNITS)]
     axes.plot([0, 1], [0, 1], color=MUTED, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
     for method, mark in marks.items():
-        rows = known[known["method"] == method].sort_values("bin_low")
+        rows = valid[valid["method"] == method].sort_values("bin_low")
         if rows.empty:
             continue
         if len(marks) <= MOST_BANDS:
@@ -41,7 +41,7 @@ def reliability_diagram(axes: Axes, bins: pd.DataFrame, *, marks: Mapping[str, M
         axes.plot(
             rows["probability"], rows["value"], color=mark.colour, marker=mark.marker, markersize=3, linewidth=1.1
         )
-    if known.empty:
+    if valid.empty:
         axes.text(0.5, 0.5, "too few pixels", transform=axes.transAxes, ha="center", fontsize=7.5, color=MUTED)
     axes.set_xlim(-0.02, 1.02)
     axes.set_ylim(-0.02, 1.02)
@@ -52,7 +52,7 @@ def reliability_diagram(axes: Axes, bins: pd.DataFrame, *, marks: Mapping[str, M
 
 
 def count_strip(axes: Axes, bins: pd.DataFrame, *, marks: Mapping[str, MethodMark]) -> Axes:
-    """Draw how many pixels each bin holds, one line per method, on a logarithmic scale.
+    """Draw the number of pixels in each bin on a logarithmic scale, one line per method.
 
     Args:
         axes: Where to draw; as wide as the diagram above it.
@@ -85,17 +85,17 @@ def draw_calibration(study: AnalysedStudy) -> Figure:
     columns = max(2, -(-len(names) // lines))
     figure = new_figure(0.9 + 1.75 * columns, 0.8 + 2.25 * lines)
     grid = figure.subplots(2 * lines, columns, squeeze=False, height_ratios=[3, 1] * lines)
-    for place in range(lines * columns):
-        diagram, strip = (grid[2 * (place // columns) + row, place % columns] for row in (0, 1))
-        if place >= len(names):
+    for panel in range(lines * columns):
+        diagram, strip = (grid[2 * (panel // columns) + row, panel % columns] for row in (0, 1))
+        if panel >= len(names):
             diagram.set_visible(False)
             strip.set_visible(False)
             continue
-        own = bins[bins["class"] == names[place]]
-        reliability_diagram(diagram, own, marks=methods)
+        rows = bins[bins["class"] == names[panel]]
+        reliability_diagram(diagram, rows, marks=methods)
         diagram.tick_params(labelbottom=False)
-        count_strip(strip, own, marks=methods)
-        title = "predicted class" if names[place] == EVERY_PIXEL else wrapped(names[place], 22, 3)
+        count_strip(strip, rows, marks=methods)
+        title = "predicted class" if names[panel] == EVERY_PIXEL else wrapped(names[panel], 22, 3)
         diagram.set_title(title, fontsize=8)
     handles = method_handles(methods)
     figure.legend(handles=handles, loc="outside right upper", handlelength=1.6)

@@ -1,4 +1,4 @@
-"""Which classes are taken for which."""
+"""Confusion matrices."""
 
 from collections.abc import Sequence
 
@@ -15,12 +15,12 @@ from analysis.reading.palette import CELL_INK
 
 SHADE = LinearSegmentedColormap.from_list("share", ["#f4f5f6", "#6aa7d6"])  # light enough for dark numbers
 LONGEST_NAME = 18  # characters beside a matrix
-MOST_NUMBERED = 10  # classes up to which shares are written in full
+MOST_NUMBERED = 10  # numbers have the normal size for up to this many classes
 LEAST_SHOWN = 0.005  # a smaller share is left blank
 
 
 def confusion(axes: Axes, shares: pd.DataFrame, *, classes: Sequence[str]) -> Axes:
-    """Draw a confusion matrix: each row says where the pixels of one true class went, in per cent.
+    """Draw a confusion matrix: each row shows the predictions for the pixels of one true class, in per cent.
 
     Args:
         axes: Where to draw.
@@ -48,7 +48,7 @@ def confusion(axes: Axes, shares: pd.DataFrame, *, classes: Sequence[str]) -> Ax
 
 
 def names_fit(classes: Sequence[str]) -> bool:
-    """Tell whether names stand at the matrix; otherwise their numbers do, and a key tells them."""
+    """Return whether class names fit beside the matrix; otherwise numbers and a key are drawn."""
     return len(classes) <= MOST_NUMBERED and max(map(len, classes)) <= LONGEST_NAME
 
 
@@ -76,8 +76,8 @@ def draw_confusion(study: AnalysedStudy) -> Figure:
             axes.tick_params(labelbottom=True)
     for axes in grid[:, 0]:
         axes.set_ylabel("true class")
-    for place, axes in enumerate(list(grid.flat)[: len(methods)]):
-        if place + columns >= len(methods):
+    for index, axes in enumerate(list(grid.flat)[: len(methods)]):
+        if index + columns >= len(methods):
             axes.set_xlabel("predicted class, % of the true one")
     figure.set_label(left_out)
     freeze_layout(figure)

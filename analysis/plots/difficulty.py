@@ -1,4 +1,4 @@
-"""The classes before any training: how frequency and difficulty lie to each other."""
+"""The classes before any training: difficulty against frequency."""
 
 from collections.abc import Mapping
 

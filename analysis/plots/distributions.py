@@ -1,4 +1,4 @@
-"""What means hide: performance profiles, pairs of methods, and what a gain in recall cost."""
+"""Beyond means: performance profiles, pairs of methods, and gains in recall against losses in precision."""
 
 from collections.abc import Mapping
 
@@ -14,7 +14,7 @@ from analysis.reading.wording import MINUS
 from analysis.schema.names import MACRO
 
 ALPHA = 0.05
-MOST_CLASSES = 11  # panels of a figure that has one for each class
+MOST_CLASSES = 11  # in a figure with a panel for each class
 DIVERGING = "vlag_r"  # blue where the row is ahead
 
 
@@ -65,7 +65,7 @@ def draw_profiles(study: AnalysedStudy) -> Figure:
 
 
 def pair_matrix(axes: Axes, pairs: pd.DataFrame, methods: list[str], limit: float) -> Axes:
-    """Draw the difference of every pair of methods of one model; a dot where it survives Holm's correction.
+    """Draw the difference of every pair of methods of one model, with a dot if it survives Holm's correction.
 
     Args:
         axes: Where to draw.
@@ -83,8 +83,8 @@ def pair_matrix(axes: Axes, pairs: pd.DataFrame, methods: list[str], limit: floa
         i, j = methods.index(first), methods.index(second)
         values[i, j], values[j, i] = 100 * row["difference"], -100 * row["difference"]
         shown = " •" if row["p_holm"] < ALPHA else ""
-        for at in ((i, j), (j, i)):
-            labels[at] = f"{values[at]:+.1f}{shown}".replace("-", MINUS)
+        for cell in ((i, j), (j, i)):
+            labels[cell] = f"{values[cell]:+.1f}{shown}".replace("-", MINUS)
     names = [wrapped(name, 20) for name in methods]
     heat_map(
         axes, values, labels,

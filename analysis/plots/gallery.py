@@ -1,4 +1,4 @@
-"""Images, truth and predictions side by side, the images chosen by a rule and not by hand."""
+"""Images, truth and predictions side by side, for images chosen by a rule, not by hand."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ SHOWN_SIDE_PX = 360
 RULE = (
     "Best, median and worst of the {n} test images with saved predictions of every method, by the macro Dice of "
     "{control} on the image (fold {fold}, seed {seed}); classes that neither occur nor are predicted do not count. "
-    "Below each prediction, its errors: wrong pixels in the colour of the class that stands there in truth."
+    "Below each prediction, its errors: wrong pixels in the colour of their true class."
 )
 
 
@@ -34,7 +34,7 @@ class GalleryRow:
     """One image of the gallery.
 
     Args:
-        label: What stands left of the row.
+        label: Text left of the row.
         image: (H, W, 3) uint8.
         truth: (H, W) uint8 of class indices, 255 where unlabelled.
         predictions: Method -> (H, W) uint8 of class indices.
@@ -48,14 +48,14 @@ class GalleryRow:
 
 @dataclass(frozen=True)
 class GalleryRuns:
-    """Which runs the gallery shows: one per method, of the same fold and seed where finished.
+    """The runs of the gallery: one per method, of the same fold and seed, as far as finished.
 
     Args:
         fold: Fold.
         seed: Seed.
         runs: Method -> run.
         control: Method that ranks the images.
-        left_out: The sentence on methods that there is no room for; empty where there are none.
+        left_out: Sentence on methods for which there is no room; empty if all are shown.
     """
 
     fold: int
@@ -127,11 +127,11 @@ def macro_dice_per_image(counts: pd.DataFrame) -> pd.Series:
 def chosen_images(dice: pd.Series) -> list[tuple[str, str]]:
     """Return ("best", id), ("median", id), ("worst", id); fewer where there are fewer images."""
     ids = [str(image_id) for image_id in dice.dropna().sort_index().sort_values(ascending=False, kind="stable").index]
-    places = {"best": 0, "median": (len(ids) - 1) // 2, "worst": len(ids) - 1}
+    ranks = {"best": 0, "median": (len(ids) - 1) // 2, "worst": len(ids) - 1}
     chosen: dict[str, str] = {}
-    for word, place in places.items():
-        if ids and ids[place] not in chosen.values():
-            chosen[word] = ids[place]
+    for word, rank in ranks.items():
+        if ids and ids[rank] not in chosen.values():
+            chosen[word] = ids[rank]
     return list(chosen.items())
 
 
@@ -141,17 +141,19 @@ def gallery_runs(study: AnalysedStudy) -> GalleryRuns:
     Raises:
         NotDrawableError: No run finished.
     """
-    done = study.table("runs")
-    done = done[done["state"] == "done"]
-    if done.empty:
+    finished = study.table("runs")
+    finished = finished[finished["state"] == "done"]
+    if finished.empty:
         raise NotDrawableError("No run is finished, so there are no predictions to show.")
-    controls = [method for method in study.methods if method in set(done["method"])]
+    controls = [method for method in study.methods if method in set(finished["method"])]
     control = controls[0]
-    keys = done.loc[done["method"] == control, ["fold", "seed"]].drop_duplicates()
-    finished = done.groupby(["fold", "seed"])["method"].nunique()
-    best = keys.assign(n=[finished.loc[(fold, seed)] for fold, seed in keys.itertuples(index=False)])
+    keys = finished.loc[finished["method"] == control, ["fold", "seed"]].drop_duplicates()
+    n_methods = finished.groupby(["fold", "seed"])["method"].nunique()
+    best = keys.assign(n=[n_methods.loc[(fold, seed)] for fold, seed in keys.itertuples(index=False)])
     fold, seed = best.sort_values(["n", "fold", "seed"], ascending=[False, True, True])[["fold", "seed"]].iloc[0]
-    rows = done[(done["fold"] == fold) & (done["seed"] == seed)].drop_duplicates("method").set_index("method")
+    rows = (
+        finished[(finished["fold"] == fold) & (finished["seed"] == seed)].drop_duplicates("method").set_index("method")
+    )
     methods, left_out = study.shown([method for method in controls if method in rows.index])
     runs = {method: study.records.run(str(rows.loc[method, "run_id"])) for method in methods}
     return GalleryRuns(int(fold), int(seed), runs, control, left_out)
@@ -161,10 +163,10 @@ def gallery_rows(study: AnalysedStudy) -> tuple[list[GalleryRow], str]:
     """Read the images of the gallery.
 
     Returns:
-        The rows, and the sentence that says how the images were chosen.
+        The rows, and a sentence on how the images were chosen.
 
     Raises:
-        NotDrawableError: The data set or the predictions are gone.
+        NotDrawableError: The data set or the predictions no longer exist.
     """
     chosen = gallery_runs(study)
     try:
@@ -174,17 +176,21 @@ def gallery_rows(study: AnalysedStudy) -> tuple[list[GalleryRow], str]:
         taxonomy = Taxonomy(dataset.info, merging.get("groups"), merging.get("ignore", ()), merging.get("order", ()))
     except UserError as error:
         raise NotDrawableError(f"The data set or the control's records cannot be read: {error}") from error
-    saved = [i for i in dice.index if all(is_whole(run.prediction_path(str(i))) for run in chosen.runs.values())]
+    saved = [
+        image_id
+        for image_id in dice.index
+        if all(is_whole(run.prediction_path(str(image_id))) for run in chosen.runs.values())
+    ]
     if not saved:
         raise NotDrawableError("No test image has saved predictions of every method, so there is nothing to show.")
     rows = []
     for word, image_id in chosen_images(dice[saved]):
-        predictions = {m: read_class_ids(run.prediction_path(image_id)) for m, run in chosen.runs.items()}
+        predictions = {method: read_class_ids(run.prediction_path(image_id)) for method, run in chosen.runs.items()}
         label = f"{word}\n{wrapped(image_id, 18, 2)}\n{chosen.control} {dice[image_id]:.2f}"
         truth = taxonomy.apply(dataset.read_mask(image_id))
         rows.append(GalleryRow(label, dataset.read_image(image_id), truth, predictions))
     if not rows:
-        raise NotDrawableError("No scored image holds a class, so none is better than another.")
+        raise NotDrawableError("No scored image contains a class, so none is better than another.")
     rule = RULE.format(n=len(saved), control=chosen.control, fold=chosen.fold, seed=chosen.seed)
     return rows, f"{rule} {chosen.left_out}".strip()
 
@@ -212,7 +218,7 @@ def show(axes: Axes, picture: np.ndarray) -> Axes:
 
 
 def shrink_image(image: np.ndarray) -> np.ndarray:
-    """Reduce an image to the size it is shown at."""
+    """Reduce an image to its size in the figure."""
     picture = Image.fromarray(image)
     picture.thumbnail((SHOWN_SIDE_PX, SHOWN_SIDE_PX))
     return np.asarray(picture)

@@ -1,4 +1,4 @@
-"""The gradient view: methods x classes, how much more or less of the gradient a class gets than under cross-entropy."""
+"""The gradient view: the share of the gradient of each class under each method, relative to cross-entropy."""
 
 from itertools import pairwise
 
@@ -11,7 +11,7 @@ from analysis.plots.ledger import SCALE
 from analysis.plots.style import freeze_layout, heat_map, new_figure, wrapped
 from analysis.reading.palette import INK, MUTED
 
-FULL_COLOUR = 3.0  # doublings at which the colour no longer deepens; the number goes on
+FULL_COLOUR = 3.0  # doublings at which the colour saturates
 
 
 def gradient_heatmap(axes: Axes, gradients: pd.DataFrame) -> Axes:
@@ -19,7 +19,7 @@ def gradient_heatmap(axes: Axes, gradients: pd.DataFrame) -> Axes:
 
     Args:
         axes: Where to draw.
-        gradients: Columns `method`, `family`, `class` and `relative_share`; methods of a family stand together.
+        gradients: Columns `method`, `family`, `class` and `relative_share`; methods of a family are adjacent.
 
     Returns:
         The same axes.
@@ -40,15 +40,15 @@ def gradient_heatmap(axes: Axes, gradients: pd.DataFrame) -> Axes:
 
 
 def factor_text(value: float) -> str:
-    """Write a factor with two significant digits; anything below 0.005 is about 0."""
+    """Return a factor as text; anything below 0.005 is written as 0."""
     return "0" if value < 0.005 else f"{value:.2f}" if value < 9.995 else f"{value:.0f}"
 
 
 def _name_families(axes: Axes, families: list[str]) -> None:
-    """Rule off the families and name each at the right of its first row."""
-    for place, (before, after) in enumerate(pairwise(families)):
+    """Draw lines between families and write the name of each right of its first row."""
+    for row, (before, after) in enumerate(pairwise(families)):
         if before != after:
-            axes.axhline(place + 1, color=MUTED, linewidth=0.8, zorder=5)
+            axes.axhline(row + 1, color=MUTED, linewidth=0.8, zorder=5)
     for name in dict.fromkeys(families):
         axes.annotate(
             name,

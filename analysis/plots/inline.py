@@ -1,4 +1,4 @@
-"""Figures inside a page: SVG that follows the page's colours and fonts, without a byte that nobody sees."""
+"""Figures inside a page: compact SVG that uses the colours and fonts of the page."""
 
 import base64
 import io
@@ -19,16 +19,16 @@ _NUMBER = re.compile(r"-?\d+\.\d+(?:e-?\d+)?")
 _DRAWN = re.compile(r'\b(d|x|y|points|width|height|viewBox)="([^"]*)"')
 _PICTURE = re.compile(r"data:image/png;base64,([A-Za-z0-9+/=\s]+)")
 _WEBP_QUALITY = 82
-_MOST_COLOURS = 256  # of a picture that is kept exactly, as a palette
+_MOST_COLOURS = 256  # a picture with at most this many colours is stored losslessly, with a palette
 
 
 def inline_svg(figure: Figure, *, name: str, title: str) -> Markup:
-    """Return a figure as an SVG element for a page: text stays text, ids are its own, colours are the page's.
+    """Return a figure as an SVG element for a page: with text as text, unique ids, and the colours of the page.
 
     Args:
         figure: The figure.
-        name: Prefix of every id, so that several figures live on one page.
-        title: What a screen reader says.
+        name: Prefix of every id, so that a page can contain several figures.
+        title: Label for screen readers.
     """
     with figure_style():
         panels = panels_of(figure)
@@ -36,20 +36,20 @@ def inline_svg(figure: Figure, *, name: str, title: str) -> Markup:
 
 
 def embedded(svg: str, *, name: str, title: str, width_in: float, panels: Panels | None = None) -> Markup:
-    """Return an SVG file, from `svg_of`, as an element for a page; other arguments as of `inline_svg`."""
+    """Return an SVG file, from `svg_of`, as an element for a page; other arguments as for `inline_svg`."""
     text = svg[svg.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", text, flags=re.DOTALL)
     text = _in_tags(text, lambda tag: _own_ids(_page_colours(_rounded(tag)), name))
-    text = re.sub(r">\s*\n\s*<", "><", _PICTURE.sub(lambda found: smaller_picture(found.group(1)), text))
+    text = re.sub(r">\s*\n\s*<", "><", _PICTURE.sub(lambda match: smaller_picture(match.group(1)), text))
     width_px = round(width_in * 96)
     label = Markup.escape(title)
     views = "" if panels is None else f' data-panels="{Markup.escape(json.dumps(asdict(panels)))}"'
     opening = f'<svg role="img" aria-label="{label}" style="--natural:{width_px}px"{views} viewBox='
-    return Markup(re.sub(r"<svg [^>]*?viewBox=", lambda _: opening, text, count=1))  # a name may hold a backslash
+    return Markup(re.sub(r"<svg [^>]*?viewBox=", lambda _: opening, text, count=1))  # a name may contain a backslash
 
 
 def svg_of(figure: Figure) -> str:
-    """Return a figure as an SVG file whose text is text."""
+    """Return a figure as an SVG file with text as text."""
     buffer = io.BytesIO()
     with figure_style(text_as_text=True):
         figure.savefig(buffer, format="svg", metadata={"Date": None}, facecolor="none")
@@ -57,7 +57,7 @@ def svg_of(figure: Figure) -> str:
 
 
 def smaller_picture(encoded: str) -> str:
-    """Return a PNG, base64, as the data: address of a smaller picture: few colours as they are, photographs as WebP."""
+    """Return a base64 PNG as the data: address of a smaller picture: PNG for few colours, otherwise WebP."""
     picture = Image.open(io.BytesIO(base64.b64decode(encoded)))
     opaque = picture.convert("RGBA").getchannel("A").getextrema()[0] == 255
     picture = picture.convert("RGB" if opaque else "RGBA")
@@ -73,8 +73,8 @@ def smaller_picture(encoded: str) -> str:
 
 
 def _rounded(tag: str) -> str:
-    """Keep hundredths of a point, which is more than a screen shows."""
-    return _DRAWN.sub(lambda each: f'{each[1]}="{_NUMBER.sub(_hundredths, each[2])}"', tag)
+    """Round numbers to hundredths of a point, which is finer than a screen shows."""
+    return _DRAWN.sub(lambda match: f'{match[1]}="{_NUMBER.sub(_hundredths, match[2])}"', tag)
 
 
 def _hundredths(number: re.Match[str]) -> str:
@@ -83,7 +83,7 @@ def _hundredths(number: re.Match[str]) -> str:
 
 
 def _in_tags(text: str, change: Callable[[str], str]) -> str:
-    """Change tags only: what stands between them is a name and stays as it is."""
+    """Change tags only: the text between them is a name and is left unchanged."""
     return re.sub(r"<[^>]+>", lambda tag: change(tag.group()), text)
 
 
@@ -100,7 +100,7 @@ def _own_ids(tag: str, name: str) -> str:
 
 
 def variable(colour: str) -> str:
-    """Return the name of the CSS variable that stands for a colour of the figures."""
+    """Return the name of the CSS variable for a colour of the figures."""
     return f"--fig-{colour.removeprefix('#')}"
 
 

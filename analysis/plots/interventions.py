@@ -1,4 +1,4 @@
-"""What the bias does: Dice after it was changed in the trained model."""
+"""The effect of the bias: Dice after it was changed in the trained model."""
 
 from collections.abc import Sequence
 

@@ -76,16 +76,16 @@ def training_loss(epochs: pd.DataFrame) -> pd.DataFrame:
 
 def draw_learning_curves(study: AnalysedStudy) -> Figure:
     """Draw validation macro Dice and training loss of every finished run."""
-    done = study.table("runs")
-    done = done[done["state"] == "done"]
-    read = []
-    for run_id in done["run_id"]:
+    finished = study.table("runs")
+    finished = finished[finished["state"] == "done"]
+    tables = []
+    for run_id in finished["run_id"]:
         try:
-            read.append(study.records.run(run_id).epochs().assign(run_id=run_id))
+            tables.append(study.records.run(run_id).epochs().assign(run_id=run_id))
         except UserError:
-            continue  # the run's state stands in the table of runs; a curve less is no reason for no figure
-    epochs = pd.concat(read) if read else pd.DataFrame(columns=[*EPOCHS.names, "run_id"])
-    method_of = done.set_index("run_id")["method"]
+            continue  # the table of runs shows its state; the other curves are drawn
+    epochs = pd.concat(tables) if tables else pd.DataFrame(columns=[*EPOCHS.names, "run_id"])
+    method_of = finished.set_index("run_id")["method"]
     panels = [
         (label, along_stages(curves.assign(method=curves["run_id"].map(method_of)), ["run_id"]))
         for label, curves in (
@@ -96,7 +96,7 @@ def draw_learning_curves(study: AnalysedStudy) -> Figure:
     ]
     if not panels:
         raise NotDrawableError("No finished run has readable epoch records, so there is no learning curve to draw.")
-    methods = {name: mark for name, mark in study.marks.items() if name in set(done["method"])}
+    methods = {name: mark for name, mark in study.marks.items() if name in set(finished["method"])}
     figure = new_figure(1.4 + 3.3 * len(panels), 2.9)
     for axes, (label, curves) in zip(figure.subplots(1, len(panels), squeeze=False).flat, panels, strict=True):
         learning_curves(axes, curves, marks=methods)

@@ -1,4 +1,4 @@
-"""The class-parameter ledger: where every method started, where it ended, and what it held per class."""
+"""The class-parameter ledger: the start and end of every bias, and the final parameters of every method."""
 
 from collections.abc import Mapping
 from itertools import pairwise
@@ -15,12 +15,12 @@ from analysis.reading.analysed_study import AnalysedStudy, NotDrawableError
 from analysis.reading.palette import INK, MUTED, PAPER
 from analysis.reading.wording import number, words
 
-# Diverging, readable in grey and by every kind of colour vision (blue to orange), light enough for dark numbers.
+# Diverging (blue to orange), legible in grey and for every type of colour vision, light enough for dark numbers.
 SCALE = LinearSegmentedColormap.from_list("below_above", ["#6aa7d6", "#f4f5f6", "#f0a35e"])
 
 
 def prior_to_final(axes: Axes, learned: pd.DataFrame, *, colours: Mapping[str, str]) -> Axes:
-    """Draw where each class's bias started (ring), where it ended (dot), and the change between, runs as small dots.
+    """Draw the start (ring) and end (dot) of the bias of each class, the change between, and runs as small dots.
 
     Args:
         axes: Where to draw.
@@ -34,19 +34,19 @@ def prior_to_final(axes: Axes, learned: pd.DataFrame, *, colours: Mapping[str, s
     wide = wide.dropna(subset=["learned", "change"]).assign(initial=lambda rows: rows["learned"] - rows["change"])
     mean = wide.groupby("class", sort=False).mean().sort_values("learned", ascending=False)
     shades = [colours[str(name)] for name in mean.index]
-    places = pd.Series(np.arange(len(mean)), index=mean.index)
+    positions = pd.Series(np.arange(len(mean)), index=mean.index)
     runs = wide.reset_index()
-    axes.hlines(places, mean["initial"], mean["learned"], colors=shades, linewidth=2.2, zorder=2)
+    axes.hlines(positions, mean["initial"], mean["learned"], colors=shades, linewidth=2.2, zorder=2)
     axes.scatter(
-        *(runs["learned"], runs["class"].map(places) + 0.27),
+        *(runs["learned"], runs["class"].map(positions) + 0.27),
         s=7,
         c=[colours[str(name)] for name in runs["class"]],
         alpha=0.6,
         linewidths=0,
         zorder=3,
     )
-    axes.scatter(mean["initial"], places, s=30, facecolors=PAPER, edgecolors=shades, linewidths=1.3, zorder=4)
-    axes.scatter(mean["learned"], places, s=34, c=shades, zorder=5)
+    axes.scatter(mean["initial"], positions, s=30, facecolors=PAPER, edgecolors=shades, linewidths=1.3, zorder=4)
+    axes.scatter(mean["learned"], positions, s=34, c=shades, zorder=5)
     axes.axvline(0, color=MUTED, linewidth=0.6, zorder=1)
     axes.set_yticks(range(len(mean)), [wrapped(str(name), 24) for name in mean.index])
     axes.set_ylim(len(mean) - 0.4, -0.6)
@@ -128,6 +128,6 @@ def draw_ledger_heatmap(study: AnalysedStudy) -> Figure:
 
 
 def _separate_rows(axes: Axes, kinds: list[str]) -> None:
-    for place, (before, after) in enumerate(pairwise(kinds)):
+    for row, (before, after) in enumerate(pairwise(kinds)):
         if before != after:
-            axes.axhline(place + 1, color=MUTED, linewidth=0.8, zorder=5)
+            axes.axhline(row + 1, color=MUTED, linewidth=0.8, zorder=5)

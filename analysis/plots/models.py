@@ -41,7 +41,7 @@ def effects_by_model(interactions: pd.DataFrame) -> pd.DataFrame:
     """Return method, model, class, mean, low and high, one row for each of them.
 
     Args:
-        interactions: Rows of model_interactions.csv, which hold two models each.
+        interactions: Rows of model_interactions.csv, with two models each.
     """
     ends = {"model": "of_model", "other_model": "of_other"}
     keys = ["method", "class"]

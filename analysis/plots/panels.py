@@ -1,4 +1,4 @@
-"""Where the panels of a figure lie, so that a narrow screen can show them below one another."""
+"""Positions of the panels of a figure, so that a narrow screen can stack them vertically."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
-View = tuple[float, float, float, float]  # x, y, width, height in points, y from the top, as SVG counts
+View = tuple[float, float, float, float]  # x, y, width, height in points, y from the top, as in SVG
 _PAD_PX = 3
 
 
@@ -15,8 +15,8 @@ class Panels:
     """The panels of a figure.
 
     Args:
-        views: For each panel what stands side by side: the row names that it shares with another panel, and itself.
-        axis_labels: Labels that belong to all panels.
+        views: For each panel the areas to show side by side: the row names that it shares with another, and itself.
+        axis_labels: Labels common to all panels.
     """
 
     views: list[list[View]]
@@ -24,15 +24,15 @@ class Panels:
 
 
 def panels_of(figure: Figure) -> Panels | None:
-    """Return the panels of a figure that has been laid out; None where it is one picture or a sheet of images."""
-    axes = [each for each in figure.axes if each.get_visible() and each.axison]
-    if len(axes) < 2 or any(each.images and not each.get_yticklabels() for each in axes):
+    """Return the panels of a figure with final layout; None for a single panel or a sheet of images."""
+    visible = [axes for axes in figure.axes if axes.get_visible() and axes.axison]
+    if len(visible) < 2 or any(axes.images and not axes.get_yticklabels() for axes in visible):
         return None
-    boxes = {each: box for each in axes if (box := each.get_tightbbox()) is not None}
-    names = {each: _row_names(each, boxes) for each in boxes}
+    boxes = {axes: box for axes in visible if (box := axes.get_tightbbox()) is not None}
+    names = {axes: _row_names(axes, boxes) for axes in boxes}
     views = [[_view(figure, legend.get_window_extent())] for legend in figure.legends]
-    for each, box in boxes.items():
-        strip = names[each]
+    for axes, box in boxes.items():
+        strip = names[axes]
         if strip is None:
             views.append([_view(figure, box.padded(_PAD_PX))])
             continue
@@ -43,15 +43,15 @@ def panels_of(figure: Figure) -> Panels | None:
 
 
 def _row_names(axes: Axes, boxes: dict[Axes, Bbox]) -> Bbox | None:
-    """Return where the names of the rows stand that a panel shares with one to its left; None where it has its own."""
+    """Return the area of the row names that a panel shares with one to its left; None if it has its own."""
     if any(label.get_visible() and label.get_text() for label in axes.get_yticklabels()) and _labels_left(axes):
         return None
     frame = axes.get_window_extent()
     for other, box in boxes.items():
-        its = other.get_window_extent()
-        beside = abs(its.y0 - frame.y0) < 1 and its.x1 <= frame.x0
+        other_frame = other.get_window_extent()
+        beside = abs(other_frame.y0 - frame.y0) < 1 and other_frame.x1 <= frame.x0
         if beside and _labels_left(other) and axes.get_shared_y_axes().joined(axes, other):
-            return Bbox.from_extents(box.x0 - _PAD_PX, box.y0, its.x0, box.y1)
+            return Bbox.from_extents(box.x0 - _PAD_PX, box.y0, other_frame.x0, box.y1)
     return None
 
 

@@ -1,4 +1,4 @@
-"""Is the class attention read? How the predicted share of a class follows a dose on its bias, or on its logit."""
+"""Is the class attention used? The predicted share of a class against the dose on its bias or on its logit."""
 
 from collections.abc import Mapping
 
@@ -15,7 +15,7 @@ from imbalance_bench.records import PathControl
 STYLES = {PathControl.BIAS_DOSE: "-", PathControl.LOGIT_DOSE: (0, (2, 2))}
 COLUMNS, PANEL_IN = 4, 1.75
 NOT_DOSED = (
-    "No finished run recorded doses on its class attention (path_controls.parquet): it takes a decoder with class "
+    "No finished run recorded doses on its class attention (path_controls.parquet). They need a decoder with class "
     "tokens, and `evaluation.path_controls` above 0."
 )
 
@@ -39,10 +39,10 @@ def dose_curves(axes: Axes, doses: pd.DataFrame, *, marks: Mapping[str, MethodMa
                 continue
             trained = float(rows["predicted_trained"].iloc[0])
             points = [*zip(rows["dose"], rows["predicted"], strict=True), (0.0, trained)]
-            places, shares = zip(*sorted(points), strict=True)
+            x, shares = zip(*sorted(points), strict=True)
             of_bias = control == PathControl.BIAS_DOSE
             axes.plot(
-                *(places, [100 * share for share in shares]),
+                *(x, [100 * share for share in shares]),
                 color=mark.colour,
                 linestyle=style,
                 linewidth=1.2 if of_bias else 0.9,

@@ -1,4 +1,4 @@
-"""The order of the methods: how stable it is on one data set, and what several data sets say."""
+"""The ranking of methods: its stability on one data set, and critical differences over several."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,7 +23,7 @@ ONE_DATA_SET = (
 
 
 def ranks(axes: Axes, rankings: pd.DataFrame, *, marks: Mapping[str, MethodMark]) -> Axes:
-    """Draw the rank of every method with the interval of its rank over resampled units and seeds.
+    """Draw the rank of every method with its interval over resampled units and seeds.
 
     Args:
         axes: Where to draw.
@@ -34,12 +34,12 @@ def ranks(axes: Axes, rankings: pd.DataFrame, *, marks: Mapping[str, MethodMark]
         The same axes, the best method on top.
     """
     rows = rankings.dropna(subset=["rank"]).sort_values("rank", kind="stable")
-    for place, row in enumerate(rows.to_dict("records")):
+    for position, row in enumerate(rows.to_dict("records")):
         mark = marks[str(row["method"])]
-        axes.hlines(place, row["rank_low"], row["rank_high"], colors=mark.colour, linewidth=1.6)
-        axes.plot(row["rank"], place, mark.marker, color=mark.colour, markersize=5.5, markeredgewidth=0)
+        axes.hlines(position, row["rank_low"], row["rank_high"], colors=mark.colour, linewidth=1.6)
+        axes.plot(row["rank"], position, mark.marker, color=mark.colour, markersize=5.5, markeredgewidth=0)
         share = f"best in {100 * row['p_best']:.0f} %"
-        axes.text(1.02, place, share, transform=axes.get_yaxis_transform(), va="center", fontsize=7.5, color=MUTED)
+        axes.text(1.02, position, share, transform=axes.get_yaxis_transform(), va="center", fontsize=7.5, color=MUTED)
     axes.set_yticks(range(len(rows)), [wrapped(str(name), 28) for name in rows["method"]])
     axes.set_ylim(len(rows) - 0.45, -0.55)
     axes.set_xlim(0.7, len(rows) + 0.3)
@@ -72,25 +72,25 @@ def critical_difference(
     Args:
         axes: Where to draw.
         average_ranks: Columns method and average_rank, 1 = best, best first.
-        cliques: Sets of methods not told apart; empty where nothing was tested.
-        distance: Critical difference in ranks; NaN where nothing was tested.
+        cliques: Sets of methods that are not separated; empty if nothing was tested.
+        distance: Critical difference in ranks; NaN if nothing was tested.
 
     Returns:
         The same axes, methods from top (best) to bottom.
 
     Source:
-        Demsar 2006, figure 1, turned by a quarter so that long names stay legible.
+        Demsar 2006, figure 1, rotated so that long names remain legible.
     """
     names = [str(name) for name in average_ranks["method"]]
     values = average_ranks["average_rank"].to_numpy(float)
-    places = {name: place for place, name in enumerate(names)}
+    positions = {name: position for position, name in enumerate(names)}
     axes.scatter(values, np.arange(len(names)), s=34, color=INK, zorder=4)
     lanes = len(names) + 0.25 * np.arange(len(cliques))
     for clique, lane in zip(cliques, lanes, strict=True):
-        ends = [values[places[name]] for name in clique]
+        ends = [values[positions[name]] for name in clique]
         axes.hlines(lane - 0.35, min(ends), max(ends), colors=INK, linewidth=2.6, gid="clique")
         for name in clique:
-            axes.vlines(values[places[name]], places[name], lane - 0.35, colors=MUTED, linewidth=0.5, zorder=1)
+            axes.vlines(values[positions[name]], positions[name], lane - 0.35, colors=MUTED, linewidth=0.5, zorder=1)
     bottom = (float(lanes[-1]) if len(cliques) else len(names) - 0.55) + 0.1
     if np.isfinite(distance):
         axes.hlines(-0.75, values.min(), values.min() + distance, colors=MUTED, linewidth=1.6, gid="distance")
@@ -109,22 +109,22 @@ def critical_difference(
     return axes
 
 
-def save_critical_difference(found: CriticalDifference, path: Path) -> Path:
-    """Draw the ranks of `compare` into a file; where nothing was tested there are neither bars nor a distance.
+def save_critical_difference(result: CriticalDifference, path: Path) -> Path:
+    """Draw the ranks of `compare` into a file, without bars and distance if nothing was tested.
 
     Args:
-        found: From `analysis.statistics.critical_difference`.
+        result: Result of `analysis.statistics.critical_difference`.
         path: An .svg, .pdf or .png file.
 
     Returns:
         The file.
     """
     with figure_style():
-        figure = new_figure(6.0, 1.1 + 0.28 * len(found.ranks) + 0.08 * len(found.cliques))
+        figure = new_figure(6.0, 1.1 + 0.28 * len(result.ranks) + 0.08 * len(result.cliques))
         axes = figure.subplots()
-        critical_difference(axes, found.ranks, cliques=found.cliques, distance=found.distance)
-        tested = "" if found.tested else ": described, not tested"
-        axes.set_title(f"{found.friedman.n_blocks} data sets{tested}")
+        critical_difference(axes, result.ranks, cliques=result.cliques, distance=result.distance)
+        tested = "" if result.tested else ": described, not tested"
+        axes.set_title(f"{result.friedman.n_blocks} data sets{tested}")
         freeze_layout(figure)
     return save(figure, path)
 

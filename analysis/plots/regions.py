@@ -1,4 +1,4 @@
-"""How probable a practical difference is, in a triangle: worse, practically equivalent, better."""
+"""The probability of a practical difference, in a triangle: worse, practically equivalent, better."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,12 +22,12 @@ COLUMNS = 3
 
 
 def simplex(probabilities: np.ndarray) -> np.ndarray:
-    """Return places in the triangle, (..., 3) probabilities that sum to 1 -> (..., 2)."""
+    """Return points in the triangle, (..., 2), for probabilities that sum to 1, (..., 3)."""
     return probabilities @ CORNERS
 
 
 def triangle(axes: Axes) -> Axes:
-    """Draw the triangle: corners are certainty, lines divide it by which region is the most probable.
+    """Draw the triangle: corners are certainty, and lines divide it by the most probable region.
 
     Args:
         axes: Where to draw.
@@ -74,13 +74,13 @@ def in_triangle(axes: Axes, rows: pd.DataFrame, marks: Mapping[str, MethodMark])
     triangle(axes)
     for row in rows.to_dict("records"):
         mark = marks[str(row["method"])]
-        place = simplex(np.array([row[name] for name in REGIONS], dtype=np.float64))
-        axes.plot(*place, mark.marker, color=mark.colour, markersize=6, markeredgecolor=PAPER, markeredgewidth=0.6)
+        point = simplex(np.array([row[name] for name in REGIONS], dtype=np.float64))
+        axes.plot(*point, mark.marker, color=mark.colour, markersize=6, markeredgecolor=PAPER, markeredgewidth=0.6)
     return axes
 
 
 def draw_practical_differences(study: AnalysedStudy) -> Figure:
-    """Draw where every method lies between worse, equivalent and better than its control on macro Dice."""
+    """Draw the posterior of every method between worse, equivalent and better than its control in macro Dice."""
     rows = study.table("practical_differences")
     rows = rows[(rows["class"] == MACRO) & rows["p_better"].notna()]
     if rows.empty:
@@ -98,39 +98,39 @@ def cloud(axes: Axes, posterior: Posterior, rng: np.random.Generator) -> Axes:
 
     Args:
         axes: Where to draw.
-        posterior: Of one method.
-        rng: Of the draws.
+        posterior: Posterior of one method.
+        rng: Generator of the draws.
 
     Returns:
-        The same axes; the ring is the mean, what is to be expected of one more data set.
+        The same axes; the ring is the mean, the prediction for a new data set.
     """
     triangle(axes)
     drawn = posterior.draws(DRAWS, rng)
     axes.scatter(*simplex(drawn).T, s=3, color=INK, alpha=0.12, linewidth=0, zorder=2, rasterized=True)
-    found = posterior.of_next()
-    place = simplex(np.array([found.worse, found.equivalent, found.better]))
-    axes.scatter(*place, s=46, facecolor=PAPER, edgecolor=INK, linewidth=1.4, zorder=3)
+    prediction = posterior.of_next()
+    point = simplex(np.array([prediction.worse, prediction.equivalent, prediction.better]))
+    axes.scatter(*point, s=46, facecolor=PAPER, edgecolor=INK, linewidth=1.4, zorder=3)
     return axes
 
 
-def save_practical_differences(found: Sequence[tuple[str, Posterior]], path: Path) -> Path:
-    """Draw what several data sets say of each method into a file.
+def save_practical_differences(posteriors: Sequence[tuple[str, Posterior]], path: Path) -> Path:
+    """Draw the posteriors over several data sets into a file, one panel per comparison.
 
     Args:
-        found: Title and posterior of each pair of methods, at least one.
+        posteriors: Title and posterior of each pair of methods, at least one.
         path: An .svg, .pdf or .png file.
 
     Returns:
         The file.
     """
     with figure_style():
-        columns = min(COLUMNS, len(found))
-        lines = -(-len(found) // columns)
+        columns = min(COLUMNS, len(posteriors))
+        lines = -(-len(posteriors) // columns)
         figure = new_figure(2.6 * columns, 2.6 * lines)
         grid = figure.subplots(lines, columns, squeeze=False)
-        for axes in grid.flat[len(found) :]:
+        for axes in grid.flat[len(posteriors) :]:
             axes.set_axis_off()
-        for axes, (title, posterior) in zip(grid.flat, found, strict=False):
+        for axes, (title, posterior) in zip(grid.flat, posteriors, strict=False):
             cloud(axes, posterior, generator(0, "triangle", title))
             axes.set_title(wrapped(title, 30), fontsize=8, color=INK)
         freeze_layout(figure)

@@ -1,4 +1,4 @@
-"""How good each method is, and how it differs from the control."""
+"""The Dice of each method, and its difference from the control."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -23,7 +23,7 @@ ROW_NAME_WIDTH = 26  # characters before a name breaks
 
 
 def class_dice(axes: Axes, scores: pd.DataFrame, *, classes: Sequence[str], marks: Mapping[str, MethodMark]) -> Axes:
-    """Draw one row per class and one dot with its interval per method, the mean over classes on top.
+    """Draw one row per class, and one dot with its interval per method; the mean over classes is the top row.
 
     Args:
         axes: Where to draw.
@@ -36,10 +36,10 @@ def class_dice(axes: Axes, scores: pd.DataFrame, *, classes: Sequence[str], mark
     """
     rows = _rows(scores, classes)
     offsets = np.linspace(-0.36, 0.36, len(marks)) if len(marks) > 1 else np.zeros(1)
-    place = {name: position for position, name in enumerate(rows)}
+    positions = {name: position for position, name in enumerate(rows)}
     for offset, (method, mark) in zip(offsets, marks.items(), strict=True):
         of_method = scores[(scores["method"] == method) & scores["class"].isin(rows) & scores["mean"].notna()]
-        ys = of_method["class"].map(place) + offset
+        ys = of_method["class"].map(positions) + offset
         axes.hlines(ys, of_method["low"], of_method["high"], colors=mark.colour, linewidth=1.1)
         axes.plot(of_method["mean"], ys, mark.marker, color=mark.colour, markersize=4.6, markeredgewidth=0)
     absent = [name for name in rows if scores.loc[scores["class"] == name, "mean"].notna().sum() == 0]
@@ -59,7 +59,7 @@ def paired_differences(
     mark: MethodMark,
     rope: float | None = None,
 ) -> Axes:
-    """Draw method minus control per class with its interval; filled where the verdict is better or worse.
+    """Draw method minus control per class with its interval; filled if the verdict is better or worse.
 
     Args:
         axes: Where to draw.
@@ -75,15 +75,19 @@ def paired_differences(
     if rope:
         axes.axvspan(-rope, rope, color=BAND, linewidth=0, zorder=0)
     axes.axvline(0, color=MUTED, linewidth=0.8, zorder=1)
-    place = {name: position for position, name in enumerate(rows)}
+    positions = {name: position for position, name in enumerate(rows)}
     for name in comparisons.loc[comparisons["difference"].isna() & comparisons["class"].isin(rows), "class"]:
         axes.text(
-            *(0.03, place[name], "absent"), transform=axes.get_yaxis_transform(), va="center", fontsize=7, color=MUTED
+            *(0.03, positions[name], "absent"),
+            transform=axes.get_yaxis_transform(),
+            va="center",
+            fontsize=7,
+            color=MUTED,
         )
-    known = comparisons[comparisons["class"].isin(rows) & comparisons["difference"].notna()]
-    decided = known["verdict"].map(lambda verdict: verdict in (Word.BETTER, Word.WORSE))
-    for part, width, face in ((known[~decided], 1.0, PAPER), (known[decided], 1.8, mark.colour)):
-        ys = part["class"].map(place)
+    valid = comparisons[comparisons["class"].isin(rows) & comparisons["difference"].notna()]
+    decided = valid["verdict"].map(lambda verdict: verdict in (Word.BETTER, Word.WORSE))
+    for part, width, face in ((valid[~decided], 1.0, PAPER), (valid[decided], 1.8, mark.colour)):
+        ys = part["class"].map(positions)
         axes.hlines(ys, part["low"], part["high"], colors=mark.colour, linewidth=width)
         axes.scatter(
             *(part["difference"], ys),
@@ -100,31 +104,31 @@ def paired_differences(
 
 
 def _rows(table: pd.DataFrame, classes: Sequence[str]) -> list[str]:
-    """Return the rows of a figure: macro where the table has it, then the classes."""
+    """Return the rows of a figure: macro if the table has it, then the classes."""
     return [*([MACRO] if (table["class"] == MACRO).any() else []), *classes]
 
 
 def _class_rows(axes: Axes, rows: Sequence[str]) -> None:
-    """Name the rows, top to bottom, with a rule below the macro row."""
+    """Label the rows from top to bottom, with a line below the macro row."""
     labels = [OVERALL if name == MACRO else wrapped(name, ROW_NAME_WIDTH) for name in rows]
     axes.set_yticks(range(len(rows)), labels)
     axes.set_ylim(len(rows) - 0.45, -0.55)
-    for place in range(len(rows) - 1):
-        first = place == 0 and rows[0] == MACRO
-        axes.axhline(place + 0.5, color=MUTED if first else GRID, linewidth=0.7 if first else 0.5, zorder=0)
+    for row in range(len(rows) - 1):
+        first = row == 0 and rows[0] == MACRO
+        axes.axhline(row + 0.5, color=MUTED if first else GRID, linewidth=0.7 if first else 0.5, zorder=0)
     spare_grid(axes, "x")
     axes.spines["left"].set_visible(False)
 
 
 def widths_differ(panels: Iterable[tuple[Any, pd.DataFrame]]) -> bool:
-    """Say whether one panel on a shared axis would flatten another: the widest spans OWN_AXES_FROM times the least.
+    """Return whether the widest panel would flatten others on a shared axis: it spans OWN_AXES_FROM times the least.
 
     Args:
         panels: Name and rows with the columns low and high, of differences to 0.
     """
-    reach = [float(rows[["low", "high"]].abs().max().max()) for _, rows in panels]
-    known = [each for each in reach if np.isfinite(each) and each > 0]
-    return bool(known) and max(known) > OWN_AXES_FROM * min(known)
+    extents = [float(rows[["low", "high"]].abs().max().max()) for _, rows in panels]
+    valid = [extent for extent in extents if np.isfinite(extent) and extent > 0]
+    return bool(valid) and max(valid) > OWN_AXES_FROM * min(valid)
 
 
 def draw_class_dice(study: AnalysedStudy) -> Figure:
@@ -159,8 +163,8 @@ def draw_paired_differences(study: AnalysedStudy) -> Figure:
     rows = _rows(comparisons, study.class_names)
     row_in = 0.31 if any("\n" in wrapped(name, ROW_NAME_WIDTH) for name in rows) else 0.24
     figure = new_figure(1.9 + 1.75 * columns, 0.45 + lines * (0.75 + row_in * len(rows)))
-    own = widths_differ(comparisons.groupby("method"))
-    grid = figure.subplots(lines, columns, squeeze=False, sharex=not own, sharey=True)
+    own_axes = widths_differ(comparisons.groupby("method"))
+    grid = figure.subplots(lines, columns, squeeze=False, sharex=not own_axes, sharey=True)
     rope = study.plan.get("analysis", {}).get("rope_dice")
     for axes, method in zip(grid.flat, methods, strict=False):
         of_method = comparisons[comparisons["method"] == method]
@@ -170,6 +174,6 @@ def draw_paired_differences(study: AnalysedStudy) -> Figure:
     for axes in list(grid.flat)[len(methods) :]:
         axes.set_visible(False)
     figure.supxlabel(f"Dice {MINUS} Dice of {' or '.join(study.controls)}, with 95 % interval", fontsize=8.5)
-    figure.set_label(OWN_AXES if own else "")
+    figure.set_label(OWN_AXES if own_axes else "")
     freeze_layout(figure)
     return figure

@@ -1,4 +1,4 @@
-"""How every figure looks: one style, applied through a context manager, and colours that stay apart for everyone."""
+"""The common style of all figures, applied through a context manager, and text that fits."""
 
 import re
 import warnings
@@ -61,8 +61,8 @@ RC: dict[Any, Any] = {
     "ytick.major.size": 0,
     "ytick.minor.size": 0,
 }
-# Matplotlib ships DejaVu Sans; the others are asked, where installed, for the scripts that it lacks.
 _LEFT_OUT = "… "
+# Matplotlib includes DejaVu Sans; the others, if installed, provide the scripts that it lacks.
 FALLBACK_FONTS = ("Noto Sans CJK JP", "Noto Sans CJK SC", "Noto Sans Devanagari", "Noto Sans Arabic", "Noto Sans Thai")
 
 
@@ -74,10 +74,10 @@ def _fonts() -> tuple[str, ...]:
 
 @contextmanager
 def figure_style(*, text_as_text: bool = False) -> Iterator[None]:
-    """Apply the style inside a `with` block; afterwards everything is as before.
+    """Apply the style inside a `with` block and restore all settings afterwards.
 
     Args:
-        text_as_text: Write SVG text as text rather than as outlines, for a page that brings its own fonts.
+        text_as_text: Write SVG text as text rather than as outlines, for a page with its own fonts.
     """
     with warnings.catch_warnings(), mpl.rc_context():
         warnings.filterwarnings("ignore", r"Glyph .* missing from", UserWarning)  # the report shows it as text
@@ -96,14 +96,12 @@ def new_figure(width_in: float, height_in: float) -> Figure:
 
 
 def freeze_layout(figure: Figure) -> None:
-    """Lay the figure out once, so that labels can be placed in pixels and every file looks the same.
+    """Compute the layout once, so that labels can be placed in pixels and every file looks the same.
 
-    The engine is not attached to the figure: it would draw everything once more for every file.
+    The engine is not attached to the figure, because it would draw everything again for every file.
     """
     engine = ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.06)
-    engine.execute(
-        figure
-    )  # goes over everything twice: ticks change with the size of the axes, and that with the ticks
+    engine.execute(figure)  # two passes: ticks depend on the size of the axes, which depends on the ticks
     if any(axes.get_aspect() != "auto" for axes in figure.axes):
         engine.execute(figure)  # square pixels shrink the axes once more
 
@@ -119,14 +117,14 @@ def save(figure: Figure, path: Path, *, text_as_text: bool = False) -> Path:
 
 
 def thin_line_alpha(lines: int) -> float:
-    """Opacity of single runs behind their mean: the more there are, the fainter."""
+    """Return the opacity of the lines of single runs, which decreases with their number."""
     return min(0.45, max(0.06, 5 / max(lines, 1)))
 
 
 def method_handles(
     marks: Mapping[str, MethodMark], *, markersize: float = 4, linewidth: float = 1.2, width: int = 28
 ) -> list[Line2D]:
-    """Return what a legend shows of each method; names are wrapped at `width` letters."""
+    """Return the legend entry of each method; names are wrapped at `width` characters."""
     return [
         Line2D(
             [],
@@ -144,19 +142,19 @@ def method_handles(
 def wrapped(name: str, width: int = 22, lines: int = 2) -> str:
     """Break a long name into at most `lines` lines of `width` characters, at spaces and after "_", "-" and "/".
 
-    What there is no room for is left out before the last word, because names often differ at their end.
+    If it does not fit, words before the last one are omitted, because names often differ at their end.
     """
     words = [part for word in re.findall(r"[^\s_/-]*[_/-]+|[^\s_/-]+\s*|\s+", name) for part in _pieces(word, width)]
     rows = _rows(words, width)
-    for kept in range(len(words) - 1, 0, -1):
+    for n_words in range(len(words) - 1, 0, -1):
         if len(rows) <= lines:
             break
-        rows = _rows([*words[: kept - 1], _LEFT_OUT, words[-1]], width)
+        rows = _rows([*words[: n_words - 1], _LEFT_OUT, words[-1]], width)
     return "\n".join(rows[:lines]) or name
 
 
 def _pieces(word: str, width: int) -> list[str]:
-    """Cut a word that is longer than a line, which no script without spaces could do without."""
+    """Cut a word that is longer than a line, as happens in scripts without spaces."""
     return [word[start : start + width] for start in range(0, len(word), width)]
 
 
@@ -170,22 +168,22 @@ def _rows(words: Sequence[str], width: int) -> list[str]:
     return [row.strip() for row in rows if row.strip()]
 
 
-def heat_map(axes: Axes, values: np.ndarray, labels: np.ndarray, **how: Any) -> Axes:
-    """Draw a matrix with its numbers through seaborn, on the ground of missing values, names of rows upright.
+def heat_map(axes: Axes, values: np.ndarray, labels: np.ndarray, **options: Any) -> Axes:
+    """Draw a matrix with text in its cells through seaborn.
 
     Args:
         axes: Where to draw.
-        values: (rows, columns) of what is shaded; NaN is left blank.
-        labels: (rows, columns) of what is written.
-        how: Further arguments of `seaborn.heatmap`.
+        values: (rows, columns) values of the colours; NaN is left blank.
+        labels: (rows, columns) text of the cells.
+        options: Further arguments of `seaborn.heatmap`.
     """
     import seaborn as sns  # imports pyplot, which takes a second
 
-    how = {"cbar": False, "linewidths": 1, "linecolor": PAPER, "fmt": ""} | how
-    annotated = {"color": CELL_INK} | how.pop("annot_kws", {})
-    sns.heatmap(values, ax=axes, annot=labels, annot_kws=annotated, **how)
+    options = {"cbar": False, "linewidths": 1, "linecolor": PAPER, "fmt": ""} | options
+    annotated = {"color": CELL_INK} | options.pop("annot_kws", {})
+    sns.heatmap(values, ax=axes, annot=labels, annot_kws=annotated, **options)
     for text in axes.texts:
-        text.set_in_layout(False)  # it lies in its cell: measuring it would change nothing
+        text.set_in_layout(False)  # lies within its cell, so that measuring it would change nothing
     axes.set_facecolor(BAND)
     axes.tick_params(axis="y", rotation=0)
     axes.grid(visible=False)
@@ -193,6 +191,6 @@ def heat_map(axes: Axes, values: np.ndarray, labels: np.ndarray, **how: Any) -> 
 
 
 def spare_grid(axes: Axes, along: str) -> None:
-    """Keep the grid lines of one axis ("x" or "y") only."""
+    """Show only the grid lines of one axis ("x" or "y")."""
     axes.grid(visible=False)
     axes.grid(visible=True, axis="x" if along == "x" else "y")

@@ -1,4 +1,4 @@
-"""What more trials bring: expected best validation score, and what the choice reaches on test images."""
+"""The benefit of more trials: expected best validation score, and the test score of the chosen trial."""
 
 from collections.abc import Mapping
 
@@ -28,9 +28,9 @@ def expected_best(axes: Axes, budgets: pd.DataFrame, *, score: str, marks: Mappi
     for method, mark in marks.items():
         rows = budgets[budgets["method"] == method].sort_values("trials")
         axes.plot(rows["trials"], rows[score], color=mark.colour, linewidth=1.4, zorder=2)
-        for place, face in ((0, PAPER), (-1, mark.colour)):
+        for index, face in ((0, PAPER), (-1, mark.colour)):
             axes.plot(
-                *rows[["trials", score]].iloc[place],
+                *rows[["trials", score]].iloc[index],
                 mark.marker,
                 color=mark.colour,
                 markerfacecolor=face,

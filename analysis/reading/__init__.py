@@ -1,1 +1,1 @@
-"""A finished analysis as others read it: its tables, its verdicts and the words for them. No matplotlib, no torch."""
+"""A finished analysis: its tables, its verdicts, and how to word and colour them. Without matplotlib and torch."""

@@ -1,4 +1,4 @@
-"""What figures and report read: the tables that `analyze` wrote, beside the study's own files. Nothing is computed."""
+"""What figures and report read: the tables that `analyze` wrote and the study's own files. Nothing is computed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from imbalance_bench.data.unchanged import require_unchanged
 from imbalance_bench.errors import UserError
 from imbalance_bench.records import StudyRecords, read_json
 
-MOST_PANELS = 8  # methods of a figure that has a whole row, column or matrix for each
+MOST_PANELS = 8  # methods in a figure with a row, column or matrix for each
 
 
 class NotDrawableError(UserError):
@@ -75,7 +75,7 @@ class AnalysedStudy:
         if not path.exists():
             return ()
         try:
-            return tuple(Verdict.from_json(each) for each in read_json(path).get("verdicts", []))
+            return tuple(Verdict.from_json(entry) for entry in read_json(path).get("verdicts", []))
         except (KeyError, TypeError, ValueError) as error:
             raise UserError(f"{path}: not readable ({error}). {AGAIN}", exit_code=1) from error
 
@@ -92,7 +92,7 @@ class AnalysedStudy:
         return sorted(planned, key=lambda method: method not in self.controls)
 
     def shown(self, methods: Sequence[str]) -> tuple[list[str], str]:
-        """Return the methods that a figure with a panel for each has room for, and the sentence on the others.
+        """Return the methods for which a figure with one panel each has room, and a sentence on the others.
 
         Args:
             methods: In the order of the study, controls first.
@@ -120,9 +120,10 @@ class AnalysedStudy:
 
     @cached_property
     def aggregation(self) -> str:
-        """Aggregation of the one macro Dice that everything quotes: over the units of the tests."""
-        known = bool(self.dataset.get("groups_known", False))
-        return headline("image" if self.plan.get("analysis", {}).get("unit") == "image" or not known else "group")
+        """Aggregation of the headline macro Dice: over the units of the tests."""
+        groups_known = bool(self.dataset.get("groups_known", False))
+        by_image = self.plan.get("analysis", {}).get("unit") == "image" or not groups_known
+        return headline("image" if by_image else "group")
 
     def table(self, name: str) -> pd.DataFrame:
         """Return `analysis/<name>.csv`, or no rows where it was not written.

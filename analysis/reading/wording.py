@@ -25,12 +25,12 @@ AGGREGATION = {
 
 
 def words(name: str) -> str:
-    """Write an identifier as words: "attention_mass" -> "attention mass"."""
+    """Return an identifier as words: "attention_mass" -> "attention mass"."""
     return name.replace("_", " ")
 
 
 def number(value: float, digits: int = 3) -> str:
-    """Write a number with a true minus sign, or a dash where there is none."""
+    """Return a number as text with a true minus sign; a dash for a missing one."""
     if value is None or not math.isfinite(value):
         return DASH
     if value != 0 and (abs(value) < 10**-digits or abs(value) >= 1e5):
@@ -41,18 +41,18 @@ def number(value: float, digits: int = 3) -> str:
 
 
 def signed(value: float, digits: int = 3) -> str:
-    """Write a number with its sign."""
+    """Return a number as text with its sign."""
     text = number(value, digits)
     return text if text[0] in (MINUS, DASH) or value == 0 else f"+{text}"
 
 
 def probability(value: float) -> str:
-    """Write a p value after an equals or less-than sign: "= 0.083", "< 0.001"."""
+    """Return a p value as text with its equals or less-than sign: "= 0.083", "< 0.001"."""
     if value is None or not math.isfinite(value):
         return "not available"
     return "< 0.001" if value < 0.001 else f"= {value:.3f}"
 
 
 def tone(word: str) -> Tone:
-    """Return the mark of a verdict that was read from a table."""
+    """Return the tone of a verdict that was read from a table."""
     return Word(word).tone

@@ -1,4 +1,4 @@
-"""The report of a study: one HTML file that needs nothing else, its figures and its tables. It computes nothing."""
+"""The report of a study: a self-contained HTML file, its figures and its tables. It computes nothing."""
 
 from analysis.report.build import build_report
 

@@ -1,4 +1,4 @@
-"""The first screen: the two answers, and Dice of every method for every class. The words are those of the verdicts."""
+"""The first screen: the two answers, in the words of the verdicts, and the Dice of every method for every class."""
 
 import math
 from collections.abc import Mapping
@@ -12,9 +12,9 @@ from analysis.schema.names import MACRO
 from analysis.verdicts import Topic, Verdict, Word
 
 QUESTIONS = {METHOD: "Which method?", REASON: "Rare or hard?"}
-# how a place in leaders.csv is written: the sign in the cell, and what it says
+# mark in leaders.csv -> the sign in the cell, and its meaning
 PLACES = {"best": ("★", "best"), "shared_best": ("=", "not told from the best")}
-WORSE_THAN_CONTROL = ("▼", "worse than the control")  # said even where the test of all pairs cannot say it
+WORSE_THAN_CONTROL = ("▼", "worse than the control")  # shown even if the test of all pairs does not show it
 
 
 @dataclass(frozen=True)
@@ -30,15 +30,15 @@ class ScoreCell:
     """Dice of one method for one class.
 
     Args:
-        text: The number, two digits.
-        sort: What it sorts by.
-        interval: The interval in words; empty where there is none.
-        low: Where the interval begins between the least and the greatest of the class, in per cent.
-        middle: Where the number stands.
-        high: Where the interval ends.
-        sign: `PLACES`, the sign; empty where the method is behind or nothing was tested.
-        place: The same in words.
-        tone: Mark of the verdict against the control where that is worse.
+        text: The number with two digits.
+        sort: Sort key.
+        interval: The interval in words; empty without one.
+        low: Lower end of the interval, in per cent of the range from the smallest to the largest value of the class.
+        middle: Position of the number in this range.
+        high: Upper end of the interval.
+        sign: Sign of `PLACES`; empty if the method is behind or nothing was tested.
+        place: Meaning of the sign, in words.
+        tone: Tone of the verdict against the control if it is worse.
     """
 
     text: str
@@ -59,7 +59,7 @@ class ScoreCell:
 
 @dataclass(frozen=True)
 class FirstTable:
-    """Methods in rows, macro and classes in columns, and whether the places of the methods were tested."""
+    """Methods in rows, macro and classes in columns, and whether the differences of methods were tested."""
 
     classes: list[str]
     rows: list[tuple[str, list[ScoreCell]]]
@@ -68,9 +68,9 @@ class FirstTable:
 
 def answers(study: AnalysedStudy) -> list[Answer]:
     """Return both questions with their verdicts."""
-    of_answer = [verdict for verdict in study.verdicts if verdict.topic == Topic.ANSWER]
+    verdicts = [verdict for verdict in study.verdicts if verdict.topic == Topic.ANSWER]
     return [
-        Answer(question, [each for each in of_answer if each.aspect == aspect])
+        Answer(question, [verdict for verdict in verdicts if verdict.aspect == aspect])
         for aspect, question in QUESTIONS.items()
     ]
 
@@ -79,19 +79,19 @@ def first_table(study: AnalysedStudy) -> FirstTable:
     """Return Dice of every method for every class, marked where a method leads or cannot be told from the leader."""
     scores = study.table("method_scores")
     scores = scores[(scores["metric"] == "dice") & (scores["aggregation"] == study.aggregation)]
-    known = {(str(row["method"]), str(row["class"])): row for row in scores.to_dict("records")}
+    by_key = {(str(row["method"]), str(row["class"])): row for row in scores.to_dict("records")}
     leaders = study.table("leaders").to_dict("records")
     places = {(str(row["method"]), str(row["class"])): str(row["mark"]) for row in leaders}
-    compared = study.table("comparisons")
-    compared = compared[compared["verdict"] == Word.WORSE]
-    worse = set(zip(compared["method"].astype(str), compared["class"].astype(str), strict=True))
+    comparisons = study.table("comparisons")
+    comparisons = comparisons[comparisons["verdict"] == Word.WORSE]
+    worse = set(zip(comparisons["method"].astype(str), comparisons["class"].astype(str), strict=True))
     classes = [MACRO, *study.class_names]
-    ends = {name: _ends([row for (_, of), row in known.items() if of == name]) for name in classes}
+    ends = {name: _ends([row for (_, class_name), row in by_key.items() if class_name == name]) for name in classes}
     rows = [
         (
             method,
             [
-                _cell(known.get(key), Word.WORSE if key in worse else places.get(key, ""), ends[key[1]])
+                _cell(by_key.get(key), Word.WORSE if key in worse else places.get(key, ""), ends[key[1]])
                 for key in ((method, name) for name in classes)
             ],
         )
@@ -117,6 +117,6 @@ def _cell(row: Mapping[Any, Any] | None, place: str, ends: tuple[float, float]) 
     )
     has_interval = math.isfinite(row["low"]) and math.isfinite(row["high"])
     interval = f"95 % interval {number(row['low'], 2)} to {number(row['high'], 2)}" if has_interval else ""
-    sign, said = WORSE_THAN_CONTROL if place == Word.WORSE else PLACES.get(place, ("", ""))
+    sign, meaning = WORSE_THAN_CONTROL if place == Word.WORSE else PLACES.get(place, ("", ""))
     mark = str(Word.WORSE.tone) if place == Word.WORSE else ""
-    return ScoreCell(number(row["mean"], 2), repr(float(row["mean"])), interval, low, middle, high, sign, said, mark)
+    return ScoreCell(number(row["mean"], 2), repr(float(row["mean"])), interval, low, middle, high, sign, meaning, mark)

@@ -25,7 +25,7 @@ from analysis.verdicts import Topic
 from imbalance_bench.manifest import write_atomically
 
 HERE = Path(__file__).resolve().parent
-CARDS = HERE.parent / "cards"  # whose parts the section on classes shares
+CARDS = HERE.parent / "cards"  # its parts are shared by the section on classes
 
 
 def build_report(root: Path) -> Path:
@@ -73,7 +73,7 @@ def build_report(root: Path) -> Path:
 def facts(study: AnalysedStudy) -> list[str]:
     """Return the line below the title: data set, classes, images, methods, seeds, runs."""
     runs, dataset = study.table("runs"), study.dataset
-    done = int((runs["state"] == "done").sum())
+    finished = int((runs["state"] == "done").sum())
     folds = runs["fold"].nunique()
     return [
         f"data set {dataset['name']}",
@@ -82,22 +82,22 @@ def facts(study: AnalysedStudy) -> list[str]:
         f"{len(study.methods)} methods",
         f"{runs['seed'].nunique()} seed{'s' if runs['seed'].nunique() != 1 else ''}",
         f"{folds} fold{'s' if folds != 1 else ''}",
-        f"{done} of {len(runs)} runs finished",
+        f"{finished} of {len(runs)} runs finished",
     ]
 
 
 def unfinished(study: AnalysedStudy) -> str:
-    """Return the sentence on runs that did not finish, in the words of the analysis; empty where all did."""
+    """Return the sentence of the analysis on runs that did not finish; empty if all finished."""
     limits = (verdict for verdict in study.verdicts if (verdict.topic, verdict.aspect) == (Topic.DATA, "runs"))
     return next((limit.sentence for limit in limits), "")
 
 
 def written_numbers(numbers: Mapping[str, Any]) -> str:
-    """Write the numbers behind a verdict in one line."""
-    return ", ".join(f"{words(str(key))} {_written(value)}" for key, value in numbers.items() if value is not None)
+    """Return the numbers behind a verdict as one line."""
+    return ", ".join(f"{words(str(key))} {_value_text(value)}" for key, value in numbers.items() if value is not None)
 
 
-def _written(value: object) -> str:
+def _value_text(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if not isinstance(value, int | float):

@@ -1,4 +1,4 @@
-"""Difficulty cards in the report: from the tables of the analysis, and pictures where the data set is still there."""
+"""Difficulty cards in the report: from the tables of the analysis, with pictures if the data set still exists."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from analysis.study.dataset import open_study_data
 from imbalance_bench.data.splits import Splits
 from imbalance_bench.errors import UserError
 
-MOST_IMAGES = 12  # looked through for pictures: a report should not take as long as an analysis
+MOST_IMAGES = 12  # searched for pictures: a report should not take as long as an analysis
 
 
 @dataclass(frozen=True)
@@ -19,10 +19,10 @@ class ClassCards:
     """The cards of the section on classes.
 
     Args:
-        cards: One per class; none where nothing was measured.
-        missing: Why there are no pictures; empty where there are.
-        rule: How the pictures were drawn.
-        tile_caption: How wide a tile is.
+        cards: One per class; empty if nothing was measured.
+        missing: Reason why there are no pictures; empty if there are.
+        rule: Rule by which the pictures were chosen.
+        tile_caption: Width of a tile, in words.
     """
 
     cards: Sequence[Card]
@@ -61,7 +61,7 @@ def _specimens(study: AnalysedStudy, seed: int) -> list[Specimens]:
     """Draw pictures from the training images.
 
     Raises:
-        UserError: The data set is gone or has changed.
+        UserError: The data set no longer exists or has changed.
     """
     dataset, taxonomy = open_study_data(study.root, study.dataset, study.class_names)
     folds = Splits.load(study.root / "splits.json").folds

@@ -17,7 +17,7 @@ CAPTIONS: dict[str, tuple[str, str]] = {
     ),
     "class_dice": (
         "Dice per class",
-        "One dot per method with its 95 % interval; the mean over the classes that occur stands on top.",
+        "One dot per method with its 95 % interval; the top row is the mean over the classes that occur.",
     ),
     "model_effects": (
         "Effects of methods under each model",
@@ -26,7 +26,7 @@ CAPTIONS: dict[str, tuple[str, str]] = {
     "ranks": (
         "Stability of the order",
         "Ranks of macro Dice with 95 % intervals over resampled units and seeds, and how often each method came first. "
-        "Ranks describe; whether two methods differ is tested above.",
+        "Ranks are a description; whether two methods differ is tested above.",
     ),
     "significance_map": (
         "Every pair of methods",
@@ -34,19 +34,19 @@ CAPTIONS: dict[str, tuple[str, str]] = {
     ),
     "practical_differences": (
         "How probable a practical difference is",
-        "The nearer a method lies to a corner, the more probable that is for its difference to the control: worse or "
-        "better by more than the margin of the plan, or equivalent within it. In the middle the data do not tell. No "
-        "prior is added; this describes, and decides no verdict.",
+        "The closer a method is to a corner, the more probable it is that it is worse or better than the control by "
+        "more than the margin of the plan, or equivalent within it. In the middle, the data do not decide. No prior "
+        "is added. This is a description and does not affect any verdict.",
     ),
     "profiles": (
         "How many images are segmented how well",
-        "Share of units whose Dice reaches a value, with 95 % bands: a curve that lies above another everywhere is "
-        "ahead on hard and on easy units. A mean hides curves that cross.",
+        "Share of units whose Dice reaches a value, with 95 % bands. A curve that lies above another everywhere is "
+        "better on hard and on easy units; a mean hides curves that cross.",
     ),
     "tradeoffs": (
         "What recall gained and precision lost",
-        "Against the control, with 95 % intervals that are not corrected. Right and below: more of the class is found, "
-        "and more of what is found is wrong. Filled: precision is shown to be lost, and Dice did not gain.",
+        "Against the control, with uncorrected 95 % intervals. Lower right: more of the class is found, but more of "
+        "its predicted pixels are wrong. Filled: precision is shown to be lost, and Dice did not gain.",
     ),
     "critical_difference": ("Critical difference", ""),
     "confusion": (
@@ -56,9 +56,9 @@ CAPTIONS: dict[str, tuple[str, str]] = {
     "calibration": (
         "Are the probabilities what they say?",
         "Share of pixels that belong to a class against the predicted probability, in 15 bins, over all labelled "
-        "pixels; on the dashed line the probability is right, below it too large. The first panel has each pixel by "
-        "its predicted class. Below, pixels per bin on a logarithmic scale; bins that fewer than two units have are "
-        "left out above.",
+        "pixels. On the dashed line the probability is right; below it, it is too large. The first panel counts each "
+        "pixel by its predicted class. The strips show pixels per bin on a logarithmic scale; bins with fewer than two "
+        "units are not drawn above.",
     ),
     "trimap_curve": (
         "Errors around borders",
@@ -67,18 +67,18 @@ CAPTIONS: dict[str, tuple[str, str]] = {
     "border_profile": (
         "Stain across the border",
         "Mean optical density of haematoxylin and eosin against the distance to the border of the class. Bands are "
-        "95 % intervals over training groups. A flat profile is a border that stain does not show.",
+        "95 % intervals over training groups. A flat profile means that the stain does not show the border.",
     ),
     "interventions": (
         "What the bias does",
-        "The same trained model with its bias changed, on the same images. Left of zero the bias as trained was "
-        "better. Filled marks have the verdict better or worse. It is causal for the model, not for tissue.",
+        "The same trained model with its bias changed, on the same images. Left of zero, the bias as trained was "
+        "better. Filled marks have the verdict better or worse. The effect is causal for the model, not for tissue.",
     ),
     "path_controls": (
         "Is the class attention read?",
         "How often a class is predicted after a dose was added to its attention bias (solid) or to its output logit "
-        "(dashed), mean over models, on the images that were dosed. The dashed curve shows that the apparatus measures "
-        "something; a flat solid one beside it, that no bias of this size is read.",
+        "(dashed), mean over models, on the same images. The dashed curve shows that the measurement works; a flat "
+        "solid curve then shows that a bias of this size has no effect.",
     ),
     "attention_maps": ("What attends to which class", ""),
     "learning_curves": (
@@ -87,8 +87,8 @@ CAPTIONS: dict[str, tuple[str, str]] = {
     ),
     "bias_vs_difficulty": (
         "What the bias follows",
-        "One point per class: the mean over seeds and folds, each run as a small dot, the bar from the least to the "
-        "greatest. Rows are the two primary estimands, columns the primary measure of each construct.",
+        "One point per class: the mean over seeds and folds. Small dots are runs, and the bar spans their range. Rows "
+        "are the two primary estimands, columns the primary measure of each construct.",
     ),
     "prior_to_final": (
         "From prior to final",
@@ -99,18 +99,18 @@ CAPTIONS: dict[str, tuple[str, str]] = {
         "As recorded. Thin lines are runs, thick lines their mean; only differences between classes mean something.",
     ),
     "ledger_heatmap": (
-        "What every method holds per class at the end",
+        "Class parameters of every method at the end",
         "Numbers are means over runs. Colour compares the classes within one row: blue below, orange above their mean.",
     ),
     "frequency_difficulty_plane": (
         "Frequency and difficulty",
-        "The primary measure of each kind of difficulty against frequency. Bars are 95 % intervals.",
+        "The primary measure of each type of difficulty against frequency. Bars are 95 % intervals.",
     ),
     "tuning": (
         "What more trials bring",
-        "Left: expected best validation score of n trials (Dodge et al. 2019), over all choices of n of the trials "
-        "that were made, the default always among them. Right: what that choice reaches on test images, with the "
-        "seeds of tuning. Hollow: the default; filled: the winner of all trials.",
+        "Left: expected best validation score of n trials (Dodge et al. 2019), over all choices of n of the trials, "
+        "which always include the default. Right: test score of the chosen trial, with the seeds of tuning. Hollow: "
+        "the default; filled: the winner of all trials.",
     ),
     "gallery": ("Images, truth and predictions", ""),
 }
@@ -123,9 +123,9 @@ class ReportFigure:
     Args:
         kind: Key of `analysis.plots.KINDS`.
         title: Heading.
-        caption: What one sees.
+        caption: Description of the figure.
         svg: Inline SVG.
-        missing: Why there is no figure; empty where there is one.
+        missing: Reason why there is no figure; empty if there is one.
     """
 
     kind: str
@@ -136,7 +136,7 @@ class ReportFigure:
 
 
 def make_figures(study: AnalysedStudy, folder: Path) -> dict[str, ReportFigure]:
-    """Draw every kind into `folder` as SVG, PDF and PNG; a kind that this study cannot have says why."""
+    """Draw every kind into `folder` as SVG, PDF and PNG; for a kind that cannot be drawn, return the reason."""
     return {kind: _make(kind, study, folder) for kind in KINDS}
 
 

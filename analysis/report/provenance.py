@@ -1,4 +1,4 @@
-"""Everything needed to run the study again, as the manifests of its runs tell it."""
+"""Everything needed to run the study again, from the manifests of its runs."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -14,10 +14,10 @@ Manifest = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Provenance:
-    """What the section "Reproduce" shows.
+    """The content of the section "Reproduce".
 
     Args:
-        facts: Label -> value: digests, versions, devices. Several values where runs differ.
+        facts: Label -> value: digests, versions, devices. Several values if runs differ.
         methods: Method -> its configuration as readable JSON.
         commands: Shell lines.
     """
@@ -30,29 +30,29 @@ class Provenance:
 def provenance(study: AnalysedStudy) -> Provenance:
     """Collect provenance from plan.json, dataset.json and the manifests of finished runs."""
     runs = study.table("runs")
-    done = runs[runs["state"] == "done"]
+    finished = runs[runs["state"] == "done"]
     manifests = {}
-    for run_id, method in zip(done["run_id"], done["method"], strict=True):
+    for run_id, method in zip(finished["run_id"], finished["method"], strict=True):
         try:
             manifests[str(run_id)] = (str(method), study.records.run(str(run_id)).manifest())
         except UserError:
             continue  # the run is listed with its state in the table of runs
-    found = [manifest for _, manifest in manifests.values()]
+    contents = [manifest for _, manifest in manifests.values()]
     plan_hash = ""
     if (path := study.root / "analysis" / "verdicts.json").exists():
         plan_hash = str(read_json(path).get("plan_hash", ""))
     facts = {
         "Data set": str(study.dataset.get("data_hash", "")),
-        "Splits": _values(found, "hashes", "splits"),
-        "Encoder weights": _values(found, "hashes", "encoder_weights"),
+        "Splits": _values(contents, "hashes", "splits"),
+        "Encoder weights": _values(contents, "hashes", "encoder_weights"),
         "Analysis plan": plan_hash,
-        "Model": _values(found, "model"),
-        "Device": _values(found, "environment", "device"),
-        "Precision": _values(found, "environment", "precision"),
-        "Deterministic": _values(found, "environment", "deterministic"),
-        "Threads": _values(found, "environment", "threads"),
-        "Code": _values(found, "environment", "code"),
-        "Versions": _values(found, "environment", "versions"),
+        "Model": _values(contents, "model"),
+        "Device": _values(contents, "environment", "device"),
+        "Precision": _values(contents, "environment", "precision"),
+        "Deterministic": _values(contents, "environment", "deterministic"),
+        "Threads": _values(contents, "environment", "threads"),
+        "Code": _values(contents, "environment", "code"),
+        "Versions": _values(contents, "environment", "versions"),
     }
     methods: dict[str, str] = {}
     for method, manifest in manifests.values():
@@ -69,18 +69,18 @@ def provenance(study: AnalysedStudy) -> Provenance:
 
 
 def _values(manifests: Iterable[Manifest], *path: str) -> str:
-    """Return the distinct values at a path, in order of appearance; empty where no manifest has one."""
-    seen: dict[str, None] = {}
+    """Return the distinct values at a path, in order of appearance; empty if no manifest has one."""
+    distinct: dict[str, None] = {}
     for manifest in manifests:
         value: Any = manifest
         for key in path:
             value = value.get(key) if isinstance(value, Mapping) else None
         if value not in (None, {}, ""):
-            seen[_text(value)] = None
-    return "; ".join(seen)
+            distinct[_text(value)] = None
+    return "; ".join(distinct)
 
 
 def _text(value: object) -> str:
     if isinstance(value, Mapping):
-        return ", ".join(f"{key} {_text(each)}" for key, each in value.items() if each is not None)
+        return ", ".join(f"{key} {_text(item)}" for key, item in value.items() if item is not None)
     return str(value)

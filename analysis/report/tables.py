@@ -21,10 +21,10 @@ class Cell:
     """One cell.
 
     Args:
-        text: What is shown.
-        sort: What it sorts by; empty sorts by the text.
-        tone: A key of `wording.tone`, or empty.
-        note: Shown small below the text.
+        text: The text shown.
+        sort: Sort key; if empty, the text.
+        tone: Tone of a verdict, or empty.
+        note: Small text below.
     """
 
     text: str
@@ -35,7 +35,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Column:
-    """One heading, with what is shown small below it."""
+    """One heading, with a small note below it."""
 
     text: str
     note: str = ""
@@ -50,7 +50,7 @@ class ReportTable:
         title: Heading.
         columns: Column headings.
         rows: Cells; the first of a row names it.
-        data: What is downloaded: the same rows, unrounded.
+        data: The rows for download, unrounded.
         caption: How to read it.
     """
 
@@ -68,13 +68,13 @@ class ReportTable:
 
     @property
     def packed(self) -> str:
-        """The CSV for the page: gzip, base64; `page.js` unpacks what is asked for."""
+        """The CSV for the page, as base64 of gzip; `page.js` unpacks it on request."""
         return base64.b64encode(gzip.compress(self.csv.encode(), mtime=0)).decode()
 
 
 def make_tables(study: AnalysedStudy, folder: Path, details: Sequence["ReportTable"] = ()) -> dict[str, "ReportTable"]:
-    """Build every table and write it into `folder` as CSV, with those that were built elsewhere."""
-    built = [
+    """Build every table, and write these and `details` into `folder` as CSV."""
+    tables = [
         *details,
         scores_table(study),
         comparisons_table(study.table("comparisons")),
@@ -83,14 +83,14 @@ def make_tables(study: AnalysedStudy, folder: Path, details: Sequence["ReportTab
         measures_table(study),
         runs_table(study.table("runs")),
     ]
-    for report_table in built:
+    for report_table in tables:
         content = report_table.csv.encode()
         write_atomically(folder / f"{report_table.name}.csv", lambda file, content=content: file.write(content))
-    return {report_table.name: report_table for report_table in built}
+    return {report_table.name: report_table for report_table in tables}
 
 
 def scores_table(study: AnalysedStudy) -> ReportTable:
-    """Dice of every method (rows) for every class (columns), with intervals."""
+    """Return the Dice of every method (rows) for every class (columns), with intervals."""
     scores = study.table("method_scores")
     scores = scores[(scores["metric"] == "dice") & (scores["aggregation"] == study.aggregation)]
     by_key = {(row["method"], row["class"]): row for row in scores.to_dict("records")}
@@ -107,7 +107,7 @@ def scores_table(study: AnalysedStudy) -> ReportTable:
 
 
 def comparisons_table(comparisons: pd.DataFrame) -> ReportTable:
-    """Every comparison with a control, overall rows first."""
+    """Return every comparison with a control, overall rows first."""
     ordered = comparisons.sort_values("class", key=lambda column: column != MACRO, kind="stable")
     rows = [
         [
@@ -131,7 +131,7 @@ def comparisons_table(comparisons: pd.DataFrame) -> ReportTable:
 
 
 def associations_table(associations: pd.DataFrame) -> ReportTable:
-    """Every association of a learned quantity with a class measure, primary ones first, with what was attainable."""
+    """Return every association of a learned quantity with a class measure, primary ones first."""
     learned = set(associations.loc[associations["estimand"] == "change", "method"])
     ordered = associations.sort_values("method", key=lambda column: ~column.isin(learned), kind="stable")
     ordered = ordered.sort_values("primary", ascending=False, kind="stable")
@@ -158,7 +158,7 @@ def associations_table(associations: pd.DataFrame) -> ReportTable:
 
 
 def reliability_table(reliability: pd.DataFrame) -> ReportTable:
-    """Agreement of the runs on what was learned."""
+    """Return the agreement of the runs on the learned quantities."""
     rows = [
         [
             Cell(str(row["method"])),
@@ -174,9 +174,9 @@ def reliability_table(reliability: pd.DataFrame) -> ReportTable:
 
 
 def measures_table(study: AnalysedStudy) -> ReportTable:
-    """Class measures: one row per class, primary measures first."""
+    """Return the class measures: one row per class, primary measures first."""
     measures = study.table("measures")
-    order = {name: place for place, name in enumerate(CONSTRUCT)}
+    order = {name: position for position, name in enumerate(CONSTRUCT)}
     kinds = measures.drop_duplicates("measure").assign(place=lambda rows: rows["construct"].map(order))
     kinds = kinds.sort_values(["primary", "place"], ascending=[False, True], kind="stable").to_dict("records")
     by_key = {(row["class"], row["measure"]): row for row in measures.to_dict("records")}
@@ -192,7 +192,7 @@ def measures_table(study: AnalysedStudy) -> ReportTable:
 
 
 def runs_table(runs: pd.DataFrame) -> ReportTable:
-    """Every planned run and what became of it, those that did not finish first."""
+    """Return every planned run and its state, unfinished ones first."""
     ordered = runs.sort_values("state", key=lambda column: column == "done", kind="stable")
     rows = [
         [
@@ -212,7 +212,7 @@ def runs_table(runs: pd.DataFrame) -> ReportTable:
 
 
 def estimate_cell(value: float, low: float, high: float, *, digits: int = 3, with_sign: bool = False) -> Cell:
-    """A number with its interval small below it; "absent" where there is none."""
+    """Return the cell of a number, with its interval as a note; "absent" for a missing number."""
     write = signed if with_sign else number
     if pd.isna(value):
         return Cell("absent", sort="")
@@ -221,21 +221,21 @@ def estimate_cell(value: float, low: float, high: float, *, digits: int = 3, wit
 
 
 def number_cell(value: float, digits: int, *, with_sign: bool = False) -> Cell:
-    """A number, or a dash."""
+    """Return the cell of a number; a dash for a missing one."""
     if pd.isna(value):
         return Cell(number(float("nan")))
     return Cell((signed if with_sign else number)(float(value), digits), sort=repr(float(value)))
 
 
 def p_cell(value: float) -> Cell:
-    """A p value, or a dash."""
+    """Return the cell of a p value; a dash for a missing one."""
     if pd.isna(value):
         return Cell(number(float("nan")))
     return Cell(probability(float(value)).removeprefix("= "), sort=repr(float(value)))
 
 
 def verdict_cell(word: object) -> Cell:
-    """A verdict with its mark."""
+    """Return the cell of a verdict with its tone."""
     return Cell(words(str(word)), tone=tone(str(word)))
 
 

@@ -241,7 +241,7 @@ class Cut:
         Fewer units than a sign-flip test needs to reach alpha (six at .05) can be equivalent, but neither better nor
         worse: their t rests on normality alone.
         """
-        if not known.known:
+        if not known.has_interval:
             return Word.NOT_TESTABLE
         low, high = known.interval(self.level_tost)
         if -self.rules.margin < low and high < self.rules.margin:

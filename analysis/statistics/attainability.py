@@ -1,4 +1,4 @@
-"""What a test can show before it is made: the smallest p it can give, the effect that needs, and its power."""
+"""What a test can show before any data: its smallest attainable p, the effect needed for it, and its power."""
 
 from collections.abc import Sequence
 from math import factorial, prod
@@ -23,7 +23,7 @@ def smallest_correlation_p(classes: Sequence[int]) -> float:
 
 
 def rho_needed(classes: int, alpha: float) -> float:
-    """Return the smallest |rho| over K classes without ties with p < alpha; NaN if none has, or K > 10."""
+    """Return the smallest |rho| with p < alpha over K classes without ties; NaN if there is none, or K > 10."""
     if not 2 <= classes <= EXACT_CLASSES:
         return float("nan")
     ranks = np.arange(classes)
@@ -31,7 +31,7 @@ def rho_needed(classes: int, alpha: float) -> float:
 
 
 def classes_needed(alpha: float, tests: int = 1) -> int:
-    """Return the smallest K of which a perfect rank correlation is significant after correction for `tests` tests."""
+    """Return the smallest K at which a perfect rank correlation is significant after correction for `tests` tests."""
     return next(k for k in range(2, 100) if attainable(smallest_correlation_p([k]), tests, alpha))
 
 
@@ -40,9 +40,9 @@ def correlation_power(classes: int, rho: float, alpha: float, seed: int) -> floa
 
     Args:
         classes: K.
-        rho: Pearson correlation of the bivariate normal from which bias and measure are drawn.
-        alpha: Level.
-        seed: Of the 4000 simulated studies (standard error at most 0.8 %).
+        rho: Pearson correlation of the bivariate normal distribution from which bias and measure are drawn.
+        alpha: Level of the test.
+        seed: Seed of the 4000 simulated studies (standard error at most 0.8 %).
 
     Returns:
         Power; NaN for K > 10.
@@ -53,7 +53,7 @@ def correlation_power(classes: int, rho: float, alpha: float, seed: int) -> floa
     if not np.isfinite(needed):
         return 0.0
     first, second = np.random.default_rng(seed).normal(size=(2, POWER_SIMULATIONS, classes))
-    ranks = [rankdata(each, axis=1) for each in (first, rho * first + np.sqrt(1 - rho**2) * second)]
+    ranks = [rankdata(values, axis=1) for values in (first, rho * first + np.sqrt(1 - rho**2) * second)]
     a, b = (rank - (classes + 1) / 2 for rank in ranks)
     observed = (a * b).sum(axis=1) * 12 / (classes * (classes**2 - 1))
     return float(np.mean(np.abs(observed) >= needed - 1e-9))

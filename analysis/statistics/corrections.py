@@ -2,7 +2,7 @@
 
 import numpy as np
 
-_ROUNDING = 1e-9  # a p of exactly alpha does not count, however it was rounded
+_ROUNDING = 1e-9  # a p of exactly alpha is not significant, whatever the rounding error
 
 
 def holm(p: np.ndarray) -> np.ndarray:
@@ -16,18 +16,18 @@ def holm(p: np.ndarray) -> np.ndarray:
 
 
 def holm_multipliers(p: np.ndarray) -> np.ndarray:
-    """Return by how much Holm's correction multiplies each p, (m,), not cut off where the product passes 1.
+    """Return the factor by which Holm's correction multiplies each p, (m,); the products may exceed 1.
 
-    A p of 0 is multiplied by what its place in the order says. NaN stays NaN and is not counted.
+    The factor of a p of 0 is that of its rank. NaN stays NaN and is not counted.
     """
     p = np.asarray(p, dtype=np.float64)
-    times = np.full(p.shape, np.nan)
-    known = np.flatnonzero(np.isfinite(p))
-    order = known[np.argsort(p[known], kind="stable")]
-    places = (len(order) - np.arange(len(order))).astype(np.float64)
-    corrected = np.maximum.accumulate(p[order] * places) if len(order) else places
-    times[order] = np.divide(corrected, p[order], out=places, where=p[order] > 0)
-    return times
+    multipliers = np.full(p.shape, np.nan)
+    valid = np.flatnonzero(np.isfinite(p))
+    order = valid[np.argsort(p[valid], kind="stable")]
+    factors = (len(order) - np.arange(len(order))).astype(np.float64)
+    corrected = np.maximum.accumulate(p[order] * factors) if len(order) else factors
+    multipliers[order] = np.divide(corrected, p[order], out=factors, where=p[order] > 0)
+    return multipliers
 
 
 def benjamini_hochberg(p: np.ndarray) -> np.ndarray:
@@ -38,13 +38,13 @@ def benjamini_hochberg(p: np.ndarray) -> np.ndarray:
     """
     p = np.asarray(p, dtype=np.float64)
     adjusted = np.full(p.shape, np.nan)
-    known = np.flatnonzero(np.isfinite(p))
-    order = known[np.argsort(-p[known], kind="stable")]
+    valid = np.flatnonzero(np.isfinite(p))
+    order = valid[np.argsort(-p[valid], kind="stable")]
     steps = p[order] * len(order) / (len(order) - np.arange(len(order)))
     adjusted[order] = np.minimum(np.minimum.accumulate(steps), 1) if len(order) else steps
     return adjusted
 
 
 def attainable(min_p: float, family: int, alpha: float) -> bool:
-    """Return whether a test whose smallest possible p is `min_p` can be significant among `family` corrected ones."""
+    """Return whether a test with the smallest possible p `min_p` can be significant in a corrected family."""
     return min_p * max(family, 1) < alpha * (1 - _ROUNDING)

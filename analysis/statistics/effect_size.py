@@ -1,11 +1,14 @@
-"""Secondary views on a paired difference: signed ranks and the probability of superiority."""
+"""Secondary measures of a paired difference: signed ranks and Cliff's delta."""
 
 import numpy as np
 from scipy import stats
 
 
 def wilcoxon_p(differences: np.ndarray) -> float:
-    """Return the two-sided Wilcoxon signed-rank p (zeros dropped, as Wilcoxon did); 1 if all are zero, NaN if none."""
+    """Return the two-sided Wilcoxon signed-rank p.
+
+    Zeros are dropped, as by Wilcoxon; p is 1 if all differences are zero, NaN if there are none.
+    """
     d = differences[np.isfinite(differences)]
     if not len(d):
         return float("nan")

@@ -1,14 +1,16 @@
-"""Whether two methods are practically the same: inside a region that was fixed before anything ran.
+"""Whether two methods are practically equivalent: within a region that was fixed before training.
 
-"Not shown to differ" is not "equivalent". Two views on the same paired differences: two one-sided tests, and the
-posterior probability of the region. The verdict follows the tests on the joined interval of `statistics.intervals`,
-which includes the variation over seeds as well as over units; the two functions here look at units alone.
+"Not shown to differ" is not "equivalent". Two methods for paired differences: two one-sided tests, and the posterior
+probability of the region. The verdict follows the tests on the combined interval of `statistics.intervals`, which
+includes the variation over seeds as well as over units; the two functions here consider units alone.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import special
+
+from analysis.statistics.posterior_regions import Regions
 
 PRIOR_STRENGTH = 0.5  # of the Dirichlet process: half an observation, at zero difference
 _CHUNK_CELLS = 4_000_000
@@ -19,10 +21,10 @@ class TwoOneSidedTests:
     """Student's t against both ends of the region.
 
     Args:
-        n: Differences.
+        n: Number of differences.
         estimate: Their mean.
-        p_lower: Of the hypothesis that the true mean is at or below -margin.
-        p_upper: Of the hypothesis that it is at or above margin.
+        p_lower: p of the hypothesis that the true mean is at or below -margin.
+        p_upper: p of the hypothesis that it is at or above margin.
         p: The larger of the two: below alpha means equivalent.
     """
 
@@ -51,7 +53,7 @@ def tost(differences: np.ndarray, margin: float) -> TwoOneSidedTests:
     """
     if not margin >= 0:
         raise ValueError(f"margin must be >= 0. Got {margin}.")
-    d = _known(differences)
+    d = _valid(differences)
     n, nan = len(d), float("nan")
     if n < 2:
         return TwoOneSidedTests(n, float(d.mean()) if n else nan, nan, nan, nan)
@@ -64,79 +66,62 @@ def tost(differences: np.ndarray, margin: float) -> TwoOneSidedTests:
     return TwoOneSidedTests(n, estimate, lower, upper, max(lower, upper))
 
 
-@dataclass(frozen=True)
-class SignedRankPosterior:
-    """Where the difference most probably lies; the three sum to 1.
-
-    Args:
-        worse: Posterior probability that the difference lies below the region.
-        equivalent: That it lies inside.
-        better: That it lies above.
-    """
-
-    worse: float
-    equivalent: float
-    better: float
-
-
-def bayesian_signed_rank(
-    differences: np.ndarray, margin: float, *, draws: int, rng: np.random.Generator
-) -> SignedRankPosterior:
+def bayesian_signed_rank(differences: np.ndarray, margin: float, *, draws: int, rng: np.random.Generator) -> Regions:
     """Return the posterior probabilities of a Bayesian Wilcoxon signed-rank test with a region of equivalence.
 
     Args:
         differences: (n,) float, one per independent unit (seeds averaged); NaN ones are left out.
         margin: Half width of the region, >= 0.
         draws: Draws from the posterior; the standard error of a probability is at most .5 / sqrt(draws).
-        rng: Of the draws.
+        rng: Generator of the draws.
 
     Returns:
-        The shares of draws in which below, inside or above the region holds the most weight; NaN without units.
+        The shares of draws in which below, inside or above the region has the most weight; NaN without units.
 
     Source:
         Benavoli, Corani, Demsar and Zaffalon 2017, section 4.2.1 (Dirichlet process with prior strength .5 at 0):
         the mean of two differences drawn from the posterior lies below, inside or above the region.
     """
-    d = _known(differences)
+    d = _valid(differences)
     if not len(d):
-        return SignedRankPosterior(float("nan"), float("nan"), float("nan"))
+        return Regions(float("nan"), float("nan"), float("nan"))
     values = np.concatenate([[0.0], d])
     order = np.argsort(values, kind="stable")
     shape = np.concatenate([[PRIOR_STRENGTH], np.ones(len(d))])[order]
-    values, counts, left = values[order], np.zeros(3), draws
+    values, counts, remaining = values[order], np.zeros(3), draws
     # walsh sums a + b above 2 margin (or below -2 margin); sums on the border, up to rounding, count half on each side
     above, below = _borders(values, 2 * margin), _borders(values, -2 * margin)
-    while left:
-        rows = min(left, max(1, _CHUNK_CELLS // len(values)))
+    while remaining:
+        rows = min(remaining, max(1, _CHUNK_CELLS // len(values)))
         weights = rng.standard_gamma(shape, size=(rows, len(values)))
         weights /= weights.sum(axis=1, keepdims=True)
         before = np.column_stack([np.zeros(rows), np.cumsum(weights, axis=1)])  # weight of the first j values
         low, up_to_high = (
-            sum(np.einsum("ij,ij->i", weights, before.take(place, axis=1)) for place in places) / len(places)
-            for places in (below, above)
+            sum(np.einsum("ij,ij->i", weights, before.take(index, axis=1)) for index in indices) / len(indices)
+            for indices in (below, above)
         )
         high = 1 - up_to_high
         shares = np.column_stack([low, 1 - low - high, high])
         counts += np.bincount(shares.argmax(axis=1), minlength=3)
-        left -= rows
-    return SignedRankPosterior(*(float(count) for count in counts / draws))
+        remaining -= rows
+    return Regions(*(float(count) for count in counts / draws))
 
 
 def _borders(values: np.ndarray, total: float) -> np.ndarray:
-    """Return, for each a of n ascending values, how many b have a + b below a total, and how many up to it.
+    """Return, for each a of n ascending values, the number of values b with a + b < total, and with a + b <= total.
 
     Returns:
-        (2, n) int; (1, n) where the two are the same because no sum lies on the total.
+        (2, n) int; (1, n) if the two are the same because no sum equals the total.
     """
     rounding = 1e-12 * max(float(np.abs(values).max()), abs(total))
-    rest = total - values
+    complement = total - values
     below, up_to = (
-        np.searchsorted(values, rest - rounding, side="left"),
-        np.searchsorted(values, rest + rounding, side="right"),
+        np.searchsorted(values, complement - rounding, side="left"),
+        np.searchsorted(values, complement + rounding, side="right"),
     )
     return np.unique([below, up_to], axis=0)
 
 
-def _known(differences: np.ndarray) -> np.ndarray:
+def _valid(differences: np.ndarray) -> np.ndarray:
     d = np.asarray(differences, dtype=np.float64)
     return d[np.isfinite(d)]

@@ -1,7 +1,6 @@
-"""Many methods on many data sets: Friedman's test on average ranks, and which pairs of methods differ.
+"""Many methods on many data sets: Friedman's test on average ranks, and pairwise comparisons after it.
 
-One row is one data set (one independent block), never a fold, an image or a seed of it. Higher scores are better; rank
-1 is the best.
+A row is a data set (an independent block), never a fold, an image or a seed. Higher scores are better; rank 1 is best.
 """
 
 from collections.abc import Sequence
@@ -17,16 +16,16 @@ from analysis.statistics.corrections import holm
 
 @dataclass(frozen=True)
 class FriedmanTest:
-    """Whether methods differ in rank anywhere.
+    """Friedman's test of whether methods differ in rank.
 
     Args:
-        n_blocks: Data sets, N.
-        n_methods: Methods, k.
+        n_blocks: Number of data sets, N.
+        n_methods: Number of methods, k.
         average_ranks: (k,) float64, 1 = best.
         chi2: Friedman's statistic, corrected for ties.
-        p_chi2: From chi-squared with k - 1 degrees of freedom.
-        f: Iman and Davenport's statistic; infinite where all data sets agree.
-        p: From F with k - 1 and (k - 1)(N - 1) degrees of freedom, and at least `min_p`: what is read.
+        p_chi2: p from chi-squared with k - 1 degrees of freedom.
+        f: Iman and Davenport's statistic; infinite if all data sets agree.
+        p: The p to report: from F with k - 1 and (k - 1)(N - 1) degrees of freedom, and at least `min_p`.
         min_p: Smallest p that any ranking could justify, k!^-(N - 1).
     """
 
@@ -41,7 +40,7 @@ class FriedmanTest:
 
 
 def friedman(scores: np.ndarray) -> FriedmanTest:
-    """Test whether k methods rank alike over N data sets.
+    """Test whether k methods have equal ranks over N data sets.
 
     Args:
         scores: (N, k) float, higher is better; ties get their mean rank.
@@ -50,7 +49,7 @@ def friedman(scores: np.ndarray) -> FriedmanTest:
         The test. Methods that tie on every data set give chi2 0 and p 1; fewer than 2 data sets or methods give NaN.
 
     Raises:
-        ValueError: A score is missing: which data sets to leave out is the caller's decision.
+        ValueError: A score is missing; the caller decides which data sets to leave out.
 
     Source:
         Friedman 1937; ties: Conover 1999, section 5.8, eq. 3-6; F: Iman and Davenport 1980; Demsar 2006, section 3.2.2.
@@ -70,8 +69,8 @@ def friedman(scores: np.ndarray) -> FriedmanTest:
     if within == 0:
         return FriedmanTest(n, k, average, 0.0, 1.0, 0.0, 1.0, smallest)
     chi2 = float((k - 1) * between / within)
-    left = n * (k - 1) - chi2
-    f = float((n - 1) * chi2 / left) if left > 1e-9 * n * k else float("inf")
+    remainder = n * (k - 1) - chi2
+    f = float((n - 1) * chi2 / remainder) if remainder > 1e-9 * n * k else float("inf")
     p = max(float(stats.f.sf(f, k - 1, (k - 1) * (n - 1))), smallest)
     return FriedmanTest(n, k, average, chi2, float(special.chdtrc(k - 1, chi2)), f, p, smallest)
 
@@ -89,7 +88,7 @@ def block_ranks(scores: np.ndarray) -> np.ndarray:
 
 
 def nemenyi_distance(n_blocks: int, n_methods: int, alpha: float) -> float:
-    """Return the critical difference of two average ranks, all pairs compared.
+    """Return the critical difference of two average ranks when all pairs are compared.
 
     Source:
         Nemenyi 1963; Demsar 2006, eq. in section 3.2.2: q_alpha sqrt(k (k + 1) / (6 N)), q the studentised range
@@ -137,20 +136,20 @@ def pairwise_ranks(scores: np.ndarray, methods: Sequence[str]) -> pd.DataFrame:
 
 
 def conover_p(scores: np.ndarray) -> np.ndarray:
-    """Return the p of Conover's t for every pair of methods, not corrected, in the order of `pairwise_ranks`.
+    """Return the uncorrected p of Conover's t for every pair of methods, in the order of `pairwise_ranks`.
 
-    Where data sets agree completely, pairs that differ get k!^-(N - 1), the share of rankings that do.
+    If the data sets agree completely, pairs that differ get k!^-(N - 1), the share of rankings with full agreement.
     """
     ranks = block_ranks(scores)
     n, k = ranks.shape
     average = ranks.mean(axis=0)
     first, second = np.triu_indices(k, 1)
     difference = np.abs(average[first] - average[second])
-    free = (n - 1) * (k - 1)
-    rest = (ranks**2).sum() - n * (average**2).sum()
-    if rest <= 1e-9 * n * k:
+    df = (n - 1) * (k - 1)
+    residual = (ranks**2).sum() - n * (average**2).sum()
+    if residual <= 1e-9 * n * k:
         return np.where(difference > 1e-12, float(factorial(k)) ** -(n - 1), 1.0)
-    return 2 * stats.t.sf(difference / np.sqrt(2 * rest / (n * free)), free)
+    return 2 * stats.t.sf(difference / np.sqrt(2 * residual / (n * df)), df)
 
 
 def cliques(average_ranks: np.ndarray, distance: float) -> tuple[tuple[int, ...], ...]:
@@ -158,18 +157,18 @@ def cliques(average_ranks: np.ndarray, distance: float) -> tuple[tuple[int, ...]
 
     Args:
         average_ranks: (k,) float.
-        distance: Critical difference; two ranks that differ by exactly this much still belong together.
+        distance: Critical difference; two ranks that differ by exactly this much are not separated.
 
     Returns:
         Indices of methods, best first, two or more per set: the bars of a critical-difference diagram.
     """
     order = np.argsort(average_ranks, kind="stable")
     ascending = np.asarray(average_ranks)[order]
-    found: list[tuple[int, ...]] = []
+    groups: list[tuple[int, ...]] = []
     reached = 0
     for start in range(len(order)):
         end = int(np.searchsorted(ascending, ascending[start] + distance + 1e-12, side="right"))
         if end - start > 1 and end > reached:
-            found.append(tuple(int(each) for each in order[start:end]))
+            groups.append(tuple(int(index) for index in order[start:end]))
             reached = end
-    return tuple(found)
+    return tuple(groups)

@@ -1,17 +1,17 @@
-"""Intervals over independent units, seeds and folds, and the tests that invert them: one rule for both.
+"""Intervals over independent units, seeds and folds, and the tests that invert them.
 
-Units are judged by the jackknife and Student's t. For a mean over units this is the ordinary t interval; for a ratio of
-sums (a pooled Dice) the jackknife also takes off the bias that large units cause, and the degrees of freedom are those
-of as many equally heavy units. A mean over classes keeps the quantile of each class, weighted by variance, so that a
-class in three slides is not judged as if it were in forty. Seeds are too few to resample: if three seeds vary as much
-as units do, the crossed bootstrap of Owen 2007 covers 81 to 86 % instead of 95 %. Their part is a t interval over the
-seeds' own estimates. Parts are added like standard errors, each with its own quantile, because corrections for many
-tests ask for 99 % and more, where the tails of few seeds decide.
+Variation over units is estimated by the jackknife and Student's t. For a mean over units this is the ordinary t
+interval; for a ratio of sums (a pooled Dice) the jackknife also removes the bias that large units cause, and the
+degrees of freedom are those of an equivalent number of equal units. A mean over classes uses the quantile of each
+class, weighted by variance, so that a class in three slides does not count as if it were in forty. Seeds are too few to
+resample: if three seeds vary as much as units do, the crossed bootstrap of Owen 2007 covers 81 to 86 % instead of 95 %.
+Their part is a t interval over the estimates of the seeds. Parts are added like standard errors, each with its own
+quantile, because corrections for many tests need levels of 99 % and more, where the tails of few seeds matter most.
 
 Every p value here is 1 minus the level at which this interval touches the hypothesis, so an interval at the level that
-a verdict uses excludes 0 exactly where the verdict is better or worse. Both parts hold the seed x unit interaction;
-taking it out of the seeds' part makes intervals exact where units differ, but where they do not, equal methods are
-then called different far too often: it stays in. `python -m benchmarks.calibration` prints what is covered.
+a verdict uses excludes 0 exactly if the verdict is better or worse. Both parts contain the seed x unit interaction.
+Removing it from the seeds' part would make intervals exact where units differ, but where they do not, equal methods
+would be called different far too often, so it stays. `python -m benchmarks.calibration` prints the coverage.
 
 Sources:
     Student 1908; Quenouille 1956 and Tukey 1958 (jackknife: bias and variance); Kish 1965, section 11.7 (units of
@@ -28,12 +28,12 @@ from scipy import special
 
 from imbalance_bench.seeding import generator
 
-_SMALLEST_P = 1e-6  # of the search for the level at which an interval touches 0
+_SMALLEST_P = 1e-6  # lower end of the search for the level at which an interval touches 0
 _SEARCH_STEPS = 24  # halvings of the logarithm of p
 
 
 def multinomial_weights(n: int, resamples: int, rng: np.random.Generator) -> np.ndarray:
-    """Draw how often each of n items is taken in each resample, (resamples, n) float64; rows sum to n."""
+    """Draw how often each resample contains each of n items, (resamples, n) float64; rows sum to n."""
     return rng.multinomial(n, np.full(n, 1 / n), size=resamples).astype(np.float64)
 
 
@@ -59,15 +59,15 @@ def percentile_interval(resampled: np.ndarray, degrees: int, level: float) -> tu
 
     Args:
         resampled: (B,) float, the statistic of each resample, finite.
-        degrees: Observations less the strata that they are resampled in: what their spread is estimated with.
-        level: Such as 0.95.
+        degrees: Degrees of freedom: observations minus the strata within which they are resampled.
+        level: Level of the interval, such as 0.95.
 
     Source:
         Hesterberg 2015, "What teachers should know about the bootstrap", section 4.3 (expanded percentile interval).
 
     Deviation:
-        Without his factor for the bootstrap's smaller variance, which holds for means: resampled shares of variation
-        already vary more than fresh ones would, because repeated classes fit too well (with it they cover 97.2 %).
+        Omits the factor for the bootstrap's smaller variance, which applies to means: resampled shares of variation
+        already vary more than those of new samples, because repeated classes fit too well (with it they cover 97.2 %).
     """
     tails = special.ndtr(np.array([-1, 1]) * special.stdtrit(degrees, 0.5 + level / 2))
     low, high = np.quantile(resampled, tails)
@@ -76,19 +76,19 @@ def percentile_interval(resampled: np.ndarray, degrees: int, level: float) -> tu
 
 @dataclass(frozen=True)
 class Uncertainty:
-    """An estimate and what is known of its error.
+    """An estimate and its sources of error.
 
     Args:
         estimate: The statistic.
         unit_error: Its standard error over units; NaN with fewer than 2 of them.
-        parts: (P,) float64, what the variance over units is made of, such as one part for each class of a macro mean.
-            Only their proportions count.
+        parts: (P,) float64, components of the variance over units, such as one for each class of a macro mean. Only
+            their proportions count.
         degrees: (P,) float64, degrees of freedom of each part, at least 1.
         bias: Bias of the estimate by the jackknife; 0 for a mean.
-        seed_error: Standard error over seeds; 0 with one seed, whose interval then speaks of that one training.
-        n_seeds: Seeds.
+        seed_error: Standard error over seeds; 0 with one seed, so that the interval applies to that training only.
+        n_seeds: Number of seeds.
         fold_error: Standard error over folds by Nadeau and Bengio; 0 without folds.
-        n_folds: Folds; 1 without.
+        n_folds: Number of folds; 1 without folds.
     """
 
     estimate: float
@@ -102,19 +102,19 @@ class Uncertainty:
     n_folds: int = 1
 
     @property
-    def known(self) -> bool:
-        """There is an interval."""
+    def has_interval(self) -> bool:
+        """Whether there is an interval."""
         return bool(np.isfinite(self.estimate) and np.isfinite(self.unit_error))
 
     def interval(self, level: float) -> tuple[float, float]:
         """Return the interval of a level such as 0.95; NaN with fewer than 2 units."""
-        if not self.known:
+        if not self.has_interval:
             return float("nan"), float("nan")
         centre, half = self.estimate - self.bias, self.half_width(level)
         return float(centre - half), float(centre + half)
 
     def half_width(self, level: float) -> float:
-        """Return half the width of the interval: what units or folds, and what seeds, contribute."""
+        """Return half the width of the interval, from the part of units or folds and that of seeds."""
         tail = 0.5 + level / 2
         by_seeds = self.seed_error * special.stdtrit(self.n_seeds - 1, tail) if self.n_seeds > 1 else 0.0
         by_folds = self.fold_error * special.stdtrit(self.n_folds - 1, tail) if self.n_folds > 1 else 0.0
@@ -124,59 +124,59 @@ class Uncertainty:
         """Return half the width over units alone.
 
         Deviation:
-            The bias counts as one more error, because it is known no better than the variance.
+            The bias counts as an additional error, because it is estimated no better than the variance.
         """
         total = self.parts.sum()
         if not total > 0:
             return 0.0
-        reach = np.sqrt((self.parts * special.stdtrit(self.degrees, tail) ** 2).sum() / total)
-        return float(np.hypot(self.unit_error, self.bias) * reach)
+        quantile = np.sqrt((self.parts * special.stdtrit(self.degrees, tail) ** 2).sum() / total)
+        return float(np.hypot(self.unit_error, self.bias) * quantile)
 
     def p_of_zero(self) -> float:
         """Return the two-sided p of zero: 1 minus the level at which the interval just touches it.
 
-        NaN where there is no interval. At least 1e-6.
+        NaN without an interval; at least 1e-6.
         """
         return self.beyond(abs(self.estimate - self.bias))
 
     def beyond(self, distance: float) -> float:
         """Return 1 minus the level at which half the width of the interval just reaches a distance.
 
-        Read as a distribution of the truth (with a flat prior Student's posterior, where one part alone makes the
-        error), this is the probability that the truth lies farther than that from the centre. NaN where there is no
-        interval; at least 1e-6.
+        Interpreted as a posterior (Student's t under a flat prior, if there is a single source of error), this is the
+        probability that the truth lies farther than this distance from the centre. NaN without an interval; at least
+        1e-6.
 
         Args:
-            distance: From the centre, >= 0.
+            distance: Distance from the centre, >= 0.
         """
-        if not self.known:
+        if not self.has_interval:
             return float("nan")
         return 1.0 if distance == 0 else self._narrowest(lambda half: half >= distance)
 
     def p_of_relevance(self, margin: float) -> float:
-        """Return p of the hypothesis that the truth lies outside +-margin: small means equivalent.
+        """Return the p of the hypothesis that the truth lies outside +-margin: small means equivalent.
 
-        It is below alpha exactly where the interval of level 1 - 2 alpha lies inside +-margin (two one-sided tests).
-        NaN where there is no interval; 1 where its centre lies outside; at least 5e-7.
+        It is below alpha exactly if the interval of level 1 - 2 alpha lies inside +-margin (two one-sided tests).
+        NaN without an interval; 1 if its centre lies outside; at least 5e-7.
 
         Source:
             Schuirmann 1987; by intervals: Westlake 1976.
         """
-        if not self.known:
+        if not self.has_interval:
             return float("nan")
         room = margin - abs(self.estimate - self.bias)
         return 1.0 if room <= 0 else self._narrowest(lambda half: half >= room) / 2
 
     def _narrowest(self, reaches: Callable[[float], bool]) -> float:
-        """Return 1 minus the level of the widest interval whose half width does not reach; wider ones all do."""
-        reached, free = _SMALLEST_P, 1.0  # 1 - level of an interval that reaches it, and of one that does not
+        """Return 1 minus the level of the widest interval for which `reaches` is false; it is true for wider ones."""
+        reaching, short = _SMALLEST_P, 1.0  # 1 - level of an interval that reaches it, and of one that does not
         for _ in range(_SEARCH_STEPS):
-            middle = np.sqrt(reached * free)
+            middle = np.sqrt(reaching * short)
             if reaches(self.half_width(1 - middle)):
-                reached = middle
+                reaching = middle
             else:
-                free = middle
-        return float(free)
+                short = middle
+        return float(short)
 
 
 def spread_over_seeds(by_seed: np.ndarray) -> tuple[float, int]:
@@ -186,20 +186,20 @@ def spread_over_seeds(by_seed: np.ndarray) -> tuple[float, int]:
 
 
 def variance_over_units(pulls: np.ndarray) -> np.ndarray:
-    """Return the variance of a mean over units that units cause and seeds do not, (...,) float64, at least 0.
+    """Return the variance of a mean over units that is due to units alone, (...,) float64, at least 0.
 
-    What unit and seed do together (their interaction) varies over seeds as well and is part of the variance over them.
-    Counted once, there, intervals cover 95 % whichever of the two varies more; counted twice, up to 99.6 %.
+    The interaction of unit and seed also varies over seeds and is part of the variance over them. Counted once, there,
+    intervals cover 95 % whichever of the two varies more; counted twice, up to 99.6 %.
 
     Args:
         pulls: (S, U, ...) float64, how far each unit moves the mean in each seed.
     """
     seeds = len(pulls)
-    whole = (pulls.mean(axis=0) ** 2).sum(axis=0)
+    total = (pulls.mean(axis=0) ** 2).sum(axis=0)
     if seeds < 2:
-        return whole
-    of_seeds = (pulls**2).sum(axis=1).mean(axis=0)
-    return np.maximum(whole - (of_seeds - whole) / (seeds - 1), 0.0)
+        return total
+    mean_of_seeds = (pulls**2).sum(axis=1).mean(axis=0)
+    return np.maximum(total - (mean_of_seeds - total) / (seeds - 1), 0.0)
 
 
 def fold_error(by_fold: np.ndarray, test_to_train: float) -> float:
@@ -207,7 +207,7 @@ def fold_error(by_fold: np.ndarray, test_to_train: float) -> float:
 
     Args:
         by_fold: (F,) float, the estimate of each fold.
-        test_to_train: Test units of a fold / its training units, such as 1 / (F - 1).
+        test_to_train: Ratio of the test units of a fold to its training units, such as 1 / (F - 1).
 
     Source:
         Nadeau and Bengio 2003, eq. 7: variance (1 / F + n_test / n_train) s^2.
@@ -219,11 +219,11 @@ def fold_error(by_fold: np.ndarray, test_to_train: float) -> float:
 def level_after_correction(p: float, corrected: float, alpha: float) -> float:
     """Return the level of the interval that a corrected test inverts.
 
-    The interval of this level excludes the hypothesis exactly where the corrected p is below alpha.
+    The interval of this level excludes the hypothesis exactly if the corrected p is below alpha.
 
     Args:
         p: p before correction, > 0.
-        corrected: p after Holm's step-down correction, not cut off at 1.
+        corrected: p after Holm's step-down correction; may exceed 1.
         alpha: Level of the family.
     """
     return 1 - alpha * p / corrected if corrected > 0 else 1 - alpha

@@ -1,8 +1,9 @@
-"""Measures are estimates: what a control variable with error leaves to others, and how to take that back.
+"""Measurement error of control variables, and its correction by regression calibration.
 
-A control variable that is measured with error controls for its true value in part only; what is left looks like an
-effect of whatever goes with it. Regression calibration replaces it by the best linear prediction of its true value from
-everything that was observed, which needs its reliability: the share of its variation between classes that is true.
+A control variable that is measured with error controls for its true value only in part; the remainder looks like an
+effect of the variables that correlate with it. Regression calibration replaces it by the best linear prediction of its
+true value from everything that was observed, which needs its reliability: the true share of its variation between
+classes.
 """
 
 import numpy as np
@@ -13,26 +14,26 @@ _TOLERANCE = 1e-6
 
 
 def reliability_of_errors(values: np.ndarray, errors: np.ndarray, strata: np.ndarray | None = None) -> float:
-    """Return the share of the variation of a measure between classes, within strata, that its errors do not make.
+    """Return the share of the variation of a measure between classes, within strata, that is not due to its errors.
 
     Args:
         values: (N,) float, one per class; NaN is left out.
-        errors: (N,) float, standard error of each value; where one is missing, nothing is known.
+        errors: (N,) float, standard error of each value; all are needed.
         strata: (N,) labels of the data set.
 
     Returns:
         1 - mean squared error / variance, between 0 and 1; NaN where an error is missing or the values do not vary.
 
     Source:
-        Fuller 1987, section 1.1: the reliability ratio, the variance of errors known.
+        Fuller 1987, section 1.1: the reliability ratio with known error variance.
     """
-    known = np.isfinite(values)
-    label = labels(strata, len(values))[known]
-    own, squared = np.asarray(values, dtype=np.float64)[known], np.asarray(errors, dtype=np.float64)[known] ** 2
-    df = len(own) - len(np.unique(label))
+    valid = np.isfinite(values)
+    label = labels(strata, len(values))[valid]
+    measured, squared = np.asarray(values, dtype=np.float64)[valid], np.asarray(errors, dtype=np.float64)[valid] ** 2
+    df = len(measured) - len(np.unique(label))
     if df < 1 or not np.isfinite(squared).all():
         return float("nan")
-    variance = float(np.sum(centred(own, label) ** 2)) / df
+    variance = float(np.sum(centred(measured, label) ** 2)) / df
     return float(np.clip(1 - squared.mean() / variance, 0, 1)) if variance > 0 else float("nan")
 
 
@@ -53,27 +54,27 @@ def calibrated(
         strata: (N,) labels; everything is centred within each.
 
     Returns:
-        (N, M) float64, centred; None where so little of the measures is true that, for these reliabilities, they would
-        correlate with one another or with the others perfectly: nothing can then be held apart.
+        (N, M) float64, centred; None if the reliabilities are so small that the true values would have to correlate
+        perfectly, with one another or with the others, and cannot be separated.
 
     Source:
-        Carroll et al. 2006, section 4.2, regression calibration with the covariance of errors known; for one measure
+        Carroll et al. 2006, section 4.2, regression calibration with known error covariance; for one measure
         and no others it gives the slope of Fuller 1987, eq. 1.2.3.
     """
     label = labels(strata, len(measured))
     columns = centred(np.column_stack([measured, others]).astype(np.float64), label)
-    trust = np.concatenate([reliability, others_reliability])
-    trust = np.where(np.isfinite(trust), trust, 1.0)
+    reliabilities = np.concatenate([reliability, others_reliability])
+    reliabilities = np.where(np.isfinite(reliabilities), reliabilities, 1.0)
     m = measured.shape[1]
-    if (trust[:m] >= 1).all():
+    if (reliabilities[:m] >= 1).all():
         return columns[:, :m]
-    size = np.sqrt((columns**2).sum(axis=0))
-    if not (size > 0).all() or (trust <= 0).any():
+    norms = np.sqrt((columns**2).sum(axis=0))
+    if not (norms > 0).all() or (reliabilities <= 0).any():
         return None
-    correlations = columns.T @ columns / np.outer(size, size)
-    true = correlations - np.diag(1 - trust)
-    scaled = true / np.sqrt(np.outer(trust, trust))
+    correlations = columns.T @ columns / np.outer(norms, norms)
+    true = correlations - np.diag(1 - reliabilities)
+    scaled = true / np.sqrt(np.outer(reliabilities, reliabilities))
     if np.linalg.eigvalsh(scaled)[0] <= _TOLERANCE:
         return None
     weights = np.linalg.solve(correlations, true[:, :m])
-    return (columns / size) @ weights * size[:m]
+    return (columns / norms) @ weights * norms[:m]

@@ -1,4 +1,4 @@
-"""How much things differ, over pairs of things from different groups: no drift with the number of things or groups."""
+"""Mean differences over pairs of values from different groups, unbiased for any number of values and groups."""
 
 from dataclasses import dataclass
 
@@ -9,13 +9,13 @@ NORMAL_SD = np.sqrt(np.pi) / 2  # Gini's mean difference of a normal distributio
 
 @dataclass(frozen=True)
 class PairDifferences:
-    """The values of one feature, ready for many weightings of their groups at once.
+    """The values of one feature, prepared for many weightings of their groups at once.
 
     Args:
         values: (N,) float64, ascending.
-        mass: (N,) float64, what each value stands for.
+        mass: (N,) float64, weight of each value.
         group: (N,) group of each value.
-        within: (U, 3) of each group: its mass, and the weight and the weighted difference of the pairs within it.
+        within: (U, 3), for each group its mass, and the weight and the weighted difference of the pairs within it.
     """
 
     values: np.ndarray
@@ -27,24 +27,23 @@ class PairDifferences:
     def of(cls, values: np.ndarray, mass: np.ndarray, group: np.ndarray, n_groups: int) -> "PairDifferences":
         """Prepare N values in any order."""
         order = np.lexsort((values, group))  # group by group
-        x, m, own = values[order], mass[order], group[order]
-        whole, squares = (np.bincount(own, each, minlength=n_groups) for each in (m, m**2))
-        below = np.cumsum(m) - (np.cumsum(whole) - whole)[own]
-        gap = np.where(np.diff(own, append=-1) == 0, np.diff(x, append=0), 0)
-        difference = np.bincount(own, gap * below * (whole[own] - below), minlength=n_groups)
-        within = np.stack([whole, (whole**2 - squares) / 2, difference], axis=1)
+        x, m, sorted_group = values[order], mass[order], group[order]
+        total, squares = (np.bincount(sorted_group, weights, minlength=n_groups) for weights in (m, m**2))
+        below = np.cumsum(m) - (np.cumsum(total) - total)[sorted_group]
+        gap = np.where(np.diff(sorted_group, append=-1) == 0, np.diff(x, append=0), 0)
+        difference = np.bincount(sorted_group, gap * below * (total[sorted_group] - below), minlength=n_groups)
+        within = np.stack([total, (total**2 - squares) / 2, difference], axis=1)
         order = np.argsort(values, kind="stable")
         return cls(values[order], mass[order], group[order], within)
 
     def mean(self, weights: np.ndarray) -> np.ndarray:
         """Return the mean absolute difference of two values from different groups under each row of weights, (B,).
 
-        Without two groups, of two values of the one group; NaN without two values. It is unbiased for any number of
-        groups and of values in them, since it is a mean over pairs (a U-statistic), and a group that is drawn twice
-        makes no pairs with itself.
+        With a single group, pairs are from that group; NaN without two values. As a mean over pairs (a U-statistic) it
+        is unbiased for any number of groups and values, and a group that is drawn twice makes no pairs with itself.
 
         Args:
-            weights: (B, U) how often each group counts.
+            weights: (B, U) weight of each group.
 
         Source:
             Gini's mean difference; Hoeffding 1948 (U-statistics).

@@ -1,7 +1,7 @@
-"""How much of the variation each measure explains alone, and how much only together: all subsets of the measures.
+"""Variation explained by each measure alone and jointly, from the R squared of all subsets of the measures.
 
 R squared of a subset comes from the correlations within data sets. With few classes R squared grows with every measure,
-whether it means anything or not, so shares are given raw (as in the sources) and adjusted for that.
+related or not, so shares are given both raw (as in the sources) and adjusted for that.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ import numpy as np
 from analysis.statistics.strata import labels
 
 MOST_PREDICTORS = 8  # 2^8 subsets
-SMALLEST_RESIDUAL_DF = 5  # below, classes are not resampled: too many resamples would fit perfectly
+SMALLEST_RESIDUAL_DF = 5  # with fewer, classes are not resampled: too many resamples would fit perfectly
 _RELATIVE_RANK = 1e-9
 _CHUNK = 256
 
@@ -23,9 +23,9 @@ class Partition:
     """Shares of the variation of one response within data sets.
 
     Args:
-        r2: (2^P,) R squared of each subset; bit j of the index says that predictor j is in it.
-        n: Classes.
-        n_strata: Data sets, each with its own intercept.
+        r2: (2^P,) R squared of each subset; bit j of the index is set if it contains predictor j.
+        n: Number of classes.
+        n_strata: Number of data sets, each with its own intercept.
     """
 
     r2: np.ndarray
@@ -39,31 +39,31 @@ class Partition:
 
     @property
     def residual_df(self) -> int:
-        """Degrees of freedom that all predictors leave."""
+        """Residual degrees of freedom with all predictors."""
         return self.n - self.n_strata - self.predictors
 
     def adjusted(self) -> "Partition":
-        """Return the same with every R squared adjusted for the number of its predictors; NaN without residual df.
+        """Return a partition with every R squared adjusted for its number of predictors; NaN without residual df.
 
         Source:
             Ezekiel 1930: 1 - (1 - R^2) (n - S) / (n - S - p) with S intercepts.
         """
-        free = self.n - self.n_strata
-        left = free - _sizes(self.predictors)
-        shrunk = 1 - (1 - self.r2) * free / np.where(left > 0, left, np.nan)
+        df = self.n - self.n_strata
+        residual_df = df - _sizes(self.predictors)
+        shrunk = 1 - (1 - self.r2) * df / np.where(residual_df > 0, residual_df, np.nan)
         return Partition(shrunk, self.n, self.n_strata)
 
     def commonality(self) -> np.ndarray:
-        """Return what each set of predictors explains together and none of them alone or with others, (2^P,).
+        """Return the commonality coefficient of each set of predictors, (2^P,).
 
-        Entry A is the part shared by exactly the predictors of A (for a single one: unique); entry 0 is 0. Entries may
-        be negative (suppression) and sum to the R squared of all.
+        Entry A is the part shared by exactly the predictors of A (for a single one, its unique part); entry 0 is 0.
+        Entries may be negative (suppression) and sum to the R squared of all predictors.
 
         Source:
-            Nimon et al. 2008; Seibold and McPhee 1979, here as the Moebius inverse of what is lost without a set.
+            Nimon et al. 2008; Seibold and McPhee 1979, here as the Moebius inverse of the loss without each set.
         """
-        everything = len(self.r2) - 1
-        shares = self.r2[everything] - self.r2[everything ^ np.arange(len(self.r2))]
+        full = len(self.r2) - 1
+        shares = self.r2[full] - self.r2[full ^ np.arange(len(self.r2))]
         for j in range(self.predictors):
             with_j = np.flatnonzero(np.arange(len(self.r2)) >> j & 1)
             shares[with_j] -= shares[with_j ^ (1 << j)]
@@ -85,15 +85,15 @@ class Partition:
         return weights
 
     def of_two(self, first: Sequence[int], second: Sequence[int]) -> tuple[float, float, float]:
-        """Return what two disjoint groups of predictors explain: first alone, second alone, shared.
+        """Return the parts that two disjoint groups of predictors explain: first alone, second alone, shared.
 
         Args:
             first: Indices of the predictors of one group.
-            second: Those of the other; together they are all.
+            second: Indices of all other predictors.
         """
         a, b = (float(self.r2[sum(1 << j for j in group)]) for group in (first, second))
-        whole = float(self.r2[-1])
-        return whole - b, whole - a, a + b - whole
+        total = float(self.r2[-1])
+        return total - b, total - a, a + b - total
 
 
 def partition(response: np.ndarray, predictors: np.ndarray, strata: Sequence[object] | None = None) -> Partition:
@@ -130,8 +130,8 @@ def partitions_of(responses: np.ndarray, predictors: np.ndarray, strata: Sequenc
     x = np.asarray(predictors, dtype=np.float64)
     label = labels(strata, len(x))
     dummies = np.equal.outer(label, np.unique(label)).astype(np.float64)
-    middle = dummies @ np.linalg.pinv(dummies)  # (N, N), means of strata
-    y, x = responses - responses @ middle, x - middle @ x
+    averaging = dummies @ np.linalg.pinv(dummies)  # (N, N), means of strata
+    y, x = responses - responses @ averaging, x - averaging @ x
     products = np.empty((len(y), 1 + x.shape[1], 1 + x.shape[1]))
     products[:, 0, 0], products[:, 1:, 1:] = np.einsum("bn,bn->b", y, y), x.T @ x
     products[:, 0, 1:] = products[:, 1:, 0] = y @ x
@@ -146,15 +146,15 @@ def resampled_partitions(
     resamples: int,
     rng: np.random.Generator,
 ) -> list[Partition]:
-    """Draw classes anew within each data set and fit all subsets again.
+    """Resample classes within each data set and fit all subsets again.
 
-    Resamples whose different classes leave no residual degree of freedom are dropped, so fewer may come back.
+    Resamples whose distinct classes leave no residual degree of freedom are dropped, so there may be fewer results.
 
     Returns:
         One partition per resample.
 
     Source:
-        Efron 1979, pairs resampled. Intervals from it cover conservatively for parts near 0; see docs/explanation.md.
+        Efron 1979, pairs bootstrap. Its intervals are conservative for parts near 0; see docs/explanation.md.
     """
     x = np.asarray(predictors, dtype=np.float64)
     label = labels(strata, len(x))
@@ -163,9 +163,9 @@ def resampled_partitions(
         rows = np.flatnonzero(label == stratum)
         weights[:, rows] = rng.multinomial(len(rows), np.full(len(rows), 1 / len(rows)), size=resamples)
     n_strata = len(np.unique(label))
-    different = (weights > 0).sum(axis=1)
-    kept = different > n_strata + x.shape[1]
-    r2 = _weighted_r2(np.column_stack([response, x]), label, weights[kept])
+    n_distinct = (weights > 0).sum(axis=1)
+    sufficient = n_distinct > n_strata + x.shape[1]
+    r2 = _weighted_r2(np.column_stack([response, x]), label, weights[sufficient])
     return [Partition(row, len(x), n_strata) for row in r2]
 
 
@@ -173,13 +173,13 @@ def _weighted_r2(values: np.ndarray, label: np.ndarray, weights: np.ndarray) -> 
     """Return (B, 2^P) R squared of (N, 1 + P) values for (B, N) weights, centred within each stratum."""
     parts = []
     for start in range(0, len(weights), _CHUNK):
-        own = weights[start : start + _CHUNK]
-        products = np.zeros((len(own), values.shape[1], values.shape[1]))
+        chunk = weights[start : start + _CHUNK]
+        products = np.zeros((len(chunk), values.shape[1], values.shape[1]))
         for stratum in np.unique(label):
             rows = label == stratum
-            total = own[:, rows].sum(axis=1)[:, None, None]
-            mean = own[:, rows] @ values[rows]
-            squares = np.einsum("bn,ni,nj->bij", own[:, rows], values[rows], values[rows])
+            total = chunk[:, rows].sum(axis=1)[:, None, None]
+            mean = chunk[:, rows] @ values[rows]
+            squares = np.einsum("bn,ni,nj->bij", chunk[:, rows], values[rows], values[rows])
             products += squares - mean[:, :, None] * mean[:, None, :] / np.where(total > 0, total, 1)
         parts.append(_subset_r2(products))
     return np.concatenate(parts) if parts else np.zeros((0, 2 ** (values.shape[1] - 1)))

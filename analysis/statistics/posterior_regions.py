@@ -1,9 +1,9 @@
-"""How probable it is that a difference lies below, inside or above the region of practical equivalence.
+"""Posterior probability that a difference lies below, inside or above the region of practical equivalence.
 
-The posterior is read off the interval that decides the verdict: its central 95 % are the 95 % interval, and so at every
-level, so that it knows of units, seeds and folds what the interval knows. No prior is added: where one part alone makes
-the error it is the posterior of Student's t with a flat prior on the difference and a prior on the logarithm of the
-scale, and over folds alone the Bayesian correlated t test.
+The posterior is derived from the interval that decides the verdict: its central 95 % are the 95 % interval, and so at
+every level. Thus it includes the variation over units, seeds and folds. No prior is added. With a single source of
+error it is the posterior of Student's t with flat priors on the difference and on the logarithm of the scale, and over
+folds alone that of the Bayesian correlated t test.
 """
 
 from dataclasses import dataclass
@@ -13,8 +13,8 @@ from scipy import special
 
 from analysis.statistics.intervals import Uncertainty
 
-NEARLY_NORMAL = 1e6  # degrees of freedom beyond which Student's t is taken as normal
-_LEVELS = (0.5, 0.95)  # at which Student's t has the half widths of the interval
+NEARLY_NORMAL = 1e6  # degrees of freedom at which Student's t counts as normal
+_LEVELS = (0.5, 0.95)  # levels at which Student's t matches the half widths of the interval
 
 
 @dataclass(frozen=True)
@@ -22,9 +22,9 @@ class Regions:
     """Posterior probabilities; they sum to 1.
 
     Args:
-        worse: Of a difference below the region.
-        equivalent: Inside.
-        better: Above.
+        worse: Probability that the difference lies below the region.
+        equivalent: That it lies inside.
+        better: That it lies above.
     """
 
     worse: float
@@ -32,11 +32,11 @@ class Regions:
     better: float
 
 
-def posterior_regions(known: Uncertainty, margin: float) -> Regions:
-    """Return the posterior probabilities of the three regions; NaN where there is no interval.
+def posterior_regions(uncertainty: Uncertainty, margin: float) -> Regions:
+    """Return the posterior probabilities of the three regions; NaN without an interval.
 
     Args:
-        known: The difference and its errors.
+        uncertainty: The difference and its errors.
         margin: Half width of the region, >= 0.
 
     Source:
@@ -44,16 +44,16 @@ def posterior_regions(known: Uncertainty, margin: float) -> Regions:
         eq. 7 (one data set); region: Kruschke 2013.
 
     Deviation:
-        Every source of error that the interval has, instead of folds alone.
+        Includes every source of error of the interval, instead of folds alone.
     """
-    centre = known.estimate - known.bias
-    below, above = _tail(known, centre + margin), _tail(known, margin - centre)
-    return Regions(below, max(1 - below - above, 0.0) if known.known else float("nan"), above)
+    centre = uncertainty.estimate - uncertainty.bias
+    below, above = _tail(uncertainty, centre + margin), _tail(uncertainty, margin - centre)
+    return Regions(below, max(1 - below - above, 0.0) if uncertainty.has_interval else float("nan"), above)
 
 
-def _tail(known: Uncertainty, distance: float) -> float:
-    """Return the probability beyond a distance on one side of the centre; of a negative one, on both sides of it."""
-    half = known.beyond(abs(distance)) / 2
+def _tail(uncertainty: Uncertainty, distance: float) -> float:
+    """Return the probability beyond a signed distance from the centre, on one side."""
+    half = uncertainty.beyond(abs(distance)) / 2
     return half if distance >= 0 else 1 - half
 
 
@@ -62,9 +62,9 @@ class StudentForm:
     """The posterior as Student's t.
 
     Args:
-        centre: Its centre.
-        error: Its scale.
-        degrees: Its degrees of freedom; NEARLY_NORMAL at most.
+        centre: Location.
+        error: Scale.
+        degrees: Degrees of freedom; at most NEARLY_NORMAL.
     """
 
     centre: float
@@ -72,12 +72,12 @@ class StudentForm:
     degrees: float
 
 
-def student_form(known: Uncertainty) -> StudentForm:
-    """Return Student's t that has the half width of the interval at 50 % and at 95 %; NaN where there is none."""
-    centre = known.estimate - known.bias
-    if not known.known:
+def student_form(uncertainty: Uncertainty) -> StudentForm:
+    """Return Student's t with the half widths of the interval at 50 % and at 95 %; NaN without an interval."""
+    centre = uncertainty.estimate - uncertainty.bias
+    if not uncertainty.has_interval:
         return StudentForm(float("nan"), float("nan"), float("nan"))
-    narrow, wide = (known.half_width(level) for level in _LEVELS)
+    narrow, wide = (uncertainty.half_width(level) for level in _LEVELS)
     if not narrow > 0:
         return StudentForm(centre, 0.0, NEARLY_NORMAL)
     low, high = 0.5, NEARLY_NORMAL
@@ -88,6 +88,6 @@ def student_form(known: Uncertainty) -> StudentForm:
 
 
 def _ratio(degrees: float) -> float:
-    """Return the half width at 95 % / that at 50 % of Student's t, which falls with its degrees of freedom."""
+    """Return the half width of Student's t at 95 % over that at 50 %, which decreases with the degrees of freedom."""
     narrow, wide = (special.stdtrit(degrees, 0.5 + level / 2) for level in _LEVELS)
     return float(wide / narrow)

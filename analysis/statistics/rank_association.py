@@ -1,8 +1,8 @@
 """Rank correlation over classes with p values from all pairings.
 
 With K classes there are few pairings: the smallest two-sided p is 2 / K!. The distribution over all K! pairings is
-found without listing them: classes are placed in order of x, and the number of ways to reach a sum depends only on the
-set of y values used so far, so a table over the 2^K subsets suffices.
+computed without listing them: with classes in order of x, the number of ways to reach a sum depends only on the set of
+y values used so far, so a table over the 2^K subsets suffices.
 """
 
 from collections.abc import Sequence
@@ -13,20 +13,22 @@ from itertools import combinations
 import numpy as np
 from scipy.stats import rankdata
 
-EXACT_CLASSES = 10  # beyond 10! pairings: Monte Carlo
+from analysis.statistics.strata import labels
+
+EXACT_CLASSES = 10  # with more, Monte Carlo
 _TOLERANCE = 1e-9
-_MOST_VALUES = 4_000_000  # of the joint distribution over strata
+_MOST_VALUES = 4_000_000  # in the joint distribution over strata
 _CHUNK_CELLS = 4_000_000
 
 
 @dataclass(frozen=True)
 class NullDistribution:
-    """Values that a statistic takes over the pairings, ascending, and their probabilities.
+    """Distribution of a statistic over the pairings.
 
     Args:
-        values: (V,) float64.
+        values: (V,) float64, ascending.
         probabilities: (V,) float64, sum 1.
-        draws: Monte Carlo draws, or 0 where all pairings are covered.
+        draws: Number of Monte Carlo draws; 0 for all pairings.
     """
 
     values: np.ndarray
@@ -51,16 +53,16 @@ class NullDistribution:
 
 @dataclass(frozen=True)
 class RankAssociation:
-    """Spearman and Kendall with permutation p values.
+    """Spearman's and Kendall's rank correlation with permutation p values.
 
     Args:
-        n: Classes with both values, in strata in which both vary.
-        spearman: Rho, mean over these strata; NaN where there is none.
+        n: Number of classes with both values, in strata in which both vary.
+        spearman: Rho, mean over these strata; NaN if there are none.
         kendall: Tau-b, mean over strata.
-        p_spearman: Two-sided.
-        p_kendall: Two-sided.
+        p_spearman: Two-sided p of rho.
+        p_kendall: Two-sided p of tau-b.
         min_p: Smallest p_spearman that these values could have given.
-        rho_needed: Smallest |rho| with p < alpha; NaN: none.
+        rho_needed: Smallest |rho| with p < alpha; NaN if there is none.
     """
 
     n: int
@@ -81,25 +83,25 @@ def rank_association(
     rng: np.random.Generator,
     strata: Sequence[object] | None = None,
 ) -> RankAssociation:
-    """Correlate two vectors over classes; with strata, within each and averaged.
+    """Correlate two vectors over classes; with strata, the correlation is the mean over strata.
 
     Args:
-        x: (N,) float; NaN pairs are left out.
+        x: (N,) float; pairs with NaN are left out.
         y: (N,) float.
         alpha: Level for `rho_needed`.
-        permutations: Monte Carlo draws where a stratum has more than 10 classes.
-        rng: Used for those only.
-        strata: (N,) labels, such as data sets; classes are paired anew within a stratum only. One in which x or y is
+        permutations: Number of Monte Carlo draws, used if a stratum has more than 10 classes.
+        rng: Generator of these draws.
+        strata: (N,) labels, such as data sets; classes are permuted within strata. A stratum in which x or y is
             constant is left out.
 
     Source:
         Kendall 1938 (tau); Spearman 1904 (rho, mid-ranks for ties); exact p by enumeration of all pairings.
     """
     x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
-    label = np.zeros(len(x), dtype=int) if strata is None else np.unique(list(map(str, strata)), return_inverse=True)[1]
-    known = np.isfinite(x) & np.isfinite(y)
-    blocks = [(rankdata(x[rows]), rankdata(y[rows])) for rows in _rows_of(label, known)]
-    blocks = [(a, b) for a, b in blocks if np.ptp(a) > 0 and np.ptp(b) > 0]  # nothing can be paired anew elsewhere
+    label = labels(strata, len(x))
+    valid = np.isfinite(x) & np.isfinite(y)
+    blocks = [(rankdata(x[rows]), rankdata(y[rows])) for rows in _rows_of(label, valid)]
+    blocks = [(a, b) for a, b in blocks if np.ptp(a) > 0 and np.ptp(b) > 0]  # permuting a constant changes nothing
     n = sum(len(a) for a, _ in blocks)
     if not blocks:
         nan = float("nan")
@@ -127,7 +129,7 @@ def kendall(x: np.ndarray, y: np.ndarray) -> float:
 
 def exact_null(kind: str, x: np.ndarray, y: np.ndarray) -> NullDistribution:
     """Return the distribution of "spearman" or "kendall" over all pairings of two vectors, ties included."""
-    ranks = (tuple(np.sort(2 * rankdata(each)).astype(int).tolist()) for each in (x, y))
+    ranks = (tuple(np.sort(2 * rankdata(values)).astype(int).tolist()) for values in (x, y))
     return _exact_null(kind, *ranks)
 
 
@@ -136,15 +138,15 @@ def _exact_null(kind: str, x: tuple[int, ...], y: tuple[int, ...]) -> NullDistri
     """Count the pairings of doubled, sorted ranks that give each value of the statistic."""
     ways: dict[int, dict[int, int]] = {0: {0: 1}}  # set of used y (bits) -> {sum: ways}
     for value in sorted(set(x)):
-        size, reached = x.count(value), {}
+        size, extended = x.count(value), {}
         for used, sums in ways.items():
             free = [j for j in range(len(y)) if not used >> j & 1]
             for chosen in combinations(free, size):  # tied x values are one group
                 gain = _gain(kind, value, chosen, used, y)
-                target = reached.setdefault(used | sum(1 << j for j in chosen), {})
+                target = extended.setdefault(used | sum(1 << j for j in chosen), {})
                 for total, count in sums.items():
                     target[total + gain] = target.get(total + gain, 0) + count
-        ways = reached
+        ways = extended
     sums = ways[(1 << len(y)) - 1]
     totals = np.array(sorted(sums), dtype=np.float64)
     counts = np.array([float(sums[int(total)]) for total in totals])
@@ -160,7 +162,7 @@ def _gain(kind: str, x_value: int, chosen: Sequence[int], used: int, y: Sequence
 
 
 def _standardise(kind: str, totals: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Turn sums into correlation coefficients."""
+    """Convert sums to correlation coefficients."""
     if kind == "kendall":
         return totals * 2 / np.sqrt((_signs(x) ** 2).sum() * (_signs(y) ** 2).sum())
     centre = len(x) * x.mean() * y.mean()
@@ -170,7 +172,7 @@ def _standardise(kind: str, totals: np.ndarray, x: np.ndarray, y: np.ndarray) ->
 def _null(
     kind: str, blocks: Sequence[tuple[np.ndarray, np.ndarray]], permutations: int, rng: np.random.Generator
 ) -> NullDistribution:
-    """Return the distribution of the mean over strata: exact where every stratum is small, else Monte Carlo."""
+    """Return the distribution of the mean over strata: exact if every stratum is small, otherwise Monte Carlo."""
     if all(len(x) <= EXACT_CLASSES for x, _ in blocks):
         parts = [exact_null(kind, x, y) for x, y in blocks]
         if np.prod([float(len(part.values)) for part in parts]) <= _MOST_VALUES:
@@ -185,8 +187,8 @@ def _mean_of(parts: Sequence[NullDistribution]) -> NullDistribution:
     for part in parts:
         sums = np.round((values[:, None] + part.values / len(parts)).ravel(), 12)
         weight = (probabilities[:, None] * part.probabilities).ravel()
-        values, place = np.unique(sums, return_inverse=True)
-        probabilities = np.bincount(place, weights=weight)
+        values, inverse = np.unique(sums, return_inverse=True)
+        probabilities = np.bincount(inverse, weights=weight)
     return NullDistribution(values, probabilities)
 
 
@@ -212,5 +214,5 @@ def _signs(values: np.ndarray) -> np.ndarray:
     return np.sign(values[:, None] - values[None, :]).astype(np.float64)
 
 
-def _rows_of(label: np.ndarray, known: np.ndarray) -> list[np.ndarray]:
-    return [np.flatnonzero((label == stratum) & known) for stratum in np.unique(label[known])]
+def _rows_of(label: np.ndarray, valid: np.ndarray) -> list[np.ndarray]:
+    return [np.flatnonzero((label == stratum) & valid) for stratum in np.unique(label[valid])]

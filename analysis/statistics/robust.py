@@ -1,4 +1,4 @@
-"""Robust statistics under many sets of weights at once."""
+"""Weighted quantiles for many sets of weights at once."""
 
 from collections.abc import Sequence
 
@@ -6,9 +6,9 @@ import numpy as np
 
 
 def weighted_quantiles(values: np.ndarray, weights: np.ndarray, shares: Sequence[float]) -> np.ndarray:
-    """Return quantiles under each row of weights: the smallest value with at least that share of the weight below it.
+    """Return quantiles under each row of weights: the smallest value up to which the weights reach each share.
 
-    At a share of exactly one value the mean of it and the next is taken.
+    If they reach the share exactly, the quantile is the mean of this value and the next.
 
     Args:
         values: (N,) float64, ascending.
@@ -19,15 +19,15 @@ def weighted_quantiles(values: np.ndarray, weights: np.ndarray, shares: Sequence
         (S, B) float64; NaN where all weights are 0.
 
     Source:
-        Hyndman and Fan 1996, definition 2, of the sample in which each value occurs as often as it weighs.
+        Hyndman and Fan 1996, definition 2, for a sample in which each value occurs as often as its weight.
     """
     below = np.cumsum(weights, axis=1)
     total, last = below[:, -1], len(values) - 1
-    found = []
+    quantiles = []
     for share in shares:
-        wanted = (share * total)[:, None]
-        tiny = 1e-12 * wanted  # rounding of share * total must not skip a value
-        low = np.minimum((below < wanted - tiny).sum(axis=1), last)
-        high = np.minimum((below <= wanted + tiny).sum(axis=1), last)
-        found.append(np.where(total > 0, (values[low] + values[high]) / 2, np.nan))
-    return np.stack(found)
+        target = (share * total)[:, None]
+        tiny = 1e-12 * target  # rounding of share * total must not skip a value
+        low = np.minimum((below < target - tiny).sum(axis=1), last)
+        high = np.minimum((below <= target + tiny).sum(axis=1), last)
+        quantiles.append(np.where(total > 0, (values[low] + values[high]) / 2, np.nan))
+    return np.stack(quantiles)

@@ -1,8 +1,8 @@
-"""Classes that recur: one name in several data sets is one class, and counts once.
+"""Class names that occur in several data sets: the same name is the same class and counts once.
 
-What a class is like belongs to its name. Two data sets with the same five names hold five classes, not ten: a test that
-pairs their rows anew as if they were ten finds an association wherever one data set shows one by chance. So the rows of
-a name are averaged, what data sets and families have in common is taken off, and names are what is permuted.
+The properties of a class belong to its name. Two data sets with the same five names contain five classes, not ten: a
+test that permutes their rows as if there were ten finds an association whenever one data set shows one by chance.
+Therefore the rows of a name are averaged, the effects of data sets and families are removed, and names are permuted.
 """
 
 from collections.abc import Sequence
@@ -17,13 +17,12 @@ from analysis.statistics.strata import centred, labels
 
 @dataclass(frozen=True)
 class SharedNames:
-    """Which rows are the same class.
+    """The rows that belong to the same class.
 
     Args:
         name: (N,) index of the name of each row.
-        block: (N,) index of its data set, or of its data set and family: each has its own intercept.
-        stratum: (M,) for each name, which names it can be compared with: those it shares a block with, directly or by
-            way of others.
+        block: (N,) index of its data set, or of its data set and family; each has its own intercept.
+        stratum: (M,) stratum of each name: names are comparable if they share a block, directly or through others.
     """
 
     name: np.ndarray
@@ -32,7 +31,7 @@ class SharedNames:
 
     @classmethod
     def of(cls, names: Sequence[object], blocks: Sequence[object]) -> "SharedNames":
-        """Number names and blocks, and find which of them hang together.
+        """Number names and blocks, and find the strata that they form.
 
         Args:
             names: (N,) class names; at most one row of a name per block.
@@ -50,16 +49,16 @@ class SharedNames:
 
     @property
     def any_shared(self) -> bool:
-        """True if a name occurs twice."""
+        """Whether a name occurs more than once."""
         return self.n_names < len(self.name)
 
     @property
     def rows_of_name(self) -> np.ndarray:
-        """Rows of each name, (M,) int."""
+        """Number of rows of each name, (M,) int."""
         return np.bincount(self.name, minlength=self.n_names)
 
     def effects(self, values: np.ndarray) -> np.ndarray:
-        """Return what each name adds to its blocks: the mean of its rows where all blocks hold the same names.
+        """Return the effect of each name: the mean of its rows if all blocks contain the same names.
 
         Args:
             values: (N,) or (N, P) float without NaN.
@@ -72,8 +71,8 @@ class SharedNames:
             ordered = values[np.argsort(self.name)]
             return centred(ordered, self.stratum)
         design = np.concatenate([_indicators(self.name), _indicators(self.block)], axis=1)
-        found = np.linalg.lstsq(design, values, rcond=None)[0]
-        return centred(found[: self.n_names], self.stratum)
+        coefficients = np.linalg.lstsq(design, values, rcond=None)[0]
+        return centred(coefficients[: self.n_names], self.stratum)
 
 
 def _indicators(label: np.ndarray) -> np.ndarray:

@@ -1,8 +1,8 @@
-"""Paired permutation tests and corrections for many tests."""
+"""Paired permutation test by sign flips."""
 
 import numpy as np
 
-EXACT_SIGN_FLIPS = 20  # all 2^20 sign patterns are listed; beyond, they are drawn
+EXACT_SIGN_FLIPS = 20  # up to here all 2^n sign patterns count; with more differences they are sampled
 _TOLERANCE = 1e-10  # relative; sums that differ by rounding are ties
 
 
@@ -11,8 +11,8 @@ def sign_flip_p(differences: np.ndarray, *, permutations: int, rng: np.random.Ge
 
     Args:
         differences: (n,) float, one per independent unit; NaN ones are left out.
-        permutations: Monte Carlo draws for n > 20; p is then (hits + 1) / (draws + 1).
-        rng: Used for n > 20 only.
+        permutations: Number of Monte Carlo draws for n > 20; p is then (hits + 1) / (draws + 1).
+        rng: Generator of these draws.
 
     Returns:
         p, at least 2 / 2^n for n <= 20; NaN for n = 0.
@@ -31,8 +31,8 @@ def sign_flip_p(differences: np.ndarray, *, permutations: int, rng: np.random.Ge
         return _exact_share(d, threshold)
     octets = [_signed_sums(d[first : first + 8]) for first in range(0, len(d), 8)]
     sums = np.zeros(permutations)
-    for of_octet in octets:  # a random byte gives eight units their signs
-        sums += of_octet[rng.integers(0, len(of_octet), size=permutations, dtype=np.uint8)]
+    for octet_sums in octets:  # a random byte gives eight units their signs
+        sums += octet_sums[rng.integers(0, len(octet_sums), size=permutations, dtype=np.uint8)]
     hits = int(np.count_nonzero(np.abs(sums) >= threshold))
     return (hits + 1) / (permutations + 1)
 
@@ -40,7 +40,7 @@ def sign_flip_p(differences: np.ndarray, *, permutations: int, rng: np.random.Ge
 def _exact_share(d: np.ndarray, threshold: float) -> float:
     """Return the share of all 2^n sign patterns whose sum is at least `threshold` > 0 from zero.
 
-    The sums of one half of the units, sorted, are searched for what each sum of the other half lacks.
+    The sorted sums of one half of the units are searched for the remainder of each sum of the other half.
     """
     first, second = _signed_sums(d[: len(d) // 2]), np.sort(_signed_sums(d[len(d) // 2 :]))
     above = len(second) - np.searchsorted(second, threshold - first, side="left")

@@ -1,4 +1,4 @@
-"""Where a quantity of classes started and where it ended: how much of the start is left, and what the way explains."""
+"""The change of a quantity of classes from start to end: how much of the start remains, and what the change is like."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ _TOLERANCE = 1e-9
 
 @dataclass(frozen=True)
 class MeanOverRuns:
-    """Mean of a number over independent runs, with its t interval; NaN ends with one run."""
+    """Mean over independent runs with its t interval, whose ends are NaN for a single run."""
 
     mean: float
     low: float
@@ -18,25 +18,25 @@ class MeanOverRuns:
 
     @classmethod
     def of(cls, values: np.ndarray, level: float = 0.95) -> "MeanOverRuns":
-        """Average (R,) values."""
+        """Average the values of R runs, (R,)."""
         n, mean = len(values), float(np.mean(values))
         if n < 2:
             return cls(mean, float("nan"), float("nan"))
-        reach = float(stats.t.ppf(0.5 + level / 2, n - 1) * np.std(values, ddof=1) / np.sqrt(n))
-        return cls(mean, mean - reach, mean + reach)
+        half_width = float(stats.t.ppf(0.5 + level / 2, n - 1) * np.std(values, ddof=1) / np.sqrt(n))
+        return cls(mean, mean - half_width, mean + half_width)
 
 
 @dataclass(frozen=True)
 class Movement:
-    """How a quantity moved from one start.
+    """The change of a quantity from one start.
 
     Args:
         slope: Least-squares slope of the end on the start over classes.
         correlation: Pearson correlation of the end with the start over classes, mean over runs.
-        moved: Spread of the change over classes / spread of the start.
-        decay: Pearson correlation of the change with the start, mean over runs; -1: the change takes the start back.
-        taken_back: Share of the variation of the change over classes that takes the start back: the squared correlation
-            where it is negative, else 0.
+        moved: Spread of the change over classes relative to the spread of the start.
+        decay: Pearson correlation of the change with the start, mean over runs; -1 if the change reverses the start.
+        taken_back: Share of the variation of the change over classes that reverses the start: the squared correlation
+            if it is negative, otherwise 0.
     """
 
     slope: MeanOverRuns
@@ -47,36 +47,36 @@ class Movement:
 
 
 def movement(initial: np.ndarray, final: np.ndarray) -> Movement | None:
-    """Describe the way from start to end; None if the start says nothing about classes (a cold start).
+    """Describe the change from start to end; None if all classes start equally (a cold start).
 
     Args:
         initial: (R, K) float, one row per run; classes with a NaN are left out.
         final: (R, K) float.
     """
-    known = np.isfinite(initial).all(axis=0) & np.isfinite(final).all(axis=0)
-    start, end = (each[:, known] - each[:, known].mean(axis=1, keepdims=True) for each in (initial, final))
+    valid = np.isfinite(initial).all(axis=0) & np.isfinite(final).all(axis=0)
+    start, end = (values[:, valid] - values[:, valid].mean(axis=1, keepdims=True) for values in (initial, final))
     size = (start**2).sum(axis=1)
-    if known.sum() < 2 or (size <= _TOLERANCE).any():
+    if valid.sum() < 2 or (size <= _TOLERANCE).any():
         return None
     change = end - start
     slope = (start * end).sum(axis=1) / size
     moved = np.sqrt((change**2).sum(axis=1) / size)
-    back = _correlations(start, change)
-    taken = np.where(np.isfinite(back), np.minimum(back, 0) ** 2, 0.0)
+    decays = _correlations(start, change)
+    taken_back = np.where(np.isfinite(decays), np.minimum(decays, 0) ** 2, 0.0)
     return Movement(
         MeanOverRuns.of(slope),
         _mean(_correlations(start, end)),
         MeanOverRuns.of(moved),
-        _mean(back),
-        MeanOverRuns.of(taken),
+        _mean(decays),
+        MeanOverRuns.of(taken_back),
     )
 
 
-def kept_share(initial: np.ndarray, final: np.ndarray) -> MeanOverRuns | None:
-    """Return the share of a difference between starts that is left at the end: 0 forgotten, 1 kept.
+def retained_share(initial: np.ndarray, final: np.ndarray) -> MeanOverRuns | None:
+    """Return the share of a difference between starts that remains at the end: 0 for none, 1 for all of it.
 
-    Per seed the least-squares slope of final on initial bias over starts x classes, with an intercept for each class,
-    so that what a class learns from every start does not count; then the mean over seeds.
+    For each seed, this is the least-squares slope of final on initial values over starts x classes. An intercept for
+    each class removes what the class learns from every start. The result is the mean over seeds.
 
     Args:
         initial: (A, R, K) float: starts, seeds, classes; classes with a NaN are left out.
@@ -85,17 +85,17 @@ def kept_share(initial: np.ndarray, final: np.ndarray) -> MeanOverRuns | None:
     Returns:
         Mean and interval over seeds; None if the starts do not differ.
     """
-    known = np.isfinite(initial).all(axis=(0, 1)) & np.isfinite(final).all(axis=(0, 1))
-    start, end = (each[..., known] - each[..., known].mean(axis=2, keepdims=True) for each in (initial, final))
-    start, end = (each - each.mean(axis=0) for each in (start, end))
+    valid = np.isfinite(initial).all(axis=(0, 1)) & np.isfinite(final).all(axis=(0, 1))
+    start, end = (values[..., valid] - values[..., valid].mean(axis=2, keepdims=True) for values in (initial, final))
+    start, end = (values - values.mean(axis=0) for values in (start, end))
     size = (start**2).sum(axis=(0, 2))
-    if len(initial) < 2 or known.sum() < 2 or (size <= _TOLERANCE).any():
+    if len(initial) < 2 or valid.sum() < 2 or (size <= _TOLERANCE).any():
         return None
     return MeanOverRuns.of((start * end).sum(axis=(0, 2)) / size)
 
 
 def _correlations(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Return the correlation of the rows of two arrays, (R,); NaN where one does not vary."""
+    """Return the correlation of corresponding rows of two arrays, (R,); NaN where one is constant."""
     a, b = first - first.mean(axis=1, keepdims=True), second - second.mean(axis=1, keepdims=True)
     size = np.sqrt((a**2).sum(axis=1) * (b**2).sum(axis=1))
     return np.where(size > _TOLERANCE**2, (a * b).sum(axis=1) / np.where(size > 0, size, 1), np.nan)

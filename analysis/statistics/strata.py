@@ -1,40 +1,40 @@
-"""Values of classes of one or several data sets: labels, ranks and centring within each, and collinearity."""
+"""Values of classes in one or several data sets: ranks, scores and centring within strata, and collinearity."""
 
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
 _TOLERANCE = 1e-9
-_RELATIVE_RANK = 1e-9  # singular values below this share of the largest are zero
+_RELATIVE_RANK = 1e-9  # singular values below this share of the largest count as zero
 
 
 def labels(strata: Sequence[object] | np.ndarray | None, n: int) -> np.ndarray:
-    """Return the stratum of each of n classes as an index, (n,) int; None: one stratum."""
+    """Return the stratum of each of n classes as an index, (n,) int; None means one stratum."""
     if strata is None:
         return np.zeros(n, dtype=int)
     return np.unique(np.array([str(stratum) for stratum in strata]), return_inverse=True)[1]
 
 
 def complete_rows(
-    response: np.ndarray, tested: np.ndarray, given: np.ndarray, strata: Sequence[object] | None
+    response: np.ndarray, tested: np.ndarray, covariates: np.ndarray, strata: Sequence[object] | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return (n,) response, (n, P) and (n, G) predictors and (n,) stratum, without gaps and strata of one class."""
+    """Return (n,) response, (n, P) and (n, G) predictors and (n,) stratum of complete rows, two or more per stratum."""
     y = np.asarray(response, dtype=np.float64)
-    x, z = (np.asarray(each, dtype=np.float64).reshape(len(y), -1) for each in (tested, given))
+    x, z = (np.asarray(predictors, dtype=np.float64).reshape(len(y), -1) for predictors in (tested, covariates))
     label = labels(strata, len(y))
-    kept = np.isfinite(np.column_stack([y, x, z])).all(axis=1)
-    alone = np.bincount(label[kept], minlength=int(label.max(initial=0)) + 1) < 2
-    kept &= ~alone[label]
-    return y[kept], x[kept], z[kept], label[kept]
+    complete = np.isfinite(np.column_stack([y, x, z])).all(axis=1)
+    single = np.bincount(label[complete], minlength=int(label.max(initial=0)) + 1) < 2
+    complete &= ~single[label]
+    return y[complete], x[complete], z[complete], label[complete]
 
 
 def within_ranks(values: np.ndarray, strata: Sequence[object] | None = None) -> np.ndarray:
-    """Return mid-ranks within each stratum, of mean 0 and variance 1 there; constant ones become 0, NaN stays."""
+    """Return mid-ranks scaled to mean 0 and variance 1 within each stratum; constant strata become 0, NaN stays."""
     return _within(values, strata, mid_ranks)
 
 
 def mid_ranks(values: np.ndarray) -> np.ndarray:
-    """Return ranks from 1, ties averaged, (n,) float64; `scipy.stats.rankdata` without its preparations."""
+    """Return ranks from 1, ties averaged, (n,) float64, like `scipy.stats.rankdata` but with less overhead."""
     order = np.argsort(values, kind="stable")
     ascending = values[order]
     first = np.flatnonzero(np.append(True, ascending[1:] != ascending[:-1]))
@@ -45,8 +45,8 @@ def mid_ranks(values: np.ndarray) -> np.ndarray:
 
 
 def within_scores(values: np.ndarray, strata: Sequence[object] | None = None) -> np.ndarray:
-    """Return values scaled to mean 0 and variance 1 within each stratum; constant ones become 0, NaN stays."""
-    return _within(values, strata, lambda each: each)
+    """Return values scaled to mean 0 and variance 1 within each stratum; constant strata become 0, NaN stays."""
+    return _within(values, strata, lambda scores: scores)
 
 
 def variance_inflation(predictors: np.ndarray, strata: Sequence[object] | np.ndarray | None = None) -> np.ndarray:
@@ -57,20 +57,20 @@ def variance_inflation(predictors: np.ndarray, strata: Sequence[object] | np.nda
         strata: (N,) labels; each has its own intercept.
 
     Returns:
-        (P,) float64 >= 1; inf where the others determine a predictor; NaN for a constant one.
+        (P,) float64 >= 1; inf if the others determine the predictor; NaN for a constant one.
     """
     label = labels(strata, len(predictors))
     within = centred(np.asarray(predictors, dtype=np.float64), label)
-    found = np.full(within.shape[1], np.nan)
+    factors = np.full(within.shape[1], np.nan)
     for j in range(within.shape[1]):
-        own = within[:, j]
-        total = float(own @ own)
+        column = within[:, j]
+        total = float(column @ column)
         if total <= 0:
             continue
-        left = off(own, basis_of(np.delete(within, j, axis=1)))
-        share = float(left @ left) / total
-        found[j] = 1 / share if share > _RELATIVE_RANK else np.inf
-    return found
+        residual = residuals(column, basis_of(np.delete(within, j, axis=1)))
+        share = float(residual @ residual) / total
+        factors[j] = 1 / share if share > _RELATIVE_RANK else np.inf
+    return factors
 
 
 def centred(values: np.ndarray, label: np.ndarray) -> np.ndarray:
@@ -86,8 +86,8 @@ def basis_of(columns: np.ndarray, size: float | None = None) -> np.ndarray:
 
     Args:
         columns: (N, M) float.
-        size: Length beside which a direction counts as rounding; None: the longest direction. Needed where the columns
-            are what is left of others, and may be rounding altogether.
+        size: Reference length; directions that are tiny relative to it count as rounding errors. By default the
+            longest direction; needed for columns that are residuals and may consist of rounding errors only.
     """
     if not columns.size:
         return np.zeros((len(columns), 0))
@@ -96,8 +96,8 @@ def basis_of(columns: np.ndarray, size: float | None = None) -> np.ndarray:
     return left[:, singular > _RELATIVE_RANK * max(largest, 1e-300)]
 
 
-def off(values: np.ndarray, basis: np.ndarray) -> np.ndarray:
-    """Project values off an orthonormal basis."""
+def residuals(values: np.ndarray, basis: np.ndarray) -> np.ndarray:
+    """Return the residuals of values after projection on an orthonormal basis."""
     return values - basis @ (basis.T @ values)
 
 
@@ -110,7 +110,9 @@ def _within(
     for stratum in np.unique(label):
         rows = np.flatnonzero((label == stratum) & np.isfinite(values))
         if len(rows):
-            own = scale(values[rows])
-            spread = own.std()
-            scaled[rows] = (own - own.mean()) / spread if spread > _TOLERANCE * np.abs(own).max(initial=0) else 0.0
+            scores = scale(values[rows])
+            spread = scores.std()
+            scaled[rows] = (
+                (scores - scores.mean()) / spread if spread > _TOLERANCE * np.abs(scores).max(initial=0) else 0.0
+            )
     return scaled

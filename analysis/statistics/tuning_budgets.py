@@ -1,4 +1,4 @@
-"""What a smaller budget of trials would have chosen: every choice of n of the N trials that were made."""
+"""The outcome of smaller tuning budgets, over all choices of n of the N trials."""
 
 from dataclasses import dataclass
 from itertools import combinations
@@ -8,19 +8,19 @@ import numpy as np
 
 from analysis.statistics.rank_stability import RankStability, rank_stability
 
-MOST_SUBSETS = 5000  # of one budget; beyond it as many are drawn
+MOST_SUBSETS = 5000  # per budget; if there are more, this many are sampled
 
 
 @dataclass(frozen=True)
 class Budget:
-    """What n trials of each of M methods would have given.
+    """The expected outcome of n trials of each of M methods.
 
     Args:
         trials: n.
         validation: (M,) float64, expected best validation score of n trials.
-        test: (M,) float64, expected test score of the trial that these n would have chosen.
-        ranks: Ranks by test score of what all N trials chose, and what the subsets make of them.
-        subsets: Choices of n trials that were looked at; all there are, up to `MOST_SUBSETS`.
+        test: (M,) float64, expected test score of the trial chosen from n.
+        ranks: Ranks of methods by the test score of the choice from all N trials, and their stability over subsets.
+        subsets: Number of subsets of n trials: all, or a sample of `MOST_SUBSETS`.
     """
 
     trials: int
@@ -31,12 +31,12 @@ class Budget:
 
 
 def subsets_of(n_trials: int, size: int, rng: np.random.Generator) -> np.ndarray:
-    """Return choices of `size` trials without replacement, (B, size) int64; trial 0, the default, is in all of them.
+    """Return subsets of `size` trials, (B, size) int64; all contain trial 0, the default.
 
     Args:
         n_trials: N.
         size: n, 1 to N.
-        rng: Draws them where there are more than `MOST_SUBSETS`.
+        rng: Generator of the sample if there are more than `MOST_SUBSETS`.
     """
     others = np.arange(1, n_trials)
     if comb(n_trials - 1, size - 1) <= MOST_SUBSETS:
@@ -48,36 +48,36 @@ def subsets_of(n_trials: int, size: int, rng: np.random.Generator) -> np.ndarray
 
 
 def budgets(validation: np.ndarray, test: np.ndarray, preference: np.ndarray, rng: np.random.Generator) -> list[Budget]:
-    """Return what each budget from 1 trial to all N gives.
+    """Return the outcome of each budget from 1 trial to all N.
 
-    All methods share the subset, as they share the draws. A budget of one is the default.
+    All methods share the subset, as they share the draws. A budget of one trial is the default.
 
     Args:
         validation: (M, N) float64, validation score of each trial.
-        test: (M, N) float64, test score; NaN where nothing was tested.
-        preference: (M, N) int, place of each trial in the order of choice, 0 = the winner.
-        rng: See `subsets_of`.
+        test: (M, N) float64, test score; NaN for untested trials.
+        preference: (M, N) int, rank of each trial in the order of choice, 0 = the winner.
+        rng: Generator for `subsets_of`.
 
     Source:
         Dodge et al. 2019 (expected validation performance, equation 2: the plug-in estimator, draws with replacement).
     Deviation:
-        Draws without replacement, which is unbiased for independent trials (Tang et al. 2020), and the default always
-        belongs to the budget, because a study that tunes tries it first.
+        Draws without replacement, which is unbiased for independent trials (Tang et al. 2020); the budget always
+        includes the default, because a study that tunes tries it first.
     """
-    methods, n_trials = validation.shape
-    rows = np.arange(methods)[:, None]
-    of_all = test[np.arange(methods), preference.argmin(axis=1)]
-    found = []
+    n_methods, n_trials = validation.shape
+    rows = np.arange(n_methods)[:, None]
+    full_budget = test[np.arange(n_methods), preference.argmin(axis=1)]
+    results = []
     for size in range(1, n_trials + 1):
         subsets = subsets_of(n_trials, size, rng)
         chosen = np.take_along_axis(
-            np.broadcast_to(subsets, (methods, *subsets.shape)),
+            np.broadcast_to(subsets, (n_methods, *subsets.shape)),
             preference[:, subsets].argmin(axis=2)[..., None],
             axis=2,
         )[..., 0]  # (M, B)
-        reached = test[rows, chosen]
-        ranks = rank_stability(of_all, reached.T)
-        found.append(
-            Budget(size, validation[rows, chosen].mean(axis=1), reached.mean(axis=1), ranks, len(subsets))
+        scores = test[rows, chosen]
+        ranks = rank_stability(full_budget, scores.T)
+        results.append(
+            Budget(size, validation[rows, chosen].mean(axis=1), scores.mean(axis=1), ranks, len(subsets))
         )  # fmt: skip
-    return found
+    return results

@@ -10,7 +10,7 @@ import pandas as pd
 
 from analysis.statistics.measurement_error import reliability_of_errors
 from analysis.statistics.shared_names import SharedNames
-from analysis.statistics.starting_point import MeanOverRuns, Movement, kept_share, movement
+from analysis.statistics.starting_point import MeanOverRuns, Movement, movement, retained_share
 from analysis.statistics.strata import centred, labels, within_ranks
 from analysis.study.class_frames import FREQUENCY
 from imbalance_bench.preregistration import CONSTRUCTS
@@ -321,7 +321,7 @@ def _starts(begin: np.ndarray, end: np.ndarray, runs: Sequence[tuple[str, str, s
     if len(set(names)) < 2:
         return Starts("one", first, names, way=movement(first[:, whole].T, last[:, whole].T))
     arranged = _by_start(first, last, runs, whole)
-    kept = None if arranged is None else kept_share(*arranged)
+    kept = None if arranged is None else retained_share(*arranged)
     return Starts("several", first, names, kept=kept, agreement=_agreement(arranged, kept))
 
 

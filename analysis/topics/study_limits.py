@@ -82,7 +82,7 @@ def comparison_attainability(n_units: int, unit: str, macro: Sequence[Uncertaint
     smallest = smallest_sign_flip_p(n_units, rules.permutations)
     possible = smallest < rules.alpha
     reach = [special.stdtrit(n - 1, 0.5 + level / 2) / math.sqrt(n) if n > 1 else math.inf for n in (n_units, seeds)]
-    halves = [verdict.half_width(level) for verdict in macro if verdict.known]
+    halves = [verdict.half_width(level) for verdict in macro if verdict.has_interval]
     here = float(np.median(halves)) if halves else math.nan
     numbers = {"n_units": n_units, "n_seeds": seeds, "tests": tests, "min_p": smallest, "smallest_difference": here}
     numbers |= {"unit_sds": reach[0], "seed_sds": reach[1]}

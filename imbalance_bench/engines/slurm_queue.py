@@ -122,8 +122,9 @@ def sweep_submissions(root: Path) -> None:
     if not folder.is_dir():
         return
     with suppress(LockHeldError), locked(folder / LOCK, patience_s=0):
-        for path in folder.glob(".submission_file_*.sh"):  # which submitit renames once Slurm has the job
-            path.unlink(missing_ok=True)
+        for path in folder.glob(".submission_file_*.sh"):
+            if not path.is_symlink():  # submitit leaves a link once Slurm has the job
+                path.unlink(missing_ok=True)
 
 
 def log_of(root: Path, job: str) -> Path:

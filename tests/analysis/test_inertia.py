@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from analysis.explanation.start import start_rows, start_verdict
-from analysis.statistics.starting_point import kept_share, movement
+from analysis.statistics.starting_point import movement, retained_share
 from analysis.study.class_frames import quantities_frame
 from analysis.study.class_points import class_points
 from analysis.study.runs import AnalysisPlan, RunData, StudyTables
@@ -59,12 +59,12 @@ def test_share_kept_is_least_squares_with_class_intercepts():
         x, y = (each[:, seed] - each[:, seed].mean(1, keepdims=True) for each in (initial, final))
         design = np.column_stack([x.ravel(), np.tile(np.eye(6), (3, 1))])
         slopes.append(np.linalg.lstsq(design, y.ravel(), rcond=None)[0][0])
-    found = kept_share(initial, final)
+    found = retained_share(initial, final)
     assert found is not None
     assert found.mean == pytest.approx(np.mean(slopes))
     assert found.low < found.mean < found.high
-    assert kept_share(np.ones((3, 2, 6)), final) is None
-    assert kept_share(initial[:1], final[:1]) is None
+    assert retained_share(np.ones((3, 2, 6)), final) is None
+    assert retained_share(initial[:1], final[:1]) is None
 
 
 def test_a_class_without_values_is_left_out():

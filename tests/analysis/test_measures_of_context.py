@@ -65,7 +65,7 @@ def test_nearest_borders_of_a_half_plane():
     mask[:, 15:] = 1
     near = pixels_near_borders(mask, 6)
     depth = np.full(mask.shape, np.nan)
-    depth.ravel()[near.place] = near.depth_px
+    depth.ravel()[near.index] = near.depth_px
     expected = np.abs(np.arange(40) - 14.5)
     np.testing.assert_array_equal(depth, np.where(expected <= 6, expected, np.nan)[None].repeat(30, axis=0))
     np.testing.assert_array_equal(near.other, 1 - near.own)
@@ -78,7 +78,7 @@ def test_nearest_borders_equal_the_distance_transform():
     for c in range(3):
         to_others = distance_transform_edt(mask == c).ravel()
         own = near.own == c
-        beyond = to_others[near.place[own]] - near.depth_px[own]  # from the border to the centre of the pixel beyond
+        beyond = to_others[near.index[own]] - near.depth_px[own]  # from the border to the centre of the pixel beyond
         assert (beyond <= 0.5 + 1e-9).all()
         assert (beyond >= -0.5).all()
         assert beyond.mean() == pytest.approx(0.4, abs=0.1)
@@ -87,7 +87,7 @@ def test_nearest_borders_equal_the_distance_transform():
 def test_unlabelled_areas_and_image_edges_are_not_borders():
     mask = np.full((20, 20), UNLABELLED, dtype=np.uint8)
     mask[:8], mask[12:] = 0, 1
-    assert not len(pixels_near_borders(mask, 9).place)
+    assert not len(pixels_near_borders(mask, 9).index)
     assert border_lengths(mask, 2).sum() == 0
 
 
@@ -121,7 +121,7 @@ def test_edge_sums_equal_a_plain_loop():
     near = pixels_near_borders(mask, 12)
     found = edge_sums(mask, near, stains, 3, sigma_px=2, band_px=3)
     depth, other = np.full(mask.shape, np.inf), np.full(mask.shape, UNLABELLED)
-    depth.ravel()[near.place], other.ravel()[near.place] = near.depth_px, near.other
+    depth.ravel()[near.index], other.ravel()[near.index] = near.depth_px, near.other
     for stain in (0, 1):
         smooth = gaussian_filter(stains[..., stain], 2, truncate=3)
         down, right = (np.asarray(np.gradient(smooth, axis=axis)) for axis in (0, 1))

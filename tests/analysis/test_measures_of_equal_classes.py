@@ -15,7 +15,7 @@ from analysis.geometry.runs import find_runs
 from analysis.measures.estimates import measure_table
 from analysis.measures.feature_space import sum_features
 from analysis.measures.morphology import morphology_measures
-from analysis.measures.rarefaction import rarefied_places
+from analysis.measures.rarefaction import rarefied_indices
 from analysis.measures.scale import Scale
 from analysis.measures.stains import STAIN_BINS, corrected_overlap, overlap
 from analysis.measures.sums import ClassSums
@@ -53,7 +53,7 @@ THINGS = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 4), st.integers(0,
 def test_every_class_gives_as_many_things_and_the_scarce_hold_back_no_other(things, fewest, seed):
     own, group, part = np.array(things).T
     tile = group * 4 + part
-    found = rarefied_places(own, [group, tile], 4, fewest=fewest, rng=np.random.default_rng(seed))
+    found = rarefied_indices(own, [group, tile], 4, fewest=fewest, rng=np.random.default_rng(seed))
     there = np.bincount(own, minlength=4)
     lengths = {len(each) for each, n in zip(found, there, strict=True) if n >= fewest}
     assert len(lengths) <= 1
@@ -71,11 +71,11 @@ def test_groups_and_tiles_are_equal_where_every_class_has_enough_in_each():
     scarce = (own != 1) | ((group < 2) & (tile % 5 < 2))  # class 1: 2 groups, 4 tiles, 40 things
     own, group, tile = own[scarce], group[scarce], tile[scarce]
     for seed in range(20):
-        found = rarefied_places(own, [group, tile], 3, fewest=5, rng=np.random.default_rng(seed))
+        found = rarefied_indices(own, [group, tile], 3, fewest=5, rng=np.random.default_rng(seed))
         assert [len(each) for each in found] == [40] * 3
         assert [len(set(group[each])) for each in found] == [2] * 3
         assert [len(set(tile[each])) for each in found] == [4] * 3
-    capped = rarefied_places(own, [group, tile], 3, fewest=5, most=9, rng=np.random.default_rng(0))
+    capped = rarefied_indices(own, [group, tile], 3, fewest=5, most=9, rng=np.random.default_rng(0))
     assert [len(each) for each in capped] == [9] * 3
     assert [len(set(tile[each])) for each in capped] == [4] * 3  # every tile has its turn
 

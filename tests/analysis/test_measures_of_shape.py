@@ -38,9 +38,9 @@ def blob(seed: int = 0) -> np.ndarray:
 def test_outer_contours_equal_find_contours(mask):
     components = components_of(mask)
     found = outer_contours(components)
-    assert list(found.own) == list(range(1, components.max() + 1))
+    assert list(found.component) == list(range(1, components.max() + 1))
     ends = np.append(found.starts, len(found.x))[1:]
-    for number, first, last in zip(found.own, found.starts, ends, strict=True):
+    for number, first, last in zip(found.component, found.starts, ends, strict=True):
         drawn = find_contours(np.pad(components == number, 1).astype(float), 0.5, fully_connected="high")
         areas = [abs(np.sum(each[:-1, 0] * each[1:, 1] - each[1:, 0] * each[:-1, 1])) for each in drawn]
         oracle = drawn[int(np.argmax(areas))][:-1] - 1
@@ -266,5 +266,5 @@ def test_every_number_is_one_piece():
             rows, columns = ellipse(row, column, first, second, mask.shape, rotation=rng.uniform(0, np.pi))
             mask[rows, columns] = 1
         found = instances_of(mask)
-        np.testing.assert_array_equal(outer_contours(found.components).own, found.numbers)
+        np.testing.assert_array_equal(outer_contours(found.components).component, found.numbers)
         np.testing.assert_array_equal(np.bincount(found.components.ravel())[found.numbers], found.shapes["area_px"])

@@ -87,11 +87,14 @@ def test_what_a_killed_submission_left_is_swept(tmp_path: Path) -> None:
     left = tmp_path / slurm.FOLDER / ".submission_file_0123.sh"
     left.parent.mkdir()
     left.touch()
+    link = left.with_name(".submission_file_4567.sh")
+    link.symlink_to(left.parent / "4567_submission.sh")  # of a job that Slurm has
     with locked(left.parent / LOCK):  # another command submits
         sweep_submissions(tmp_path)
         assert left.exists()
     sweep_submissions(tmp_path)
     assert not left.exists()
+    assert link.is_symlink()
 
 
 def test_a_job_that_dies_is_submitted_again(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Tables behind the answers, one module per reason to look something up."""
+"""Tables behind the answers, one module per topic."""
 
 from analysis.reading.analysed_study import AnalysedStudy
 from analysis.report.details import bias, classes, methods, tuning

@@ -1,4 +1,4 @@
-"""What stands behind rare or hard: explanation, inertia, interventions, the path of the class attention."""
+"""Details on rare or hard: explanation, inertia, interventions, and the path of the class attention."""
 
 from analysis.report.details.cells import Detail, construct, name, number, p, percent, span, text, verdict
 
@@ -23,7 +23,7 @@ DETAILS = (
     Detail(
         "partition",
         "Partition of the explained variation",
-        "Shares of the variation of the ranked bias; an adjusted share may be negative, which means: nothing.",
+        "Shares of the variation of the ranked bias. A negative adjusted share means that nothing is explained.",
         {
             "method": name("method"),
             "learned quantity": text("estimand"),
@@ -70,8 +70,8 @@ DETAILS = (
         "path_controls",
         "What each change of the class attention does",
         "Dice under the control minus Dice as trained, on the same images; doses are in the figure and in the "
-        "download. Uniform weights are the ceiling: they take away what the attention learned of a place. The mean "
-        "|difference| keeps signs that differ between models from cancelling; it is above 0 by chance alone.",
+        "download. Uniform weights are the ceiling: they remove everything that the attention learned about positions. "
+        "In the mean |difference|, opposite signs of different models do not cancel; it is above 0 by chance alone.",
         {
             "method": name("method"),
             "control": text("control"),

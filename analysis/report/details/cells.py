@@ -1,4 +1,4 @@
-"""How one table of the analysis becomes a table of the report: a cell maker for each column."""
+"""Conversion of a table of the analysis to a table of the report, with a function for the cells of each column."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,14 +17,14 @@ MakeCell = Callable[[Row], Cell]
 
 @dataclass(frozen=True)
 class Detail:
-    """How one table of the analysis is shown.
+    """A table of the report made from one table of the analysis.
 
     Args:
         name: Key of `analysis.schema.COLUMNS`, and name of the download.
         title: Heading.
         caption: How to read it.
-        columns: Heading -> cell of a row.
-        keep: Which rows are shown; all are downloaded.
+        columns: Heading -> function of a row that returns its cell.
+        keep: Function that selects the rows to show; the download contains all.
     """
 
     name: str
@@ -34,11 +34,13 @@ class Detail:
     keep: Callable[[pd.DataFrame], pd.DataFrame] = lambda rows: rows
 
     def build(self, study: AnalysedStudy) -> ReportTable:
-        """Fill the table from the analysis, under the aggregation that everything quotes."""
+        """Build the table from the analysis, for the aggregation of the headline results."""
         data = study.table(self.name)
         shown = _of_aggregation(self.keep(data), study.aggregation)
         rows = [[make(row) for make in self.columns.values()] for row in shown.to_dict("records")]
-        return ReportTable(self.name, self.title, [Column(each) for each in self.columns], rows, data, self.caption)
+        return ReportTable(
+            self.name, self.title, [Column(heading) for heading in self.columns], rows, data, self.caption
+        )
 
 
 def _of_aggregation(rows: pd.DataFrame, aggregation: str) -> pd.DataFrame:
@@ -46,22 +48,22 @@ def _of_aggregation(rows: pd.DataFrame, aggregation: str) -> pd.DataFrame:
 
 
 def text(column: str) -> MakeCell:
-    """An identifier, in words."""
+    """Return a function that formats an identifier as words."""
     return lambda row: Cell("all classes (macro)" if row[column] == MACRO else words(str(row[column])))
 
 
 def name(column: str) -> MakeCell:
-    """A name of the user's, which is shown as it is."""
+    """Return a function that formats a name given by the user, shown unchanged."""
     return lambda row: Cell("all classes (macro)" if row[column] == MACRO else str(row[column]))
 
 
 def number(column: str, digits: int, *, with_sign: bool = False) -> MakeCell:
-    """A number with so many digits."""
+    """Return a function that formats a number with this many digits."""
     return lambda row: number_cell(row[column], digits, with_sign=with_sign)
 
 
 def percent(column: str) -> MakeCell:
-    """A share, in per cent."""
+    """Return a function that formats a share in per cent."""
 
     def cell(row: Row) -> Cell:
         value = row[column]
@@ -71,32 +73,34 @@ def percent(column: str) -> MakeCell:
 
 
 def span(value: str, low: str, high: str, digits: int = 3, *, with_sign: bool = False) -> MakeCell:
-    """A number with its interval below it."""
+    """Return a function that formats a number with its interval below."""
     return lambda row: estimate_cell(row[value], row[low], row[high], digits=digits, with_sign=with_sign)
 
 
 def p(column: str) -> MakeCell:
-    """A p value."""
+    """Return a function that formats a p value."""
     return lambda row: p_cell(row[column])
 
 
 def verdict(row: Row) -> Cell:
-    """The verdict with its mark."""
+    """Return the cell of the verdict with its tone."""
     return verdict_cell(row["verdict"])
 
 
 def construct(row: Row) -> Cell:
-    """The construct, with the measures that stand for it."""
+    """Return the cell of the construct, with its measure as a note."""
     kind = str(row["construct"])
     return Cell(CONSTRUCT.get(kind, kind.capitalize()), note=words(str(row["measure"])))
 
 
 def rival(row: Row) -> Cell:
-    """Whether this is the class that is most alike."""
+    """Return the cell that marks the nearest rival."""
     return Cell("nearest rival" if row["nearest_rival"] else "")
 
 
 def agreement(row: Row) -> Cell:
-    """Whether what was found agrees with what is true."""
-    found, mark = {"yes": ("found", "found"), "no": ("contradicted", "worse")}.get(str(row["agrees"]), ("open", "open"))
-    return Cell(found, tone=mark)
+    """Return the cell that tells whether the finding agrees with the truth."""
+    outcome, mark = {"yes": ("found", "found"), "no": ("contradicted", "worse")}.get(
+        str(row["agrees"]), ("open", "open")
+    )
+    return Cell(outcome, tone=mark)

@@ -1,4 +1,4 @@
-"""What is true of the classes: neighbours, and what was planted in a phantom."""
+"""Details on the classes: their neighbours, and the planted truth of a phantom."""
 
 from analysis.report.details.cells import Detail, agreement, name, number, rival, span, text
 
@@ -6,7 +6,7 @@ DETAILS = (
     Detail(
         "adjacency",
         "Neighbours and rivals",
-        "With which classes each class shares its border, and how alike they look.",
+        "The classes with which each class shares its border, and how similar they look.",
         {
             "class": name("class"),
             "other class": name("other"),
@@ -19,7 +19,8 @@ DETAILS = (
     Detail(
         "planted_and_found",
         "What is true, and what was found",
-        "True by construction of the phantom and of the methods, beside what the analysis found without knowing it.",
+        "The truth by construction of the phantom and of the methods, and the findings of the analysis, which does not "
+        "know it.",
         {
             "subject": name("subject"),
             "planted": name("planted"),
@@ -30,7 +31,7 @@ DETAILS = (
     Detail(
         "planted_factors",
         "What was planted in each class",
-        "The level of each factor and the primary measure that must follow it.",
+        "The level of each factor, and the primary measure that should follow it.",
         {
             "factor": text("factor"),
             "class": name("class"),

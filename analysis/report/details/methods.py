@@ -1,4 +1,4 @@
-"""What stands behind the comparison of methods: order, leaders, equivalence, models, borders, probabilities."""
+"""Details on the comparison of methods: ranks, leaders, equivalence, models, borders and probabilities."""
 
 from analysis.report.details.cells import Detail, name, number, p, span, text, verdict
 from analysis.schema.names import MACRO
@@ -7,8 +7,8 @@ DETAILS = (
     Detail(
         "leaders",
         "Who leads, and who cannot be told from the leader",
-        "Each method against the one with the greatest mean of its tier; p is corrected for all pairs of methods, "
-        "because the leader is known only after looking.",
+        "Each method against the one with the greatest mean of its tier. p is corrected for all pairs of methods, "
+        "because the leader is chosen after seeing the results.",
         {
             "method": name("method"),
             "class": name("class"),
@@ -37,7 +37,7 @@ DETAILS = (
     Detail(
         "rankings",
         "Stability of the order",
-        "Ranks over resampled units and seeds, under the aggregation of the tests; they describe, and test nothing.",
+        "Ranks over resampled units and seeds, for the aggregation of the tests. They are a description, not a test.",
         {
             "method": name("method"),
             "class": name("class"),
@@ -65,8 +65,8 @@ DETAILS = (
     Detail(
         "calibration",
         "Calibration errors and Brier scores",
-        "Errors are 0 for perfect probabilities; those of a class over all pixels are small for rare classes whatever "
-        "they are, those over the pixels predicted as the class are not.",
+        "Errors are 0 for perfect probabilities. Over all pixels, the error of a rare class is always small; over the "
+        "pixels predicted as the class, it need not be.",
         {
             "method": name("method"),
             "class": name("class"),
@@ -78,7 +78,7 @@ DETAILS = (
     Detail(
         "collapsed_classes",
         "Classes that were learned and lost again",
-        "By validation Dice, pooled over images, while the run trained.",
+        "By validation Dice during training, pooled over images.",
         {
             "method": name("method"),
             "fold": number("fold", 0),

@@ -1,4 +1,4 @@
-"""What tuning chose, what it brought, and what it cost."""
+"""Details on tuning: its choices, their effects, and its cost."""
 
 from analysis.report.details.cells import Detail, name, number, p, span, verdict
 
@@ -6,8 +6,8 @@ DETAILS = (
     Detail(
         "tuning",
         "What tuning chose, and what it cost",
-        "Scores by which settings are chosen, pooled over images. Validation scores of winners are optimistic; test "
-        "scores have the seeds of tuning, but for the last, which is of the study's own runs.",
+        "Scores by which settings are chosen, pooled over images. Validation scores of winners are optimistic. Test "
+        "scores use the seeds of tuning, except the last, which comes from the runs of the study.",
         {
             "method": name("method"),
             "trial": number("winner", 0),
@@ -40,7 +40,7 @@ DETAILS = (
     Detail(
         "tuning_budgets",
         "What fewer trials would have chosen",
-        "Over all choices of n of the trials that were made; ranks by the test score of what each would have chosen.",
+        "Averages over all choices of n of the trials. Ranks are by the test score of the trial that would be chosen.",
         {
             "method": name("method"),
             "trials": number("trials", 0),
@@ -54,7 +54,7 @@ DETAILS = (
     Detail(
         "tuning_options",
         "Which options matter",
-        "Rank correlation of the drawn value with the validation score; few trials show little; nothing is corrected.",
+        "Rank correlation of the drawn value with the validation score, without correction. Few trials show little.",
         {
             "method": name("method"),
             "option": name("option"),

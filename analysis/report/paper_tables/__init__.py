@@ -1,4 +1,4 @@
-"""Tables for papers: LaTeX (booktabs), Markdown and CSV, with marks that the statistics gave."""
+"""Tables for papers: LaTeX (booktabs), Markdown and CSV, with marks from the statistical tests."""
 
 from analysis.report.paper_tables.build import write_paper_tables
 

@@ -25,13 +25,13 @@ def write_paper_tables(study: AnalysedStudy, folder: Path) -> list[Path]:
 
     Args:
         study: An analysed study.
-        folder: Where to.
+        folder: The folder to write to.
 
     Returns:
         The files; tables without rows are left out.
     """
-    made = [make(study) for make in (score_table, difference_table, effect_table, association_table)]
-    tables = [table for table in made if table.rows]
+    built = [make(study) for make in (score_table, difference_table, effect_table, association_table)]
+    tables = [table for table in built if table.rows]
     content = {f"{table.name}.tex": latex_table(table) for table in tables}
     content |= {f"{table.name}.md": markdown_table(table) for table in tables}
     content |= {f"{table.name}.csv": csv_table(table) for table in tables}
@@ -46,7 +46,7 @@ def write_paper_tables(study: AnalysedStudy, folder: Path) -> list[Path]:
 
 
 def csv_table(table: PaperTable) -> str:
-    """Write a table as CSV: for each heading a column, and for marked or ranged ones two more."""
+    """Return a table as CSV, with two more columns, interval and mark, for each column that has any."""
     ranged = [any(row[column].below or row[column].mark for row in table.rows) for column in range(len(table.columns))]
     heading = [
         name

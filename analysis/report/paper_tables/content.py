@@ -1,4 +1,4 @@
-"""What the tables for papers hold, before any of their formats."""
+"""The content of the tables for papers, independent of their format."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,11 +10,11 @@ from analysis.reading.analysed_study import AnalysedStudy
 from analysis.reading.wording import AGGREGATION, CONSTRUCT, words
 from analysis.schema.names import MACRO
 
-NOTHING = "--"  # where there is no number
+NOTHING = "--"  # in place of a missing number
 
 
 class Mark(StrEnum):
-    """What the statistics say about a cell. Every format writes a mark in its own way."""
+    """The statistical result for a cell. Every format writes a mark in its own way."""
 
     NONE = ""
     BEST = "best"
@@ -28,7 +28,7 @@ class Mark(StrEnum):
 
 MEANING = {
     Mark.BEST: "best: every other method is shown to be behind",
-    Mark.SHARED_BEST: "not shown to be behind the greatest mean, which it shares first place with",
+    Mark.SHARED_BEST: "shares first place: not shown to be behind the greatest mean",
     Mark.SECOND: "second: shown to be behind the best, and ahead of all others",
     Mark.SHARED_SECOND: "shown to be behind the best, sharing second place",
     Mark.BETTER: "better than the control",
@@ -39,7 +39,7 @@ MEANING = {
 
 @dataclass(frozen=True)
 class PaperCell:
-    """One cell: a number or a name, what stands small below it, and its mark."""
+    """One cell: a number or a name, the small text below it, and its mark."""
 
     text: str
     below: str = ""
@@ -55,8 +55,8 @@ class PaperTable:
         caption: How to read it.
         columns: Headings.
         rows: Cells; the first of a row names it.
-        grouped_by: Leading columns that name a group of rows; LaTeX gives them a line of their own, the next column
-            names the row.
+        grouped_by: Number of leading columns that name a group of rows; LaTeX writes them on a separate line, and the
+            next column names the row.
     """
 
     name: str
@@ -73,7 +73,7 @@ class PaperTable:
 
 
 def score_table(study: AnalysedStudy) -> PaperTable:
-    """Dice of every method, overall and per class, with intervals and the tiers of leaders.csv."""
+    """Return the Dice of every method, overall and per class, with intervals and the tiers of leaders.csv."""
     scores = study.table("method_scores")
     scores = scores[(scores["metric"] == "dice") & (scores["aggregation"] == study.aggregation)]
     by_key = {(row["method"], row["class"]): row for row in scores.to_dict("records")}
@@ -83,8 +83,8 @@ def score_table(study: AnalysedStudy) -> PaperTable:
         cells = [PaperCell(method)]
         for name in (MACRO, *study.class_names):
             row = by_key.get((method, name))
-            found = marks.get((method, name), "")
-            mark = Mark(found) if found in list(Mark) else Mark.NONE
+            mark_name = marks.get((method, name), "")
+            mark = Mark(mark_name) if mark_name in list(Mark) else Mark.NONE
             cells.append(PaperCell(NOTHING) if row is None else _estimate(row["mean"], row["low"], row["high"], mark))
         rows.append(cells)
     how = AGGREGATION.get(study.aggregation, study.aggregation)
@@ -93,11 +93,11 @@ def score_table(study: AnalysedStudy) -> PaperTable:
 
 
 def difference_table(study: AnalysedStudy) -> PaperTable:
-    """Difference of every method to its control, overall and per class, with the verdicts of comparisons.csv."""
+    """Return the difference of every method to its control, overall and per class, with the verdicts."""
     comparisons = study.table("comparisons")
     by_key = {(row["method"], row["class"]): row for row in comparisons.to_dict("records")}
     rows = []
-    for method in [each for each in study.methods if each in set(comparisons["method"])]:
+    for method in [method for method in study.methods if method in set(comparisons["method"])]:
         cells = [PaperCell(method)]
         for name in (MACRO, *study.class_names):
             row = by_key.get((method, name))
@@ -113,7 +113,7 @@ def difference_table(study: AnalysedStudy) -> PaperTable:
 
 
 def effect_table(study: AnalysedStudy) -> PaperTable:
-    """Effect sizes of every method against its control on macro Dice, and how probable a practical difference is."""
+    """Return the effect sizes of every method in macro Dice, and the probability of a practical difference."""
     rows = study.table("comparisons")
     probable = {(row["method"], row["class"]): row for row in study.table("practical_differences").to_dict("records")}
     cells = []
@@ -143,7 +143,7 @@ _REGIONS = {"P(worse)": "p_worse", "P(equivalent)": "p_equivalent", "P(better)":
 
 
 def association_table(study: AnalysedStudy) -> PaperTable:
-    """What the learned change of every method follows: primary associations with what was attainable."""
+    """Return the primary associations of the learned quantities of every method, with their attainable p."""
     rows = study.table("associations")
     rows = rows[rows["primary"]]
     cells = [
@@ -174,7 +174,7 @@ def _estimate(value: float, low: float, high: float, mark: Mark, *, with_sign: b
 
 
 def _number(value: float, digits: int, *, with_sign: bool = False) -> str:
-    """Write a number with an ASCII minus; the formats set their own."""
+    """Return a number as text with an ASCII minus; each format replaces it by its own."""
     if pd.isna(value):
         return NOTHING
     if digits == 3 and 0 < abs(value) < 0.0005:

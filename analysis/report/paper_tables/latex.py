@@ -15,7 +15,7 @@ _SPECIAL = {
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
     '"': "''",
-    **{each: "\\" + each for each in "&%$#_{}"},
+    **{character: "\\" + character for character in "&%$#_{}"},
 }
 _PLAIN_LATIN = frozenset(chr(code) for code in range(0xC0, 0x100)) - set("\u00d0\u00d7\u00de\u00f0\u00f7\u00fe")
 _MARKS = {
@@ -37,14 +37,14 @@ HEAD = r"""% Needs \usepackage{booktabs} and, where a name is wider than was tho
 
 
 def latex_table(table: PaperTable) -> str:
-    """Write table environments, each of a page at most; marks are explained below the last rows of each."""
+    """Return table environments of at most one page each, with the meaning of their marks below."""
     parts = floats(table)
     written = [_float(table, tabulars, number, len(parts)) for number, tabulars in enumerate(parts, start=1)]
     return "\n".join([HEAD.rstrip(), *written, ""])
 
 
-def _float(table: PaperTable, tabulars: Sequence[Part], number: int, of: int) -> str:
-    caption = table.caption if of == 1 else f"{table.caption} Part {number} of {of}."
+def _float(table: PaperTable, tabulars: Sequence[Part], number: int, total: int) -> str:
+    caption = table.caption if total == 1 else f"{table.caption} Part {number} of {total}."
     label = f"tab:{table.name}" if number == 1 else f"tab:{table.name}:{number}"
     lines = [
         r"\begin{table}[tbp]",
@@ -64,13 +64,13 @@ def _float(table: PaperTable, tabulars: Sequence[Part], number: int, of: int) ->
 
 def _tabular(part: Part) -> str:
     lines = [r"\fitted{%", rf"\begin{{tabular}}{{@{{}}l{'c' * (len(part.columns) - 1)}@{{}}}}", r"\toprule"]
-    heads = [_lines([escape(each) for each in broken(name, LONGEST_LINE)], "b") for name in part.columns]
+    heads = [_lines([escape(line) for line in broken(name, LONGEST_LINE)], "b") for name in part.columns]
     lines += [" & ".join(heads) + r" \\", r"\midrule"]
     for number, row in enumerate(part.rows):
         if part.begins_group(number):
             title = rf"\multicolumn{{{len(part.columns)}}}{{@{{}}l@{{}}}}{{\textit{{{escape(row.group)}}}}}"
             lines.append((r"\addlinespace " if number else "") + title + r" \\")
-        lines.append(" & ".join(_cell(cell, first=place == 0) for place, cell in enumerate(row.cells)) + r" \\")
+        lines.append(" & ".join(_cell(cell, first=column == 0) for column, cell in enumerate(row.cells)) + r" \\")
         if any(cell.below for cell in row.cells):
             below = [rf"{{\scriptsize {_text(cell.below)}}}" if cell.below else "" for cell in row.cells]
             lines.append(" & ".join(below) + r" \\[2pt]")
@@ -87,12 +87,12 @@ def latex_preview(names: Sequence[str]) -> str:
 
 
 def escape(text: str) -> str:
-    """Write any text so that it compiles and shows as it is; other scripts go through the command `nonlatin`."""
+    """Escape any text so that it compiles and shows unchanged; other scripts use the command `nonlatin`."""
     return "".join(_escape_word(part) for part in re.split(r"(\s+)", text))
 
 
 def _escape_word(word: str) -> str:
-    """Escape one word, as a whole where a character of it is not Latin, so that its letters may join."""
+    """Escape one word; as a whole if a character is not Latin, so that its letters may join."""
     if all(character.isascii() or character in _PLAIN_LATIN for character in word):
         return " " if word.isspace() else "".join(_SPECIAL.get(character, character) for character in word)
     shown = "".join(_SPECIAL.get(character, character) for character in word if character.isprintable())
@@ -100,11 +100,15 @@ def _escape_word(word: str) -> str:
 
 
 def _ascii(word: str) -> str:
-    """Write a word in ASCII: without its accents, else by its code points."""
-    bare = "".join(each for each in unicodedata.normalize("NFKD", word) if not unicodedata.combining(each))
+    """Return a word in ASCII: without accents if that suffices, otherwise as code points."""
+    bare = "".join(
+        character for character in unicodedata.normalize("NFKD", word) if not unicodedata.combining(character)
+    )
     if bare.isascii():
         return "".join(_SPECIAL.get(character, character) for character in bare)
-    return "".join(each if each.isascii() and each.isalnum() else f"[{ord(each):04X}]" for each in word)
+    return "".join(
+        character if character.isascii() and character.isalnum() else f"[{ord(character):04X}]" for character in word
+    )
 
 
 def _cell(cell: PaperCell, *, first: bool) -> str:
@@ -113,11 +117,11 @@ def _cell(cell: PaperCell, *, first: bool) -> str:
     return _MARKS[cell.mark].format(text)
 
 
-def _lines(lines: Sequence[str], at: str, *, left: bool = False) -> str:
-    """Set lines below each other in one cell, in line with the row at their top (t) or bottom (b)."""
+def _lines(lines: Sequence[str], align: str, *, left: bool = False) -> str:
+    """Stack lines in one cell, aligned with the row at their top (t) or bottom (b)."""
     if len(lines) == 1:
         return lines[0]
-    return rf"\begin{{tabular}}[{at}]{{@{{}}{'l' if left else 'c'}@{{}}}}" + r"\\".join(lines) + r"\end{tabular}"
+    return rf"\begin{{tabular}}[{align}]{{@{{}}{'l' if left else 'c'}@{{}}}}" + r"\\".join(lines) + r"\end{tabular}"
 
 
 def _text(text: str) -> str:

@@ -1,7 +1,7 @@
-"""How a table is laid out on a page of LaTeX: lines within cells, columns and rows that fit.
+r"""Layout of a table on a page of LaTeX: lines within cells, and the columns and rows that fit.
 
-Widths are estimates in points for Computer Modern at the sizes used; what is estimated too small is scaled down by the
-document itself (`latex.FIT`).
+Widths are estimates in points for Computer Modern at the sizes used. A table that is wider than estimated is scaled
+down by the document itself (`\fitted` in `latex.HEAD`).
 """
 
 import re
@@ -15,10 +15,10 @@ PAGE_WIDTH_PT = 345.0  # of `article` at 10 pt, the narrowest of the common clas
 CHARACTER_PT = 4.4  # at footnotesize
 SMALL_CHARACTER_PT = 3.6  # at scriptsize
 GAP_PT = 8.0  # between columns
-MARK_PT = 5.0  # an arrow or star hangs over the cell
-LONGEST_LINE = 16  # characters of a heading or a name before it is broken
-LONGEST_SENTENCE = 22  # the same of the first column
-MOST_LINES = 40  # of footnotesize on a page, beside caption and legend
+MARK_PT = 5.0  # an arrow or star extends beyond the cell
+LONGEST_LINE = 16  # characters of a heading or a name; longer ones are broken
+LONGEST_SENTENCE = 22  # the same for the first column
+MOST_LINES = 40  # lines of footnotesize on a page, besides caption and legend
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,8 @@ class Row:
     """One row.
 
     Attributes:
-        group: What its group is called; empty where rows have no groups.
-        cells: The first names it.
+        group: Name of its group; empty if rows have no groups.
+        cells: The cells; the first one names the row.
     """
 
     group: str
@@ -35,15 +35,15 @@ class Row:
 
     @property
     def lines(self) -> int:
-        """Lines of text, without that of the group."""
+        """Number of lines of text, without that of the group."""
         first, *others = self.cells
-        names = [len(broken(first.text, LONGEST_SENTENCE)), *(len(broken(each.text, LONGEST_LINE)) for each in others)]
+        names = [len(broken(first.text, LONGEST_SENTENCE)), *(len(broken(cell.text, LONGEST_LINE)) for cell in others)]
         return max(names) + any(cell.below for cell in self.cells)
 
 
 @dataclass(frozen=True)
 class Part:
-    """Rows and columns that stand in one tabular.
+    """The rows and columns of one tabular.
 
     Attributes:
         columns: Headings.
@@ -55,32 +55,32 @@ class Part:
 
     @property
     def lines(self) -> int:
-        """Lines of text, with those of the heading and of the groups."""
+        """Number of lines of text, with those of the heading and of the groups."""
         heading = 2 + max(len(broken(name, LONGEST_LINE)) for name in self.columns)
         return heading + sum(row.lines for row in self.rows) + sum(self.begins_group(k) for k in range(len(self.rows)))
 
-    def begins_group(self, place: int) -> bool:
-        """Whether the row at a place is the first of its group here."""
-        group = self.rows[place].group
-        return bool(group) and (place == 0 or self.rows[place - 1].group != group)
+    def begins_group(self, index: int) -> bool:
+        """Return whether the row at this index is the first of its group in this part."""
+        group = self.rows[index].group
+        return bool(group) and (index == 0 or self.rows[index - 1].group != group)
 
 
 def floats(table: PaperTable) -> list[list[Part]]:
-    """Divide a table into floats of a page each, and each of these into tabulars of the page's width.
+    """Divide a table into floats of at most one page, and each of these into tabulars of the page's width.
 
-    Tabulars of other columns of the same rows share a float as long as they fit.
+    Tabulars with different columns of the same rows share a float if they fit.
     """
     whole = _grouped(table)
     blocks = _column_blocks(whole)
-    found: list[list[Part]] = []
+    pages: list[list[Part]] = []
     for rows in _row_blocks(whole, blocks):
-        found.append([])
+        pages.append([])
         for block in blocks:
             part = _columns_of(whole, block, rows)
-            if found[-1] and sum(each.lines for each in found[-1]) + part.lines > MOST_LINES:
-                found.append([])
-            found[-1].append(part)
-    return found
+            if pages[-1] and sum(part.lines for part in pages[-1]) + part.lines > MOST_LINES:
+                pages.append([])
+            pages[-1].append(part)
+    return pages
 
 
 def _grouped(table: PaperTable) -> Part:
@@ -93,7 +93,7 @@ def _columns_of(whole: Part, block: Sequence[int], rows: Sequence[Row]) -> Part:
 
 
 def broken(text: str, longest: int) -> list[str]:
-    """Break a name into lines at spaces and behind _ - + /, where it is longer; a longer word stays whole."""
+    """Break a name into lines of at most `longest` characters, at spaces and after _ - + /; words stay whole."""
     lines = [""]
     for piece in re.findall(r"[^\s_\-+/]+[_\-+/]?\s?|[_\-+/\s]", text):
         if lines[-1] and display_width(lines[-1] + piece.rstrip()) > longest:
@@ -103,30 +103,30 @@ def broken(text: str, longest: int) -> list[str]:
 
 
 def display_width(text: str) -> int:
-    """Characters, those of East Asian scripts as two."""
-    return sum(2 if unicodedata.east_asian_width(each) in "WF" else 1 for each in text)
+    """Return the number of characters, counting those of East Asian scripts twice."""
+    return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)
 
 
 def _width(whole: Part, column: int) -> float:
     longest = LONGEST_SENTENCE if column == 0 else LONGEST_LINE
     cells = [row.cells[column] for row in whole.rows]
     texts = [whole.columns[column], *(cell.text for cell in cells)]
-    own = max(display_width(line) for text in texts for line in broken(text, longest)) * CHARACTER_PT
+    name_width = max(display_width(line) for text in texts for line in broken(text, longest)) * CHARACTER_PT
     below = max((display_width(cell.below) for cell in cells), default=0) * SMALL_CHARACTER_PT
-    return max(own + (MARK_PT if any(cell.mark for cell in cells) else 0.0), below)
+    return max(name_width + (MARK_PT if any(cell.mark for cell in cells) else 0.0), below)
 
 
 def estimated_width(part: Part) -> float:
-    """Width of a tabular, pt."""
+    """Return the estimated width of a tabular, pt."""
     return sum(_width(part, column) + GAP_PT for column in range(len(part.columns))) - GAP_PT
 
 
 def _column_blocks(whole: Part) -> list[list[int]]:
-    """Return the columns of each tabular; the first is in all of them."""
+    """Return the columns of each tabular; all contain the first one."""
     widths = [_width(whole, column) for column in range(len(whole.columns))]
     blocks: list[list[int]] = [[0]]
     for column in range(1, len(widths)):
-        taken = sum(widths[each] + GAP_PT for each in blocks[-1])
+        taken = sum(widths[index] + GAP_PT for index in blocks[-1])
         if len(blocks[-1]) > 1 and taken + widths[column] > PAGE_WIDTH_PT:
             blocks.append([0])
         blocks[-1].append(column)
@@ -135,11 +135,11 @@ def _column_blocks(whole: Part) -> list[list[int]]:
 
 def _row_blocks(whole: Part, blocks: Sequence[Sequence[int]]) -> list[list[Row]]:
     """Return the rows of each tabular: as many as fit on a page."""
-    found: list[list[Row]] = [[]]
+    row_blocks: list[list[Row]] = [[]]
     for row in whole.rows:
-        longer = [*found[-1], row]
-        if found[-1] and any(_columns_of(whole, block, longer).lines > MOST_LINES for block in blocks):
+        longer = [*row_blocks[-1], row]
+        if row_blocks[-1] and any(_columns_of(whole, block, longer).lines > MOST_LINES for block in blocks):
             longer = [row]
-            found.append(longer)
-        found[-1] = longer
-    return found
+            row_blocks.append(longer)
+        row_blocks[-1] = longer
+    return row_blocks

@@ -18,7 +18,7 @@ _MARKS = {
 
 
 def markdown_table(table: PaperTable) -> str:
-    """Write caption, table and the meaning of its marks."""
+    """Return the caption, the table and the meaning of its marks."""
     lines = [escape(table.caption), "", _line([escape(column) for column in table.columns])]
     lines.append(_line(["---", *["---:"] * (len(table.columns) - 1)]))
     lines += [_line([_cell(cell) for cell in row]) for row in table.rows]
@@ -28,7 +28,7 @@ def markdown_table(table: PaperTable) -> str:
 
 
 def escape(text: str) -> str:
-    """Write any text so that Markdown shows it as it is, in one line."""
+    """Escape any text so that Markdown shows it unchanged, in one line."""
     return re.sub(r"([\\`*_\[\]|$~#])", r"\\\1", html.escape(" ".join(text.split()), quote=False))
 
 

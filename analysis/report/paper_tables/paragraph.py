@@ -1,7 +1,7 @@
-"""One paragraph on how methods were compared and what came out, to be pasted into a paper.
+"""One paragraph on how methods were compared and with which results, to be pasted into a paper.
 
-After the paragraph that autorank writes (Herbold 2020); what it says is what the verdicts of this study say, so nothing
-is tested again and no test is chosen after looking.
+Modelled on the paragraph that autorank writes (Herbold 2020). It repeats the verdicts of this study, so nothing is
+tested again and no test is chosen after seeing the results.
 """
 
 import math
@@ -23,7 +23,7 @@ _HEADINGS = {
 
 
 def comparison_paragraph(study: AnalysedStudy) -> str:
-    """Return the paragraph in plain text, with ASCII minus signs; empty where nothing was compared."""
+    """Return the paragraph in plain text, with ASCII minus signs; empty if nothing was compared."""
     rows = [row for row in rows_of(study.table("comparisons")) if row["class"] == MACRO]
     if not rows:
         return ""
@@ -57,19 +57,19 @@ def _result(word: Word, rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _effect(row: Mapping[str, Any]) -> str:
-    """Write one difference with its interval, p and two effect sizes, as far as there are any."""
-    told = []
+    """Return one difference with its interval, p and two effect sizes, as far as available."""
+    parts = []
     if math.isfinite(row["difference"]):
-        told.append(f"difference {row['difference']:+.3f}")
+        parts.append(f"difference {row['difference']:+.3f}")
     if math.isfinite(row["low"]):
-        told.append(f"95 % interval {row['low']:+.3f} to {row['high']:+.3f}")
+        parts.append(f"95 % interval {row['low']:+.3f} to {row['high']:+.3f}")
     if math.isfinite(row["p_holm"]):
-        told.append(f"p {'< 0.001' if row['p_holm'] < 0.001 else '= ' + format(row['p_holm'], '.3f')} corrected")
+        parts.append(f"p {'< 0.001' if row['p_holm'] < 0.001 else '= ' + format(row['p_holm'], '.3f')} corrected")
     if math.isfinite(row["superiority"]):
-        told.append(f"ahead in {row['superiority']:.0%} of {row['unit']}s".replace("%", " %"))
+        parts.append(f"ahead in {row['superiority']:.0%} of {row['unit']}s".replace("%", " %"))
     if math.isfinite(row["cliffs_delta"]):
-        told.append(f"Cliff's delta {row['cliffs_delta']:+.2f}")
-    return f"{row['method']} ({', '.join(told)})" if told else str(row["method"])
+        parts.append(f"Cliff's delta {row['cliffs_delta']:+.2f}")
+    return f"{row['method']} ({', '.join(parts)})" if parts else str(row["method"])
 
 
 def _order(study: AnalysedStudy) -> str:
@@ -77,8 +77,8 @@ def _order(study: AnalysedStudy) -> str:
     rows = rows[(rows["class"] == MACRO) & (rows["aggregation"] == study.aggregation) & rows["score"].notna()]
     if rows.empty:
         return ""
-    told = [f"{row['method']} ({row['score']:.3f})" for row in rows.to_dict("records")]
-    return f"In the order of their mean: {', '.join(told)}; the order is described, not tested."
+    ranked = [f"{row['method']} ({row['score']:.3f})" for row in rows.to_dict("records")]
+    return f"In the order of their mean: {', '.join(ranked)}; the order is described, not tested."
 
 
 def _counted(n: int, name: str) -> str:
