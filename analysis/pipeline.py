@@ -8,7 +8,7 @@ import pandas as pd
 from analysis.answers import answers
 from analysis.schema import TABLES
 from analysis.schema.files import readme, write_table
-from analysis.study.consolidation import consolidated
+from analysis.study.consolidation import consolidated_records
 from analysis.study.pairing import require_pairs
 from analysis.study.runs import AnalysisPlan, read_study
 from analysis.topics import TOPICS
@@ -46,7 +46,7 @@ def analyze_study(root: Path, *, cache_dir: Path | None = None, on_progress: OnP
         UserError: Not a study, no finished run, a data set that has changed, or runs that must not be paired.
     """
     report = on_progress or (lambda _what, _done, _of: None)
-    records = consolidated(StudyRecords.open(Path(root)), report)
+    records = consolidated_records(StudyRecords.open(Path(root)), report)
     plan, study = AnalysisPlan.of(records), read_study(records)
     require_unchanged(records.root, study.dataset)
     require_pairs(study.data, study.split)
