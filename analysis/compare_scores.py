@@ -192,7 +192,7 @@ def _checked(scores: pd.DataFrame) -> _Checked:
         raise UserError("scores must hold a value of some class. Got none: every value is missing or absent.")
     if "value" in scores:  # what others lack is not averaged; of counts, false positives belong to their group
         lacking = ~pd.MultiIndex.from_frame(frame[["image_id", "class_id"]]).isin(occurs)
-        frame.loc[lacking, ["above", "below"]] = 0.0
+        frame.loc[lacking, ["numerator", "denominator"]] = 0.0
     unit = "group" if "group" in scores else "image"
     notes = (
         []
@@ -218,18 +218,18 @@ def _with_defaults(scores: pd.DataFrame) -> pd.DataFrame:
         frame[name] = _integers(scores, name) if name in scores else 0
     frame["class"] = scores["class"].astype(str) if "class" in scores else "all"
     if "value" in scores:
-        frame["above"], frame["below"] = _numbers(scores, "value"), 1.0
-        frame["below"] = frame["below"].where(frame["above"].notna(), 0.0)
+        frame["numerator"], frame["denominator"] = _numbers(scores, "value"), 1.0
+        frame["denominator"] = frame["denominator"].where(frame["numerator"].notna(), 0.0)
     else:
-        for column, name in (("above", "numerator"), ("below", "denominator")):
+        for column, name in (("numerator", "numerator"), ("denominator", "denominator")):
             if name not in scores:
                 raise UserError("scores must have the column 'value', or 'numerator' and 'denominator'.")
             frame[column] = _numbers(scores, name)
-        if (frame["below"] < 0).any():
+        if (frame["denominator"] < 0).any():
             raise UserError("`denominator` must be >= 0.")
-        frame["below"] = frame["below"].fillna(0.0)
-    frame["above"] = frame["above"].fillna(0.0)
-    frame["present"] = scores["present"].astype(bool) if "present" in scores else frame["below"] > 0
+        frame["denominator"] = frame["denominator"].fillna(0.0)
+    frame["numerator"] = frame["numerator"].fillna(0.0)
+    frame["present"] = scores["present"].astype(bool) if "present" in scores else frame["denominator"] > 0
     return frame.reset_index(drop=True)
 
 

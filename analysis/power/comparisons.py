@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import special
 
-from analysis.scoring.comparisons import PairedScores, Rules, Tested, judged_rows, pair_tests
+from analysis.scoring.comparisons import PairedScores, PairTest, Rules, judged_rows, pair_tests
 from analysis.verdicts import Word
 from imbalance_bench.seeding import generator
 
@@ -89,7 +89,7 @@ class SimulatedStudies:
     """
 
     design: ComparisonDesign
-    studies: tuple[tuple[Tested, ...], ...]
+    studies: tuple[tuple[PairTest, ...], ...]
 
     @classmethod
     def draw(
@@ -130,17 +130,17 @@ class SimulatedStudies:
                 low = middle
         return high
 
-    def _word(self, study: tuple[Tested, ...], difference: float) -> Word:
+    def _word(self, study: tuple[PairTest, ...], difference: float) -> Word:
         rules = self.design.rules
         first = study[0]
-        known = replace(first.known, estimate=first.known.estimate + difference)
+        known = replace(first.uncertainty, estimate=first.uncertainty.estimate + difference)
         moved = replace(
-            first, known=known, p=known.p_of_zero(), p_tost=known.p_of_relevance(rules.margin)
+            first, uncertainty=known, p=known.p_of_zero(), p_tost=known.p_of_relevance(rules.margin)
         )  # fmt: skip
         return judged_rows((moved, *study[1:]), rules, influence=False)[0]["word"]
 
 
-def _tests(design: ComparisonDesign, rng: np.random.Generator) -> Iterator[Tested]:
+def _tests(design: ComparisonDesign, rng: np.random.Generator) -> Iterator[PairTest]:
     """Simulate one study and test every method of it."""
     shape = (design.methods + 1, design.seeds, design.slides)
     runs = design.slide_sd * rng.normal(size=(shape[0], 1, shape[2])) + design.seed_sd * rng.normal(

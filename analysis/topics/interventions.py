@@ -11,7 +11,7 @@ import pandas as pd
 
 from analysis.schema.names import MACRO
 from analysis.scoring.changed_models import ChangedModels, magnitudes
-from analysis.scoring.comparisons import Rules, Tested, judged_families, pair_tests
+from analysis.scoring.comparisons import PairTest, Rules, judged_families, pair_tests
 from analysis.scoring.pairs import rules_of
 from analysis.study.runs import AnalysisPlan, RunData, StudyTables
 from analysis.topics.context import Context, TopicResult
@@ -36,7 +36,7 @@ def intervention_runs(records: StudyRecords, study: StudyTables) -> dict[str, li
 
 def intervention_tests(
     runs: dict[str, list[tuple[RunData, pd.DataFrame]]], study: StudyTables, plan: AnalysisPlan, unit: str
-) -> list[Tested]:
+) -> list[PairTest]:
     """Test Dice after each intervention against Dice as trained, paired by unit.
 
     Args:
@@ -66,7 +66,7 @@ def intervention_tests(
     return tests
 
 
-def family_of(test: Tested) -> object:
+def family_of(test: PairTest) -> object:
     """Name the family of an intervention: macro of all; else the classes of one intervention."""
     if test.keys["class"] == MACRO:
         return MACRO

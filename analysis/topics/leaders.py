@@ -13,7 +13,7 @@ import pandas as pd
 
 from analysis.schema import table
 from analysis.schema.names import MACRO
-from analysis.scoring.comparisons import Tested, pair_tests
+from analysis.scoring.comparisons import PairTest, pair_tests
 from analysis.scoring.estimates import LEVEL
 from analysis.scoring.metrics import mean_over_occurring
 from analysis.scoring.pairs import rules_of, study_pairing, unit_dice
@@ -84,11 +84,11 @@ class _Tiers:
         found = self._compare(name, method, leader)
         if found is None or not np.isfinite(found.p):
             return row | {"p_corrected": 1.0}  # never paired, so never told apart
-        low, high = found.known.interval(LEVEL)
-        row |= {"n_units": found.n_units, "difference": found.known.estimate, "low": low, "high": high}
+        low, high = found.uncertainty.interval(LEVEL)
+        row |= {"n_units": found.n_units, "difference": found.uncertainty.estimate, "low": low, "high": high}
         return row | {"p": found.p, "p_corrected": min(1.0, found.p * row["family"])}
 
-    def _compare(self, name: str, method: str, leader: str) -> Tested | None:
+    def _compare(self, name: str, method: str, leader: str) -> PairTest | None:
         """Compare on one class or macro alone: who leads differs between classes."""
         pairs = self._pairing.pair(method, leader)
         if pairs is None:
@@ -145,10 +145,11 @@ def all_pairs(
                 found.append((first, second, pair_tests(pairs, tables.class_names, rules_of(plan), {}, only=MACRO)[0]))
         corrected = holm(np.array([test.p for _, _, test in found], dtype=np.float64))
         for (first, second, test), p_holm in zip(found, corrected, strict=True):
-            low, high = test.known.interval(LEVEL)
+            low, high = test.uncertainty.interval(LEVEL)
             keys = {"model": model, "method_a": first, "method_b": second}
             rows.append(
-                keys | {"difference": test.known.estimate, "low": low, "high": high, "p": test.p, "p_holm": p_holm}
+                keys
+                | {"difference": test.uncertainty.estimate, "low": low, "high": high, "p": test.p, "p_holm": p_holm}
             )
     return rows
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from analysis.schema import judged_table, table
 from analysis.schema.names import MACRO
-from analysis.scoring.comparisons import Rules, Tested, judged_families, macro_or_class, pair_tests
+from analysis.scoring.comparisons import PairTest, Rules, judged_families, macro_or_class, pair_tests
 from analysis.scoring.estimates import with_interval
 from analysis.scoring.metrics import Metric
 from analysis.scoring.pairs import control_of, rules_of, study_pairing
@@ -23,7 +23,7 @@ from analysis.verdicts import Topic, Verdict, Word, margin_text, points
 
 def comparison_tests(
     tables: StudyTables, units: Mapping[str, UnitCounts], plan: AnalysisPlan, unit: str, metric: Metric = "dice"
-) -> list[Tested]:
+) -> list[PairTest]:
     """Test every method against its control, macro and per class.
 
     Args:
@@ -52,7 +52,7 @@ def analyze(context: Context) -> TopicResult:
     if context.study.is_foreign:
         judged = [replace(verdict, sentence=f"{verdict.sentence} {UNPAIRED}") for verdict in judged]
     n_units = max(len(unit.units) for unit in context.units.values())
-    macro = [test.known for test in tests if test.keys["class"] == MACRO]
+    macro = [test.uncertainty for test in tests if test.keys["class"] == MACRO]
     possible = study_limits.comparison_attainability(n_units, context.unit, macro, rules)
     names = ("comparisons", "equivalence")
     traded = table("tradeoffs", tradeoffs(context.study, context.units, context.plan, context.unit))
@@ -78,9 +78,9 @@ def tradeoffs(
         keys = {key: recall.keys[key] for key in ("method", "control", "class")} | {"n_units": recall.n_units}
         ends = {}
         for name, test in (("recall", recall), ("precision", precision)):
-            ends |= with_interval(name, test.known)
-        hurt = bool(ends["precision_high"] < 0 and not dice.known.estimate > 0)
-        rows.append(keys | ends | {"dice": dice.known.estimate, "hurt": hurt})
+            ends |= with_interval(name, test.uncertainty)
+        hurt = bool(ends["precision_high"] < 0 and not dice.uncertainty.estimate > 0)
+        rows.append(keys | ends | {"dice": dice.uncertainty.estimate, "hurt": hurt})
     return rows
 
 

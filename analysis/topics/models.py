@@ -10,8 +10,8 @@ from typing import Any
 
 from analysis.schema.names import MACRO
 from analysis.scoring.comparisons import (
+    PairTest,
     Rules,
-    Tested,
     compared_scores,
     judged_families,
     macro_or_class,
@@ -44,7 +44,7 @@ def analyze(context: Context) -> TopicResult:
     return TopicResult(tables, tuple(verdicts))
 
 
-def model_tests(context: Context) -> Iterator[Tested]:
+def model_tests(context: Context) -> Iterator[PairTest]:
     """Yield, for each pair of models, the tests of every method and of every method's effect on its control.
 
     Args:

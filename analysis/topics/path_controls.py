@@ -156,7 +156,7 @@ def _on_images_of_doses(
         for each, images in zip(models.predicted, tried, strict=True)
     ]
     tests = pair_tests(replace(models, predicted=kept).against([uniform], trained), names, rules, {})
-    found = {test.keys["class"]: test.known.estimate for test in tests}
+    found = {test.keys["class"]: test.uncertainty.estimate for test in tests}
     return {name: replace(on_all.of(method, name), difference=value) for name, value in found.items()}
 
 

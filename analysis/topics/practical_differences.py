@@ -16,7 +16,7 @@ def analyze(context: Context) -> TopicResult:
     margin = rules_of(context.plan).margin
     rows: list[dict[str, object]] = []
     for test in comparison_tests(context.study, context.units, context.plan, context.unit):
-        form, regions = student_form(test.known), posterior_regions(test.known, margin)
+        form, regions = student_form(test.uncertainty), posterior_regions(test.uncertainty, margin)
         row: dict[str, object] = {key: test.keys[key] for key in ("method", "control", "class", "unit")}
         row |= {"n_units": test.n_units, "n_seeds": len(test.pairs.method), "margin": margin}
         row |= {"centre": form.centre, "error": form.error, "degrees": form.degrees}

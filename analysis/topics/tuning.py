@@ -23,7 +23,7 @@ from analysis.scoring.comparisons import (
     pair_tests,
 )
 from analysis.scoring.pairs import rules_of, study_pairing
-from analysis.scoring.tuned import TriedSetting, TunedMethod, TunedStudy, mean_score, read_tuning
+from analysis.scoring.tuned import ScoredTrial, TunedMethod, TunedStudy, mean_score, read_tuning
 from analysis.scoring.units import method_units
 from analysis.statistics.rank_association import rank_association
 from analysis.statistics.tuning_budgets import Budget, budgets
@@ -122,12 +122,12 @@ def summary_row(method: TunedMethod, tuned: TunedStudy, study: StudyTables, plan
     }
 
 
-def setting_text(trial: TriedSetting) -> str:
+def setting_text(trial: ScoredTrial) -> str:
     """Write what was drawn for a trial, such as "gamma 1.5, learning_rate 0.003"; empty for trial 0."""
-    return ", ".join(f"{name} {v:.3g}" if isinstance(v, float) else f"{name} {v}" for name, v in trial.drawn.items())
+    return ", ".join(f"{name} {v:.3g}" if isinstance(v, float) else f"{name} {v}" for name, v in trial.settings.items())
 
 
-def _trial_row(method: TunedMethod, trial: TriedSetting) -> dict[str, Any]:
+def _trial_row(method: TunedMethod, trial: ScoredTrial) -> dict[str, Any]:
     row = {"method": method.label, "trial": trial.number, "label": trial.label, "setting": setting_text(trial)}
     row |= {name: getattr(trial, name) for name in ("validation", "test", "steps", "seconds")}
     return row | {"winner": trial.number == method.winner}
@@ -160,10 +160,10 @@ def option_rows(tuned: TunedStudy, plan: AnalysisPlan) -> list[dict[str, Any]]:
     """Say how the validation score of each method went with each of its options; table `tuning_options`."""
     rows = []
     for method in tuned.methods:
-        drawn = [trial for trial in method.different if trial.drawn]
+        drawn = [trial for trial in method.different if trial.settings]
         score = np.array([trial.validation for trial in drawn])
-        for option in dict.fromkeys(name for trial in drawn for name in trial.drawn):
-            values = [trial.drawn[option] for trial in drawn]
+        for option in dict.fromkeys(name for trial in drawn for name in trial.settings):
+            values = [trial.settings[option] for trial in drawn]
             row = {"method": method.label, "option": option, "n": len(values), "levels": len(set(map(str, values)))}
             rows.append(row | _sensitivity(values, score, plan, f"{method.label} {option}"))
     return rows
