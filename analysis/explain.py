@@ -91,18 +91,18 @@ def explain(
     ]
     cases = [_Case.of(subject, grid, plan) for subject in subjects if subject.primary]
     correction = _correct_headlines(cases, plan)
-    judged = [case.judge(primary, plan, correction) for case in cases]
+    judged_cases = [case.judge(primary, plan, correction) for case in cases]
     inertia = pd.DataFrame(runs.start_rows, columns=list(START_COLUMNS))
     tables = {
         "reliability": judged_table("reliability", pd.DataFrame(runs.agreement_rows), _words(runs.agreement_verdicts)),
         "inertia": judged_table("inertia", inertia, _words(runs.start_verdicts)),
         "associations": judged_table("associations", associations, _words(association_verdicts)),
-        "partial_associations": _table_of_cases("partial_associations", cases, [case.partial for case in judged]),
-        "mixed_models": _table_of_cases("mixed_models", cases, [case.slopes for case in judged]),
+        "partial_associations": _table_of_cases("partial_associations", cases, [case.partial for case in judged_cases]),
+        "mixed_models": _table_of_cases("mixed_models", cases, [case.slopes for case in judged_cases]),
         "partition": table("partition", [case.keys | row for case in cases for row in case.rows["partition"]]),
     }
-    verdicts = [case.headline for case in judged] + [*runs.agreement_verdicts, *runs.start_verdicts, *primary]
-    for case in judged:
+    verdicts = [case.headline for case in judged_cases] + [*runs.agreement_verdicts, *runs.start_verdicts, *primary]
+    for case in judged_cases:
         verdicts += case.evidence
     return Explained(tables, tuple(verdicts))
 

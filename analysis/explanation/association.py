@@ -98,7 +98,7 @@ def corrected_associations(rows: list[dict[str, Any]], plan: AnalysisPlan) -> pd
     families = [primary] if plan.hypotheses else [family for _, family in primary.groupby(FAMILY, sort=False)]
     for family in families:
         tested = family[family["p_spearman"].notna()]
-        own_steps = [steps[place] for place in tested.index]
+        own_steps = [steps[index] for index in tested.index]
         frame.loc[tested.index, "p_holm"] = corrected(list(tested["p_spearman"]), own_steps)
         frame.loc[family.index, "family"] = len(tested)
         frame.loc[tested.index, "attainable"] = attainable_together(rows_of(tested), own_steps, plan.alpha)

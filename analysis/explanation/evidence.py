@@ -111,7 +111,7 @@ def headline_step(name: str, plan: AnalysisPlan) -> int | None:
     """Return the position of frequency, or of difficulty, which takes the position of its first construct."""
     if name == FREQUENCY:
         return hypothesis_step(FREQUENCY, plan)
-    return next((place for place, construct in enumerate(plan.hypotheses) if construct != FREQUENCY), None)
+    return next((step for step, construct in enumerate(plan.hypotheses) if construct != FREQUENCY), None)
 
 
 def attainable_together(rows: Sequence[Mapping[str, Any]], steps: Sequence[int | None], alpha: float) -> list[bool]:

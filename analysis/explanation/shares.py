@@ -44,8 +44,8 @@ def share_rows(points: ClassPoints, plan: AnalysisPlan, name: str) -> list[dict[
     r2_draws = np.array([part.adjusted().r2 for part in resampled]).reshape(len(resampled), len(whole.r2))
     component_draws = r2_draws @ _linear(points.constructs).T
     rows = []
-    for place, (kind, component) in enumerate(raw):
-        values = component_draws[:, place]
+    for index, (kind, component) in enumerate(raw):
+        values = component_draws[:, index]
         bounded = len(values) > 0 and component != "total"  # intervals of the total cover 77 to 93 % only
         low, high = percentile_interval(values, degrees, 0.95) if bounded else (np.nan, np.nan)
         row = {"kind": kind, "component": component, "value": raw[kind, component], "low": low, "high": high}

@@ -1,4 +1,4 @@
-"""Tables of why: rare or hard, whether the start still shows, and what the bias does."""
+"""Tables that explain the learned bias: rare or hard, what is left of its start, and what it does."""
 
 from analysis.schema.column import Table, integer, number, text, truth
 from analysis.schema.shared import INTERVAL

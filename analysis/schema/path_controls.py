@@ -1,4 +1,4 @@
-"""The table of the path that a class bias acts through: what changing the class attention does to a prediction."""
+"""The table of the path through which a class bias acts: effects of changing the class attention on Dice."""
 
 from analysis.schema.column import Table, integer, number, text, truth
 from analysis.schema.shared import INTERVAL

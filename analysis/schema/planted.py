@@ -1,4 +1,4 @@
-"""Tables of studies on phantom tissue: what was planted, and what the analysis found."""
+"""Tables for studies on phantom tissue: what was planted, and what the analysis found."""
 
 from analysis.schema.column import Table, number, text
 

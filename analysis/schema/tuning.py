@@ -1,4 +1,4 @@
-"""Tables of what tuning tried, chose and cost; without rows in a study that tuned nothing."""
+"""Tables of the trials, choices and costs of tuning; without rows in a study that tuned nothing."""
 
 from analysis.schema.column import Table, integer, number, text, truth
 from analysis.schema.shared import decided_difference

@@ -42,10 +42,10 @@ class BoundaryCounts:
         shape = self.units.counts.shape[1:]
         seed = np.searchsorted(self.units.seeds, rows["seed"].to_numpy())
         image = pd.Index(self.units.images).get_indexer(pd.Index(rows["image_id"]))
-        place = np.ravel_multi_index((seed, image, rows["class_id"].to_numpy()), shape)
+        cell = np.ravel_multi_index((seed, image, rows["class_id"].to_numpy()), shape)
         size = int(np.prod(shape))
         numerators, denominators = (
-            np.bincount(place, weights=rows[column].to_numpy(), minlength=size).reshape(shape)
+            np.bincount(cell, weights=rows[column].to_numpy(), minlength=size).reshape(shape)
             for column in ("numerator", "denominator")
         )
         return numerators, denominators
@@ -75,8 +75,10 @@ def boundary_rows(method: str, counts: BoundaryCounts, class_names: Sequence[str
         class_names: K names.
     """
     rows = []
-    scored = counts.rows[counts.rows["measure"] != BoundaryMeasure.TRIMAP]
-    for (measure, distance), rows_of_measure in scored.groupby(["measure", "distance_um"], dropna=False, sort=True):
+    scored_rows = counts.rows[counts.rows["measure"] != BoundaryMeasure.TRIMAP]
+    for (measure, distance), rows_of_measure in scored_rows.groupby(
+        ["measure", "distance_um"], dropna=False, sort=True
+    ):
         is_distance = measure == BoundaryMeasure.HAUSDORFF_95
         for aggregation in AGGREGATIONS:
             if is_distance and aggregation == "pooled":
@@ -135,13 +137,15 @@ def gap_rows(counts: BoundaryCounts, class_names: Sequence[str]) -> tuple[float,
     distance_um = float(border_rows["distance_um"].min())
     numerators, denominators = counts.arrays(border_rows[border_rows["distance_um"] == distance_um])
     complete = (denominators > 0).all(axis=0)
-    both = ratios(counts.units, "iou", "pooled"), counts.aggregate(numerators, denominators, counts.occurs() & complete)
-    seeds, without = (whole - border for whole, border in (map(scores_by_seed, both), map(without_each, both)))
+    iou = ratios(counts.units, "iou", "pooled")
+    boundary_iou = counts.aggregate(numerators, denominators, counts.occurs() & complete)
     k = len(class_names)  # the column after the classes is their macro mean
-    counted = both[0].counted & both[1].counted
-    effective = np.minimum(*(effective_units(parts)[:k] for parts in both))
-    influence = Influence.of_scores(seeds[:, :k], without, counted, seeds[:, :k].mean(axis=0), effective)
-    n_units = np.minimum(*((parts.occurs > 0).sum(axis=0) for parts in both))
+    by_seed = (scores_by_seed(iou) - scores_by_seed(boundary_iou))[:, :k]
+    without = without_each(iou) - without_each(boundary_iou)
+    counted = iou.counted & boundary_iou.counted
+    effective = np.minimum(effective_units(iou)[:k], effective_units(boundary_iou)[:k])
+    influence = Influence.of_scores(by_seed, without, counted, by_seed.mean(axis=0), effective)
+    n_units = np.minimum((iou.occurs > 0).sum(axis=0), (boundary_iou.occurs > 0).sum(axis=0))
     return distance_um, estimate_rows(influence, class_names, n_units, lowest=-1.0)
 
 
@@ -164,9 +168,9 @@ def trimap_rows(
         numerators, denominators = (_with_total(array) for array in counts.arrays(ring))
         parts = counts.aggregate(numerators, denominators, denominators[0] > 0)
         pixels = denominators[0].sum(axis=0).astype(np.int64)
-        scored = {str(row["class"]): _renamed(row) for row in interval_rows(parts, names)}
+        row_of_class = {str(row["class"]): _renamed(row) for row in interval_rows(parts, names)}
         for name, n_pixels in zip(names, pixels.tolist(), strict=True):
-            columns = {key: scored[name][key] for key in ("class", "value", "low", "high", "n_units")}
+            columns = {key: row_of_class[name][key] for key in ("class", "value", "low", "high", "n_units")}
             rows.append({"method": method, "inner_um": inner, "outer_um": outer} | columns | {"n_pixels": n_pixels})
     return rows
 

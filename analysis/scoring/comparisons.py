@@ -215,8 +215,8 @@ def judged_families(
         families.setdefault(family_of(test), []).append(index)
     rows: dict[int, dict[str, Any]] = {}
     for indices in families.values():
-        judged = judged_rows([tests[index] for index in indices], rules)
-        rows |= dict(zip(indices, judged, strict=True))
+        family_rows = judged_rows([tests[index] for index in indices], rules)
+        rows |= dict(zip(indices, family_rows, strict=True))
     return [rows[index] | descriptive_statistics(test, rules) for index, test in enumerate(tests)]
 
 

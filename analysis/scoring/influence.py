@@ -78,16 +78,16 @@ class Influence:
         A class in a single unit has no variance of its own; it gets the mean variance of a single unit in the other
         classes. NaN where that is not known either, or the class does not occur.
         """
-        own = variance_over_units(self.pulls * np.sqrt(self.n / np.maximum(self.n - 1, 1)))
-        own = np.where(self.n > 1, own, np.nan)
-        of_one_unit = mean_over_occurring(own * self.effective)
-        return np.where(self.n == 1, of_one_unit, own)
+        variance = variance_over_units(self.pulls * np.sqrt(self.n / np.maximum(self.n - 1, 1)))
+        variance = np.where(self.n > 1, variance, np.nan)
+        of_one_unit = mean_over_occurring(variance * self.effective)
+        return np.where(self.n == 1, of_one_unit, variance)
 
     @cached_property
     def degrees(self) -> np.ndarray:
-        """Degrees of freedom of each class, (K,) float64, at least 1; of a class in a single unit, those it borrows."""
-        own = np.where(self.n > 1, np.maximum(self.effective - 1, 1.0), np.nan)
-        return np.nan_to_num(np.where(self.n == 1, mean_over_occurring(own), own), nan=1.0)
+        """Degrees of freedom of each class, (K,) float64, at least 1; in a single unit, the mean of the others."""
+        degrees = np.where(self.n > 1, np.maximum(self.effective - 1, 1.0), np.nan)
+        return np.nan_to_num(np.where(self.n == 1, mean_over_occurring(degrees), degrees), nan=1.0)
 
     def contributions(self, column: int) -> np.ndarray:
         """Return (U,) float64: how far each unit moves one column."""

@@ -27,10 +27,10 @@ def study_pairing(tables: StudyTables, units: Mapping[str, UnitCounts], unit: st
     """
     finished = {method: frozenset((run.fold, run.seed) for run in tables.runs_of(method)) for method in tables.methods}
 
-    def arrange(method: str, chosen: frozenset[tuple[int, int]]) -> ScoredImages:
+    def arrange(method: str, pairs: frozenset[tuple[int, int]]) -> ScoredImages:
         counts = units[method]
-        if chosen != finished[method]:
-            runs = [run for run in tables.runs_of(method) if (run.fold, run.seed) in chosen]
+        if pairs != finished[method]:
+            runs = [run for run in tables.runs_of(method) if (run.fold, run.seed) in pairs]
             counts = unit_counts(runs, split=tables.split, unit=unit, n_classes=len(tables.class_names))
         return ScoredImages.of_counts(counts, metric)
 

@@ -65,8 +65,8 @@ class ProbabilitySums:
         image = pd.Index(units.images).get_indexer(pd.Index(rows["image_id"]))
         seed = np.searchsorted(units.seeds, rows["seed"].to_numpy())
         indices = (rows[name].to_numpy().astype(np.int64) for name in ("class_id", "predicted", "bin"))
-        place = np.ravel_multi_index((seed, units.unit_of_image[image], *indices), shape)
-        sums = (np.bincount(place, rows[name].to_numpy(), int(np.prod(shape))).reshape(shape) for name in _COLUMNS)
+        cell = np.ravel_multi_index((seed, units.unit_of_image[image], *indices), shape)
+        sums = (np.bincount(cell, rows[name].to_numpy(), int(np.prod(shape))).reshape(shape) for name in _COLUMNS)
         pixels, true_pixels, p, true_p, p_squared = sums
         tp, _, fn = units.counts[:, 0]
         occurs = np.zeros(shape[1:3], dtype=np.int64)
@@ -125,8 +125,8 @@ def top_label_errors(sums: ProbabilitySums) -> BinnedErrors:
 
 def overconfidence(sums: ProbabilitySums) -> Ratios:
     """Return mean probability minus share of right pixels: over the pixels predicted as each class, and over all."""
-    chosen = [values[:, :, :, _PREDICTED].sum(axis=-1) for values in (sums.p, sums.true_pixels, sums.pixels)]
-    p, right, pixels = (_with_total(part) for part in chosen)
+    predicted = [values[:, :, :, _PREDICTED].sum(axis=-1) for values in (sums.p, sums.true_pixels, sums.pixels)]
+    p, right, pixels = (_with_total(part) for part in predicted)
     return Ratios(p - right, pixels, _counting(sums, pixels))
 
 

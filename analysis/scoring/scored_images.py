@@ -30,9 +30,9 @@ class ScoredImages(Units):
     def of_counts(cls, counts: UnitCounts, metric: Metric = "dice") -> "ScoredImages":
         """Return a metric of the counts of a method."""
         tp, fp, fn = counts.counts
-        places = {name: getattr(counts, name) for name in Units.__dataclass_fields__}
+        unit_fields = {name: getattr(counts, name) for name in Units.__dataclass_fields__}
         numerators, denominators = fraction(metric, tp, fp, fn)
-        return cls(**places, numerators=numerators, denominators=denominators, occurs=tp[0] + fn[0] > 0)
+        return cls(**unit_fields, numerators=numerators, denominators=denominators, occurs=tp[0] + fn[0] > 0)
 
     @property
     def by_unit(self) -> np.ndarray:
@@ -69,21 +69,21 @@ class ScoreRows:
         """Methods, in the order of the rows."""
         return list(self._rows)
 
-    def scored(self, method: str, chosen: frozenset[tuple[int, int]] | None = None) -> ScoredImages:
+    def scored(self, method: str, pairs: frozenset[tuple[int, int]] | None = None) -> ScoredImages:
         """Arrange the rows of a method in the largest complete block of the chosen (fold, seed) pairs; None: of all."""
-        folds, seeds = complete_block(self.finished[method] if chosen is None else chosen)
+        folds, seeds = complete_block(self.finished[method] if pairs is None else pairs)
         rows = self._rows[method]
         rows = rows[rows["fold"].isin(folds) & rows["seed"].isin(seeds)]
-        units, place = arrange_units(rows, seeds, self._unit, rows["class_id"].to_numpy(), self._n_classes)
+        units, cell = arrange_units(rows, seeds, self._unit, rows["class_id"].to_numpy(), self._n_classes)
         shape = (len(seeds), len(units.images), self._n_classes)
         size = int(np.prod(shape))
         numerators, denominators = (
-            np.bincount(place, rows[name].to_numpy(), size).reshape(shape) for name in ("numerator", "denominator")
+            np.bincount(cell, rows[name].to_numpy(), size).reshape(shape) for name in ("numerator", "denominator")
         )
         occurs = np.zeros(shape[1:], dtype=bool)
-        places = pd.Index(units.images).get_indexer(self._occurs.get_level_values(0))
+        image_rows = pd.Index(units.images).get_indexer(self._occurs.get_level_values(0))
         class_id = self._occurs.get_level_values(1).to_numpy()
-        occurs[places[places >= 0], class_id[places >= 0]] = True
+        occurs[image_rows[image_rows >= 0], class_id[image_rows >= 0]] = True
         return ScoredImages(**vars(units), numerators=numerators, denominators=denominators, occurs=occurs)
 
 
@@ -103,8 +103,8 @@ class Pairing:
         self._finished = finished
 
         @cache
-        def by_unit(method: str, kept: frozenset[tuple[int, int]]) -> tuple[ScoredImages, np.ndarray]:
-            scored = arrange(method, kept)
+        def by_unit(method: str, pairs: frozenset[tuple[int, int]]) -> tuple[ScoredImages, np.ndarray]:
+            scored = arrange(method, pairs)
             return scored, scored.by_unit
 
         self._by_unit = by_unit

@@ -93,17 +93,17 @@ def unit_counts(runs: Sequence[RunData], *, split: str, unit: str, n_classes: in
         ValueError: There is no run.
     """
     folds, seeds = complete_block((run.fold, run.seed) for run in runs)
-    scored = [run for run in runs if run.fold in folds and run.seed in seeds]
-    if not scored:
+    scored_runs = [run for run in runs if run.fold in folds and run.seed in seeds]
+    if not scored_runs:
         raise ValueError("unit_counts needs at least one run.")
-    lengths = [len(run.counts) for run in scored]
-    keys = {name: np.repeat([getattr(run, name) for run in scored], lengths) for name in ("seed", "fold")}
-    rows = pd.concat([run.counts for run in scored], ignore_index=True).assign(**keys)
+    lengths = [len(run.counts) for run in scored_runs]
+    keys = {name: np.repeat([getattr(run, name) for run in scored_runs], lengths) for name in ("seed", "fold")}
+    rows = pd.concat([run.counts for run in scored_runs], ignore_index=True).assign(**keys)
     rows = rows[rows["split"] == split]
     # an image that several folds test is summed over them
-    units, place = arrange_units(rows, seeds, unit, rows["class_id"].to_numpy(), n_classes)
+    units, cell = arrange_units(rows, seeds, unit, rows["class_id"].to_numpy(), n_classes)
     shape = (len(seeds), len(units.images), n_classes)
-    flat = _sum_by(place, rows[["tp", "fp", "fn"]].to_numpy(), int(np.prod(shape)))
+    flat = _sum_by(cell, rows[["tp", "fp", "fn"]].to_numpy(), int(np.prod(shape)))
     return UnitCounts(**vars(units), counts=flat.T.reshape(3, *shape))
 
 
@@ -121,7 +121,7 @@ def arrange_units(
     """
     image, images = pd.factorize(rows["image_id"], sort=True)
     seed_index = np.searchsorted(seeds, rows["seed"].to_numpy())
-    place = (seed_index * len(images) + image) * n_classes + class_id
+    cell = (seed_index * len(images) + image) * n_classes + class_id
     first_row = np.unique(image, return_index=True)[1]
     group, groups = pd.factorize(rows["group_id"].iloc[first_row], sort=True)
     images, groups = (tuple(map(str, ids.to_numpy(dtype=object))) for ids in (images, groups))
@@ -129,7 +129,7 @@ def arrange_units(
     unit_of_image = np.asarray(group if by_group else np.arange(len(images)))
     fold_of_unit = single_fold(unit_of_image[image], rows["fold"].to_numpy())
     names = groups if by_group else images
-    return Units(tuple(seeds), names, images, unit_of_image, np.asarray(group), fold_of_unit=fold_of_unit), place
+    return Units(tuple(seeds), names, images, unit_of_image, np.asarray(group), fold_of_unit=fold_of_unit), cell
 
 
 def single_fold(unit: np.ndarray, fold: np.ndarray) -> np.ndarray | None:
@@ -156,11 +156,12 @@ def shared_seeds(units: Mapping[str, UnitCounts]) -> dict[str, UnitCounts]:
     common = set.intersection(*(set(unit.seeds) for unit in units.values()))
     if not common:
         return {}
-    places = {
-        name: [place for place, seed in enumerate(counts.seeds) if seed in common] for name, counts in units.items()
+    seed_indices = {
+        name: [seed_index for seed_index, seed in enumerate(counts.seeds) if seed in common]
+        for name, counts in units.items()
     }
     return {
-        name: replace(counts, seeds=tuple(sorted(common)), counts=counts.counts[:, places[name]])
+        name: replace(counts, seeds=tuple(sorted(common)), counts=counts.counts[:, seed_indices[name]])
         for name, counts in units.items()
     }
 

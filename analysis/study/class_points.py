@@ -214,10 +214,10 @@ def class_points(quantities: pd.DataFrame, method: str, quantity: str) -> ClassP
     classes, runs = sorted(set(class_of_row)), sorted(set(run_of_row), key=str)
     row_of = {key: row for row, key in enumerate(classes)}
     column_of = {key: column for column, key in enumerate(runs)}
-    places = [row_of[key] for key in class_of_row], [column_of[key] for key in run_of_row]
+    cells = [row_of[key] for key in class_of_row], [column_of[key] for key in run_of_row]
     values, initial = np.full((2, len(classes), len(runs)), np.nan)
-    values[places] = frame["value"].to_numpy(dtype=np.float64)
-    initial[places] = frame["start"].to_numpy(dtype=np.float64)
+    values[cells] = frame["value"].to_numpy(dtype=np.float64)
+    initial[cells] = frame["start"].to_numpy(dtype=np.float64)
     family_of = dict(zip(class_of_row, frame["family"], strict=True))
     rows, columns = (np.flatnonzero(np.isfinite(values).any(axis=axis)) for axis in (1, 0))
     values, initial = values[np.ix_(rows, columns)], initial[np.ix_(rows, columns)]

@@ -175,7 +175,7 @@ def _check(name: str, batch: Sequence[_FinishedRun], tables: Sequence[pa.Table |
 
 def _is_sound(name: str, tables: Sequence[pa.Table], none_predicted: bool) -> bool:
     plain = [table.replace_schema_metadata() for table in tables]
-    number = pa.concat_arrays([pa.array([place] * len(table), pa.int32()) for place, table in enumerate(plain)])
+    number = pa.concat_arrays([pa.array([index] * len(table), pa.int32()) for index, table in enumerate(plain)])
     rows = pa.concat_tables(plain).append_column("run", number).to_pandas()
     try:
         require_sound_rows(Path(name), name, rows, may_predict_none=none_predicted, within=("run",))

@@ -37,11 +37,11 @@ class MeasureGrid:
         rows = {key: row for row, key in enumerate(dict.fromkeys(keys))}
         constructs = dict(zip(measures["measure"], measures["construct"], strict=True))
         columns = {name: column for column, name in enumerate(constructs)}
-        places = [rows[key] for key in keys], [columns[name] for name in measures["measure"]]
+        cells = [rows[key] for key in keys], [columns[name] for name in measures["measure"]]
         grids = []
         for name in ("value", "standard_error", "reliability"):
             grid = np.full((len(rows), len(constructs)), np.nan)
-            grid[places] = measures[name].to_numpy(dtype=np.float64)
+            grid[cells] = measures[name].to_numpy(dtype=np.float64)
             grids.append(grid)
         primary = dict.fromkeys(measures.loc[measures["primary"], "measure"])
         ordered = sorted(primary, key=lambda name: CONSTRUCTS.index(constructs[name]))
@@ -50,9 +50,9 @@ class MeasureGrid:
     def of_classes(self, data_sets: Sequence[str], names: Sequence[str]) -> "MeasureGrid":
         """Return the grid of some classes, in their order; classes that were not measured get NaN."""
         keys = list(zip(data_sets, names, strict=True))
-        places = np.array([self.rows.get(key, -1) for key in keys], dtype=int)
+        source_rows = np.array([self.rows.get(key, -1) for key in keys], dtype=int)
         grids = [
-            np.where(places[:, None] < 0, np.nan, grid[places] if len(grid) else np.nan)
+            np.where(source_rows[:, None] < 0, np.nan, grid[source_rows] if len(grid) else np.nan)
             for grid in (self.values, self.errors, self.reliabilities)
         ]
         rows = {key: row for row, key in enumerate(keys)}
