@@ -328,8 +328,8 @@ def sensitivity_verdict(sensitivity: pd.DataFrame, control: str | None, headline
     sentence = (
         "Counting a class 0 where it is predicted but absent "
         f"{effect if changed else 'does not change the order of the methods'}; the largest change of macro Dice is "
-        f"{100 * largest:.1f} points ({words[largest_in]}). Quoted is the mean {words[headline]}, in which absent classes "
-        "are left out."
+        f"{100 * largest:.1f} points ({words[largest_in]}). Quoted is the mean {words[headline]}, in which absent "
+        "classes are left out."
     )
     numbers = {
         "largest_change": largest,
