@@ -99,7 +99,7 @@ class PairTest:
     p_tost: float
 
     @property
-    def places(self) -> np.ndarray:
+    def unit_indices(self) -> np.ndarray:
         """Indices of the units in which the class occurs; for macro, any class."""
         occurs = np.isfinite(self.pairs.method[0])
         return np.flatnonzero(occurs.any(axis=1) if self.column == occurs.shape[1] else occurs[:, self.column])
@@ -107,7 +107,7 @@ class PairTest:
     @property
     def n_units(self) -> int:
         """The number of these units."""
-        return len(self.places)
+        return len(self.unit_indices)
 
 
 def difference_influence(difference: np.ndarray) -> Influence:
@@ -267,7 +267,7 @@ class Levels:
 def _influential(test: PairTest, levels: Levels, word: Word) -> tuple[str, ...]:
     """Return the units without which the verdict at the same levels would be another, the most influential first."""
     pairs, changes = test.pairs, []
-    occurring = test.places
+    occurring = test.unit_indices
     if len(occurring) < 3:
         return ()
     one_less_suffices = smallest_sign_flip_p(len(occurring) - 1, levels.rules.permutations) < levels.rules.alpha
@@ -294,7 +294,7 @@ def descriptive_statistics(test: PairTest, rules: Rules) -> dict[str, float]:
     contributions = unit_contributions(test.pairs.difference.mean(axis=0))[:, test.column]
     d = contributions[np.isfinite(contributions)]
     if class_name == MACRO:
-        d = contributions[test.places]
+        d = contributions[test.unit_indices]
     of_method, of_control = (_unit_values(scores)[:, test.column] for scores in (test.pairs.method, test.pairs.control))
     flips = sign_flip_p(d, permutations=rules.permutations, rng=generator(rules.seed, "sign_flip", class_name))
     row = {"p_sign_flip": flips, "wilcoxon_p": wilcoxon_p(d), "cliffs_delta": cliffs_delta(of_method, of_control)}

@@ -67,7 +67,7 @@ class Context:
         cache_dir: Where `run` cached frozen features, or None.
         tables: Table name -> frame, of all topics so far.
         verdicts: Verdicts of all topics so far.
-        judged: Topics on which these give verdicts, even if there was nothing to judge.
+        judged_topics: Topics on which these give verdicts, even if there was nothing to judge.
     """
 
     records: StudyRecords
@@ -77,7 +77,7 @@ class Context:
     cache_dir: Path | None
     tables: dict[str, pd.DataFrame] = field(default_factory=dict)
     verdicts: list[Verdict] = field(default_factory=list)
-    judged: set[Topic] = field(default_factory=set)
+    judged_topics: set[Topic] = field(default_factory=set)
 
     @cached_property
     def unit(self) -> str:
@@ -100,7 +100,7 @@ class Context:
         Raises:
             LookupError: No step that judges this topic has run yet, so "no verdict" would mean nothing.
         """
-        if topic not in self.judged:
+        if topic not in self.judged_topics:
             raise LookupError(f"no verdict on '{topic}' can be asked for before it is judged; it must come earlier")
         return [verdict for verdict in self.verdicts if verdict.topic == topic]
 
@@ -142,4 +142,4 @@ class Context:
         """Add the result of a step that gives verdicts on the topics `judges`."""
         self.tables.update(result.tables)
         self.verdicts.extend(result.verdicts)
-        self.judged.update(judges)
+        self.judged_topics.update(judges)
