@@ -35,7 +35,8 @@ from imbalance_bench.errors import UserError
 from imbalance_bench.foreign.section import PATH_KEYS
 from imbalance_bench.manifest import write_atomically
 from imbalance_bench.record_documents import NOT_SHARED
-from imbalance_bench.records import FOREIGN_FILE, STUDY_FILE, TABLES, RunRecord, StudyRecords
+from imbalance_bench.records import FOREIGN_FILE, STUDY_FILE, RunRecord, StudyRecords
+from imbalance_bench.table_schemas import TABLES
 from imbalance_bench.yaml_files import read_yaml
 
 FORMAT = 1

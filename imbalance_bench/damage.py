@@ -14,17 +14,11 @@ from pathlib import Path
 
 from imbalance_bench.errors import UserError
 from imbalance_bench.manifest import file_hash
-from imbalance_bench.records import (
-    CHECKPOINT,
-    OPTIONAL_TABLES,
-    PICTURE_FOLDERS,
-    TABLES,
-    TRAIN_AGAIN,
-    WEIGHTS,
-    RunRecord,
-    read_json,
-    read_table,
-)
+from imbalance_bench.record_checks import TRAIN_AGAIN
+from imbalance_bench.record_documents import read_document
+from imbalance_bench.records import CHECKPOINT, PICTURE_FOLDERS, WEIGHTS, RunRecord
+from imbalance_bench.table_files import read_table
+from imbalance_bench.table_schemas import OPTIONAL_TABLES, TABLES
 
 OF_TRAINING = ("epochs", "class_parameters", "dynamics")  # tables that a trained model alone cannot give again
 _PNG_START, _PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"
@@ -150,7 +144,7 @@ def is_whole(path: Path) -> bool:
 
 def _json(path: Path, _thorough: bool) -> str | None:
     try:
-        return None if read_json(path) else "holds nothing"
+        return None if read_document(path) else "holds nothing"
     except UserError:
         return "is not JSON of an object"
 

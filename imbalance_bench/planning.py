@@ -25,7 +25,8 @@ from imbalance_bench.models.segmenter import CLASS_QUERY, require_known_architec
 from imbalance_bench.models.size_check import require_model_fits
 from imbalance_bench.planned_study import weights_key
 from imbalance_bench.preregistration import primary_choices
-from imbalance_bench.records import FOREIGN, FOREIGN_FILE, STUDY_FILE, StudyRecords, read_json
+from imbalance_bench.record_documents import read_document
+from imbalance_bench.records import FOREIGN, FOREIGN_FILE, STUDY_FILE, StudyRecords
 from imbalance_bench.run_ids import PlannedIds, models_of, without_label
 from imbalance_bench.study import OnProgress, Study, method_context, model_identity, shared_identity
 from imbalance_bench.study_data import dataset_facts, read_study_data
@@ -218,7 +219,7 @@ def _write_plan(study: Study) -> None:
 def _readable(path: Path) -> dict[str, Any]:
     """Content of a file that is about to be written anew; nothing where it is missing or damaged."""
     try:
-        return read_json(path)
+        return read_document(path)
     except UserError:
         return {}
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pandas as pd
 
 from imbalance_bench.manifest import write_atomically
-from imbalance_bench.records import CLASS_PARAMETERS, EPOCHS
+from imbalance_bench.table_schemas import CLASS_PARAMETERS, EPOCHS
 
 EpochRow = tuple[int, int, str, str, int, float]  # as EPOCHS
 LedgerRow = tuple[int, int, int, str, float]  # as CLASS_PARAMETERS

@@ -8,6 +8,8 @@ import pandas as pd
 
 from imbalance_bench.errors import UserError
 
+TRAIN_AGAIN = "Delete the run's folder and run the study again."  # what mends a damaged run
+
 # the columns that tell the images apart on which every class is counted
 _CELLS: Mapping[str, tuple[str, ...]] = {
     "counts": ("split", "image_id"),
@@ -32,7 +34,7 @@ def require_sound_rows(
 
     Args:
         path: The file, for the message.
-        name: The table, a key of `records.TABLES`.
+        name: The table, a key of `table_schemas.TABLES`.
         rows: Its rows, with the columns of its schema.
         may_predict_none: A pixel may be predicted as none of the classes.
         within: Further columns that tell rows apart, where those of several runs are looked at together.
@@ -43,7 +45,7 @@ def require_sound_rows(
 
     def refuse(what: str, at: pd.Series) -> UserError:
         place = ", ".join(f"{key} {value}" for key, value in at.items())
-        return UserError(f"{path}: {what} ({place}). Delete the run's folder and run the study again.", exit_code=1)
+        return UserError(f"{path}: {what} ({place}). {TRAIN_AGAIN}", exit_code=1)
 
     cell = [*within, *_CELLS[name]] if name in _CELLS else []
     keys = [*cell, "class_id"] if cell else [*within, *_KEYS[name]] if name in _KEYS else []

@@ -16,7 +16,8 @@ from imbalance_bench.data.splits import Splits
 from imbalance_bench.data.taxonomy import Taxonomy
 from imbalance_bench.method_entry import MethodEntry
 from imbalance_bench.models.segmenter import CLASS_QUERY
-from imbalance_bench.records import SCHEMA_VERSION, StudyRecords, run_name
+from imbalance_bench.record_documents import SCHEMA_VERSION
+from imbalance_bench.records import StudyRecords, run_name
 from imbalance_bench.run_ids import PlannedIds, Trained, without_label
 from imbalance_bench.seeding import derive_seed
 from imbalance_bench.study_data import OnProgress as OnProgress

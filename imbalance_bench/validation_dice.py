@@ -23,7 +23,7 @@ def validations(epochs: pd.DataFrame) -> pd.DataFrame:
     """Return the Dice of each class in each validation of one run, pooled over images.
 
     Args:
-        epochs: Its rows of `records.EPOCHS`, in the order in which they were written.
+        epochs: Its rows of `table_schemas.EPOCHS`, in the order in which they were written.
 
     Returns:
         Index: stage and step; columns: class ids; NaN where the class does not occur. No rows where nothing was

@@ -12,7 +12,7 @@ from imbalance_bench.data.prepared import PreparedDataset
 from imbalance_bench.data.taxonomy import UNLABELLED, Taxonomy
 from imbalance_bench.data.tiling import Tile, cut_mask, tile_dataset
 from imbalance_bench.errors import UserError
-from imbalance_bench.records import read_json
+from imbalance_bench.record_documents import read_document
 from imbalance_bench.seeding import generator
 
 CELLS_PER_TILE = 64  # of each class, drawn among the cells that hold nothing else
@@ -107,7 +107,7 @@ def find_features(
     """
     found = []
     for complete in sorted(Path(cache_dir).glob("features-*/complete.json")):
-        content = read_json(complete).get("description", {})
+        content = read_document(complete).get("description", {})
         name, weights = content.get("encoder", (None, None))
         if content.get("data") == data_hash and encoder in (None, name) and weights_hash in (None, weights):
             found.append((complete.parent, content))

@@ -12,8 +12,8 @@ def confusion_rows(method: str, rows: pd.DataFrame, class_names: Sequence[str]) 
 
     Args:
         method: Its label.
-        rows: Columns of records.CONFUSION of the scored images of all seeds; what is predicted as no class, K, has no
-            row of its own and makes the shares of its true class sum to less than 1.
+        rows: Columns of table_schemas.CONFUSION of the scored images of all seeds; what is predicted as no class, K,
+            has no row of its own and makes the shares of its true class sum to less than 1.
         class_names: K names.
     """
     pixels = np.zeros((len(class_names), len(class_names) + 1), dtype=np.int64)

@@ -13,7 +13,7 @@ from typing import Any
 from imbalance_bench.data.prepared import PreparedDataset
 from imbalance_bench.errors import UserError
 from imbalance_bench.manifest import canonical_hash, write_json
-from imbalance_bench.records import read_json
+from imbalance_bench.record_documents import read_document
 
 MARKS_FILE = "data_check.json"  # in the study directory; may be deleted at any time
 
@@ -81,7 +81,7 @@ def _files(dataset: PreparedDataset) -> Iterator[Path]:
 
 def _remembered(root: Path) -> tuple[str, str] | None:
     try:
-        content = read_json(root / MARKS_FILE)
+        content = read_document(root / MARKS_FILE)
         return str(content["data_hash"]), str(content["marks"])
     except (UserError, KeyError):
         return None

@@ -32,7 +32,8 @@ from imbalance_bench.errors import UserError
 from imbalance_bench.interruption import Interrupted, at_safe_points, stop_if_asked, stop_signals
 from imbalance_bench.locking import locked
 from imbalance_bench.manifest import LOCK, write_json
-from imbalance_bench.records import StudyRecords, read_json
+from imbalance_bench.record_documents import read_document
+from imbalance_bench.records import StudyRecords
 
 if TYPE_CHECKING:
     from imbalance_bench.config import ComputeSection
@@ -224,7 +225,7 @@ def _outcome_of(name: str, job: RunJob) -> RunOutcome | None:
     if not path.exists():
         return None
     with suppress(UserError, KeyError, ValueError):
-        told = read_json(path)
+        told = read_document(path)
         obstacle = None if told["obstacle"] is None else Obstacle(told["obstacle"])
         if told["error"] is not None or StudyRecords(job.root).run(job.run_id).is_done():
             return RunOutcome(job.run_id, job.label, told["error"], obstacle)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol, Self
 
 from imbalance_bench.errors import UserError
-from imbalance_bench.records import read_json
+from imbalance_bench.record_documents import read_document
 
 FOLDER = "slurm"  # of a study directory: logs of jobs, and which job executes which run
 _JOBS_FILE = "jobs.json"
@@ -107,7 +107,7 @@ def submitted_jobs(root: Path) -> dict[str, str]:
     if not path.exists():
         return {}
     try:
-        content = read_json(path)
+        content = read_document(path)
     except UserError:
         return {}
     return {run: job for run, job in content.items() if isinstance(job, str)}

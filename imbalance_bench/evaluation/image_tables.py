@@ -17,7 +17,7 @@ from imbalance_bench.evaluation.boundary import (
 from imbalance_bench.evaluation.counts import Counts
 from imbalance_bench.evaluation.probabilities import ProbabilityCounts
 from imbalance_bench.evaluation.surface import MaskBorders, border_distances
-from imbalance_bench.records import BOUNDARY, BoundaryMeasure
+from imbalance_bench.table_schemas import BOUNDARY, BoundaryMeasure
 
 if TYPE_CHECKING:
     from imbalance_bench.config import BoundarySection

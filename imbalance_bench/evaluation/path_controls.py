@@ -1,7 +1,7 @@
 """Is the image->token attention read at all? Controls on a trained model that change it, or the logits, at inference.
 
-A class bias can act only through the weights with which image places attend to class tokens. `records.PathControl`
-names what is put in their place, in every layer and head; nothing else in the model moves.
+A class bias can act only through the weights with which image places attend to class tokens.
+`table_schemas.PathControl` names what is put in their place, in every layer and head; nothing else in the model moves.
 
 - Ceilings: where `uniform` weights change nothing, no bias can; `oracle` and `rolled` weights are right and wrong.
 - Doses: the bias of one class, or as much on its output logit, which shows that the apparatus measures anything; and
@@ -16,7 +16,7 @@ from torch import Tensor
 from imbalance_bench.data.taxonomy import UNLABELLED
 from imbalance_bench.evaluation.interventions import FixedBias
 from imbalance_bench.evaluation.prediction import most_likely
-from imbalance_bench.records import PathControl
+from imbalance_bench.table_schemas import PathControl
 from methods.base import AttentionBias
 
 DOSES = (-4.0, -2.0, 2.0, 4.0)  # natural log-odds

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from imbalance_bench.data.taxonomy import UNLABELLED
-from imbalance_bench.records import PROBABILITY_BINS, PROBABILITY_UNIT
+from imbalance_bench.table_schemas import PROBABILITY_BINS, PROBABILITY_UNIT
 
 PIXELS_AT_ONCE = 2**15  # what fits into a core's cache
 _SIDES = 4  # of a pixel and a class: neither, true, predicted, both; bins of all sides fit into a byte

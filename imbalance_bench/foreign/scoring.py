@@ -43,18 +43,12 @@ from imbalance_bench.manifest import (
 )
 from imbalance_bench.planning import earlier_plan, first_difference, require_same_material
 from imbalance_bench.preregistration import primary_choices
-from imbalance_bench.records import (
-    FOREIGN,
-    FOREIGN_FILE,
-    SCHEMA_VERSION,
-    TABLES,
-    RunRecord,
-    RunState,
-    StudyRecords,
-    write_table,
-)
+from imbalance_bench.record_documents import SCHEMA_VERSION
+from imbalance_bench.records import FOREIGN, FOREIGN_FILE, RunRecord, RunState, StudyRecords
 from imbalance_bench.run_lock import exclusive
 from imbalance_bench.study_data import OnProgress, StudyData, dataset_facts, read_study_data
+from imbalance_bench.table_files import write_table
+from imbalance_bench.table_schemas import TABLES
 
 _LEAST_PROBABILITY = 1e-30  # its logarithm is finite; its share of a sum is 0
 

@@ -32,8 +32,8 @@ class History:
     """What a run has written so far.
 
     Attributes:
-        epochs: Rows of `records.EPOCHS`.
-        ledger: Rows of `records.CLASS_PARAMETERS`.
+        epochs: Rows of `table_schemas.EPOCHS`.
+        ledger: Rows of `table_schemas.CLASS_PARAMETERS`.
         times: Stage and step -> seconds since 1970.
     """
 

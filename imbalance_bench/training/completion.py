@@ -13,8 +13,10 @@ from imbalance_bench.encoder_config import without_folders
 from imbalance_bench.evaluation.kept_predictions import panel
 from imbalance_bench.manifest import code_version, library_versions, write_atomically, write_json
 from imbalance_bench.models.licences import licences
-from imbalance_bench.records import SCHEMA_VERSION, WEIGHTS, RunRecord, write_table
+from imbalance_bench.record_documents import SCHEMA_VERSION
+from imbalance_bench.records import WEIGHTS, RunRecord
 from imbalance_bench.study import PlannedRun, Study
+from imbalance_bench.table_files import write_table
 from imbalance_bench.training.image_evaluation import ImageEvaluation
 from imbalance_bench.training.journal import RunJournal
 from imbalance_bench.training.optimisation import parameter_counts

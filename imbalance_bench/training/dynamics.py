@@ -16,12 +16,12 @@ from torch import Tensor
 
 from imbalance_bench.evaluation.finite import NotFiniteError, require_finite
 from imbalance_bench.models.segmenter import Segmenter
-from imbalance_bench.records import PROBABILITY_UNIT
 from imbalance_bench.seeding import generator
+from imbalance_bench.table_schemas import PROBABILITY_UNIT
 from imbalance_bench.training.tile_data import TileData
 
 PIXEL_STEP_PX = 4  # every fourth row and column is watched: closer pixels share the decoder's logits
-DynamicsRow = tuple[int | str, ...]  # columns of `records.DYNAMICS` but group_id
+DynamicsRow = tuple[int | str, ...]  # columns of `table_schemas.DYNAMICS` but group_id
 
 
 @dataclass(frozen=True)

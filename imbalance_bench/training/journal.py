@@ -10,7 +10,7 @@ from torch import Tensor
 
 from imbalance_bench.evaluation.finite import NotFiniteError
 from imbalance_bench.progress_log import EpochRow, LedgerRow
-from imbalance_bench.records import DYNAMICS
+from imbalance_bench.table_schemas import DYNAMICS
 from imbalance_bench.training.dynamics import DynamicsRow
 
 NOT_PER_CLASS = -1

@@ -30,7 +30,9 @@ from imbalance_bench.evaluation.path_controls import (
 from imbalance_bench.evaluation.prediction import most_likely
 from imbalance_bench.evaluation.probabilities import count_probabilities
 from imbalance_bench.manifest import write_atomically
-from imbalance_bench.records import PathControl, RunRecord, as_table, read_table, write_table
+from imbalance_bench.records import RunRecord
+from imbalance_bench.table_files import as_table, read_table, write_table
+from imbalance_bench.table_schemas import PathControl
 from imbalance_bench.training.image_evaluation import ImageEvaluation, QueriedImage
 
 # parts of an evaluation

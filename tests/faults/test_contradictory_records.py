@@ -16,7 +16,9 @@ from analysis.topics.scores import class_scores
 from imbalance_bench.errors import UserError
 from imbalance_bench.execution import Execution, execute_study
 from imbalance_bench.manifest import file_hash, write_json
-from imbalance_bench.records import SCHEMA_VERSION, RunRecord, StudyRecords, read_json, write_table
+from imbalance_bench.record_documents import SCHEMA_VERSION, read_document
+from imbalance_bench.records import RunRecord, StudyRecords
+from imbalance_bench.table_files import write_table
 from tests.analysis.synthetic import write_synthetic_study
 from tests.small_study import small_config, write_dataset
 
@@ -134,7 +136,7 @@ def test_runs_made_in_different_environments_are_named(study: Path) -> None:
     assert "precision" not in verdict.sentence
     table = found.tables["environments"]
     assert table[table["property"] == "precision"]["n_runs"].tolist() == [4]
-    assert read_json(study / "analysis" / "verdicts.json")["verdicts"]
+    assert read_document(study / "analysis" / "verdicts.json")["verdicts"]
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from imbalance_bench.data.phantom.spec import PhantomSpec
 from imbalance_bench.data.phantom.writer import TRUTH_FILE, generate_phantom
 from imbalance_bench.errors import UserError
 from imbalance_bench.manifest import canonical_hash, write_atomically, write_json
-from imbalance_bench.records import read_json
+from imbalance_bench.record_documents import read_document
 from imbalance_bench.worker_pool import worker_pool
 
 SERIES_FILE = "series.json"
@@ -67,7 +67,7 @@ def _require_same_series(specs: Sequence[PhantomSpec], dest: Path) -> None:
     wanted = canonical_hash([spec.model_dump(mode="json") for spec in specs])
     path = dest / SERIES_FILE
     if path.is_file():
-        if read_json(path).get("hash") != wanted:
+        if read_document(path).get("hash") != wanted:
             raise UserError(
                 f"{dest} holds another series of phantoms. Choose another DEST, or the same design and seed."
             )
