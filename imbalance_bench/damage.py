@@ -68,19 +68,19 @@ def damages(record: RunRecord, *, thorough: bool = False) -> list[Damage]:
     of_status = None
     if status.exists() or ((record.path / "manifest.json").exists() and not checkpoint.exists()):
         of_status = _damage(status, Remedy.REBUILD, thorough)
-    found = [of_status]
+    findings = [of_status]
     if of_status is not None or record.is_done():
-        found += _of_records(record, thorough)
+        findings += _of_records(record, thorough)
     if checkpoint.exists():
         of_checkpoint = _damage(checkpoint, Remedy.RESTART, thorough)
-        found += [of_checkpoint] if checkpoint.exists() else []  # the run may have ended meanwhile
-    return [each for each in found if each is not None]
+        findings += [of_checkpoint] if checkpoint.exists() else []  # the run may have ended meanwhile
+    return [damage for damage in findings if damage is not None]
 
 
 def is_complete(record: RunRecord) -> bool:
     """Return whether every record of a finished run is there and whole, whatever its status says."""
     manifest = record.path / "manifest.json"  # written last
-    return manifest.exists() and not any(each for each in _of_records(record, thorough=True))
+    return manifest.exists() and not any(damage for damage in _of_records(record, thorough=True))
 
 
 def _of_records(record: RunRecord, thorough: bool) -> Iterator[Damage | None]:
@@ -109,10 +109,10 @@ def _damage(path: Path, remedy: Remedy, thorough: bool) -> Damage | None:
 
 def _of_file(path: Path, remedy: Remedy, thorough: bool, written: Mapping[str, str]) -> Damage | None:
     """Look at a file whose digest the manifest may know: the file that the run wrote need not be read otherwise."""
-    known = written.get(path.name)
-    found = _damage(path, remedy, thorough and known is None)
-    if found is not None or known is None or file_hash(path) == known:
-        return found
+    recorded_hash = written.get(path.name)
+    damage = _damage(path, remedy, thorough and recorded_hash is None)
+    if damage is not None or recorded_hash is None or file_hash(path) == recorded_hash:
+        return damage
     reason = what_is_wrong(path, thorough=True) or "is not the file that the run wrote"
     return Damage(path, reason, remedy)
 
@@ -189,7 +189,7 @@ def _safetensors(path: Path, _thorough: bool) -> str | None:
             return "is cut off or holds no tensors"
         try:
             header = json.loads(file.read(size))
-            ends = [each["data_offsets"][1] for name, each in header.items() if name != "__metadata__"]
+            ends = [tensor["data_offsets"][1] for name, tensor in header.items() if name != "__metadata__"]
         except (ValueError, TypeError, KeyError, IndexError, AttributeError):
             return "holds no tensors"
     return None if 8 + size + max(ends, default=0) == path.stat().st_size else "is cut off"

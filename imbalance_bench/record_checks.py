@@ -43,9 +43,9 @@ def require_sound_rows(
         UserError: Rows contradict one another.
     """
 
-    def refuse(what: str, at: pd.Series) -> UserError:
+    def refuse(reason: str, at: pd.Series) -> UserError:
         place = ", ".join(f"{key} {value}" for key, value in at.items())
-        return UserError(f"{path}: {what} ({place}). {TRAIN_AGAIN}", exit_code=1)
+        return UserError(f"{path}: {reason} ({place}). {TRAIN_AGAIN}", exit_code=1)
 
     cell = [*within, *_CELLS[name]] if name in _CELLS else []
     keys = [*cell, "class_id"] if cell else [*within, *_KEYS[name]] if name in _KEYS else []
@@ -65,8 +65,8 @@ def require_sound_rows(
         odd = mistakes["fp"] > mistakes["fn"] if may_predict_none else mistakes["fp"] != mistakes["fn"]
         wrong = mistakes[odd]
         if len(wrong):
-            what = "every false positive of a class must be a false negative of another"
-            raise refuse(what, wrong.reset_index()[cell].iloc[0])
+            reason = "every false positive of a class must be a false negative of another"
+            raise refuse(reason, wrong.reset_index()[cell].iloc[0])
 
 
 def _is_sound_by_blocks(rows: pd.DataFrame, cell: list[str], name: str, may_predict_none: bool) -> bool:
@@ -96,22 +96,22 @@ def _require_whole_images(rows: pd.DataFrame, cell: list[str], refuse: Callable[
     """Refuse an image that lacks a class, or whose counts do not add up to its labelled pixels."""
     n_classes = int(rows["class_id"].max()) + 1
     misses = rows.assign(labelled=rows["tp"] + rows["fn"])
-    found = misses.groupby(cell, sort=False, dropna=False).agg(
+    images = misses.groupby(cell, sort=False, dropna=False).agg(
         rows=("class_id", "size"),
         least=("class_id", "min"),
         labelled=("labelled", "sum"),
         low=("n_valid", "min"),
         high=("n_valid", "max"),
     )
-    for what, wrong in (
+    for reason, wrong in (
         (
             f"every image must have a row for each of {n_classes} classes",
-            (found["rows"] != n_classes) | (found["least"] < 0),
+            (images["rows"] != n_classes) | (images["least"] < 0),
         ),
         (
             "true pixels of all classes must add up to n_valid",
-            (found["labelled"] != found["low"]) | (found["low"] != found["high"]),
+            (images["labelled"] != images["low"]) | (images["low"] != images["high"]),
         ),
     ):
         if wrong.any():
-            raise refuse(what, found[wrong].reset_index()[cell].iloc[0])
+            raise refuse(reason, images[wrong].reset_index()[cell].iloc[0])

@@ -67,6 +67,6 @@ def required(value: Any, option: str, study: Path | None) -> Any:
         UserError: Neither does.
     """
     if value is None:
-        where = f"{study} does not tell it" if study else "there is no study file"
+        where = f"{study} does not give it" if study else "there is no study file"
         raise UserError(f"power needs {option}: {where}. Give {option} N.")
     return value

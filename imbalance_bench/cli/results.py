@@ -16,7 +16,7 @@ from imbalance_bench.places import study_folder
 @click.argument("run_dir", type=FOLDER)
 @click.argument("images", nargs=-1, required=True, type=FILE)
 @click.option("--out", type=OUT_FOLDER, required=True, help="Folder of masks, overlays, outlines and areas.csv.")
-@click.option("--mpp", type=float, help="um per pixel of the images, whatever their files tell.")
+@click.option("--mpp", type=float, help="um per pixel of the images; overrides what their files state.")
 @click.option("--overlap", type=click.IntRange(min=0), help="Pixels shared by tiles.  [default: as in the run]")
 @click.option("--outlines/--no-outlines", default=True, show_default=True, help="GeoJSON that QuPath opens.")
 @click.option("--palette", is_flag=True, help="Masks in the classes' colours, which many programs read as such.")

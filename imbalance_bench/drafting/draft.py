@@ -144,9 +144,9 @@ def draft_folder(findings: Findings, answers: Answers, out: Path) -> Draft:
         class_of=findings.names.class_of if answers.class_of is None else answers.class_of,
         named=answers.class_of is not None or bool(findings.names.source),
         mpp_um=mpp_um,
-        why_mpp=findings.why_mpp if answers.mpp_um is None else "The resolution as it was given.",
+        why_mpp=findings.why_mpp if answers.mpp_um is None else "The resolution as given.",
         group_regex=findings.groups.pattern if answers.group_regex is None else answers.group_regex,
-        why_groups=findings.groups.why if answers.group_regex is None else "Groups as they were given.",
+        why_groups=findings.groups.why if answers.group_regex is None else "Groups as given.",
     )
     layout = layout_text(facts)
     dataset, presence, remarks = _as_prepared(findings, facts, layout, out / DATA_FOLDER)

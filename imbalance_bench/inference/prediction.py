@@ -37,7 +37,7 @@ class PredictionOptions:
     """How images are predicted.
 
     Attributes:
-        mpp_um: Micrometres per pixel of the images, whatever their files tell; None: as a slide tells, else as the
+        mpp_um: Micrometres per pixel of the images, whatever their files state; None: as a slide states, else as the
             model was trained.
         overlap_px: Pixels that neighbouring tiles share; None: as in the evaluation of the run.
         outlines: Whether to write GeoJSON.
@@ -257,12 +257,10 @@ def _require_images(model: TrainedModel, images: Sequence[Path], options: Predic
 
 
 def _assumed(areas: pd.DataFrame) -> list[str]:
-    """Say once for how many images the resolution of the model was assumed."""
+    """Return a note on how many images were assumed to have the resolution of the model."""
     assumed = areas[areas["resolution"] == "assumed"]
     if assumed.empty:
         return []
     n, mpp_um = assumed["image"].nunique(), assumed["mpp_um"].iloc[0]
     which = f"{n} images do" if n > 1 else f"{assumed['image'].iloc[0]} does"
-    return [
-        f"{which} not tell a resolution; {mpp_um:.3g} um per pixel, the model's, is assumed (--mpp says otherwise)."
-    ]
+    return [f"{which} not state a resolution; {mpp_um:.3g} um per pixel, the model's, is assumed (--mpp overrides it)."]

@@ -121,14 +121,14 @@ class Export:
             record = self._study.run(planned["run_id"])
             if record.run_id in self._finished:
                 continue
-            done = record.is_done()
+            is_done = record.is_done()
             try:
                 history = History.of(record)
                 news = self._news(record.run_id, history)
-                if news or (done and record.run_id not in self._last):
+                if news or (is_done and record.run_id not in self._last):
                     self._open().write(sheet := RunSheet.of(planned, plan, record), news)
                     self._note(sheet.run_id, news)
-                if done:
+                if is_done:
                     sheet = RunSheet.of(planned, plan, record)
                     self._open().finish(sheet, sheet.summary(self._names))
                     self._finished.add(record.run_id)
@@ -148,12 +148,12 @@ class Export:
     def _news(self, run_id: str, history: History) -> list[Scalar]:
         """Return what was not told yet; what a resumed run does again was."""
         last = self._last.get(run_id, {})
-        return [each for each in history.scalars(self._names) if each.step > last.get(each.name, -1)]
+        return [scalar for scalar in history.scalars(self._names) if scalar.step > last.get(scalar.name, -1)]
 
-    def _note(self, run_id: str, told: Sequence[Scalar]) -> None:
+    def _note(self, run_id: str, scalars: Sequence[Scalar]) -> None:
         last = self._last.setdefault(run_id, {})
-        for each in told:
-            last[each.name] = max(each.step, last.get(each.name, -1))
+        for scalar in scalars:
+            last[scalar.name] = max(scalar.step, last.get(scalar.name, -1))
 
 
 @contextmanager
