@@ -36,8 +36,8 @@ def _state_of(name: str) -> Text:
     except metadata.PackageNotFoundError:
         return styled((f"missing: pip install {name}", "red"))
     except (ImportError, RuntimeError, AttributeError) as error:
-        told = f"does not import ({first_line(error)}): install torch and torchvision together, from one place"
-        return styled((told, "red"))
+        problem = f"does not import ({first_line(error)}): install torch and torchvision together, from one place"
+        return styled((problem, "red"))
     return styled(version)
 
 

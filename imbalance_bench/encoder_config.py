@@ -119,14 +119,14 @@ class EncoderSection(Section):
     @property
     def weights(self) -> tuple[str, ...]:
         """Weights of each encoder."""
-        given = self.encoder_weights
-        return (given,) * len(self.encoders) if isinstance(given, str) else given
+        weights = self.encoder_weights
+        return (weights,) * len(self.encoders) if isinstance(weights, str) else weights
 
     @property
     def scales(self) -> tuple[float, ...]:
         """Factor by which the image is resized for each encoder."""
-        given = self.encoder_scale
-        return given if isinstance(given, tuple) else (given,) * len(self.encoders)
+        scale = self.encoder_scale
+        return scale if isinstance(scale, tuple) else (scale,) * len(self.encoders)
 
     @property
     def encoder_name(self) -> str:

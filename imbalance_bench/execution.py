@@ -91,7 +91,9 @@ def _execute(config: StudyConfig, root: Path, execution: Execution) -> bool:
         console.print(lowered, highlight=False, soft_wrap=True)
     with ProgressDisplay(console) as display:
         study = prepare_study(config, root, display.on_phase, write=not execution.dry_run)
-    damaged = {run.run_id: found for run in study.runs if (found := _lasting(damages(study.records.run(run.run_id))))}
+    damaged = {
+        run.run_id: lasting for run in study.runs if (lasting := _lasting(damages(study.records.run(run.run_id))))
+    }
     waiting = [r for r in study.runs if r.run_id not in damaged and not study.records.run(r.run_id).is_done()]
     print_plan(study, [*waiting, *(run for run in study.runs if run.run_id in damaged)], chosen.where, console)
     warned = [line for m in config.each_model for line in licence_warnings(m, study.dataset.info.licence)]
@@ -116,9 +118,9 @@ def _execute(config: StudyConfig, root: Path, execution: Execution) -> bool:
     return ended
 
 
-def _lasting(found: list[Damage]) -> list[Damage]:
+def _lasting(damaged: list[Damage]) -> list[Damage]:
     """Leave out checkpoints: a run sets a damaged one aside itself and starts afresh."""
-    return [damage for damage in found if damage.remedy != Remedy.RESTART]
+    return [damage for damage in damaged if damage.remedy != Remedy.RESTART]
 
 
 def _train(

@@ -82,12 +82,12 @@ def require_writable(path: Path) -> None:
 
 def _nearest_existing(path: Path) -> Path:
     """Return the path, or the first folder above it that exists; a name too long or a loop is an OSError."""
-    for each in (path, *path.parents):
+    for candidate in (path, *path.parents):
         with suppress(FileNotFoundError):
-            each.stat()
-            return each
-        if each.is_symlink():  # to nowhere
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(each))
+            candidate.stat()
+            return candidate
+        if candidate.is_symlink():  # to nowhere
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(candidate))
     return path
 
 

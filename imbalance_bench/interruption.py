@@ -68,7 +68,7 @@ def stop_signals(signals: Sequence[int] = STOP_SIGNALS, *, quiet: bool = False) 
             _leave(number, quiet=quiet)
         raise Interrupted(number)
 
-    before: dict[int, Any] = {each: signal.getsignal(each) for each in signals}
+    before: dict[int, Any] = {number: signal.getsignal(number) for number in signals}
     for number, handler in before.items():
         if handler is not signal.SIG_IGN:
             signal.signal(number, handle)

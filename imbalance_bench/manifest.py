@@ -131,7 +131,9 @@ def code_version() -> dict[str, Any]:
 def _git(folder: Path, *arguments: str) -> str | None:
     """Output of a git command, or None where git is missing or refuses."""
     try:
-        done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, timeout=10, check=True)
+        completed = subprocess.run(
+            ["git", *arguments], cwd=folder, capture_output=True, text=True, timeout=10, check=True
+        )
     except (OSError, subprocess.SubprocessError):
         return None
-    return done.stdout.strip()
+    return completed.stdout.strip()

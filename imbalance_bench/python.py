@@ -56,8 +56,8 @@ class Study:
 
     def __repr__(self) -> str:
         states = self.status()["state"].value_counts()
-        told = ", ".join(f"{n} {state}" for state, n in states.items())
-        return f"<Study '{self.name}' in {self.root}: {told or 'no runs'}>"
+        counts = ", ".join(f"{n} {state}" for state, n in states.items())
+        return f"<Study '{self.name}' in {self.root}: {counts or 'no runs'}>"
 
     @property
     def name(self) -> str:
@@ -167,9 +167,9 @@ class Study:
         if self._changed_at() != self._read_at and all(path.exists() for path in tables):  # not of an earlier version
             self._open_analysis()
         if self._read is not None:
-            known = self._read.table("runs")
-            known = set(known.loc[known["state"] == "done", "run_id"])
-            if known == {record.run_id for record in self._records.finished()}:
+            analysed = self._read.table("runs")
+            analysed = set(analysed.loc[analysed["state"] == "done", "run_id"])
+            if analysed == {record.run_id for record in self._records.finished()}:
                 return self._read
         self.analyze()
         assert self._read is not None
@@ -257,7 +257,7 @@ def methods(name: str | None = None) -> pd.DataFrame:
     if name is not None:
         columns = ["option", "default", "values", "search_space", "meaning"]
         return pd.DataFrame(method_options(method_named(name)), columns=columns)
-    rows = [method_facts(each, method) for each, method in usable_methods()[0].items()]
+    rows = [method_facts(method_name, method) for method_name, method in usable_methods()[0].items()]
     return pd.DataFrame([row | {"needs": ", ".join(row["needs"])} for row in rows]).drop(columns="options")
 
 

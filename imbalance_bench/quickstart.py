@@ -34,7 +34,7 @@ def make_phantom(dest: Path, *, preset: str, seed: int | None = None, workers: i
             spec,
             dest,
             workers=workers,
-            on_progress=lambda done, total: display.on_phase("making tissue", done, total),
+            on_progress=lambda n_done, total: display.on_phase("making tissue", n_done, total),
         )
 
 

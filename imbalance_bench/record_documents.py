@@ -133,11 +133,11 @@ def document_of(text: str, path: Path) -> Document:
 
 
 def _document(path: Path, pairs: Iterable[tuple[str, Any]]) -> Document:
-    made = Document(pairs := list(pairs))
-    made.source = str(path)
-    if len(made) < len(pairs):
+    document = Document(pairs := list(pairs))
+    document.source = str(path)
+    if len(document) < len(pairs):
         raise ValueError("a key occurs twice")
-    return made
+    return document
 
 
 def _listed(content: dict[str, Any]) -> str:

@@ -117,14 +117,16 @@ class RunRecord:
         Raises:
             UserError: It differs, or cannot be read.
         """
-        known = self.manifest().get("files", {}).get(path.name) if (self.path / "manifest.json").exists() else None
-        if known is None:
+        recorded_hash = (
+            self.manifest().get("files", {}).get(path.name) if (self.path / "manifest.json").exists() else None
+        )
+        if recorded_hash is None:
             return
         try:
-            found = file_hash(path)
+            current_hash = file_hash(path)
         except OSError as error:
             raise UserError(f"{path}: not readable ({error.strerror}). {TRAIN_AGAIN}", exit_code=1) from None
-        if found != known:
+        if current_hash != recorded_hash:
             raise UserError(f"{path} has changed since the run wrote it. {TRAIN_AGAIN}", exit_code=1)
 
     def status(self) -> dict[str, Any]:

@@ -122,13 +122,13 @@ class Study:
 
     def remarks(self) -> list[str]:
         """Return what the methods say of themselves on these data: one sentence each, of the first fold that asks."""
-        found: dict[str, str] = {}
+        first_remarks: dict[str, str] = {}
         for fold in range(len(self.splits.folds)):
             for method in self.config.methods:
                 for config in method.parts.values():
                     for remark in config.remarks(self.statistics(fold)):
-                        found.setdefault(method.label, f"'{method.label}': {remark}")
-        return list(found.values())
+                        first_remarks.setdefault(method.label, f"'{method.label}': {remark}")
+        return list(first_remarks.values())
 
     def _run_id(
         self,
@@ -152,7 +152,7 @@ class Study:
             "splits": self.splits.hash,
             "encoder_weights": weights,
         }
-        labels = [each.label for each in self.config.methods]
+        labels = [entry.label for entry in self.config.methods]
         return self.planned.choose(trained, identity, method.label, labels, taken)
 
 

@@ -32,7 +32,7 @@ def read_text(path: Path, fix: str = "Check the path.") -> str:
         raise UserError(f"{path} must be a readable file. Got: {error.strerror}. {fix}") from None
     except ValueError as error:  # a NUL in the path
         raise UserError(f"{str(path)!r} must be a path. Got: {error}. {fix}") from None
-    mark, encoding = next((each for each in _BYTE_ORDER_MARKS if raw.startswith(each[0])), (b"", "utf-8"))
+    mark, encoding = next((pair for pair in _BYTE_ORDER_MARKS if raw.startswith(pair[0])), (b"", "utf-8"))
     body = raw[len(mark) :]
     try:
         text = body.decode(encoding)

@@ -16,7 +16,7 @@ def _sizes(_context: click.Context, _option: click.Parameter, value: str | None)
     if value is None:
         return None
     try:
-        sizes = tuple(int(each) for each in value.split(","))
+        sizes = tuple(int(part) for part in value.split(","))
     except ValueError:
         sizes = ()
     if not sizes or min(sizes) < 2:

@@ -60,8 +60,8 @@ def _is_slide(path: Path) -> bool:
         return True
     if suffix in (*PICTURE_SUFFIXES, *TIFF_SUFFIXES):
         return False
-    known = ", ".join(each[1:] for each in (*PICTURE_SUFFIXES, *TIFF_SUFFIXES, *SLIDE_SUFFIXES))
-    raise UserError(f"{path} must be a picture or a slide ({known}). Got '{path.suffix}'. Convert it.")
+    endings = ", ".join(suffix[1:] for suffix in (*PICTURE_SUFFIXES, *TIFF_SUFFIXES, *SLIDE_SUFFIXES))
+    raise UserError(f"{path} must be a picture or a slide ({endings}). Got '{path.suffix}'. Convert it.")
 
 
 class PlainImage(RegionImage):

@@ -51,8 +51,8 @@ def groups_in(image_ids: Sequence[str]) -> FoundGroups:
             return FoundGroups(
                 "",
                 f"By their names all images are of one slide or patient ('{min(distinct)}'), so they cannot be split "
-                "by group. Groups are left unknown and images are split: neighbouring tiles can then lie in both training "
-                "and test, and results hold for this slide or patient alone.",
+                "by group. Groups are left unknown and images are split: neighbouring tiles can then lie in both "
+                "training and test, and results hold for this slide or patient alone.",
             )
         return FoundGroups(
             pattern,

@@ -46,8 +46,8 @@ def weights_at_hand() -> str:
     """Return `imagenet` where the encoder's published weights were downloaded before, else `none`."""
     from huggingface_hub import try_to_load_from_cache
 
-    found = try_to_load_from_cache(_HUB_REPOSITORY, _HUB_FILE)
-    return "imagenet" if isinstance(found, str) and os.path.exists(found) else "none"  # noqa: PTH110 - text of a library
+    cached = try_to_load_from_cache(_HUB_REPOSITORY, _HUB_FILE)
+    return "imagenet" if isinstance(cached, str) and os.path.exists(cached) else "none"  # noqa: PTH110 - text of a library
 
 
 def study_text(facts: StudyFacts) -> str:

@@ -119,8 +119,8 @@ def _work(job: RunJob, execute: Execute | None) -> RunOutcome:
         with stop_signals((signal.SIGINT, signal.SIGTERM), quiet=True):
             return execute(job, lambda _: None)
     except Interrupted as error:
-        told = f"its process was stopped by {signal.Signals(error.number).name}."
-        return RunOutcome(job.run_id, job.label, told, Obstacle.STOPPED)
+        reason = f"its process was stopped by {signal.Signals(error.number).name}."
+        return RunOutcome(job.run_id, job.label, reason, Obstacle.STOPPED)
 
 
 def _outcome_of(reference: Any, job: RunJob) -> RunOutcome:
@@ -133,8 +133,8 @@ def _outcome_of(reference: Any, job: RunJob) -> RunOutcome:
     except OutOfMemoryError as error:
         return RunOutcome(job.run_id, job.label, first_line(error), Obstacle.OUT_OF_MEMORY)
     except RayError as error:
-        told = f"its Ray worker was lost ({type(error).__name__}: {first_line(error)})."
-        return RunOutcome(job.run_id, job.label, told, Obstacle.LOST)
+        reason = f"its Ray worker was lost ({type(error).__name__}: {first_line(error)})."
+        return RunOutcome(job.run_id, job.label, reason, Obstacle.LOST)
 
 
 def _stop(references: list[Any]) -> None:

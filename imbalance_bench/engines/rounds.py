@@ -67,9 +67,9 @@ def execute_rounds(
 
 def wait_for_others(jobs: Sequence[RunJob], listener: Listener) -> None:
     """Return when another runner has let go of one of these runs, finished or not."""
-    held = {job.run_id: StudyRecords(job.root).run(job.run_id).lock_path for job in jobs}
-    listener.on_remark(f"waiting for another process, which trains {len(held)} run{'s' if len(held) > 1 else ''}")
-    while all(is_locked(path) for path in held.values()):
+    locks = {job.run_id: StudyRecords(job.root).run(job.run_id).lock_path for job in jobs}
+    listener.on_remark(f"waiting for another process, which trains {len(locks)} run{'s' if len(locks) > 1 else ''}")
+    while all(is_locked(path) for path in locks.values()):
         time.sleep(_POLL_S)
 
 

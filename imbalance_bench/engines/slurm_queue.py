@@ -61,15 +61,15 @@ class SlurmQueue:
         # all jobs of the user: asked for one that it has forgotten, squeue fails as if it could not answer
         words = ["squeue", "--noheader", "--array", "--states=all", f"--user={os.getuid()}", "--format=%i|%T|%r"]
         try:
-            found = subprocess.run(words, capture_output=True, text=True, timeout=_LONGEST_S, check=True)
+            answer = subprocess.run(words, capture_output=True, text=True, timeout=_LONGEST_S, check=True)
         except (OSError, subprocess.SubprocessError):
             return None
-        told = {}
-        for line in found.stdout.splitlines():
+        listed = {}
+        for line in answer.stdout.splitlines():
             job, _, state = line.strip().partition("|")
             word, _, reason = state.partition("|")
-            told[job] = JobState(word, "" if reason == "None" else reason)
-        return {job: told.get(job, JobState(FORGOTTEN)) for job in jobs}
+            listed[job] = JobState(word, "" if reason == "None" else reason)
+        return {job: listed.get(job, JobState(FORGOTTEN)) for job in jobs}
 
     def cancel(self, jobs: Collection[str]) -> None:
         """See `Queue`."""
@@ -92,8 +92,8 @@ class Submissions:
     def of(cls, root: Path, runs: Collection[str], queue: Queue | None = None) -> Self:
         """Ask for the jobs of some runs; Slurm is left alone where none was submitted."""
         jobs = {run: job for run, job in submitted_jobs(root).items() if run in runs}
-        told = (queue or SlurmQueue()).states(set(jobs.values())) if jobs else {}
-        return cls(jobs, None if told is None else {run: told[job] for run, job in jobs.items()})
+        states = (queue or SlurmQueue()).states(set(jobs.values())) if jobs else {}
+        return cls(jobs, None if states is None else {run: states[job] for run, job in jobs.items()})
 
 
 def jobs_file(root: Path) -> Path:

@@ -41,8 +41,8 @@ def class_shares(labels: np.ndarray, n_classes: int, stride_px: int) -> Tensor:
     rows, columns = np.divmod(np.arange(edge * edge), edge)
     place = (rows // stride_px) * side + columns // stride_px
     places = np.arange(n)[:, None] * side**2 + place  # (n, t * t)
-    known = (flat := labels.reshape(n, -1)) != UNLABELLED
-    index = places[known] * n_classes + flat[known]
+    valid = (flat := labels.reshape(n, -1)) != UNLABELLED
+    index = places[valid] * n_classes + flat[valid]
     counts = np.bincount(index, minlength=n * side**2 * n_classes).reshape(n, side**2, n_classes).astype(np.float32)
     total = counts.sum(-1, keepdims=True)
     return torch.from_numpy(np.where(total > 0, counts / np.maximum(total, 1), np.float32(1 / n_classes)))

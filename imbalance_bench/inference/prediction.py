@@ -173,13 +173,13 @@ class _ImageJob:
 
     def _search(self, slide: SlideImage) -> tuple[np.ndarray, Tissue | None]:
         """Return a reduced view of a slide, and where its tissue lies."""
-        what = f"{self.path.name}: overview"
-        self.on_progress(what, 0, 1)
+        phase = f"{self.path.name}: overview"
+        self.on_progress(phase, 0, 1)
         overview = slide.overview(LONGEST_SIDE_PX)
         tissue = None
         if self.options.tissue:
             tissue = find_tissue(overview, self.path, slide.height_px, slide.width_px)
-        self.on_progress(what, 1, 1)
+        self.on_progress(phase, 1, 1)
         return overview, tissue
 
     def _predict(self, seen: RegionImage, tissue: Tissue | None, ids: IdsFile) -> None:

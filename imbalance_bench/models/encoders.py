@@ -66,9 +66,9 @@ class EncoderChoice:
     @property
     def options(self) -> dict[str, Any]:
         """Keyword arguments of the timm model, with classes instead of their names."""
-        given = {**(PRESETS[self.name].kwargs if self.preset else {}), **self.kwargs}
+        options = {**(PRESETS[self.name].kwargs if self.preset else {}), **self.kwargs}
         return {
-            key: _NAMED_OPTIONS.get(value, value) if isinstance(value, str) else value for key, value in given.items()
+            key: _NAMED_OPTIONS.get(value, value) if isinstance(value, str) else value for key, value in options.items()
         }
 
     @property
@@ -169,14 +169,14 @@ def require_known_encoder(name: str) -> None:
     Raises:
         UserError: With the nearest name.
     """
-    known = smp.encoders.encoders.keys()
+    smp_encoders = smp.encoders.encoders.keys()
     if name.startswith(TIMM_PREFIX):
         timm_names = timm.list_models()
         if name.removeprefix(TIMM_PREFIX).split(".")[0] not in timm_names:
             hint = nearest(name, [TIMM_PREFIX + other for other in timm_names])
             raise UserError(f"`model.encoder`: timm knows no '{name}'.{_short(hint)}")
-    elif name not in known and name not in PRESETS:
-        hint = nearest(name, [*PRESETS, *known, *(TIMM_PREFIX + other for other in timm.list_models())])
+    elif name not in smp_encoders and name not in PRESETS:
+        hint = nearest(name, [*PRESETS, *smp_encoders, *(TIMM_PREFIX + other for other in timm.list_models())])
         raise UserError(f"`model.encoder`: unknown encoder '{name}'.{_short(hint)}")
 
 

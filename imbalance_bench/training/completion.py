@@ -80,11 +80,11 @@ def _model_without_folders(model: ModelSection) -> dict[str, Any]:
 def evaluate_images(study: Study, run: PlannedRun, record: RunRecord, evaluation: ImageEvaluation) -> RecordTables:
     """Predict every validation and test image, write the pictures of the panel, and return the tables."""
     fold = study.splits.folds[run.fold]
-    kept = set(panel(fold.test, study.config.compute.saved_predictions))
+    shown_images = set(panel(fold.test, study.config.compute.saved_predictions))
     tables = RecordTables(evaluation, record, _controlled(fold.test, study.config.evaluation.path_controls))
     for split, image_ids in (("val", fold.val), ("test", fold.test)):
         for image_id in image_ids:
-            tables.add(image_id, split, keep=split == "test" and image_id in kept)
+            tables.add(image_id, split, keep=split == "test" and image_id in shown_images)
     return tables
 
 

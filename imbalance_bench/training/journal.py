@@ -71,8 +71,8 @@ class RunJournal:
             NotFiniteError: One of them is infinite, or NaN where it cannot be unknown.
         """
         for name, values in parameters.items():
-            known = values[~values.isnan()] if may_be_unknown else values
-            if not bool(known.isfinite().all()):
+            measured = values[~values.isnan()] if may_be_unknown else values
+            if not bool(measured.isfinite().all()):
                 raise NotFiniteError(f"The class parameters '{name}'", step)
             self._ledger += [(stage, step, k, name, float(value)) for k, value in enumerate(values.tolist())]
 

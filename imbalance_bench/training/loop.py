@@ -127,7 +127,7 @@ class StageTrainer:
             try:
                 self._look(done=is_last)
             except NotFiniteError as error:
-                raise NotFiniteError(error.what, self.step) from error
+                raise NotFiniteError(error.quantity, self.step) from error
             on_step(self.step, loss)
             if not is_last and self.step % section.checkpoint_every == 0:
                 on_checkpoint()

@@ -327,7 +327,7 @@ class RunExecution:
                 origin=origin,
             )
         except NotFiniteError as error:
-            raise NotFiniteError(error.what, self._steps) from error
+            raise NotFiniteError(error.quantity, self._steps) from error
         self._record.write_status(RunState.DONE, step=self._steps, steps=self._steps)
         delete_checkpoint(self._record.path)
 

@@ -124,8 +124,8 @@ class _Layout:
 
     def images(self) -> tuple[list[SourceImage], list[Problem]]:
         """Return the images that are as they should be, and a problem for each other one."""
-        found = [(path, match) for path in self._tree.files if (match := self._match(path))]
-        if not found:
+        matches = [(path, match) for path in self._tree.files if (match := self._match(path))]
+        if not matches:
             files = list(self._tree.files)
             example = f" such as '{files[0]}'" if files else ""
             raise UserError(
@@ -138,7 +138,7 @@ class _Layout:
             if self._match(path)
         ]
         images, first = [], dict[tuple[int, int], Path]()
-        for path, match in found:
+        for path, match in matches:
             image = self._source_image(path, match)
             if isinstance(image, Problem):
                 problems.append(image)
@@ -224,11 +224,11 @@ def _pattern_of(template: str) -> re.Pattern[str] | None:
     return re.compile("".join(re.escape(text) + ("" if name is None else ".+") for text, name, _, _ in parts))
 
 
-def _left_out(names: Sequence[str], several: str, one: str) -> tuple[str, ...]:
+def _left_out(names: Sequence[str], plural: str, single: str) -> tuple[str, ...]:
     if not names:
         return ()
     shown = ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
-    return (f"{len(names)} {several if len(names) > 1 else one} left out: {shown}",)
+    return (f"{len(names)} {plural if len(names) > 1 else single} left out: {shown}",)
 
 
 def _read_table(source: Path, described: TableDescription) -> dict[str, Fields]:

@@ -43,18 +43,18 @@ def generate_series(
     for half_done in (path for spec in specs for path in dest.glob(f".{spec.name}-*")):
         shutil.rmtree(half_done)
     waiting = [spec for spec in specs if not (dest / spec.name).exists()]
-    done = len(specs) - len(waiting)
-    report = on_progress or (lambda _done, _total: None)
-    report(done, len(specs))
+    n_done = len(specs) - len(waiting)
+    report = on_progress or (lambda _n_done, _total: None)
+    report(n_done, len(specs))
     write = partial(_write, dest)
     if workers == 1 or len(waiting) < 2:
         for number, spec in enumerate(waiting, start=1):
             write(spec)
-            report(done + number, len(specs))
+            report(n_done + number, len(specs))
     else:
         with worker_pool(min(workers, len(waiting))) as pool:
             for number, _ in enumerate(pool.map(write, waiting), start=1):
-                report(done + number, len(specs))
+                report(n_done + number, len(specs))
     return _gather_factors(specs, dest)
 
 
