@@ -51,7 +51,7 @@ def check_folder(folder: Path, *, on_progress: OnProgress | None = None) -> tupl
         UserError: There is no data set at all; see `PreparedDataset.inspect`.
     """
     dataset, problems = PreparedDataset.inspect(folder)
-    return dataset, check_dataset(dataset, on_progress=on_progress, known=problems)
+    return dataset, check_dataset(dataset, on_progress=on_progress, earlier_problems=problems)
 
 
 def check_dataset(

@@ -125,7 +125,7 @@ class StageTrainer:
             loss = self._take_step(with_gradient_norms=self.step % section.ledger_every == 0)
             is_last = self.step == section.steps
             try:
-                self._look(done=is_last)
+                self._look(is_last=is_last)
             except NotFiniteError as error:
                 raise NotFiniteError(error.quantity, self.step) from error
             on_step(self.step, loss)
@@ -139,7 +139,7 @@ class StageTrainer:
             NotFiniteError: The model, or what the ledger would hold, is not finite.
         """
         self.step = self._setting.section.steps
-        self._look(done=True)
+        self._look(is_last=True)
 
     def _look(self, *, is_last: bool) -> None:
         """Validate and write what is due after a step, of a model that is known to be finite."""
