@@ -146,12 +146,12 @@ def _json(path: Path, _thorough: bool) -> str | None:
     try:
         return None if read_document(path) else "holds nothing"
     except UserError:
-        return "is not JSON of an object"
+        return "is not a JSON object"
 
 
 def _parquet(path: Path, thorough: bool) -> str | None:
     if not _starts_and_ends(path, b"PAR1", b"PAR1"):
-        return "is cut off or no Parquet file"
+        return "is truncated or not a Parquet file"
     if thorough:
         try:
             read_table(path, path.stem)
@@ -162,7 +162,7 @@ def _parquet(path: Path, thorough: bool) -> str | None:
 
 def _png(path: Path, thorough: bool) -> str | None:
     if not _starts_and_ends(path, _PNG_START, _PNG_END):
-        return "is cut off or no PNG"
+        return "is truncated or not a PNG"
     return None if not thorough or _chunks_agree(path.read_bytes()) else "does not agree with its checksums"
 
 
@@ -186,18 +186,18 @@ def _safetensors(path: Path, _thorough: bool) -> str | None:
         start = file.read(8)
         size = int.from_bytes(start, "little")
         if len(start) < 8 or size > path.stat().st_size:
-            return "is cut off or holds no tensors"
+            return "is truncated or holds no tensors"
         try:
             header = json.loads(file.read(size))
             ends = [tensor["data_offsets"][1] for name, tensor in header.items() if name != "__metadata__"]
         except (ValueError, TypeError, KeyError, IndexError, AttributeError):
             return "holds no tensors"
-    return None if 8 + size + max(ends, default=0) == path.stat().st_size else "is cut off"
+    return None if 8 + size + max(ends, default=0) == path.stat().st_size else "is truncated"
 
 
 def _checkpoint(path: Path, thorough: bool) -> str | None:
     if not zipfile.is_zipfile(path):
-        return "is cut off or no checkpoint"
+        return "is truncated or not a checkpoint"
     if thorough:
         try:
             with zipfile.ZipFile(path) as file:

@@ -78,7 +78,7 @@ class SplitsSection(Section):
             for name in names if kind != self.kind else ():
                 if getattr(self, name) != defaults[name].default:
                     raise ValueError(
-                        f"`splits.{name}` means nothing to `splits.kind: {self.kind}`. Got {getattr(self, name)}. "
+                        f"`splits.{name}` does not apply to `splits.kind: {self.kind}`. Got {getattr(self, name)}. "
                         f"Leave it out, or set `splits.kind: {kind}`."
                     )
         return self

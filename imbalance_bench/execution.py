@@ -112,7 +112,7 @@ def _execute(config: StudyConfig, root: Path, execution: Execution) -> bool:
         first = next(iter(damaged.values()))[0]
         raise UserError(
             f"{len(damaged)} of {len(study.runs)} runs are damaged and were left alone. First: {first}. "
-            f"`imbalance-bench repair {root}` mends them, then the same command goes on.",
+            f"`imbalance-bench repair {root}` mends them; then run the same command again.",
             exit_code=1,
         )
     return ended

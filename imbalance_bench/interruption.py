@@ -40,7 +40,7 @@ class Interrupted(KeyboardInterrupt):
 def message_of(number: int) -> str:
     """Return the line for a person."""
     how = "Interrupted" if number == signal.SIGINT else f"Stopped by {signal.Signals(number).name}"
-    return f"{how}. The same command goes on from here."
+    return f"{how}. Run the same command again to resume."
 
 
 @contextmanager

@@ -121,7 +121,7 @@ def _configured(name: str, raw_options: Mapping[str, Any], source: str) -> Metho
     method, recorded = method_named(name, source), options.pop("plugin", None)
     if recorded != origin_of(name) and recorded is not None:
         raise UserError(
-            f"{source}: method '{name}' is of {recorded}, and installed is {origin_of(name) or 'none'}. "
+            f"{source}: method '{name}' was recorded from {recorded}, and {origin_of(name) or 'none'} is installed. "
             "Install the one that is named, or give another --out."
         )
     try:

@@ -180,7 +180,7 @@ def require_same_material(root: Path, hashes: dict[str, str], earlier: dict[str,
         earlier_value = before.get(name, value)
         if earlier_value != value:
             raise UserError(
-                f"{root} holds a study whose {name} were others (hash {earlier_value[:12]}, now {value[:12]}). "
+                f"{root} holds a study whose {name} differ (hash {earlier_value[:12]}, now {value[:12]}). "
                 "Give another --out."
             )
 

@@ -57,7 +57,7 @@ def require_sound_rows(
         raise refuse("counts must not be negative", rows.loc[negative, keys].iloc[0])
     twice = rows.duplicated(keys)
     if twice.any():
-        raise refuse("each row must stand once", rows.loc[twice, keys].iloc[0])
+        raise refuse("each row must occur once", rows.loc[twice, keys].iloc[0])
     if cell:
         _require_whole_images(rows, cell, refuse)
     if name == "counts":  # on which every score rests

@@ -15,7 +15,7 @@ from imbalance_bench.records import CHECKPOINT, PICTURE_FOLDERS, WEIGHTS, RunRec
 DAMAGED_FOLDER = "damaged"
 _IDLE_S = 3600.0  # nobody writes one file for so long
 _DONE = {
-    Remedy.REBUILD: "status.json is written anew",
+    Remedy.REBUILD: "rewrote status.json",
     Remedy.EVALUATE: "removed what is damaged; `run` lets the trained model predict again",
     Remedy.RESTART: "removed the checkpoint; `run` trains from the start",
     Remedy.TRAIN: "moved to {aside}; `{command}` makes it again",

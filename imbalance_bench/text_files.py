@@ -39,8 +39,8 @@ def read_text(path: Path, fix: str = "Check the path.") -> str:
     except UnicodeDecodeError as error:
         line = line_of(body[: error.start].decode(encoding, "replace"))
         raise UserError(
-            f"{path} must be UTF-8 text. Got byte 0x{body[error.start]:02x} in line {line}, which is none "
-            "(Latin-1 and Windows-1252 write such bytes). Save the file as UTF-8."
+            f"{path} must be UTF-8 text. Got byte 0x{body[error.start]:02x} in line {line}, which is not valid "
+            "UTF-8 (Latin-1 and Windows-1252 write such bytes). Save the file as UTF-8."
         ) from None
     if "\0" in text:
         line = line_of(text[: text.index("\0")])

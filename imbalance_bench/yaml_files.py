@@ -106,7 +106,7 @@ def parse_yaml(text: str, source: str) -> Any:
     except yaml.YAMLError as error:
         _refuse_lost_colours(text, source, parsed=False)
         raise UserError(
-            f"{source}{_place(error)} must be YAML. Got: {_problem(error)}. Mend the syntax there."
+            f"{source}{_place(error)} must be YAML. Got: {_problem(error)}. Correct the syntax there."
         ) from None
     finally:
         if loader is not None:

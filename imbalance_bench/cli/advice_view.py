@@ -74,15 +74,13 @@ def _print(regime: Regime, advice: dict[str, Any], name: str) -> None:
         for study in candidate["studies"]:
             _say(console, f"  measured   {_measured(study)}")
         if not candidate["studies"] and candidate["method"] != "cross_entropy":
-            _say(console, "  measured   in no study at hand")
+            _say(console, "  measured   in no available study")
     _say(console, "")
     for other in advice["others"]:
         _say(console, f"not suggested: {other['method']} ({other['when']})")
     names = ", ".join(candidate["method"] for candidate in advice["shortlist"])
     _say(console, f"try: methods: [{names}]")
-    _say(
-        console, "Thresholds are this project's. A published gain is one on other data; only a study on yours decides."
-    )
+    _say(console, "Thresholds are this project's. Published gains are from other data; only a study on yours decides.")
 
 
 def _measured(study: dict[str, Any]) -> str:

@@ -99,7 +99,7 @@ def print_findings(findings: Findings, console: Terminal) -> None:
     if labels.nearest:
         _say(
             console,
-            f"{labels.mixed_values} other colours in {100 * labels.mixed_share:.2g} % of the pixels fill no area: "
+            f"{labels.mixed_values} other colours, in {100 * labels.mixed_share:.2g} % of the pixels, fill no area and are "
             "taken for anti-aliased borders (`nearest: true`).",
         )
     if not findings.names.source:
@@ -135,7 +135,7 @@ def print_draft(draft: Draft, console: Terminal) -> None:
         _say(
             console,
             f"  With {design.tested} tested {'groups' if dataset.info.groups_known else 'images'} no comparison of "
-            f"methods can be significant at .05; {_FEW_GROUPS} are the least.",
+            f"methods can be significant at .05; at least {_FEW_GROUPS} are needed.",
         )
     for line in short_form(config, slides=design.tested, classes=len(names)):
         _say(console, f"  {line}")
@@ -161,7 +161,7 @@ def _of_prepared(data: Path, options: InitOptions) -> Draft:
     unusable = {"--classes": options.classes, "--mpp": options.mpp_um, "--group-regex": options.group_regex}
     for option, value in unusable.items():
         if value is not None:
-            raise UserError(f"{option} means nothing to a prepared data set ({data}). Edit {data / 'dataset.yaml'}.")
+            raise UserError(f"{option} does not apply to a prepared data set ({data}). Edit {data / 'dataset.yaml'}.")
     with ProgressDisplay(Terminal(stderr=True)) as display:
         out = _free_folder(options.out or Path(f"{data.resolve().name}-study"), data)
         return draft_prepared(data, Answers(weights=options.weights), out, display.on_phase)

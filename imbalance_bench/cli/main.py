@@ -53,7 +53,7 @@ class CommandGroup(click.Group):
         except Interrupted as error:
             raise OneLineError(str(error), error.exit_code) from None
         except KeyboardInterrupt:
-            raise OneLineError("Interrupted. The same command goes on from here.", 130) from None
+            raise OneLineError("Interrupted. Run the same command again to resume.", 130) from None
         except click.ClickException as error:
             error.message = visible(error.message)  # pyright: ignore[reportAttributeAccessIssue]
             raise

@@ -99,7 +99,7 @@ def require_undamaged(folder: Path) -> None:
     if layout.finished_chunks() is None:
         raise UserError(f"{folder} has no checksums. Run the study again, which fills it once more.")
     if _damaged_chunks(layout):
-        raise UserError(f"{folder} is damaged. Run the study again, which makes what is damaged anew.")
+        raise UserError(f"{folder} is damaged. Run the study again, which recomputes the damaged part.")
 
 
 def _damaged_chunks(layout: StoreLayout) -> list[Chunk]:

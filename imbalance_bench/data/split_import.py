@@ -32,7 +32,7 @@ def read_splits(
         dataset: The data set.
         presence: (n_images, K) int pixels per class, in the order of the index.
         names: K class names for messages; default: the data set's own.
-        rotate: See `import_splits`; means nothing to JSON, which holds its folds.
+        rotate: See `import_splits`; does not apply to JSON, which holds its folds.
 
     Raises:
         UserError: The file is none of the two or damaged, names an unknown image, divides a group, or leaves training
@@ -44,7 +44,7 @@ def read_splits(
     if suffix != ".json":
         raise UserError(f"{path} must be a JSON file of splits or a cv.csv. Got '{path.suffix}'. Give one of them.")
     if rotate:
-        raise UserError(f"{path} holds its own folds, so `rotate` means nothing to it. Leave it out.")
+        raise UserError(f"{path} holds its own folds, so `rotate` does not apply. Leave it out.")
     splits = _nnunet_splits(path) or Splits.load(path)
     _refuse_unknown(
         path, [image_id for fold in splits.folds for image_id in (*fold.train, *fold.val, *fold.test)], dataset

@@ -70,8 +70,8 @@ def refill(layout: StoreLayout, fill: Fill, chunk: Chunk) -> None:
     values = _checked(layout, fill(range(chunk.start, chunk.stop)), chunk.n_rows)
     if rows_checksum(values) != chunk.checksum:
         raise UserError(
-            f"{layout.folder} is damaged in rows {chunk.start} to {chunk.stop - 1}, and making them anew here gives "
-            "other values than earlier runs saw. Delete the folder and train again the runs that must be compared.",
+            f"{layout.folder} is damaged in rows {chunk.start} to {chunk.stop - 1}, and computing them again "
+            "here gives other values than earlier runs saw. Delete the folder and train again the runs that must be compared.",
             exit_code=1,
         )
     with _arrays_for_writing(layout) as files:

@@ -93,7 +93,7 @@ def _splits(
                 presence=presence,
                 names=names,
             )
-            return {"kind": "published"}, splits, "the division that the data set brings"
+            return {"kind": "published"}, splits, "the split that comes with the data set"
         except UserError as refused:
             error = refused
     folds = range(min(MOST_FOLDS, n_groups), 1, -1)

@@ -56,7 +56,8 @@ def groups_in(image_ids: Sequence[str]) -> FoundGroups:
             )
         return FoundGroups(
             pattern,
-            f"Names hold {description}: {len(distinct)} groups, such as '{min(distinct)}'. Correct with --group-regex.",
+            f"Names contain {description}: {len(distinct)} groups, such as '{min(distinct)}'. "
+            "Correct with --group-regex.",
         )
     return FoundGroups("", _unknown(image_ids))
 
@@ -74,5 +75,5 @@ def _unknown(image_ids: Sequence[str]) -> str:
         )
     return (
         "Names do not say which images share a patient or slide: every image counts as its own, which understates "
-        f"uncertainty.{hint or ' Give --group-regex where names hold it.'}"
+        f"uncertainty.{hint or ' Give --group-regex if names contain it.'}"
     )

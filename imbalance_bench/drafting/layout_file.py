@@ -59,7 +59,7 @@ def layout_text(facts: LayoutFacts) -> str:
     lines.append(f"mpp_um: {'null' if facts.mpp_um is None else f'{facts.mpp_um:g}'} # micrometres per pixel")
     if labels.nearest:
         lines += comment(
-            f"{labels.mixed_values} other colours in {100 * labels.mixed_share:.2g} % of the pixels fill no area: "
+            f"{labels.mixed_values} other colours, in {100 * labels.mixed_share:.2g} % of the pixels, fill no area: "
             "borders are anti-aliased or compressed, and such a pixel takes the nearest label."
         )
         lines.append("nearest: true")

@@ -76,7 +76,7 @@ def label_map(section: LabelSection, info: DatasetInfo, taxonomy: Taxonomy, wher
             raise UserError(
                 f"{where}: `labels` must name classes of {info.name}. Got '{name}'."
                 f"{nearest(name, dict.fromkeys((*taxonomy.names, *classes)))} Values that stand for none of them "
-                "belong into `no_class`, beside `labels` as a mapping in the file that `score` reads."
+                "belong in `no_class`, beside `labels` as a mapping in the file that `score` reads."
             )
         members += [(k, label) for label in (labels if isinstance(labels, list) else [labels])]
     return _from_members(members, taxonomy, where)

@@ -148,7 +148,7 @@ class _ImageJob:
         return [
             self.image.note,
             unused_resolution(self.image, self.resolution),
-            "went on from what an interrupted prediction left" if self.place.resumed else "",
+            "resumed an interrupted prediction" if self.place.resumed else "",
             f"{1 - predicted:.1%} of it is glass and was skipped; --no-tissue predicts it" if predicted < 1 else "",
         ]
 

@@ -90,7 +90,9 @@ def load_official(segmenter: Segmenter, tensors: Mapping[str, Tensor], source: s
 
     def take(name: str) -> Tensor:
         if name not in tensors:
-            raise UserError(f"{source} must hold `model.{name}`. Got none. Does the study have its sizes and mode?")
+            raise UserError(
+                f"{source} must hold `model.{name}`. Got none. Set the sizes and the mode that it was trained with."
+            )
         used.add(name)
         return tensors[name].float()
 

@@ -88,4 +88,4 @@ def _require_owner(state: object, run_id: str) -> None:
 
 def _set_aside(path: Path, why: str) -> None:
     path.replace(path.with_name(REFUSED_NAME))
-    warnings.warn(f"{path} {why}: it is kept as {REFUSED_NAME}, and the run starts afresh.", stacklevel=3)
+    warnings.warn(f"{path} {why}: it is kept as {REFUSED_NAME}, and the run restarts.", stacklevel=3)

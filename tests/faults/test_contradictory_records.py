@@ -53,7 +53,7 @@ def more_hits(counts: pd.DataFrame) -> pd.DataFrame:
 
 CONTRADICTIONS: dict[str, tuple[Callable[[pd.DataFrame], pd.DataFrame], str]] = {
     "negative": (negative, "counts must not be negative"),
-    "twice": (lambda counts: pd.concat([counts, counts.iloc[[3]]]), "each row must stand once"),
+    "twice": (lambda counts: pd.concat([counts, counts.iloc[[3]]]), "each row must occur once"),
     "a class less": (lambda counts: counts.drop(index=0), "a row for each of"),
     "the last class": (lambda counts: counts[counts["class_id"] < 4], "must"),
     "does not add up": (more_hits, "must add up"),

@@ -76,7 +76,7 @@ def test_what_cannot_be_made_again_byte_for_byte_is_refused(tmp_path: Path) -> N
     flip(path, path.stat().st_size - 40, 1)  # row 7, 16 bytes a row
     with pytest.raises(UserError, match="is damaged"):
         require_undamaged(tmp_path)
-    with pytest.raises(UserError, match=r"is damaged in rows 6 to 8, and making them anew"):
+    with pytest.raises(UserError, match=r"is damaged in rows 6 to 8, and computing them again"):
         open_store(tmp_path, value=2)
     assert (np.asarray(open_store(tmp_path)["a"]) == 1).all()
     require_undamaged(tmp_path)

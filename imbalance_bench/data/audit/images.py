@@ -145,7 +145,7 @@ def name_parser(pattern: str, option: str) -> Callable[[str], str | None]:
     try:
         compiled = re.compile(pattern)
     except re.error as error:
-        raise UserError(f"{option} must be a regular expression. Got '{pattern}': {error}. Mend it.") from None
+        raise UserError(f"{option} must be a regular expression. Got '{pattern}': {error}. Correct it.") from None
 
     def parse(name: str) -> str | None:
         match = compiled.search(name)
@@ -157,7 +157,7 @@ def name_parser(pattern: str, option: str) -> Callable[[str], str | None]:
 def _extract(pattern: str, names: Sequence[str], option: str) -> list[str | None]:
     parsed = list(map(name_parser(pattern, option), names))
     if not any(parsed):
-        raise UserError(f"{option} must match some image ids. Got '{pattern}', which misses '{names[0]}'. Mend it.")
+        raise UserError(f"{option} must match some image ids. Got '{pattern}', which misses '{names[0]}'. Correct it.")
     return parsed
 
 

@@ -39,7 +39,9 @@ def plan(source: Path, options: PrepareOptions) -> Plan:
     parse = name_parser(pattern, "--group-regex")
     groups_known = bool(options.group_regex) or all(parse(image.image_id) for image in images)
     remarks = (
-        ("The names hold no place on a slide: slides are unknown. Give --group-regex.",) if not groups_known else ()
+        ("The names hold no position on a slide, so slides are unknown. Give --group-regex.",)
+        if not groups_known
+        else ()
     )
     info = DatasetInfo(
         name="bdsa",

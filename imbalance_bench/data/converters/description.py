@@ -85,7 +85,7 @@ class Description(_Strict):
         if self.nearest and not self.has_colours:
             raise ValueError("`nearest` is for labels that are colours. Codes are exact: leave it out.")
         if self.tolerance is not None and not self.nearest:
-            raise ValueError("`tolerance` means nothing without `nearest: true`. Add that, or leave it out.")
+            raise ValueError("`tolerance` has no effect without `nearest: true`. Add that, or leave it out.")
         return self
 
     @property

@@ -130,7 +130,7 @@ def find_converter(name: str, options: PrepareOptions) -> Converter:
     for field in fields(options):
         if getattr(options, field.name) is not None and field.name not in converter.options:
             option = "--" + field.name.replace("_", "-")
-            raise UserError(f"{option} means nothing to '{name}'. Leave it out, or use the converter 'folder'.")
+            raise UserError(f"{option} does not apply to '{name}'. Leave it out, or use the converter 'folder'.")
     return converter
 
 

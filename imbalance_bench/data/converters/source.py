@@ -203,7 +203,7 @@ def with_groups(images: Sequence[SourceImage], parse: Callable[[str], str | None
         shown = ", ".join(f"'{image_id}'" for image_id in missed[:_SHOWN]) + (", ..." if len(missed) > _SHOWN else "")
         raise UserError(
             f"`group_regex` must match every image id. Got '{pattern}', which misses {shown} ({len(missed)} of "
-            f"{len(images)}). Mend it."
+            f"{len(images)}). Correct it."
         )
     return [replace(image, group_id=str(group)) for image, group in zip(images, groups, strict=True)]
 
