@@ -99,8 +99,8 @@ def print_findings(findings: Findings, console: Terminal) -> None:
     if labels.nearest:
         _say(
             console,
-            f"{labels.mixed_values} other colours, in {100 * labels.mixed_share:.2g} % of the pixels, fill no area and are "
-            "taken for anti-aliased borders (`nearest: true`).",
+            f"{labels.mixed_values} other colours, in {100 * labels.mixed_share:.2g} % of the pixels, fill no area and "
+            "are taken for anti-aliased borders (`nearest: true`).",
         )
     if not findings.names.source:
         _say(console, "Names are made up. Give --classes, or edit layout.yaml.")

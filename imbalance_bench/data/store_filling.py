@@ -71,7 +71,7 @@ def refill(layout: StoreLayout, fill: Fill, chunk: Chunk) -> None:
     if rows_checksum(values) != chunk.checksum:
         raise UserError(
             f"{layout.folder} is damaged in rows {chunk.start} to {chunk.stop - 1}, and computing them again "
-            "here gives other values than earlier runs saw. Delete the folder and train again the runs that must be compared.",
+            "here gives other values than earlier runs saw. Delete the folder, and train these runs again.",
             exit_code=1,
         )
     with _arrays_for_writing(layout) as files:
