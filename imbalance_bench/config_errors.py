@@ -116,7 +116,7 @@ def _keys_beside(model: type[Any], location: list[str]) -> list[str]:
 
 
 def _fix(model: type[Any], location: list[str]) -> str:
-    """What the field at `location` says on how to mend it, if it says anything: its extra `fix`."""
+    """What the field at `location` says on how to correct it, if it says anything: its extra `fix`."""
     field = _fields(_section(model, location)).get(location[-1]) if location else None
     extra = field.json_schema_extra if field is not None else None
     return str(extra.get("fix", "")) if isinstance(extra, dict) else ""

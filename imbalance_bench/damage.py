@@ -29,7 +29,7 @@ class Remedy(IntEnum):
 
     REBUILD = 0  # status.json says what the other files show
     EVALUATE = 1  # the trained model predicts its images again
-    RESTART = 2  # training begins anew, since its checkpoint is lost
+    RESTART = 2  # training restarts, since its checkpoint is lost
     TRAIN = 3  # the finished run is trained again
 
 
@@ -118,7 +118,7 @@ def _of_file(path: Path, remedy: Remedy, thorough: bool, written: Mapping[str, s
 
 
 def _digests(record: RunRecord) -> dict[str, str]:
-    """Return the digests that the manifest holds; none where it is damaged, which is said of itself."""
+    """Return the digests that the manifest holds; none where it is damaged, which is reported separately."""
     try:
         return record.manifest().get("files", {})
     except UserError:

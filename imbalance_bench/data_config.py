@@ -12,7 +12,7 @@ Text = Annotated[str, Field(min_length=1, max_length=2000)]
 
 
 class DataSection(Section):
-    """Which prepared data set, and which classes are told apart. Relative paths start at the working directory."""
+    """Which prepared data set, and which classes are distinguished. Relative paths start at the working directory."""
 
     path: PlainPath
     source: Text | None = Field(

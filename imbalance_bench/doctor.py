@@ -15,7 +15,7 @@ from imbalance_bench.terminal import Terminal, styled
 
 
 def print_diagnosis() -> None:
-    """Print versions, devices and disk space; say of each problem how to mend it."""
+    """Print versions, devices and disk space; say how to solve each problem."""
     console, table = Terminal(), Table(box=None, show_header=False, pad_edge=False)
     code = code_version()
     commit = f", commit {code['commit'][:12]}{' with changes' if code['dirty'] else ''}" if code["commit"] else ""

@@ -47,7 +47,7 @@ class Execution:
         dry_run: Stop after the plan has been checked and printed.
         detach: Hand the runs over to a scheduler and leave.
         what_next: Print the commands that come next.
-        track: Programs that are told of the runs while they train, keys of `tracking.TARGETS`.
+        track: Programs that follow the runs while they train, keys of `tracking.TARGETS`.
     """
 
     cache: Path
@@ -119,7 +119,7 @@ def _execute(config: StudyConfig, root: Path, execution: Execution) -> bool:
 
 
 def _lasting(damaged: list[Damage]) -> list[Damage]:
-    """Leave out checkpoints: a run sets a damaged one aside itself and starts afresh."""
+    """Leave out checkpoints: a run sets a damaged one aside itself and restarts."""
     return [damage for damage in damaged if damage.remedy != Remedy.RESTART]
 
 

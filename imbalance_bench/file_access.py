@@ -9,7 +9,7 @@ from pathlib import Path
 from imbalance_bench.errors import UserError
 
 _ELSEWHERE = "Give another path."
-# what is wrong with a path, and how to mend it
+# what is wrong with a path, and how to correct it
 _REFUSALS = {
     errno.ENOENT: ("does not exist", "Check the path."),
     errno.ENOTDIR: ("leads through a file as if it were a folder", "Check the path."),

@@ -1,4 +1,4 @@
-"""What SIGINT, SIGTERM and SIGUSR1 do: work stops where it can go on later, and the command says how.
+"""What SIGINT, SIGTERM and SIGUSR1 do: work stops where it can be resumed, and the command says how.
 
 Within `at_safe_points` a signal is noted, and the work itself stops where its state is whole (`stop_if_asked`); a
 second Ctrl-C stops it at once. Elsewhere a signal raises `Interrupted`, except during an import: an exception raised in
@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)  # USR1: what Slurm is asked to send before a time limit
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)  # USR1: sent by Slurm before a time limit
 
 _safe_points = 0  # depth of `at_safe_points`
 _noted: int | None = None  # the signal that waits for a safe point

@@ -59,7 +59,7 @@ def sweep_temporaries(folder: Path, *, idle_s: float = 0) -> list[Path]:
 
     Args:
         folder: Need not exist. Nobody writes in it now, or `idle_s` says when a file counts as left.
-        idle_s: Leave files that were written to within so many seconds.
+        idle_s: Leave files that were written to within this many seconds.
     """
     swept = []
     for path in folder.iterdir() if folder.is_dir() else ():

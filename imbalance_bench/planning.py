@@ -217,7 +217,7 @@ def _write_plan(study: Study) -> None:
 
 
 def _readable(path: Path) -> dict[str, Any]:
-    """Content of a file that is about to be written anew; nothing where it is missing or damaged."""
+    """Content of a file that is about to be rewritten; nothing where it is missing or damaged."""
     try:
         return read_document(path)
     except UserError:

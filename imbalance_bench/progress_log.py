@@ -47,7 +47,7 @@ class ProgressLog:
         self._path = path
 
     def begin(self, reached: Moment | None) -> None:
-        """Take back what lies behind the moment from which a run goes on; None: it starts afresh."""
+        """Remove what was logged after the moment from which a run resumes; None: it restarts."""
         if not self._path.exists():
             return
         earlier_lines = [line for line in self._path.read_bytes().splitlines(keepends=True) if _is_kept(line, reached)]

@@ -36,7 +36,7 @@ PathLike = str | Path
 class Study:
     """A study directory: what its runs left behind, and what the analysis says of it.
 
-    Tables, verdicts, figures and the report come from the analysis, which is made when one of them is first asked for,
+    Tables, verdicts, figures and the report come from the analysis, computed when one of them is first accessed,
     and again when more runs have finished since. `load_study` opens one, `run` makes one.
 
     Args:
@@ -209,7 +209,7 @@ def run(
 ) -> Study:
     """Train every run of a study that is not finished, as `imbalance-bench run` does.
 
-    A script needs no `if __name__ == "__main__":` for it. Ctrl-C saves a checkpoint of each run; the same call goes on.
+    A script needs no `if __name__ == "__main__":` for it. Ctrl-C saves a checkpoint of each run; the same call resumes.
 
     Args:
         config: A study file, its content as a mapping, or a checked study.
@@ -218,10 +218,10 @@ def run(
         cache: Folder of tiles and features; None: $IMBALANCE_BENCH_CACHE or results/cache.
         engine: "serial" or "process"; None: processes on CPUs, one after the other on a GPU.
         workers: Runs at a time; None: cores / compute.threads.
-        track: Programs that are told of the runs while they train: "tensorboard", "mlflow", "wandb".
+        track: Programs that follow the runs while they train: "tensorboard", "mlflow", "wandb".
 
     Returns:
-        The study, whose tables, verdicts and figures can be asked for.
+        The study, with its tables, verdicts and figures.
 
     Raises:
         UserError: Something is wrong with study, data or disk (nothing has been trained), or a run failed.

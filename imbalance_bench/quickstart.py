@@ -39,7 +39,7 @@ def make_phantom(dest: Path, *, preset: str, seed: int | None = None, workers: i
 
 
 def run_quickstart(out: Path, cache: Path, *, seed: int | None = None) -> None:
-    """Make the phantom, run the bundled study on it, analyse it, report it; go on where a killed one stopped.
+    """Make the phantom, run the bundled study on it, analyse it, report it; resume where a killed call stopped.
 
     Args:
         out: Folder of phantom and study.

@@ -34,7 +34,7 @@ from imbalance_bench.record_documents import DatasetDocument, PlanDocument, read
 from imbalance_bench.table_files import read_table
 
 FOREIGN = "foreign"  # origin, in plan and manifests, of predictions that were made elsewhere
-STUDY_FILE, FOREIGN_FILE = "study.yaml", "foreign.yaml"  # what `run` and `score` were told; a study has one of them
+STUDY_FILE, FOREIGN_FILE = "study.yaml", "foreign.yaml"  # input of `run` and of `score`; a study has one of them
 
 WEIGHTS = "model.safetensors"
 CHECKPOINT = "checkpoint.pt"  # only while a run is not finished
@@ -252,7 +252,7 @@ class StudyRecords:
 
     @property
     def made_by(self) -> tuple[str, str]:
-        """The command that makes the runs, and the file of the directory that it is given to go on."""
+        """The command that makes the runs, and the file of the directory with which it resumes."""
         return ("score", FOREIGN_FILE) if (self.root / FOREIGN_FILE).exists() else ("run", STUDY_FILE)
 
     def plan(self) -> dict[str, Any]:

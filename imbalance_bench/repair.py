@@ -108,7 +108,7 @@ def _mended(record: RunRecord, damaged: list[Damage]) -> Repair:
 
 
 def _rebuild_status(record: RunRecord) -> bool:
-    """Write what the other files show, and return whether the run must go on."""
+    """Write what the other files show, and return whether the run must be continued."""
     if is_complete(record):
         steps = int(record.manifest()["cost"].get("steps", 0))  # of predictions made elsewhere nobody knows them
         record.write_status(RunState.DONE, step=steps, steps=steps)

@@ -38,7 +38,7 @@ class RunStatus:
 
 
 def study_status(records: StudyRecords) -> list[RunStatus]:
-    """Return the status of every planned run, in the order of the plan; of what was submitted to Slurm it is asked."""
+    """Return the status of every planned run, in the order of the plan; jobs of Slurm are looked up there."""
     rows = [_run_status(records.run(run["run_id"]), run) for run in records.plan()["runs"]]
     submitted = Submissions.of(records.root, {row.run_id for row in rows if row.state not in ("done", DAMAGED)})
     if submitted.states is None:

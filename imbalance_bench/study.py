@@ -1,4 +1,4 @@
-"""A checked study, and what its runs are told."""
+"""A checked study, and the context of its runs."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
@@ -175,7 +175,7 @@ def model_identity(model: ModelSection) -> dict[str, Any]:
 
 
 def build_context(study: Study, run: PlannedRun, *, stage: int, finished: tuple[ClassFeedback, ...]) -> BuildContext:
-    """What a method is told when its components are built."""
+    """What a method knows when its components are built."""
     return method_context(study.config, study.statistics(run.fold), run.seed, stage=stage, finished=finished)
 
 

@@ -66,7 +66,7 @@ def _columns_of(table: Table, places: Sequence[int]) -> Table:
 
 
 class Terminal(Console):
-    """A console without markup, emoji codes and guessed colours; styles are asked for with `styled` or `style=`.
+    """A console without markup, emoji codes and guessed colours; styles are given with `styled` or `style=`.
 
     Args:
         stderr: Print to standard error.

@@ -125,8 +125,8 @@ def print_draft(draft: Draft, console: Terminal) -> None:
     if config.model.encoder_tuning == "full":
         _say(
             console,
-            "encoder: no weights at hand, so it is trained from scratch; scores will be low beside a pretrained one. "
-            "Better: --weights imagenet (downloads them) or a local file.",
+            "encoder: no weights are available, so it is trained from scratch; scores will be lower than with a "
+            "pretrained one. Better: --weights imagenet (downloads them) or a local file.",
         )
     if dataset.info.mpp_um is None:
         _say(console, "resolution: unknown; measures in micrometres (boundary, surface) are left out.")

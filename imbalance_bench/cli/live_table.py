@@ -96,7 +96,7 @@ class LiveTable:
         return means
 
     def render(self, width: int) -> RenderableType:
-        """Draw it for a terminal of so many columns."""
+        """Draw it for a terminal of `width` columns."""
         table = Table("validation Dice", "runs", "macro", *self._classes, box=None, pad_edge=False)
         for method, (runs, values) in self.means().items():
             cells = zip(values, self._marks(method), strict=True)

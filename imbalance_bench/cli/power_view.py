@@ -32,7 +32,7 @@ from imbalance_bench.terminal import Terminal
 
 SLIDE_SD, SEED_SD = 3.0, 1.0  # points, where nothing is known
 ONE_SEED = "With one seed every verdict speaks of these trained models, not of the methods."
-DIFFERENCES = (0.0, 0.5, 1.0, 2.0)  # times the difference that is asked about
+DIFFERENCES = (0.0, 0.5, 1.0, 2.0)  # times the given difference
 
 
 def print_power(study: Path | None, pilot: Path | None, options: Mapping[str, Any], *, form: str = "") -> None:

@@ -34,7 +34,7 @@ def predict(
     """Predict new IMAGES, pictures or slides, with the model of a finished run.
 
     Of slides with more than 4,096 x 4,096 pixels glass is skipped, and the mask is a pyramidal OME-TIFF. A command that
-    was interrupted goes on from where it was.
+    was interrupted resumes.
     """
     from imbalance_bench.cli.result_view import predict_and_print
     from imbalance_bench.inference.prediction import PredictionOptions

@@ -51,7 +51,7 @@ class ArrayStore:
     ) -> Self:
         """Open a complete store, or fill what is missing of it first.
 
-        While another process fills the same folder, this one waits; if that process dies, this one goes on from the
+        While another process fills the same folder, this one waits; if that process dies, this one resumes after the
         last finished chunk.
 
         Args:

@@ -72,7 +72,7 @@ def note_use(folder: Path, study: Path) -> None:
 def chosen(
     stores: list[Cache], *, older_than_days: float | None, down_to_gib: float | None, orphaned: bool
 ) -> list[Cache]:
-    """Return the stores that a wish removes, never one that is being written.
+    """Return the stores to be removed, never one that is being written.
 
     Args:
         stores: All stores.

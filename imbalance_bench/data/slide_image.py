@@ -62,7 +62,7 @@ class SlideImage(RegionImage):
         """Read the whole slide, reduced from the nearest finer level in blocks.
 
         Args:
-            longest_px: The longer side of the result has at most so many pixels.
+            longest_px: Maximum of the longer side of the result, in pixels.
 
         Returns:
             (h, w, 3) uint8, RGB.

@@ -1,4 +1,4 @@
-"""Filling an array store: allocate its arrays, write the rows that are missing, and mend the chunks that are damaged.
+"""Filling an array store: allocate its arrays, write the missing rows, and refill damaged chunks.
 
 Rows are on disk before the journal mentions them, and the journal before `complete.json` appears, so that a kill at any
 moment costs at most one chunk. The caller holds the store's lock.

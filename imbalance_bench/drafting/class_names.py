@@ -1,4 +1,4 @@
-"""Names of classes: told by a person or by nnU-Net's dataset.json, else made up from labels."""
+"""Names of classes: given by a person or by nnU-Net's dataset.json, else made up from labels."""
 
 import json
 from collections.abc import Mapping

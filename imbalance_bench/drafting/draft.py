@@ -33,7 +33,7 @@ OnProgress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class Findings:
-    """What a folder of images and masks tells of itself.
+    """What a folder of images and masks shows.
 
     Attributes:
         source: The folder.

@@ -12,8 +12,8 @@ from imbalance_bench.data.prepared import usable_cores
 from imbalance_bench.errors import UserError
 
 MOST_LABELS = 64  # more different values that fill areas number instances
-_FEW = 3  # so many colours that fill no area are thin structures; a blended border has more
-_SAME_DISTANCE = 8.0  # in RGB; nobody tells classes apart by less, but JPEG moves colours so far
+_FEW = 3  # up to this many colours that fill no area are thin structures; a blended border has more
+_SAME_DISTANCE = 8.0  # in RGB; classes differ by more, but JPEG moves colours this far
 _SATELLITE_DISTANCE, _SATELLITE_SHARE = 32.0, 0.05  # of noise around a label: in RGB, and of the label's pixels
 
 OnProgress = Callable[[int, int], None]
@@ -113,7 +113,7 @@ def find_labels(masks: Sequence[Path], on_progress: OnProgress = lambda *_: None
 
 
 def mask_values(path: Path, *, colours: bool) -> MaskValues:
-    """Read one mask; as colours where asked for, or where it holds colours.
+    """Read one mask; as colours on request, or where it holds colours.
 
     Raises:
         UserError: It is neither a mask of codes nor of colours.

@@ -72,7 +72,7 @@ def study_text(facts: StudyFacts) -> str:
     lines += ["model:", f"  encoder: {ENCODER}"]
     if scratch:
         lines += [
-            "  # No weights are at hand, so the encoder is trained from scratch. Pretrained is better and faster:",
+            "  # No weights are available, so the encoder is trained from scratch. Pretrained is better and faster:",
             "  # `encoder_weights: imagenet` (downloads them) or a local file, without the other two lines marked (*).",
             "  encoder_weights: none",
             "  encoder_tuning: full # (*)",

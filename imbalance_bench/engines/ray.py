@@ -86,7 +86,7 @@ class RayEngine:
 
         address = self._section.address
         here = {"num_cpus": usable_cores(), "include_dashboard": False} if address is None else {}
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it tells nobody of what runs here
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # sends no usage statistics
         try:
             with _handlers_kept():
                 ray.init(address=address or "local", log_to_driver=False, configure_logging=False, **here)

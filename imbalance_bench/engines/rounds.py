@@ -74,7 +74,7 @@ def wait_for_others(jobs: Sequence[RunJob], listener: Listener) -> None:
 
 
 class _Relay:
-    """Tells a listener the last outcome of each run, and of those before that the run goes on."""
+    """Passes the last outcome of each run to a listener, and remarks for the outcomes before it."""
 
     def __init__(self, listener: Listener, tries: Counter[str], retries: int) -> None:
         self._listener, self._tries, self._retries = listener, tries, retries
@@ -105,7 +105,7 @@ class _Relay:
             self._listener.on_outcome(outcome)
         elif outcome.obstacle != Obstacle.IN_USE:
             left = self._retries - self._tries[outcome.run_id]
-            again = f"is tried again ({left} of {self._retries})" if self.used_a_try(outcome) else "goes on"
+            again = f"is tried again ({left} of {self._retries})" if self.used_a_try(outcome) else "continues"
             self._listener.on_remark(f"{outcome.label}: {outcome.error} It {again}.")
 
     def on_remark(self, line: str) -> None:

@@ -51,7 +51,7 @@ class SlurmEngine:
         workers: Runs of one submission at a time.
         compute: How runs execute, and what each asks Slurm for.
         cluster: An executor of submitit.
-        queue: Who is asked about jobs.
+        queue: Answers about jobs.
         execute: Executes one job there; importable there.
     """
 
@@ -213,7 +213,7 @@ class RunTask:
         write_json(folder / _OUTCOME, {"error": outcome.error, "obstacle": obstacle})
 
     def checkpoint(self) -> Any:
-        """Return what goes on when the job starts again: the same, from the checkpoint in the run's folder."""
+        """Return what runs when the job is requeued: the same, from the checkpoint in the run's folder."""
         from submitit.helpers import DelayedSubmission
 
         return DelayedSubmission(self)

@@ -42,7 +42,7 @@ class JobState:
 
 
 class Queue(Protocol):
-    """A scheduler that can be asked."""
+    """A scheduler that answers about jobs."""
 
     def states(self, jobs: Collection[str]) -> dict[str, JobState] | None:
         """State of each job; None where the scheduler does not answer."""

@@ -24,7 +24,7 @@ from imbalance_bench.data.taxonomy import UNLABELLED
 from imbalance_bench.evaluation.boundary import PixelSize
 
 OUTSIDE = UNLABELLED - 1  # of the image; no data set has as many classes
-SEARCHED_PX = 5  # around each border element before the k-d tree is asked
+SEARCHED_PX = 5  # around each border element before the k-d tree is queried
 
 
 @dataclass(frozen=True)

@@ -89,7 +89,7 @@ def find_runs(config: ForeignConfig, data: StudyData, where: str, on_progress: O
         config: The file.
         data: The data set, divided.
         where: Name of the file, for messages.
-        on_progress: Told how far the check is.
+        on_progress: Called with (phase, done, total).
 
     Returns:
         The runs, seeds innermost, and remarks: files that are not scored, classes that have no label.

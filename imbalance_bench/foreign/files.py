@@ -45,7 +45,7 @@ class PatternFiles:
 
     @property
     def has_fold(self) -> bool:
-        """Whether the pattern tells folds apart."""
+        """Whether the pattern distinguishes folds."""
         return "{fold}" in self.pattern
 
     @property

@@ -92,7 +92,7 @@ def score_predictions(config: ForeignConfig, root: Path, where: str, on_progress
         config: The file.
         root: The study directory; on one that `score` made, what is there already stays.
         where: Name of the file, for messages.
-        on_progress: Told what is being done, how far, of how much.
+        on_progress: Called with (phase, done, total).
 
     Raises:
         UserError: Anything is wrong with file, data or predictions (nothing has been written), or the disk is full.

@@ -76,7 +76,7 @@ def predict_images(
     `<name>_mask.ome.tif` of slides with more than LARGEST_SIMPLE_PX pixels, where glass is left out (255). The mask of
     a picture has the size of the picture; that of a slide has the resolution of the model. Outlines are in pixels of
     the image (of a slide: of its finest level). Memory is bounded whatever the size of a slide; a picture is decoded as
-    a whole. What is finished survives a killed process in `.<name>.predicting`, from where the same call goes on.
+    a whole. What is finished survives a killed process in `.<name>.predicting`, from which the same call resumes.
 
     Args:
         model: A finished run.

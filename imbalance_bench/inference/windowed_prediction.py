@@ -173,7 +173,7 @@ class _Ahead:
 def _read_ahead(
     image: RegionImage, tile_px: int, plan: _Plan, panel: int, start: int
 ) -> Generator[tuple[int, Iterator[_Tile]], None, None]:
-    """Yield each row of a panel from `start` with its tiles, which must be used up before the next is asked for."""
+    """Yield each row of a panel from `start` with its tiles, which must be consumed before the next row."""
     rows = range(start, len(plan.tops))
     reads = plan.reads(panel, rows)
     with ThreadPoolExecutor(1, thread_name_prefix="slide reader") as reader:

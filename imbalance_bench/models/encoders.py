@@ -116,7 +116,7 @@ class Encoder:
         mean: Per channel, of RGB scaled to 0..1.
         std: Likewise.
         weights_hash: Identifies the weights: SHA-256 of a local file, or the name of a published set.
-        choice: What the study asked for.
+        choice: As in the study.
         levels: Indices of the features that the head reads.
         token_stride_px: Image pixels per token of a plain transformer; None where feature i has stride 2**i.
     """
@@ -219,7 +219,7 @@ def hierarchical_options(choice: EncoderChoice) -> dict[str, Any]:
     try:
         kind = type(on_meta(choice.timm_name, choice.options))
     except (TypeError, ValueError, RuntimeError, AssertionError):
-        return choice.options  # whatever is wrong is said where the encoder is built
+        return choice.options  # errors are reported where the encoder is built
     relaxed = {"strict_img_size": False} if "strict_img_size" in inspect.signature(kind.__init__).parameters else {}
     return relaxed | choice.options
 

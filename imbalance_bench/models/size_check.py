@@ -44,7 +44,7 @@ def without_memory(section: ModelSection, n_classes: int) -> Segmenter:
             warnings.simplefilter("ignore")  # that nothing is copied to the meta device is meant
             return build_segmenter(bare, n_classes=n_classes, seed=0).eval()
     except UserError:
-        pass  # may be the library's failure to build without memory: the CPU tells
+        pass  # may be the library's failure to build without memory: the CPU decides
     except (RuntimeError, NotImplementedError, ValueError, TypeError):
         pass
     return build_segmenter(bare, n_classes=n_classes, seed=0).eval()

@@ -100,22 +100,22 @@ class Export:
         self._study, self._target, self._out = study, target, out
         self._names = [str(class_["name"]) for class_ in study.dataset()["classes"]]
         self._tracker: Tracker | None = None
-        self._last: dict[str, dict[str, int]] = {}  # run id -> name -> last step told
+        self._last: dict[str, dict[str, int]] = {}  # run id -> name -> last step exported
         self._finished: set[str] = set()
         self.remarks: dict[str, str] = {}
 
     @property
     def runs(self) -> int:
-        """Runs that were told of."""
+        """Runs that were exported."""
         return len(self._last)
 
     @property
     def is_complete(self) -> bool:
-        """True once every planned run is done and told of."""
+        """True once every planned run is done and exported."""
         return self._finished >= {run["run_id"] for run in self._study.plan()["runs"]}
 
     def update(self) -> None:
-        """Tell of everything that is new."""
+        """Export everything that is new."""
         plan = self._study.plan()
         for planned in plan["runs"]:
             record = self._study.run(planned["run_id"])
@@ -146,7 +146,7 @@ class Export:
         return self._tracker
 
     def _news(self, run_id: str, history: History) -> list[Scalar]:
-        """Return what was not told yet; what a resumed run does again was."""
+        """Return what was not exported yet; steps that a resumed run repeats were."""
         last = self._last.get(run_id, {})
         return [scalar for scalar in history.scalars(self._names) if scalar.step > last.get(scalar.name, -1)]
 
@@ -160,13 +160,13 @@ class Export:
 def following(
     study: StudyRecords, target: str, out: Path, on_remark: Callable[[str], None], *, interval_s: float | None = None
 ) -> Iterator[None]:
-    """Export a study in the background while its runs train; what goes wrong with it is said, and stops no run.
+    """Export a study in the background while its runs train; its failures are reported, and stop no run.
 
     Args:
         study: The study.
         target: A key of TARGETS.
         out: Folder.
-        on_remark: Told what could not be exported.
+        on_remark: Called with what could not be exported.
         interval_s: Seconds between two looks; None: INTERVAL_S.
     """
     export, ended = Export(study, target, out), threading.Event()

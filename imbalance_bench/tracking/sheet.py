@@ -1,4 +1,4 @@
-"""What is told of a study and of a run beside its numbers: settings, hashes, cost, scores, files. No torch."""
+"""What is exported of a study and of a run beside its numbers: settings, hashes, cost, scores, files. No torch."""
 
 import json
 from collections.abc import Mapping

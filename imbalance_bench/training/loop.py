@@ -214,7 +214,7 @@ class StageTrainer:
         return value
 
     def _run_validation(self) -> None:
-        """Count the validation split, record it, and tell a method that asked."""
+        """Count the validation split, record it, and pass it to a method that uses it."""
         if self._setting.validate is None:
             return
         counts = self._setting.validate()

@@ -1,4 +1,4 @@
-"""Where a data set is built before it becomes DEST: a hidden neighbour in which the call after a killed one goes on.
+"""Where a data set is built before it becomes DEST: a hidden neighbour in which the call after a killed one resumes.
 
 Its name can be foreseen, so what lies there is trusted only when it is a real folder of this user that holds nothing
 but what a preparation writes; a link is not followed, and a foreign folder is left as it is.

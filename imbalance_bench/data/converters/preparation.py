@@ -74,9 +74,9 @@ def prepare_dataset(
 ) -> Prepared:
     """Convert a published data set.
 
-    Everything is read once before anything is written, so that all problems are told at once. Images are written beside
-    `dest`, in a hidden folder that becomes `dest` at the end. After an interruption the same call goes on there; where
-    the source or the options have changed since, it begins again.
+    Everything is read once before anything is written, so that all problems are reported at once. Images are written
+    beside `dest`, in a hidden folder that becomes `dest` at the end. After an interruption the same call resumes there;
+    where the source or the options have changed since, it begins again.
 
     Args:
         name: A key of the registry.

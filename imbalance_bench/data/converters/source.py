@@ -211,7 +211,7 @@ def with_groups(images: Sequence[SourceImage], parse: Callable[[str], str | None
 def without_leaking_splits(images: Sequence[SourceImage]) -> tuple[list[SourceImage], tuple[str, ...]]:
     """Give up as much of a published split as its leakage demands, because no prepared data set may leak.
 
-    Where only training and validation share groups, all of both become training, and validation is drawn anew by
+    Where only training and validation share groups, all of both become training, and validation is drawn again by
     group. Where test shares groups with them, no split remains. The published one stays in the column
     `published_split`.
 

@@ -24,7 +24,7 @@ def generate_series(
     workers: int = 1,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Path:
-    """Write every data set of a series as `dest/<name>`; go on where an interrupted call stopped.
+    """Write every data set of a series as `dest/<name>`; resume where an interrupted call stopped.
 
     Args:
         specs: N data sets with different names.

@@ -1,4 +1,4 @@
-"""What a phantom data set is asked to be: classes with planted factors, slides, scale and seed."""
+"""Specification of a phantom data set: classes with planted factors, slides, scale and seed."""
 
 from typing import Annotated, Literal, Self
 
