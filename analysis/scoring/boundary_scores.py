@@ -19,7 +19,7 @@ from analysis.scoring.estimates import estimate_rows, interval_rows
 from analysis.scoring.influence import Influence
 from analysis.scoring.metrics import AGGREGATIONS, Aggregation
 from analysis.scoring.units import Ratios, UnitCounts, aggregate, effective_units, ratios, scores_by_seed, without_each
-from imbalance_bench.records import BoundaryMeasure
+from imbalance_bench.table_schemas import BoundaryMeasure
 
 PM_PER_UM = 1e6
 ALL = "all"  # trimap: every labelled pixel
@@ -30,7 +30,7 @@ class BoundaryCounts:
     """Boundary rows of one method.
 
     Args:
-        rows: Columns of records.BOUNDARY of the scored split and the seeds of `units`, and `seed`.
+        rows: Columns of table_schemas.BOUNDARY of the scored split and the seeds of `units`, and `seed`.
         units: The method's images and units, with the counts that say which class occurs where.
     """
 

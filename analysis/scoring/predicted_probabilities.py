@@ -22,7 +22,7 @@ from analysis.scoring.estimates import estimate_rows, interval_rows
 from analysis.scoring.influence import Influence
 from analysis.scoring.metrics import mean_over_occurring
 from analysis.scoring.units import Ratios, UnitCounts, effective_units, scores_by_seed, without_each
-from imbalance_bench.records import PROBABILITY_BINS, PROBABILITY_UNIT
+from imbalance_bench.table_schemas import PROBABILITY_BINS, PROBABILITY_UNIT
 
 ALL = "all"  # every pixel by its predicted class
 CALIBRATION_ERROR, TOP_LABEL_ERROR = "calibration_error", "top_label_error"
@@ -58,7 +58,7 @@ class ProbabilitySums:
         """Arrange the rows of one method.
 
         Args:
-            rows: Columns of records.PROBABILITIES of the scored split and the seeds of `units`, and `seed`.
+            rows: Columns of table_schemas.PROBABILITIES of the scored split and the seeds of `units`, and `seed`.
             units: The method's images and units, with the counts that say which class occurs where.
         """
         shape = (len(units.seeds), len(units.units), units.counts.shape[-1], 2, PROBABILITY_BINS)

@@ -11,7 +11,8 @@ from analysis.scoring.metrics import mean_over_occurring, score
 from analysis.study.pairing import require_pairs
 from analysis.study.runs import RunData, StudyTables, read_study
 from imbalance_bench.errors import UserError
-from imbalance_bench.records import StudyRecords, read_json
+from imbalance_bench.record_documents import read_document
+from imbalance_bench.records import StudyRecords
 from imbalance_bench.tuning.section import CHOICES, CHOICES_FORMAT, TUNING_FOLDER, Selection
 
 _ROUNDING = 1e-9  # difference of scores that were summed in another order
@@ -137,7 +138,7 @@ def read_tuning(records: StudyRecords) -> TunedStudy | None:
     path = folder / CHOICES
     if not path.is_file():
         return None
-    content = read_json(path)
+    content = read_document(path)
     if content.get("format") != CHOICES_FORMAT:
         raise UserError(f"{path}: `format` must be {CHOICES_FORMAT}. Got {content.get('format')}. {_AGAIN}")
     runs = read_study(StudyRecords.open(folder))

@@ -9,7 +9,7 @@ def validation_counts(epochs: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame
     """Return pixel counts of each class in each validation, pooled over images.
 
     Args:
-        epochs: Rows of epochs tables (records.EPOCHS).
+        epochs: Rows of epochs tables (table_schemas.EPOCHS).
         keys: Columns that identify a validation.
 
     Returns:

@@ -26,8 +26,9 @@ import pyarrow.parquet as pq
 
 from imbalance_bench.errors import UserError
 from imbalance_bench.manifest import file_hash, is_trace_of_a_writer
-from imbalance_bench.record_documents import document_of
-from imbalance_bench.records import PICTURE_FOLDERS, TABLES, RunRecord, StudyRecords, read_json
+from imbalance_bench.record_documents import document_of, read_document
+from imbalance_bench.records import PICTURE_FOLDERS, RunRecord, StudyRecords
+from imbalance_bench.table_schemas import TABLES
 
 FOLDER = "consolidated"
 INDEX, RUNS = "index.json", "runs.parquet"
@@ -144,7 +145,7 @@ def read_consolidated_runs(root: Path) -> dict[str, ConsolidatedRun]:
     """
     folder = root / FOLDER
     try:
-        index = read_json(folder / INDEX)
+        index = read_document(folder / INDEX)
         files = index["files"]
         whole = index["format"] == FORMAT and all(file_hash(folder / name) == digest for name, digest in files.items())
         if not whole or RUNS not in files:

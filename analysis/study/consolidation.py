@@ -24,7 +24,9 @@ from imbalance_bench.damage import damages
 from imbalance_bench.errors import UserError
 from imbalance_bench.manifest import file_hash, write_atomically, write_json
 from imbalance_bench.record_checks import require_sound_rows
-from imbalance_bench.records import PICTURE_FOLDERS, TABLES, RunRecord, StudyRecords, may_predict_none, read_arrow
+from imbalance_bench.records import PICTURE_FOLDERS, RunRecord, StudyRecords
+from imbalance_bench.table_files import may_predict_none, read_arrow
+from imbalance_bench.table_schemas import TABLES
 
 WORTH_RUNS = 200  # fewer are read as fast from their own files
 _GROUP_ROWS = 250_000

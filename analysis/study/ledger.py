@@ -34,7 +34,7 @@ class LedgerEnds:
 
     @classmethod
     def of(cls, ledger: pd.DataFrame, n_classes: int) -> "LedgerEnds":
-        """Read the ledger of one run (columns of records.CLASS_PARAMETERS)."""
+        """Read the ledger of one run (columns of table_schemas.CLASS_PARAMETERS)."""
         if ledger.empty:
             return cls({}, {})
         stage = ledger["stage"].to_numpy()

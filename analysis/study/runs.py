@@ -16,7 +16,8 @@ from imbalance_bench.damage import damages
 from imbalance_bench.data.splits import Splits
 from imbalance_bench.errors import UserError
 from imbalance_bench.preregistration import INERTIA_KEPT, LARGEST_VIF, LATER_CHOICES, PRIMARY_MEASURES
-from imbalance_bench.records import FOREIGN, PICTURE_FOLDERS, TRAIN_AGAIN, RunRecord, RunState, StudyRecords, run_name
+from imbalance_bench.record_checks import TRAIN_AGAIN
+from imbalance_bench.records import FOREIGN, PICTURE_FOLDERS, RunRecord, RunState, StudyRecords, run_name
 from imbalance_bench.run_ids import without_label
 from imbalance_bench.status import DAMAGED
 
@@ -108,8 +109,8 @@ class RunData:
         fold: Fold.
         seed: Seed.
         manifest: Content of manifest.json.
-        counts: Columns of records.COUNTS.
-        ledger: Columns of records.CLASS_PARAMETERS.
+        counts: Columns of table_schemas.COUNTS.
+        ledger: Columns of table_schemas.CLASS_PARAMETERS.
         damaged_pictures: Saved predictions and attention maps that cannot be read.
     """
 

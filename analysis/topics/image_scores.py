@@ -9,7 +9,8 @@ from analysis.scoring.metrics import METRICS, score
 from analysis.study.runs import RunData, StudyTables
 from analysis.topics.context import Context, TopicResult
 from imbalance_bench.errors import UserError
-from imbalance_bench.records import BoundaryMeasure, StudyRecords
+from imbalance_bench.records import StudyRecords
+from imbalance_bench.table_schemas import BoundaryMeasure
 
 _IMAGE_CLASS = ["image_id", "class_id"]
 # column -> measure, column of its distance ("" where it has none), stored units per written one

@@ -40,7 +40,7 @@ def intervention_tests(
     """Test Dice after each intervention against Dice as trained, paired by unit.
 
     Args:
-        runs: Method -> runs and their re-predictions, columns of `records.INTERVENTIONS`.
+        runs: Method -> runs and their re-predictions, columns of `table_schemas.INTERVENTIONS`.
         study: The study.
         plan: The plan.
         unit: "group" or "image".

@@ -13,7 +13,7 @@ import pandas as pd
 from analysis.schema import rows_of
 from analysis.schema.names import MACRO
 from analysis.verdicts import Topic, Verdict, Word, points
-from imbalance_bench.records import PathControl
+from imbalance_bench.table_schemas import PathControl
 
 NOT_EXAMINED = (
     "Whether the prediction depends on what the class attention learned was not examined (no path controls were "

@@ -21,7 +21,8 @@ from analysis.topics.context import Context, TopicResult, not_recorded
 from analysis.topics.interventions import LEARNED, PERMUTED, ZEROED, intervention_runs
 from analysis.topics.path_ceiling import Ceiling, Ceilings
 from analysis.verdicts import Topic, Verdict, Word, margin_text, p_text, points
-from imbalance_bench.records import PathControl, StudyRecords
+from imbalance_bench.records import StudyRecords
+from imbalance_bench.table_schemas import PathControl
 
 WEIGHTS = (PathControl.UNIFORM, PathControl.REMOVED, PathControl.ORACLE, PathControl.ROLLED)
 DOSES = (PathControl.BIAS_DOSE, PathControl.LOGIT_DOSE, PathControl.LOGIT_MATCHED)

@@ -14,7 +14,8 @@ from benchmarks.speed.row import Row
 from imbalance_bench.config import parse_study
 from imbalance_bench.manifest import write_json
 from imbalance_bench.planning import prepare_study
-from imbalance_bench.records import SCHEMA_VERSION, StudyRecords
+from imbalance_bench.record_documents import SCHEMA_VERSION
+from imbalance_bench.records import StudyRecords
 from imbalance_bench.status import study_status
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # the tests

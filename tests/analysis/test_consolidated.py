@@ -13,7 +13,10 @@ from analysis.study import consolidated, consolidation
 from analysis.study.runs import read_study
 from imbalance_bench.errors import UserError
 from imbalance_bench.manifest import write_json
-from imbalance_bench.records import SCHEMA_VERSION, TABLES, RunRecord, StudyRecords, write_table
+from imbalance_bench.record_documents import SCHEMA_VERSION
+from imbalance_bench.records import RunRecord, StudyRecords
+from imbalance_bench.table_files import write_table
+from imbalance_bench.table_schemas import TABLES
 from tests.analysis.synthetic import write_synthetic_study
 
 
