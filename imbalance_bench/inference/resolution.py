@@ -60,7 +60,8 @@ def unused_resolution(image: RegionImage, resolution: Resolution) -> str:
         return ""
     if resolution.origin == "given":
         return f"the file says {stated}; --mpp was used instead"
-    return f"the file says {stated}, which is not plausible ({FINEST_UM} to {COARSEST_UM:g} um is); --mpp overrides it"
+    plausible = f"{FINEST_UM} to {COARSEST_UM:g} um"
+    return f"the file says {stated}, outside {plausible}, and is not used; --mpp overrides it"
 
 
 def at_resolution(image: RegionImage, resolution: Resolution) -> RegionImage:
