@@ -21,12 +21,12 @@ from imbalance_bench.training.loop import StageTrainer
 from imbalance_bench.training.material import open_material
 
 METHODS = ("cross_entropy", "inverse_sqrt", "focal", "cdb", "dfa")
-# on CPUs 360 crops against 34 cached views, about as many for each as `examples/consep.yaml` has by area
-CPU = PhantomJob(steps=6, methods=METHODS, seeds=3, batch_size=4, crop_px=128, tile_px=128)
+# on CPUs 120 crops against 10 cached views, about as many for each as `examples/consep.yaml` has by area
+CPU = PhantomJob(steps=4, methods=METHODS, seeds=3, batch_size=2, crop_px=128, tile_px=128, images=1)
 GPU = replace(CPU, steps=40, batch_size=8, crop_px=256, tile_px=256, images=24)
 TINY = replace(CPU, steps=1, batch_size=1, crop_px=32, tile_px=64, images=1, views=1, model=TINY_DECODER, seeds=1)
 REAL_STEPS = 300  # of examples/consep.yaml
-STEP_CPU = PhantomJob(steps=100, batch_size=4, views=1, images=1)
+STEP_CPU = PhantomJob(steps=100, batch_size=2, views=1, images=1)
 STEP_TINY = replace(STEP_CPU, batch_size=1, crop_px=32, tile_px=64, model=TINY_DECODER)
 
 

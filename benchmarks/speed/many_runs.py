@@ -29,12 +29,13 @@ MOST_GIB = 2.0
 
 def rows(setting: Setting) -> list[Row]:
     """Measure on simulated studies of finished runs (20 methods, 15 test images, 5 classes) of growing size."""
-    sizes = (METHODS, 2 * METHODS) if setting.tiny else (*FINISHED, LARGEST) if setting.large else FINISHED
-    root = simulated(setting.folder / "many", METHODS, sizes[-1] // METHODS)
+    methods = 2 if setting.tiny else METHODS
+    sizes = (4, 8) if setting.tiny else (*FINISHED, LARGEST) if setting.large else FINISHED
+    root = simulated(setting.folder / "many", methods, sizes[-1] // methods)
     plan = json.loads((root / "plan.json").read_text(encoding="utf-8"))
     spent: dict[str, list[float]] = {"status": [], "analyze": [], "analyze again": []}
     for runs in sizes:
-        planned = [run for run in plan["runs"] if run["seed"] < runs // METHODS]
+        planned = [run for run in plan["runs"] if run["seed"] < runs // methods]
         write_json(root / "plan.json", plan | {"runs": planned})
         shutil.rmtree(root / FOLDER, ignore_errors=True)
         spent["status"].append(cpu_s(lambda: study_status(StudyRecords.open(root))))

@@ -60,7 +60,7 @@ def training_rows(setting: Setting) -> list[Row]:
         counts = run.counts()
         summed = counts[counts["split"] == "test"].groupby("class_id")[["tp", "fp", "fn"]].sum()
         tp, fp, fn = (summed[name].to_numpy() for name in ("tp", "fp", "fn"))
-        reached.append(f"{run.manifest()['method']} {100 * macro_dice(tp, tp + fp, tp + fn):.1f}")
+        reached.append(f"{run.manifest()['method']['label']} {100 * macro_dice(tp, tp + fp, tp + fn):.1f}")
     what = f"`imbalance-bench run`: {len(reached)} runs of {config.training.steps} steps on {where}, start to end"
     return [Row(what, "", seconds, None, "s", None, "at most", f"macro Dice of the test images: {', '.join(reached)}")]
 

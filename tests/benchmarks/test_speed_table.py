@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -26,7 +27,7 @@ def require_rows(rows: list[Row]) -> None:
     assert rows
     assert len(table(rows).splitlines()) >= 2 + len(rows)
     for row in rows:
-        assert row.ours >= 0
+        assert np.isfinite(row.ours)
         assert row.theirs is None or row.theirs > 0
         assert json.loads(json.dumps(row.as_json()))["met"] in (True, False, None)
 
