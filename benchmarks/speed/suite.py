@@ -38,7 +38,10 @@ def test_rows(setting: Setting) -> list[Row]:
     failed = number["failures"] + number["errors"]
     if failed:
         sys.stderr.write(done.stdout[-4000:])
-    note = f"{number['tests'] - failed - number['skipped']} passed, {number['skipped']} skipped, in {seconds:.0f} s"
+    passed = number["tests"] - failed - number["skipped"]
+    if setting.on_gpu and not passed + failed:
+        raise RuntimeError("No test that needs a GPU was run although there is one.")
+    note = f"{passed} passed, {number['skipped']} skipped, in {seconds:.0f} s"
     return [Row("tests that need a GPU (`pytest -m gpu`): failures", "", failed, None, "", 0, "at most", note)]
 
 
