@@ -59,8 +59,8 @@ GROUPS = {
     "grid-small": Group("cached_grid:small_rows", CPU + GPU),
     "beside": Group("side_by_side:rows", GPU),
     "training": Group("suite:training_rows", GPU),
-    "memory": Group("memory:rows", CPU + GPU),
     "grid-large": Group("cached_grid:large_rows", CPU + GPU),
+    "memory": Group("memory:rows", CPU + GPU),
     "runs": Group("many_runs:rows", CPU),
     "encode": Group("encoding:rows", CPU),
     "counts": Group("evaluation:count_rows", CPU),
@@ -113,7 +113,6 @@ def machine(device: str) -> dict[str, object]:
         "device": device,
         "processor": models[0] if models else platform.processor(),
         "cores": os.cpu_count(),
-        "load": os.getloadavg(),
         "versions": library_versions(),
         "code": code_version(),
     }
@@ -129,9 +128,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        "groups", nargs="*", metavar="GROUP", help=f"{', '.join(GROUPS)}  [default: all of the device]"
-    )
+    parser.add_argument("groups", nargs="*", metavar="GROUP", help=f"{', '.join(GROUPS)}  [default: all of the device]")
     parser.add_argument("--device", choices=list(MINUTES), default="cpu")
     parser.add_argument(
         "--out", type=Path, help=f"groups that are measured replace theirs in it  [default: {RESULTS}/DEVICE.json]"
@@ -172,7 +169,8 @@ def _measure(options: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory() as folder:
         setting = Setting(Path(folder), options.device, options.tiny, options.large)
         found = GROUPS[options.one].measure(setting)
-    print(json.dumps([row.as_json() for row in found]))
+    load = {"load": os.getloadavg()[0]}  # of the last minute, beside which it was measured
+    print(json.dumps([row.as_json() | load for row in found]))
 
 
 def _rows(held: dict[str, list[dict]]) -> list[Row]:

@@ -69,7 +69,16 @@ def _planning(setting: Setting, root: Path) -> list[Row]:
             cpu_s(lambda config=config: len(prepare_study(config, root / "new", lambda *_: None, write=False).runs))
         )
     return [
-        Row(f"planning {sizes[-1]} runs", "", spent[-1], None, "CPU s", 5.0, "at most", "without importing torch"),
+        Row(
+            f"planning {sizes[-1]} runs",
+            "",
+            spent[-1],
+            None,
+            "CPU s",
+            5.0,
+            "at most",
+            "importing PyTorch is not counted",
+        ),
         growth_row("planning", "runs", sizes, spent),
     ]
 

@@ -105,7 +105,7 @@ def test(model: Any, loader: Any, options: argparse.Namespace, n_classes: int) -
     for batch in loader:
         with torch.autocast(options.device, torch.bfloat16, enabled=options.device == "cuda"):
             roi = (options.tile, options.tile)
-            logits = sliding_window_inference(batch["image"].to(options.device), roi, 4, model, overlap=0.0)
+            logits: Any = sliding_window_inference(batch["image"].to(options.device), roi, 4, model, overlap=0.0)
         predicted, target = logits.argmax(1).cpu().numpy().ravel(), batch["mask"].numpy().ravel().astype(int)
         for row, each in enumerate((target[predicted == target], predicted, target)):
             counts[row] += np.bincount(each, minlength=n_classes)
@@ -133,9 +133,7 @@ def main() -> None:
         set_determinism(seed)
         sampler = RandomSampler(training, num_samples=options.steps * options.batch)
         pinned = options.device == "cuda"
-        loader = DataLoader(
-            training, batch_size=options.batch, sampler=sampler, num_workers=WORKERS, pin_memory=pinned
-        )
+        loader = DataLoader(training, batch_size=options.batch, sampler=sampler, num_workers=WORKERS, pin_memory=pinned)
         model = build(options, n_classes)
         train(model, loader, options)
         found.append(test(model, DataLoader(testing, batch_size=1), options, n_classes))

@@ -41,10 +41,18 @@ def _official_modules() -> Iterator[None]:
 
 
 def _attend(
-    self: Attention, query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None = None, *_unused: object
+    self: Attention,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    bias: Tensor | None = None,
+    exponent: Tensor | None = None,
+    weights: Tensor | None = None,
 ) -> Tensor:
-    weights = self.logits(query, key, bias).softmax(-1)  # (B, heads, M, T)
-    mixed = weights @ self.value(value).unflatten(-1, (self.heads, -1)).transpose(1, 2)
+    if exponent is not None or weights is not None:
+        raise NotImplementedError("The official code has no gate and is given no weights.")
+    held = self.logits(query, key, bias).softmax(-1)  # (B, heads, M, T)
+    mixed = held @ self.value(value).unflatten(-1, (self.heads, -1)).transpose(1, 2)
     return self.out(mixed.transpose(1, 2).flatten(2))
 
 

@@ -55,7 +55,7 @@ class PhantomJob:
             name: Of the folder of the phantom.
         """
         augmentation = {"cached_views": self.views, **self.training.get("augmentation", {})}
-        every = {key: self.steps for key in ("validate_every", "ledger_every", "checkpoint_every")}
+        every = dict.fromkeys(("validate_every", "ledger_every", "checkpoint_every"), self.steps)
         training = {"steps": self.steps, "batch_size": self.batch_size, "crop_px": self.crop_px, "warmup_steps": 5}
         data = self.phantom(setting.folder / name)
         content = {

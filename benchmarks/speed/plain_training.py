@@ -41,7 +41,11 @@ def _train_one(study: Study, run: PlannedRun, device: torch.device) -> float:
 
 
 def take_step(
-    model: Segmenter, loss: nn.Module, optimiser: torch.optim.Optimizer, batch: tuple[Tensor, Tensor, int], precision: str
+    model: Segmenter,
+    loss: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    batch: tuple[Tensor, Tensor, int],
+    precision: str,
 ) -> None:
     """Encode the crops of a batch, decode them, and update what is trained.
 

@@ -72,5 +72,5 @@ def table(rows: list[Row]) -> str:
 
 
 def _quantity(value: float, unit: str) -> str:
-    number = f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+    number = "0" if abs(value) < 1e-9 else f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}"
     return f"{number} {unit}".rstrip()

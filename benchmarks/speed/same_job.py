@@ -23,7 +23,14 @@ ROOT = Path(__file__).parents[2]
 WEIGHTS = ROOT.parent / "shared" / "weights" / "tf_efficientnet_lite0_in1k.safetensors"
 TURNS_ALONE = {"augmentation": {"stain_strength": 0, "colour_strength": 0}}
 CPU = PhantomJob(
-    steps=40, seeds=3, batch_size=4, crop_px=128, images=8, training=TURNS_ALONE, evaluation={}, model={"architecture": "unet"}
+    steps=100,
+    seeds=3,
+    batch_size=4,
+    crop_px=128,
+    images=8,
+    training=TURNS_ALONE,
+    evaluation={},
+    model={"architecture": "unet"},
 )
 GPU = replace(CPU, steps=300, batch_size=8, crop_px=256, tile_px=512, images=16)
 TINY = replace(CPU, steps=2, seeds=2, crop_px=32, tile_px=64, images=2, batch_size=2)
