@@ -5,6 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from imbalance_bench.models.segmenter import Segmenter, build_segmenter
+from imbalance_bench.records import RunRecord
 from imbalance_bench.seeding import generator
 from imbalance_bench.study import PlannedRun, Study, build_context
 from imbalance_bench.training.material import choose_precision
@@ -37,7 +38,7 @@ def _train_one(study: Study, run: PlannedRun, device: torch.device) -> float:
         crops, target = draw_crops(images, masks, rng, section.batch_size, section.crop_px)
         batch = crops.to(device), target.to(device), step
         take_step(model, loss, optimiser, batch, precision)
-    return _test_dice(study, model, fold.test, precision, device)
+    return _dice_of_test_images(study, model, fold.test, precision, device)
 
 
 def take_step(
@@ -89,7 +90,7 @@ def _read(study: Study, image_ids: tuple[str, ...]) -> tuple[Tensor, Tensor]:
 
 
 @torch.no_grad()
-def _test_dice(
+def _dice_of_test_images(
     study: Study, model: Segmenter, image_ids: tuple[str, ...], precision: str, device: torch.device
 ) -> float:
     model.eval()
@@ -113,3 +114,11 @@ def macro_dice(agreed: np.ndarray, found: np.ndarray, there: np.ndarray) -> floa
     """Mean over the classes that occur of Dice pooled over images, 0..1."""
     occurs = there > 0
     return float((2 * agreed[occurs] / (found[occurs] + there[occurs])).mean())
+
+
+def recorded_dice(run: RunRecord) -> float:
+    """Macro Dice of the test images of a finished run, likewise."""
+    counts = run.counts()
+    summed = counts[counts["split"] == "test"].groupby("class_id")[["tp", "fp", "fn"]].sum()
+    tp, fp, fn = (summed[name].to_numpy() for name in ("tp", "fp", "fn"))
+    return macro_dice(tp, tp + fp, tp + fn)

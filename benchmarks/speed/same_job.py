@@ -1,25 +1,19 @@
 """Cross-entropy + Dice on a frozen encoder: our command beside a script on SMP and MONAI, and whether Dice is equal."""
 
 import json
-import os
-import resource
-import subprocess
-import sys
-import time
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import yaml
 from scipy import stats
 
+from benchmarks.speed.child import ROOT, Child, run_python
 from benchmarks.speed.phantom_job import PhantomJob
-from benchmarks.speed.plain_training import macro_dice
+from benchmarks.speed.plain_training import recorded_dice
 from benchmarks.speed.row import Row
 from benchmarks.speed.setting import Setting
 from imbalance_bench.records import StudyRecords
 
-ROOT = Path(__file__).parents[2]
 WEIGHTS = ROOT.parent / "shared" / "weights" / "tf_efficientnet_lite0_in1k.safetensors"
 TURNS_ALONE = {"augmentation": {"stain_strength": 0, "colour_strength": 0}}
 CPU = PhantomJob(
@@ -41,13 +35,11 @@ class Side:
     """What one side took.
 
     Attributes:
-        seconds: By the clock.
-        cpu_s: Of the process and its children.
+        child: The process.
         dice: Macro Dice of each seed, 0..1.
     """
 
-    seconds: float
-    cpu_s: float
+    child: Child
     dice: list[float]
 
 
@@ -61,10 +53,11 @@ def rows(setting: Setting) -> list[Row]:
     what = f"cross-entropy + Dice, {job.seeds} seeds x {job.steps} steps of {job.batch_size} crops of {job.crop_px} px"
     note = (
         f"U-Net on a frozen tf_efficientnet_lite0 {encoder}, on phantom tissue, start of the process to its end; "
-        f"CPU s {ours.cpu_s:.0f} against {theirs.cpu_s:.0f}; ours records counts, boundaries and probabilities as well"
+        f"CPU s {ours.child.cpu_s:.0f} against {theirs.child.cpu_s:.0f}; ours records counts, boundaries and "
+        "probabilities as well"
     )
     return [
-        Row(what, "a script on SMP + MONAI", ours.seconds, theirs.seconds, "s", 3, "ratio at least", note),
+        Row(what, "a script on SMP + MONAI", ours.child.seconds, theirs.child.seconds, "s", 3, "ratio at least", note),
         _dice_row(ours, theirs),
     ]
 
@@ -91,14 +84,8 @@ def _ours(setting: Setting, job: PhantomJob) -> Side:
     file, out = setting.folder / "study.yaml", setting.folder / "study"
     file.write_text(yaml.safe_dump(job.config(setting, "tissue").dump()), encoding="utf-8")
     cache = setting.folder / "cache"
-    seconds, cpu_s, _ = _timed("-m", "imbalance_bench.cli", "run", file, "--out", out, "--cache", cache)
-    dice = []
-    for run in StudyRecords(out).runs():
-        counts = run.counts()
-        summed = counts[counts["split"] == "test"].groupby("class_id")[["tp", "fp", "fn"]].sum()
-        tp, fp, fn = (summed[name].to_numpy() for name in ("tp", "fp", "fn"))
-        dice.append(macro_dice(tp, tp + fp, tp + fn))
-    return Side(seconds, cpu_s, dice)
+    child = run_python("-m", "imbalance_bench.cli", "run", file, "--out", out, "--cache", cache)
+    return Side(child, [recorded_dice(run) for run in StudyRecords(out).runs()])
 
 
 def _theirs(setting: Setting, job: PhantomJob) -> Side:
@@ -107,16 +94,5 @@ def _theirs(setting: Setting, job: PhantomJob) -> Side:
     words += ["--seeds", job.seeds, "--tile", job.tile_px]
     if WEIGHTS.exists():
         words += ["--weights", WEIGHTS]
-    seconds, cpu_s, told = _timed(*words)
-    return Side(seconds, cpu_s, json.loads(told.splitlines()[-1]))
-
-
-def _timed(*words: object) -> tuple[float, float, str]:
-    """Run Python with these words; seconds by the clock and of processors, and what it printed."""
-    before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run([sys.executable, *map(str, words)], env=environment, capture_output=True, text=True)
-    seconds, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
-    if done.returncode:
-        raise RuntimeError(f"{words[1]} failed: {done.stderr[-2000:]}")
-    return seconds, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, done.stdout
+    child = run_python(*words)
+    return Side(child, json.loads(child.told.splitlines()[-1]))

@@ -1,24 +1,22 @@
 """What is done on a GPU beside timing: the tests that need one, and a real training by the command line."""
 
-import os
 import subprocess
 import sys
 import time
 from dataclasses import replace
-from pathlib import Path
 from xml.etree import ElementTree
 
 import yaml
 
 from benchmarks.path_sensitivity import CONSEP, CONSEP_WEIGHTS
+from benchmarks.speed.child import ROOT, run_python
 from benchmarks.speed.phantom_job import TINY_DECODER, PhantomJob
-from benchmarks.speed.plain_training import macro_dice
+from benchmarks.speed.plain_training import recorded_dice
 from benchmarks.speed.row import Row
 from benchmarks.speed.setting import Setting
 from imbalance_bench.config import StudyConfig, load_study
 from imbalance_bench.records import StudyRecords
 
-ROOT = Path(__file__).parents[2]
 METHODS = ("cross_entropy", "dfa")
 PHANTOM = PhantomJob(steps=300, methods=METHODS, images=16, evaluation={})
 TINY = replace(PHANTOM, steps=2, batch_size=1, crop_px=32, tile_px=64, images=2, views=1, model=TINY_DECODER)
@@ -29,7 +27,7 @@ def test_rows(setting: Setting) -> list[Row]:
     report = setting.folder / "tests.xml"
     words = [sys.executable, "-m", "pytest", "-q", "-m", "gpu", "-p", "no:cacheprovider", f"--junitxml={report}"]
     started = time.perf_counter()
-    done = subprocess.run([*words, "tests"], cwd=ROOT, env=_environment(), capture_output=True, text=True, check=False)
+    done = subprocess.run([*words, "tests"], cwd=ROOT, capture_output=True, text=True, check=False)
     seconds = time.perf_counter() - started
     suite = ElementTree.parse(report).getroot().find("testsuite") if report.exists() else None
     if suite is None:
@@ -51,21 +49,12 @@ def training_rows(setting: Setting) -> list[Row]:
     file, out = setting.folder / "study.yaml", setting.folder / "study"
     file.write_text(yaml.safe_dump(config.dump()), encoding="utf-8")
     words = ["-m", "imbalance_bench.cli", "run", file, "--out", out, "--cache", setting.folder / "cache"]
-    started = time.perf_counter()
-    done = subprocess.run(
-        [sys.executable, *map(str, words)], env=_environment(), capture_output=True, text=True, check=False
-    )
-    seconds = time.perf_counter() - started
-    if done.returncode:
-        raise RuntimeError(f"The training failed: {done.stdout[-1000:]}{done.stderr[-2000:]}")
-    reached = []
-    for run in StudyRecords(out).runs():
-        counts = run.counts()
-        summed = counts[counts["split"] == "test"].groupby("class_id")[["tp", "fp", "fn"]].sum()
-        tp, fp, fn = (summed[name].to_numpy() for name in ("tp", "fp", "fn"))
-        reached.append(f"{run.manifest()['method']['label']} {100 * macro_dice(tp, tp + fp, tp + fn):.1f}")
+    child = run_python(*words)
+    reached = [f"{r.manifest()['method']['label']} {100 * recorded_dice(r):.1f}" for r in StudyRecords(out).runs()]
     what = f"`imbalance-bench run`: {len(reached)} runs of {config.training.steps} steps on {where}, start to end"
-    return [Row(what, "", seconds, None, "s", None, "at most", f"macro Dice of the test images: {', '.join(reached)}")]
+    return [
+        Row(what, "", child.seconds, None, "s", None, "at most", f"macro Dice of the test images: {', '.join(reached)}")
+    ]
 
 
 def _study(setting: Setting) -> tuple[StudyConfig, str]:
@@ -74,7 +63,3 @@ def _study(setting: Setting) -> tuple[StudyConfig, str]:
     weights = [f"model.encoder_weights={CONSEP_WEIGHTS}"] if CONSEP_WEIGHTS.exists() else []
     chosen = [f"dataset.path={CONSEP}", f"methods=[{', '.join(METHODS)}]", "seeds=[0]", *weights]
     return load_study(ROOT / "examples" / "consep.yaml", [*chosen, f"compute.device={setting.device}"]), "CoNSeP"
-
-
-def _environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(ROOT)}
