@@ -62,14 +62,14 @@ def test_a_group_that_fails_leaves_what_was_measured(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "cpu.json"
-    monkeypatch.setattr(sys, "argv", ["benchmarks", "start", "decoder", "--out", str(out)])
+    monkeypatch.setattr(sys, "argv", ["benchmarks", "start", "decoder", "encode", "--out", str(out)])
     monkeypatch.setattr(command, "machine", lambda _device: {"device": "cpu"})
     row = Row("this", "that", 1.0, 4.0, "s", 3, "ratio at least").as_json()
-    monkeypatch.setattr(command, "_in_process", lambda name, *_: [row] if name == "start" else None)
+    monkeypatch.setattr(command, "_in_process", lambda name, *_: None if name == "decoder" else [row])
     with pytest.raises(SystemExit) as ended:
         command.main()
     assert ended.value.code == 1
-    assert json.loads(out.read_text())["groups"] == {"start": [row]}
+    assert json.loads(out.read_text())["groups"] == {"start": [row], "encode": [row]}
     told = capsys.readouterr()
     assert "| this | that | 1 s | 4 s | 4.00 x | >= 3 x | yes |" in told.out
     assert "not measured: decoder" in told.err
