@@ -42,12 +42,14 @@ from imbalance_bench.models.encoder_weights import load_encoder_weights
 from imbalance_bench.models.official_checkpoint import read_official
 from imbalance_bench.progress_log import read_progress
 from imbalance_bench.record_documents import DatasetDocument, PlanDocument, read_document
-from imbalance_bench.records import TABLES, read_table
+from imbalance_bench.table_files import read_table
+from imbalance_bench.table_schemas import TABLES
 from imbalance_bench.training.checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
 from imbalance_bench.yaml_files import read_yaml
 
 Reader = Callable[[Path], object]
 
+WINDOW_PX = 512  # pictures are read in windows: what a file says of its size must not decide how much is read
 LABELS = LabelMap(LabelTable({0: 0, 1: 1, 2: 2}), ())
 LAYOUT = b"""name: made
 image: images/(?P<name>.+)[.]png
@@ -175,7 +177,8 @@ def _import(path: Path, workplace: Path) -> None:
 
 def _picture(path: Path) -> None:
     with open_region_image(path, mpp_um=None, given_um=0.5) as image:
-        image.read(0, 0, image.height_px, image.width_px)
+        for top, left in ((0, 0), (max(0, image.height_px - WINDOW_PX), max(0, image.width_px - WINDOW_PX))):
+            image.read(top, left, min(top + WINDOW_PX, image.height_px), min(left + WINDOW_PX, image.width_px))
 
 
 def _encoded(form: str) -> bytes:
