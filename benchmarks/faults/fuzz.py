@@ -54,8 +54,8 @@ def main() -> int:
             [sys.executable, "-m", "benchmarks.faults.fuzz", *words], capture_output=True, text=True, check=False
         )
         counts = _read_counts(work / _slug(name) / "counts.json")
-        if process.returncode and not counts["faults"]:
-            counts["faults"] = 1  # the process itself died
+        if process.returncode:  # the process itself died
+            counts["faults"] += 1
             (work / _slug(name) / "died.txt").write_text(process.stdout[-4000:] + process.stderr[-4000:])
         faults += counts["faults"]
         numbers = [counts[key] for key in ("inputs", "read", "refused", "faults")]

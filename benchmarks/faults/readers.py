@@ -125,7 +125,7 @@ def readers_of(small: SmallStudy, workplace: Path) -> dict[str, tuple[Reader, li
             [_matlab()],
         ),
         "PanNuke arrays .npy": (
-            lambda path: pannuke.read_row(SourceImage("a", "a", path, path)),
+            lambda path: pannuke.read_row(SourceImage("a", "a", _pannuke_images(workplace), path)),
             [_array(np.zeros((2, 8, 8, 6), np.uint8))],
         ),
         "checkpoint of a run .pt": (lambda path: _checkpoint(path, workplace), [_checkpoint_bytes(workplace)]),
@@ -177,8 +177,9 @@ def _import(path: Path, workplace: Path) -> None:
 
 def _picture(path: Path) -> None:
     with open_region_image(path, mpp_um=None, given_um=0.5) as image:
-        for top, left in ((0, 0), (max(0, image.height_px - WINDOW_PX), max(0, image.width_px - WINDOW_PX))):
-            image.read(top, left, min(top + WINDOW_PX, image.height_px), min(left + WINDOW_PX, image.width_px))
+        height, width = min(WINDOW_PX, image.height_px), min(WINDOW_PX, image.width_px)
+        image.read(0, 0, height, width)
+        image.read(image.height_px - height, image.width_px - width, height, width)
 
 
 def _encoded(form: str) -> bytes:
@@ -216,6 +217,13 @@ def _array(array: np.ndarray) -> bytes:
     file = io.BytesIO()
     np.save(file, array)
     return file.getvalue()
+
+
+def _pannuke_images(workplace: Path) -> Path:
+    path = workplace / "images.npy"
+    if not path.exists():
+        np.save(path, np.zeros((2, 8, 8, 3), np.uint8))
+    return path
 
 
 def _arrays(**arrays: np.ndarray) -> bytes:
