@@ -9,6 +9,7 @@ table; an input that did not hold is kept in the work folder with what came of i
 
 import argparse
 import hashlib
+import importlib
 import json
 import os
 import resource
@@ -20,7 +21,7 @@ import time
 import warnings
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from benchmarks.faults.readers import Reader
@@ -80,7 +81,7 @@ class _Fuzz:
         self.folder, self.name, self.seed = work / _slug(name), name, seed
         self.until = time.monotonic() + seconds
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.counts = dict.fromkeys(("inputs", "read", "refused", "faults"), 0)
+        self.counts = _no_counts()
         self.kinds: set[str] = set()
         self.work = work
 
@@ -88,9 +89,7 @@ class _Fuzz:
         """Read until the time is over."""
         guided = find_spec("atheris") is not None
         if guided:
-            import atheris
-
-            with atheris.instrument_imports(include=["imbalance_bench", "nibabel", "tifffile"]):
+            with _atheris().instrument_imports(include=["imbalance_bench", "nibabel", "tifffile"]):
                 reader, examples = self._reader()
         else:
             reader, examples = self._reader()
@@ -114,9 +113,7 @@ class _Fuzz:
         return readers_of(make_small_study(self.work / "small"), place)[self.name]
 
     def _guided(self, examples: list[bytes]) -> None:
-        import atheris
-
-        corpus = self.folder / "corpus"
+        atheris, corpus = _atheris(), self.folder / "corpus"
         corpus.mkdir(exist_ok=True)
         for example in examples:
             (corpus / hashlib.sha256(example).hexdigest()[:16]).write_bytes(example)
@@ -184,6 +181,11 @@ class _Fuzz:
         (self.folder / "counts.json").write_text(json.dumps(self.counts))
 
 
+def _atheris() -> Any:
+    """Atheris, which type checkers need not have."""
+    return importlib.import_module("atheris")
+
+
 class _TooLongError(BaseException):
     """A reader took too long."""
 
@@ -214,8 +216,11 @@ def _slug(name: str) -> str:
 
 
 def _read_counts(path: Path) -> dict[str, int]:
-    blank = dict.fromkeys(("inputs", "read", "refused", "faults"), 0)
-    return json.loads(path.read_text()) if path.exists() else blank
+    return json.loads(path.read_text()) if path.exists() else _no_counts()
+
+
+def _no_counts() -> dict[str, int]:
+    return {"inputs": 0, "read": 0, "refused": 0, "faults": 0}
 
 
 if __name__ == "__main__":

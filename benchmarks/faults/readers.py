@@ -112,7 +112,7 @@ def readers_of(small: SmallStudy, workplace: Path) -> dict[str, tuple[Reader, li
         "foreign mask .nii": (lambda path: read_classes(path, LABELS, "xy"), [_nifti(workplace)]),
         "foreign probabilities .npz": (
             lambda path: read_probabilities(path, LABELS, 3, (4, 5)),
-            [_arrays(probabilities=np.full((3, 4, 5), 1 / 3, np.float32))],
+            [_archive(np.full((3, 4, 5), 1 / 3, np.float32))],
         ),
         "foreign file .yaml": (load_foreign, [FOREIGN]),
         "layout .yaml": (
@@ -226,9 +226,9 @@ def _pannuke_images(workplace: Path) -> Path:
     return path
 
 
-def _arrays(**arrays: np.ndarray) -> bytes:
+def _archive(probabilities: np.ndarray) -> bytes:
     file = io.BytesIO()
-    np.savez_compressed(file, **arrays)
+    np.savez_compressed(file, probabilities=probabilities)
     return file.getvalue()
 
 
