@@ -321,7 +321,7 @@ def load_study(path: Path, overrides: Iterable[str] = ()) -> StudyConfig:
 def parse_study(content: dict[str, Any], *, source: str) -> StudyConfig:
     """Validate the content of a study file; `source` names it in errors."""
     checked, methods = copy(content), content.get("methods")
-    if isinstance(methods, list):  # options of methods last, since their classes import torch
+    if isinstance(methods, list):  # options of methods last, since the class of a plug-in may import torch
         checked["methods"] = tuple(outlined_method(entry, source) for entry in methods)
         validated(StudyConfig, checked, source)
         checked["methods"] = tuple(parse_method(entry, source) for entry in methods)
