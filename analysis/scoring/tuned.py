@@ -12,7 +12,7 @@ from analysis.study.pairing import require_pairs
 from analysis.study.runs import RunData, StudyTables, read_study
 from imbalance_bench.errors import UserError
 from imbalance_bench.records import StudyRecords, read_json
-from imbalance_bench.tuning.section import CHOICES, CHOICES_FORMAT, TUNING_FOLDER, Selection
+from imbalance_bench.tuning.section import CHOICES, CHOICES_FORMAT, HALVED_FORMAT, TUNING_FOLDER, Selection
 
 _ROUNDING = 1e-9  # a score that was summed in another order
 _AGAIN = "Run the study again: it chooses anew from the records."
@@ -24,12 +24,15 @@ class TriedSetting:
 
     Args:
         number: 0 is the method as the study file has it.
-        label: Of its runs; trials with equal settings share it.
+        label: Of its longest runs; trials with equal settings share it.
         drawn: Option -> value, those of the method first, then those of the shared recipe; empty for trial 0.
         validation: The selected score on validation images, mean over the folds and seeds of tuning.
         test: The same on test images; NaN where the study tests none.
-        steps: Optimiser steps of its runs.
+        steps: Optimiser steps of its runs, shorter ones of halving included.
         seconds: Time that they took.
+        rungs: (label, validation score) of its runs on each rung of halving that it was trained on; without halving
+            there is one.
+        in_full: Whether halving trained it to the end; its scores are else those of a shorter training.
     """
 
     number: int
@@ -39,6 +42,13 @@ class TriedSetting:
     test: float
     steps: int
     seconds: float
+    rungs: tuple[tuple[str, float], ...] = ()
+    in_full: bool = True
+
+    @property
+    def first(self) -> float:
+        """Validation score after the first rung, on which all trials were trained equally long."""
+        return self.rungs[0][1] if self.rungs else self.validation
 
 
 @dataclass(frozen=True)
@@ -70,15 +80,17 @@ class TunedMethod:
     @property
     def different(self) -> list[TriedSetting]:
         """The trials with a setting of their own: those that were trained."""
-        return list({trial.label: trial for trial in reversed(self.trials)}.values())[::-1]
+        first = {trial.rungs[0][0] if trial.rungs else trial.label: trial for trial in reversed(self.trials)}
+        return list(first.values())[::-1]
 
     @property
     def preference(self) -> np.ndarray:
         """Place of each trial when they are sorted as tuning chooses, (N,) int64, 0 = the winner.
 
-        The highest validation score, of equal ones the fewest steps, then the first.
+        The highest validation score, of equal ones the fewest steps, then the first; of trials that halving dropped,
+        those that were trained longer.
         """
-        order = sorted(self.trials, key=lambda trial: (-trial.validation, trial.steps, trial.number))
+        order = sorted(self.trials, key=lambda t: (not t.in_full, -len(t.rungs), -t.validation, t.steps, t.number))
         return np.argsort([trial.number for trial in order])
 
 
@@ -100,6 +112,11 @@ class TunedStudy:
     def n_trials(self) -> int:
         """Trials of each method."""
         return len(self.methods[0].trials)
+
+    @property
+    def halved(self) -> bool:
+        """Whether trials were dropped before their end."""
+        return any(not trial.in_full for method in self.methods for trial in method.trials)
 
     @property
     def tested(self) -> bool:
@@ -138,8 +155,10 @@ def read_tuning(records: StudyRecords) -> TunedStudy | None:
     if not path.is_file():
         return None
     content = read_json(path)
-    if content.get("format") != CHOICES_FORMAT:
-        raise UserError(f"{path}: `format` must be {CHOICES_FORMAT}. Got {content.get('format')}. {_AGAIN}")
+    if content.get("format") not in (CHOICES_FORMAT, HALVED_FORMAT):
+        raise UserError(
+            f"{path}: `format` must be {CHOICES_FORMAT} or {HALVED_FORMAT}. Got {content.get('format')}. {_AGAIN}"
+        )
     runs = read_study(StudyRecords.open(folder))
     rest = runs.runs[runs.runs["state"] != "done"]
     if len(rest):
@@ -159,7 +178,9 @@ def _method(label: str, content: Mapping[str, Any], runs: StudyTables, select: S
     trials = []
     for row in content["trials"]:
         test = mean_score(runs.runs_of(row["label"]), select, "test")
+        rungs = tuple((rung["label"], float(rung["validation"])) for rung in row.get("rungs", [row]))
         known = {"validation": float(row["validation"]), "test": test, "steps": row["steps"], "seconds": row["seconds"]}
+        known |= {"rungs": rungs, "in_full": row.get("in_full", True)}
         trials.append(TriedSetting(row["trial"], row["label"], {**row["draw"], **row["shared"]}, **known))
     found = TunedMethod(label, content["winner"], content["settings"], tuple(trials))
     if found.chosen.number != found.winner:
@@ -174,11 +195,12 @@ def _require_recorded(method: TunedMethod, runs: StudyTables, select: Selection,
         UserError: They differ.
     """
     for trial in method.trials:
-        recorded = mean_score(runs.runs_of(trial.label), select, "val")
-        if not abs(recorded - trial.validation) < _ROUNDING:
-            raise UserError(
-                f"{path}: `validation` of trial {trial.number} of {method.label} is {trial.validation:.6f}, and its "
-                f"records give {recorded:.6f}. {_AGAIN}"
-            )
+        for label, validation in (*trial.rungs, (trial.label, trial.validation)):
+            recorded = mean_score(runs.runs_of(label), select, "val")
+            if not abs(recorded - validation) < _ROUNDING:
+                raise UserError(
+                    f"{path}: `validation` of trial {trial.number} of {method.label} is {validation:.6f}, and its "
+                    f"records give {recorded:.6f}. {_AGAIN}"
+                )
     if method.preference[method.winner] != 0:
         raise UserError(f"{path}: trial {method.winner} of {method.label} is not the best on validation. {_AGAIN}")

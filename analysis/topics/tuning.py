@@ -96,7 +96,7 @@ def summary_row(method: TunedMethod, tuned: TunedStudy, study: StudyTables, plan
     runs = [run for run in study.data if run.label == method.label and of_study in (None, method.settings)]
     again = {split: mean_score(runs, tuned.select, split) for split in ("val", "test")}
     default, chosen = method.default, method.chosen
-    oracle = max((trial.test for trial in method.trials if np.isfinite(trial.test)), default=np.nan)
+    known = [trial.test for trial in method.trials if trial.in_full and np.isfinite(trial.test)]
     costs = study.runs[study.runs["run_id"].isin([run.run_id for run in runs])]
     gain = chosen.validation - default.validation
     return {
@@ -112,7 +112,7 @@ def summary_row(method: TunedMethod, tuned: TunedStudy, study: StudyTables, plan
         "test_default": default.test,
         "test_winner": chosen.test,
         "test_again": again["test"],
-        "test_oracle": oracle,
+        "test_oracle": max(known, default=np.nan),
         "optimism_of_seeds": chosen.validation - again["val"],
         "optimism_of_gain": gain - (chosen.test - default.test),
         "tuning_steps": sum(trial.steps for trial in method.different),
@@ -130,11 +130,13 @@ def setting_text(trial: TriedSetting) -> str:
 def _trial_row(method: TunedMethod, trial: TriedSetting) -> dict[str, Any]:
     row = {"method": method.label, "trial": trial.number, "label": trial.label, "setting": setting_text(trial)}
     row |= {name: getattr(trial, name) for name in ("validation", "test", "steps", "seconds")}
-    return row | {"winner": trial.number == method.winner}
+    return row | {"winner": trial.number == method.winner, "in_full": trial.in_full, "first_rung": trial.first}
 
 
 def method_budgets(tuned: TunedStudy, plan: AnalysisPlan) -> list[Budget]:
-    """Return what each budget of trials would have given."""
+    """Return what each budget of trials would have given; nothing where halving dropped some before their end."""
+    if tuned.halved:
+        return []
     validation, test = (
         np.array([[getattr(trial, name) for trial in method.trials] for method in tuned.methods])
         for name in ("validation", "test")
@@ -161,7 +163,7 @@ def option_rows(tuned: TunedStudy, plan: AnalysisPlan) -> list[dict[str, Any]]:
     rows = []
     for method in tuned.methods:
         drawn = [trial for trial in method.different if trial.drawn]
-        score = np.array([trial.validation for trial in drawn])
+        score = np.array([trial.first for trial in drawn])
         for option in dict.fromkeys(name for trial in drawn for name in trial.drawn):
             values = [trial.drawn[option] for trial in drawn]
             row = {"method": method.label, "option": option, "n": len(values), "levels": len(set(map(str, values)))}
@@ -256,7 +258,7 @@ def optimism_verdict(summary: pd.DataFrame, margin: float) -> Verdict | None:
 def budget_verdict(tuned: TunedStudy, found: Sequence[Budget]) -> Verdict | None:
     """Say whether the order of the methods depends on how many trials each is given; None for one method."""
     known = [each for each in found if np.isfinite(each.ranks.kendall)]
-    if len(tuned.methods) < 2 or len(known) < len(found):
+    if len(tuned.methods) < 2 or not found or len(known) < len(found):
         return None
     tau = [each.ranks.kendall for each in found]
     first = {each.trials: tuned.methods[int(np.nanargmax(each.test))].label for each in (found[0], found[-1])}

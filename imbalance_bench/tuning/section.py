@@ -51,7 +51,7 @@ class HalvingSection(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    factor: Annotated[int, Field(ge=2)] = 2  # one trial in so many goes on, and is trained so many times as long
+    factor: Annotated[int, Field(ge=2)] = 3  # one trial in so many goes on, and is trained so many times as long
     min_steps: Positive = 50  # optimiser steps of the shortest trainings, at least
 
 

@@ -3,29 +3,36 @@
 import json
 import shutil
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
-from imbalance_bench.execution import Execution, execute_study
+from analysis.pipeline import analyze_study
+from analysis.plots import AnalysedStudy, NotDrawableError, draw_figure
+from analysis.scoring.tuned import read_tuning
 from imbalance_bench.errors import UserError
+from imbalance_bench.execution import Execution, execute_study
+from imbalance_bench.manifest import write_json
 from imbalance_bench.records import StudyRecords
+from imbalance_bench.training.run import RunExecution
 from imbalance_bench.tuning import execution as tuning_execution
 from imbalance_bench.tuning.choice import TrialScore
 from imbalance_bench.tuning.draws import trials_of
 from imbalance_bench.tuning.halving import promoted, shortened
 from imbalance_bench.tuning.section import HalvingSection, Rung, TuningSection
+from tests.runner.test_tuning import meddle
 from tests.small_study import small_config, write_dataset
 
 TUNING = {
-    "trials": 5,
+    "trials": 4,
     "seeds": [7],
     "shared": {"learning_rate": {"low": 1e-4, "high": 1e-2}},
     "halving": {"factor": 2, "min_steps": 3},
 }
 METHODS = ["cross_entropy", "focal"]
-TRAINING = {"steps": 12, "warmup_steps": 1}
-RUNGS = (Rung(3, 5), Rung(6, 3), Rung(12, 2))
+TRAINING = {"steps": 6, "warmup_steps": 1}
+RUNGS = (Rung(3, 4), Rung(6, 2))
 
 
 def halved_config(folder: Path):
@@ -107,14 +114,14 @@ def test_every_method_has_the_same_rungs_in_the_records(halved_root):
     budget = sum(rung.steps * rung.trials for rung in RUNGS)
     for method in content["methods"].values():
         assert sum(trial["steps"] for trial in method["trials"]) == budget
-        assert [trial["trial"] for trial in method["trials"]] == list(range(5))
-        assert [len(trial["rungs"]) for trial in method["trials"]].count(3) == 2
+        assert [trial["trial"] for trial in method["trials"]] == list(range(4))
+        assert [len(trial["rungs"]) for trial in method["trials"]].count(len(RUNGS)) == 2
         assert method["trials"][0]["in_full"]
 
 
 def test_each_rung_keeps_the_best_and_the_winner_is_the_best_trained_in_full(halved_root):
     for method in choices_of(halved_root / "study")["methods"].values():
-        for place, (rung, following) in enumerate(zip(RUNGS, RUNGS[1:], strict=False)):
+        for place, (rung, following) in enumerate(pairwise(RUNGS)):
             on = {t["trial"]: t["rungs"][place]["validation"] for t in method["trials"] if len(t["rungs"]) > place}
             assert len(on) == rung.trials
             kept = {t["trial"] for t in method["trials"] if len(t["rungs"]) > place + 1}
@@ -126,42 +133,41 @@ def test_each_rung_keeps_the_best_and_the_winner_is_the_best_trained_in_full(hal
 
 def test_the_winner_is_retrained_in_full(halved_root):
     final = StudyRecords.open(halved_root / "study")
-    assert {final.run(run["run_id"]).manifest()["cost"]["steps"] for run in final.plan()["runs"]} == {12}
+    assert {final.run(run["run_id"]).manifest()["cost"]["steps"] for run in final.plan()["runs"]} == {6}
     for label, method in choices_of(halved_root / "study")["methods"].items():
         assert final.plan()["methods"][label] == method["settings"]
 
 
-@pytest.mark.parametrize("rung", [0, 1, 2])
-def test_a_study_that_is_killed_in_a_rung_chooses_the_same_winners(halved_root, tmp_path, monkeypatch, rung):
+def test_a_study_that_is_killed_in_each_rung_chooses_the_same_winners(halved_root, tmp_path, monkeypatch):
     config, root = halved_config(halved_root), tmp_path / "study"
     execution = Execution(cache=halved_root / "cache", engine="serial")
-    asked = Counter()
-    with monkeypatch.context() as patch:
-        from imbalance_bench.training import run as training
-
-        train = training.RunExecution._train
-
-        def die_in_the_rung(self, index, trainer):
-            label = self._run.method.label
-            suffix = f".s{RUNGS[rung].steps}"
-            train(self, index, trainer)
-            in_full = rung == 2 and ".s" not in label and not label.endswith(".t0")
-            if label.endswith(suffix) or in_full:
-                asked[label] += 1
-                if len(asked) == 2:  # one trial of the rung is done, another trained and not recorded
-                    raise KeyboardInterrupt
-
-        patch.setattr(training.RunExecution, "_train", die_in_the_rung)
-        with pytest.raises(KeyboardInterrupt):
-            execute_study(config, root, execution)
-    assert not (root / "tuning" / "choices.json").exists()
+    for rung in range(len(RUNGS)):
+        with monkeypatch.context() as patch:
+            patch.setattr(RunExecution, "_train", dying_in(rung))
+            with pytest.raises(KeyboardInterrupt):
+                execute_study(config, root, execution)
+        assert not (root / "tuning" / "choices.json").exists()
     execute_study(config, root, execution)
     assert choices_of(root) == choices_of(halved_root / "study")
 
 
-def test_test_images_cannot_influence_who_goes_on(halved_root, tmp_path, monkeypatch):
-    from tests.runner.test_tuning import meddle
+def dying_in(rung: int):
+    """Train, but die with the second trial of a rung: one is done then, and this one trained and not recorded."""
+    train, seen = RunExecution._train, set()
 
+    def train_and_die(self, index, trainer):
+        train(self, index, trainer)
+        label = self._run.method.label
+        brief = f".s{RUNGS[rung].steps}"
+        if label.endswith(brief) or (rung + 1 == len(RUNGS) and ".s" not in label and not label.endswith(".t0")):
+            seen.add(label)
+            if len(seen) == 2:
+                raise KeyboardInterrupt
+
+    return train_and_die
+
+
+def test_test_images_cannot_influence_who_goes_on(halved_root, tmp_path):
     root = tmp_path / "study"
     shutil.copytree(halved_root / "study", root)
     (root / "tuning" / "choices.json").unlink()
@@ -181,18 +187,47 @@ def hash_parity(label: str) -> bool:
     return sum(map(ord, label)) % 2 == 0
 
 
+def test_the_analysis_compares_what_was_trained_equally_long(halved_root, tmp_path):
+    root = tmp_path / "study"
+    shutil.copytree(halved_root / "study", root)
+    found = analyze_study(root)
+    trials = found.tables["tuning_trials"]
+    assert (trials.groupby("method")["in_full"].sum() == RUNGS[-1].trials).all()
+    summary = found.tables["tuning"].set_index("method")
+    assert (summary["tuning_steps"] == sum(rung.steps * rung.trials for rung in RUNGS)).all()
+    in_full = trials[trials["in_full"]].groupby("method")
+    assert (in_full["test"].max() == summary["test_oracle"]).all()
+    assert (in_full["validation"].max() == summary["validation_winner"]).all()
+    assert found.tables["tuning_budgets"].empty  # of dropped trials nobody knows what they would have reached
+    assert (found.tables["tuning_options"]["n"] == RUNGS[0].trials - 1).all()  # the first rung, where all were equal
+    assert not [each for each in found.verdicts if each.aspect == "budget"]
+    with pytest.raises(NotDrawableError, match="Halving dropped"):
+        draw_figure("tuning", AnalysedStudy.open(root))
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_score_of_a_rung_that_the_records_do_not_give_is_refused(halved_root, tmp_path, place):
+    shutil.copytree(halved_root / "study", tmp_path / "study")
+    path = tmp_path / "study" / "tuning" / "choices.json"
+    content = json.loads(path.read_text())
+    content["methods"]["focal"]["trials"][0]["rungs"][place]["validation"] += 0.01
+    write_json(path, content)
+    with pytest.raises(UserError, match="its records give"):
+        read_tuning(StudyRecords.open(tmp_path / "study"))
+
+
 def test_a_dry_run_trains_nothing_and_says_what_halving_costs(halved_root, tmp_path, capsys):
     execute_study(halved_config(halved_root), tmp_path / "study", Execution(halved_root / "cache", dry_run=True))
     told = " ".join(capsys.readouterr().out.split())
-    assert "5 of 3 steps, 3 of 6 steps, 2 of 12 steps; 57 steps together instead of 5 x 12 = 60" in told
+    assert "4 of 3 steps, 2 of 6 steps; 24 steps together instead of 4 x 6 = 24" in told
     assert not (tmp_path / "study" / "tuning").exists()
 
 
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({"halving": {"min_steps": 7}}, "needs 3 `trials` and `training.steps` of `factor` x `min_steps` or more"),
-        ({"trials": 2}, "Got 2 trials, 12 steps and 2 x 3"),
+        ({"halving": {"min_steps": 4}}, "needs 3 `trials` and `training.steps` of `factor` x `min_steps` or more"),
+        ({"trials": 2}, "Got 2 trials, 6 steps and 2 x 3"),
         ({"halving": {"min_steps": 1}}, "must be > `training.warmup_steps` (1)"),
         ({"halving": {"factor": 1}}, "`tuning.halving.factor` must be >= 2"),
         ({"halving": {"min_step": 3}}, "Did you mean"),
@@ -209,4 +244,4 @@ def test_halving_adds_nothing_to_tuning_without_it(tmp_path):
     assert config.tuning is not None
     trials = {entry.label: trials_of(entry, config.tuning) for entry in config.methods}
     plain = tuning_execution.trial_study(config, trials)
-    assert [entry.label for entry in plain.methods] == [f"{method}.t{n}" for method in METHODS for n in range(5)]
+    assert [entry.label for entry in plain.methods] == [f"{method}.t{n}" for method in METHODS for n in range(4)]

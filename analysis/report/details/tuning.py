@@ -40,7 +40,8 @@ DETAILS = (
     Detail(
         "tuning_budgets",
         "What fewer trials would have chosen",
-        "Over all choices of n of the trials that were made; ranks by the test score of what each would have chosen.",
+        "Over all choices of n of the trials that were made; ranks by the test score of what each would have chosen. "
+        "Empty where halving dropped trials before their end.",
         {
             "method": name("method"),
             "trials": number("trials", 0),
