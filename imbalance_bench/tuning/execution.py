@@ -57,7 +57,7 @@ def tuned(config: StudyConfig, root: Path, execute: ExecuteStudy, dry_run: bool)
     if config.tuning is None:
         return config
     trials: Trials = {entry.label: trials_of(entry, config.tuning) for entry in config.methods}
-    rungs = config.tuning.rungs(config.training.steps)
+    first, *others = config.tuning.rungs(config.training.steps)
     console, folder = Terminal(), root / TUNING_FOLDER
     n = sum(len({trial.entry.label for trial in of_method}) for of_method in trials.values())
     console.print(
@@ -66,13 +66,13 @@ def tuned(config: StudyConfig, root: Path, execute: ExecuteStudy, dry_run: bool)
         highlight=False,
         soft_wrap=True,
     )
-    if len(rungs) > 1:
-        console.print(halving_text(rungs), highlight=False, soft_wrap=True)
+    if others:
+        console.print(halving_text([first, *others]), highlight=False, soft_wrap=True)
     with ProgressDisplay(console) as display:
         study = trial_study(config, trials)
         require_no_leak(prepare_study(study, folder, display.on_phase, write=False).splits)
     if dry_run:
-        execute(trial_study(config, _with_defaults(trials, _briefly(trials, rungs[0], config))), folder)
+        execute(trial_study(config, _with_defaults(trials, _briefly(trials, first, config))), folder)
         return config
     trials, planned, halved = _halved(config, trials, folder, execute)
     execute(trial_study(config, planned), folder)
