@@ -133,7 +133,7 @@ def found(rows: pd.DataFrame) -> np.ndarray:
 def beyond_luck(rows: pd.DataFrame) -> np.ndarray:
     """Whether each seed's winner differs from its default by more than two trials do by luck, (S,) bool."""
     spread = np.array([np.std(each, ddof=1) for each in rows["of_trials"]])
-    return np.abs(rows["test_winner"] - rows["test_default"]).to_numpy() > 2 * np.sqrt(2) * spread
+    return (rows["test_winner"] - rows["test_default"]).abs().to_numpy() > 2 * np.sqrt(2) * spread
 
 
 def page_text(rows: pd.DataFrame) -> str:

@@ -25,6 +25,8 @@ class LuckyCrossEntropy(Loss):
         luck: Seed of the coins.
     """
 
+    weight: Tensor
+
     def __init__(self, weight: Tensor, luck: int) -> None:
         super().__init__()
         self.register_buffer("weight", weight)
