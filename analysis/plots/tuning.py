@@ -46,8 +46,10 @@ def expected_best(axes: Axes, budgets: pd.DataFrame, *, score: str, marks: Mappi
 def draw_tuning(study: AnalysedStudy) -> Figure:
     """Draw the expected best of n trials on validation images, and what that choice reaches on test images."""
     budgets, summary = study.table("tuning_budgets"), study.table("tuning")
-    if budgets.empty or summary.empty:
+    if summary.empty:
         raise NotDrawableError("This study tuned nothing: its study file has no `tuning` section.")
+    if budgets.empty:
+        raise NotDrawableError("Halving dropped trials before their end: what fewer trials would give is not known.")
     titles = {"validation": "validation images: expected best", "test": "test images: what that choice reaches"}
     panels = {score: title for score, title in titles.items() if budgets[score].notna().any()}
     marks = {name: mark for name, mark in study.marks.items() if name in set(budgets["method"])}

@@ -40,7 +40,8 @@ DETAILS = (
     Detail(
         "tuning_budgets",
         "What fewer trials would have chosen",
-        "Averages over all choices of n of the trials. Ranks are by the test score of the trial that would be chosen.",
+        "Averages over all choices of n of the trials. Ranks are by the test score of the trial that would be chosen. "
+        "Empty if halving dropped trials before their end.",
         {
             "method": name("method"),
             "trials": number("trials", 0),
