@@ -54,8 +54,10 @@ $(SMALL): $(SITE)/%/analysis/verdicts.json: docs/generate/%.yaml | $(SITE)/tissu
 $(SITE)/compared/critical_difference.svg: $(SMALL) $(SITE)/quickstart/study/report/index.html
 	$(BIN)/imbalance-bench compare $(SITE)/quickstart/study $(SITE)/tuned --out $(SITE)/compared
 
+# the rows of a GPU are skipped with a line where there is none
 bench: setup
-	$(BIN)/python -m benchmarks --out results/speed/cpu.json
+	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks --device cuda
 
 clean:
 	rm -rf $(VENV) build *.egg-info

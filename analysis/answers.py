@@ -1,6 +1,7 @@
-"""The two answers a reader looks for first, chosen from the verdicts below them by a fixed order; nothing is computed.
+"""The two answers that a reader looks for first, derived from other verdicts by fixed rules; nothing is computed.
 
-Everything that shows them (terminal, report, Python) reads these verdicts; where there is none to give, one says why.
+Everything that shows the answers (terminal, report, Python) reads these verdicts; if no answer can be given, a verdict
+says why.
 """
 
 from collections import Counter
@@ -15,7 +16,7 @@ from analysis.topics.path_ceiling import NOT_EXAMINED
 from analysis.verdicts import Topic, Verdict, Word, points
 
 METHOD, REASON = "method", "reason"  # aspects of the topic `answer`
-ZEROED = "zeroed"  # the intervention that takes a bias away
+ZEROED = "zeroed"  # the intervention that removes the bias
 _MACRO_RULE = (
     "better: any macro comparison is better; a word that all of them share; not_testable: nothing was compared; else "
     "undecided"
@@ -30,7 +31,7 @@ _NOTHING_BETTER = {
     Word.EQUIVALENT: "every other method does the same",
     Word.NOT_TESTABLE: "nothing could be tested",
 }
-# what a learned bias follows, in a few words; a reason to doubt it stands in the sentence
+# what a learned bias follows, in a few words; the sentence gives the reasons for doubt
 _REASON_SHORT = {
     Word.INERTIA: "{what} is mostly its start",
     Word.DECAY: "neither is shown: {what} decays from its start",
@@ -50,11 +51,11 @@ def answers(context: Context) -> list[Verdict]:
     """Answer the two questions of a study from the verdicts of its topics: one on the methods, one per learned bias."""
     macro = [verdict for verdict in context.verdicts_on(Topic.COMPARISON) if verdict.class_name == MACRO]
     controls = " and ".join(dict.fromkeys(context.tables["comparisons"]["control"].astype(str)))
-    change = [verdict for verdict in context.verdicts_on(Topic.EXPLANATION) if verdict.estimand == "change"]
+    explanations = [verdict for verdict in context.verdicts_on(Topic.EXPLANATION) if verdict.estimand == "change"]
     learned = "change" in set(context.tables["learned_bias"]["estimand"])
     unmeasured = [verdict.sentence for verdict in context.verdicts_on(Topic.DATA) if verdict.aspect == "measures"]
     examined = {verdict.method for verdict in context.verdicts_on(Topic.PATH)}
-    reasons = reason_answers(change, context.verdicts_on(Topic.INTERVENTION), examined)
+    reasons = reason_answers(explanations, context.verdicts_on(Topic.INTERVENTION), examined)
     if not reasons or context.tables["measures"].empty:
         sentence = (unmeasured if learned and unmeasured else [NO_BIAS])[0]
         short = (
@@ -74,28 +75,28 @@ def method_answer(macro: Sequence[Verdict], control: str, unit: str = "") -> Ver
     Args:
         macro: Verdicts on macro Dice, one per method.
         control: Label of the control.
-        unit: `group` or `image`, over which the verdicts were found.
+        unit: `group` or `image`, the unit of the comparisons.
     """
     if not macro:
         return _answer(METHOD, Word.NOT_TESTABLE, NO_COMPARISON, short="No method was compared with a control.")
     better = [verdict for verdict in macro if verdict.word == Word.BETTER]
-    rests_on = _rests_on(macro, unit)
+    sample = _sample_text(macro, unit)
     numbers = dict(Counter(str(verdict.word) for verdict in macro))
     if better:
-        best = max(better, key=lambda each: each.numbers["difference"])
+        best = max(better, key=lambda verdict: verdict.numbers["difference"])
         others = [verdict.method for verdict in better if verdict is not best]
         sentence = f"Use {best.method}: {best.sentence}"
         if others:
-            sentence += f" So {'is' if len(others) == 1 else 'are'} {_listed(others)}."
+            sentence += f" So {'is' if len(others) == 1 else 'are'} {_list_text(others)}."
         gain = f"{points(best.numbers['difference'])} points of macro Dice over {control}"
-        return _answer(METHOD, Word.BETTER, sentence, short=f"Use {best.method}: {gain}.{rests_on}", numbers=numbers)
-    shares = _listed([f"{n} {word.replace('_', ' ')}" for word, n in numbers.items()])
+        return _answer(METHOD, Word.BETTER, sentence, short=f"Use {best.method}: {gain}.{sample}", numbers=numbers)
+    shares = _list_text([f"{n} {word.replace('_', ' ')}" for word, n in numbers.items()])
     sentence = (
         f"No method is shown to be better than {control} on macro Dice ({shares}): "
         f"keep {control}, unless a single class or the cost decides."
     )
-    word = _common(macro, Word.UNDECIDED)
-    short = f"Keep {control}: {_NOTHING_BETTER.get(word, 'no method is shown to be better')}.{rests_on}"
+    word = _shared_word(macro, Word.UNDECIDED)
+    short = f"Keep {control}: {_NOTHING_BETTER.get(word, 'no method is shown to be better')}.{sample}"
     return _answer(METHOD, word, sentence, short=short, numbers=numbers)
 
 
@@ -106,23 +107,25 @@ def reason_answers(
 
     Args:
         explanations: Verdicts on what the change of each learned bias follows.
-        interventions: Verdicts on what the biases do; where one does nothing, the answer says so.
-        examined: Methods of which it was examined whether the prediction depends on the class attention.
+        interventions: Verdicts on the effects of biases; if a bias has no effect, the answer says so.
+        examined: Methods with a verdict on whether the prediction depends on the class attention.
 
     Returns:
         One verdict per method, with the word of its explanation.
     """
-    idle = {
+    without_effect = {
         intervention.method: intervention.sentence
         for intervention in interventions
         if (intervention.aspect, intervention.class_name, intervention.word) == (ZEROED, MACRO, Word.EQUIVALENT)
     }
-    found = []
+    answers = []
     for explanation in explanations:
-        sentences = [explanation.sentence, *([idle[explanation.method]] if explanation.method in idle else [])]
+        sentences = [explanation.sentence]
+        if explanation.method in without_effect:
+            sentences.append(without_effect[explanation.method])
         if explanation.method not in examined and not sentences[-1].endswith(NOT_EXAMINED):
             sentences.append(NOT_EXAMINED)
-        found.append(
+        answers.append(
             _answer(
                 REASON,
                 explanation.word,
@@ -132,7 +135,7 @@ def reason_answers(
                 numbers=dict(explanation.numbers),
             )
         )
-    return found
+    return answers
 
 
 def _answer(
@@ -159,12 +162,12 @@ def _answer(
     )
 
 
-def _rests_on(compared: Sequence[Verdict], unit: str) -> str:
-    """Say how many units and seeds all comparisons rest on, as " 9 slides or patients, 3 seeds."; empty if unknown."""
-    found = [each.numbers for each in compared if {"n_units", "n_seeds"} <= set(each.numbers)]
-    if not found or unit not in _UNITS:
+def _sample_text(verdicts: Sequence[Verdict], unit: str) -> str:
+    """Write the least numbers of units and seeds, as " 9 slides or patients, 3 seeds."; empty if unknown."""
+    numbers_of_verdicts = [verdict.numbers for verdict in verdicts if {"n_units", "n_seeds"} <= set(verdict.numbers)]
+    if not numbers_of_verdicts or unit not in _UNITS:
         return ""
-    units, seeds = (int(min(numbers[key] for numbers in found)) for key in ("n_units", "n_seeds"))
+    units, seeds = (int(min(numbers[key] for numbers in numbers_of_verdicts)) for key in ("n_units", "n_seeds"))
     return f" {units} {_UNITS[unit][units != 1]}, {seeds} seed{'s' if seeds != 1 else ''}."
 
 
@@ -172,18 +175,18 @@ def _reason_in_short(explanation: Verdict) -> str:
     """Say in a few words whether a bias follows rare or hard, as "dfa: hard, beyond what is rare."."""
     followed = _FOLLOWED.get(str(explanation.numbers.get("follows", "")))
     if explanation.word == Word.SUPPORTED:
-        said = followed or "a measure of the plan"
+        text = followed or "a measure of the plan"
     else:
-        said = _REASON_SHORT.get(explanation.word, explanation.word.replace("_", " "))
-    return f"{explanation.method}: {said.format(what='the bias')}."
+        text = _REASON_SHORT.get(explanation.word, explanation.word.replace("_", " "))
+    return f"{explanation.method}: {text.format(what='the bias')}."
 
 
-def _common(judged: Sequence[Verdict], otherwise: Word) -> Word:
-    """The word that all share."""
-    words = {verdict.word for verdict in judged}
+def _shared_word(verdicts: Sequence[Verdict], otherwise: Word) -> Word:
+    """Return the word that all verdicts share, else `otherwise`."""
+    words = {verdict.word for verdict in verdicts}
     return words.pop() if len(words) == 1 else otherwise
 
 
-def _listed(names: Sequence[str], word: str = "and") -> str:
-    """a, b and c."""
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} {word} {names[-1]}"
+def _list_text(names: Sequence[str]) -> str:
+    """Write names as "a, b and c"."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -1,7 +1,7 @@
 """Tables in, verdicts out: compare methods whose scores were computed anywhere.
 
-`analyze` judges a study by the same functions: `scoring.comparisons` tests and corrects, `topics.method_comparison`
-words the verdicts.
+`analyze` judges a study by the same functions: `scoring.comparisons` tests and corrects, and
+`topics.method_comparison` writes the verdicts.
 """
 
 from collections.abc import Mapping
@@ -28,7 +28,7 @@ COLUMNS = (*REQUIRED, "fold", "seed", "group", "image", "class", "numerator", "d
 
 @dataclass(frozen=True)
 class ScorePlan:
-    """What is decided before scores are looked at.
+    """What is decided before the scores are seen.
 
     Args:
         control: Method that the others are compared with; None: the first in the table.
@@ -37,7 +37,7 @@ class ScorePlan:
         score: Name of the score in sentences.
         points: Write differences in hundredths, as is usual for scores from 0 to 1.
         permutations: Monte Carlo sign flips where all cannot be listed.
-        seed: Of every random procedure.
+        seed: Seed of every random procedure.
     """
 
     control: str | None = None
@@ -50,7 +50,7 @@ class ScorePlan:
 
     @classmethod
     def of(cls, plan: "ScorePlan | AnalysisPlan | Mapping[str, Any] | None") -> "ScorePlan":
-        """Read a plan; of the plan of a study, what comparisons need.
+        """Return the plan of comparisons; from the plan of a study, only what comparisons need.
 
         Raises:
             UserError: An unknown key, or a value outside of its range.
@@ -58,38 +58,36 @@ class ScorePlan:
         if isinstance(plan, ScorePlan):
             return plan
         content = dict(vars(plan)) if isinstance(plan, AnalysisPlan) else dict(plan or {})
-        known = [field.name for field in fields(cls)]
-        of_study = [field.name for field in fields(AnalysisPlan)]
+        keys = [field.name for field in fields(cls)]
+        study_keys = [field.name for field in fields(AnalysisPlan)]
         for name in content:
-            if name not in (*known, *of_study):
-                raise UserError(
-                    f"the plan has no key '{name}'.{nearest(str(name), known)} Its keys: {', '.join(known)}."
-                )
+            if name not in (*keys, *study_keys):
+                raise UserError(f"the plan has no key '{name}'.{nearest(str(name), keys)} Its keys: {', '.join(keys)}.")
         if "rope_dice" in content:
             content = {"margin": content["rope_dice"]} | content
-        found = cls(**{name: value for name, value in content.items() if name in known})
-        if not 0 < found.alpha < 1:
-            raise UserError(f"`alpha` of the plan must lie between 0 and 1. Got {found.alpha}.")
-        if not found.margin >= 0:
-            raise UserError(f"`margin` of the plan must be >= 0. Got {found.margin}.")
-        return found
+        score_plan = cls(**{name: value for name, value in content.items() if name in keys})
+        if not 0 < score_plan.alpha < 1:
+            raise UserError(f"`alpha` of the plan must lie between 0 and 1. Got {score_plan.alpha}.")
+        if not score_plan.margin >= 0:
+            raise UserError(f"`margin` of the plan must be >= 0. Got {score_plan.margin}.")
+        return score_plan
 
     @property
     def rules(self) -> Rules:
-        """What decides."""
+        """The rules by which comparisons are judged."""
         return Rules(self.alpha, self.margin, self.permutations, self.seed)
 
 
 @dataclass(frozen=True)
 class ComparedScores:
-    """What a table of scores says.
+    """Results of comparing the methods of a table of scores.
 
     Args:
         tables: `scores`: method, aggregation, class, mean, low, high, sd_over_seeds, n_units, n_seeds, with 95 %
             intervals; `comparisons`: every method against the control, macro and per class, with the word in `verdict`
             and the columns that `analysis.schema` explains for comparisons and equivalence.
-        verdicts: One per row of `comparisons`, and one on the units that carry pooled scores, where few do.
-        notes: What was left out or assumed, a sentence each.
+        verdicts: One per row of `comparisons`, and one on the units that carry pooled scores, if few do.
+        notes: What was left out or assumed, one sentence each.
     """
 
     tables: dict[str, pd.DataFrame]
@@ -97,9 +95,11 @@ class ComparedScores:
     notes: tuple[str, ...]
 
     def word(self, method: str, class_name: str = MACRO) -> Word | None:
-        """Return the word on a method, over all classes or on one."""
-        found = [verdict for verdict in self.verdicts if (verdict.method, verdict.class_name) == (method, class_name)]
-        return found[0].word if found else None
+        """Return the word of the verdict on a method, over all classes or on one class."""
+        for verdict in self.verdicts:
+            if (verdict.method, verdict.class_name) == (method, class_name):
+                return verdict.word
+        return None
 
 
 def compare(scores: pd.DataFrame, plan: ScorePlan | AnalysisPlan | Mapping[str, Any] | None = None) -> ComparedScores:
@@ -107,56 +107,59 @@ def compare(scores: pd.DataFrame, plan: ScorePlan | AnalysisPlan | Mapping[str, 
 
     Args:
         scores: One row per method, fold, seed, image and class. `method` is required, and `image` or `group`; `fold`,
-            `seed` and `class` where there are several; `group` names what is independent (slide or patient), without it
-            images are. The score is `numerator` / `denominator` (of Dice 2 tp / 2 tp + fp + fn), summed over the images
-            of a group before it is divided, or `value`, averaged. `present` (true or false) says whether the class
-            occurs in the truth of the image; without it a class is absent where a value or denominator is missing or
-            0 in any row.
+            `seed` and `class` are required if there are several. `group` names the independent unit (slide or
+            patient); without it, images are treated as independent. The score is `numerator` / `denominator` (for Dice
+            2 tp / (2 tp + fp + fn)), summed over the images of a group before division, or `value`, which is averaged.
+            `present` (true or false) says whether the class occurs in the truth of the image; without it, a class is
+            absent where a value or denominator is missing or 0 in any row.
         plan: What was decided beforehand: a `ScorePlan`, a mapping with its keys, or the plan of a study.
 
     Returns:
         Tables and verdicts. Methods are paired on the folds and seeds that both have.
 
     Raises:
-        UserError: A column is missing, twice the same row, or a score that is no finite number.
+        UserError: A column is missing, a row occurs twice, or a score is not a finite number.
     """
-    chosen = ScorePlan.of(plan)
+    score_plan = ScorePlan.of(plan)
     rows, occurs, names, unit, notes = _checked(scores)
-    arranged = ScoreRows(rows, occurs, unit, len(names))
-    control = chosen.control or next(iter(arranged.methods))
-    if control not in arranged.methods:
+    score_rows = ScoreRows(rows, occurs, unit, len(names))
+    control = score_plan.control or next(iter(score_rows.methods))
+    if control not in score_rows.methods:
         raise UserError(
-            f"the control '{control}' has no row.{nearest(control, arranged.methods)} Methods: "
-            f"{', '.join(arranged.methods)}."
+            f"the control '{control}' has no row.{nearest(control, score_rows.methods)} Methods: "
+            f"{', '.join(score_rows.methods)}."
         )
-    whole = {method: arranged.scored(method) for method in arranged.methods}
-    pairing, tests = Pairing(arranged.finished, arranged.scored), []
-    for method in arranged.methods:
+    scores_of = {method: score_rows.scored(method) for method in score_rows.methods}
+    pairing, tests = Pairing(score_rows.finished, score_rows.scored), []
+    for method in score_rows.methods:
         pairs = None if method == control else pairing.pair(method, control)
         if pairs is not None:
-            keys = {"method": method, "control": control, "metric": chosen.score, "unit": unit}
-            tests += pair_tests(pairs, names, chosen.rules, keys)
+            keys = {"method": method, "control": control, "metric": score_plan.score, "unit": unit}
+            tests += pair_tests(pairs, names, score_plan.rules, keys)
         elif method != control:
             notes.append(f"{method} shares no fold and seed, or not the images, with {control}: it is not compared.")
-    compared = judged_families(tests, macro_or_class, chosen.rules)
-    written = points if chosen.points else "{:+.3g}".format
-    verdicts = [comparison_verdict(row, chosen.rules, score=chosen.score, written=written) for row in compared]
-    first = next(iter(whole.values()))
+    compared_rows = judged_families(tests, macro_or_class, score_plan.rules)
+    number_text = points if score_plan.points else "{:+.3g}".format
+    verdicts = [
+        comparison_verdict(row, score_plan.rules, score=score_plan.score, number_text=number_text)
+        for row in compared_rows
+    ]
+    first = next(iter(scores_of.values()))
     weights = weights_verdict(first.ratios("pooled"), first.units, names, unit)
     verdicts += [] if weights is None else [weights]
-    table = comparison_frame(compared).rename(columns={"word": "verdict"})
-    tables = {"scores": _scores(whole, names, unit), "comparisons": table}
+    table = comparison_frame(compared_rows).rename(columns={"word": "verdict"})
+    tables = {"scores": _scores(scores_of, names, unit), "comparisons": table}
     return ComparedScores(tables, tuple(verdicts), tuple(notes))
 
 
-def _scores(whole: Mapping[str, ScoredImages], names: tuple[str, ...], unit: str) -> pd.DataFrame:
+def _scores(scores_of: Mapping[str, ScoredImages], names: tuple[str, ...], unit: str) -> pd.DataFrame:
     rows = []
-    for method, scored in whole.items():
+    for method, scored_images in scores_of.items():
         for aggregation in AGGREGATIONS:
             if aggregation == "per_group" and unit == "image":
                 continue
-            parts = scored.ratios(aggregation)
-            for row in interval_rows(parts, names, fold_of_unit=scored.fold_of_unit):
+            parts = scored_images.ratios(aggregation)
+            for row in interval_rows(parts, names, fold_of_unit=scored_images.fold_of_unit):
                 rows.append({"method": method, "aggregation": aggregation} | row)
     return pd.DataFrame(rows)
 
@@ -165,7 +168,7 @@ _Checked = tuple[pd.DataFrame, pd.MultiIndex, tuple[str, ...], str, list[str]]
 
 
 def _checked(scores: pd.DataFrame) -> _Checked:
-    """Return rows for `ScoreRows`, what occurs where, class names, the unit, and notes."""
+    """Return the arguments of `ScoreRows` (rows, occurring classes, class names, unit), and notes."""
     for name in scores.columns:
         if name not in COLUMNS:
             raise UserError(
@@ -175,9 +178,9 @@ def _checked(scores: pd.DataFrame) -> _Checked:
         raise UserError("scores must have rows. Got none.")
     frame = _with_defaults(scores)
     keys = ["method", "fold", "seed", "image_id", "class"]
-    twice = frame[frame.duplicated(keys)]
-    if len(twice):
-        row = twice.iloc[0]
+    duplicated = frame[frame.duplicated(keys)]
+    if len(duplicated):
+        row = duplicated.iloc[0]
         raise UserError(
             f"scores have two rows of method '{row['method']}', fold {row['fold']}, seed {row['seed']}, image "
             f"'{row['image_id']}', class '{row['class']}'. Each must stand once."
@@ -185,14 +188,14 @@ def _checked(scores: pd.DataFrame) -> _Checked:
     groups = frame.groupby("image_id", sort=False)["group_id"].nunique()
     if (groups > 1).any():
         raise UserError(f"image '{groups.idxmax()}' lies in {groups.max()} groups. It must lie in one.")
-    names = tuple(str(each) for each in pd.unique(frame["class"]))
+    names = tuple(map(str, pd.unique(frame["class"])))
     frame["class_id"] = pd.Index(names).get_indexer(pd.Index(frame["class"].astype(str)))
     occurs = _occurring(frame)
     if occurs.empty:
         raise UserError("scores must hold a value of some class. Got none: every value is missing or absent.")
-    if "value" in scores:  # what others lack is not averaged; of counts, false positives belong to their group
-        lacking = ~pd.MultiIndex.from_frame(frame[["image_id", "class_id"]]).isin(occurs)
-        frame.loc[lacking, ["above", "below"]] = 0.0
+    if "value" in scores:  # values of absent classes are not averaged; counts keep their false positives
+        absent = ~pd.MultiIndex.from_frame(frame[["image_id", "class_id"]]).isin(occurs)
+        frame.loc[absent, ["numerator", "denominator"]] = 0.0
     unit = "group" if "group" in scores else "image"
     notes = (
         []
@@ -205,7 +208,7 @@ def _checked(scores: pd.DataFrame) -> _Checked:
 
 
 def _with_defaults(scores: pd.DataFrame) -> pd.DataFrame:
-    """Return every column, with what is missing filled in."""
+    """Return a frame with every column, where missing columns have their default values."""
     if "method" not in scores:
         raise UserError(f"scores must have the column 'method'. Got {list(scores.columns)}.")
     if "image" not in scores and "group" not in scores:
@@ -218,25 +221,25 @@ def _with_defaults(scores: pd.DataFrame) -> pd.DataFrame:
         frame[name] = _integers(scores, name) if name in scores else 0
     frame["class"] = scores["class"].astype(str) if "class" in scores else "all"
     if "value" in scores:
-        frame["above"], frame["below"] = _numbers(scores, "value"), 1.0
-        frame["below"] = frame["below"].where(frame["above"].notna(), 0.0)
+        frame["numerator"], frame["denominator"] = _numbers(scores, "value"), 1.0
+        frame["denominator"] = frame["denominator"].where(frame["numerator"].notna(), 0.0)
     else:
-        for column, name in (("above", "numerator"), ("below", "denominator")):
+        for column, name in (("numerator", "numerator"), ("denominator", "denominator")):
             if name not in scores:
                 raise UserError("scores must have the column 'value', or 'numerator' and 'denominator'.")
             frame[column] = _numbers(scores, name)
-        if (frame["below"] < 0).any():
+        if (frame["denominator"] < 0).any():
             raise UserError("`denominator` must be >= 0.")
-        frame["below"] = frame["below"].fillna(0.0)
-    frame["above"] = frame["above"].fillna(0.0)
-    frame["present"] = scores["present"].astype(bool) if "present" in scores else frame["below"] > 0
+        frame["denominator"] = frame["denominator"].fillna(0.0)
+    frame["numerator"] = frame["numerator"].fillna(0.0)
+    frame["present"] = scores["present"].astype(bool) if "present" in scores else frame["denominator"] > 0
     return frame.reset_index(drop=True)
 
 
 def _occurring(frame: pd.DataFrame) -> pd.MultiIndex:
     """Return the (image, class) pairs that are present for every method, fold and seed that scored the image.
 
-    Where one of them has no row of a class, the class is absent: a truth with a pixel of it gives everybody a row.
+    If one of them has no row of a class, the class is absent: a truth with a pixel of it would give all of them a row.
     """
     scored = frame.groupby("image_id")[["method", "fold", "seed"]].apply(lambda part: len(part.drop_duplicates()))
     present = frame[frame["present"]].groupby(["image_id", "class_id"]).size()
@@ -246,15 +249,15 @@ def _occurring(frame: pd.DataFrame) -> pd.MultiIndex:
 
 def _integers(scores: pd.DataFrame, name: str) -> pd.Series:
     values = pd.to_numeric(scores[name], errors="coerce")
-    wrong = values.isna() | (values != values.round())
-    if wrong.any():
-        raise UserError(f"`{name}` must hold whole numbers. Got '{scores.loc[wrong, name].iloc[0]}'.")
+    invalid = values.isna() | (values != values.round())
+    if invalid.any():
+        raise UserError(f"`{name}` must hold whole numbers. Got '{scores.loc[invalid, name].iloc[0]}'.")
     return values.astype(np.int64)
 
 
 def _numbers(scores: pd.DataFrame, name: str) -> pd.Series:
     values = pd.to_numeric(scores[name], errors="coerce").astype(np.float64)
-    wrong = (values.isna() & scores[name].notna()) | np.isinf(values)
-    if wrong.any():
-        raise UserError(f"`{name}` must hold finite numbers, or nothing. Got '{scores.loc[wrong, name].iloc[0]}'.")
+    invalid = (values.isna() & scores[name].notna()) | np.isinf(values)
+    if invalid.any():
+        raise UserError(f"`{name}` must hold finite numbers, or nothing. Got '{scores.loc[invalid, name].iloc[0]}'.")
     return values

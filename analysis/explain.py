@@ -1,4 +1,4 @@
-"""Tables in, verdicts out: what the values that runs learned of each class follow. `analyze` uses nothing else."""
+"""Tables in, verdicts out: what the values that runs learned about each class follow. `analyze` uses nothing else."""
 
 import math
 from collections.abc import Collection, Mapping, Sequence
@@ -19,7 +19,8 @@ from analysis.explanation.start import change_follows_start, start_rows, start_v
 from analysis.schema import TABLES as SCHEMA
 from analysis.schema import judged_table, rows_of, table
 from analysis.study.class_frames import FREQUENCY, measures_frame, quantities_frame
-from analysis.study.class_points import MeasureGrid, class_points
+from analysis.study.class_points import class_points
+from analysis.study.measure_grid import MeasureGrid
 from analysis.study.runs import AnalysisPlan
 from analysis.verdicts import Verdict, Word
 from imbalance_bench.preregistration import PRIMARY_ESTIMANDS
@@ -33,16 +34,18 @@ class Explained:
 
     Args:
         tables: Name in TABLES -> frame; `analysis.schema.TABLES` says what the columns mean.
-        verdicts: The headline of each primary quantity first, then what it rests on.
+        verdicts: The headline of each primary quantity first, then the verdicts that it rests on.
     """
 
     tables: dict[str, pd.DataFrame]
     verdicts: tuple[Verdict, ...]
 
     def word(self, method: str, quantity: str | None = None) -> Word | None:
-        """Return the headline on a method; of several quantities, on the one that is named."""
-        found = [verdict for verdict in self.verdicts if verdict.topic == "explanation" and verdict.method == method]
-        return next((each.word for each in found if quantity in (None, each.estimand)), None)
+        """Return the headline on a method, and on one of its quantities if there are several."""
+        for verdict in self.verdicts:
+            if (verdict.topic, verdict.method) == ("explanation", method) and quantity in (None, verdict.estimand):
+                return verdict.word
+        return None
 
 
 def explain(
@@ -59,18 +62,18 @@ def explain(
 
     Args:
         quantities: One row per data set, method, fold, seed and class: columns `data_set`, `method`, `class`, `value`
-            and, where there is something to say, `model`, `fold`, `seed`, `family`, `quantity`, `start`, `start_name`
+            and, optionally, `model`, `fold`, `seed`, `family`, `quantity`, `start`, `start_name`
             (`analysis.study.class_frames.QUANTITIES` says what each means).
         measures: One row per data set, class and measure: `data_set`, `class`, `measure`, `construct`, `value`,
             `standard_error`, `reliability`, `n`, `primary` (`MEASURES`).
         plan: The plan, or changes to the default one, such as `{"hypotheses": ["frequency"]}`.
-        explored: Names of quantities of which associations are explored only, and nothing is concluded.
+        explored: Names of quantities whose associations are only explored: nothing is concluded from them.
 
     Returns:
-        Tables and verdicts; same frames and plan, same bits.
+        Tables and verdicts; the same frames and plan give the same bits.
 
     Raises:
-        UserError: A frame or the plan is not as described; the message says which value and what to write.
+        UserError: A frame or the plan is not as described; the message names the value and says what to write.
     """
     plan = plan if isinstance(plan, AnalysisPlan) else AnalysisPlan.default(**(plan or {}))
     quantities, grid = quantities_frame(quantities), MeasureGrid.of(measures_frame(measures))
@@ -79,72 +82,75 @@ def explain(
     associations = corrected_associations(
         [row for subject in subjects for row in association_rows(subject, grid, plan)], plan
     )
-    by_key = {(subject.method, subject.quantity): subject for subject in subjects}
-    alone = [association_verdict(row, plan, by_key[row["method"], row["estimand"]]) for row in rows_of(associations)]
-    primary = [each for each, kept in zip(alone, associations["primary"], strict=True) if kept]
+    subject_of = {(subject.method, subject.quantity): subject for subject in subjects}
+    association_verdicts = [
+        association_verdict(row, plan, subject_of[row["method"], row["estimand"]]) for row in rows_of(associations)
+    ]
+    primary = [
+        verdict for verdict, is_primary in zip(association_verdicts, associations["primary"], strict=True) if is_primary
+    ]
     cases = [_Case.of(subject, grid, plan) for subject in subjects if subject.primary]
     correction = _correct_headlines(cases, plan)
-    judged = [case.judged(primary, plan, correction) for case in cases]
+    judged_cases = [case.judge(primary, plan, correction) for case in cases]
+    inertia = pd.DataFrame(runs.start_rows, columns=list(START_COLUMNS))
     tables = {
-        "reliability": judged_table("reliability", pd.DataFrame(runs.agreement), _words(runs.agree)),
-        "inertia": judged_table(
-            "inertia", pd.DataFrame(runs.ways, columns=list(START_COLUMNS)), _words(runs.way_verdicts)
-        ),
-        "associations": judged_table("associations", associations, _words(alone)),
-        "partial_associations": _joined("partial_associations", cases, [verdict.partial for verdict in judged]),
-        "mixed_models": _joined("mixed_models", cases, [verdict.slopes for verdict in judged]),
+        "reliability": judged_table("reliability", pd.DataFrame(runs.agreement_rows), _words(runs.agreement_verdicts)),
+        "inertia": judged_table("inertia", inertia, _words(runs.start_verdicts)),
+        "associations": judged_table("associations", associations, _words(association_verdicts)),
+        "partial_associations": _table_of_cases("partial_associations", cases, [case.partial for case in judged_cases]),
+        "mixed_models": _table_of_cases("mixed_models", cases, [case.slopes for case in judged_cases]),
         "partition": table("partition", [case.keys | row for case in cases for row in case.rows["partition"]]),
     }
-    verdicts = [verdict.headline for verdict in judged] + [*runs.agree, *runs.way_verdicts, *primary]
-    for verdict in judged:
-        verdicts += verdict.below
+    verdicts = [case.headline for case in judged_cases] + [*runs.agreement_verdicts, *runs.start_verdicts, *primary]
+    for case in judged_cases:
+        verdicts += case.evidence
     return Explained(tables, tuple(verdicts))
 
 
 @dataclass(frozen=True)
 class _Runs:
-    """What is known of each quantity before anything is correlated: do runs agree, and what is left of the start?"""
+    """What is known about each quantity before anything is correlated: do runs agree, and what is left of the start?"""
 
     subjects: list[Subject]
-    agreement: list[dict[str, Any]]
-    agree: list[Verdict]
-    ways: list[dict[str, Any]]
-    way_verdicts: list[Verdict]
+    agreement_rows: list[dict[str, Any]]
+    agreement_verdicts: list[Verdict]
+    start_rows: list[dict[str, Any]]
+    start_verdicts: list[Verdict]
 
     @classmethod
     def of(cls, quantities: pd.DataFrame, plan: AnalysisPlan, explored: Collection[str]) -> "_Runs":
         """Look at every quantity of every method, in the order of the frame."""
         pairs = list(quantities[["method", "quantity"]].drop_duplicates().itertuples(index=False, name=None))
-        named = {quantity for _, quantity in pairs} - {*explored}
-        fixed = named & set(PRIMARY_ESTIMANDS) or named
-        found = cls([], [], [], [], [])
+        confirmatory = {quantity for _, quantity in pairs} - {*explored}
+        primary = confirmatory & set(PRIMARY_ESTIMANDS) or confirmatory
+        runs = cls([], [], [], [], [])
         for method, quantity in pairs:
             points = class_points(quantities, method, quantity)
             agreement = agreement_rows(points, method, quantity)
-            agree = [agreement_verdict(row, plan) for row in agreement]
-            ways = start_rows(quantities, points, method, quantity)
-            way_verdicts = [start_verdict(row, plan) for row in ways]
-            found.agreement.extend(agreement)
-            found.agree.extend(agree)
-            if quantity not in _SAME_START or _SAME_START[quantity] not in named:
-                found.ways.extend(ways)
-                found.way_verdicts.extend(way_verdicts)
-            known = agree[-1].word if agree[-1].word != Word.NOT_TESTABLE else None
-            inertia = way_verdicts[-1].word if way_verdicts else None
+            agreement_verdicts = [agreement_verdict(row, plan) for row in agreement]
+            starts = start_rows(quantities, points, method, quantity)
+            start_verdicts = [start_verdict(row, plan) for row in starts]
+            runs.agreement_rows.extend(agreement)
+            runs.agreement_verdicts.extend(agreement_verdicts)
+            if quantity not in _SAME_START or _SAME_START[quantity] not in confirmatory:
+                runs.start_rows.extend(starts)
+                runs.start_verdicts.extend(start_verdicts)
+            reliability = agreement_verdicts[-1].word if agreement_verdicts[-1].word != Word.NOT_TESTABLE else None
+            inertia = start_verdicts[-1].word if start_verdicts else None
             over = str(agreement[-1]["over"])
-            found.subjects.append(Subject(method, quantity, quantity in fixed, points, known, over, inertia))
-        return found
+            runs.subjects.append(Subject(method, quantity, quantity in primary, points, reliability, over, inertia))
+        return runs
 
 
-_SAME_START = {"change": "learned"}  # two names of one way from start to end, which is told once
+_SAME_START = {"change": "learned"}  # two names for the same course from start to end, which is reported once
 
 
 @dataclass(frozen=True)
-class _Judged:
+class _JudgedCase:
     headline: Verdict
     partial: list[Verdict]
     slopes: list[Verdict]
-    below: list[Verdict]
+    evidence: list[Verdict]
 
 
 @dataclass(frozen=True)
@@ -158,7 +164,7 @@ class _Case:
 
     @classmethod
     def of(cls, subject: Subject, grid: MeasureGrid, plan: AnalysisPlan) -> "_Case":
-        """Compute what needs no correction; nothing where frequency or every other construct is missing."""
+        """Compute what needs no correction; no rows where frequency or every other construct is missing."""
         points = subject.points.with_measures(grid, grid.primary)
         name = f"{subject.method}/{subject.quantity}"
         rows: dict[str, list[dict[str, Any]]] = {"partial_associations": [], "mixed_models": [], "partition": []}
@@ -173,60 +179,64 @@ class _Case:
         """Columns that name the case in every table."""
         return {"method": self.subject.method, "estimand": self.subject.quantity}
 
-    def judged(self, associations: Sequence[Verdict], plan: AnalysisPlan, correction: str) -> _Judged:
-        """Judge every row, and put the headline together."""
+    def judge(self, associations: Sequence[Verdict], plan: AnalysisPlan, correction: str) -> _JudgedCase:
+        """Judge every row, and combine the verdicts into the headline."""
         subject = self.subject
         partial = [partial_verdict(row, plan, subject) for row in self.rows["partial_associations"]]
-        models = self.rows["mixed_models"]
-        slopes = [slope_verdict(row, plan, subject) for row in models]
-        own = [
+        model_rows = self.rows["mixed_models"]
+        slopes = [slope_verdict(row, plan, subject) for row in model_rows]
+        own_associations = [
             association
             for association in associations
             if (association.method, association.estimand) == (subject.method, subject.quantity)
         ]
         shares = {row["component"]: float(row["adjusted"]) for row in self.rows["partition"] if row["kind"] == "share"}
-        headline = headline_verdict(subject, partial, own, slopes, shares, self.decay, plan, correction)
-        refused = bool(models) and bool(models[0]["refusal"])
-        below = [*partial, *([refused_model(models[0], subject)] if refused else slopes)]
-        return _Judged(headline, partial, slopes, below)
+        headline = headline_verdict(subject, partial, own_associations, slopes, shares, self.decay, plan, correction)
+        refused = bool(model_rows) and bool(model_rows[0]["refusal"])
+        evidence = [*partial, *([refused_model(model_rows[0], subject)] if refused else slopes)]
+        return _JudgedCase(headline, partial, slopes, evidence)
 
 
 def _correct_headlines(cases: Sequence[_Case], plan: AnalysisPlan) -> str:
-    """Correct the tests of all headlines together, the single constructs of each case by Holm; say how, in words."""
-    every = [row for each in cases for row in each.rows["partial_associations"]]
-    main = [row for row in every if row["construct"] in HEADLINE]
+    """Correct the tests of all headlines together, and the single constructs of each case by Holm.
+
+    Returns:
+        How the headlines were corrected, in words.
+    """
+    rows = [row for case in cases for row in case.rows["partial_associations"]]
+    main = [row for row in rows if row["construct"] in HEADLINE]
     _correct(main, [headline_step(row["construct"], plan) for row in main], plan)
     for case in cases:
-        rest = [row for row in case.rows["partial_associations"] if row["construct"] not in HEADLINE]
-        _correct(rest, [None] * len(rest), plan)
-        for row in rest:
+        single = [row for row in case.rows["partial_associations"] if row["construct"] not in HEADLINE]
+        _correct(single, [None] * len(single), plan)
+        for row in single:
             row["correction"] = "Holm over the constructs of difficulty"
-    n = len({id(case) for case in cases if case.rows["partial_associations"]})
-    over = f"{n} methods and quantities" if n > 1 else "this method and quantity"
-    how = (
+    n_cases = len({id(case) for case in cases if case.rows["partial_associations"]})
+    family = f"{n_cases} methods and quantities" if n_cases > 1 else "this method and quantity"
+    procedure = (
         f"the fixed sequence {', '.join(plan.hypotheses)}" if plan.hypotheses else "Holm over frequency and difficulty"
     )
     for row in main:
-        row["correction"] = f"{how} of {over} together"
-    return f"{how} of {over} together"
+        row["correction"] = f"{procedure} of {family} together"
+    return f"{procedure} of {family} together"
 
 
 def _correct(rows: Sequence[dict[str, Any]], steps: Sequence[int | None], plan: AnalysisPlan) -> None:
     """Add p_adjusted, family and attainable to the rows of one family."""
-    tested = [place for place, row in enumerate(rows) if not math.isnan(row["p"])]
+    tested = [index for index, row in enumerate(rows) if not math.isnan(row["p"])]
     for row in rows:
         row |= {"p_adjusted": math.nan, "family": len(tested), "attainable": False}
-    own = [steps[place] for place in tested]
-    adjusted = corrected([rows[place]["p"] for place in tested], own)
-    possible = attainable_together([rows[place] for place in tested], own, plan.alpha)
-    for place, p, can in zip(tested, adjusted, possible, strict=True):
-        rows[place].update(p_adjusted=float(p), attainable=can)
+    own_steps = [steps[index] for index in tested]
+    adjusted = corrected([rows[index]["p"] for index in tested], own_steps)
+    attainable = attainable_together([rows[index] for index in tested], own_steps, plan.alpha)
+    for index, p, is_attainable in zip(tested, adjusted, attainable, strict=True):
+        rows[index].update(p_adjusted=float(p), attainable=is_attainable)
 
 
-def _joined(name: str, cases: Sequence[_Case], judged: Sequence[Sequence[Verdict]]) -> pd.DataFrame:
-    """Return a table of all cases."""
+def _table_of_cases(name: str, cases: Sequence[_Case], verdicts_of_cases: Sequence[Sequence[Verdict]]) -> pd.DataFrame:
+    """Return one table with the rows of all cases."""
     rows = [case.keys | row for case in cases for row in case.rows[name]]
-    words = [verdict.word for verdicts in judged for verdict in verdicts]
+    words = [verdict.word for verdicts in verdicts_of_cases for verdict in verdicts]
     return judged_table(name, pd.DataFrame(rows, columns=None if rows else list(SCHEMA[name].columns)), words)
 
 

@@ -1,4 +1,4 @@
-"""From a study directory to tables and verdicts: the one entry of the computing half of `analysis`."""
+"""From a study directory to tables and verdicts: the entry point of the analysis."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +8,7 @@ import pandas as pd
 from analysis.answers import answers
 from analysis.schema import TABLES
 from analysis.schema.files import readme, write_table
-from analysis.study.consolidation import consolidated
+from analysis.study.consolidation import consolidated_records
 from analysis.study.pairing import require_pairs
 from analysis.study.runs import AnalysisPlan, read_study
 from analysis.topics import TOPICS
@@ -21,12 +21,12 @@ from imbalance_bench.records import StudyRecords
 
 @dataclass(frozen=True)
 class StudyAnalysis:
-    """What `analyze_study` found and wrote.
+    """What `analyze_study` computed and wrote.
 
     Args:
-        folder: Where the files lie.
+        folder: Folder of the files.
         tables: Table name -> frame, as in `schema.TABLES`.
-        verdicts: Every verdict; the first ones matter most.
+        verdicts: Every verdict, the most important ones first.
     """
 
     folder: Path
@@ -35,18 +35,18 @@ class StudyAnalysis:
 
 
 def analyze_study(root: Path, *, cache_dir: Path | None = None, on_progress: OnProgress | None = None) -> StudyAnalysis:
-    """Analyse a study and write `analysis/*.csv`, its README and `verdicts.json`; same records, same bytes.
+    """Analyse a study and write `analysis/*.csv`, its README and `verdicts.json`; the same records give the same bytes.
 
     Args:
         root: Study directory.
-        cache_dir: Where `run` cached frozen features; without them context is not measured, and a verdict says so.
-        on_progress: Called with (what, done, of).
+        cache_dir: Where `run` cached frozen features; without them, context is not measured, and a verdict says so.
+        on_progress: Called with (step, number done, total number).
 
     Raises:
         UserError: Not a study, no finished run, a data set that has changed, or runs that must not be paired.
     """
-    report = on_progress or (lambda _what, _done, _of: None)
-    records = consolidated(StudyRecords.open(Path(root)), report)
+    report = on_progress or (lambda *_: None)
+    records = consolidated_records(StudyRecords.open(Path(root)), report)
     plan, study = AnalysisPlan.of(records), read_study(records)
     require_unchanged(records.root, study.dataset)
     require_pairs(study.data, study.split)

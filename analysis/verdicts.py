@@ -1,4 +1,4 @@
-"""The vocabulary of verdicts. The rules that give each word stand in `analysis/topics/`, beside their tables."""
+"""The vocabulary of verdicts. The rules that give each word are in `analysis/topics/`, beside their tables."""
 
 import math
 import re
@@ -19,7 +19,7 @@ class Tone(StrEnum):
 
 
 class Word(StrEnum):
-    """Every verdict there is."""
+    """The word of a verdict."""
 
     SUPPORTED = "supported"
     NOT_SUPPORTED = "not_supported"
@@ -41,12 +41,12 @@ class Word(StrEnum):
 
     @property
     def tone(self) -> Tone:
-        """Its mark."""
+        """How the word is marked."""
         return _TONES.get(self, Tone.OPEN)
 
     @property
     def meaning(self) -> str:
-        """What it says, in one sentence for readers of a report."""
+        """What the word means, in one sentence for readers of a report."""
         return _MEANINGS[self]
 
 
@@ -103,7 +103,7 @@ class Topic(StrEnum):
 
     @property
     def question(self) -> str:
-        """What it asks."""
+        """The question that the topic answers."""
         return _QUESTIONS[self]
 
 
@@ -128,7 +128,7 @@ _QUESTIONS = {
 }
 
 
-# what each topic decides by: where one of these numbers is missing, no word but these refusals may stand
+# the numbers that decide each topic: if one is missing, only the words in REFUSALS are allowed
 DECISIVE: Mapping[Topic, tuple[str, ...]] = {
     Topic.COMPARISON: ("difference", "low", "high"),
     Topic.MODEL: ("difference", "low", "high"),
@@ -148,24 +148,24 @@ _NO_NUMBER = re.compile(r"(?<![\w.])[+-]?(nan|inf)(?![\w.])")
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """One answer. What it is about (topic, aspect, method, estimand, measure, class) is unique in an analysis.
+    """One answer. Topic, aspect, method, estimand, measure and class identify it uniquely in an analysis.
 
-    A verdict that would rest on a number that is none (its sentence quotes NaN or infinity, or a number that its topic
-    decides by is missing) becomes `not_testable` and says that nothing could be measured, wherever it was put together.
+    If a verdict would rest on a number that is not finite (its sentence quotes NaN or infinity, or a number that
+    decides its topic is missing), it becomes `not_testable` and says that nothing could be measured.
 
     Args:
         topic: What it is about.
-        aspect: The part of the topic, such as the kind of intervention; empty where the topic has one.
-        method: Label of the method; empty where the verdict is about none.
-        estimand: What was learned; empty likewise.
-        measure: Measure or construct of class difficulty; empty likewise.
-        class_name: Name of a class, or `macro`; empty likewise.
-        subject: Who or what is judged, in words.
-        word: The verdict.
-        sentence: Plain English, complete without the rest.
-        short: The same in a few words, for a heading; empty where the sentence is all there is.
-        numbers: What it rests on.
-        rule: How the numbers gave the word.
+        aspect: The part of the topic, such as the kind of intervention; empty if the topic has only one.
+        method: Label of the method; empty if the verdict is about no method.
+        estimand: What was learned; empty if the verdict is about no estimand.
+        measure: Measure or construct of class difficulty; empty if the verdict is about no measure.
+        class_name: Name of a class, or `macro`; empty if the verdict is about no class.
+        subject: What is judged, in words.
+        word: The word of the verdict.
+        sentence: Plain English, complete without the other fields.
+        short: The sentence in a few words, for a heading; may be empty.
+        numbers: The numbers that it rests on.
+        rule: How the numbers determine the word.
     """
 
     topic: Topic
@@ -182,16 +182,16 @@ class Verdict:
     rule: str = ""
 
     def __post_init__(self) -> None:
-        """Take back what rests on no number."""
+        """Replace a verdict that rests on numbers that are not finite."""
         if _quotes_no_number(self) or (self.word not in REFUSALS and _lacks_a_number(self)):
             sentence = f"Nothing can be said about {self.subject}: what this rests on could not be measured."
-            taken_back = {"word": Word.NOT_TESTABLE, "sentence": sentence, "short": "", "rule": UNMEASURED_RULE}
-            for name, value in taken_back.items():
+            replacements = {"word": Word.NOT_TESTABLE, "sentence": sentence, "short": "", "rule": UNMEASURED_RULE}
+            for name, value in replacements.items():
                 object.__setattr__(self, name, value)
 
     @property
     def id(self) -> str:
-        """Its parts in one line, such as "comparison/dfa/macro"; for people and links, never taken apart again."""
+        """Its parts in one line, such as "comparison/dfa/macro"; for people and links, never parsed."""
         parts = (self.topic, self.aspect, self.method, self.estimand, self.measure, self.class_name)
         return "/".join(str(part) for part in parts if part)
 
@@ -215,7 +215,7 @@ class Verdict:
 
 
 def _quotes_no_number(verdict: Verdict) -> bool:
-    """Say whether the sentence quotes NaN or infinity; a class or method may be called so."""
+    """Return whether the sentence quotes NaN or infinity, unless a class or method has such a name."""
     if not _NO_NUMBER.search(verdict.sentence):
         return False
     names = (verdict.method, verdict.class_name, verdict.measure, verdict.subject)
@@ -223,22 +223,22 @@ def _quotes_no_number(verdict: Verdict) -> bool:
 
 
 def _lacks_a_number(verdict: Verdict) -> bool:
-    """Say whether a number that the topic decides by is NaN or infinite; one that is not given decides nothing."""
-    given = [verdict.numbers[key] for key in DECISIVE.get(verdict.topic, ()) if key in verdict.numbers]
-    return any(plain_number(value) is None for value in given)
+    """Return whether a number that decides the topic is NaN or infinite; numbers that are not given are ignored."""
+    values = [verdict.numbers[key] for key in DECISIVE.get(verdict.topic, ()) if key in verdict.numbers]
+    return any(plain_number(value) is None for value in values)
 
 
 def data_limit(
     aspect: str, subject: str, sentence: str, rule: str, numbers: Mapping[str, Any] | None = None
 ) -> Verdict:
-    """Return the verdict that the data limit what can be said.
+    """Return a verdict that the data limit what can be concluded.
 
     Args:
-        aspect: What of the data.
-        subject: The same in words.
-        sentence: Plain English, complete without the rest.
-        rule: When it is said.
-        numbers: What it rests on.
+        aspect: The aspect of the data.
+        subject: The aspect in words.
+        sentence: Plain English, complete without the other fields.
+        rule: When the verdict is given.
+        numbers: The numbers that it rests on.
     """
     return Verdict(
         topic=Topic.DATA,

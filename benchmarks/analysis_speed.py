@@ -15,7 +15,8 @@ from pathlib import Path
 
 from analysis.pipeline import analyze_study
 from imbalance_bench.manifest import write_json
-from imbalance_bench.records import SCHEMA_VERSION, StudyRecords
+from imbalance_bench.record_documents import SCHEMA_VERSION
+from imbalance_bench.records import StudyRecords
 from imbalance_bench.status import study_status
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # the tests

@@ -22,7 +22,8 @@ from imbalance_bench.evaluation.boundary import diagonal_radius_px, radius_px
 from imbalance_bench.evaluation.image_tables import PM_PER_UM, BoundarySetting, ImageKeys, boundary_rows
 from imbalance_bench.evaluation.probabilities import count_probabilities
 from imbalance_bench.evaluation.surface import element_lengths_um
-from imbalance_bench.records import BoundaryMeasure, StudyRecords
+from imbalance_bench.records import StudyRecords
+from imbalance_bench.table_schemas import BoundaryMeasure
 
 MPP_UM = (0.25, 0.25)
 Numbers = dict[tuple[int, str, float], tuple[int, int]]

@@ -31,7 +31,8 @@ from analysis.scoring.metrics import score
 from analysis.study.dataset import open_study_data
 from analysis.study.runs import RunData, read_study
 from imbalance_bench.data.taxonomy import UNLABELLED
-from imbalance_bench.records import BoundaryMeasure, RunRecord
+from imbalance_bench.records import RunRecord
+from imbalance_bench.table_schemas import BoundaryMeasure
 
 TOLERANCE = 1e-6  # of shares; of distances, um, relative: MONAI computes them in single precision
 ROUNDING = 1e-6  # of lengths in single precision: where 95 % lie within a distance exactly, the next one is as good

@@ -28,7 +28,7 @@ from imbalance_bench.study import PlannedRun, Study, build_context
 from imbalance_bench.training.batches import BatchSequence
 from imbalance_bench.training.journal import RunJournal
 from imbalance_bench.training.loop import StageSetting, StageTrainer
-from imbalance_bench.training.material import initial_segmenter, open_material, rows_by_image, rows_of
+from imbalance_bench.training.material import choose_precision, initial_segmenter, open_material, rows_by_image, rows_of
 from imbalance_bench.training.tile_data import TileData
 from methods import REGISTRY
 from methods.base import ClassFeedback
@@ -92,6 +92,7 @@ def trainer_of(study: Study, run: PlannedRun, data: TileData) -> StageTrainer:
     extra_tokens = components.attention_bias.extra_tokens if components.attention_bias is not None else 0
     segmenter = initial_segmenter(study, run.seed, extra_tokens, data.device)
     segmenter.install(components)
+    segmenter.to(data.device)
     if stages[-1].trains == "classifier":
         segmenter.freeze_features()
     if components.on_epoch_end is not None:
@@ -101,16 +102,17 @@ def trainer_of(study: Study, run: PlannedRun, data: TileData) -> StageTrainer:
     batches = BatchSequence(
         rows,
         data.tile_pixels(rows.tolist(), len(study.taxonomy.names)),
-        tile_px=TILE_PX,
+        tile_px=study.config.dataset.tile_px,
         section=section,
         seed=derive_seed(run.seed, "data order"),
-        cached_views=section.augmentation.cached_views,
+        cached_views=section.augmentation.cached_views if data.cache else 0,
+        grid_px=data.grid_px,
         sampler=components.sampler,
     )
     setting = StageSetting(
         stage=len(stages) - 1,
         section=section,
-        precision="float32",
+        precision=choose_precision(section, data.device),
         seed=run.seed,
         data=data,
         batches=batches,
@@ -118,16 +120,21 @@ def trainer_of(study: Study, run: PlannedRun, data: TileData) -> StageTrainer:
         validate=None,
     )
     segmenter.train()
-    return StageTrainer(setting, segmenter, components.loss or CrossEntropyDice(), components, RunJournal())
+    loss = (components.loss or CrossEntropyDice()).to(data.device)
+    return StageTrainer(setting, segmenter, loss, components, RunJournal())
 
 
 def step_times(trainers: dict[str, StageTrainer], rounds: int) -> dict[str, list[float]]:
-    """Take `rounds` steps of each trainer, interleaved, and return the seconds of each."""
+    """Take `rounds` steps of each trainer, interleaved, and return the seconds of each, until a GPU has done it."""
     times: dict[str, list[float]] = {name: [] for name in trainers}
     for number in range(WARM_UP + rounds):
         for name, trainer in trainers.items():
+            if torch.cuda.is_available():
+                torch.cuda.synchronize()
             started = time.perf_counter()
             trainer._take_step(with_gradient_norms=False)  # pyright: ignore[reportPrivateUsage]
+            if torch.cuda.is_available():
+                torch.cuda.synchronize()
             if number >= WARM_UP:
                 times[name].append(time.perf_counter() - started)
     return times

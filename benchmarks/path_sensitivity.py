@@ -28,7 +28,8 @@ import pandas as pd
 from imbalance_bench.config import DecoderName, StudyConfig, load_study
 from imbalance_bench.execution import Execution, execute_study
 from imbalance_bench.quickstart import make_phantom
-from imbalance_bench.records import PathControl, RunRecord, StudyRecords
+from imbalance_bench.records import RunRecord, StudyRecords
+from imbalance_bench.table_schemas import PathControl
 
 ROOT = Path(__file__).parents[1]
 CONSEP = ROOT.parent / "shared" / "data" / "consep"

@@ -14,7 +14,8 @@ from typing import Any
 
 import yaml
 
-from imbalance_bench.records import TABLES, StudyRecords
+from imbalance_bench.records import StudyRecords
+from imbalance_bench.table_schemas import TABLES
 
 STUDY_FILES = ("plan.json", "dataset.json", "splits.json")
 RUN_FILES = ("manifest.json", "status.json")

@@ -6,7 +6,7 @@
     study.scores(); study.verdicts(); study.plot("ranks")
     ib.methods(); ib.compare(scores, plan); ib.explain(quantities, measures, plan)
 
-docs/python.md shows each of them. They are looked up when they are asked for (PEP 562), so that importing the package
+docs/python.md shows each of them. They are looked up on first access (PEP 562), so that importing the package
 costs nothing, and so that it may offer names of `analysis`, which imports this package and not the other way round.
 """
 

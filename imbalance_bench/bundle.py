@@ -35,7 +35,8 @@ from imbalance_bench.errors import UserError
 from imbalance_bench.foreign.section import PATH_KEYS
 from imbalance_bench.manifest import write_atomically
 from imbalance_bench.record_documents import NOT_SHARED
-from imbalance_bench.records import FOREIGN_FILE, STUDY_FILE, TABLES, RunRecord, StudyRecords
+from imbalance_bench.records import FOREIGN_FILE, STUDY_FILE, RunRecord, StudyRecords
+from imbalance_bench.table_schemas import TABLES
 from imbalance_bench.yaml_files import read_yaml
 
 FORMAT = 1
@@ -105,13 +106,13 @@ def export_bundle(root: Path, out: Path) -> int:
     content: dict[str, Path | bytes] = {name: root / name for name in _AS_THEY_ARE}
     content |= {records.made_by[1]: _study_without_paths(records), "dataset.json": _facts_without_paths(records)}
     for run in runs:
-        held = {f"runs/{run.run_id}/{name}": run.path / name for name in _RUN_FILES}
-        content |= {name: path for name, path in held.items() if path.exists()}
+        run_files = {f"runs/{run.run_id}/{name}": run.path / name for name in _RUN_FILES}
+        content |= {name: path for name, path in run_files.items() if path.exists()}
     index = {
         "format": FORMAT,
         "study": str(records.plan().get("name", root.name)),
         "version": metadata.version("imbalance-bench"),
-        "files": {name: _fingerprint(each) for name, each in sorted(content.items())},
+        "files": {name: _fingerprint(source) for name, source in sorted(content.items())},
     }
     write_atomically(out, lambda file: _write_archive(file, index, content))
     return len(runs)
@@ -199,8 +200,8 @@ def _write_archive(file: IO[bytes], index: dict[str, Any], content: dict[str, Pa
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         text = json.dumps(index, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
         archive.writestr(zipfile.ZipInfo(INDEX, _EPOCH), text, zipfile.ZIP_DEFLATED)
-        for name, each in sorted(content.items()):
-            raw = each if isinstance(each, bytes) else each.read_bytes()
+        for name, source in sorted(content.items()):
+            raw = source if isinstance(source, bytes) else source.read_bytes()
             archive.writestr(zipfile.ZipInfo(name, _EPOCH), raw, zipfile.ZIP_DEFLATED)
 
 

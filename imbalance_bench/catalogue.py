@@ -21,9 +21,9 @@ def print_catalogue() -> None:
     """List every method by family, those of plug-ins with their distribution, and plug-ins that cannot be used."""
     console = Terminal()
     table = Table("name", "title", "needs", box=None, pad_edge=False)
-    found, unusable = usable_methods()
+    methods, unusable = usable_methods()
     for group in Group:
-        members = {name: method.card for name, method in found.items() if method.card.group == group}
+        members = {name: method.card for name, method in methods.items() if method.card.group == group}
         if members:
             table.add_row(styled((group.value, "bold")))
         for name, card in members.items():
@@ -32,8 +32,8 @@ def print_catalogue() -> None:
             title += f" (second name of {card.same_as})" if card.same_as else ""
             table.add_row(f"  {name}", title, ", ".join(sorted(card.requires)))
     console.print(table, highlight=False)
-    seconds = sum(bool(method.card.same_as) for method in found.values())
-    console.print(f"{len(found) - seconds} distinct methods, {seconds} second names of them", highlight=False)
+    seconds = sum(bool(method.card.same_as) for method in methods.values())
+    console.print(f"{len(methods) - seconds} distinct methods, {seconds} second names of them", highlight=False)
     for error in unusable:
         console.print(f"not usable: {error}", highlight=False, soft_wrap=True)
 
@@ -44,8 +44,8 @@ def print_catalogue_json(name: str | None = None) -> None:
     Raises:
         UserError: No such method, or a plug-in that cannot be used.
     """
-    found, unusable = usable_methods() if name is None else ({name: method_named(name)}, [])
-    facts = [method_facts(each, method) for each, method in found.items()]
+    methods, unusable = usable_methods() if name is None else ({name: method_named(name)}, [])
+    facts = [method_facts(method_name, method) for method_name, method in methods.items()]
     click.echo(json.dumps({"methods": facts, "unusable": unusable}, indent=2))
 
 
@@ -72,8 +72,8 @@ def print_card(name: str) -> None:
         console.print(styled((option["option"], "bold"), f": {option['meaning']}"), highlight=False)
         facts = {"values": option["values"], "default": as_typed(option["default"])}
         facts |= {"search space": option["search_space"]}
-        told = "; ".join(f"{key}: {value}" for key, value in facts.items() if value)
-        console.print(Padding(styled(told), (0, 0, 0, 4)), highlight=False)
+        line = "; ".join(f"{key}: {value}" for key, value in facts.items() if value)
+        console.print(Padding(styled(line), (0, 0, 0, 4)), highlight=False)
 
 
 def catalogue_markdown() -> str:

@@ -49,7 +49,7 @@ def first_error(error: ValidationError, model: type[Any], *, of: str = "") -> st
     """Turn the first of pydantic's errors into one sentence: "`steps` must be >= 1. Got 0."."""
     first = _most_telling(error)
     kind, location, context = first["type"], [str(part) for part in first["loc"]], first.get("ctx", {})
-    key, found = "`" + ".".join(location) + "`" + (f" of {of}" if of else ""), _value.repr(first["input"])
+    key, value = "`" + ".".join(location) + "`" + (f" of {of}" if of else ""), _value.repr(first["input"])
     if kind in _UNKNOWN_KEY:
         return f"unknown key {key}.{nearest(location[-1], _keys_beside(model, location))}"
     fix = f" {_fix(model, location)}".rstrip()
@@ -60,19 +60,19 @@ def first_error(error: ValidationError, model: type[Any], *, of: str = "") -> st
         return f"{key} {sentence}{fix}" if sentence.startswith("must ") else sentence
     if kind in _LIMITS:
         symbol, name = _LIMITS[kind]
-        return f"{key} must be {symbol} {context[name]}. Got {found}.{fix}"
+        return f"{key} must be {symbol} {context[name]}. Got {value}.{fix}"
     if kind == "literal_error":
-        return f"{key} must be one of {context['expected']}. Got {found}.{fix}"
+        return f"{key} must be one of {context['expected']}. Got {value}.{fix}"
     if kind == "string_pattern_mismatch":
-        return f"{key} must hold letters, digits, '_', '.', '+' or '-' only. Got {found}.{fix}"
+        return f"{key} must hold letters, digits, '_', '.', '+' or '-' only. Got {value}.{fix}"
     expectation = first["msg"].removeprefix("Input ").removeprefix("Value ")
-    return f"{key}: {expectation}. Got {found}.{fix}"
+    return f"{key}: {expectation}. Got {value}.{fix}"
 
 
 def _most_telling(error: ValidationError) -> ErrorDetails:
     """Return the first unknown key, which is often the misspelt one that is missing, else the first of all."""
     errors = error.errors(include_url=False)
-    return next((each for each in errors if each["type"] in _UNKNOWN_KEY), errors[0])
+    return next((detail for detail in errors if detail["type"] in _UNKNOWN_KEY), errors[0])
 
 
 def _take_as_written(failure: ValidationError, content: Any) -> bool:
@@ -116,7 +116,7 @@ def _keys_beside(model: type[Any], location: list[str]) -> list[str]:
 
 
 def _fix(model: type[Any], location: list[str]) -> str:
-    """What the field at `location` says on how to mend it, if it says anything: its extra `fix`."""
+    """What the field at `location` says on how to correct it, if it says anything: its extra `fix`."""
     field = _fields(_section(model, location)).get(location[-1]) if location else None
     extra = field.json_schema_extra if field is not None else None
     return str(extra.get("fix", "")) if isinstance(extra, dict) else ""

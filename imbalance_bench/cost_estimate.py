@@ -86,28 +86,30 @@ def estimate_cost(study: Study, waiting: Sequence[PlannedRun], workers: int, dev
         label: time_model(study.config.only(model), len(study.taxonomy), device) for label, model in models.items()
     }
     encode, features = _encoding(study, times, tiles)
-    seconds, kept, known = [], 0.0, bool(measured.rates)
+    seconds, record_bytes, all_measured = [], 0.0, bool(measured.rates)
     for run in waiting:
         steps, fold, model = planned_steps(study, run), folds[run.fold], times[run.model.label]
         own = measured.seconds(run, steps)
-        known = known and own is not None
+        all_measured = all_measured and own is not None
         passes = ceil(steps / study.config.training.validate_every) * fold.val_tiles
         passes += EVALUATION_PASSES * (fold.val_tiles + fold.test_tiles)
         seconds.append(steps * model.step_s + passes * model.tile_s if own is None else own)
-        kept += measured.bytes_of_run or model.model_bytes + TABLE_BYTES + PICTURE_BYTES_PX * fold.kept_pixels
+        record_bytes += measured.bytes_of_run or model.model_bytes + TABLE_BYTES + PICTURE_BYTES_PX * fold.kept_pixels
     busy = max(1, min(workers, len(waiting)))
     together = max(sum(seconds) / busy, max(seconds, default=0.0))
-    checkpoint = max((each.model_bytes + ADAM * each.trained_bytes for each in times.values()), default=0)
+    checkpoint = max(
+        (model_times.model_bytes + ADAM * model_times.trained_bytes for model_times in times.values()), default=0
+    )
     return CostEstimate(
         seconds=together + encode,
         encode_seconds=encode,
         workers=busy,
         tile_bytes=4 * study.config.dataset.tile_px**2 * sum(tiles.values()),
         feature_bytes=features,
-        record_bytes=round(kept),
+        record_bytes=round(record_bytes),
         checkpoint_bytes=busy * checkpoint,
-        basis="finished runs" if known else "a timed model",
-        n_basis=measured.n if known else 0,
+        basis="finished runs" if all_measured else "a timed model",
+        n_basis=measured.n if all_measured else 0,
     )
 
 
@@ -129,9 +131,9 @@ class _Fold:
     def of(cls, study: Study, number: int, tiles: Mapping[str, int]) -> "_Fold":
         """Count a fold."""
         fold = study.splits.folds[number]
-        kept = [study.dataset.entry(image_id) for image_id in fold.test[: study.config.compute.saved_predictions]]
+        saved = [study.dataset.entry(image_id) for image_id in fold.test[: study.config.compute.saved_predictions]]
         val, test = (sum(tiles[image_id] for image_id in part) for part in (fold.val, fold.test))
-        return cls(val, test, sum(entry.height_px * entry.width_px for entry in kept))
+        return cls(val, test, sum(entry.height_px * entry.width_px for entry in saved))
 
 
 @dataclass(frozen=True)
@@ -157,9 +159,9 @@ class _Measured:
             if len(sizes) == MOST_READ:
                 break
             record = study.records.run(run.run_id)
-            found = _cost(record)
-            if found is not None and found[1] == device.type:
-                rates[run.method.label, run.model.label].append(found[0])
+            cost = _cost(record)
+            if cost is not None and cost[1] == device.type:
+                rates[run.method.label, run.model.label].append(cost[0])
                 sizes.append(_folder_bytes(record.path))
         mean = float(np.mean(sizes)) if sizes else 0.0
         return cls({key: float(np.median(values)) for key, values in rates.items()}, mean, len(sizes))
@@ -202,8 +204,8 @@ def _encoding(study: Study, times: Mapping[str | None, ModelTimes], tiles: Mappi
     trained = {image_id for fold in study.splits.folds for image_id in fold.train}
     views = max(study.config.training.augmentation.cached_views, 1)
     rows = sum(n * (views if image_id in trained else 1) for image_id, n in tiles.items())
-    encode = sum(each.encode_s for each in times.values()) * rows
-    return encode, sum(each.feature_bytes for each in times.values()) * rows
+    encode = sum(model_times.encode_s for model_times in times.values()) * rows
+    return encode, sum(model_times.feature_bytes for model_times in times.values()) * rows
 
 
 def duration(seconds: float) -> str:

@@ -58,9 +58,11 @@ def without_guards(frame: pd.DataFrame) -> pd.DataFrame:
 def _fields(column: pd.Series) -> list[str]:
     """Return the cells of a column as they stand in a CSV file."""
     if pd.api.types.is_float_dtype(column.dtype):
-        return ["" if each != each else repr(each) for each in column.to_numpy(np.float64, na_value=np.nan).tolist()]
+        return [
+            "" if value != value else repr(value) for value in column.to_numpy(np.float64, na_value=np.nan).tolist()
+        ]
     place, values = pd.factorize(column.to_numpy(object), use_na_sentinel=True)
-    texts = _quoted(["" if isinstance(each, float) and each != each else str(each) for each in values])
+    texts = _quoted(["" if isinstance(value, float) and value != value else str(value) for value in values])
     return np.array([*texts, ""], dtype=object)[place].tolist()  # the last one, at -1, is a missing value
 
 
@@ -85,8 +87,8 @@ def _mapped(frame: pd.DataFrame, change: Callable[[str], str]) -> pd.DataFrame:
         if pd.api.types.is_numeric_dtype(column.dtype):
             continue
         texts = pd.unique(column.to_numpy(object))
-        new = [changed(each) for each in texts]
-        if any(one is not other for one, other in zip(new, texts, strict=True)):
+        new = [changed(text) for text in texts]
+        if any(new_text is not text for new_text, text in zip(new, texts, strict=True)):
             columns[str(name)] = column.map(changed)
     return frame.assign(**columns) if columns else frame
 

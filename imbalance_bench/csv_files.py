@@ -126,7 +126,7 @@ def _require_plain_header(path: Path, header: Sequence[str]) -> None:
 
 
 def _wrong_length(path: Path, number: int, header: Sequence[str], record: Sequence[str]) -> str:
-    fix = "Mend the row."
+    fix = "Correct the row."
     if len(record) > len(header):
         fix = "Put a value that holds a comma (such as 12,5) in quotation marks, or remove the field."
     return f"{path} row {number} must have {len(header)} fields, as its header. Got {len(record)}. {fix}"

@@ -14,17 +14,11 @@ from pathlib import Path
 
 from imbalance_bench.errors import UserError
 from imbalance_bench.manifest import file_hash
-from imbalance_bench.records import (
-    CHECKPOINT,
-    OPTIONAL_TABLES,
-    PICTURE_FOLDERS,
-    TABLES,
-    TRAIN_AGAIN,
-    WEIGHTS,
-    RunRecord,
-    read_json,
-    read_table,
-)
+from imbalance_bench.record_checks import TRAIN_AGAIN
+from imbalance_bench.record_documents import read_document
+from imbalance_bench.records import CHECKPOINT, PICTURE_FOLDERS, WEIGHTS, RunRecord
+from imbalance_bench.table_files import read_table
+from imbalance_bench.table_schemas import OPTIONAL_TABLES, TABLES
 
 OF_TRAINING = ("epochs", "class_parameters", "dynamics")  # tables that a trained model alone cannot give again
 _PNG_START, _PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"
@@ -35,7 +29,7 @@ class Remedy(IntEnum):
 
     REBUILD = 0  # status.json says what the other files show
     EVALUATE = 1  # the trained model predicts its images again
-    RESTART = 2  # training begins anew, since its checkpoint is lost
+    RESTART = 2  # training restarts, since its checkpoint is lost
     TRAIN = 3  # the finished run is trained again
 
 
@@ -74,19 +68,19 @@ def damages(record: RunRecord, *, thorough: bool = False) -> list[Damage]:
     of_status = None
     if status.exists() or ((record.path / "manifest.json").exists() and not checkpoint.exists()):
         of_status = _damage(status, Remedy.REBUILD, thorough)
-    found = [of_status]
+    findings = [of_status]
     if of_status is not None or record.is_done():
-        found += _of_records(record, thorough)
+        findings += _of_records(record, thorough)
     if checkpoint.exists():
         of_checkpoint = _damage(checkpoint, Remedy.RESTART, thorough)
-        found += [of_checkpoint] if checkpoint.exists() else []  # the run may have ended meanwhile
-    return [each for each in found if each is not None]
+        findings += [of_checkpoint] if checkpoint.exists() else []  # the run may have ended meanwhile
+    return [damage for damage in findings if damage is not None]
 
 
 def is_complete(record: RunRecord) -> bool:
     """Return whether every record of a finished run is there and whole, whatever its status says."""
     manifest = record.path / "manifest.json"  # written last
-    return manifest.exists() and not any(each for each in _of_records(record, thorough=True))
+    return manifest.exists() and not any(damage for damage in _of_records(record, thorough=True))
 
 
 def _of_records(record: RunRecord, thorough: bool) -> Iterator[Damage | None]:
@@ -115,16 +109,16 @@ def _damage(path: Path, remedy: Remedy, thorough: bool) -> Damage | None:
 
 def _of_file(path: Path, remedy: Remedy, thorough: bool, written: Mapping[str, str]) -> Damage | None:
     """Look at a file whose digest the manifest may know: the file that the run wrote need not be read otherwise."""
-    known = written.get(path.name)
-    found = _damage(path, remedy, thorough and known is None)
-    if found is not None or known is None or file_hash(path) == known:
-        return found
+    recorded_hash = written.get(path.name)
+    damage = _damage(path, remedy, thorough and recorded_hash is None)
+    if damage is not None or recorded_hash is None or file_hash(path) == recorded_hash:
+        return damage
     reason = what_is_wrong(path, thorough=True) or "is not the file that the run wrote"
     return Damage(path, reason, remedy)
 
 
 def _digests(record: RunRecord) -> dict[str, str]:
-    """Return the digests that the manifest holds; none where it is damaged, which is said of itself."""
+    """Return the digests that the manifest holds; none where it is damaged, which is reported separately."""
     try:
         return record.manifest().get("files", {})
     except UserError:
@@ -150,14 +144,14 @@ def is_whole(path: Path) -> bool:
 
 def _json(path: Path, _thorough: bool) -> str | None:
     try:
-        return None if read_json(path) else "holds nothing"
+        return None if read_document(path) else "holds nothing"
     except UserError:
-        return "is not JSON of an object"
+        return "is not a JSON object"
 
 
 def _parquet(path: Path, thorough: bool) -> str | None:
     if not _starts_and_ends(path, b"PAR1", b"PAR1"):
-        return "is cut off or no Parquet file"
+        return "is truncated or not a Parquet file"
     if thorough:
         try:
             read_table(path, path.stem)
@@ -168,7 +162,7 @@ def _parquet(path: Path, thorough: bool) -> str | None:
 
 def _png(path: Path, thorough: bool) -> str | None:
     if not _starts_and_ends(path, _PNG_START, _PNG_END):
-        return "is cut off or no PNG"
+        return "is truncated or not a PNG"
     return None if not thorough or _chunks_agree(path.read_bytes()) else "does not agree with its checksums"
 
 
@@ -192,18 +186,18 @@ def _safetensors(path: Path, _thorough: bool) -> str | None:
         start = file.read(8)
         size = int.from_bytes(start, "little")
         if len(start) < 8 or size > path.stat().st_size:
-            return "is cut off or holds no tensors"
+            return "is truncated or holds no tensors"
         try:
             header = json.loads(file.read(size))
-            ends = [each["data_offsets"][1] for name, each in header.items() if name != "__metadata__"]
+            ends = [tensor["data_offsets"][1] for name, tensor in header.items() if name != "__metadata__"]
         except (ValueError, TypeError, KeyError, IndexError, AttributeError):
             return "holds no tensors"
-    return None if 8 + size + max(ends, default=0) == path.stat().st_size else "is cut off"
+    return None if 8 + size + max(ends, default=0) == path.stat().st_size else "is truncated"
 
 
 def _checkpoint(path: Path, thorough: bool) -> str | None:
     if not zipfile.is_zipfile(path):
-        return "is cut off or no checkpoint"
+        return "is truncated or not a checkpoint"
     if thorough:
         try:
             with zipfile.ZipFile(path) as file:

@@ -12,7 +12,7 @@ Text = Annotated[str, Field(min_length=1, max_length=2000)]
 
 
 class DataSection(Section):
-    """Which prepared data set, and which classes are told apart. Relative paths start at the working directory."""
+    """Which prepared data set, and which classes are distinguished. Relative paths start at the working directory."""
 
     path: PlainPath
     source: Text | None = Field(
@@ -78,7 +78,7 @@ class SplitsSection(Section):
             for name in names if kind != self.kind else ():
                 if getattr(self, name) != defaults[name].default:
                     raise ValueError(
-                        f"`splits.{name}` means nothing to `splits.kind: {self.kind}`. Got {getattr(self, name)}. "
+                        f"`splits.{name}` does not apply to `splits.kind: {self.kind}`. Got {getattr(self, name)}. "
                         f"Leave it out, or set `splits.kind: {kind}`."
                     )
         return self

@@ -15,7 +15,7 @@ from imbalance_bench.terminal import Terminal, styled
 
 
 def print_diagnosis() -> None:
-    """Print versions, devices and disk space; say of each problem how to mend it."""
+    """Print versions, devices and disk space; say how to solve each problem."""
     console, table = Terminal(), Table(box=None, show_header=False, pad_edge=False)
     code = code_version()
     commit = f", commit {code['commit'][:12]}{' with changes' if code['dirty'] else ''}" if code["commit"] else ""
@@ -36,8 +36,8 @@ def _state_of(name: str) -> Text:
     except metadata.PackageNotFoundError:
         return styled((f"missing: pip install {name}", "red"))
     except (ImportError, RuntimeError, AttributeError) as error:
-        told = f"does not import ({first_line(error)}): install torch and torchvision together, from one place"
-        return styled((told, "red"))
+        problem = f"does not import ({first_line(error)}): install torch and torchvision together, from one place"
+        return styled((problem, "red"))
     return styled(version)
 
 

@@ -89,13 +89,13 @@ class EncoderSection(Section):
             for name in names if tuning != self.encoder_tuning else ():
                 if getattr(self, name) != EncoderSection.model_fields[name].default:
                     raise ValueError(
-                        f"`{name}` means nothing to `encoder_tuning: {self.encoder_tuning}`. "
+                        f"`{name}` does not apply to `encoder_tuning: {self.encoder_tuning}`. "
                         f"Got {getattr(self, name)}. Leave it out, or set `encoder_tuning: {tuning}`."
                     )
         if self.encoder_tuning == "frozen" and (self.activation_checkpointing or self.encoder_layer_decay != 1.0):
             name = "activation_checkpointing" if self.activation_checkpointing else "encoder_layer_decay"
             raise ValueError(
-                f"`{name}` means nothing to a frozen encoder. Set `encoder_tuning: full`, or leave it out."
+                f"`{name}` does not apply to a frozen encoder. Set `encoder_tuning: full`, or leave it out."
             )
         return self
 
@@ -119,14 +119,14 @@ class EncoderSection(Section):
     @property
     def weights(self) -> tuple[str, ...]:
         """Weights of each encoder."""
-        given = self.encoder_weights
-        return (given,) * len(self.encoders) if isinstance(given, str) else given
+        weights = self.encoder_weights
+        return (weights,) * len(self.encoders) if isinstance(weights, str) else weights
 
     @property
     def scales(self) -> tuple[float, ...]:
         """Factor by which the image is resized for each encoder."""
-        given = self.encoder_scale
-        return given if isinstance(given, tuple) else (given,) * len(self.encoders)
+        scale = self.encoder_scale
+        return scale if isinstance(scale, tuple) else (scale,) * len(self.encoders)
 
     @property
     def encoder_name(self) -> str:

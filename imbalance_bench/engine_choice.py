@@ -55,7 +55,7 @@ class ChosenEngine:
 def choose_engine(
     config: StudyConfig, engine: str | None = None, workers: int | None = None, *, detach: bool = False
 ) -> ChosenEngine:
-    """Choose several processes on CPUs or several GPUs and one run after the other on one GPU, unless told otherwise.
+    """Choose the engine that is given; else processes on CPUs or several GPUs, and one run at a time on one GPU.
 
     Args:
         config: The study.

@@ -1,4 +1,4 @@
-"""The one exception for mistakes a user can mend: a single line that names the file, the value and the fix."""
+"""The one exception for mistakes that a user can correct: a single line that names the file, the value and the fix."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -7,7 +7,7 @@ from imbalance_bench.visible_text import visible
 
 
 class UserError(Exception):
-    """Something the user can mend. Printed as one line without a traceback.
+    """Something that the user can correct. Printed as one line without a traceback.
 
     Args:
         message: One sentence with the file or key, the value found, and the fix.

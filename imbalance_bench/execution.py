@@ -48,7 +48,7 @@ class Execution:
         dry_run: Stop after the plan has been checked and printed.
         detach: Hand the runs over to a scheduler and leave.
         what_next: Print the commands that come next.
-        track: Programs that are told of the runs while they train, keys of `tracking.TARGETS`.
+        track: Programs that follow the runs while they train, keys of `tracking.TARGETS`.
     """
 
     cache: Path
@@ -92,7 +92,9 @@ def _execute(config: StudyConfig, root: Path, execution: Execution) -> bool:
         console.print(lowered, highlight=False, soft_wrap=True)
     with ProgressDisplay(console) as display:
         study = prepare_study(config, root, display.on_phase, write=not execution.dry_run)
-    damaged = {run.run_id: found for run in study.runs if (found := _lasting(damages(study.records.run(run.run_id))))}
+    damaged = {
+        run.run_id: lasting for run in study.runs if (lasting := _lasting(damages(study.records.run(run.run_id))))
+    }
     waiting = [r for r in study.runs if r.run_id not in damaged and not study.records.run(r.run_id).is_done()]
     print_plan(study, [*waiting, *(run for run in study.runs if run.run_id in damaged)], chosen.where, console)
     warned = [line for m in config.each_model for line in licence_warnings(m, study.dataset.info.licence)]
@@ -112,15 +114,15 @@ def _execute(config: StudyConfig, root: Path, execution: Execution) -> bool:
         first = next(iter(damaged.values()))[0]
         raise UserError(
             f"{len(damaged)} of {len(study.runs)} runs are damaged and were left alone. First: {first}. "
-            f"`imbalance-bench repair {root}` mends them, then the same command goes on.",
+            f"`imbalance-bench repair {root}` mends them; then run the same command again.",
             exit_code=1,
         )
     return ended
 
 
-def _lasting(found: list[Damage]) -> list[Damage]:
-    """Leave out checkpoints: a run sets a damaged one aside itself and starts afresh."""
-    return [damage for damage in found if damage.remedy != Remedy.RESTART]
+def _lasting(damaged: list[Damage]) -> list[Damage]:
+    """Leave out checkpoints: a run sets a damaged one aside itself and restarts."""
+    return [damage for damage in damaged if damage.remedy != Remedy.RESTART]
 
 
 def _train(

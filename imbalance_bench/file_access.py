@@ -9,20 +9,20 @@ from pathlib import Path
 from imbalance_bench.errors import UserError
 
 _ELSEWHERE = "Give another path."
-# what is wrong with a path, and how to mend it
+# what is wrong with a path, and how to correct it
 _REFUSALS = {
     errno.ENOENT: ("does not exist", "Check the path."),
     errno.ENOTDIR: ("leads through a file as if it were a folder", "Check the path."),
     errno.EISDIR: ("is a folder, and a file is needed", "Check the path."),
-    errno.EEXIST: ("exists and is no folder", _ELSEWHERE),
+    errno.EEXIST: ("exists and is not a folder", _ELSEWHERE),
     errno.ENOTEMPTY: ("is a folder that is not empty", _ELSEWHERE),
     errno.EACCES: ("is denied to this user", "Change its permissions, or give another path."),
     errno.EPERM: ("must not be changed by this user", "Change its permissions, or give another path."),
     errno.EROFS: ("is on a file system that is read-only", _ELSEWHERE),
-    errno.ELOOP: ("is a symbolic link that leads back to itself", "Mend the link, or give another path."),
+    errno.ELOOP: ("is a symbolic link that leads back to itself", "Correct the link, or give another path."),
     errno.ENAMETOOLONG: ("is longer than the file system allows", "Give a shorter path."),
-    errno.EINVAL: ("is no path that the file system takes", _ELSEWHERE),
-    errno.EILSEQ: ("is no path that the file system takes", _ELSEWHERE),
+    errno.EINVAL: ("is not a path that the file system accepts", _ELSEWHERE),
+    errno.EILSEQ: ("is not a path that the file system accepts", _ELSEWHERE),
     errno.ENXIO: ("is a device without a driver", _ELSEWHERE),
     errno.ENODEV: ("is on a device that is gone", _ELSEWHERE),
     errno.EBUSY: ("is in use", "Close what uses it."),
@@ -82,12 +82,12 @@ def require_writable(path: Path) -> None:
 
 def _nearest_existing(path: Path) -> Path:
     """Return the path, or the first folder above it that exists; a name too long or a loop is an OSError."""
-    for each in (path, *path.parents):
+    for candidate in (path, *path.parents):
         with suppress(FileNotFoundError):
-            each.stat()
-            return each
-        if each.is_symlink():  # to nowhere
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(each))
+            candidate.stat()
+            return candidate
+        if candidate.is_symlink():  # to nowhere
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(candidate))
     return path
 
 

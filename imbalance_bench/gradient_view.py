@@ -63,11 +63,11 @@ class FixedBatch:
         predicted = self.logits.argmax(1)
         pairs = [(self.target == c, predicted == c) for c in range(len(CLASSES))]
         tp, fp, fn = (
-            torch.tensor([int(count(truth, said).sum()) for truth, said in pairs])
+            torch.tensor([int(count(truth, predicted).sum()) for truth, predicted in pairs])
             for count in (
-                lambda truth, said: truth & said,
-                lambda truth, said: ~truth & said,
-                lambda truth, said: truth & ~said,
+                lambda truth, predicted: truth & predicted,
+                lambda truth, predicted: ~truth & predicted,
+                lambda truth, predicted: truth & ~predicted,
             )
         )
         return ClassFeedback(step=1, epoch=0, tp=tp, fp=fp, fn=fn)
@@ -107,10 +107,12 @@ def gradient_table(chosen: Mapping[str, type[MethodConfig]] | None = None, seed:
     """
     batch = fixed_batch(seed)
     configs = {REFERENCE: REGISTRY[REFERENCE]} | dict(REGISTRY if chosen is None else chosen)
-    found = {name: class_gradients(config(), batch) for name, config in configs.items() if has_loss(config(), batch)}
-    reference = found[REFERENCE]
+    gradients = {
+        name: class_gradients(config(), batch) for name, config in configs.items() if has_loss(config(), batch)
+    }
+    reference = gradients[REFERENCE]
     tables = []
-    for name, gradient in found.items():
+    for name, gradient in gradients.items():
         share = gradient / gradient.sum()
         tables.append(
             pd.DataFrame(

@@ -1,4 +1,4 @@
-"""What SIGINT, SIGTERM and SIGUSR1 do: work stops where it can go on later, and the command says how.
+"""What SIGINT, SIGTERM and SIGUSR1 do: work stops where it can be resumed, and the command says how.
 
 Within `at_safe_points` a signal is noted, and the work itself stops where its state is whole (`stop_if_asked`); a
 second Ctrl-C stops it at once. Elsewhere a signal raises `Interrupted`, except during an import: an exception raised in
@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)  # USR1: what Slurm is asked to send before a time limit
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)  # USR1: sent by Slurm before a time limit
 
 _safe_points = 0  # depth of `at_safe_points`
 _noted: int | None = None  # the signal that waits for a safe point
@@ -40,7 +40,7 @@ class Interrupted(KeyboardInterrupt):
 def message_of(number: int) -> str:
     """Return the line for a person."""
     how = "Interrupted" if number == signal.SIGINT else f"Stopped by {signal.Signals(number).name}"
-    return f"{how}. The same command goes on from here."
+    return f"{how}. Run the same command again to resume."
 
 
 @contextmanager
@@ -68,7 +68,7 @@ def stop_signals(signals: Sequence[int] = STOP_SIGNALS, *, quiet: bool = False) 
             _leave(number, quiet=quiet)
         raise Interrupted(number)
 
-    before: dict[int, Any] = {each: signal.getsignal(each) for each in signals}
+    before: dict[int, Any] = {number: signal.getsignal(number) for number in signals}
     for number, handler in before.items():
         if handler is not signal.SIG_IGN:
             signal.signal(number, handle)

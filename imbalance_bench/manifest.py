@@ -59,7 +59,7 @@ def sweep_temporaries(folder: Path, *, idle_s: float = 0) -> list[Path]:
 
     Args:
         folder: Need not exist. Nobody writes in it now, or `idle_s` says when a file counts as left.
-        idle_s: Leave files that were written to within so many seconds.
+        idle_s: Leave files that were written to within this many seconds.
     """
     swept = []
     for path in folder.iterdir() if folder.is_dir() else ():
@@ -131,7 +131,9 @@ def code_version() -> dict[str, Any]:
 def _git(folder: Path, *arguments: str) -> str | None:
     """Output of a git command, or None where git is missing or refuses."""
     try:
-        done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, timeout=10, check=True)
+        completed = subprocess.run(
+            ["git", *arguments], cwd=folder, capture_output=True, text=True, timeout=10, check=True
+        )
     except (OSError, subprocess.SubprocessError):
         return None
-    return done.stdout.strip()
+    return completed.stdout.strip()

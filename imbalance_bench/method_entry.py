@@ -89,13 +89,13 @@ def _outline(entry: object, source: str) -> _Outline:
     options = _options_of(entry, source)
     label, recipe = options.pop("label", None), options.pop("recipe", None) or {}
     steps = options.pop("steps_fraction", 1.0)
-    given = [options]
+    part_entries = [options]
     if "parts" in options:
-        given = options.pop("parts")
-        if options or not isinstance(given, list) or not given:
+        part_entries = options.pop("parts")
+        if options or not isinstance(part_entries, list) or not part_entries:
             raise UserError(f"{source}: a composed method must hold `label` and a list `parts`. Got {entry!r}.")
     parts: dict[str, dict[str, Any]] = {}
-    for part in given:
+    for part in part_entries:
         options = _options_of(part, source)
         name = options.pop("name", None)
         if not isinstance(name, str):
@@ -115,13 +115,13 @@ def _options_of(entry: object, source: str) -> dict[str, Any]:
     return dict(entry)
 
 
-def _configured(name: str, given: Mapping[str, Any], source: str) -> MethodConfig:
+def _configured(name: str, raw_options: Mapping[str, Any], source: str) -> MethodConfig:
     """Return the validated options of a part."""
-    options = dict(given)
+    options = dict(raw_options)
     method, recorded = method_named(name, source), options.pop("plugin", None)
     if recorded != origin_of(name) and recorded is not None:
         raise UserError(
-            f"{source}: method '{name}' is of {recorded}, and installed is {origin_of(name) or 'none'}. "
+            f"{source}: method '{name}' was recorded from {recorded}, and {origin_of(name) or 'none'} is installed. "
             "Install the one that is named, or give another --out."
         )
     try:

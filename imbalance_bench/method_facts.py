@@ -16,13 +16,13 @@ def usable_methods() -> tuple[dict[str, type[MethodConfig]], list[str]]:
     Returns:
         Name -> method, and one sentence for each plug-in that cannot be used, so that it does not hide the rest.
     """
-    found, unusable = {}, []
+    usable, unusable = {}, []
     for name in known_names():
         try:
-            found[name] = find_method(name)
+            usable[name] = find_method(name)
         except PluginError as error:
             unusable.append(str(error))
-    return found, unusable
+    return usable, unusable
 
 
 def method_facts(name: str, method: type[MethodConfig]) -> dict[str, Any]:
@@ -78,9 +78,9 @@ def as_typed(value: object) -> str:
 def allowed_values(schema: Mapping[str, Any]) -> str:
     """Write what the JSON schema of an option allows as a person types it, such as `mean | weighted_mean` or `>= 0`."""
     if "anyOf" in schema:
-        return " | ".join(allowed_values(each) for each in schema["anyOf"])
+        return " | ".join(allowed_values(option) for option in schema["anyOf"])
     if "enum" in schema:
-        return " | ".join(str(each) for each in schema["enum"])
+        return " | ".join(str(value) for value in schema["enum"])
     kind = schema.get("type", "")
     if kind == "object":
         return f"{{class: {allowed_values(schema['additionalProperties'])}}}"

@@ -33,7 +33,7 @@ def canonical(text: str) -> str:
 def look_alike(name: str) -> str:
     """Return what is the same for names that differ only by case, width, dashes or other compatibility forms."""
     plain = canonical(unicodedata.normalize("NFKC", name)).casefold()
-    return "".join("-" if unicodedata.category(each) == "Pd" else each for each in plain)
+    return "".join("-" if unicodedata.category(character) == "Pd" else character for character in plain)
 
 
 def similar_names(names: Iterable[str]) -> list[tuple[str, ...]]:
@@ -45,23 +45,23 @@ def similar_names(names: Iterable[str]) -> list[tuple[str, ...]]:
     for name in names:
         number = _WHOLE_NUMBER.fullmatch(name)
         alike.setdefault(number[1] if number else look_alike(name), set()).add(name)
-    return sorted(tuple(sorted(each)) for each in alike.values() if len(each) > 1)
+    return sorted(tuple(sorted(variants)) for variants in alike.values() if len(variants) > 1)
 
 
-def similar_names_remark(names: Iterable[str], what: str) -> tuple[str, ...]:
+def similar_names_remark(names: Iterable[str], noun: str) -> tuple[str, ...]:
     """Return a line about names that look alike, if there are any.
 
     Args:
         names: All of them.
-        what: What they name, in the plural: "groups".
+        noun: What they name, in the plural: "groups".
     """
     similar = similar_names(names)
     if not similar:
         return ()
-    examples = "; ".join(" and ".join(f"'{name}'" for name in each) for each in similar[:_SHOWN])
+    examples = "; ".join(" and ".join(f"'{name}'" for name in variants) for variants in similar[:_SHOWN])
     more = f" and {len(similar) - _SHOWN} more" if len(similar) > _SHOWN else ""
     return (
-        f"{what} that differ only by case, width, dashes or zeros count as different: {examples}{more}. "
+        f"{noun} that differ only by case, width, dashes or zeros count as different: {examples}{more}. "
         "Unify them if they are one.",
     )
 
@@ -80,7 +80,9 @@ def is_left_by_a_system(name: str) -> bool:
 
 def _visible(text: str) -> str:
     """Remove invisible characters; the control characters that are space stay."""
-    return "".join(each for each in text if each.isspace() or unicodedata.category(each) not in ("Cf", "Cc"))
+    return "".join(
+        character for character in text if character.isspace() or unicodedata.category(character) not in ("Cf", "Cc")
+    )
 
 
 def _stem(name: str) -> str:

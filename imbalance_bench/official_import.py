@@ -51,13 +51,13 @@ def import_checkpoint(
     if seed is not None and seed not in config.seeds:
         raise UserError(f"--seed must be one of the study's `seeds` ({', '.join(map(str, config.seeds))}). Got {seed}.")
     require_inputs(config, console)
-    found = read_official(checkpoint)
+    tensors = read_official(checkpoint)
     with ProgressDisplay(console) as display:
         study = prepare_study(config, root, display.on_phase)
         names = study.taxonomy.names
-        if n_official_classes(found) != len(names):
+        if n_official_classes(tensors) != len(names):
             raise UserError(
-                f"{checkpoint} has {n_official_classes(found)} classes beside ignored pixels. The study has "
+                f"{checkpoint} has {n_official_classes(tensors)} classes beside ignored pixels. The study has "
                 f"{len(names)} ({', '.join(names)}). Merge or ignore classes (`dataset.groups`, "
                 "`dataset.ignore`) until they are those that it was trained on."
             )
@@ -65,16 +65,16 @@ def import_checkpoint(
     origin = {"file": checkpoint.name, "sha256": file_hash(checkpoint), "code": "lakmali240/DFA-Imbalance"}
     with ProgressDisplay(console) as display:
         display.on_phase("evaluating the checkpoint", 0, 1)
-        adopt_run(study, run, cache, lambda segmenter: load_official(segmenter, found, str(checkpoint)), origin)
+        adopt_run(study, run, cache, lambda segmenter: load_official(segmenter, tensors, str(checkpoint)), origin)
     return study.records.run(run.run_id).path
 
 
 def _official_method(config: StudyConfig, label: str | None) -> MethodEntry:
     """Return the method whose tokens are those of the checkpoint."""
     fitting = {
-        each.label: each
-        for each in config.methods
-        if any(isinstance(part, DfaConfig) and part.token_layout == LAYOUT for part in each.parts.values())
+        method.label: method
+        for method in config.methods
+        if any(isinstance(part, DfaConfig) and part.token_layout == LAYOUT for part in method.parts.values())
     }
     if label is None and len(fitting) == 1:
         return next(iter(fitting.values()))

@@ -15,9 +15,9 @@ def require_own_packages() -> None:
         ImportError: It does: usually a script, folder or notebook directory with a file of that name.
     """
     for name in OTHERS:
-        found = _origin(name)
-        if found is not None and found.resolve().parent.parent != HERE:
-            shown = found.parent if found.name == "__init__.py" else found
+        origin = _origin(name)
+        if origin is not None and origin.resolve().parent.parent != HERE:
+            shown = origin.parent if origin.name == "__init__.py" else origin
             raise ImportError(
                 f"{shown} takes the place of the package '{name}' of imbalance-bench, which cannot work without it. "
                 f"Rename {shown.name}.",

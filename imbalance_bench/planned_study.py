@@ -96,7 +96,7 @@ def _weights(records: StudyRecords, facts: dict[str, Any], label: str | None) ->
     if "encoder_weights" in facts:
         return facts["encoder_weights"][weights_key(label)]
     config = load_study(records.root / STUDY_FILE)  # of an earlier version
-    found: ModelSection | None = next((model for model in config.each_model if model.label == label), None)
-    if found is None:
+    section: ModelSection | None = next((model for model in config.each_model if model.label == label), None)
+    if section is None:
         raise UserError(f"{records.root / STUDY_FILE} must hold the model '{label}'. Got none. Put it back.")
-    return found.model_dump(mode="json")["encoder_weights"]
+    return section.model_dump(mode="json")["encoder_weights"]

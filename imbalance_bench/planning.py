@@ -25,7 +25,8 @@ from imbalance_bench.models.segmenter import CLASS_QUERY, require_known_architec
 from imbalance_bench.models.size_check import require_model_fits
 from imbalance_bench.planned_study import weights_key
 from imbalance_bench.preregistration import primary_choices
-from imbalance_bench.records import FOREIGN, FOREIGN_FILE, STUDY_FILE, StudyRecords, read_json
+from imbalance_bench.record_documents import read_document
+from imbalance_bench.records import FOREIGN, FOREIGN_FILE, STUDY_FILE, StudyRecords
 from imbalance_bench.run_ids import PlannedIds, models_of, without_label
 from imbalance_bench.study import OnProgress, Study, method_context, model_identity, shared_identity
 from imbalance_bench.study_data import dataset_facts, read_study_data
@@ -51,8 +52,8 @@ def prepare_study(config: StudyConfig, root: Path, on_progress: OnProgress, *, w
     weights = {model.label: _checked_names(model) for model in config.each_model}
     dataset = PreparedDataset.open(config.dataset.path)
     marks = file_marks(dataset)
-    known = known_hash(root, marks)
-    data = read_study_data(dataset, config.dataset, config.splits, on_progress, known_hash=known)
+    hash_of_unchanged = known_hash(root, marks)
+    data = read_study_data(dataset, config.dataset, config.splits, on_progress, known_hash=hash_of_unchanged)
     planned = PlannedIds.of(earlier)
     study = Study(root, config, dataset, data.taxonomy, data.splits, data.counts, data.data_hash, weights, planned)
     require_same_material(root, study.hashes, earlier)
@@ -87,8 +88,8 @@ def earlier_plan(root: Path, origin: str | None = None) -> dict[str, Any]:
     if (root / "plan.json").exists():
         plan = StudyRecords(root).plan()
         if plan.get("origin") != origin:
-            held = "runs of its own" if origin else "scores of predictions that were made elsewhere"
-            raise UserError(f"{root} holds a study with {held}. Give another --out.")
+            other_content = "runs of its own" if origin else "scores of predictions that were made elsewhere"
+            raise UserError(f"{root} holds a study with {other_content}. Give another --out.")
         return plan
     names = {child.name for child in root.iterdir()} if root.exists() else set[str]()
     # a study whose plan is gone; finished runs keep their ids
@@ -140,16 +141,16 @@ def _require_extension(config: StudyConfig, root: Path, earlier: dict[str, Any])
     now = {key: value for key, value in now.items() if key != "schema"}
     changed = first_difference(shared, now) or _changed_model(config, earlier)
     if not changed:  # plans of earlier versions say nothing of what could not be counted yet
-        known = earlier.get("evaluation", {})
-        now = {key: value for key, value in _evaluation(config).items() if key in known}
-        changed = first_difference(known, now, "evaluation")
+        earlier_evaluation = earlier.get("evaluation", {})
+        now = {key: value for key, value in _evaluation(config).items() if key in earlier_evaluation}
+        changed = first_difference(earlier_evaluation, now, "evaluation")
     if changed:
         raise UserError(
             f"{root} holds a study with {changed}. Give another --out, or the settings that it was started with."
         )
-    known = earlier["methods"]
+    earlier_methods = earlier["methods"]
     for method in config.methods:
-        if method.label in known and known[method.label] != method.resolved():
+        if method.label in earlier_methods and earlier_methods[method.label] != method.resolved():
             raise UserError(
                 f"{root} holds runs of '{method.label}' with other options. Give this method a `label` of its own."
             )
@@ -176,10 +177,10 @@ def require_same_material(root: Path, hashes: dict[str, str], earlier: dict[str,
     """Refuse to mix runs on other data, splits or encoder weights in one directory."""
     before = earlier["hashes"] if earlier else hashes
     for name, value in hashes.items():
-        known = before.get(name, value)
-        if known != value:
+        earlier_value = before.get(name, value)
+        if earlier_value != value:
             raise UserError(
-                f"{root} holds a study whose {name} were others (hash {known[:12]}, now {value[:12]}). "
+                f"{root} holds a study whose {name} differ (hash {earlier_value[:12]}, now {value[:12]}). "
                 "Give another --out."
             )
 
@@ -188,9 +189,9 @@ def first_difference(before: Any, now: Any, path: str = "") -> str:
     """Describe the first value that differs, or return an empty string."""
     if isinstance(before, dict) and isinstance(now, dict):
         for key in sorted({*before, *now}):
-            found = first_difference(before.get(key), now.get(key), f"{path}.{key}".lstrip("."))
-            if found:
-                return found
+            difference = first_difference(before.get(key), now.get(key), f"{path}.{key}".lstrip("."))
+            if difference:
+                return difference
         return ""
     return "" if before == now else f"`{path}` {before!r} instead of {now!r}"
 
@@ -216,9 +217,9 @@ def _write_plan(study: Study) -> None:
 
 
 def _readable(path: Path) -> dict[str, Any]:
-    """Content of a file that is about to be written anew; nothing where it is missing or damaged."""
+    """Content of a file that is about to be rewritten; nothing where it is missing or damaged."""
     try:
-        return read_json(path)
+        return read_document(path)
     except UserError:
         return {}
 
@@ -254,7 +255,7 @@ def _plan(study: Study, earlier: dict[str, Any]) -> dict[str, Any]:
 def _with_labels_of(config: StudyConfig, earlier: dict[str, Any]) -> dict[str, Any]:
     """Return the earlier plan under the labels that its methods have now; what no label decides stays as it is."""
     methods, labels = earlier.get("methods", {}), {method.label for method in config.methods}
-    new = {canonical_hash(without_label(each.resolved())): each.label for each in config.methods}
+    new = {canonical_hash(without_label(method.resolved())): method.label for method in config.methods}
     trained = {label: canonical_hash(without_label(method)) for label, method in methods.items()}
     renamed = {
         old: new[hashed]
@@ -264,11 +265,15 @@ def _with_labels_of(config: StudyConfig, earlier: dict[str, Any]) -> dict[str, A
     if not renamed:
         return earlier
     runs = [run | {"method": renamed.get(run["method"], run["method"])} for run in earlier["runs"]]
-    kept = {label: method for label, method in methods.items() if label not in renamed}
+    unchanged_methods = {label: method for label, method in methods.items() if label not in renamed}
     before, written = earlier["analysis"], earlier.get("analysis_hash")
     after = before | {"control": renamed.get(before.get("control"), before.get("control"))}
     unchanged = written == canonical_hash(before)
-    return earlier | {"runs": runs, "methods": kept, "analysis_hash": canonical_hash(after) if unchanged else written}
+    return earlier | {
+        "runs": runs,
+        "methods": unchanged_methods,
+        "analysis_hash": canonical_hash(after) if unchanged else written,
+    }
 
 
 def _planned_earlier(study: Study, earlier: dict[str, Any]) -> dict[str, dict[str, Any]]:

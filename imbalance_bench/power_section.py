@@ -10,7 +10,7 @@ Points = Annotated[float, Field(ge=0)]  # points of Dice
 
 
 class PowerSection(Section):
-    """The design and the deviations that `imbalance-bench power` was asked about, and the result it gave.
+    """The design and the deviations given to `imbalance-bench power`, and its result.
 
     `power --yaml` prints this section for a study file; `analyze` says where what was run is another study.
     """

@@ -14,7 +14,7 @@ from pathlib import Path
 import pandas as pd
 
 from imbalance_bench.manifest import write_atomically
-from imbalance_bench.records import CLASS_PARAMETERS, EPOCHS
+from imbalance_bench.table_schemas import CLASS_PARAMETERS, EPOCHS
 
 EpochRow = tuple[int, int, str, str, int, float]  # as EPOCHS
 LedgerRow = tuple[int, int, int, str, float]  # as CLASS_PARAMETERS
@@ -47,11 +47,11 @@ class ProgressLog:
         self._path = path
 
     def begin(self, reached: Moment | None) -> None:
-        """Take back what lies behind the moment from which a run goes on; None: it starts afresh."""
+        """Remove what was logged after the moment from which a run resumes; None: it restarts."""
         if not self._path.exists():
             return
-        kept = [line for line in self._path.read_bytes().splitlines(keepends=True) if _is_kept(line, reached)]
-        write_atomically(self._path, lambda file: file.writelines(kept))
+        earlier_lines = [line for line in self._path.read_bytes().splitlines(keepends=True) if _is_kept(line, reached)]
+        write_atomically(self._path, lambda file: file.writelines(earlier_lines))
 
     def add(self, epochs: Sequence[EpochRow], ledger: Sequence[LedgerRow]) -> None:
         """Append rows, with the time."""
@@ -107,7 +107,7 @@ def _read_line(line: bytes) -> tuple[float, list[EpochRow], list[LedgerRow]] | N
 
 def _written(row: Sequence[object]) -> list[object]:
     """Return a row as JSON values; what is not known is null."""
-    return [None if isinstance(each, float) and not math.isfinite(each) else each for each in row]
+    return [None if isinstance(value, float) and not math.isfinite(value) else value for value in row]
 
 
 def _number(value: float | None) -> float:

@@ -36,7 +36,7 @@ PathLike = str | Path
 class Study:
     """A study directory: what its runs left behind, and what the analysis says of it.
 
-    Tables, verdicts, figures and the report come from the analysis, which is made when one of them is first asked for,
+    Tables, verdicts, figures and the report come from the analysis, computed when one of them is first accessed,
     and again when more runs have finished since. `load_study` opens one, `run` makes one.
 
     Args:
@@ -56,8 +56,8 @@ class Study:
 
     def __repr__(self) -> str:
         states = self.status()["state"].value_counts()
-        told = ", ".join(f"{n} {state}" for state, n in states.items())
-        return f"<Study '{self.name}' in {self.root}: {told or 'no runs'}>"
+        counts = ", ".join(f"{n} {state}" for state, n in states.items())
+        return f"<Study '{self.name}' in {self.root}: {counts or 'no runs'}>"
 
     @property
     def name(self) -> str:
@@ -167,9 +167,9 @@ class Study:
         if self._changed_at() != self._read_at and all(path.exists() for path in tables):  # not of an earlier version
             self._open_analysis()
         if self._read is not None:
-            known = self._read.table("runs")
-            known = set(known.loc[known["state"] == "done", "run_id"])
-            if known == {record.run_id for record in self._records.finished()}:
+            analysed = self._read.table("runs")
+            analysed = set(analysed.loc[analysed["state"] == "done", "run_id"])
+            if analysed == {record.run_id for record in self._records.finished()}:
                 return self._read
         self.analyze()
         assert self._read is not None
@@ -209,7 +209,7 @@ def run(
 ) -> Study:
     """Train every run of a study that is not finished, as `imbalance-bench run` does.
 
-    A script needs no `if __name__ == "__main__":` for it. Ctrl-C saves a checkpoint of each run; the same call goes on.
+    A script needs no `if __name__ == "__main__":` for it. Ctrl-C saves a checkpoint of each run; the same call resumes.
 
     Args:
         config: A study file, its content as a mapping, or a checked study.
@@ -218,10 +218,10 @@ def run(
         cache: Folder of tiles and features; None: $IMBALANCE_BENCH_CACHE or results/cache.
         engine: "serial" or "process"; None: processes on CPUs, one after the other on a GPU.
         workers: Runs at a time; None: cores / compute.threads.
-        track: Programs that are told of the runs while they train: "tensorboard", "mlflow", "wandb".
+        track: Programs that follow the runs while they train: "tensorboard", "mlflow", "wandb".
 
     Returns:
-        The study, whose tables, verdicts and figures can be asked for.
+        The study, with its tables, verdicts and figures.
 
     Raises:
         UserError: Something is wrong with study, data or disk (nothing has been trained), or a run failed.
@@ -257,7 +257,7 @@ def methods(name: str | None = None) -> pd.DataFrame:
     if name is not None:
         columns = ["option", "default", "values", "search_space", "meaning"]
         return pd.DataFrame(method_options(method_named(name)), columns=columns)
-    rows = [method_facts(each, method) for each, method in usable_methods()[0].items()]
+    rows = [method_facts(method_name, method) for method_name, method in usable_methods()[0].items()]
     return pd.DataFrame([row | {"needs": ", ".join(row["needs"])} for row in rows]).drop(columns="options")
 
 

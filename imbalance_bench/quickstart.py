@@ -34,12 +34,12 @@ def make_phantom(dest: Path, *, preset: str, seed: int | None = None, workers: i
             spec,
             dest,
             workers=workers,
-            on_progress=lambda done, total: display.on_phase("making tissue", done, total),
+            on_progress=lambda n_done, total: display.on_phase("making tissue", n_done, total),
         )
 
 
 def run_quickstart(out: Path, cache: Path, *, seed: int | None = None) -> None:
-    """Make the phantom, run the bundled study on it, analyse it, report it; go on where a killed one stopped.
+    """Make the phantom, run the bundled study on it, analyse it, report it; resume where a killed call stopped.
 
     Args:
         out: Folder of phantom and study.

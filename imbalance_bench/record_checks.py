@@ -8,6 +8,8 @@ import pandas as pd
 
 from imbalance_bench.errors import UserError
 
+TRAIN_AGAIN = "Delete the run's folder and run the study again."  # what mends a damaged run
+
 # the columns that tell the images apart on which every class is counted
 _CELLS: Mapping[str, tuple[str, ...]] = {
     "counts": ("split", "image_id"),
@@ -32,7 +34,7 @@ def require_sound_rows(
 
     Args:
         path: The file, for the message.
-        name: The table, a key of `records.TABLES`.
+        name: The table, a key of `table_schemas.TABLES`.
         rows: Its rows, with the columns of its schema.
         may_predict_none: A pixel may be predicted as none of the classes.
         within: Further columns that tell rows apart, where those of several runs are looked at together.
@@ -41,9 +43,9 @@ def require_sound_rows(
         UserError: Rows contradict one another.
     """
 
-    def refuse(what: str, at: pd.Series) -> UserError:
+    def refuse(reason: str, at: pd.Series) -> UserError:
         place = ", ".join(f"{key} {value}" for key, value in at.items())
-        return UserError(f"{path}: {what} ({place}). Delete the run's folder and run the study again.", exit_code=1)
+        return UserError(f"{path}: {reason} ({place}). {TRAIN_AGAIN}", exit_code=1)
 
     cell = [*within, *_CELLS[name]] if name in _CELLS else []
     keys = [*cell, "class_id"] if cell else [*within, *_KEYS[name]] if name in _KEYS else []
@@ -55,7 +57,7 @@ def require_sound_rows(
         raise refuse("counts must not be negative", rows.loc[negative, keys].iloc[0])
     twice = rows.duplicated(keys)
     if twice.any():
-        raise refuse("each row must stand once", rows.loc[twice, keys].iloc[0])
+        raise refuse("each row must occur once", rows.loc[twice, keys].iloc[0])
     if cell:
         _require_whole_images(rows, cell, refuse)
     if name == "counts":  # on which every score rests
@@ -63,8 +65,8 @@ def require_sound_rows(
         odd = mistakes["fp"] > mistakes["fn"] if may_predict_none else mistakes["fp"] != mistakes["fn"]
         wrong = mistakes[odd]
         if len(wrong):
-            what = "every false positive of a class must be a false negative of another"
-            raise refuse(what, wrong.reset_index()[cell].iloc[0])
+            reason = "every false positive of a class must be a false negative of another"
+            raise refuse(reason, wrong.reset_index()[cell].iloc[0])
 
 
 def _is_sound_by_blocks(rows: pd.DataFrame, cell: list[str], name: str, may_predict_none: bool) -> bool:
@@ -94,22 +96,22 @@ def _require_whole_images(rows: pd.DataFrame, cell: list[str], refuse: Callable[
     """Refuse an image that lacks a class, or whose counts do not add up to its labelled pixels."""
     n_classes = int(rows["class_id"].max()) + 1
     misses = rows.assign(labelled=rows["tp"] + rows["fn"])
-    found = misses.groupby(cell, sort=False, dropna=False).agg(
+    images = misses.groupby(cell, sort=False, dropna=False).agg(
         rows=("class_id", "size"),
         least=("class_id", "min"),
         labelled=("labelled", "sum"),
         low=("n_valid", "min"),
         high=("n_valid", "max"),
     )
-    for what, wrong in (
+    for reason, wrong in (
         (
             f"every image must have a row for each of {n_classes} classes",
-            (found["rows"] != n_classes) | (found["least"] < 0),
+            (images["rows"] != n_classes) | (images["least"] < 0),
         ),
         (
             "true pixels of all classes must add up to n_valid",
-            (found["labelled"] != found["low"]) | (found["low"] != found["high"]),
+            (images["labelled"] != images["low"]) | (images["low"] != images["high"]),
         ),
     ):
         if wrong.any():
-            raise refuse(what, found[wrong].reset_index()[cell].iloc[0])
+            raise refuse(reason, images[wrong].reset_index()[cell].iloc[0])

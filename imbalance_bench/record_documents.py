@@ -12,6 +12,8 @@ from imbalance_bench.errors import UserError
 from imbalance_bench.file_access import refusal
 from imbalance_bench.names import ClassName, Colour
 
+SCHEMA_VERSION = 2  # of plan and manifest: 2 has run ids without labels, and digests of a run's files
+READABLE_SCHEMAS = (1, 2)
 NOT_SHARED = "not shared"  # path of the data set in records that came as a bundle
 _FIX = "Restore the file, or run the study again in another folder."
 
@@ -116,17 +118,26 @@ def read_document(path: Path, model: type[BaseModel] | None = None) -> Document:
     return content
 
 
+def require_known_schema(path: Path, schema: object) -> None:
+    """Refuse records of a version that this one does not know."""
+    if schema in READABLE_SCHEMAS and not isinstance(schema, bool):
+        return
+    newer = isinstance(schema, int) and schema > SCHEMA_VERSION
+    fix = "Update imbalance-bench." if newer else "The file is damaged, or was not written by imbalance-bench."
+    raise UserError(f"{path}: `schema` must be at most {SCHEMA_VERSION}. Got {schema!r}. {fix}", exit_code=1)
+
+
 def document_of(text: str, path: Path) -> Document:
     """Return the object that the text of a JSON file holds, where the file was read and found right before."""
     return json.loads(text, object_pairs_hook=lambda pairs: _document(path, pairs))
 
 
 def _document(path: Path, pairs: Iterable[tuple[str, Any]]) -> Document:
-    made = Document(pairs := list(pairs))
-    made.source = str(path)
-    if len(made) < len(pairs):
+    document = Document(pairs := list(pairs))
+    document.source = str(path)
+    if len(document) < len(pairs):
         raise ValueError("a key occurs twice")
-    return made
+    return document
 
 
 def _listed(content: dict[str, Any]) -> str:

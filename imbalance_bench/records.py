@@ -1,4 +1,4 @@
-"""The schema of what a run leaves behind: write it, read it, refuse what does not fit. No torch.
+"""The folders of a study and of its runs: where every file is, and how it is read. No torch.
 
     results/studies/<study>/
         study.yaml       the resolved study file       plan.json   the runs it asks for, with their hashes
@@ -12,8 +12,7 @@
 Where `score` read predictions that were made elsewhere, foreign.yaml takes the place of study.yaml, plan and manifests
 say `origin: foreign`, and runs have no model; nothing of their training is known.
 
-Counts are integers and no ratio is stored: Dice and IoU exist only in `analysis`, so a new metric needs no retraining.
-Tables that a run need not have (`OPTIONAL_TABLES`) read as None where it has none.
+`table_schemas` defines the columns of the tables, `record_documents` the keys of the JSON files.
 """
 
 from collections.abc import Iterator
@@ -25,198 +24,21 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from imbalance_bench.errors import UserError
-from imbalance_bench.file_access import refusal
-from imbalance_bench.manifest import LOCK, file_hash, write_atomically, write_json
-from imbalance_bench.record_checks import require_sound_rows
-from imbalance_bench.record_documents import DatasetDocument, PlanDocument, read_document
+from imbalance_bench.manifest import LOCK, file_hash, write_json
+from imbalance_bench.record_checks import TRAIN_AGAIN
+from imbalance_bench.record_documents import DatasetDocument, PlanDocument, read_document, require_known_schema
+from imbalance_bench.table_files import read_table
 
-SCHEMA_VERSION = 2  # of plan and manifest: 2 has run ids without labels, and digests of a run's files
-READABLE_SCHEMAS = (1, 2)
-TABLES_VERSION = 1
 FOREIGN = "foreign"  # origin, in plan and manifests, of predictions that were made elsewhere
-STUDY_FILE, FOREIGN_FILE = "study.yaml", "foreign.yaml"  # what `run` and `score` were told; a study has one of them
+STUDY_FILE, FOREIGN_FILE = "study.yaml", "foreign.yaml"  # input of `run` and of `score`; a study has one of them
 
-COUNTS = pa.schema(
-    [
-        ("image_id", pa.string()),
-        ("group_id", pa.string()),
-        ("split", pa.string()),  # val | test
-        ("class_id", pa.int16()),
-        ("tp", pa.int64()),  # pixels
-        ("fp", pa.int64()),
-        ("fn", pa.int64()),
-        ("n_valid", pa.int64()),  # labelled pixels of the image, the same for each of its classes
-    ]
-)
-EPOCHS = pa.schema(
-    [
-        ("stage", pa.int8()),
-        ("step", pa.int32()),  # optimiser steps done
-        ("split", pa.string()),  # train | val
-        ("quantity", pa.string()),  # loss, <loss part>, learning_rate, tp, fp, fn
-        ("class_id", pa.int16()),  # -1: not per class
-        ("value", pa.float64()),
-    ]
-)
-CLASS_PARAMETERS = pa.schema(
-    [
-        ("stage", pa.int8()),
-        ("step", pa.int32()),
-        ("class_id", pa.int16()),
-        ("parameter", pa.string()),  # attention_bias, attention_bias_initial, effective_offset, loss_weight, ...
-        ("value", pa.float64()),
-    ]
-)
-CONFUSION = pa.schema(
-    [
-        ("image_id", pa.string()),
-        ("group_id", pa.string()),
-        ("split", pa.string()),  # val | test
-        ("true_id", pa.int16()),
-        ("predicted_id", pa.int16()),  # K, one past the last class: as none of them
-        ("pixels", pa.int64()),  # labelled pixels, > 0: pairs that do not occur have no row
-    ]
-)
-BOUNDARY = pa.schema(
-    [
-        ("image_id", pa.string()),
-        ("group_id", pa.string()),
-        ("split", pa.string()),  # val | test
-        ("class_id", pa.int16()),
-        ("measure", pa.string()),  # a BoundaryMeasure
-        ("distance_um", pa.float64()),  # null where the measure has none; inf: beyond the last band
-        ("numerator", pa.int64()),
-        ("denominator", pa.int64()),  # > 0: a class that is neither labelled nor predicted has no row
-    ]
-)
-INTERVENTIONS = pa.schema(
-    [
-        ("image_id", pa.string()),
-        ("group_id", pa.string()),
-        ("split", pa.string()),  # val | test
-        (
-            "intervention",
-            pa.string(),
-        ),  # learned, zeroed, permuted_<i>, shifted_<class_id>: see evaluation.interventions
-        ("class_id", pa.int16()),
-        ("tp", pa.int64()),  # pixels
-        ("fp", pa.int64()),
-        ("fn", pa.int64()),
-        ("n_valid", pa.int64()),
-    ]
-)
-PATH_CONTROLS = pa.schema(
-    [
-        ("image_id", pa.string()),
-        ("group_id", pa.string()),
-        ("split", pa.string()),  # test
-        ("control", pa.string()),  # a PathControl
-        ("target_id", pa.int16()),  # the dosed class; -1: none
-        ("dose", pa.float64()),  # natural log-odds; 0: none
-        ("class_id", pa.int16()),
-        ("tp", pa.int64()),  # pixels
-        ("fp", pa.int64()),
-        ("fn", pa.int64()),
-        ("n_valid", pa.int64()),
-    ]
-)
-PROBABILITIES = pa.schema(
-    [
-        ("image_id", pa.string()),
-        ("group_id", pa.string()),
-        ("split", pa.string()),  # val | test
-        ("class_id", pa.int16()),  # whose probability is looked at
-        ("predicted", pa.bool_()),  # the pixels are predicted as the class
-        ("bin", pa.int16()),  # of its probability, from 0 to PROBABILITY_BINS - 1, equally wide
-        ("pixels", pa.int64()),  # labelled pixels, > 0
-        ("true_pixels", pa.int64()),  # those labelled as the class
-        ("p_millionths", pa.int64()),  # sum of the probability over the pixels
-        ("true_p_millionths", pa.int64()),  # over those labelled as the class
-        ("p_squared_millionths", pa.int64()),  # sum of its square over the pixels
-    ]
-)
-DYNAMICS = pa.schema(
-    [
-        ("stage", pa.int8()),
-        ("image_id", pa.string()),  # of the training split
-        ("group_id", pa.string()),
-        ("class_id", pa.int16()),  # the true class
-        ("looks", pa.int32()),  # times that the pixels were predicted during the stage
-        ("pixels", pa.int64()),  # watched pixels, > 0
-        ("learned", pa.int64()),  # pixels that were right at least once
-        ("forgotten", pa.int64()),  # pixels that were right and wrong at the next look at least once
-        ("forgettings", pa.int64()),  # changes from right to wrong, over all pixels
-        ("probability_millionths", pa.int64()),  # sum over pixels and looks of the true class's probability
-        ("margin_millionths", pa.int64()),  # sum over pixels and looks of its logit minus the largest other one
-    ]
-)
-TABLES = {
-    "counts": COUNTS,
-    "epochs": EPOCHS,
-    "class_parameters": CLASS_PARAMETERS,
-    "confusion": CONFUSION,
-    "boundary": BOUNDARY,
-    "interventions": INTERVENTIONS,
-    "path_controls": PATH_CONTROLS,
-    "dynamics": DYNAMICS,
-    "probabilities": PROBABILITIES,
-}
-# runs of earlier versions have none
-OPTIONAL_TABLES = ("confusion", "boundary", "interventions", "path_controls", "dynamics", "probabilities")
-TRAIN_AGAIN = "Delete the run's folder and run the study again."
 WEIGHTS = "model.safetensors"
 CHECKPOINT = "checkpoint.pt"  # only while a run is not finished
 PICTURE_FOLDERS = ("predictions", "attention")  # of a run, one file per image of the panel
-PROBABILITY_BINS = 15  # as Guo et al. 2017
-_MAY_PREDICT_NONE = "imbalance_bench.may_predict_none"
-PROBABILITY_UNIT = 1_000_000  # sums of probabilities and margins are stored in whole millionths
-
-
-class BoundaryMeasure(StrEnum):
-    """Measures of boundary.parquet, each a ratio whose sums over images stay exact; `evaluation.boundary` defines them.
-
-    BOUNDARY_IOU: pixels in both bands / pixels in either; the band is `distance_um` wide.
-    BOUNDARY_IOU_DIAGONAL: the same with a band of a share of the image's diagonal; no distance in um.
-    SURFACE_DICE: border length within `distance_um` of the other border / length of both borders, pm.
-    HAUSDORFF_95: distance, pm / 1; a row only where the class is both labelled and predicted.
-    TRIMAP: wrongly predicted pixels of the class / its labelled pixels, between the next smaller `distance_um` and this
-        one from the true border; the last band has no outer end (inf).
-    """
-
-    BOUNDARY_IOU = "boundary_iou"
-    BOUNDARY_IOU_DIAGONAL = "boundary_iou_diagonal"
-    SURFACE_DICE = "surface_dice"
-    HAUSDORFF_95 = "hausdorff_95"
-    TRIMAP = "trimap"
-
-
-class PathControl(StrEnum):
-    """What path_controls.parquet changes in a trained model, in every layer and head of the image->token attention.
-
-    LEARNED: nothing.
-    UNIFORM: each place attends equally to every class.
-    REMOVED: no class reaches any place: all weights are 0.
-    ORACLE: each place attends to the classes by their shares in the true mask.
-    ROLLED: the same, each class getting the share of the one before it, the first that of the last.
-    BIAS_DOSE: `dose` is added to the attention bias of `target_id`.
-    LOGIT_DOSE: `dose` is added to the output logit of `target_id`; the attention is as trained.
-    LOGIT_MATCHED: what predicts `target_id` as often in the image as after BIAS_DOSE of `dose` is added to its logit.
-    """
-
-    LEARNED = "learned"
-    UNIFORM = "uniform"
-    REMOVED = "removed"
-    ORACLE = "oracle"
-    ROLLED = "rolled"
-    BIAS_DOSE = "bias_dose"
-    LOGIT_DOSE = "logit_dose"
-    LOGIT_MATCHED = "logit_matched"
 
 
 class RunState(StrEnum):
@@ -225,98 +47,6 @@ class RunState(StrEnum):
     RUNNING = "running"
     DONE = "done"
     FAILED = "failed"
-
-
-def as_table(name: str, rows: pd.DataFrame) -> pa.Table:
-    """Return `rows` with exactly the schema of the table called `name`.
-
-    Raises:
-        ValueError: A column is missing, unknown, or does not convert without loss.
-    """
-    schema = TABLES[name]
-    if set(rows.columns) != set(schema.names):
-        raise ValueError(f"{name} must have the columns {schema.names}. Got {list(rows.columns)}.")
-    return pa.Table.from_pandas(rows[schema.names], schema=schema, preserve_index=False, safe=True)
-
-
-def write_table(path: Path, name: str, rows: pd.DataFrame, *, may_predict_none: bool = False) -> None:
-    """Write `rows` as the table called `name` (a key of TABLES), atomically, with exactly its schema.
-
-    Args:
-        path: The file.
-        name: Of the table.
-        rows: Its rows.
-        may_predict_none: A pixel may have been predicted as none of the classes; the file says so, and then not every
-            false negative of a class is a false positive of another.
-
-    Raises:
-        ValueError: A column is missing, unknown, or does not convert without loss.
-    """
-    table = as_table(name, rows)
-    facts = {"imbalance_bench.schema": f"{name}/{TABLES_VERSION}"}
-    if may_predict_none:
-        facts[_MAY_PREDICT_NONE] = "1"
-    table = table.replace_schema_metadata(facts)
-    write_atomically(path, lambda file: pq.write_table(table, file, compression="zstd"))
-
-
-def read_table(path: Path, name: str) -> pd.DataFrame:
-    """Read the table called `name`.
-
-    Raises:
-        UserError: The file is damaged or of another schema, or its rows contradict one another.
-    """
-    table = read_arrow(path, name)
-    rows = table.to_pandas()
-    require_sound_rows(path, name, rows, may_predict_none=may_predict_none(table))
-    return rows
-
-
-def read_arrow(path: Path, name: str, content: bytes | None = None) -> pa.Table:
-    """Read the table called `name` as it is stored; what its rows say is not checked.
-
-    Args:
-        path: The file.
-        name: A key of TABLES.
-        content: The file's bytes, where they have been read already.
-
-    Raises:
-        UserError: The file is damaged or of another schema.
-    """
-    try:
-        # several times as fast as `pq.read_table`, which prepares to read many files
-        table = pq.ParquetFile(pa.BufferReader(path.read_bytes() if content is None else content)).read()
-        table.validate(full=True)  # text is UTF-8, too
-        names = table.schema.names
-    except (OSError, pa.ArrowException, ValueError) as error:  # damaged text is a UnicodeDecodeError
-        if isinstance(error, OSError) and (refused := refusal(error, path)) is not None:
-            raise refused from error
-        raise UserError(
-            f"{path}: not a readable {name} table ({error}). {TRAIN_AGAIN}",
-            exit_code=1,
-        ) from error
-    if not table.schema.equals(TABLES[name]):
-        raise UserError(f"{path}: columns {names} are not those of schema {TABLES_VERSION}.", exit_code=1)
-    return table
-
-
-def may_predict_none(table: pa.Table) -> bool:
-    """Return whether pixels of a table that was read may have been predicted as none of the classes."""
-    return _MAY_PREDICT_NONE.encode() in (table.schema.metadata or {})
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object; a damaged file is a `UserError` that names it."""
-    return read_document(path)
-
-
-def require_known_schema(path: Path, schema: object) -> None:
-    """Refuse records of a version that this one does not know."""
-    if schema in READABLE_SCHEMAS and not isinstance(schema, bool):
-        return
-    newer = isinstance(schema, int) and schema > SCHEMA_VERSION
-    fix = "Update imbalance-bench." if newer else "The file is damaged, or was not written by imbalance-bench."
-    raise UserError(f"{path}: `schema` must be at most {SCHEMA_VERSION}. Got {schema!r}. {fix}", exit_code=1)
 
 
 def run_name(method: str, model: str | None) -> str:
@@ -360,7 +90,7 @@ class RunRecord:
             UserError: It is missing or damaged, of a newer version, or of another run.
         """
         path = self.path / "manifest.json"
-        content = read_json(path)
+        content = read_document(path)
         require_known_schema(path, content.get("schema"))
         if content.get("run_id") != self.run_id:
             raise UserError(f"{path} must be of run {self.run_id}. Got {content.get('run_id')!r}.", exit_code=1)
@@ -387,20 +117,22 @@ class RunRecord:
         Raises:
             UserError: It differs, or cannot be read.
         """
-        known = self.manifest().get("files", {}).get(path.name) if (self.path / "manifest.json").exists() else None
-        if known is None:
+        recorded_hash = (
+            self.manifest().get("files", {}).get(path.name) if (self.path / "manifest.json").exists() else None
+        )
+        if recorded_hash is None:
             return
         try:
-            found = file_hash(path)
+            current_hash = file_hash(path)
         except OSError as error:
             raise UserError(f"{path}: not readable ({error.strerror}). {TRAIN_AGAIN}", exit_code=1) from None
-        if found != known:
+        if current_hash != recorded_hash:
             raise UserError(f"{path} has changed since the run wrote it. {TRAIN_AGAIN}", exit_code=1)
 
     def status(self) -> dict[str, Any]:
         """{"state", "step", "steps", "updated", "error"}; an empty object before the run has started."""
         path = self.path / "status.json"
-        return read_json(path) if path.exists() else {}
+        return read_document(path) if path.exists() else {}
 
     def is_done(self) -> bool:
         """True if the run finished; a status that cannot be read says nothing of the kind."""
@@ -520,7 +252,7 @@ class StudyRecords:
 
     @property
     def made_by(self) -> tuple[str, str]:
-        """The command that makes the runs, and the file of the directory that it is given to go on."""
+        """The command that makes the runs, and the file of the directory with which it resumes."""
         return ("score", FOREIGN_FILE) if (self.root / FOREIGN_FILE).exists() else ("run", STUDY_FILE)
 
     def plan(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Mends a study directory: rebuilds what other files tell, and lets `run` make again what they do not.
+"""Mends a study directory: rebuilds what other files contain, and lets `run` make again what they do not.
 
 Nothing that a training left is deleted: a finished run that must be trained again is moved to `damaged/`.
 """
@@ -15,7 +15,7 @@ from imbalance_bench.records import CHECKPOINT, PICTURE_FOLDERS, WEIGHTS, RunRec
 DAMAGED_FOLDER = "damaged"
 _IDLE_S = 3600.0  # nobody writes one file for so long
 _DONE = {
-    Remedy.REBUILD: "status.json is written anew",
+    Remedy.REBUILD: "rewrote status.json",
     Remedy.EVALUATE: "removed what is damaged; `run` lets the trained model predict again",
     Remedy.RESTART: "removed the checkpoint; `run` trains from the start",
     Remedy.TRAIN: "moved to {aside}; `{command}` makes it again",
@@ -28,14 +28,14 @@ class Repair:
 
     Attributes:
         name: A run's id, or a file of the study.
-        found: Damaged files with what is wrong; empty where only files of killed writers lay.
-        done: What was done.
+        damages: Damaged files with what is wrong; empty where only files of killed writers lay.
+        action: What was done.
         needs_run: `run` or `score` must be called to complete it.
     """
 
     name: str
-    found: tuple[str, ...]
-    done: str
+    damages: tuple[str, ...]
+    action: str
     needs_run: bool
 
 
@@ -53,8 +53,8 @@ def repair_study(root: Path) -> list[Repair]:
     folders = (root, *(path for name in ("analysis", "report") for path in _folders_below(root / name)))
     swept = [path for folder in folders for path in sweep_temporaries(folder, idle_s=_IDLE_S)]
     if swept:
-        done = f"removed {len(swept)} unfinished files of writers that were killed"
-        repairs.append(Repair(str(root), (), done, needs_run=False))
+        action = f"removed {len(swept)} unfinished files of writers that were killed"
+        repairs.append(Repair(str(root), (), action, needs_run=False))
     return [repair for repair in repairs if repair is not None]
 
 
@@ -66,17 +66,17 @@ def _without_plan(root: Path, reason: str) -> Repair:
     if (root / "plan.json").exists():
         (root / "plan.json").rename(_free(root / DAMAGED_FOLDER / "plan.json"))
     command = StudyRecords(root).made_by[0]
-    done = f"put aside; `{command}` with the study file plans again, and finished runs keep their ids"
-    return Repair("plan.json", (f"plan.json {reason}",), done, needs_run=True)
+    action = f"put aside; `{command}` with the study file plans again, and finished runs keep their ids"
+    return Repair("plan.json", (f"plan.json {reason}",), action, needs_run=True)
 
 
 def _repair_run(record: RunRecord) -> Repair | None:
     try:
         with locked(record.lock_path, patience_s=0):
             swept = [path for folder in _folders_of(record) for path in sweep_temporaries(folder)]
-            found = damages(record, thorough=True)
-            if found:
-                return _mended(record, found)
+            damaged = damages(record, thorough=True)
+            if damaged:
+                return _mended(record, damaged)
     except LockHeldError:
         return None  # somebody works on it, and will see for himself
     if not swept:
@@ -84,17 +84,17 @@ def _repair_run(record: RunRecord) -> Repair | None:
     return Repair(record.run_id, (), f"removed {len(swept)} unfinished files of a killed writer", needs_run=False)
 
 
-def _mended(record: RunRecord, found: list[Damage]) -> Repair:
-    remedy = max(each.remedy for each in found)
+def _mended(record: RunRecord, damaged: list[Damage]) -> Repair:
+    remedy = max(damage.remedy for damage in damaged)
     if remedy == Remedy.EVALUATE and what_is_wrong(record.path / WEIGHTS) is not None:
         remedy = Remedy.TRAIN
-    named = tuple(f"{each.path.relative_to(record.path)} {each.reason}" for each in found)
+    named = tuple(f"{damage.path.relative_to(record.path)} {damage.reason}" for damage in damaged)
     aside, needs_run = Path(), remedy != Remedy.REBUILD
     if remedy == Remedy.REBUILD:
         needs_run = _rebuild_status(record)
     elif remedy == Remedy.EVALUATE:
-        for each in found:
-            each.path.unlink(missing_ok=True)
+        for damage in damaged:
+            damage.path.unlink(missing_ok=True)
         steps = int(record.manifest()["cost"]["steps"])
         record.write_status(RunState.RUNNING, step=steps, steps=steps)
     elif remedy == Remedy.RESTART:
@@ -108,7 +108,7 @@ def _mended(record: RunRecord, found: list[Damage]) -> Repair:
 
 
 def _rebuild_status(record: RunRecord) -> bool:
-    """Write what the other files show, and return whether the run must go on."""
+    """Write what the other files show, and return whether the run must be continued."""
     if is_complete(record):
         steps = int(record.manifest()["cost"].get("steps", 0))  # of predictions made elsewhere nobody knows them
         record.write_status(RunState.DONE, step=steps, steps=steps)

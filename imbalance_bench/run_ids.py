@@ -62,7 +62,7 @@ class PlannedIds:
     def of(cls, plan: Mapping[str, Any]) -> "PlannedIds":
         """Read the content of plan.json; an empty plan has none."""
         models, methods, hashes = models_of(plan), plan.get("methods", {}), plan.get("hashes", {})
-        found: dict[str, dict[str, str]] = {}
+        by_training: dict[str, dict[str, str]] = {}
         for row in plan.get("runs", []):
             model, method = row.get("model"), methods.get(row["method"])
             if method is None or model not in models:
@@ -70,8 +70,8 @@ class PlannedIds:
             weights = hashes.get(f"encoder weights of {model}" if model else "encoder weights")
             own = {"fold": row["fold"], "seed": row["seed"], "weights": weights}
             key = Trained(method=without_label(method), model=models[model], **own).key
-            found.setdefault(key, {})[row["method"]] = row["run_id"]
-        return cls(found)
+            by_training.setdefault(key, {})[row["method"]] = row["run_id"]
+        return cls(by_training)
 
     def choose(
         self, trained: Trained, identity: Mapping[str, Any], label: str, labels: Collection[str], taken: Collection[str]
@@ -89,11 +89,11 @@ class PlannedIds:
             The id that it was planned under, with this label or one that the study no longer has; else the first 12 hex
             digits of the hash of `identity`, numbered where the same training is planned several times.
         """
-        known = self.by_training.get(trained.key, {})
-        if label in known:
-            return known[label]
-        renamed = [run_id for other, run_id in known.items() if other not in labels and run_id not in taken]
+        planned = self.by_training.get(trained.key, {})
+        if label in planned:
+            return planned[label]
+        renamed = [run_id for other, run_id in planned.items() if other not in labels and run_id not in taken]
         if renamed:
             return renamed[0]
         hashes = (canonical_hash({**identity, **({"copy": n} if n else {})})[:12] for n in count())
-        return next(each for each in hashes if each not in taken and each not in known.values())
+        return next(run_id for run_id in hashes if run_id not in taken and run_id not in planned.values())

@@ -38,7 +38,7 @@ class RunStatus:
 
 
 def study_status(records: StudyRecords) -> list[RunStatus]:
-    """Return the status of every planned run, in the order of the plan; of what was submitted to Slurm it is asked."""
+    """Return the status of every planned run, in the order of the plan; jobs of Slurm are looked up there."""
     rows = [_run_status(records.run(run["run_id"]), run) for run in records.plan()["runs"]]
     submitted = Submissions.of(records.root, {row.run_id for row in rows if row.state not in ("done", DAMAGED)})
     if submitted.states is None:
@@ -56,28 +56,28 @@ def study_status(records: StudyRecords) -> list[RunStatus]:
 _SILENT = "submitted to Slurm, which does not answer here: states are those of the records."
 
 
-def _as_submitted(records: StudyRecords, row: RunStatus, job: str, told: JobState) -> RunStatus:
+def _as_submitted(records: StudyRecords, row: RunStatus, job: str, job_state: JobState) -> RunStatus:
     """What Slurm adds to what the records say."""
-    if told.is_queued:
-        why = f" ({told.reason})" if told.reason else ""
+    if job_state.is_queued:
+        why = f" ({job_state.reason})" if job_state.reason else ""
         return replace(row, state="queued", error=None, job=job + why)
-    if told.is_alive:
+    if job_state.is_alive:
         return replace(row, state=str(RunState.RUNNING), error=None, job=job)
     if row.state in (RunState.FAILED, RunState.RUNNING):
         return row
-    error = f"its Slurm job {job} is {told.word}; log: {log_of(records.root, job)}. `run` submits it again."
+    error = f"its Slurm job {job} is {job_state.word}; log: {log_of(records.root, job)}. `run` submits it again."
     return replace(row, state=LOST, error=error)
 
 
 def _run_status(record: RunRecord, planned: dict) -> RunStatus:
     damaged = damages(record)
-    status = {} if any(each.remedy == Remedy.REBUILD for each in damaged) else record.status()
+    status = {} if any(damage.remedy == Remedy.REBUILD for damage in damaged) else record.status()
     state, error = str(status.get("state", "waiting")), status.get("error")
     if state == RunState.RUNNING and not is_locked(record.lock_path):
         state = "interrupted"
     if damaged:
         state, error = DAMAGED, "; ".join(map(str, damaged))
-    done = state == RunState.DONE
+    is_done = state == RunState.DONE
     return RunStatus(
         run_id=planned["run_id"],
         method=planned["method"],
@@ -87,6 +87,6 @@ def _run_status(record: RunRecord, planned: dict) -> RunStatus:
         state=state,
         step=status.get("step", 0),
         steps=status.get("steps", 0),
-        seconds=record.manifest()["cost"]["seconds"] if done else None,
+        seconds=record.manifest()["cost"]["seconds"] if is_done else None,
         error=error,
     )

@@ -1,4 +1,4 @@
-"""A checked study, and what its runs are told."""
+"""A checked study, and the context of its runs."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
@@ -16,7 +16,8 @@ from imbalance_bench.data.splits import Splits
 from imbalance_bench.data.taxonomy import Taxonomy
 from imbalance_bench.method_entry import MethodEntry
 from imbalance_bench.models.segmenter import CLASS_QUERY
-from imbalance_bench.records import SCHEMA_VERSION, StudyRecords, run_name
+from imbalance_bench.record_documents import SCHEMA_VERSION
+from imbalance_bench.records import StudyRecords, run_name
 from imbalance_bench.run_ids import PlannedIds, Trained, without_label
 from imbalance_bench.seeding import derive_seed
 from imbalance_bench.study_data import OnProgress as OnProgress
@@ -121,13 +122,13 @@ class Study:
 
     def remarks(self) -> list[str]:
         """Return what the methods say of themselves on these data: one sentence each, of the first fold that asks."""
-        found: dict[str, str] = {}
+        first_remarks: dict[str, str] = {}
         for fold in range(len(self.splits.folds)):
             for method in self.config.methods:
                 for config in method.parts.values():
                     for remark in config.remarks(self.statistics(fold)):
-                        found.setdefault(method.label, f"'{method.label}': {remark}")
-        return list(found.values())
+                        first_remarks.setdefault(method.label, f"'{method.label}': {remark}")
+        return list(first_remarks.values())
 
     def _run_id(
         self,
@@ -151,7 +152,7 @@ class Study:
             "splits": self.splits.hash,
             "encoder_weights": weights,
         }
-        labels = [each.label for each in self.config.methods]
+        labels = [entry.label for entry in self.config.methods]
         return self.planned.choose(trained, identity, method.label, labels, taken)
 
 
@@ -174,7 +175,7 @@ def model_identity(model: ModelSection) -> dict[str, Any]:
 
 
 def build_context(study: Study, run: PlannedRun, *, stage: int, finished: tuple[ClassFeedback, ...]) -> BuildContext:
-    """What a method is told when its components are built."""
+    """What a method knows when its components are built."""
     return method_context(study.config, study.statistics(run.fold), run.seed, stage=stage, finished=finished)
 
 

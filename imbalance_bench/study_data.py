@@ -58,7 +58,7 @@ def read_study_data(
     taxonomy = Taxonomy(dataset.info, section.groups, section.ignore, section.class_order)
     _require_known_families(section, taxonomy)
     if known_hash is None:
-        require_sound(dataset, on_progress=lambda done, total: on_progress("checking images", done, total))
+        require_sound(dataset, on_progress=lambda n_done, total: on_progress("checking images", n_done, total))
     data_hash = known_hash or dataset.content_hash()
     folds = _make_splits(splits, dataset, taxonomy, on_progress)
     counts = tuple(training_counts(dataset, taxonomy, fold.train) for fold in folds.folds)
@@ -119,7 +119,7 @@ def _make_splits(
     section: SplitsSection, dataset: PreparedDataset, taxonomy: Taxonomy, on_progress: OnProgress
 ) -> Splits:
     presence = per_image_pixels(
-        dataset, taxonomy, on_progress=lambda done, total: on_progress("counting classes", done, total)
+        dataset, taxonomy, on_progress=lambda n_done, total: on_progress("counting classes", n_done, total)
     )
     if section.kind == "published":
         return published_splits(

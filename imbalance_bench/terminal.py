@@ -47,7 +47,7 @@ def fitting(table: Table, width: int) -> Table | Group:
         return table
     blocks: list[list[int]] = [[]]
     for place in range(1, len(columns)):
-        taken = widths[0] + sum(GAP + widths[each] for each in blocks[-1])
+        taken = widths[0] + sum(GAP + widths[column] for column in blocks[-1])
         if blocks[-1] and taken + GAP + widths[place] > width:
             blocks.append([])
         blocks[-1].append(place)
@@ -66,7 +66,7 @@ def _columns_of(table: Table, places: Sequence[int]) -> Table:
 
 
 class Terminal(Console):
-    """A console without markup, emoji codes and guessed colours; styles are asked for with `styled` or `style=`.
+    """A console without markup, emoji codes and guessed colours; styles are given with `styled` or `style=`.
 
     Args:
         stderr: Print to standard error.
@@ -80,7 +80,7 @@ class Terminal(Console):
 
     def print(self, *objects: Any, **options: Any) -> None:
         """Print; a table that is too wide is divided, not cut."""
-        super().print(*(fitting(each, self.width) if isinstance(each, Table) else each for each in objects), **options)
+        super().print(*(fitting(item, self.width) if isinstance(item, Table) else item for item in objects), **options)
 
     def render_str(self, text: str, **options: Any) -> Text:
         """Turn a string, also one in a cell of a table, into text that steers nothing."""

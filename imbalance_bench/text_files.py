@@ -32,15 +32,15 @@ def read_text(path: Path, fix: str = "Check the path.") -> str:
         raise UserError(f"{path} must be a readable file. Got: {error.strerror}. {fix}") from None
     except ValueError as error:  # a NUL in the path
         raise UserError(f"{str(path)!r} must be a path. Got: {error}. {fix}") from None
-    mark, encoding = next((each for each in _BYTE_ORDER_MARKS if raw.startswith(each[0])), (b"", "utf-8"))
+    mark, encoding = next((pair for pair in _BYTE_ORDER_MARKS if raw.startswith(pair[0])), (b"", "utf-8"))
     body = raw[len(mark) :]
     try:
         text = body.decode(encoding)
     except UnicodeDecodeError as error:
         line = line_of(body[: error.start].decode(encoding, "replace"))
         raise UserError(
-            f"{path} must be UTF-8 text. Got byte 0x{body[error.start]:02x} in line {line}, which is none "
-            "(Latin-1 and Windows-1252 write such bytes). Save the file as UTF-8."
+            f"{path} must be UTF-8 text. Got byte 0x{body[error.start]:02x} in line {line}, which is not valid "
+            "UTF-8 (Latin-1 and Windows-1252 write such bytes). Save the file as UTF-8."
         ) from None
     if "\0" in text:
         line = line_of(text[: text.index("\0")])

@@ -15,15 +15,15 @@ def dice_of_counts(tp: float, fp: float, fn: float) -> float:
 
 def mean_of_known(values: Sequence[float]) -> float:
     """Return the mean of the values that are no NaN; NaN where there is none."""
-    known = [value for value in values if not math.isnan(value)]
-    return sum(known) / len(known) if known else math.nan
+    occurring = [value for value in values if not math.isnan(value)]
+    return sum(occurring) / len(occurring) if occurring else math.nan
 
 
 def validations(epochs: pd.DataFrame) -> pd.DataFrame:
     """Return the Dice of each class in each validation of one run, pooled over images.
 
     Args:
-        epochs: Its rows of `records.EPOCHS`, in the order in which they were written.
+        epochs: Its rows of `table_schemas.EPOCHS`, in the order in which they were written.
 
     Returns:
         Index: stage and step; columns: class ids; NaN where the class does not occur. No rows where nothing was

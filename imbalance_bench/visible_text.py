@@ -12,4 +12,4 @@ def visible(text: str) -> str:
     Args:
         text: Of any origin.
     """
-    return _STEERING.sub(lambda found: ascii(found[0])[1:-1], text)
+    return _STEERING.sub(lambda match: ascii(match[0])[1:-1], text)

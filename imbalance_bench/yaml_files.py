@@ -106,7 +106,7 @@ def parse_yaml(text: str, source: str) -> Any:
     except yaml.YAMLError as error:
         _refuse_lost_colours(text, source, parsed=False)
         raise UserError(
-            f"{source}{_place(error)} must be YAML. Got: {_problem(error)}. Mend the syntax there."
+            f"{source}{_place(error)} must be YAML. Got: {_problem(error)}. Correct the syntax there."
         ) from None
     finally:
         if loader is not None:
@@ -143,7 +143,7 @@ class _Builder:
         if id(node) not in self._built:
             self._built[id(node)] = value = YamlMapping() if isinstance(node, MappingNode) else YamlList()
             self._fill(value, node)
-            self._sizes[id(value)] = 1 + sum(self._sizes.get(id(each), 1) for each in _values(value))
+            self._sizes[id(value)] = 1 + sum(self._sizes.get(id(child), 1) for child in _values(value))
             if self._sizes[id(value)] > _MOST_VALUES:
                 raise self._error(node, f"holds more than {_MOST_VALUES} values, with its aliases. Write fewer")
         return self._built[id(node)]
@@ -154,14 +154,14 @@ class _Builder:
         value.marks = {}
         if isinstance(value, YamlList):
             value.extend(map(self.build, node.value))
-            value.marks |= {place: _mark(each, value[place]) for place, each in enumerate(node.value)}
+            value.marks |= {place: _mark(value_node, value[place]) for place, value_node in enumerate(node.value)}
         elif isinstance(node, MappingNode):
             self._refuse_second_keys(node)
             self._loader.flatten_mapping(node)  # `<<: *anchor`, whose keys come first and are overruled
-            for key_node, each in node.value:
+            for key_node, value_node in node.value:
                 key = self._key(key_node)
-                value[key] = self.build(each)
-                value.marks[key] = _mark(each, value[key])
+                value[key] = self.build(value_node)
+                value.marks[key] = _mark(value_node, value[key])
 
     def _key(self, node: Node) -> str:
         """Return a key as it is written, whatever YAML makes of it: `no`, `01` and `null` are names."""
@@ -198,8 +198,8 @@ class _Builder:
             raise self._error(node, f"holds an integer beyond 64 bits ({_shortened(text)}). Write a smaller one")
         return value
 
-    def _error(self, node: Node, what: str) -> UserError:
-        return UserError(f"{self._source} line {node.start_mark.line + 1} {what}.")
+    def _error(self, node: Node, problem: str) -> UserError:
+        return UserError(f"{self._source} line {node.start_mark.line + 1} {problem}.")
 
 
 def _values(value: YamlMapping | YamlList) -> Iterable[Any]:
@@ -213,12 +213,12 @@ def _mark(node: Node, value: Any) -> Mark:
 
 def _refuse_lost_colours(text: str, source: str, *, parsed: bool = True) -> None:
     """Refuse `colour: #ff0000`, which is an empty value and a comment."""
-    found = list(_LOST_COLOUR.finditer(text))
-    if not found:
+    matches = list(_LOST_COLOUR.finditer(text))
+    if not matches:
         return
     tokens = yaml.scan(text, Loader=yaml.SafeLoader) if parsed else ()
     spans = [(token.start_mark.index, token.end_mark.index) for token in tokens if isinstance(token, yaml.ScalarToken)]
-    for match in found:
+    for match in matches:
         place = match.start(1)
         if not any(start <= place < end for start, end in spans):
             line = line_of(text[:place])

@@ -143,11 +143,11 @@ class Components:
 
     def class_parameters(self) -> dict[str, Tensor]:
         """Everything the method holds per class now: name -> (K,) tensor."""
-        held: dict[str, Tensor] = {}
+        parameters: dict[str, Tensor] = {}
         for part in (getattr(self, slot) for slot in EXCLUSIVE_SLOTS):
             if isinstance(part, HoldsClassParameters):
-                held |= part.class_parameters()
-        return held
+                parameters |= part.class_parameters()
+        return parameters
 
 
 @dataclass(frozen=True)
@@ -196,8 +196,8 @@ def normalised_to_mean_one(weights: Tensor, present: Tensor) -> Tensor:
     Returns:
         (K,) float32.
     """
-    kept = torch.where(present, weights, torch.zeros_like(weights))
-    total = kept.sum()
+    present_weights = torch.where(present, weights, torch.zeros_like(weights))
+    total = present_weights.sum()
     if not total > 0:
         return present.float()
-    return (kept * present.sum() / total).float()
+    return (present_weights * present.sum() / total).float()

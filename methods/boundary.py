@@ -130,11 +130,11 @@ class ContourWeighted(Loss):
         inside = torch.where(valid & at_contour, own, 0.0).sum()
         n_inside = (valid & at_contour).sum()
         overlap = torch.where(valid & ~at_contour, own, 0.0).sum()
-        rest = torch.where(valid.unsqueeze(1), probability, 0.0).sum() - inside
-        n_rest = valid.sum() - n_inside
+        outside = torch.where(valid.unsqueeze(1), probability, 0.0).sum() - inside
+        n_outside = valid.sum() - n_inside
         s = self.smooth
         at_contours = 1 - (2 * inside + s) / (inside + n_inside + s)
-        return at_contours + 1 - (2 * overlap + s) / (rest + n_rest + s)
+        return at_contours + 1 - (2 * overlap + s) / (outside + n_outside + s)
 
 
 class ContourWeightedConfig(MethodConfig):

@@ -67,13 +67,13 @@ class DifficultyWeightedDice(WeightedCrossEntropyDice):
         """
         present = self.present.cpu()
         score = feedback.recall if self.config.score == "recall" else feedback.dice
-        known = present & score.isfinite()
-        if not known.any():
+        is_known = present & score.isfinite()
+        if not is_known.any():
             return
-        difficulty = torch.where(known, 1 - score, 1 - score[known].mean())
+        difficulty = torch.where(is_known, 1 - score, 1 - score[is_known].mean())
         tau = self.config.tau
         if self.config.schedule != "fixed":
-            tau = dynamic_exponent(score[known], self.config.schedule)
+            tau = dynamic_exponent(score[is_known], self.config.schedule)
         self.weight.copy_(normalised_to_mean_one(difficulty**tau, present))
         self.difficulty.copy_(difficulty)
 

@@ -56,17 +56,17 @@ class RankSegDecision:
         label = torch.where(claims.squeeze(1) == 1, picked.float().argmax(1), gain.argmax(1))
         return label.view(-1, *probability.shape[2:])
 
-    def expected_score(self, found: Tensor, expected: Tensor) -> Tensor:
+    def expected_score(self, true_positives: Tensor, expected: Tensor) -> Tensor:
         """Return the expected metric of each class if its first 1, 2, .. pixels in rank are predicted.
 
         Args:
-            found: (B, K, n), summed probability of these pixels.
+            true_positives: (B, K, n), summed probability of these pixels.
             expected: (B, K, 1), expected pixels of the class.
         """
-        taken = torch.arange(1, found.shape[2] + 1, device=found.device)
+        taken = torch.arange(1, true_positives.shape[2] + 1, device=true_positives.device)
         if self.metric == "dice":
-            return 2 * found / (expected + taken + 1)
-        return found / (expected - found + taken)
+            return 2 * true_positives / (expected + taken + 1)
+        return true_positives / (expected - true_positives + taken)
 
     def gain(self, p: Tensor, sure: Tensor, expected: Tensor) -> Tensor:
         """Return what a pixel adds to the metric of each class, beside those that one class alone claims.
@@ -76,13 +76,13 @@ class RankSegDecision:
             sure: (B, K, n) bool, pixels of one claim.
             expected: (B, K, 1).
         """
-        found = torch.where(sure, p, 0.0).sum(2, keepdim=True)
+        true_positives = torch.where(sure, p, 0.0).sum(2, keepdim=True)
         taken = sure.sum(2, keepdim=True)
         if self.metric == "dice":
             size = taken + expected + 1
-            return 2 * ((found + p) / (size + 1) - found / size)
-        union = taken + expected - found
-        return (found + p) / (union - p + 1) - found / union
+            return 2 * ((true_positives + p) / (size + 1) - true_positives / size)
+        union = taken + expected - true_positives
+        return (true_positives + p) / (union - p + 1) - true_positives / union
 
 
 class RankSegConfig(MethodConfig):

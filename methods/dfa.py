@@ -41,23 +41,23 @@ SMALLEST_REMAINDER = 1e-8  # floor of 1 - f, reached when one class covers every
 LARGEST_DICE = 1 - 1e-3  # keeps log(1 - Dice) of a perfect class finite
 
 
-def centred(values: Tensor, known: Tensor) -> Tensor:
+def centred(values: Tensor, is_known: Tensor) -> Tensor:
     """Subtract the mean over the known classes; the others become 0.
 
     Args:
-        values: (K,) float, finite where `known`.
-        known: (K,) bool.
+        values: (K,) float, finite where `is_known`.
+        is_known: (K,) bool.
 
     Returns:
         (K,) float.
     """
-    return torch.where(known, values - values[known].mean(), 0.0)
+    return torch.where(is_known, values - values[is_known].mean(), 0.0)
 
 
-def log_of_remainder(remainder: Tensor, known: Tensor, gamma: float) -> Tensor:
+def log_of_remainder(remainder: Tensor, is_known: Tensor, gamma: float) -> Tensor:
     """Return gamma log(remainder), (K,); classes that are not known get the mean of the others."""
     log_prior = gamma * remainder.log()
-    return torch.where(known, log_prior, log_prior[known].mean())
+    return torch.where(is_known, log_prior, log_prior[is_known].mean())
 
 
 def derangement(n: int, seed: int) -> Tensor:
@@ -110,10 +110,10 @@ def difficulty_prior(baseline: ClassFeedback, statistics: ClassStatistics, gamma
     training and the validation split gets the mean of the others.
     """
     dice = baseline.dice
-    known = statistics.present & dice.isfinite()
-    if not known.any():
+    is_known = statistics.present & dice.isfinite()
+    if not is_known.any():
         return torch.zeros_like(statistics.pixels)
-    return log_of_remainder(1 - dice.clamp(0, LARGEST_DICE), known, gamma)
+    return log_of_remainder(1 - dice.clamp(0, LARGEST_DICE), is_known, gamma)
 
 
 def given_prior(config: "DfaConfig", statistics: ClassStatistics) -> Tensor:
@@ -129,15 +129,15 @@ def given_prior(config: "DfaConfig", statistics: ClassStatistics) -> Tensor:
                 f"Got {', '.join(config.values) or 'none'}."
             )
         return torch.tensor([config.values[name] for name in statistics.names], dtype=torch.float64)
-    known = statistics.present
+    is_known = statistics.present
     measured = {
         "share": statistics.frequency,
         "image_share": statistics.images / statistics.n_images,
         "components": statistics.components,
         "component_size": statistics.pixels / statistics.components,
     }[config.measure or "share"]
-    deviation = centred(torch.where(known, measured, 1.0).log(), known)
-    spread = deviation[known].square().mean().sqrt()
+    deviation = centred(torch.where(is_known, measured, 1.0).log(), is_known)
+    spread = deviation[is_known].square().mean().sqrt()
     return deviation / spread if spread > 0 else deviation
 
 
@@ -226,20 +226,22 @@ class DynamicFocalBias(AttentionBias):
     def class_parameters(self) -> dict[str, Tensor]:
         """Return the bias, its start, its prior and, where they differ, what drives each class; (K,) each."""
         bias = self.class_bias().detach().float().cpu().clone()
-        held = {
+        parameters = {
             "attention_bias": bias.mean((0, 1)),
             "attention_bias_initial": self.initial.cpu().clone(),
             "attention_bias_prior": self.prior.cpu().clone(),
         }
         if self.extra_tokens:
-            held["attention_bias_driving"] = self.forward().detach().float().cpu().mean((0, 1))[self.extra_tokens :]
+            parameters["attention_bias_driving"] = (
+                self.forward().detach().float().cpu().mean((0, 1))[self.extra_tokens :]
+            )
         layers, heads, _ = bias.shape
         for layer in range(layers):
             for head in range(heads):
                 index = [f"layer={layer}"] * (layers > 1) + [f"head={head}"] * (heads > 1)
                 if index:
-                    held[f"attention_bias[{','.join(index)}]"] = bias[layer, head]
-        return held
+                    parameters[f"attention_bias[{','.join(index)}]"] = bias[layer, head]
+        return parameters
 
     def param_groups(self, model: nn.Module) -> list[ParamGroup]:  # noqa: ARG002
         """Return the bias's own optimiser group."""

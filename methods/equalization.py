@@ -53,8 +53,8 @@ class EqualizationDice(ShiftedLogitsDice):
     def ratio(self) -> Tensor:
         """Return positive over negative gradient so far, (K,) float32."""
         positive, negative = self.gradients
-        known = negative > 0
-        return torch.where(known, positive / negative.clamp(min=1e-10), UNKNOWN_RATIO).float()
+        has_negative = negative > 0
+        return torch.where(has_negative, positive / negative.clamp(min=1e-10), UNKNOWN_RATIO).float()
 
     def weights(self) -> tuple[Tensor, Tensor]:
         """Return the weights of positive and of negative terms, (K,) float32 each."""

@@ -249,10 +249,10 @@ class TwoStageDiceWeightsConfig(MethodConfig):
     def weights(self, context: BuildContext) -> Tensor:
         """Return (1 - Dice)^gamma of the finished baseline, mean 1, (K,)."""
         present, dice = context.statistics.present, context.finished[0].dice
-        known = present & dice.isfinite()
-        if not known.any():
+        is_known = present & dice.isfinite()
+        if not is_known.any():
             return present.float()
-        difficulty = torch.where(known, 1 - dice, 1 - dice[known].mean())
+        difficulty = torch.where(is_known, 1 - dice, 1 - dice[is_known].mean())
         return normalised_to_mean_one(difficulty**self.gamma, present)
 
 

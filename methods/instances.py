@@ -31,13 +31,13 @@ class InstanceDice(CrossEntropyDice):
         super().__init__()
         self.weight = weight
 
-    def predicted_pixels(self, probability: Tensor, valid: Tensor, found: ComponentMap, own: Tensor) -> Tensor:
+    def predicted_pixels(self, probability: Tensor, valid: Tensor, component_map: ComponentMap, own: Tensor) -> Tensor:
         """Return the expected pixels predicted as a component's class in its surroundings, (n,) float32.
 
         Args:
             probability: (B, K, H, W) float32.
             valid: (B, H, W) bool.
-            found: The components.
+            component_map: The components of the batch.
             own: (n,) float32, the part of it within the component itself.
         """
         raise NotImplementedError
@@ -50,27 +50,27 @@ class InstanceDice(CrossEntropyDice):
 
     def instance_term(self, probability: Tensor, target: Tensor, valid: Tensor) -> Tensor:
         """Return the instance term, a scalar in [0, 1]; 0 with zero gradient when no pixel is valid."""
-        found = components(target, valid)
-        own = found.sums(probability.gather(1, target.unsqueeze(1)).squeeze(1))
-        size = found.sums(torch.ones_like(target, dtype=probability.dtype))
-        predicted = self.predicted_pixels(probability, valid, found, own)
+        component_map = components(target, valid)
+        own = component_map.sums(probability.gather(1, target.unsqueeze(1)).squeeze(1))
+        size = component_map.sums(torch.ones_like(target, dtype=probability.dtype))
+        predicted = self.predicted_pixels(probability, valid, component_map, own)
         loss = 1 - (2 * own + SMOOTH) / (predicted + size + SMOOTH)  # (n,)
-        return mean_over_classes(loss, found, len(target), probability.shape[1])
+        return mean_over_classes(loss, component_map, len(target), probability.shape[1])
 
 
-def mean_over_classes(loss: Tensor, found: ComponentMap, n_images: int, n_classes: int) -> Tensor:
+def mean_over_classes(loss: Tensor, component_map: ComponentMap, n_images: int, n_classes: int) -> Tensor:
     """Average over the components of a class in an image, then over images that hold it, then over classes.
 
     Args:
         loss: (n,) float32, of each component.
-        found: The components.
+        component_map: The components.
         n_images: B.
         n_classes: K.
 
     Returns:
         A scalar; 0 with zero gradient if there is no component.
     """
-    pair = found.image * n_classes + found.of_class
+    pair = component_map.image * n_classes + component_map.of_class
     sums = scatter_sum(loss, pair, n_images * n_classes).view(n_images, n_classes)
     counts = scatter_sum(torch.ones_like(loss), pair, n_images * n_classes).view(n_images, n_classes)
     of_pair = sums / counts.clamp(min=1)
@@ -84,13 +84,13 @@ class BlobDice(InstanceDice):
 
     instance_name: ClassVar[str] = "blob"
 
-    def predicted_pixels(self, probability: Tensor, valid: Tensor, found: ComponentMap, own: Tensor) -> Tensor:
+    def predicted_pixels(self, probability: Tensor, valid: Tensor, component_map: ComponentMap, own: Tensor) -> Tensor:
         """Return the component's own part and what is predicted on other classes; see `InstanceDice`."""
         n_images, n_classes = probability.shape[:2]
         total = torch.where(valid.unsqueeze(1), probability, 0.0).sum((2, 3))  # (B, K)
-        pair = found.image * n_classes + found.of_class
+        pair = component_map.image * n_classes + component_map.of_class
         right = scatter_sum(own, pair, n_images * n_classes).view(n_images, n_classes)
-        return own + (total - right)[found.image, found.of_class]
+        return own + (total - right)[component_map.image, component_map.of_class]
 
 
 class NearestDice(InstanceDice):
@@ -98,10 +98,10 @@ class NearestDice(InstanceDice):
 
     instance_name: ClassVar[str] = "connected_components"
 
-    def predicted_pixels(self, probability: Tensor, valid: Tensor, found: ComponentMap, own: Tensor) -> Tensor:  # noqa: ARG002
+    def predicted_pixels(self, probability: Tensor, valid: Tensor, component_map: ComponentMap, own: Tensor) -> Tensor:  # noqa: ARG002
         """Return what is predicted in the component's Voronoi cell; see `InstanceDice`."""
-        nearest = nearest_components(found, probability.shape[1])
-        return scatter_sum(torch.where(valid.unsqueeze(1), probability, 0.0), nearest, found.n)
+        nearest = nearest_components(component_map, probability.shape[1])
+        return scatter_sum(torch.where(valid.unsqueeze(1), probability, 0.0), nearest, component_map.n)
 
 
 class InstanceConfig(MethodConfig):

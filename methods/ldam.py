@@ -51,8 +51,8 @@ class LdamDice(CrossEntropyDice):
 
     def class_parameters(self) -> dict[str, Tensor]:
         """Return `margin` and `loss_weight`, (K,) each."""
-        held = {"margin": self.margin, "loss_weight": self.weight}
-        return {name: value.detach().cpu().clone() for name, value in held.items()}
+        parameters = {"margin": self.margin, "loss_weight": self.weight}
+        return {name: value.detach().cpu().clone() for name, value in parameters.items()}
 
 
 class LdamDrwConfig(MethodConfig):

@@ -53,9 +53,9 @@ class LossPredictor(nn.Module):
             log_probability: (B, K, H, W) float32, without gradient.
             valid: (B, H, W) bool; other pixels are not seen.
         """
-        known = log_probability.clamp(min=-LARGEST_LOSS).sort(dim=1).values / LARGEST_LOSS
-        known = torch.where(valid.unsqueeze(1), known, 0.0)
-        return self.out(F.relu(self.surroundings(known))).squeeze(1)
+        scaled = log_probability.clamp(min=-LARGEST_LOSS).sort(dim=1).values / LARGEST_LOSS
+        scaled = torch.where(valid.unsqueeze(1), scaled, 0.0)
+        return self.out(F.relu(self.surroundings(scaled))).squeeze(1)
 
 
 class LearnedDifficultyDice(WeightedCrossEntropyDice):
@@ -110,12 +110,12 @@ class LearnedDifficultyDice(WeightedCrossEntropyDice):
     def renew(self, counted: Tensor) -> None:
         """Take over a finished step, (3, K): running means of the classes that it held, then the weights."""
         pixels = counted[2]
-        held = pixels > 0
+        occurs = pixels > 0
         keep = torch.where(self.seen, self.config.momentum, 0.0)  # the first mean of a class is taken as it is
         for running, total in zip((self.expected, self.observed), counted[:2], strict=True):
             mean = keep * running + (1 - keep) * total / pixels
-            running.copy_(torch.where(held, mean, running))
-        self.seen |= held
+            running.copy_(torch.where(occurs, mean, running))
+        self.seen |= occurs
         difficulty = self.expected + (self.mean_of_seen(self.observed) - self.mean_of_seen(self.expected)).clamp(min=0)
         difficulty = torch.where(self.seen, difficulty.clamp(min=0), self.mean_of_seen(difficulty.clamp(min=0)))
         self.weight.copy_(normalised_to_mean_one(difficulty**self.config.strength, self.present))
@@ -126,8 +126,8 @@ class LearnedDifficultyDice(WeightedCrossEntropyDice):
 
     def class_parameters(self) -> dict[str, Tensor]:
         """Return `loss_weight`, `difficulty` (the predicted loss) and `observed_loss`, (K,) each."""
-        held = {"difficulty": self.expected, "observed_loss": self.observed}
-        return super().class_parameters() | {name: value.float().cpu().clone() for name, value in held.items()}
+        parameters = {"difficulty": self.expected, "observed_loss": self.observed}
+        return super().class_parameters() | {name: value.float().cpu().clone() for name, value in parameters.items()}
 
     def param_groups(self, model: nn.Module) -> list[ParamGroup]:  # noqa: ARG002
         """Return the head's own optimiser group; its gradient is clipped apart from the model's."""

@@ -36,8 +36,8 @@ class VectorScaledDice(ShiftedLogitsDice):
 
     def class_parameters(self) -> dict[str, Tensor]:
         """Return `logit_temperature` and `logit_offset`, (K,) each."""
-        held = {"logit_temperature": self.temperature, "logit_offset": self.offset}
-        return {name: value.cpu().clone() for name, value in held.items()}
+        parameters = {"logit_temperature": self.temperature, "logit_offset": self.offset}
+        return {name: value.cpu().clone() for name, value in parameters.items()}
 
 
 def temperatures(statistics: ClassStatistics, gamma: float) -> Tensor:

@@ -93,9 +93,9 @@ class TvmfDice(CrossEntropyOverlap):
     def renew(self, feedback: ClassFeedback) -> None:
         """Set the concentrations from validation Dice; a class that is not in the split gets the others' mean."""
         dice = feedback.dice
-        known = dice.isfinite()
-        if known.any():
-            self.concentration.copy_(self.scale * torch.where(known, dice, dice[known].mean()))
+        is_known = dice.isfinite()
+        if is_known.any():
+            self.concentration.copy_(self.scale * torch.where(is_known, dice, dice[is_known].mean()))
 
     def class_parameters(self) -> dict[str, Tensor]:
         """Return `concentration`, (K,)."""

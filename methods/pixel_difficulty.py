@@ -49,9 +49,9 @@ class TopKDice(CrossEntropyDice):
     def pixel_term(self, log_probability: Tensor, target: Tensor, valid: Tensor) -> Tensor:
         """Return the mean over the hardest pixels; see `CrossEntropyDice.pixel_term`."""
         ranked, n = hardest_first(cross_entropy_per_pixel(log_probability, target), valid)
-        kept = number_of(self.share, n)
+        n_hardest = number_of(self.share, n)
         rank = torch.arange(len(ranked), device=ranked.device)
-        return torch.where(rank < kept, ranked, 0.0).sum() / kept
+        return torch.where(rank < n_hardest, ranked, 0.0).sum() / n_hardest
 
 
 class TopKConfig(MethodConfig):
@@ -95,8 +95,8 @@ class OhemDice(CrossEntropyDice):
         ranked, n = hardest_first(cross_entropy_per_pixel(log_probability, target), valid)
         rank = torch.arange(len(ranked), device=ranked.device)
         hard = ranked > -math.log(self.threshold)
-        kept = (hard | (rank < number_of(self.min_kept, n))) & (rank < n)
-        return torch.where(kept, ranked, 0.0).sum() / kept.sum().clamp(min=1)
+        selected = (hard | (rank < number_of(self.min_kept, n))) & (rank < n)
+        return torch.where(selected, ranked, 0.0).sum() / selected.sum().clamp(min=1)
 
 
 class OhemConfig(MethodConfig):

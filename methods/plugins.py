@@ -63,16 +63,16 @@ class Plugin:
 
 def installed_plugins() -> tuple[Plugin, ...]:
     """Find what is offered, by name and then distribution; nothing is imported."""
-    return _found_on(tuple(sys.path))
+    return _plugins_on(tuple(sys.path))
 
 
 @lru_cache(maxsize=8)
-def _found_on(path: tuple[str, ...]) -> tuple[Plugin, ...]:  # noqa: ARG001 - the entry points depend on the path
-    found = []
+def _plugins_on(path: tuple[str, ...]) -> tuple[Plugin, ...]:  # noqa: ARG001 - the entry points depend on the path
+    plugins = []
     for entry in metadata.entry_points(group=GROUP):
         origin = f"{entry.dist.name} {entry.dist.version}" if entry.dist else "an unnamed distribution"
-        found.append(Plugin(entry.name, origin, entry))
-    return tuple(sorted(found, key=lambda plugin: (plugin.name, plugin.origin)))
+        plugins.append(Plugin(entry.name, origin, entry))
+    return tuple(sorted(plugins, key=lambda plugin: (plugin.name, plugin.origin)))
 
 
 def known_names() -> list[str]:

@@ -61,18 +61,18 @@ def components(target: Tensor, valid: Tensor) -> ComponentMap:
     labels = np.where(valid.cpu().numpy(), target.cpu().numpy(), -1)
     maps, images, classes, begin = [], [], [], 0
     for image, values in enumerate(labels):
-        found = np.asarray(label(values, background=-1, connectivity=2), dtype=np.int64)  # 0: not valid
-        n = int(found.max(initial=0))
+        labels_of_image = np.asarray(label(values, background=-1, connectivity=2), dtype=np.int64)  # 0: not valid
+        n = int(labels_of_image.max(initial=0))
         of_class = np.zeros(n + 1, dtype=np.int64)
-        of_class[found] = values
-        maps.append(np.where(found > 0, found - 1 + begin, -1))
+        of_class[labels_of_image] = values
+        maps.append(np.where(labels_of_image > 0, labels_of_image - 1 + begin, -1))
         images.append(np.full(n, image))
         classes.append(of_class[1:])
         begin += n
     of_pixel = np.stack(maps)
     of_pixel[of_pixel < 0] = begin
     device = target.device
-    image, of_class = (torch.from_numpy(np.concatenate(each)).long().to(device) for each in (images, classes))
+    image, of_class = (torch.from_numpy(np.concatenate(parts)).long().to(device) for parts in (images, classes))
     return ComponentMap(torch.from_numpy(of_pixel).to(device), image, of_class)
 
 
@@ -102,21 +102,21 @@ def signed_distances(target: Tensor, valid: Tensor, n_classes: int) -> Tensor:
     return torch.from_numpy(distances).to(target.device)
 
 
-def nearest_components(found: ComponentMap, n_classes: int) -> Tensor:
+def nearest_components(component_map: ComponentMap, n_classes: int) -> Tensor:
     """Assign each pixel, for each class, to the nearest component of this class in its image.
 
     Args:
-        found: Of a batch.
+        component_map: Of a batch.
         n_classes: K.
 
     Returns:
         (B, K, H, W) int64: numbers of components; n where the class does not occur in the image.
     """
-    of_pixel, of_class = found.of_pixel.cpu().numpy(), np.append(found.of_class.cpu().numpy(), -1)
+    of_pixel, of_class = component_map.of_pixel.cpu().numpy(), np.append(component_map.of_class.cpu().numpy(), -1)
     classes = of_class[of_pixel]  # (B, H, W), -1 where not valid
-    nearest = np.full((len(classes), n_classes, *classes.shape[1:]), found.n, dtype=np.int64)
+    nearest = np.full((len(classes), n_classes, *classes.shape[1:]), component_map.n, dtype=np.int64)
     for image, labels in enumerate(classes):
         for c in np.unique(labels[labels >= 0]):
             rows, columns = np.asarray(distance_transform_edt(labels != c, return_distances=False, return_indices=True))
             nearest[image, c] = of_pixel[image, rows, columns]
-    return torch.from_numpy(nearest).to(found.of_pixel.device)
+    return torch.from_numpy(nearest).to(component_map.of_pixel.device)

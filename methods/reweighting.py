@@ -60,11 +60,11 @@ def against_rarity(weights: Tensor, statistics: ClassStatistics) -> tuple[str, .
         return ()
     ratio = torch.where(contradicts, share.unsqueeze(0) / share.unsqueeze(1), 0.0)
     rare, common = divmod(int(ratio.argmax()), statistics.n_classes)
-    told = " and ".join(
+    pair = " and ".join(
         f"'{statistics.names[c]}' ({share[c].item():.2%} of the pixels) weighs {weights[c].item():.3g}"
         for c in (rare, common)
     )
-    return (f"a weight contradicts rarity: {told}. Is what `count` counts, or the formula, what you want here?",)
+    return (f"a weight contradicts rarity: {pair}. Is what `count` counts, or the formula, what you want here?",)
 
 
 class InverseFrequencyConfig(ReweightingConfig):

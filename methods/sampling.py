@@ -19,7 +19,7 @@ class TileSampler:
     """
 
     def __init__(self) -> None:
-        self._held: dict[str, Tensor] = {}
+        self._ledger_values: dict[str, Tensor] = {}
 
     def expected_draws(self, tile_pixels: np.ndarray) -> np.ndarray:
         """Return how often each tile is drawn in an epoch, on average, (n_tiles,) float64."""
@@ -29,7 +29,7 @@ class TileSampler:
         """Return the tile indices of one epoch, in the order of training, (n,) int64."""
         raise NotImplementedError
 
-    def held(self, tile_pixels: np.ndarray) -> dict[str, np.ndarray]:
+    def ledger_values(self, tile_pixels: np.ndarray) -> dict[str, np.ndarray]:
         """Return per-class numbers for the ledger: name -> (K,) float64.
 
         `sampling_factor` is the class's share of the pixels that are drawn over its share of the tiles' pixels: what
@@ -43,13 +43,15 @@ class TileSampler:
 
     def __call__(self, tile_pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Draw one epoch; see `methods.slots.Sampler`."""
-        if not self._held:
-            self._held = {name: torch.from_numpy(values).float() for name, values in self.held(tile_pixels).items()}
+        if not self._ledger_values:
+            self._ledger_values = {
+                name: torch.from_numpy(values).float() for name, values in self.ledger_values(tile_pixels).items()
+            }
         return self.draw(tile_pixels, rng)
 
     def class_parameters(self) -> dict[str, Tensor]:
         """Return what `held` said of the tiles, (K,) each; nothing before the first epoch is drawn."""
-        return {name: value.clone() for name, value in self._held.items()}
+        return {name: value.clone() for name, value in self._ledger_values.items()}
 
 
 class RepeatFactorSampler(TileSampler):
@@ -78,9 +80,9 @@ class RepeatFactorSampler(TileSampler):
         repeats = np.floor(factor) + (rng.random(len(factor)) < factor % 1)
         return rng.permutation(np.repeat(np.arange(len(factor)), repeats.astype(np.int64)))
 
-    def held(self, tile_pixels: np.ndarray) -> dict[str, np.ndarray]:
-        """Return `repeat_factor` and `sampling_factor`; see `TileSampler.held`."""
-        return {"repeat_factor": self.class_factors(tile_pixels)} | super().held(tile_pixels)
+    def ledger_values(self, tile_pixels: np.ndarray) -> dict[str, np.ndarray]:
+        """Return `repeat_factor` and `sampling_factor`; see `TileSampler.ledger_values`."""
+        return {"repeat_factor": self.class_factors(tile_pixels)} | super().ledger_values(tile_pixels)
 
 
 class RepeatFactorConfig(MethodConfig):

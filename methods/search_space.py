@@ -92,7 +92,7 @@ def search_space(model: type[BaseModel]) -> dict[str, Search]:
     """Return the options that may be tuned, in the order of the fields; empty where there is nothing to tune."""
     space = {}
     for name, field in model.model_fields.items():
-        declared = [each for each in field.metadata if isinstance(each, Range | Choice)]
+        declared = [annotation for annotation in field.metadata if isinstance(annotation, Range | Choice)]
         if declared:
             space[name] = declared[-1]
     return space

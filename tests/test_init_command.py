@@ -96,7 +96,7 @@ def test_prepared_data_set_needs_a_study_only(tmp_path: Path, monkeypatch: pytes
     assert load_study(tmp_path / "discs-study" / "study.yaml").splits.kind == "published"
     assert "No correlation over 3 classes can be significant" in output
     assert "With 2 tested groups no comparison of methods can be significant at .05" in output
-    assert "means nothing to a prepared data set" in refused("init", "discs", "--mpp", "0.5", "--out", "other")
+    assert "does not apply to a prepared data set" in refused("init", "discs", "--mpp", "0.5", "--out", "other")
 
 
 def test_flags_are_taken_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Do runs agree on the classes? Over seeds, over folds and over training sets are three questions."""
+"""Do runs agree on the classes? This is asked separately over seeds, over folds and over training sets."""
 
 import math
 from collections.abc import Mapping
@@ -13,23 +13,23 @@ from analysis.verdicts import Topic, Verdict, Word
 
 
 def agreement_rows(points: ClassPoints, method: str, quantity: str) -> list[dict[str, Any]]:
-    """Return rows of table `reliability` without `verdict`: over seeds, and over several folds and training sets.
+    """Return rows of table `reliability` without `verdict`: over seeds, and with several folds over these too.
 
-    The last row is the one that decides whether anything is correlated.
+    The last row decides whether the quantity is correlated with anything.
     """
     values, folds = points.complete_runs()
-    found = reliabilities(values, folds, list(points.data_sets))
+    rows = reliabilities(values, folds, list(points.data_sets))
     return [
-        {"method": method, "estimand": quantity, "over": each.over, "icc": each.icc, "low": each.low, "high": each.high}
-        | {"p": each.p, "without_best": each.without_best, "n_seeds": each.n_raters, "n_classes": each.n_classes}
-        | {"decides": each is found[-1]}
-        for each in found
+        {"method": method, "estimand": quantity, "over": row.over, "icc": row.icc, "low": row.low, "high": row.high}
+        | {"p": row.p, "without_best": row.without_best, "n_seeds": row.n_raters, "n_classes": row.n_classes}
+        | {"decides": row is rows[-1]}
+        for row in rows
     ]
 
 
 def agreement_verdict(row: Mapping[str, Any], plan: AnalysisPlan) -> Verdict:
     """Judge one row of `agreement_rows`."""
-    what = f"{estimand_words(row['estimand'])} of {row['method']}"
+    subject = f"{estimand_words(row['estimand'])} of {row['method']}"
     over, floor = OVER_WORDS[row["over"]], plan.reliability_floor
     rule = (
         f"reliable: ICC(3,k) over {over} >= {floor:g}, also without the data set that agrees most"
@@ -38,14 +38,14 @@ def agreement_verdict(row: Mapping[str, Any], plan: AnalysisPlan) -> Verdict:
     )
     if not math.isfinite(row["icc"]):
         word = Word.NOT_TESTABLE
-        few = "no run has a value of every class" if row["n_seeds"] < 1 else "there is one run"
-        reason = few if row["n_seeds"] < 2 else "it is the same for every class"
-        sentence = f"Whether the {what} is reliable over {over} cannot be tested: {reason}."
+        too_few = "no run has a value of every class" if row["n_seeds"] < 1 else "there is one run"
+        reason = too_few if row["n_seeds"] < 2 else "it is the same for every class"
+        sentence = f"Whether the {subject} is reliable over {over} cannot be tested: {reason}."
     else:
         word = Word.RELIABLE if _reliable(row, plan) else Word.UNRELIABLE
         interval = f"ICC {row['icc']:.2f}, 95 % interval {row['low']:.2f} to {row['high']:.2f}"
         agree = "agree" if word == Word.RELIABLE else "are not shown to agree"
-        sentence = f"{_counted(row)} {agree} on the {what} ({interval})."
+        sentence = f"{_counted(row)} {agree} on the {subject} ({interval})."
         if word == Word.UNRELIABLE and row["icc"] >= floor and row["without_best"] < floor:
             sentence += f" One data set alone agrees; over the others the ICC is {row['without_best']:.2f}."
         elif word == Word.RELIABLE and row["low"] < floor:
@@ -57,7 +57,7 @@ def agreement_verdict(row: Mapping[str, Any], plan: AnalysisPlan) -> Verdict:
         aspect="" if row["decides"] else row["over"],
         method=row["method"],
         estimand=row["estimand"],
-        subject=what,
+        subject=subject,
         word=word,
         sentence=sentence,
         numbers={key: row[key] for key in ("icc", "low", "high", "p", "without_best", "n_seeds", "n_classes")},

@@ -12,7 +12,7 @@ from analysis.schema import rows_of
 from analysis.statistics.corrections import benjamini_hochberg
 from analysis.statistics.partial_association import partial_association
 from analysis.statistics.rank_association import rank_association
-from analysis.study.class_points import MeasureGrid
+from analysis.study.measure_grid import MeasureGrid
 from analysis.study.runs import AnalysisPlan
 from analysis.verdicts import Topic, Verdict, Word, p_text
 from imbalance_bench.seeding import generator
@@ -36,10 +36,10 @@ COLUMNS = (
 
 
 def association_rows(subject: Subject, grid: MeasureGrid, plan: AnalysisPlan) -> list[dict[str, Any]]:
-    """Correlate one quantity with every measure; where all runs had one start, given that start.
+    """Correlate one quantity with every measure, given the start where all runs had the same one.
 
     Returns:
-        Rows of table `associations` without corrected p; primary where both measure and quantity are.
+        Rows of table `associations` without corrected p; a row is primary if both its measure and its quantity are.
     """
     rows = []
     for measure, construct in grid.constructs.items():
@@ -50,7 +50,7 @@ def association_rows(subject: Subject, grid: MeasureGrid, plan: AnalysisPlan) ->
             "given": "start" if subject.start_unchecked else "",
         }
         rng = generator(plan.seed, "association", subject.method, subject.quantity, measure)
-        found = dict.fromkeys(COLUMNS[7:], math.nan) | {"n_classes": 0, "min_p": 1.0, "vif_start": 1.0}
+        numbers = dict.fromkeys(COLUMNS[7:], math.nan) | {"n_classes": 0, "min_p": 1.0, "vif_start": 1.0}
         if len(points.values) and points.measures.shape[1]:
             named = points.by_name()
             strata = list(named.strata)
@@ -61,8 +61,8 @@ def association_rows(subject: Subject, grid: MeasureGrid, plan: AnalysisPlan) ->
                     rng=rng,
                     strata=strata,
                 )
-                found |= {"n_classes": partial.n, "spearman": partial.partial, "p_spearman": partial.p}
-                found |= {"min_p": partial.min_p, "vif_start": partial.vif}
+                numbers |= {"n_classes": partial.n, "spearman": partial.partial, "p_spearman": partial.p}
+                numbers |= {"min_p": partial.min_p, "vif_start": partial.vif}
             else:
                 plain = rank_association(
                     *(named.response, named.measures[:, 0]),
@@ -71,9 +71,9 @@ def association_rows(subject: Subject, grid: MeasureGrid, plan: AnalysisPlan) ->
                     rng=rng,
                     strata=strata,
                 )
-                found |= {"n_classes": plain.n} | {key: getattr(plain, key) for key in _PLAIN}
-            found["reliability"] = float(points.reliability[0])
-        rows.append(row | found)
+                numbers |= {"n_classes": plain.n} | {key: getattr(plain, key) for key in _PLAIN}
+            numbers["reliability"] = float(points.reliability[0])
+        rows.append(row | numbers)
     return rows
 
 
@@ -83,8 +83,8 @@ _PLAIN = ("spearman", "kendall", "p_spearman", "p_kendall", "min_p", "rho_needed
 def corrected_associations(rows: list[dict[str, Any]], plan: AnalysisPlan) -> pd.DataFrame:
     """Correct the primary measures of each method and quantity together, and all other rows by Benjamini-Hochberg.
 
-    In a plan with hypotheses only measures of their constructs are primary, and as a headline may rest on them alone,
-    they are one family over all methods and quantities.
+    In a plan with hypotheses, only measures of their constructs are primary. As a headline may rest on them alone, they
+    form one family over all methods and quantities.
 
     Returns:
         Rows with p_holm (primary), p_bh (others), p_adjusted (either), family and attainable.
@@ -95,30 +95,32 @@ def corrected_associations(rows: list[dict[str, Any]], plan: AnalysisPlan) -> pd
         frame["primary"] = frame["primary"].astype(bool) & np.array([step is not None for step in steps], dtype=bool)
     frame = frame.assign(p_holm=np.nan, p_bh=np.nan, family=1, attainable=True)
     primary = frame[frame["primary"].astype(bool)]
-    families = [primary] if plan.hypotheses else [part for _, part in primary.groupby(FAMILY, sort=False)]
-    for part in families:
-        tested = part[part["p_spearman"].notna()]
-        own = [steps[place] for place in tested.index]
-        frame.loc[tested.index, "p_holm"] = corrected(list(tested["p_spearman"]), own)
-        frame.loc[part.index, "family"] = len(tested)
-        frame.loc[tested.index, "attainable"] = attainable_together(rows_of(tested), own, plan.alpha)
-    rest = frame.index[~frame["primary"].astype(bool)]
-    frame.loc[rest, "p_bh"] = benjamini_hochberg(frame.loc[rest, "p_spearman"].to_numpy(dtype=float))
-    frame.loc[rest, "attainable"] = frame.loc[rest, "min_p"] < plan.alpha * (1 - 1e-9)
+    families = [primary] if plan.hypotheses else [family for _, family in primary.groupby(FAMILY, sort=False)]
+    for family in families:
+        tested = family[family["p_spearman"].notna()]
+        own_steps = [steps[index] for index in tested.index]
+        frame.loc[tested.index, "p_holm"] = corrected(list(tested["p_spearman"]), own_steps)
+        frame.loc[family.index, "family"] = len(tested)
+        frame.loc[tested.index, "attainable"] = attainable_together(rows_of(tested), own_steps, plan.alpha)
+    exploratory = frame.index[~frame["primary"].astype(bool)]
+    frame.loc[exploratory, "p_bh"] = benjamini_hochberg(frame.loc[exploratory, "p_spearman"].to_numpy(dtype=float))
+    frame.loc[exploratory, "attainable"] = frame.loc[exploratory, "min_p"] < plan.alpha * (1 - 1e-9)
     return frame.assign(p_adjusted=frame["p_holm"].fillna(frame["p_bh"]))
 
 
 def association_verdict(row: Mapping[str, Any], plan: AnalysisPlan, subject: Subject) -> Verdict:
     """Judge one row of `corrected_associations`."""
-    what = f"{subject.what} and {row['measure'].replace('_', ' ')}"
-    how = "Benjamini-Hochberg over all exploratory rows" if not row["primary"] else CORRECTIONS[bool(plan.hypotheses)]
+    subject_text = f"{subject.title} and {row['measure'].replace('_', ' ')}"
+    correction = (
+        "Benjamini-Hochberg over all exploratory rows" if not row["primary"] else CORRECTIONS[bool(plan.hypotheses)]
+    )
     rule = (
         "not_testable: fewer than two runs, nothing varies, or no order of the classes could give "
         f"p < {plan.alpha:g} after correction; unreliable: ICC(3,k) or the measure's reliability below "
         f"{plan.reliability_floor:g}; not_separable: the one start may explain it; supported: p < {plan.alpha:g} "
-        f"after correction ({how}, {WITHIN[bool(plan.hypotheses)]}); else not_supported"
+        f"after correction ({correction}, {WITHIN[bool(plan.hypotheses)]}); else not_supported"
     )
-    word, sentence = _word(row, plan, subject, what)
+    word, sentence = _word(row, plan, subject, subject_text)
     keys = (
         "spearman",
         "kendall",
@@ -136,7 +138,7 @@ def association_verdict(row: Mapping[str, Any], plan: AnalysisPlan, subject: Sub
         method=subject.method,
         estimand=subject.quantity,
         measure=row["measure"],
-        subject=what,
+        subject=subject_text,
         word=word,
         sentence=sentence,
         numbers={key: row[key] for key in (*keys, "reliability")},
@@ -149,34 +151,38 @@ CORRECTIONS = {False: "Holm", True: "the fixed sequence of the plan"}
 WITHIN = {False: "within this method and quantity", True: "over all methods and quantities together"}
 
 
-def _word(row: Mapping[str, Any], plan: AnalysisPlan, subject: Subject, what: str) -> tuple[Word, str]:
+def _word(row: Mapping[str, Any], plan: AnalysisPlan, subject: Subject, subject_text: str) -> tuple[Word, str]:
     n = int(row["n_classes"])
     given = " given the start" if row["given"] else ""
     same_as_start = bool(row["given"]) and math.isinf(row["vif_start"]) and n > SMALLEST_GIVEN_START
     rho = "" if same_as_start else f"Spearman's rho{given} is {row['spearman']:+.2f} over {n} classes"
-    refused = subject.unreliable_word
+    refusal = subject.unreliable_word
     if not math.isfinite(row["spearman"]) and not same_as_start:
-        few = f"{n} classes are too few given the start"
-        reason = few if row["given"] and n <= SMALLEST_GIVEN_START else "one of them does not vary"
-        return Word.NOT_TESTABLE, f"Association of the {what} cannot be tested: {reason}."
-    if refused is not None:
-        return refused, f"Association of the {what} {subject.unreliable_text}{f' ({rho})' if rho else ''}."
+        too_few = f"{n} classes are too few given the start"
+        reason = too_few if row["given"] and n <= SMALLEST_GIVEN_START else "one of them does not vary"
+        return Word.NOT_TESTABLE, f"Association of the {subject_text} cannot be tested: {reason}."
+    if refusal is not None:
+        return refusal, f"Association of the {subject_text} {subject.unreliable_text}{f' ({rho})' if rho else ''}."
     if same_as_start:
-        return Word.NOT_SEPARABLE, f"Whether the {what} go together beyond the start cannot be told: {START_TEXT}."
+        return (
+            Word.NOT_SEPARABLE,
+            f"Whether the {subject_text} go together beyond the start cannot be told: {START_TEXT}.",
+        )
     if row["reliability"] < plan.reliability_floor:
         reason = f"the measure is not reliable ({row['reliability']:.2f})"
-        return Word.UNRELIABLE, f"Association of the {what} is not interpreted: {reason} ({rho})."
+        return Word.UNRELIABLE, f"Association of the {subject_text} is not interpreted: {reason} ({rho})."
     if not row["attainable"]:
         return Word.NOT_TESTABLE, (
-            f"Association of the {what} is not testable with {n} classes: the smallest possible p is {row['min_p']:.2g}"
-            f", and {row['family']} tests are corrected together ({rho}, {p_text(row['p_spearman'])} uncorrected)."
+            f"Association of the {subject_text} is not testable with {n} classes: the smallest possible p is "
+            f"{row['min_p']:.2g}, and {row['family']} tests are corrected together ({rho}, "
+            f"{p_text(row['p_spearman'])} uncorrected)."
         )
     if row["p_adjusted"] >= plan.alpha:
         return (
             Word.NOT_SUPPORTED,
-            f"The {what} are not shown to go together: {rho}, {p_text(row['p_adjusted'])} corrected.",
+            f"The {subject_text} are not shown to go together: {rho}, {p_text(row['p_adjusted'])} corrected.",
         )
-    word = subject.capped(Word.SUPPORTED)
+    word = subject.cap(Word.SUPPORTED)
     if word != Word.SUPPORTED:
-        return word, f"The {what} go together ({rho}, {p_text(row['p_adjusted'])} corrected), but {START_TEXT}."
-    return word, f"The {what} go together: {rho}, {p_text(row['p_adjusted'])} corrected."
+        return word, f"The {subject_text} go together ({rho}, {p_text(row['p_adjusted'])} corrected), but {START_TEXT}."
+    return word, f"The {subject_text} go together: {rho}, {p_text(row['p_adjusted'])} corrected."

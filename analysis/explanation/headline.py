@@ -31,15 +31,16 @@ def headline_verdict(
     plan: AnalysisPlan,
     correction: str,
 ) -> Verdict:
-    """Put together the answer for one quantity of one method; what it says, no verdict that it was given contradicts.
+    """Combine the evidence on one quantity of one method into one answer, which contradicts none of it.
 
     Args:
-        subject: What is judged.
-        partial: On frequency given difficulty and difficulty given frequency; empty where too few constructs are known.
-        marginal: On each primary measure alone.
-        slopes: On the slopes of the mixed model.
-        shares: Adjusted shares of the variation by component.
-        decay: Correlation of the change with the one start that there was, and its p.
+        subject: Quantity and method.
+        partial: Verdicts on frequency given difficulty and on difficulty given frequency; empty where too few
+            constructs are measured.
+        marginal: Verdicts on each primary measure alone.
+        slopes: Verdicts on the slopes of the mixed model.
+        shares: Component -> adjusted share of the variation.
+        decay: Correlation of the change with the start where all runs had one, and its p value.
         plan: The plan.
         correction: How the tests of `partial` were corrected, in words.
     """
@@ -51,20 +52,20 @@ def headline_verdict(
         evidence = "start"
     elif subject.unreliable_word is not None:
         word = subject.unreliable_word
-        sentence = f"Whether the {subject.what} follows frequency or difficulty {subject.unreliable_text}."
+        sentence = f"Whether the {subject.title} follows frequency or difficulty {subject.unreliable_text}."
         evidence = "reliability"
     elif evidence == "partial":
         word, sentence, follows = _of_partial(subject, pair, marginal, slopes)
     else:
         word, sentence, follows = _of_marginal(subject, pair, marginal, plan)
     if word in (Word.SUPPORTED, Word.NOT_SUPPORTED) and shares and all(map(math.isfinite, shares.values())):
-        told = ", ".join(f"{name.replace('_', ' ')} {value:.0%}" for name, value in shares.items())
-        sentence += f" Adjusted shares of its variation over classes: {told}."
+        share_text = ", ".join(f"{name.replace('_', ' ')} {value:.0%}" for name, value in shares.items())
+        sentence += f" Adjusted shares of its variation over classes: {share_text}."
     return Verdict(
         topic=Topic.EXPLANATION,
         method=subject.method,
         estimand=subject.quantity,
-        subject=subject.what,
+        subject=subject.title,
         word=word,
         sentence=sentence,
         numbers={"follows": "+".join(follows), "evidence": evidence, **shares},
@@ -80,9 +81,9 @@ def _stays_or_decays(subject: Subject, decay: tuple[float, float], plan: Analysi
 
 def _of_start(subject: Subject, decay: tuple[float, float], tests: Sequence[Verdict]) -> tuple[Word, str]:
     if subject.inertia == Word.INERTIA:
-        return Word.INERTIA, f"The {subject.what} is mostly its start, so what it follows says what the start follows."
+        return Word.INERTIA, f"The {subject.title} is mostly its start, so what it follows says what the start follows."
     rho = f" (Spearman's rho of change and start {decay[0]:+.2f})" if math.isfinite(decay[0]) else ""
-    sentence = f"The {subject.what} takes its start back{rho}: what goes with the start is decay, not learning."
+    sentence = f"The {subject.title} takes its start back{rho}: what goes with the start is decay, not learning."
     if any(test.word == Word.NOT_SEPARABLE and START_TEXT in test.sentence and "go" in test.sentence for test in tests):
         sentence += " What else it goes with, only a cold, shuffled or inverted start can tell."
     return Word.DECAY, sentence
@@ -95,16 +96,18 @@ def _of_partial(
     slopes: Sequence[Verdict],
 ) -> tuple[Word, str, list[str]]:
     follows = [verdict.measure for verdict in pair if verdict.word == Word.SUPPORTED]
-    stopped = next((verdict for verdict in pair if verdict.word in (Word.NOT_SEPARABLE, Word.UNRELIABLE)), None)
-    if stopped is not None:
-        return stopped.word, stopped.sentence, []
+    refusal = next((verdict for verdict in pair if verdict.word in (Word.NOT_SEPARABLE, Word.UNRELIABLE)), None)
+    if refusal is not None:
+        return refusal.word, refusal.sentence, []
     if follows:
         tests = ", ".join(f"{verdict.measure} {p_text(verdict.numbers['p_adjusted'])}" for verdict in pair)
-        how = _KIND[follows[0]] if len(follows) == 1 else "rare and how hard"
+        kind = _KIND[follows[0]] if len(follows) == 1 else "rare and how hard"
         other = {FREQUENCY: DIFFICULTY, DIFFICULTY: FREQUENCY}[follows[0]]
         beyond = f" beyond {other}" if len(follows) == 1 else ""
         n = int(pair[0].numbers["n_classes"])
-        sentence = f"The {subject.what} follows how {how} a class is{beyond} (partial tests over {n} classes: {tests})."
+        sentence = (
+            f"The {subject.title} follows how {kind} a class is{beyond} (partial tests over {n} classes: {tests})."
+        )
         sentence += "".join(_explained_below(verdict) for verdict in pair if verdict.word == Word.SUPPORTED)
         if not any(subject.points.families):
             sentence += " Classes count as independent of one another: no families are given."
@@ -113,10 +116,10 @@ def _of_partial(
     if unsure is not None:
         return Word.UNDECIDED, unsure.sentence, []
     if any(verdict.word in (Word.SUPPORTED, Word.NOT_SEPARABLE) for verdict in marginal):
-        return Word.NOT_SEPARABLE, _ALONE.format(what=subject.what), []
+        return Word.NOT_SEPARABLE, _ALONE.format(what=subject.title), []
     if any(slope.word == Word.SUPPORTED for slope in slopes):
         sentence = (
-            f"What the {subject.what} follows is undecided: the mixed model finds a slope that the partial tests do "
+            f"What the {subject.title} follows is undecided: the mixed model finds a slope that the partial tests do "
             "not."
         )
         return Word.UNDECIDED, sentence, []
@@ -130,21 +133,21 @@ _ALONE = (
 
 
 def _explained_below(verdict: Verdict) -> str:
-    below, known = verdict.numbers["explained_below"], verdict.numbers["reliability"]
+    below, reliability = verdict.numbers["explained_below"], verdict.numbers["reliability"]
     if not math.isfinite(below) or below <= 0:
         return ""
     given = {FREQUENCY: DIFFICULTY, DIFFICULTY: FREQUENCY}[verdict.measure]
-    said = "unknown" if math.isnan(known) else f"{known:.2f}"
+    reliability_text = "unknown" if math.isnan(reliability) else f"{reliability:.2f}"
     return (
         f" Measurement error can explain that it follows {verdict.measure} if the reliability of {given} is "
-        f"{below:.2f} or less (it is {said})."
+        f"{below:.2f} or less (it is {reliability_text})."
     )
 
 
 def _absence(subject: Subject, pair: Sequence[Verdict]) -> str:
-    shown = ", ".join(f"{verdict.measure} beyond the other {p_text(verdict.numbers['p_adjusted'])}" for verdict in pair)
+    tests = ", ".join(f"{verdict.measure} beyond the other {p_text(verdict.numbers['p_adjusted'])}" for verdict in pair)
     return (
-        f"There is no evidence that the {subject.what} follows frequency or difficulty ({shown}), which is absence of "
+        f"There is no evidence that the {subject.title} follows frequency or difficulty ({tests}), which is absence of "
         "evidence: that it follows neither is not shown."
     )
 
@@ -152,27 +155,27 @@ def _absence(subject: Subject, pair: Sequence[Verdict]) -> str:
 def _of_marginal(
     subject: Subject, pair: Sequence[Verdict], marginal: Sequence[Verdict], plan: AnalysisPlan
 ) -> tuple[Word, str, list[str]]:
-    why = pair[0].sentence if pair else "Frequency and another measure would be needed to tell rare from hard."
-    found = [verdict for verdict in marginal if verdict.word == Word.SUPPORTED]
-    if found and plan.hypotheses:
-        names = " and ".join(each.measure.replace("_", " ") for each in found)
+    reason = pair[0].sentence if pair else "Frequency and another measure would be needed to tell rare from hard."
+    supported = [verdict for verdict in marginal if verdict.word == Word.SUPPORTED]
+    if supported and plan.hypotheses:
+        names = " and ".join(verdict.measure.replace("_", " ") for verdict in supported)
+        p_values = ", ".join(p_text(verdict.numbers["p_adjusted"]) for verdict in supported)
         sentence = (
-            f"The {subject.what} goes with {names}, as the plan supposed (marginal tests in its order, "
-            f"{', '.join(p_text(each.numbers['p_adjusted']) for each in found)}); whether that is not something else "
-            "that goes with it cannot be tested here."
+            f"The {subject.title} goes with {names}, as the plan supposed (marginal tests in its order, {p_values}); "
+            "whether that is not something else that goes with it cannot be tested here."
         )
-        return Word.SUPPORTED, sentence, [each.measure for each in found]
-    if found or any(verdict.word == Word.NOT_SEPARABLE for verdict in marginal):
-        capped = "" if found else f" ({START_TEXT})"
+        return Word.SUPPORTED, sentence, [verdict.measure for verdict in supported]
+    if supported or any(verdict.word == Word.NOT_SEPARABLE for verdict in marginal):
+        capped = "" if supported else f" ({START_TEXT})"
         sentence = (
-            f"The {subject.what} goes with a measure taken alone{capped} (marginal tests), but whether rare or hard "
-            f"cannot be told. {why}"
+            f"The {subject.title} goes with a measure taken alone{capped} (marginal tests), but whether rare or hard "
+            f"cannot be told. {reason}"
         )
         return Word.NOT_SEPARABLE, sentence, []
     if marginal and any(verdict.word == Word.NOT_SUPPORTED for verdict in marginal):
         sentence = (
-            f"There is no evidence that the {subject.what} goes with frequency or difficulty (marginal tests), which "
-            f"is absence of evidence. {why}"
+            f"There is no evidence that the {subject.title} goes with frequency or difficulty (marginal tests), which "
+            f"is absence of evidence. {reason}"
         )
         return Word.NOT_SUPPORTED, sentence, []
-    return Word.NOT_TESTABLE, f"What the {subject.what} follows cannot be tested. {why}", []
+    return Word.NOT_TESTABLE, f"What the {subject.title} follows cannot be tested. {reason}", []

@@ -1,4 +1,7 @@
-"""Rare beyond hard, hard beyond rare: what is followed given the other, unless errors or starts explain it."""
+"""Partial tests: does a quantity follow frequency given difficulty, and difficulty given frequency?
+
+A verdict says so only where neither measurement errors nor starts explain the association.
+"""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -21,94 +24,98 @@ _RELIABILITIES = np.arange(0.95, 0.0, -0.05)
 
 
 def partial_rows(points: ClassPoints, plan: AnalysisPlan, name: str) -> list[dict[str, Any]]:
-    """Test rare given hard and hard given rare, then each construct of difficulty given frequency.
+    """Test frequency given difficulty and difficulty given frequency, then each construct of difficulty alone.
 
     Args:
-        points: Frequency and at least one other construct.
-        plan: Permutations and seed.
-        name: Of the method and quantity, for the random numbers.
+        points: Classes with frequency and at least one other construct.
+        plan: The plan, for the number of permutations and the seed.
+        name: Name of method and quantity, which seeds the random numbers.
 
     Returns:
         Rows of table `partial_associations` without corrected p.
     """
     tests = [(FREQUENCY, (FREQUENCY,), points.difficulty), (DIFFICULTY, points.difficulty, (FREQUENCY,))]
-    tests += [(each, (each,), (FREQUENCY,)) for each in points.difficulty if len(points.difficulty) > 1]
-    named = _for_shares_left(points)
+    tests += [(construct, (construct,), (FREQUENCY,)) for construct in points.difficulty if len(points.difficulty) > 1]
+    variants = _for_shares_left(points)
     rows = []
     for construct, tested, given in tests:
-        found = [_Test(each, tested, given, plan, f"{name}/{construct}") for each in named]
-        plain = found[0].plain
-        p = max((each.p for each in found), key=lambda value: -1.0 if math.isnan(value) else value)
+        results = [_Test(variant, tested, given, plan, f"{name}/{construct}") for variant in variants]
+        uncalibrated = results[0].plain
+        p = max((test.p for test in results), key=lambda value: -1.0 if math.isnan(value) else value)
         measures = dict(zip(points.constructs, points.measure_names, strict=True))
-        row = {"construct": construct, "measure": " + ".join(measures[each] for each in tested)}
-        row |= {"given": " + ".join([*given, *(["start"] if named[0].start.size else [])])}
-        row |= {"n_classes": plain.n, "n_data_sets": points.n_data_sets, "residual_df": plain.residual_df}
-        row |= {"partial_rho": plain.partial, "r2": plain.r2, "p_uncalibrated": plain.p, "p": p, "min_p": plain.min_p}
-        row |= {"draws": plain.draws, "vif": plain.vif, "vif_start": found[0].vif_of_start()}
-        row |= {"reliability": found[0].reliability, "reliability_tested": found[0].reliability_tested}
-        row |= {"explained_below": found[0].explained_below() if plain.p < plan.alpha else math.nan}
+        row = {"construct": construct, "measure": " + ".join(measures[member] for member in tested)}
+        row |= {"given": " + ".join([*given, *(["start"] if variants[0].start.size else [])])}
+        row |= {"n_classes": uncalibrated.n, "n_data_sets": points.n_data_sets, "residual_df": uncalibrated.residual_df}
+        row |= {
+            "partial_rho": uncalibrated.partial,
+            "r2": uncalibrated.r2,
+            "p_uncalibrated": uncalibrated.p,
+            "p": p,
+            "min_p": uncalibrated.min_p,
+        }
+        row |= {"draws": uncalibrated.draws, "vif": uncalibrated.vif, "vif_start": results[0].vif_of_start()}
+        row |= {"reliability": results[0].reliability, "reliability_tested": results[0].reliability_tested}
+        row |= {"explained_below": results[0].explained_below() if uncalibrated.p < plan.alpha else math.nan}
         rows.append(row)
     return rows
 
 
 def _for_shares_left(points: ClassPoints) -> list[NamedPoints]:
-    """Return the points, and where several starts do not cancel, those for either end of what is left of the start."""
-    kept = points.starts.kept
-    named = [points.by_name()]
-    if points.starts.kind == "several" and kept is not None and math.isfinite(kept.low):
+    """Return the points by name; where several starts do not cancel, also for both ends of the share that is left."""
+    share_left = points.starts.share_left
+    variants = [points.by_name()]
+    if points.starts.kind == "several" and share_left is not None and math.isfinite(share_left.low):
         mean = np.nanmean(points.starts.values, axis=1)
         if float(np.abs(mean).max(initial=0)) > 1e-9 * float(np.nanmax(np.abs(points.starts.values))):
-            named += [points.by_name(share) for share in (kept.low, kept.high)]
-    return named
+            variants += [points.by_name(share) for share in (share_left.low, share_left.high)]
+    return variants
 
 
 class _Test:
-    """One test on ranks: plainly, and with the control variables as well as their errors let one predict them."""
+    """One test on ranks, with the control variables as measured and as calibrated for their measurement errors."""
 
     def __init__(
         self, points: NamedPoints, tested: Sequence[str], given: Sequence[str], plan: AnalysisPlan, name: str
     ) -> None:
         self._points, self._plan, self._name = points, plan, name
-        self._tested, self._given = points.of(tested), points.of(given)
-        self._trust = points.reliability[points.places(given)]
-        self._trust_tested = points.reliability[points.places(tested)]
+        self._tested, self._given = points.of_constructs(tested), points.of_constructs(given)
+        self._given_reliability = points.reliability[points.columns(given)]
+        self._tested_reliability = points.reliability[points.columns(tested)]
         self.plain = self._against(self._given)
 
     @property
     def reliability(self) -> float:
-        """The least reliability of the control variables; NaN where it is not known of one."""
-        return float(self._trust.min()) if len(self._trust) else math.nan
+        """The least reliability of the control variables; NaN if that of one is unknown."""
+        return float(self._given_reliability.min()) if len(self._given_reliability) else math.nan
 
     @property
     def reliability_tested(self) -> float:
-        """The greatest reliability of the tested measures; NaN where it is not known of one."""
-        return float(self._trust_tested.max()) if np.isfinite(self._trust_tested).all() else math.nan
+        """The greatest reliability of the tested measures; NaN if that of one is unknown."""
+        return float(self._tested_reliability.max()) if np.isfinite(self._tested_reliability).all() else math.nan
 
     @property
     def p(self) -> float:
-        """The larger of the p against the control variables as measured and as calibrated."""
-        if not (self._trust < 1).any() or math.isnan(self.plain.p):
+        """The larger p value of the two tests: control variables as measured, and as calibrated."""
+        if not (self._given_reliability < 1).any() or math.isnan(self.plain.p):
             return self.plain.p
-        return max(self.plain.p, self._calibrated_p(self._trust))
+        return max(self.plain.p, self._calibrated_p(self._given_reliability))
 
     def explained_below(self) -> float:
-        """Return the reliability of the control variables up to which their errors explain what was found; 0: none."""
+        """Return the reliability of the control variables up to which their errors explain the result; 0: none."""
         if self._constant_given():
             return 0.0
-        low, high = 0, len(_RELIABILITIES)  # at places below `low` p is small, from `high` on it is not
+        low, high = 0, len(_RELIABILITIES)  # below index `low`, p is small; from `high` on, it is not
         while low < high:
             middle = (low + high) // 2
-            trust = np.minimum(_RELIABILITIES[middle], np.where(np.isnan(self._trust), 1.0, 1.0)) * np.ones_like(
-                self._trust
-            )
-            if self._calibrated_p(trust) < self._plan.alpha:
+            reliability = np.full_like(self._given_reliability, _RELIABILITIES[middle])
+            if self._calibrated_p(reliability) < self._plan.alpha:
                 low = middle + 1
             else:
                 high = middle
         return float(_RELIABILITIES[low]) if low < len(_RELIABILITIES) else 0.0
 
     def vif_of_start(self) -> float:
-        """Return how far the start inflates the variance of the tested measures, beyond the control variables."""
+        """Return the variance inflation of the tested measures by the start."""
         if not self._points.start.size:
             return 1.0
         return partial_association(
@@ -139,15 +146,15 @@ class _Test:
             strata=self._strata,
         )
 
-    def _calibrated_p(self, trust: np.ndarray) -> float:
+    def _calibrated_p(self, reliability: np.ndarray) -> float:
         others = np.column_stack([self._tested, self._points.start])
-        other_trust = np.concatenate([self._trust_tested, np.ones(self._points.start.shape[1])])
-        other_trust = np.where(np.isfinite(other_trust), other_trust, 1.0)
-        given = calibrated(self._given, others, trust, other_trust, self._points.strata)
+        other_reliability = np.concatenate([self._tested_reliability, np.ones(self._points.start.shape[1])])
+        other_reliability = np.where(np.isfinite(other_reliability), other_reliability, 1.0)
+        given = calibrated(self._given, others, reliability, other_reliability, self._points.strata)
         if given is None:
             return 1.0
-        found = self._against(given).p
-        return 1.0 if math.isnan(found) else found
+        p = self._against(given).p
+        return 1.0 if math.isnan(p) else p
 
 
 def partial_verdict(row: Mapping[str, Any], plan: AnalysisPlan, subject: Subject) -> Verdict:
@@ -171,9 +178,9 @@ def partial_verdict(row: Mapping[str, Any], plan: AnalysisPlan, subject: Subject
         method=subject.method,
         estimand=subject.quantity,
         measure=row["construct"],
-        subject=subject.what,
+        subject=subject.title,
         word=word,
-        sentence=f"That the {subject.what} follows {row['construct']} beyond {row['given']} {tail}.",
+        sentence=f"That the {subject.title} follows {row['construct']} beyond {row['given']} {tail}.",
         numbers={key: row[key] for key in keys},
         rule=rule,
     )
@@ -184,50 +191,55 @@ RELIABILITY_RULE = "ICC(3,k) below {floor:g}, of the quantity or of what is test
 
 def _word(row: Mapping[str, Any], plan: AnalysisPlan, subject: Subject) -> tuple[Word, str]:
     n = int(row["n_classes"])
-    told = "" if math.isnan(row["r2"]) else f" (partial R squared {row['r2']:.2f}, {p_text(row['p'])} uncorrected)"
-    refused = subject.unreliable_word
+    statistics = (
+        "" if math.isnan(row["r2"]) else f" (partial R squared {row['r2']:.2f}, {p_text(row['p'])} uncorrected)"
+    )
+    refusal = subject.unreliable_word
     if row["residual_df"] < 1:
         return Word.NOT_TESTABLE, f"cannot be tested with {n} classes: no residual degree of freedom is left"
-    if refused is not None:
-        return refused, f"{subject.unreliable_text}{told}"
+    if refusal is not None:
+        return refusal, f"{subject.unreliable_text}{statistics}"
     if math.isinf(row["vif_start"]):
         return Word.NOT_SEPARABLE, "cannot be told from its start, which says the same of the classes: " + START_TEXT
     if row["reliability_tested"] < plan.reliability_floor:
         reason = f"the measure itself is not reliable ({row['reliability_tested']:.2f})"
-        return Word.UNRELIABLE, f"is not interpreted: {reason}{told}"
-    judged = row["residual_df"] >= VIF_DF
-    if math.isinf(row["vif"]) or (row["vif"] > plan.largest_vif and judged):
+        return Word.UNRELIABLE, f"is not interpreted: {reason}{statistics}"
+    enough_df = row["residual_df"] >= VIF_DF
+    if math.isinf(row["vif"]) or (row["vif"] > plan.largest_vif and enough_df):
         inflation = "infinite" if math.isinf(row["vif"]) else f"{row['vif']:.1f}"
-        return Word.NOT_SEPARABLE, f"cannot be told: they go together too closely (VIF {inflation}, {n} classes){told}"
+        return (
+            Word.NOT_SEPARABLE,
+            f"cannot be told: they go together too closely (VIF {inflation}, {n} classes){statistics}",
+        )
     if math.isnan(row["p"]):
         return Word.NOT_TESTABLE, "cannot be tested: one of them does not vary"
     if not row["attainable"]:
         return Word.NOT_TESTABLE, (
             f"is not testable with {n} classes: the smallest possible p is {row['min_p']:.2g}, and {row['family']} "
-            f"tests are corrected together{told}"
+            f"tests are corrected together{statistics}"
         )
-    shown = f"partial R squared {row['r2']:.2f} over {n} classes, {p_text(row['p_adjusted'])} corrected"
+    result = f"partial R squared {row['r2']:.2f} over {n} classes, {p_text(row['p_adjusted'])} corrected"
     if row["p_adjusted"] >= plan.alpha:
-        plain = row["p_uncalibrated"] < plan.alpha / max(row["family"], 1)
-        if plain and row["p"] > row["p_uncalibrated"]:
+        uncalibrated_is_small = row["p_uncalibrated"] < plan.alpha / max(row["family"], 1)
+        if uncalibrated_is_small and row["p"] > row["p_uncalibrated"]:
             return Word.UNDECIDED, (
                 f"is undecided: errors of the measures that it is given can explain it (reliability "
                 f"{row['reliability']:.2f}; {p_text(row['p_uncalibrated'])} without, {p_text(row['p'])} with them, "
                 "uncorrected)"
             )
-        return Word.NOT_SUPPORTED, f"is not shown: {shown}"
-    word = subject.capped(Word.SUPPORTED)
+        return Word.NOT_SUPPORTED, f"is not shown: {result}"
+    word = subject.cap(Word.SUPPORTED)
     if word != Word.SUPPORTED:
-        return word, f"cannot be told: {shown}, but {START_TEXT}"
-    return word, f"is shown: {shown}{_sensitivity(row)}"
+        return word, f"cannot be told: {result}, but {START_TEXT}"
+    return word, f"is shown: {result}{_sensitivity(row)}"
 
 
 def _sensitivity(row: Mapping[str, Any]) -> str:
     below = row["explained_below"]
     if not math.isfinite(below) or below <= 0:
         return ""
-    known = "is not known" if math.isnan(row["reliability"]) else f"is {row['reliability']:.2f}"
+    reliability = "is not known" if math.isnan(row["reliability"]) else f"is {row['reliability']:.2f}"
     return (
         f"; measurement error would explain it away if the reliability of {row['given'].removesuffix(' + start')} were "
-        f"{below:.2f} or less (it {known})"
+        f"{below:.2f} or less (it {reliability})"
     )

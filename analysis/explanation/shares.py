@@ -1,4 +1,4 @@
-"""How much of the variation over classes frequency explains alone, difficulty alone, and both only together."""
+"""How much of the variation over classes is explained by frequency alone, by difficulty alone, and only by both."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -23,12 +23,12 @@ from imbalance_bench.seeding import generator
 
 
 def share_rows(points: ClassPoints, plan: AnalysisPlan, name: str) -> list[dict[str, Any]]:
-    """Share out the variation of the ranks of distinct classes: rare alone, hard alone, shared; common parts.
+    """Partition the variation of the ranks of distinct classes: rare alone, hard alone, shared, and common parts.
 
     Args:
-        points: Frequency and at least one other construct.
-        plan: Resamples and seed.
-        name: Of the method and quantity, for the random numbers.
+        points: Classes with frequency and at least one other construct.
+        plan: The plan, for the number of resamples and the seed.
+        name: Name of method and quantity, which seeds the random numbers.
 
     Returns:
         Rows of table `partition`.
@@ -36,43 +36,45 @@ def share_rows(points: ClassPoints, plan: AnalysisPlan, name: str) -> list[dict[
     named = points.by_name()
     strata = list(named.strata)
     whole = partition(named.response, named.measures, strata)
-    resampled, what, degrees = _resampled(points, named, whole, plan, generator(plan.seed, "partition", name))
+    resampled, resampled_units, degrees = _resampled(
+        points, named, whole, plan, generator(plan.seed, "partition", name)
+    )
     inflation = variance_inflation(named.measures, strata)
-    raw, adjusted = (_components(each, points.constructs) for each in (whole, whole.adjusted()))
-    drawn = np.array([each.adjusted().r2 for each in resampled]).reshape(len(resampled), len(whole.r2))
-    spread = drawn @ _linear(points.constructs).T
+    raw, adjusted = _components(whole, points.constructs), _components(whole.adjusted(), points.constructs)
+    r2_draws = np.array([part.adjusted().r2 for part in resampled]).reshape(len(resampled), len(whole.r2))
+    component_draws = r2_draws @ _linear(points.constructs).T
     rows = []
-    for place, (kind, component) in enumerate(raw):
-        values = spread[:, place]
+    for index, (kind, component) in enumerate(raw):
+        values = component_draws[:, index]
         bounded = len(values) > 0 and component != "total"  # intervals of the total cover 77 to 93 % only
         low, high = percentile_interval(values, degrees, 0.95) if bounded else (np.nan, np.nan)
         row = {"kind": kind, "component": component, "value": raw[kind, component], "low": low, "high": high}
-        row |= {"adjusted": adjusted[kind, component], "resampled": what if bounded else ""}
+        row |= {"adjusted": adjusted[kind, component], "resampled": resampled_units if bounded else ""}
         vif = inflation[points.constructs.index(component)] if component in points.constructs else np.nan
         rows.append(row | {"n_classes": whole.n, "residual_df": whole.residual_df, "vif": vif})
     return rows
 
 
-def _components(found: Partition, constructs: Sequence[str]) -> dict[tuple[str, str], float]:
-    """Return every part by kind and name."""
+def _components(whole: Partition, constructs: Sequence[str]) -> dict[tuple[str, str], float]:
+    """Return every component of the variation by kind and name."""
     rare = [constructs.index(FREQUENCY)]
     hard = [j for j in range(len(constructs)) if j not in rare]
     names = ("unique_frequency", "unique_difficulty", "shared")
-    parts = {("share", name): value for name, value in zip(names, found.of_two(rare, hard), strict=True)}
-    parts["share", "total"] = float(found.r2[-1])
-    weights = found.dominance()
+    parts = {("share", name): value for name, value in zip(names, whole.of_two(rare, hard), strict=True)}
+    parts["share", "total"] = float(whole.r2[-1])
+    weights = whole.dominance()
     parts |= {("dominance", name): float(weights[j]) for j, name in enumerate(constructs)}
-    common = found.commonality()
+    common = whole.commonality()
     for size in range(1, len(constructs) + 1):
-        for chosen in combinations(range(len(constructs)), size):
-            name = " + ".join(constructs[j] for j in chosen)
-            parts["commonality", name] = float(common[sum(1 << j for j in chosen)])
+        for subset in combinations(range(len(constructs)), size):
+            name = " + ".join(constructs[j] for j in subset)
+            parts["commonality", name] = float(common[sum(1 << j for j in subset)])
     return parts
 
 
 @lru_cache
 def _linear(constructs: tuple[str, ...]) -> np.ndarray:
-    """Return the matrix that turns the R squared of all subsets into the parts of `_components`, in their order."""
+    """Return the matrix that maps the R squared of all subsets to the parts of `_components`, in their order."""
     subsets = np.eye(2 ** len(constructs))
     return np.array([list(_components(Partition(subset, 0, 0), constructs).values()) for subset in subsets]).T
 
@@ -80,24 +82,24 @@ def _linear(constructs: tuple[str, ...]) -> np.ndarray:
 def _resampled(
     points: ClassPoints, named: NamedPoints, whole: Partition, plan: AnalysisPlan, rng: np.random.Generator
 ) -> tuple[list[Partition], str, int]:
-    """Resample distinct classes where there are enough; else runs, which say nothing of other classes; else nothing.
+    """Resample distinct classes if there are enough of them, else runs, which say nothing about other classes.
 
     Returns:
-        Partitions, what was resampled, and the degrees of freedom of its spread.
+        Partitions (none with too few classes and runs), what was resampled, and the degrees of freedom of its spread.
     """
     strata = list(named.strata)
     if whole.residual_df >= SMALLEST_RESIDUAL_DF:
-        drawn = resampled_partitions(named.response, named.measures, strata, resamples=plan.resamples, rng=rng)
-        return drawn, "classes", whole.n - whole.n_strata
+        partitions = resampled_partitions(named.response, named.measures, strata, resamples=plan.resamples, rng=rng)
+        return partitions, "classes", whole.n - whole.n_strata
     runs, _ = points.complete_runs()
     if runs.shape[1] < 2 or whole.residual_df < 1:
         return [], "", 0
-    chosen = rng.integers(0, runs.shape[1], size=(plan.resamples, runs.shape[1]))
-    different, place = np.unique(np.sort(chosen, axis=1), axis=0, return_inverse=True)  # few, where there are few runs
+    run_draws = rng.integers(0, runs.shape[1], size=(plan.resamples, runs.shape[1]))
+    distinct, index_of_draw = np.unique(np.sort(run_draws, axis=1), axis=0, return_inverse=True)  # few with few runs
 
     def response(columns: np.ndarray) -> np.ndarray:
         effects = points.shared.effects(within_ranks(runs[:, columns].mean(axis=1), points.blocks))
         return within_ranks(effects, strata)
 
-    partitions = partitions_of(np.array([response(columns) for columns in different]), named.measures, strata)
-    return [partitions[row] for row in place.ravel()], "runs", runs.shape[1] - 1
+    partitions = partitions_of(np.array([response(columns) for columns in distinct]), named.measures, strata)
+    return [partitions[row] for row in index_of_draw.ravel()], "runs", runs.shape[1] - 1

@@ -1,4 +1,4 @@
-"""The mixed model: each measure with the others given, runs as repeats of a class, names crossed with data sets."""
+"""The mixed model: the slope of each measure given the others, with runs as repeats of a class."""
 
 import math
 from collections.abc import Mapping
@@ -30,11 +30,11 @@ _FIT_COLUMNS = (
 
 
 def slope_rows(points: ClassPoints) -> list[dict[str, Any]]:
-    """Fit standardised values on standardised measures; the spread of class means is 1 within each data set.
+    """Regress standardised values on standardised measures; the spread of class means is 1 within each data set.
 
     Returns:
-        Rows of table `mixed_models` without `verdict`; `p` is the larger of those of the measures as measured and as
-        calibrated for their reliabilities, where these are known, and the slope is the calibrated one.
+        Rows of table `mixed_models` without `verdict`. Where reliabilities are known, the model is also fitted to
+        calibrated measures: the slope is that of the calibrated measures, and `p` the larger of the two.
     """
     learned = points.learned()
     means = np.nanmean(learned, axis=1)
@@ -44,24 +44,31 @@ def slope_rows(points: ClassPoints) -> list[dict[str, Any]]:
     start = np.zeros((len(means), 0))
     if points.starts.kind == "one":
         start = within_scores(np.nanmean(points.starts.values, axis=1), points.blocks)[:, None]
-    plain = _fit(outcome, measures, start, points)
-    fits = [plain]
-    if not plain.refusal and (points.reliability < 1).any():
+    uncalibrated = _fit(outcome, measures, start, points)
+    fits = [uncalibrated]
+    if not uncalibrated.refusal and (points.reliability < 1).any():
         block = labels(points.blocks, len(means))
-        trusted = calibrated(measures, start, points.reliability, np.ones(start.shape[1]), block)
-        fits.append(_refused(plain) if trusted is None else _fit(outcome, trusted, start, points))
-    found = fits[-1] if not fits[-1].refusal else plain
+        adjusted_measures = calibrated(measures, start, points.reliability, np.ones(start.shape[1]), block)
+        fits.append(
+            _refused(uncalibrated) if adjusted_measures is None else _fit(outcome, adjusted_measures, start, points)
+        )
+    reported = fits[-1] if not fits[-1].refusal else uncalibrated
     p = np.max([np.where(np.isnan(fit.p) & bool(fit.refusal), 1.0, fit.p) for fit in fits], axis=0)
-    p = np.full(len(p), np.nan) if plain.refusal else p
+    p = np.full(len(p), np.nan) if uncalibrated.refusal else p
     p = p[: len(points.constructs)]
-    low, high = found.interval()
+    low, high = reported.interval()
     inflation = variance_inflation(np.column_stack([measures, start]), points.blocks)
     rows = []
     for j, (construct, measure) in enumerate(zip(points.constructs, points.measure_names, strict=True)):
-        row = {"construct": construct, "measure": measure, "estimate": found.estimates[j], "error": found.errors[j]}
-        row |= {"low": low[j], "high": high[j], "t": found.t[j], "df": found.class_df, "p": p[j]}
+        row = {
+            "construct": construct,
+            "measure": measure,
+            "estimate": reported.estimates[j],
+            "error": reported.errors[j],
+        }
+        row |= {"low": low[j], "high": high[j], "t": reported.t[j], "df": reported.class_df, "p": p[j]}
         row |= {"vif": inflation[j], "reliability": points.reliability[j]}
-        rows.append(row | {key: getattr(plain, key) for key in _FIT_COLUMNS})
+        rows.append(row | {key: getattr(uncalibrated, key) for key in _FIT_COLUMNS})
     adjusted = holm(p)
     family = int(np.isfinite(p).sum())
     return [row | {"p_holm": value, "family": family} for row, value in zip(rows, adjusted, strict=True)]
@@ -71,10 +78,10 @@ def _fit(outcome: np.ndarray, measures: np.ndarray, start: np.ndarray, points: C
     return fit_mixed_model(outcome, np.column_stack([measures, start]), points.names, points.blocks)
 
 
-def _refused(plain: MixedFit) -> MixedFit:
-    """Return a fit that says nothing, for measures with too little truth in them."""
-    nan = np.full(len(plain.estimates), np.nan)
-    return MixedFit("errors of the measures leave nothing to hold apart", nan, nan, plain.class_df)
+def _refused(fit: MixedFit) -> MixedFit:
+    """Return a refused fit, for measures that are mostly error."""
+    nan = np.full(len(fit.estimates), np.nan)
+    return MixedFit("errors of the measures leave nothing to hold apart", nan, nan, fit.class_df)
 
 
 def slope_verdict(row: Mapping[str, Any], plan: AnalysisPlan, subject: Subject) -> Verdict:
@@ -96,9 +103,9 @@ def slope_verdict(row: Mapping[str, Any], plan: AnalysisPlan, subject: Subject) 
         method=subject.method,
         estimand=subject.quantity,
         measure=row["construct"],
-        subject=subject.what,
+        subject=subject.title,
         word=word,
-        sentence=f"Mixed model, {row['construct']} on the {subject.what}, the other measures given: {tail}.",
+        sentence=f"Mixed model, {row['construct']} on the {subject.title}, the other measures given: {tail}.",
         numbers={key: row[key] for key in keys},
         rule=rule,
     )
@@ -114,9 +121,9 @@ def _word(row: Mapping[str, Any], plan: AnalysisPlan, subject: Subject) -> tuple
         f"corrected, {row['df']} degrees of freedom over {row['n_names']} distinct classes)"
     )
     slope += "; classes do not vary beyond measures and runs (singular fit)" if row["singular"] else ""
-    refused = subject.unreliable_word
-    if refused is not None:
-        return refused, f"not interpreted, because runs are not shown to agree: {slope}"
+    refusal = subject.unreliable_word
+    if refusal is not None:
+        return refusal, f"not interpreted, because runs are not shown to agree: {slope}"
     if row["reliability"] < plan.reliability_floor:
         return (
             Word.UNRELIABLE,
@@ -126,7 +133,7 @@ def _word(row: Mapping[str, Any], plan: AnalysisPlan, subject: Subject) -> tuple
         return Word.NOT_SUPPORTED, f"no effect is shown: {slope}"
     if row["vif"] > plan.largest_vif and row["df"] >= VIF_DF:
         return Word.NOT_SEPARABLE, f"not told from the other measures (VIF {row['vif']:.1f}): {slope}"
-    word = subject.capped(Word.SUPPORTED)
+    word = subject.cap(Word.SUPPORTED)
     if word != Word.SUPPORTED:
         return word, f"{slope}; {START_TEXT}"
     return word, f"an effect is shown: {slope}"
@@ -138,9 +145,9 @@ def refused_model(row: Mapping[str, Any], subject: Subject) -> Verdict:
         topic=Topic.MIXED_MODEL,
         method=subject.method,
         estimand=subject.quantity,
-        subject=subject.what,
+        subject=subject.title,
         word=Word.NOT_TESTABLE,
-        sentence=f"No mixed model of the {subject.what}: {row['refusal']}.",
+        sentence=f"No mixed model of the {subject.title}: {row['refusal']}.",
         numbers={key: row[key] for key in ("n_names", "n_classes", "n_rows", "df")},
         rule="not_testable: too few distinct classes or runs, or measures that determine one another",
     )

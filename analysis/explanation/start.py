@@ -1,8 +1,9 @@
-"""Does the end say what was learned, or where it started?
+"""Does the final value show what was learned, or where it started?
 
-Two views. One method alone: how far it moved, relative to the spread of its start, and whether the way takes the start
-back. Several starts of one method (cold, prior, shuffled, inverted): the share of a difference between starts that is
-still there at the end, class by class. Only the second tells a bias that stays or decays from one that learned.
+There are two views. With one start: how far the values moved, relative to the spread of the start, and whether the
+change takes the start back. With several starts of one method (cold, prior, shuffled, inverted): the share of a
+difference between starts that is still there at the end, class by class. Only the second view distinguishes a bias that
+stays or decays from one that was learned.
 """
 
 import math
@@ -31,7 +32,7 @@ ONE, SEVERAL = "one_start", "several_starts"
 
 
 def start_rows(quantities: pd.DataFrame, points: ClassPoints, method: str, quantity: str) -> list[dict[str, Any]]:
-    """Return rows of table `inertia` without `verdict`: one per start, and one on all of them; none without a start."""
+    """Return rows of table `inertia` without `verdict`: one per start, and one over several; none without a start."""
     starts = points.starts
     if starts.kind == "unknown":
         return []
@@ -45,21 +46,21 @@ def start_rows(quantities: pd.DataFrame, points: ClassPoints, method: str, quant
     ]
     row = keys | {"starts": ", ".join(names), "view": SEVERAL, "n_starts": len(names)} | dict.fromkeys(_NUMBERS, np.nan)
     row |= {"n_runs": _complete(points) // len(names), "n_classes": len(points.values), "agreement": starts.agreement}
-    if starts.kept is not None:
-        row |= {"kept": starts.kept.mean, "low": starts.kept.low, "high": starts.kept.high}
+    if starts.share_left is not None:
+        row |= {"kept": starts.share_left.mean, "low": starts.share_left.low, "high": starts.share_left.high}
     return [*rows, row]
 
 
 def _alone(points: ClassPoints) -> dict[str, Any]:
     row = {"view": ONE, "n_starts": 1, "n_runs": _complete(points), "n_classes": len(points.values)}
     row |= dict.fromkeys(_NUMBERS, np.nan)
-    found = points.starts.way
-    if found is None:
+    movement = points.starts.movement
+    if movement is None:
         return row
-    row |= {"kept": found.slope.mean, "low": found.slope.low, "high": found.slope.high}
-    row |= {"correlation": found.correlation, "moved": found.moved.mean, "decay": found.decay}
-    row |= {"moved_low": found.moved.low, "moved_high": found.moved.high, "taken_back": found.taken_back.mean}
-    return row | {"taken_back_low": found.taken_back.low, "taken_back_high": found.taken_back.high}
+    row |= {"kept": movement.slope.mean, "low": movement.slope.low, "high": movement.slope.high}
+    row |= {"correlation": movement.correlation, "moved": movement.moved.mean, "decay": movement.decay}
+    row |= {"moved_low": movement.moved.low, "moved_high": movement.moved.high, "taken_back": movement.taken_back.mean}
+    return row | {"taken_back_low": movement.taken_back.low, "taken_back_high": movement.taken_back.high}
 
 
 def _complete(points: ClassPoints) -> int:
@@ -79,8 +80,10 @@ _RULES = {
 def start_verdict(row: Mapping[str, Any], plan: AnalysisPlan) -> Verdict:
     """Judge one row of `start_rows`."""
     several, limit = row["view"] == SEVERAL, plan.inertia_kept
-    own = row["method"] if several or row["starts"] == row["method"] else f"{row['method']} from {row['starts']}"
-    what = f"{estimand_words(row['estimand'])} of {row['starts'] if several else own}"
+    method_text = (
+        row["method"] if several or row["starts"] == row["method"] else f"{row['method']} from {row['starts']}"
+    )
+    subject = f"{estimand_words(row['estimand'])} of {row['starts'] if several else method_text}"
     word = _word(row, limit)
     names = ("kept", "low", "high") if several else ("moved", "moved_low", "moved_high")
     middle, low, high = (row[key] for key in names)
@@ -93,11 +96,11 @@ def start_verdict(row: Mapping[str, Any], plan: AnalysisPlan) -> Verdict:
         tail = f"{_VERBS[word]}: {middle:.2f} of a difference between starts is left at the end ({interval})"
     else:
         tail = f"{_VERBS[word]}: its change spreads over classes {middle:.2f} times as far as its start ({interval})"
-    sentence = f"Inertia of the {what} {tail}."
+    sentence = f"Inertia of the {subject} {tail}."
     if word == Word.DECAY:
         sentence = (
-            f"The {what} decays: {row['taken_back']:.0%} of the variation of its change over classes takes the start "
-            f"back (95 % interval over {row['n_runs']} runs {row['taken_back_low']:.0%} to "
+            f"The {subject} decays: {row['taken_back']:.0%} of the variation of its change over classes takes the "
+            f"start back (95 % interval over {row['n_runs']} runs {row['taken_back_low']:.0%} to "
             f"{row['taken_back_high']:.0%}; {row['kept']:.2f} of the start is left)."
         )
     elif not several and word == Word.NOT_SUPPORTED and row["correlation"] > limit:
@@ -110,7 +113,7 @@ def start_verdict(row: Mapping[str, Any], plan: AnalysisPlan) -> Verdict:
         aspect="starts" if several else "" if row["starts"] == row["method"] else row["starts"],
         method=row["method"],
         estimand=row["estimand"],
-        subject=what,
+        subject=subject,
         word=word,
         sentence=sentence,
         numbers={key: row[key] for key in (*_NUMBERS, "n_starts", "n_runs", "n_classes")},
@@ -143,18 +146,20 @@ def change_follows_start(points: ClassPoints, plan: AnalysisPlan, name: str) -> 
     """Correlate the change with the one start that all runs had, over distinct classes.
 
     Returns:
-        Spearman's rho and its p; NaN where there is not one start.
+        Spearman's rho and its p value; NaN unless all runs had one start.
     """
     if points.starts.kind != "one":
         return math.nan, math.nan
     start = np.nanmean(points.starts.values, axis=1)
     change = np.nanmean(points.values - points.starts.values, axis=1)
-    first, second = (points.shared.effects(within_ranks(each, points.blocks)) for each in (start, change))
-    found = rank_association(
-        *(second, first),
+    start_effects, change_effects = (
+        points.shared.effects(within_ranks(values, points.blocks)) for values in (start, change)
+    )
+    association = rank_association(
+        *(change_effects, start_effects),
         alpha=plan.alpha,
         permutations=plan.permutations,
         rng=generator(plan.seed, "decay", name),
         strata=list(points.shared.stratum),
     )
-    return found.spearman, found.p_spearman
+    return association.spearman, association.p_spearman

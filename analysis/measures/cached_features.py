@@ -12,7 +12,7 @@ from imbalance_bench.data.prepared import PreparedDataset
 from imbalance_bench.data.taxonomy import UNLABELLED, Taxonomy
 from imbalance_bench.data.tiling import Tile, cut_mask, tile_dataset
 from imbalance_bench.errors import UserError
-from imbalance_bench.records import read_json
+from imbalance_bench.record_documents import read_document
 from imbalance_bench.seeding import generator
 
 CELLS_PER_TILE = 64  # of each class, drawn from the cells that contain only this class
@@ -108,7 +108,7 @@ def find_features(
     """
     matches = []
     for marker in sorted(Path(cache_dir).glob("features-*/complete.json")):
-        description = read_json(marker).get("description", {})
+        description = read_document(marker).get("description", {})
         name, weights = description.get("encoder", (None, None))
         if description.get("data") == data_hash and encoder in (None, name) and weights_hash in (None, weights):
             matches.append((marker.parent, description))

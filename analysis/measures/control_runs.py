@@ -16,8 +16,9 @@ from imbalance_bench.damage import is_whole
 from imbalance_bench.data.pictures import read_class_ids
 from imbalance_bench.data.prepared import PreparedDataset
 from imbalance_bench.data.taxonomy import Taxonomy
-from imbalance_bench.records import BoundaryMeasure, RunRecord
+from imbalance_bench.records import RunRecord
 from imbalance_bench.seeding import generator
+from imbalance_bench.table_schemas import BoundaryMeasure
 
 LEARNED_DICE = 0.5
 _COUNTED = ("tp", "fp", "fn")
@@ -61,7 +62,7 @@ def first_steps(epochs: pd.DataFrame, n_classes: int, threshold: float) -> tuple
     """Return the first step at which each class's validation Dice reaches the threshold, and the last evaluated step.
 
     Args:
-        epochs: One run's epochs table (records.EPOCHS).
+        epochs: One run's epochs table (table_schemas.EPOCHS).
         n_classes: K.
         threshold: Dice, pooled over the validation images.
 

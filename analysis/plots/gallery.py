@@ -116,7 +116,7 @@ def macro_dice_per_image(counts: pd.DataFrame) -> pd.Series:
     """Return the macro Dice of each test image, over the classes that occur in it or are predicted.
 
     Args:
-        counts: One run's counts table (records.COUNTS).
+        counts: One run's counts table (table_schemas.COUNTS).
     """
     tested = counts[counts["split"] == ("test" if (counts["split"] == "test").any() else "val")]
     size = 2 * tested["tp"] + tested["fp"] + tested["fn"]

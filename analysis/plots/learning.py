@@ -14,7 +14,7 @@ from analysis.reading.palette import MethodMark
 from analysis.scoring.validation import validation_counts
 from analysis.study.steps import along_stages
 from imbalance_bench.errors import UserError
-from imbalance_bench.records import EPOCHS
+from imbalance_bench.table_schemas import EPOCHS
 
 STEP = ["run_id", "stage", "step"]
 
@@ -54,7 +54,7 @@ def validation_macro_dice(epochs: pd.DataFrame) -> pd.DataFrame:
     """Return the pooled Dice of each class from validation counts, averaged over classes that occur or are predicted.
 
     Args:
-        epochs: Rows of the runs' epochs tables (records.EPOCHS), with `run_id`.
+        epochs: Rows of the runs' epochs tables (table_schemas.EPOCHS), with `run_id`.
 
     Returns:
         Columns run_id, stage, step, value.

@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from analysis.plots.style import freeze_layout, method_handles, new_figure, spare_grid, wrapped
 from analysis.reading.analysed_study import AnalysedStudy, NotDrawableError
 from analysis.reading.palette import GRID, MUTED, MethodMark
-from imbalance_bench.records import PathControl
+from imbalance_bench.table_schemas import PathControl
 
 STYLES = {PathControl.BIAS_DOSE: "-", PathControl.LOGIT_DOSE: (0, (2, 2))}
 COLUMNS, PANEL_IN = 4, 1.75

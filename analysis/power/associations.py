@@ -1,4 +1,4 @@
-"""Power of what a learned bias follows: how many classes count, and what a correlation over them shows."""
+"""Power of associations between a learned bias and measures of the classes: how many classes are needed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,8 +20,8 @@ class AssociationDesign:
     """A study that asks what biases follow.
 
     Args:
-        classes: Classes of each data set.
-        shared_names: Names that occur in every data set; such a class is one class, however often it is measured.
+        classes: Number of classes of each data set.
+        shared_names: Number of class names that occur in every data set; such a class counts once.
         correlation: True correlation of what is learned with the true difficulty, over classes.
         reliability: Reliability of the measure of difficulty, 0 to 1.
         tests: Associations corrected together.
@@ -37,7 +37,7 @@ class AssociationDesign:
 
     @property
     def names(self) -> int:
-        """Distinct names: classes that count."""
+        """The number of distinct class names."""
         return sum(self.classes) - self.shared_names * (len(self.classes) - 1)
 
     @property
@@ -48,17 +48,17 @@ class AssociationDesign:
 
 @dataclass(frozen=True)
 class AssociationPower:
-    """What a design can show.
+    """The power of a design.
 
     Args:
-        names: Classes that count.
-        smallest_p: Smallest p of a rank correlation over them.
+        names: Number of distinct class names.
+        smallest_p: Smallest p value of a rank correlation over them.
         needed: Correlation that the first step of Holm's correction needs; NaN: none suffices.
-        power: Probability of finding the true correlation then.
-        uncorrected: The same of one association that was named beforehand.
-        classes_needed: Fewest classes with which a perfect order is found after correction.
-        classes_for_one: The same for one association that was named beforehand.
-        classes_for_target: Fewest classes with a power of .8 after correction; None: more than were tried.
+        power: Probability of detecting the true correlation after correction.
+        uncorrected: Probability of detecting it in one association that was named beforehand.
+        classes_needed: Fewest classes with which a perfect order is significant after correction.
+        classes_for_one: Fewest classes for one association that was named beforehand.
+        classes_for_target: Fewest classes with a power of .8 after correction; None: more than the largest size tried.
     """
 
     names: int
@@ -72,15 +72,15 @@ class AssociationPower:
 
 
 def association_power(design: AssociationDesign, seed: int) -> AssociationPower:
-    """Return what a design can show; classes are exchangeable, as in the null of the test.
+    """Return the power of a design; classes are exchangeable, as under the null hypothesis of the test.
 
     Args:
         design: The design.
-        seed: Of the simulation.
+        seed: Seed of the simulation.
     """
     level, rho, k = design.alpha / design.tests, design.seen_correlation, design.names
     sizes = range(3, k + MOST_DATASETS * max(design.classes) + 1)
-    enough = next((size for size in sizes if power_over(size, rho, level, seed) >= TARGET), None)
+    enough_classes = next((size for size in sizes if power_over(size, rho, level, seed) >= TARGET), None)
     return AssociationPower(
         names=k,
         smallest_p=smallest_correlation_p([k]),
@@ -89,7 +89,7 @@ def association_power(design: AssociationDesign, seed: int) -> AssociationPower:
         uncorrected=power_over(k, rho, design.alpha, seed),
         classes_needed=classes_needed(design.alpha, design.tests),
         classes_for_one=classes_needed(design.alpha),
-        classes_for_target=enough,
+        classes_for_target=enough_classes,
     )
 
 
@@ -110,12 +110,12 @@ def power_over(classes: int, rho: float, level: float, seed: int) -> float:
     if not np.isfinite(needed):
         return 0.0
     first, second = np.random.default_rng(seed).normal(size=(2, SIMULATIONS, classes))
-    found = _spearman(first, rho * first + np.sqrt(1 - rho**2) * second)
-    return float(np.mean(np.abs(found) >= needed - 1e-9))
+    correlations = _spearman(first, rho * first + np.sqrt(1 - rho**2) * second)
+    return float(np.mean(np.abs(correlations) >= needed - 1e-9))
 
 
 def _spearman(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    ranks: Sequence[np.ndarray] = [stats.rankdata(each, axis=1) for each in (first, second)]
+    ranks: Sequence[np.ndarray] = [stats.rankdata(values, axis=1) for values in (first, second)]
     k = first.shape[1]
     a, b = (rank - (k + 1) / 2 for rank in ranks)
     return (a * b).sum(axis=1) * 12 / (k * (k**2 - 1))

@@ -1,8 +1,8 @@
 """Power of comparisons: which differences a study can show after correction, and what would be cheapest to add.
 
 Studies are simulated and judged by the functions that judge real ones (`scoring.comparisons`). One method differs from
-the control by a known amount, the others by nothing. The noise of a study is drawn once and shifted, so that power
-rises with the difference in every simulation.
+the control by a known amount, the others do not differ. The noise of a study is drawn once and shifted, so that power
+increases with the difference in every simulation.
 """
 
 from collections.abc import Callable, Iterator
@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import special
 
-from analysis.scoring.comparisons import PairedScores, Rules, Tested, judged_rows, pair_tests
+from analysis.scoring.comparisons import PairedScores, PairTest, Rules, judged_rows, pair_tests
 from analysis.verdicts import Word
 from imbalance_bench.seeding import generator
 
-TARGET = 0.8  # power that is asked for
+TARGET = 0.8  # desired power
 SIMULATIONS = 400  # standard error of a probability of .8: .02
 MOST_SEEDS, MOST_SLIDES = 30, 400
 WORDS = (Word.BETTER, Word.WORSE, Word.EQUIVALENT, Word.UNDECIDED, Word.NOT_TESTABLE)
@@ -27,12 +27,12 @@ class ComparisonDesign:
     """A study that compares methods with one control.
 
     Args:
-        slides: Independent test slides or patients.
-        seeds: Seeds per method.
-        methods: Methods that are compared with the control.
+        slides: Number of independent test slides or patients.
+        seeds: Number of seeds per method.
+        methods: Number of methods that are compared with the control.
         slide_sd: Standard deviation over slides of the true difference between a method and the control, Dice.
-        seed_sd: Standard deviation of the same difference over seeds, all slides together, Dice.
-        noise_sd: Standard deviation of what seed and slide do together, Dice.
+        seed_sd: Standard deviation over seeds of the difference, all slides together, Dice.
+        noise_sd: Standard deviation of the interaction of seed and slide, Dice.
         alpha: Level of the family.
         margin: Half width of the region of practical equivalence, Dice.
     """
@@ -48,17 +48,17 @@ class ComparisonDesign:
 
     @property
     def rules(self) -> Rules:
-        """What decides."""
+        """The rules by which comparisons are judged."""
         return Rules(self.alpha, self.margin)
 
 
 @dataclass(frozen=True)
 class Threshold:
-    """The observed difference from which on a method is better, where every error is as large as expected.
+    """The smallest observed difference that makes a method better, if every error is as large as expected.
 
     Args:
-        by_slides: Part of the slides alone, Dice; infinite with one slide.
-        by_seeds: Part of the seeds alone, Dice; 0 with one seed, which then speaks of that one training.
+        by_slides: Contribution of the slides, Dice; infinite with one slide.
+        by_seeds: Contribution of the seeds, Dice; 0 with one seed, as the result then concerns that one training.
         together: Both, added like standard errors.
     """
 
@@ -68,7 +68,7 @@ class Threshold:
 
 
 def threshold(design: ComparisonDesign) -> Threshold:
-    """Return the difference that stands the first step of Holm's correction (alpha / methods)."""
+    """Return the difference that passes the first step of Holm's correction (alpha / methods)."""
     tail = 1 - design.alpha / design.methods / 2
     over_slides = design.slide_sd / np.sqrt(design.slides)
     over_seeds = np.hypot(design.seed_sd, design.noise_sd / np.sqrt(design.slides)) / np.sqrt(design.seeds)
@@ -84,12 +84,12 @@ class SimulatedStudies:
     """Studies in which no method differs from the control.
 
     Args:
-        design: Of all of them.
+        design: The design of all studies.
         studies: Tests of each study, one per method.
     """
 
     design: ComparisonDesign
-    studies: tuple[tuple[Tested, ...], ...]
+    studies: tuple[tuple[PairTest, ...], ...]
 
     @classmethod
     def draw(
@@ -99,9 +99,9 @@ class SimulatedStudies:
 
         Args:
             design: The design.
-            seed: Of the simulation.
-            n: Studies.
-            on_study: Called after each.
+            seed: Seed of the simulation.
+            n: Number of studies.
+            on_study: Called after each study.
         """
         rng = generator(seed, "power", f"{design.slides}x{design.seeds}")
         studies = []
@@ -111,12 +111,12 @@ class SimulatedStudies:
         return cls(design, tuple(studies))
 
     def probabilities(self, difference: float) -> dict[Word, float]:
-        """Return how often each word is given to the one method that differs from the control by `difference`."""
+        """Return the probability of each word for the one method that differs from the control by `difference`."""
         words = [self._word(study, difference) for study in self.studies]
         return {word: words.count(word) / len(words) for word in WORDS}
 
     def smallest_difference(self, power: float = TARGET) -> float:
-        """Return the smallest true difference that is called better with this probability; infinite if none is."""
+        """Return the smallest true difference that is judged better with this probability; infinite if none is."""
         design = self.design
         high = 4 * threshold(design).together
         if not np.isfinite(high) or self.probabilities(high)[Word.BETTER] < power:
@@ -130,17 +130,17 @@ class SimulatedStudies:
                 low = middle
         return high
 
-    def _word(self, study: tuple[Tested, ...], difference: float) -> Word:
+    def _word(self, study: tuple[PairTest, ...], difference: float) -> Word:
         rules = self.design.rules
         first = study[0]
-        known = replace(first.known, estimate=first.known.estimate + difference)
-        moved = replace(
-            first, known=known, p=known.p_of_zero(), p_tost=known.p_of_relevance(rules.margin)
+        uncertainty = replace(first.uncertainty, estimate=first.uncertainty.estimate + difference)
+        shifted = replace(
+            first, uncertainty=uncertainty, p=uncertainty.p_of_zero(), p_tost=uncertainty.p_of_relevance(rules.margin)
         )  # fmt: skip
-        return judged_rows((moved, *study[1:]), rules, influence=False)[0]["word"]
+        return judged_rows((shifted, *study[1:]), rules, influence=False)[0]["word"]
 
 
-def _tests(design: ComparisonDesign, rng: np.random.Generator) -> Iterator[Tested]:
+def _tests(design: ComparisonDesign, rng: np.random.Generator) -> Iterator[PairTest]:
     """Simulate one study and test every method of it."""
     shape = (design.methods + 1, design.seeds, design.slides)
     runs = design.slide_sd * rng.normal(size=(shape[0], 1, shape[2])) + design.seed_sd * rng.normal(
@@ -155,14 +155,14 @@ def _tests(design: ComparisonDesign, rng: np.random.Generator) -> Iterator[Teste
 
 @dataclass(frozen=True)
 class Way:
-    """One way to reach the power that is asked for.
+    """One way to reach the desired power.
 
     Args:
         changes: What is added.
-        seeds: Seeds per method then.
-        slides: Test slides then.
-        runs: Trainings of the whole study then, control included.
-        enough: The power is reached; False: these are the most that were tried.
+        seeds: Number of seeds per method after the addition.
+        slides: Number of test slides after it.
+        runs: Number of trainings of the whole study after it, control included.
+        enough: Whether the power is reached; if not, the numbers are the largest that were tried.
     """
 
     changes: str
@@ -175,19 +175,19 @@ class Way:
 def ways(
     design: ComparisonDesign, difference: float, seed: int, *, n: int = SIMULATIONS, on_study: OnStudy = lambda: None
 ) -> list[Way]:
-    """Find how many seeds, slides, or both in proportion, show a difference with a probability of .8.
+    """Find how many seeds, slides, or both in proportion, are needed to show a difference with a power of .8.
 
     Args:
         design: The design to start from.
         difference: True difference, Dice.
-        seed: Of the simulation.
-        n: Simulated studies for each size tried.
+        seed: Seed of the simulation.
+        n: Number of simulated studies for each size.
         on_study: Called after each study.
     """
 
     def enough(changed: ComparisonDesign) -> bool:
-        drawn = SimulatedStudies.draw(changed, seed, n, on_study)
-        return drawn.probabilities(difference)[Word.BETTER] >= TARGET
+        simulated = SimulatedStudies.draw(changed, seed, n, on_study)
+        return simulated.probabilities(difference)[Word.BETTER] >= TARGET
 
     def more_seeds(step: int) -> ComparisonDesign:
         return replace(design, seeds=design.seeds + step)
@@ -199,28 +199,28 @@ def ways(
         slides = round(design.slides * (design.seeds + step) / design.seeds)
         return replace(design, seeds=design.seeds + step, slides=slides)
 
-    found = []
+    results = []
     steps = max(MOST_SEEDS - design.seeds, 0), max(MOST_SLIDES - design.slides, 0)
-    for changes, changed, most in (
+    for changes, changed, largest in (
         ("more seeds", more_seeds, steps[0]),
         ("more slides", more_slides, steps[1]),
         ("more seeds and slides", more_of_both, steps[0]),
     ):
-        step = _smallest(most, lambda value, changed=changed: enough(changed(value)))
-        reached = changed(most if step is None else step)
-        runs = (reached.methods + 1) * reached.seeds
-        found.append(Way(changes, reached.seeds, reached.slides, runs, step is not None))
-    return found
+        step = _smallest(largest, lambda value, changed=changed: enough(changed(value)))
+        extended = changed(largest if step is None else step)
+        runs = (extended.methods + 1) * extended.seeds
+        results.append(Way(changes, extended.seeds, extended.slides, runs, step is not None))
+    return results
 
 
-def _smallest(most: int, enough: Callable[[int], bool]) -> int | None:
-    """Return the smallest number from 0 on that is enough, None if `most` is not; more is never less."""
-    if enough(0):
+def _smallest(largest: int, suffices: Callable[[int], bool]) -> int | None:
+    """Return the smallest number from 0 to `largest` that suffices, None if `largest` does not, by bisection."""
+    if suffices(0):
         return 0
-    if most < 1 or not enough(most):
+    if largest < 1 or not suffices(largest):
         return None
-    low, high = 0, most
+    low, high = 0, largest
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (low, middle) if enough(middle) else (middle, high)
+        low, high = (low, middle) if suffices(middle) else (middle, high)
     return high

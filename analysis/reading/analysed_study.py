@@ -14,7 +14,8 @@ from analysis.scoring.metrics import headline
 from analysis.verdicts import Verdict
 from imbalance_bench.data.unchanged import require_unchanged
 from imbalance_bench.errors import UserError
-from imbalance_bench.records import StudyRecords, read_json
+from imbalance_bench.record_documents import read_document
+from imbalance_bench.records import StudyRecords
 
 MOST_PANELS = 8  # methods in a figure with a row, column or matrix for each
 
@@ -75,7 +76,7 @@ class AnalysedStudy:
         if not path.exists():
             return ()
         try:
-            return tuple(Verdict.from_json(entry) for entry in read_json(path).get("verdicts", []))
+            return tuple(Verdict.from_json(entry) for entry in read_document(path).get("verdicts", []))
         except (KeyError, TypeError, ValueError) as error:
             raise UserError(f"{path}: not readable ({error}). {AGAIN}", exit_code=1) from error
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from analysis.reading.analysed_study import AnalysedStudy
 from imbalance_bench.errors import UserError
-from imbalance_bench.records import FOREIGN, read_json
+from imbalance_bench.record_documents import read_document
+from imbalance_bench.records import FOREIGN
 
 Manifest = Mapping[str, Any]
 
@@ -40,7 +41,7 @@ def provenance(study: AnalysedStudy) -> Provenance:
     contents = [manifest for _, manifest in manifests.values()]
     plan_hash = ""
     if (path := study.root / "analysis" / "verdicts.json").exists():
-        plan_hash = str(read_json(path).get("plan_hash", ""))
+        plan_hash = str(read_document(path).get("plan_hash", ""))
     facts = {
         "Data set": str(study.dataset.get("data_hash", "")),
         "Splits": _values(contents, "hashes", "splits"),

@@ -1,4 +1,4 @@
-"""Every table of an analysis, declared once: its key, its columns in order, their types, units and meanings."""
+"""Every table of an analysis, declared once: its key, and its columns in order with types, units and meanings."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -36,7 +36,7 @@ TABLES: dict[str, Table] = {
 
 
 def table(name: str, rows: list[dict[str, object]] | pd.DataFrame) -> pd.DataFrame:
-    """Return rows as the table called `name`: its columns, in order and in their types, also when there are no rows.
+    """Return rows as the table called `name`, with its columns in order and in their types, even without rows.
 
     Raises:
         ValueError: A column is missing or unknown, or a value is of another type.
@@ -48,7 +48,7 @@ def table(name: str, rows: list[dict[str, object]] | pd.DataFrame) -> pd.DataFra
 
 
 def judged_table(name: str, frame: pd.DataFrame, words: Sequence[object]) -> pd.DataFrame:
-    """Return the table called `name` from a frame with more columns and the word of the verdict on each of its rows."""
+    """Return the table called `name` from a frame, which may have more columns, and the word on each of its rows."""
     if frame.empty:
         return table(name, [])
     return table(name, frame.assign(verdict=[str(word) for word in words])[list(TABLES[name].columns)])

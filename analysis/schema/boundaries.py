@@ -1,4 +1,4 @@
-"""Tables of what happens at borders, of which classes are taken for which, and of predicted probabilities."""
+"""Tables of scores at borders, of confusion between classes, and of predicted probabilities."""
 
 from analysis.schema.column import Table, integer, number, text
 

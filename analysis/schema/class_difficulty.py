@@ -1,4 +1,4 @@
-"""Tables of the classes: what makes them rare or hard."""
+"""Tables of the classes: how rare and how hard they are."""
 
 from analysis.schema.column import Table, integer, number, text, truth
 from analysis.schema.shared import CLASS, INTERVAL

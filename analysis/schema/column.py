@@ -1,4 +1,4 @@
-"""What a table is: its key and its columns, each with a type, a unit and a meaning."""
+"""The declaration of a table: its key and its columns, each with a type, a unit and a meaning."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ import pandas as pd
 
 
 class Kind(StrEnum):
-    """How the values of a column are held in memory and written."""
+    """How the values of a column are stored in memory and written."""
 
     TEXT = "text"  # str; missing: ""
     TRUTH = "true or false"  # bool
@@ -23,8 +23,8 @@ class Column:
 
     Args:
         kind: Its type.
-        meaning: What it says, for a reader who knows the field.
-        unit: Unit of its values; empty where they have none or name it themselves.
+        meaning: What its values mean, for a reader who knows the field.
+        unit: Unit of its values; empty if they have none, or if another column gives it.
     """
 
     kind: Kind
@@ -32,7 +32,7 @@ class Column:
     unit: str = ""
 
     def cast(self, values: pd.Series) -> pd.Series:
-        """Return the values in the column's type; missing ones as the type has them.
+        """Return the values in the type of the column, with missing values as `Kind` says.
 
         Raises:
             ValueError: A value is of another type.
@@ -42,10 +42,10 @@ class Column:
                 return values.astype(str)
             return values.astype(object).where(values.notna(), "").map(str).astype(str)
         if self.kind == Kind.TRUTH:
-            known = values.map({True: True, False: False, "TRUE": True, "FALSE": False, "True": True, "False": False})
-            if known.isna().any():
-                raise ValueError(f"must be TRUE or FALSE. Got {values[known.isna()].iloc[0]!r}.")
-            return known.astype(bool)
+            truths = values.map({True: True, False: False, "TRUE": True, "FALSE": False, "True": True, "False": False})
+            if truths.isna().any():
+                raise ValueError(f"must be TRUE or FALSE. Got {values[truths.isna()].iloc[0]!r}.")
+            return truths.astype(bool)
         if self.kind == Kind.INTEGER and values.dtype.kind in "iu":
             return values.astype(np.int64)
         if not pd.api.types.is_numeric_dtype(values.dtype):
@@ -59,22 +59,22 @@ class Column:
 
 
 def text(meaning: str) -> Column:
-    """A column of names or sentences."""
+    """Return a column of names or sentences."""
     return Column(Kind.TEXT, meaning)
 
 
 def truth(meaning: str) -> Column:
-    """A column of truth values; files of earlier versions have True and False."""
+    """Return a column of truth values; files of earlier versions have True and False."""
     return Column(Kind.TRUTH, meaning)
 
 
 def integer(meaning: str, unit: str = "") -> Column:
-    """A column of whole numbers."""
+    """Return a column of whole numbers."""
     return Column(Kind.INTEGER, meaning, unit)
 
 
 def number(meaning: str, unit: str = "") -> Column:
-    """A column of real numbers."""
+    """Return a column of real numbers."""
     return Column(Kind.NUMBER, meaning, unit)
 
 
@@ -91,7 +91,7 @@ class Table:
     columns: Mapping[str, Column]
 
     def frame(self, rows: list[dict[str, object]] | pd.DataFrame) -> pd.DataFrame:
-        """Return rows as a frame with these columns, in order and in their types, also when there are no rows.
+        """Return rows as a frame with these columns, in order and in their types, even without rows.
 
         Raises:
             ValueError: A column is missing or unknown, or a value is of another type.

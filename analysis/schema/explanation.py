@@ -1,4 +1,4 @@
-"""Tables of why: rare or hard, whether the start still shows, and what the bias does."""
+"""Tables that explain the learned bias: rare or hard, what is left of its start, and what it does."""
 
 from analysis.schema.column import Table, integer, number, text, truth
 from analysis.schema.shared import INTERVAL
@@ -32,7 +32,8 @@ TABLES: dict[str, Table] = {
                 "partial rank correlation, descriptive; NaN where several measures are tested at once"
             ),
             "r2": number(
-                "partial R squared of the ranks: share of what the given ones leave that the tested ones explain"
+                "partial R squared of the ranks: share of the variation left by the given measures that the tested "
+                "ones explain"
             ),
             "p_uncalibrated": number(
                 "Freedman-Lane permutation p, over all orders up to 10 classes, else Monte Carlo, measures as they are"

@@ -25,7 +25,7 @@ def write_table(folder: Path, name: str, frame: pd.DataFrame) -> None:
 
 
 def read_table(folder: Path, name: str) -> pd.DataFrame:
-    """Read one table in the types of its schema; no rows where it was not written.
+    """Read one table in the types of its schema; without rows if the file does not exist.
 
     Raises:
         UserError: The file cannot be read, lacks a column, or holds a value of another type. Exit code 1.
@@ -55,11 +55,12 @@ def readme() -> str:
         "Written by `imbalance-bench analyze`. A missing value is an empty field, or NaN in a column without any "
         "number.\n",
     ]
-    for name, declared in TABLES.items():
+    for name, schema in TABLES.items():
         rows = "\n".join(
-            f"| {column} | {each.kind} | {each.unit} | {each.meaning} |" for column, each in declared.columns.items()
+            f"| {column_name} | {column.kind} | {column.unit} | {column.meaning} |"
+            for column_name, column in schema.columns.items()
         )
-        key = ", ".join(f"`{column}`" for column in declared.key)
+        key = ", ".join(f"`{column}`" for column in schema.key)
         head = "| column | type | unit | meaning |\n|---|---|---|---|"
         parts.append(f"## {name}.csv\n\nOne row per {key}.\n\n{head}\n{rows}\n")
     parts.append(

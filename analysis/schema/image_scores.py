@@ -1,4 +1,4 @@
-"""The table of single images, for statistics that are made elsewhere."""
+"""The table of single images, for statistics that are computed elsewhere."""
 
 from analysis.schema.column import Table, integer, number, text
 from analysis.schema.shared import CLASS, RUN

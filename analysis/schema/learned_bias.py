@@ -1,4 +1,4 @@
-"""Tables of what the methods learned about the classes, and what it follows."""
+"""Tables of what the methods learned about the classes, and of what that follows."""
 
 from analysis.schema.column import Table, integer, number, text, truth
 from analysis.schema.shared import CLASS, INTERVAL, RUN
@@ -110,12 +110,12 @@ TABLES: dict[str, Table] = {
             "method": text("label of the method"),
             "estimand": text("as in learned_bias.csv or ledger_quantities.csv"),
             "over": text(
-                "seeds: of the training sets as they are; folds: training sets that overlap; training_sets: corrected "
+                "seeds: with the training sets unchanged; folds: training sets that overlap; training_sets: corrected "
                 "for the images that folds share"
             ),
             "icc": number("ICC(3,k): share of the variance of class averages that is reproducible over it"),
             **INTERVAL,
-            "p": number("one-sided p of the hypothesis that nothing is"),
+            "p": number("one-sided p of the hypothesis that none of it is reproducible"),
             "without_best": number("icc without the data set that agrees most; empty with one data set"),
             "n_seeds": integer("runs averaged, k; over folds and training sets, folds"),
             "n_classes": integer("classes"),

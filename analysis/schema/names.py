@@ -1,17 +1,11 @@
-"""Names that stand in the cells of several tables."""
+"""Names that occur in the cells of several tables."""
 
 from imbalance_bench.names import MACRO as MACRO
 from imbalance_bench.preregistration import PRIMARY_ESTIMANDS as PRIMARY_ESTIMANDS
 
 ESTIMANDS = ("learned", "change", "effective_offset", "attention_mass")
-
-
-CENTRED = ("learned", "change", "effective_offset")  # a constant added to every class means nothing
-
-
-OUTCOMES = ("effective_offset", "attention_mass")  # what the bias and everything else bring about
-
-
+CENTRED = ("learned", "change", "effective_offset")  # adding a constant to all classes changes nothing
+OUTCOMES = ("effective_offset", "attention_mass")  # joint results of the bias and everything else
 ESTIMAND_WORDS = {
     "learned": "learned bias",
     "change": "change of the bias",
@@ -21,12 +15,12 @@ ESTIMAND_WORDS = {
 
 
 def estimand_label(estimand: str) -> str:
-    """Return what an axis says of an estimand, such as "change of the bias, centred"."""
+    """Return the axis label of an estimand, such as "change of the bias, centred"."""
     return ESTIMAND_WORDS[estimand] + (", centred" if estimand in CENTRED else "")
 
 
 def estimand_words(estimand: str) -> str:
-    """Return an estimand in words; of tables that were made elsewhere, its name."""
+    """Return an estimand in words; for tables from elsewhere, its name."""
     return ESTIMAND_WORDS.get(estimand, estimand.replace("_", " "))
 
 

@@ -1,4 +1,4 @@
-"""The table of the path that a class bias acts through: what changing the class attention does to a prediction."""
+"""The table of the path through which a class bias acts: effects of changing the class attention on Dice."""
 
 from analysis.schema.column import Table, integer, number, text, truth
 from analysis.schema.shared import INTERVAL
@@ -24,7 +24,7 @@ TABLES: dict[str, Table] = {
             "dose": number("natural log-odds; 0: no dose"),
             "class": text("class name, or macro: mean over classes of the class's mean over units"),
             "unit": text("what is independent: group or image"),
-            "n_units": integer("units in which the class occurs, of those on which the control was tried"),
+            "n_units": integer("units in which the class occurs, among those that the control was applied to"),
             "n_seeds": integer("runs per fold"),
             "n_models": integer("trained models"),
             "difference": number("Dice under the control minus Dice as trained: mean over units and models", "Dice"),

@@ -1,4 +1,4 @@
-"""Tables of studies on phantom tissue: what was planted, and what the analysis found."""
+"""Tables for studies on phantom tissue: what was planted, and what the analysis found."""
 
 from analysis.schema.column import Table, number, text
 
@@ -22,11 +22,11 @@ TABLES: dict[str, Table] = {
             "planted",
         ),
         {
-            "subject": text("a factor of the tissue, a method, or a method and what it holds of each class"),
+            "subject": text("a factor of the tissue, a method, or a per-class quantity of a method"),
             "planted": text("what is true by construction"),
             "found": text("what the analysis says, in its own words"),
             "verdict": text("its word; empty for a factor"),
-            "agrees": text("yes, no, or open where the analysis decides nothing"),
+            "agrees": text("yes, no, or open if the analysis decides nothing"),
         },
     ),
 }

@@ -302,7 +302,7 @@ TABLES: dict[str, Table] = {
             "class": text("class name, or macro: mean over classes of the class's mean over units"),
             "method": text("label of the method, best mean first within each class"),
             "mean": number("Dice, mean over units, seeds averaged first"),
-            "leader": text("method with the greatest mean of its tier, which it was tested against"),
+            "leader": text("method with the greatest mean of its tier, against which it was tested"),
             "n_units": integer("units in which the class occurs; empty for the leader itself, as are the next columns"),
             "difference": number("method minus leader", "Dice"),
             "low": number("lower end of its 95 % interval, not corrected"),

@@ -1,4 +1,4 @@
-"""Tables of what tuning tried, chose and cost; without rows in a study that tuned nothing."""
+"""Tables of the trials, choices and costs of tuning; without rows in a study that tuned nothing."""
 
 from analysis.schema.column import Table, integer, number, text, truth
 from analysis.schema.shared import decided_difference
@@ -22,8 +22,8 @@ TABLES: dict[str, Table] = {
             "test_default": number("trial 0 on test images, with the seeds of tuning"),
             "test_winner": number("the winner on test images, with the seeds of tuning"),
             "test_again": number("the winner's setting on test images with the study's own seeds: what counts"),
-            "test_oracle": number("the best trial on test images, with the seeds of tuning: nobody can choose it"),
-            "optimism_of_seeds": number("validation_winner minus validation_again: what was luck of the seeds"),
+            "test_oracle": number("the best trial on test images, with the seeds of tuning: no tuning can choose it"),
+            "optimism_of_seeds": number("validation_winner minus validation_again: the part that is luck of the seeds"),
             "optimism_of_gain": number("gain over trial 0 on validation images minus the gain on test images"),
             "tuning_steps": integer("optimiser steps of all its trials together"),
             "tuning_seconds": number("time of all its trials together", "s"),
@@ -87,13 +87,13 @@ TABLES: dict[str, Table] = {
             "method": _METHOD,
             "option": text("option that was drawn; `part.option` in a composed method"),
             "n": integer("different drawn trials behind the row; the default, which was not drawn, is left out"),
-            "levels": integer("different values among them"),
-            "low": number("smallest value that was drawn; empty where values are no numbers"),
+            "levels": integer("number of different values among them"),
+            "low": number("smallest value that was drawn; empty if values are not numbers"),
             "high": number("greatest value"),
             "spearman": number("rank correlation of the value with the validation score over these trials"),
             "p": number("two-sided, over all pairings; not corrected, and options vary together"),
             "min_p": number("smallest p that so few trials could give"),
-            "spread": number("where values are no numbers: greatest minus least mean score of a value"),
+            "spread": number("if values are not numbers: greatest minus least mean score of a value"),
         },
     ),
 }

@@ -1,9 +1,9 @@
 """Boundary IoU, surface Dice, Hausdorff distance and trimap curves from integer counts, with intervals.
 
-Every one of them is a ratio of sums over units, as in `scoring.units`, under the aggregations that Dice has. The
-Hausdorff distance of an image is a distance, not a ratio: there is a mean over images and one over groups, and images
-in which a class occurs but is not predicted have no distance. They are counted as missed, and a macro mean is missing
-where a class that occurs has no distance at all: otherwise a method could improve it by never predicting a class.
+Each of them is a ratio of sums over units, as in `scoring.units`, with the same aggregations as Dice. The Hausdorff
+distance of an image is a distance, not a ratio: it is averaged over images or over groups, and images in which a class
+occurs but is not predicted have no distance. They are counted as missed, and the macro mean is missing if a class that
+occurs has no distance at all: otherwise a method could improve it by never predicting a class.
 """
 
 from collections.abc import Sequence
@@ -18,8 +18,8 @@ from analysis.schema.names import MACRO
 from analysis.scoring.estimates import estimate_rows, interval_rows
 from analysis.scoring.influence import Influence
 from analysis.scoring.metrics import AGGREGATIONS, Aggregation
-from analysis.scoring.units import Ratios, UnitCounts, aggregated, effective_units, ratios, scores_by_seed, without_each
-from imbalance_bench.records import BoundaryMeasure
+from analysis.scoring.units import Ratios, UnitCounts, aggregate, effective_units, ratios, scores_by_seed, without_each
+from imbalance_bench.table_schemas import BoundaryMeasure
 
 PM_PER_UM = 1e6
 ALL = "all"  # trimap: every labelled pixel
@@ -30,7 +30,7 @@ class BoundaryCounts:
     """Boundary rows of one method.
 
     Args:
-        rows: Columns of records.BOUNDARY of the scored split and the seeds of `units`, and `seed`.
+        rows: Columns of table_schemas.BOUNDARY of the scored split and the seeds of `units`, and `seed`.
         units: The method's images and units, with the counts that say which class occurs where.
     """
 
@@ -38,72 +38,74 @@ class BoundaryCounts:
     units: UnitCounts
 
     def arrays(self, rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-        """Numerators and denominators of some of the rows, (S, I, K) float64 each; 0 where there is no row."""
+        """Return numerators and denominators of some of the rows, (S, I, K) float64 each; 0 where there is no row."""
         shape = self.units.counts.shape[1:]
         seed = np.searchsorted(self.units.seeds, rows["seed"].to_numpy())
         image = pd.Index(self.units.images).get_indexer(pd.Index(rows["image_id"]))
-        place = np.ravel_multi_index((seed, image, rows["class_id"].to_numpy()), shape)
+        cell = np.ravel_multi_index((seed, image, rows["class_id"].to_numpy()), shape)
         size = int(np.prod(shape))
-        above, below = (
-            np.bincount(place, weights=rows[column].to_numpy(), minlength=size).reshape(shape)
+        numerators, denominators = (
+            np.bincount(cell, weights=rows[column].to_numpy(), minlength=size).reshape(shape)
             for column in ("numerator", "denominator")
         )
-        return above, below
+        return numerators, denominators
 
     def recorded(self, measure: BoundaryMeasure) -> bool:
-        """Whether any run recorded the measure."""
+        """Return whether any run recorded the measure."""
         return bool((self.rows["measure"] == measure).any())
 
     def occurs(self) -> np.ndarray:
-        """Images in which the truth holds a pixel of the class, (I, K) bool."""
+        """Return the images in which the truth has a pixel of the class, (I, K) bool."""
         tp, _, fn = self.units.counts[:, 0]
         return tp + fn > 0
 
-    def aggregated(
-        self, above: np.ndarray, below: np.ndarray, occurs: np.ndarray, aggregation: Aggregation = "pooled"
+    def aggregate(
+        self, numerators: np.ndarray, denominators: np.ndarray, occurs: np.ndarray, aggregation: Aggregation = "pooled"
     ) -> Ratios:
         """Aggregate (S, I, K) numerators and denominators and (I, K) occurrence over the images of each unit."""
-        return aggregated(self.units, above, below, occurs, aggregation)
+        return aggregate(self.units, numerators, denominators, occurs, aggregation)
 
 
 def boundary_rows(method: str, counts: BoundaryCounts, class_names: Sequence[str]) -> list[dict[str, Any]]:
     """Score one method at every recorded distance; rows of table `boundary_scores`.
 
     Args:
-        method: Its label.
+        method: Label of the method.
         counts: Its counts.
         class_names: K names.
     """
     rows = []
-    scored = counts.rows[counts.rows["measure"] != BoundaryMeasure.TRIMAP]
-    for (measure, distance), own in scored.groupby(["measure", "distance_um"], dropna=False, sort=True):
+    scored_rows = counts.rows[counts.rows["measure"] != BoundaryMeasure.TRIMAP]
+    for (measure, distance), rows_of_measure in scored_rows.groupby(
+        ["measure", "distance_um"], dropna=False, sort=True
+    ):
         is_distance = measure == BoundaryMeasure.HAUSDORFF_95
         for aggregation in AGGREGATIONS:
             if is_distance and aggregation == "pooled":
                 continue  # distances of images are averaged, never pooled
             keys = {"method": method, "measure": measure, "distance_um": distance, "aggregation": aggregation}
             score = _distance_rows if is_distance else _ratio_rows
-            rows += [keys | _renamed(row) for row in score(counts, own, class_names, aggregation)]
+            rows += [keys | _renamed(row) for row in score(counts, rows_of_measure, class_names, aggregation)]
     return rows
 
 
 def _ratio_rows(
-    counts: BoundaryCounts, own: pd.DataFrame, class_names: Sequence[str], aggregation: Aggregation
+    counts: BoundaryCounts, rows_of_measure: pd.DataFrame, class_names: Sequence[str], aggregation: Aggregation
 ) -> list[dict[str, Any]]:
-    above, below = counts.arrays(own)
-    there = counts.occurs() & (below > 0).all(axis=0)  # every seed has something to measure
-    parts = counts.aggregated(above, below, there, aggregation)
+    numerators, denominators = counts.arrays(rows_of_measure)
+    measurable = counts.occurs() & (denominators > 0).all(axis=0)  # every seed has something to measure
+    parts = counts.aggregate(numerators, denominators, measurable, aggregation)
     return [row | {"missed": 0} for row in interval_rows(parts, class_names, fold_of_unit=counts.units.fold_of_unit)]
 
 
 def _distance_rows(
-    counts: BoundaryCounts, own: pd.DataFrame, class_names: Sequence[str], aggregation: Aggregation
+    counts: BoundaryCounts, rows_of_measure: pd.DataFrame, class_names: Sequence[str], aggregation: Aggregation
 ) -> list[dict[str, Any]]:
-    above, below = counts.arrays(own)
-    complete = (below > 0).all(axis=0)
-    above, below = above * complete / PM_PER_UM, below * complete
+    numerators, denominators = counts.arrays(rows_of_measure)
+    complete = (denominators > 0).all(axis=0)
+    numerators, denominators = numerators * complete / PM_PER_UM, denominators * complete
     occurs = counts.occurs()
-    parts = counts.aggregated(above, below, occurs & complete, aggregation)
+    parts = counts.aggregate(numerators, denominators, occurs & complete, aggregation)
     rows = interval_rows(parts, class_names, fold_of_unit=counts.units.fold_of_unit, highest=np.inf)
     missed = dict(zip(class_names, (occurs & ~complete).sum(axis=0).tolist(), strict=True))
     lacking = [
@@ -117,32 +119,34 @@ def _distance_rows(
 
 
 def gap_rows(counts: BoundaryCounts, class_names: Sequence[str]) -> tuple[float, list[dict[str, Any]]]:
-    """Return the narrowest recorded distance, um, and pooled IoU minus boundary IoU there, a row per class.
+    """Return the smallest recorded distance, um, and pooled IoU minus boundary IoU at it, one row per class.
 
-    The difference is taken within each seed and without each unit, so the interval is that of the difference; it rests
-    on as many units as the weaker of the two.
+    The difference is taken within each seed and without each unit, so the interval is that of the difference. Its
+    number of units is the smaller of the two.
 
     Args:
-        counts: One method's.
+        counts: Counts of one method.
         class_names: K names.
 
     Raises:
         ValueError: No boundary IoU was recorded.
     """
-    own = counts.rows[counts.rows["measure"] == BoundaryMeasure.BOUNDARY_IOU]
-    if own.empty:
+    border_rows = counts.rows[counts.rows["measure"] == BoundaryMeasure.BOUNDARY_IOU]
+    if border_rows.empty:
         raise ValueError("gap_rows needs counts of boundary IoU.")
-    distance_um = float(own["distance_um"].min())
-    above, below = counts.arrays(own[own["distance_um"] == distance_um])
-    complete = (below > 0).all(axis=0)
-    both = ratios(counts.units, "iou", "pooled"), counts.aggregated(above, below, counts.occurs() & complete)
-    seeds, without = (whole - border for whole, border in (map(scores_by_seed, both), map(without_each, both)))
-    k = len(class_names)  # what comes after the classes is their macro mean
-    counted = both[0].counted & both[1].counted
-    effective = np.minimum(*(effective_units(each)[:k] for each in both))
-    found = Influence.of_scores(seeds[:, :k], without, counted, seeds[:, :k].mean(axis=0), effective)
-    n_units = np.minimum(*((each.occurs > 0).sum(axis=0) for each in both))
-    return distance_um, estimate_rows(found, class_names, n_units, lowest=-1.0)
+    distance_um = float(border_rows["distance_um"].min())
+    numerators, denominators = counts.arrays(border_rows[border_rows["distance_um"] == distance_um])
+    complete = (denominators > 0).all(axis=0)
+    iou = ratios(counts.units, "iou", "pooled")
+    boundary_iou = counts.aggregate(numerators, denominators, counts.occurs() & complete)
+    k = len(class_names)  # the column after the classes is their macro mean
+    by_seed = (scores_by_seed(iou) - scores_by_seed(boundary_iou))[:, :k]
+    without = without_each(iou) - without_each(boundary_iou)
+    counted = iou.counted & boundary_iou.counted
+    effective = np.minimum(effective_units(iou)[:k], effective_units(boundary_iou)[:k])
+    influence = Influence.of_scores(by_seed, without, counted, by_seed.mean(axis=0), effective)
+    n_units = np.minimum((iou.occurs > 0).sum(axis=0), (boundary_iou.occurs > 0).sum(axis=0))
+    return distance_um, estimate_rows(influence, class_names, n_units, lowest=-1.0)
 
 
 def trimap_rows(
@@ -151,23 +155,23 @@ def trimap_rows(
     """Score one method in rings around true borders; rows of table `trimap_curves`.
 
     Args:
-        method: Its label.
+        method: Label of the method.
         counts: Its counts.
         class_names: K names.
-        ends_um: Outer ends of the rings that were recorded; one more ring has none.
+        ends_um: Outer ends of the recorded rings; the last ring has none.
     """
     rings = counts.rows[counts.rows["measure"] == BoundaryMeasure.TRIMAP]
     names = (*class_names, ALL)
     rows = []
     for inner, outer in pairwise((0.0, *ends_um, np.inf)):
-        own = rings[rings["distance_um"] == outer]
-        above, below = (_with_total(array) for array in counts.arrays(own))
-        parts = counts.aggregated(above, below, below[0] > 0)
-        pixels = below[0].sum(axis=0).astype(np.int64)
-        scored = {str(row["class"]): _renamed(row) for row in interval_rows(parts, names)}
+        ring = rings[rings["distance_um"] == outer]
+        numerators, denominators = (_with_total(array) for array in counts.arrays(ring))
+        parts = counts.aggregate(numerators, denominators, denominators[0] > 0)
+        pixels = denominators[0].sum(axis=0).astype(np.int64)
+        row_of_class = {str(row["class"]): _renamed(row) for row in interval_rows(parts, names)}
         for name, n_pixels in zip(names, pixels.tolist(), strict=True):
-            kept = {key: scored[name][key] for key in ("class", "value", "low", "high", "n_units")}
-            rows.append({"method": method, "inner_um": inner, "outer_um": outer} | kept | {"n_pixels": n_pixels})
+            columns = {key: row_of_class[name][key] for key in ("class", "value", "low", "high", "n_units")}
+            rows.append({"method": method, "inner_um": inner, "outer_um": outer} | columns | {"n_pixels": n_pixels})
     return rows
 
 

@@ -1,4 +1,4 @@
-"""Dice after something was changed in trained models, beside Dice as they were trained, on the same images."""
+"""Dice after something was changed in trained models, compared with Dice as trained on the same images."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -42,57 +42,57 @@ class ChangedModels:
         unit: str,
         n_classes: int,
     ) -> "ChangedModels":
-        """Tell changes apart by the values of some columns of each run's rows."""
-        of_runs = [
+        """Group the rows of each run by change: changes differ in the values of some columns."""
+        predicted = [
             {tuple(np.atleast_1d(np.asarray(key, dtype=object))): part for key, part in rows.groupby(list(columns))}
             for _, rows in pairs
         ]
-        return cls([run for run, _ in pairs], of_runs, split, unit, n_classes)
+        return cls([run for run, _ in pairs], predicted, split, unit, n_classes)
 
     @property
     def changes(self) -> tuple[Change, ...]:
-        """Changes that every model went through, in the order of the first."""
-        shared = set.intersection(*(set(each) for each in self.predicted))
-        return tuple(each for each in self.predicted[0] if each in shared)
+        """The changes that were made to every model, in the order of the first model."""
+        shared = set.intersection(*(set(frames) for frames in self.predicted))
+        return tuple(change for change in self.predicted[0] if change in shared)
 
     def counts(self, change: Change, like: Change | None = None) -> UnitCounts:
         """Return the counts after a change.
 
         Args:
             change: The change.
-            like: Keep the images that this other change was tried on; None: all.
+            like: Keep only the images that were predicted after this other change; None: all.
         """
-        frames = [each[change] for each in self.predicted]
+        frames = [by_change[change] for by_change in self.predicted]
         if like is not None:
-            tried = [set(each[like]["image_id"]) for each in self.predicted]
-            frames = [rows[rows["image_id"].isin(kept)] for rows, kept in zip(frames, tried, strict=True)]
+            images_of_runs = [set(by_change[like]["image_id"]) for by_change in self.predicted]
+            frames = [rows[rows["image_id"].isin(images)] for rows, images in zip(frames, images_of_runs, strict=True)]
         runs = [replace(run, counts=rows) for run, rows in zip(self.runs, frames, strict=True)]
         return unit_counts(runs, split=self.split, unit=self.unit, n_classes=self.n_classes)
 
     def against(self, changes: Sequence[Change], trained: Change) -> PairedScores:
-        """Pair Dice after changes, the mean over them, with Dice after `trained` on the same images."""
+        """Pair the mean Dice over some changes with Dice after `trained`, on the same images."""
         base = self.counts(trained, like=changes[0])
         changed = np.mean([unit_dice(self.counts(change)) for change in changes], axis=0)
         return PairedScores(changed, unit_dice(base), base.units, base.fold_of_unit)
 
 
 def magnitudes(pairs: PairedScores) -> tuple[np.ndarray, int]:
-    """Return the mean over models of |difference|, each model's over its own units: signs do not cancel.
+    """Return the mean over models of |difference|, so that signs that differ between models do not cancel.
 
     Args:
         pairs: Changed and trained; models are seeds, or seeds x folds where each unit was tested in one fold.
 
     Returns:
-        (K + 1,) float64, each class and then macro, NaN where a class does not occur; and the number of models. It is
-        above 0 by chance alone: units are few and each model's difference has an error.
+        (K + 1,) float64, each class and then macro, NaN where a class does not occur; and the number of models. The
+        values are above 0 by chance alone, because units are few and the difference of each model has an error.
     """
     folds = np.zeros(len(pairs.units), int) if pairs.fold_of_unit is None else pairs.fold_of_unit
     of_models = []
     for fold in np.unique(folds):
         of_class = mean_over_occurring(np.moveaxis(pairs.difference[:, folds == fold], 1, -1))  # (S, K)
         of_models.append(np.column_stack([of_class, mean_over_occurring(of_class)]))
-    every = np.abs(np.concatenate(of_models))
-    return mean_over_occurring(every, axis=0), len(every)
+    absolute = np.abs(np.concatenate(of_models))
+    return mean_over_occurring(absolute, axis=0), len(absolute)
 
 
 def predicted_shares(counts: UnitCounts) -> np.ndarray:

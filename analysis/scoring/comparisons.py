@@ -1,9 +1,10 @@
-"""Paired comparisons of methods: tests, Holm's correction, the words, and the units that carry them.
+"""Paired comparisons of methods: tests, Holm's correction, the verdicts, and the units that carry them.
 
-One rule gives p, interval and word. p inverts the interval of `statistics.intervals`; Holm's step-down correction turns
-p into the level at which the interval is looked at; the word is better or worse where the interval of that level
-excludes 0, and equivalent where the interval of the corrected two one-sided tests lies inside the margin. So interval
-and word cannot disagree. Sign flips and Wilcoxon's test stand beside them: they test symmetry about 0.
+One rule gives p value, interval and verdict. The p value inverts the interval of `statistics.intervals`; Holm's
+step-down correction turns it into the level of the interval that decides. The verdict is better or worse where the
+interval of that level excludes 0, and equivalent where the interval of the corrected two one-sided tests lies inside
+the margin. Interval and verdict therefore cannot disagree. Sign flips and Wilcoxon's test, which test symmetry about 0,
+are reported beside them.
 
 Rows are plain dictionaries until they are corrected together: a study has one family for macro Dice (all methods) and
 one for classes (all methods x classes), each at alpha.
@@ -40,7 +41,7 @@ class Rules:
         alpha: Level of each family.
         margin: Half width of the region of practical equivalence, in the unit of the scores.
         permutations: Monte Carlo sign flips where all cannot be listed.
-        seed: Of every random procedure.
+        seed: Seed of every random procedure.
     """
 
     alpha: float = 0.05
@@ -71,46 +72,46 @@ class PairedScores:
         return self.method - self.control
 
     def of_class(self, class_id: int) -> "PairedScores":
-        """Return the same units and seeds with one class alone."""
+        """Return the scores of one class alone."""
         return PairedScores(
             self.method[..., [class_id]], self.control[..., [class_id]], self.units, self.fold_of_unit
         )  # fmt: skip
 
 
 @dataclass(frozen=True)
-class Tested:
-    """One tested difference: a class, or macro, of one pair of methods.
+class PairTest:
+    """The test of one difference: a class, or macro, of one pair of methods.
 
     Args:
         keys: What identifies the row, such as method, control and class.
         pairs: The scores.
-        column: Place of the class; K: macro.
-        known: The difference and its errors.
-        p: Two-sided, of zero.
-        p_tost: Of a difference beyond the margin.
+        column: Index of the class; K: macro.
+        uncertainty: The difference and its errors.
+        p: Two-sided p value of no difference.
+        p_tost: p value of a difference beyond the margin.
     """
 
     keys: dict[str, Any]
     pairs: PairedScores
     column: int
-    known: Uncertainty
+    uncertainty: Uncertainty
     p: float
     p_tost: float
 
     @property
-    def places(self) -> np.ndarray:
-        """Places of the units that have the class; of macro, any class."""
+    def unit_indices(self) -> np.ndarray:
+        """Indices of the units in which the class occurs; for macro, any class."""
         occurs = np.isfinite(self.pairs.method[0])
         return np.flatnonzero(occurs.any(axis=1) if self.column == occurs.shape[1] else occurs[:, self.column])
 
     @property
     def n_units(self) -> int:
-        """Number of these units."""
-        return len(self.places)
+        """The number of these units."""
+        return len(self.unit_indices)
 
 
 def difference_influence(difference: np.ndarray) -> Influence:
-    """Return what each unit adds to the mean difference of each class and to macro.
+    """Return how much each unit contributes to the mean difference of each class and to macro.
 
     Args:
         difference: (S, U, K) float64, NaN where the class does not occur in the unit.
@@ -121,7 +122,7 @@ def difference_influence(difference: np.ndarray) -> Influence:
 
 def pair_tests(
     pairs: PairedScores, class_names: Sequence[str], rules: Rules, keys: dict[str, Any], *, only: str | None = None
-) -> list[Tested]:
+) -> list[PairTest]:
     """Test two methods against each other.
 
     Args:
@@ -129,27 +130,36 @@ def pair_tests(
         class_names: K names.
         rules: The rules.
         keys: What identifies the pair; `class` is added.
-        only: Test this class, or macro, alone.
+        only: Test only this class, or only macro.
 
     Returns:
         Macro first, then every class.
     """
-    found, rows = difference_influence(pairs.difference), []
+    influence, rows = difference_influence(pairs.difference), []
     for column, name in [(len(class_names), MACRO), *enumerate(class_names)]:
         if only in (None, name):
-            known = found.uncertainty(column, pairs.fold_of_unit)
-            own = keys | {"class": name}
-            rows.append(Tested(own, pairs, column, known, known.p_of_zero(), known.p_of_relevance(rules.margin)))
+            uncertainty = influence.uncertainty(column, pairs.fold_of_unit)
+            class_keys = keys | {"class": name}
+            rows.append(
+                PairTest(
+                    class_keys,
+                    pairs,
+                    column,
+                    uncertainty,
+                    uncertainty.p_of_zero(),
+                    uncertainty.p_of_relevance(rules.margin),
+                )
+            )
     return rows
 
 
-def compared_scores(test: Tested, first: str, second: str) -> dict[str, float]:
-    """Return what a test subtracts, each with its 95 % interval.
+def compared_scores(test: PairTest, first: str, second: str) -> dict[str, float]:
+    """Return the two scores whose difference is tested, each with its 95 % interval.
 
     Args:
         test: The test.
-        first: Column of the scores of the method.
-        second: Column of those of the control.
+        first: Name of the column for the method.
+        second: Name of the column for the control.
     """
     row: dict[str, float] = {}
     for name, scores in {first: test.pairs.method, second: test.pairs.control}.items():
@@ -157,71 +167,71 @@ def compared_scores(test: Tested, first: str, second: str) -> dict[str, float]:
     return row
 
 
-def judged_rows(family: Iterable[Tested], rules: Rules, *, influence: bool = True) -> list[dict[str, Any]]:
-    """Correct the tests of one family together and say what each of them shows.
+def judged_rows(family: Iterable[PairTest], rules: Rules, *, influence: bool = True) -> list[dict[str, Any]]:
+    """Correct the tests of one family together, and judge each of them.
 
     Args:
-        family: All of them.
+        family: All tests of the family.
         rules: The rules.
-        influence: Find the units that carry each word, which takes a test for each unit.
+        influence: Find the units that carry each verdict, which takes one test per unit.
 
     Returns:
-        One row each: the keys, `word`, `influential` (units without which the word would be another), and every
-        number behind it.
+        One row per test: the keys, `word`, `influential` (units without which the verdict would be another), and
+        every number behind it.
     """
     tests = list(family)
-    p, p_tost = (np.array([getattr(each, name) for each in tests], dtype=np.float64) for name in ("p", "p_tost"))
+    p, p_tost = (np.array([getattr(test, name) for test in tests], dtype=np.float64) for name in ("p", "p_tost"))
     by_zero, by_margin = holm_multipliers(p), holm_multipliers(p_tost)
     size, rows = int(np.isfinite(p).sum()), []
-    for test, times, times_tost in zip(tests, by_zero, by_margin, strict=True):
-        cut = Cut.of(test, float(times), float(times_tost), rules)
-        word = cut.word(test.known, test.n_units)
-        low, high = test.known.interval(LEVEL)
-        row = test.keys | {"n_units": test.n_units, "n_seeds": test.known.n_seeds}
-        row |= {"difference": test.known.estimate, "low": low, "high": high, "p": test.p}
-        row |= {"p_holm": min(1.0, test.p * times), "level": cut.level, "family": size}
-        row |= dict(zip(("low_holm", "high_holm"), test.known.interval(cut.level), strict=True))
-        row |= {"margin": rules.margin, "p_tost": test.p_tost, "p_tost_holm": min(1.0, test.p_tost * times_tost)}
-        row |= dict(zip(("low_tost", "high_tost"), test.known.interval(cut.level_tost), strict=True))
-        rows.append(row | {"word": word, "influential": _influential(test, cut, word) if influence else ()})
+    for test, multiplier, tost_multiplier in zip(tests, by_zero, by_margin, strict=True):
+        levels = Levels.of(test, float(multiplier), float(tost_multiplier), rules)
+        word = levels.word(test.uncertainty, test.n_units)
+        low, high = test.uncertainty.interval(LEVEL)
+        row = test.keys | {"n_units": test.n_units, "n_seeds": test.uncertainty.n_seeds}
+        row |= {"difference": test.uncertainty.estimate, "low": low, "high": high, "p": test.p}
+        row |= {"p_holm": min(1.0, test.p * multiplier), "level": levels.level, "family": size}
+        row |= dict(zip(("low_holm", "high_holm"), test.uncertainty.interval(levels.level), strict=True))
+        row |= {"margin": rules.margin, "p_tost": test.p_tost, "p_tost_holm": min(1.0, test.p_tost * tost_multiplier)}
+        row |= dict(zip(("low_tost", "high_tost"), test.uncertainty.interval(levels.level_tost), strict=True))
+        rows.append(row | {"word": word, "influential": _influential(test, levels, word) if influence else ()})
     return rows
 
 
 def judged_families(
-    tests: Sequence[Tested], family_of: Callable[[Tested], object], rules: Rules
+    tests: Sequence[PairTest], family_of: Callable[[PairTest], object], rules: Rules
 ) -> list[dict[str, Any]]:
-    """Judge the tests of a study, each family corrected in itself, with what stands beside them.
+    """Judge the tests of a study, each family corrected separately, and add descriptive statistics.
 
     Args:
-        tests: All of them.
-        family_of: Names the family of a test.
+        tests: All tests of the study.
+        family_of: Returns the family of a test.
         rules: The rules.
 
     Returns:
-        Rows of `judged_rows` and `described`, in the order of the tests.
+        Rows of `judged_rows` and `descriptive_statistics`, in the order of the tests.
     """
     families: dict[object, list[int]] = {}
-    for place, test in enumerate(tests):
-        families.setdefault(family_of(test), []).append(place)
+    for index, test in enumerate(tests):
+        families.setdefault(family_of(test), []).append(index)
     rows: dict[int, dict[str, Any]] = {}
-    for places in families.values():
-        judged = judged_rows([tests[place] for place in places], rules)
-        rows |= dict(zip(places, judged, strict=True))
-    return [rows[place] | described(test, rules) for place, test in enumerate(tests)]
+    for indices in families.values():
+        family_rows = judged_rows([tests[index] for index in indices], rules)
+        rows |= dict(zip(indices, family_rows, strict=True))
+    return [rows[index] | descriptive_statistics(test, rules) for index, test in enumerate(tests)]
 
 
-def macro_or_class(test: Tested) -> object:
-    """Name the family of a comparison: macro, or the classes of all methods."""
+def macro_or_class(test: PairTest) -> object:
+    """Return the family of a comparison: macro, or the classes of all methods."""
     return test.keys["class"] == MACRO
 
 
 @dataclass(frozen=True)
-class Cut:
-    """The levels at which the intervals of one corrected test are looked at.
+class Levels:
+    """The levels of the intervals that decide one corrected test.
 
     Args:
-        level: Of the interval that must exclude 0.
-        level_tost: Of the interval that must lie inside the margin.
+        level: Level of the interval that must exclude 0.
+        level_tost: Level of the interval that must lie inside the margin.
         rules: The rules.
     """
 
@@ -230,73 +240,75 @@ class Cut:
     rules: Rules
 
     @classmethod
-    def of(cls, test: Tested, times: float, times_tost: float, rules: Rules) -> "Cut":
+    def of(cls, test: PairTest, multiplier: float, tost_multiplier: float, rules: Rules) -> "Levels":
         """Return the levels of a test whose p values Holm multiplies by `times` and `times_tost`."""
-        level = level_after_correction(test.p, test.p * times, rules.alpha)
-        return cls(level, 2 * level_after_correction(test.p_tost, test.p_tost * times_tost, rules.alpha) - 1, rules)
+        level = level_after_correction(test.p, test.p * multiplier, rules.alpha)
+        return cls(
+            level, 2 * level_after_correction(test.p_tost, test.p_tost * tost_multiplier, rules.alpha) - 1, rules
+        )
 
-    def word(self, known: Uncertainty, n: int) -> Word:
-        """Say what a difference over n units shows.
+    def word(self, uncertainty: Uncertainty, n: int) -> Word:
+        """Return the verdict on a difference over n units.
 
-        Fewer units than a sign-flip test needs to reach alpha (six at .05) can be equivalent, but neither better nor
-        worse: their t rests on normality alone.
+        With fewer units than a sign-flip test needs to reach alpha (six at .05), a method can be equivalent but neither
+        better nor worse, because Student's t would rest on normality alone.
         """
-        if not known.has_interval:
+        if not uncertainty.has_interval:
             return Word.NOT_TESTABLE
-        low, high = known.interval(self.level_tost)
+        low, high = uncertainty.interval(self.level_tost)
         if -self.rules.margin < low and high < self.rules.margin:
             return Word.EQUIVALENT
         if smallest_sign_flip_p(n, self.rules.permutations) >= self.rules.alpha:
             return Word.NOT_TESTABLE
-        low, high = known.interval(self.level)
+        low, high = uncertainty.interval(self.level)
         return Word.BETTER if low > 0 else Word.WORSE if high < 0 else Word.UNDECIDED
 
 
-def _influential(test: Tested, cut: Cut, word: Word) -> tuple[str, ...]:
-    """Name the units without which the word would be another, at the same levels, those that move it most first."""
-    pairs, found = test.pairs, []
-    counted = test.places
-    if len(counted) < 3:
+def _influential(test: PairTest, levels: Levels, word: Word) -> tuple[str, ...]:
+    """Return the units without which the verdict at the same levels would be another, the most influential first."""
+    pairs, changes = test.pairs, []
+    occurring = test.unit_indices
+    if len(occurring) < 3:
         return ()
-    fewer_would_do = smallest_sign_flip_p(len(counted) - 1, cut.rules.permutations) < cut.rules.alpha
-    if not fewer_would_do and word != Word.EQUIVALENT:
-        return ()  # one unit less could show nothing, whichever it is
-    for unit in counted:
-        kept = np.arange(len(pairs.units)) != unit
-        folds = None if pairs.fold_of_unit is None else pairs.fold_of_unit[kept]
-        known = difference_influence(pairs.difference[:, kept]).uncertainty(test.column, folds)
-        if cut.word(known, len(counted) - 1) != word:
-            found.append((-abs(known.estimate - test.known.estimate), pairs.units[unit]))
-    return tuple(name for _, name in sorted(found))
+    one_less_suffices = smallest_sign_flip_p(len(occurring) - 1, levels.rules.permutations) < levels.rules.alpha
+    if not one_less_suffices and word != Word.EQUIVALENT:
+        return ()  # without any one unit, nothing could be shown
+    for unit in occurring:
+        others = np.arange(len(pairs.units)) != unit
+        folds = None if pairs.fold_of_unit is None else pairs.fold_of_unit[others]
+        uncertainty = difference_influence(pairs.difference[:, others]).uncertainty(test.column, folds)
+        if levels.word(uncertainty, len(occurring) - 1) != word:
+            changes.append((-abs(uncertainty.estimate - test.uncertainty.estimate), pairs.units[unit]))
+    return tuple(unit_name for _, unit_name in sorted(changes))
 
 
-def described(test: Tested, rules: Rules) -> dict[str, float]:
-    """Return what stands beside a test and decides nothing.
+def descriptive_statistics(test: PairTest, rules: Rules) -> dict[str, float]:
+    """Return statistics that are reported with a test and decide nothing.
 
     Returns:
         p_sign_flip and wilcoxon_p (of symmetry about 0), cliffs_delta (unpaired), superiority (paired: share of units
         in which the method is ahead, ties half), skewness of the units' differences, p_tost_units, and p_worse,
-        p_equivalent and p_better of a Bayesian signed-rank test. All over units alone, seeds averaged.
+        p_equivalent and p_better of a Bayesian signed-rank test. All are over units alone, with seeds averaged.
     """
-    name = test.keys["class"]
+    class_name = test.keys["class"]
     contributions = unit_contributions(test.pairs.difference.mean(axis=0))[:, test.column]
     d = contributions[np.isfinite(contributions)]
-    if name == MACRO:
-        d = contributions[test.places]
-    of_method, of_control = (_unit_values(each)[:, test.column] for each in (test.pairs.method, test.pairs.control))
-    flips = sign_flip_p(d, permutations=rules.permutations, rng=generator(rules.seed, "sign_flip", name))
+    if class_name == MACRO:
+        d = contributions[test.unit_indices]
+    of_method, of_control = (_unit_values(scores)[:, test.column] for scores in (test.pairs.method, test.pairs.control))
+    flips = sign_flip_p(d, permutations=rules.permutations, rng=generator(rules.seed, "sign_flip", class_name))
     row = {"p_sign_flip": flips, "wilcoxon_p": wilcoxon_p(d), "cliffs_delta": cliffs_delta(of_method, of_control)}
     row |= {"superiority": float(np.mean((d > 0) + 0.5 * (d == 0))) if len(d) else float("nan")}
-    differs = len(d) > 2 and np.ptp(d) > 1e-9 * np.abs(d).max()  # else only rounding does
+    differs = len(d) > 2 and np.ptp(d) > 1e-9 * np.abs(d).max()  # by more than rounding
     row |= {"skewness": float(stats.skew(d)) if differs else float("nan")}
-    rng = generator(rules.seed, "signed_rank", name)
+    rng = generator(rules.seed, "signed_rank", class_name)
     posterior = bayesian_signed_rank(d, rules.margin, draws=POSTERIOR_DRAWS, rng=rng)
     row |= {"p_tost_units": tost(d, rules.margin).p, "p_worse": posterior.worse}
     return row | {"p_equivalent": posterior.equivalent, "p_better": posterior.better}
 
 
 def unit_contributions(difference: np.ndarray) -> np.ndarray:
-    """Return what each unit adds to the mean difference, so that a sign flip of a unit flips all its classes.
+    """Return the contribution of each unit to the mean difference, so that a sign flip of a unit flips all its classes.
 
     Args:
         difference: (U, K) float64, seeds averaged; NaN where a class does not occur in a unit.

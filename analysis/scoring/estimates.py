@@ -12,14 +12,14 @@ from analysis.statistics.intervals import Uncertainty
 LEVEL = 0.95  # of intervals in tables
 
 
-def with_interval(name: str, known: Uncertainty) -> dict[str, float]:
+def with_interval(name: str, uncertainty: Uncertainty) -> dict[str, float]:
     """Return an estimate as column `name`, and its interval as `name_low` and `name_high`."""
-    low, high = known.interval(LEVEL)
-    return {name: known.estimate, f"{name}_low": low, f"{name}_high": high}
+    low, high = uncertainty.interval(LEVEL)
+    return {name: uncertainty.estimate, f"{name}_low": low, f"{name}_high": high}
 
 
 def estimate_rows(
-    found: Influence,
+    influence: Influence,
     names: Sequence[str],
     n_units: np.ndarray,
     *,
@@ -27,10 +27,10 @@ def estimate_rows(
     lowest: float = 0.0,
     highest: float = 1.0,
 ) -> list[dict[str, object]]:
-    """Return mean over seeds, interval, spread over seeds and n of each column.
+    """Return mean over seeds, interval, standard deviation over seeds, and numbers of units and seeds of each column.
 
     Args:
-        found: The scores and what each unit adds to them.
+        influence: The scores and the influence of each unit on them.
         names: C names.
         n_units: (C,) int, units behind each score.
         fold_of_unit: (U,) int, the fold that tested each unit; None without folds.
@@ -39,18 +39,18 @@ def estimate_rows(
     """
     rows = []
     for column, name in enumerate(names):
-        known = found.uncertainty(column, fold_of_unit)
-        low, high = np.clip(known.interval(LEVEL), lowest, highest)
-        sd = known.seed_error * np.sqrt(known.n_seeds) if known.n_seeds > 1 else np.nan
-        row = {"class": name, "mean": known.estimate, "low": low, "high": high, "sd_over_seeds": sd}
-        rows.append(row | {"n_units": int(n_units[column]), "n_seeds": known.n_seeds})
+        uncertainty = influence.uncertainty(column, fold_of_unit)
+        low, high = np.clip(uncertainty.interval(LEVEL), lowest, highest)
+        sd = uncertainty.seed_error * np.sqrt(uncertainty.n_seeds) if uncertainty.n_seeds > 1 else np.nan
+        row = {"class": name, "mean": uncertainty.estimate, "low": low, "high": high, "sd_over_seeds": sd}
+        rows.append(row | {"n_units": int(n_units[column]), "n_seeds": uncertainty.n_seeds})
     return rows
 
 
 def interval_rows(
     parts: Ratios, class_names: Sequence[str], *, fold_of_unit: np.ndarray | None = None, highest: float = 1.0
 ) -> list[dict[str, object]]:
-    """Return mean over seeds, interval, spread over seeds and n of macro and each class.
+    """Return the rows of `estimate_rows` for macro and each class.
 
     Args:
         parts: A score as ratios of sums over units.
@@ -59,6 +59,6 @@ def interval_rows(
         highest: Largest value that the score can take; the smallest is 0.
     """
     n_units = np.append((parts.occurs > 0).sum(axis=0), (parts.occurs > 0).any(axis=1).sum())
-    found, names = Influence.of(parts), (*class_names, MACRO)
-    *classes, macro = estimate_rows(found, names, n_units, fold_of_unit=fold_of_unit, highest=highest)
+    influence, names = Influence.of(parts), (*class_names, MACRO)
+    *classes, macro = estimate_rows(influence, names, n_units, fold_of_unit=fold_of_unit, highest=highest)
     return [macro, *classes]

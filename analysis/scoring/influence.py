@@ -1,4 +1,4 @@
-"""What each unit adds to a score, by leaving it out: standard errors, bias, and which units carry a result."""
+"""The influence of each unit on a score, found by leaving it out: standard errors, bias, and which units carry it."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,12 +16,12 @@ class Influence:
 
     Args:
         by_seed: (S, C) float64, the score of each seed.
-        pulls: (S, U, K) float64, how far each unit moves the score of a class from what the others give, in each seed,
-            summing to 0 over units; 0 where the unit has no part in it.
+        pulls: (S, U, K) float64, how far each unit moves the score of a class in each seed, summing to 0 over units; 0
+            where the unit does not contribute to it.
         bias: (K,) float64, jackknife bias; 0 for a mean; NaN where the class does not occur.
-        n: (K,) int, units that have a part in each class.
-        effective: (K,) float64, as many equally heavy ones.
-        macro: There is a last column, the mean over the classes that occur.
+        n: (K,) int, units that contribute to each class.
+        effective: (K,) float64, effective number of units: as many of equal weight say as much.
+        macro: Whether there is a last column, the mean over the classes that occur.
     """
 
     by_seed: np.ndarray
@@ -52,42 +52,42 @@ class Influence:
         Args:
             by_seed: (S, K) or, with macro, (S, K + 1) float64.
             without: (S, U, K) float64, the scores without each unit.
-            counted: (U, K) bool, the unit has a part in the class.
-            estimate: (K,) float64, the scores of all units, seeds averaged; None: without a bias to take off.
-            effective: (K,) float64, as many equally heavy units.
+            counted: (U, K) bool, the unit contributes to the class.
+            estimate: (K,) float64, the scores of all units, seeds averaged; None: no bias is subtracted.
+            effective: (K,) float64, effective number of units.
         """
         n = counted.sum(axis=0)
-        left = np.where(counted, without, np.nan)
-        middle = mean_over_occurring(left, axis=1)  # (S, K)
-        several = n > 1
-        pulls = np.where(counted & several, (n - 1) / np.maximum(n, 1) * (middle[:, None] - left), 0.0)
-        taken_off = 0.0 if estimate is None else (n - 1) * (middle.mean(axis=0) - estimate)
-        bias = np.where(several, taken_off, np.where(n == 1, 0.0, np.nan))
-        bias = np.where(np.abs(bias) < 1e-12, 0.0, bias)  # a mean has none; what is left is rounding
+        scores_without = np.where(counted, without, np.nan)
+        middle = mean_over_occurring(scores_without, axis=1)  # (S, K)
+        two_or_more = n > 1
+        pulls = np.where(counted & two_or_more, (n - 1) / np.maximum(n, 1) * (middle[:, None] - scores_without), 0.0)
+        shift = 0.0 if estimate is None else (n - 1) * (middle.mean(axis=0) - estimate)
+        bias = np.where(two_or_more, shift, np.where(n == 1, 0.0, np.nan))
+        bias = np.where(np.abs(bias) < 1e-12, 0.0, bias)  # a mean has no bias, only rounding errors
         return cls(by_seed, np.nan_to_num(pulls), bias, n, effective, by_seed.shape[1] > len(n))
 
     @cached_property
     def pull(self) -> np.ndarray:
-        """Seeds averaged, (U, K) float64."""
+        """`pulls`, averaged over seeds, (U, K) float64."""
         return self.pulls.mean(axis=0)
 
     @cached_property
     def unit_variance(self) -> np.ndarray:
         """Variance of each class over units, (K,) float64, as `variance_over_units` defines it.
 
-        A class in a single unit has none of its own: it is given the variance that a single unit has in the other
-        classes, on average. NaN where that is not known either, or the class does not occur.
+        A class in a single unit has no variance of its own; it gets the mean variance of a single unit in the other
+        classes. NaN where that is not known either, or the class does not occur.
         """
-        own = variance_over_units(self.pulls * np.sqrt(self.n / np.maximum(self.n - 1, 1)))
-        own = np.where(self.n > 1, own, np.nan)
-        of_one_unit = mean_over_occurring(own * self.effective)
-        return np.where(self.n == 1, of_one_unit, own)
+        variance = variance_over_units(self.pulls * np.sqrt(self.n / np.maximum(self.n - 1, 1)))
+        variance = np.where(self.n > 1, variance, np.nan)
+        of_one_unit = mean_over_occurring(variance * self.effective)
+        return np.where(self.n == 1, of_one_unit, variance)
 
     @cached_property
     def degrees(self) -> np.ndarray:
-        """Degrees of freedom of each class, (K,) float64, at least 1; of a class in a single unit, those it borrows."""
-        own = np.where(self.n > 1, np.maximum(self.effective - 1, 1.0), np.nan)
-        return np.nan_to_num(np.where(self.n == 1, mean_over_occurring(own), own), nan=1.0)
+        """Degrees of freedom of each class, (K,) float64, at least 1; in a single unit, the mean of the others."""
+        degrees = np.where(self.n > 1, np.maximum(self.effective - 1, 1.0), np.nan)
+        return np.nan_to_num(np.where(self.n == 1, mean_over_occurring(degrees), degrees), nan=1.0)
 
     def contributions(self, column: int) -> np.ndarray:
         """Return (U,) float64: how far each unit moves one column."""
@@ -120,26 +120,26 @@ class Influence:
 
     def _macro(self) -> tuple[float, float, np.ndarray, np.ndarray]:
         """Return variance and bias of the macro mean, and the parts of its variance with their degrees of freedom."""
-        there = self.n > 0
-        classes = max(int(there.sum()), 1)
-        alone = there & (self.n == 1)
-        if not there.any() or np.isnan(self.unit_variance[there]).any():
+        occurs = self.n > 0
+        classes = max(int(occurs.sum()), 1)
+        alone = occurs & (self.n == 1)
+        if not occurs.any() or np.isnan(self.unit_variance[occurs]).any():
             return float("nan"), float("nan"), np.ones(1), np.ones(1)
         scaled = self.pulls * np.sqrt(self.n / np.maximum(self.n - 1, 1))
-        together = variance_over_units(scaled[..., there].sum(axis=2)) + self.unit_variance[alone].sum()
-        bias = float(self.bias[there].mean())
-        return float(together / classes**2), bias, self.unit_variance[there], self.degrees[there]
+        together = variance_over_units(scaled[..., occurs].sum(axis=2)) + self.unit_variance[alone].sum()
+        bias = float(self.bias[occurs].mean())
+        return float(together / classes**2), bias, self.unit_variance[occurs], self.degrees[occurs]
 
     def _folds(self, column: int, fold_of_unit: np.ndarray | None) -> tuple[np.ndarray, float]:
-        """Return the estimates of the folds, up to a constant, and their test units / training units."""
+        """Return the estimates of the folds, up to a constant, and the ratio of test units to training units."""
         if fold_of_unit is None:
             return np.zeros(1), 0.0
-        moves, there = self.contributions(column), self._counted(column)
-        folds = np.unique(fold_of_unit[there])
-        size = np.array([np.count_nonzero(there & (fold_of_unit == fold)) for fold in folds])
+        moves, counted = self.contributions(column), self._counted(column)
+        folds = np.unique(fold_of_unit[counted])
+        size = np.array([np.count_nonzero(counted & (fold_of_unit == fold)) for fold in folds])
         by_fold = np.array([moves[fold_of_unit == fold].sum() for fold in folds]) * size.sum() / np.maximum(size, 1)
         return by_fold, 1 / max(len(folds) - 1, 1)
 
     def _counted(self, column: int) -> np.ndarray:
-        """Units with a part in a column."""
+        """Return which units contribute to a column, (U,) bool."""
         return self.pull[:, column] != 0 if column < len(self.n) else np.ones(len(self.pull), dtype=bool)

@@ -1,10 +1,10 @@
 """Dice, IoU, recall and precision: defined here once, as ratios of integer counts.
 
-A class occurs where the truth holds a pixel of it (tp + fn > 0). Where it does not occur every score is NaN, whatever
-was predicted: which units enter a mean depends on the truth alone, so all methods are averaged over the same ones.
-A perfect prediction scores 1 in every aggregate.
+A class occurs where the truth has a pixel of it (tp + fn > 0). Where it does not occur, every score is NaN, whatever
+was predicted: the truth alone determines which units enter a mean, so all methods are averaged over the same units. A
+perfect prediction scores 1 in every aggregate.
 
-Aggregations, always named:
+Aggregations:
 - `pooled`: counts are summed over all images, then divided;
 - `per_image`: mean of the ratios of the images in which the class occurs;
 - `per_group`: counts are summed within each group, then as per_image with groups.
@@ -21,7 +21,7 @@ AGGREGATIONS: tuple[Aggregation, ...] = get_args(Aggregation)
 
 
 def headline(unit: str) -> Aggregation:
-    """Return the aggregation of the one macro Dice that everything quotes: mean over what is independent.
+    """Return the aggregation of the macro Dice that is quoted everywhere: the mean over independent units.
 
     Args:
         unit: "group" or "image".
@@ -33,7 +33,7 @@ def fraction(metric: Metric, tp: np.ndarray, fp: np.ndarray, fn: np.ndarray) -> 
     """Return numerator and denominator of a metric, each of the shape of the counts.
 
     Args:
-        metric: Which one.
+        metric: The metric.
         tp: Pixels of the class predicted as the class, integer or float of any shape.
         fp: Pixels of other classes predicted as the class.
         fn: Pixels of the class predicted as another.
@@ -55,15 +55,15 @@ def score(metric: Metric, tp: np.ndarray, fp: np.ndarray, fn: np.ndarray) -> np.
     Precision of a class that occurs and is never predicted is 0, not undefined: otherwise a method could raise its mean
     precision by never predicting a hard class.
     """
-    tp, fp, fn = (np.asarray(each, dtype=np.float64) for each in (tp, fp, fn))
+    tp, fp, fn = (np.asarray(counts, dtype=np.float64) for counts in (tp, fp, fn))
     numerator, denominator = fraction(metric, tp, fp, fn)
     ratio = numerator / np.maximum(denominator, 1)
     return np.where(tp + fn > 0, ratio, np.nan)
 
 
 def mean_over_occurring(values: np.ndarray, axis: int = -1) -> np.ndarray:
-    """Return the mean of the finite values along an axis; NaN where there is none (and no warning)."""
-    known = np.isfinite(values)
-    total = np.where(known, values, 0.0).sum(axis=axis)
-    count = known.sum(axis=axis)
+    """Return the mean of the finite values along an axis; NaN, without a warning, where there are none."""
+    finite = np.isfinite(values)
+    total = np.where(finite, values, 0.0).sum(axis=axis)
+    count = finite.sum(axis=axis)
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)

@@ -27,10 +27,10 @@ def study_pairing(tables: StudyTables, units: Mapping[str, UnitCounts], unit: st
     """
     finished = {method: frozenset((run.fold, run.seed) for run in tables.runs_of(method)) for method in tables.methods}
 
-    def arrange(method: str, kept: frozenset[tuple[int, int]]) -> ScoredImages:
+    def arrange(method: str, pairs: frozenset[tuple[int, int]]) -> ScoredImages:
         counts = units[method]
-        if kept != finished[method]:
-            runs = [run for run in tables.runs_of(method) if (run.fold, run.seed) in kept]
+        if pairs != finished[method]:
+            runs = [run for run in tables.runs_of(method) if (run.fold, run.seed) in pairs]
             counts = unit_counts(runs, split=tables.split, unit=unit, n_classes=len(tables.class_names))
         return ScoredImages.of_counts(counts, metric)
 
@@ -38,12 +38,12 @@ def study_pairing(tables: StudyTables, units: Mapping[str, UnitCounts], unit: st
 
 
 def rules_of(plan: AnalysisPlan) -> Rules:
-    """Return what the plan of a study decides about comparisons."""
+    """Return the rules for comparisons in the plan of a study."""
     return Rules(plan.alpha, plan.rope_dice, plan.permutations, plan.seed)
 
 
 def control_of(method: str, tables: StudyTables, plan: AnalysisPlan) -> str | None:
-    """Return the control of a method, of the same model; None if it has none or is it."""
+    """Return the control of a method with the same model; None if there is none or it is the method itself."""
     model = tables.runs_of(method)[0].model
     controls = [run.method for run in tables.data if run.label == plan.control and run.model == model]
     return controls[0] if controls and controls[0] != method else None

@@ -1,8 +1,8 @@
-"""Whether predicted probabilities are what they say, from integer sums over bins of the probability, with intervals.
+"""Calibration of predicted probabilities from integer sums over bins of the probability, with intervals.
 
-Sums are pooled over images before anything is divided; units are resampled, and seeds averaged, as for every score.
-Bins are fixed and equally wide, so sums over images and resamples stay exact. A calibration error is a sum of absolute
-values: what is left of a perfectly calibrated model on few units is above 0.
+Sums are pooled over images before anything is divided; units are left out in turn, and seeds averaged, as for every
+score. Bins are fixed and equally wide, so sums over images are exact. A calibration error is a sum of absolute values:
+even that of a perfectly calibrated model is above 0 on few units.
 
 Sources:
     Naeini, Cooper and Hauskrecht 2015 and Guo, Pleiss, Sun and Weinberger 2017 (expected calibration error); Kull et
@@ -22,7 +22,7 @@ from analysis.scoring.estimates import estimate_rows, interval_rows
 from analysis.scoring.influence import Influence
 from analysis.scoring.metrics import mean_over_occurring
 from analysis.scoring.units import Ratios, UnitCounts, effective_units, scores_by_seed, without_each
-from imbalance_bench.records import PROBABILITY_BINS, PROBABILITY_UNIT
+from imbalance_bench.table_schemas import PROBABILITY_BINS, PROBABILITY_UNIT
 
 ALL = "all"  # every pixel by its predicted class
 CALIBRATION_ERROR, TOP_LABEL_ERROR = "calibration_error", "top_label_error"
@@ -35,15 +35,15 @@ _PREDICTED = 1  # place on the axis "predicted as the class"
 class ProbabilitySums:
     """Sums of one method over the pixels of each unit; (S, U, K, 2, B) float64 each.
 
-    The axes are seeds, units, the class whose probability is looked at, whether pixels are predicted as it, and bins.
+    The axes are seeds, units, the class whose probability is considered, whether pixels are predicted as it, and bins.
 
     Args:
         pixels: Labelled pixels.
-        true_pixels: Those labelled as the class.
+        true_pixels: Pixels labelled as the class.
         p: Sum of the probability.
         true_p: Sum of the probability over the pixels labelled as the class.
         p_squared: Sum of its square.
-        occurs: (U, K) images of the unit in which the class occurs.
+        occurs: (U, K) number of images of the unit in which the class occurs.
     """
 
     pixels: np.ndarray
@@ -58,15 +58,15 @@ class ProbabilitySums:
         """Arrange the rows of one method.
 
         Args:
-            rows: Columns of records.PROBABILITIES of the scored split and the seeds of `units`, and `seed`.
+            rows: Columns of table_schemas.PROBABILITIES of the scored split and the seeds of `units`, and `seed`.
             units: The method's images and units, with the counts that say which class occurs where.
         """
         shape = (len(units.seeds), len(units.units), units.counts.shape[-1], 2, PROBABILITY_BINS)
         image = pd.Index(units.images).get_indexer(pd.Index(rows["image_id"]))
         seed = np.searchsorted(units.seeds, rows["seed"].to_numpy())
-        where = (rows[name].to_numpy().astype(np.int64) for name in ("class_id", "predicted", "bin"))
-        place = np.ravel_multi_index((seed, units.unit_of_image[image], *where), shape)
-        sums = (np.bincount(place, rows[name].to_numpy(), int(np.prod(shape))).reshape(shape) for name in _COLUMNS)
+        indices = (rows[name].to_numpy().astype(np.int64) for name in ("class_id", "predicted", "bin"))
+        cell = np.ravel_multi_index((seed, units.unit_of_image[image], *indices), shape)
+        sums = (np.bincount(cell, rows[name].to_numpy(), int(np.prod(shape))).reshape(shape) for name in _COLUMNS)
         pixels, true_pixels, p, true_p, p_squared = sums
         tp, _, fn = units.counts[:, 0]
         occurs = np.zeros(shape[1:3], dtype=np.int64)
@@ -77,7 +77,7 @@ class ProbabilitySums:
 
 @dataclass(frozen=True)
 class BinnedErrors:
-    """What an expected calibration error is made of.
+    """The terms of an expected calibration error.
 
     Args:
         difference: (S, U, C, B) float64, sum of probabilities minus pixels of the class, per bin.
@@ -96,10 +96,10 @@ class BinnedErrors:
         """
         seeds, units, classes, bins = self.difference.shape
         errors = np.empty((len(weights), seeds, classes))
-        for s in range(seeds):  # one at a time: the differences of all resamples need not be held at once
-            gaps = np.abs(weights @ self.difference[s].reshape(units, classes * bins))
-            below = weights @ self.pixels[s]
-            errors[:, s] = gaps.reshape(-1, classes, bins).sum(axis=2) / np.where(below > 0, below, 1)
+        for seed in range(seeds):  # one at a time, to save memory
+            gaps = np.abs(weights @ self.difference[seed].reshape(units, classes * bins))
+            denominators = weights @ self.pixels[seed]
+            errors[:, seed] = gaps.reshape(-1, classes, bins).sum(axis=2) / np.where(denominators > 0, denominators, 1)
         return np.where((weights @ self.occurs > 0)[:, None], errors, np.nan)
 
 
@@ -113,7 +113,7 @@ def classwise_errors(sums: ProbabilitySums) -> BinnedErrors:
 
 
 def top_label_errors(sums: ProbabilitySums) -> BinnedErrors:
-    """Gather the calibration errors of each class over the pixels predicted as it, and of all pixels, C = K + 1.
+    """Gather the calibration errors of each class over the pixels predicted as it, and over all pixels, C = K + 1.
 
     Source: Gupta and Ramdas 2022 (per class); Guo et al. 2017, equation 3 (all pixels: `ALL`, the last one).
     """
@@ -124,14 +124,14 @@ def top_label_errors(sums: ProbabilitySums) -> BinnedErrors:
 
 
 def overconfidence(sums: ProbabilitySums) -> Ratios:
-    """Mean probability of the predicted class minus the share that is right: per predicted class, and of all pixels."""
-    chosen = [each[:, :, :, _PREDICTED].sum(axis=-1) for each in (sums.p, sums.true_pixels, sums.pixels)]
-    p, right, pixels = (_with_total(each) for each in chosen)
+    """Return mean probability minus share of right pixels: over the pixels predicted as each class, and over all."""
+    predicted = [values[:, :, :, _PREDICTED].sum(axis=-1) for values in (sums.p, sums.true_pixels, sums.pixels)]
+    p, right, pixels = (_with_total(part) for part in predicted)
     return Ratios(p - right, pixels, _counting(sums, pixels))
 
 
 def prevalence_error(sums: ProbabilitySums) -> Ratios:
-    """Mean probability of a class over all labelled pixels minus the share of the class: too much of it, or too little.
+    """Return mean probability of each class over all labelled pixels minus the share of the class.
 
     Source: Cox 1958, "calibration in the large".
     """
@@ -140,7 +140,7 @@ def prevalence_error(sums: ProbabilitySums) -> Ratios:
 
 
 def brier(sums: ProbabilitySums) -> Ratios:
-    """Mean squared difference of probability and truth, per class; of all: summed over classes, 0 to 2.
+    """Return the mean squared difference of probability and truth, per class, and summed over classes (0 to 2).
 
     Source: Brier 1950. Exact: sum (p - y)^2 = sum p^2 - 2 sum of p where y is 1 + pixels where y is 1.
     """
@@ -148,19 +148,21 @@ def brier(sums: ProbabilitySums) -> Ratios:
     pixels = sums.pixels.sum(axis=(3, 4))
     total = squares.sum(axis=-1, keepdims=True), pixels[..., :1]
     everywhere = (sums.occurs.sum(axis=-1, keepdims=True) > 0).astype(np.int64)
-    above, below = (np.concatenate(each, axis=-1) for each in zip((squares, pixels), total, strict=True))
-    return Ratios(above, below, np.concatenate([sums.occurs, everywhere], axis=-1))
+    numerators, denominators = (
+        np.concatenate(arrays, axis=-1) for arrays in zip((squares, pixels), total, strict=True)
+    )
+    return Ratios(numerators, denominators, np.concatenate([sums.occurs, everywhere], axis=-1))
 
 
 def calibration_rows(method: str, sums: ProbabilitySums, class_names: Sequence[str]) -> list[dict[str, Any]]:
-    """Judge the probabilities of one method; rows of table `calibration`.
+    """Estimate the calibration of one method; rows of table `calibration`.
 
     Args:
-        method: Its label.
+        method: Label of the method.
         sums: Its sums.
         class_names: K names.
     """
-    found: dict[str, tuple[BinnedErrors | Ratios, float, float]] = {
+    measures: dict[str, tuple[BinnedErrors | Ratios, float, float]] = {
         CALIBRATION_ERROR: (classwise_errors(sums), 0, 1),
         TOP_LABEL_ERROR: (top_label_errors(sums), 0, 1),
         OVERCONFIDENCE: (overconfidence(sums), -1, 1),
@@ -168,46 +170,52 @@ def calibration_rows(method: str, sums: ProbabilitySums, class_names: Sequence[s
         BRIER: (brier(sums), 0, 2),
     }
     rows = []
-    for measure, (parts, lowest, highest) in found.items():
-        of_classes, of_all = _influences(parts, len(class_names))
+    for measure, (parts, lowest, highest) in measures.items():
+        class_influence, column_influence = _influences(parts, len(class_names))
         n_units = (parts.occurs > 0).sum(axis=0)
         of_macro = np.append(n_units[: len(class_names)], len(sums.occurs))
-        within = estimate_rows(of_classes, (*class_names, MACRO), of_macro, lowest=lowest, highest=highest)
+        class_rows = estimate_rows(class_influence, (*class_names, MACRO), of_macro, lowest=lowest, highest=highest)
         names = (*class_names, ALL)[: len(n_units)]
-        beyond = estimate_rows(of_all, names, n_units, lowest=lowest, highest=highest)
-        rows += [{"method": method, "measure": measure} | _renamed(row) for row in (within[-1], *beyond)]
+        column_rows = estimate_rows(column_influence, names, n_units, lowest=lowest, highest=highest)
+        rows += [{"method": method, "measure": measure} | _renamed(row) for row in (class_rows[-1], *column_rows)]
     return rows
 
 
 def diagram_rows(method: str, sums: ProbabilitySums, class_names: Sequence[str]) -> list[dict[str, Any]]:
-    """Compare probability and frequency bin by bin; rows of table `reliability_diagram`, of bins with a pixel.
+    """Compare probability and frequency bin by bin; rows of table `reliability_diagram`, one per bin with a pixel.
 
     Args:
-        method: Its label.
+        method: Label of the method.
         sums: Its sums.
-        class_names: K names; over all pixels each, and `ALL`: pixels by the probability of their predicted class.
+        class_names: K names. Each class has rows over all pixels; `ALL` bins pixels by the probability of their
+            predicted class.
     """
     names, rows = (*class_names, ALL), []
-    pixels, true, p = (_diagram_parts(each) for each in (sums.pixels, sums.true_pixels, sums.p))
-    for b in range(PROBABILITY_BINS):
-        below = pixels[..., b]
-        occurs = np.all(below > 0, axis=0).astype(np.int64)
-        if not below.any():
+    pixels, true, p = (_diagram_parts(values) for values in (sums.pixels, sums.true_pixels, sums.p))
+    for bin_index in range(PROBABILITY_BINS):
+        denominators = pixels[..., bin_index]
+        occurs = np.all(denominators > 0, axis=0).astype(np.int64)
+        if not denominators.any():
             continue
-        observed = {row["class"]: row for row in interval_rows(Ratios(true[..., b], below, occurs), names)}
-        for c, name in enumerate(names):
-            n = int(below[..., c].sum())
+        observed = {
+            row["class"]: row for row in interval_rows(Ratios(true[..., bin_index], denominators, occurs), names)
+        }
+        for column, name in enumerate(names):
+            n = int(denominators[..., column].sum())
             if not n:
                 continue
             row = _renamed(observed[name])
-            keys = {"method": method, "class": name, "bin_low": b / PROBABILITY_BINS}
-            keys |= {"bin_high": (b + 1) / PROBABILITY_BINS, "probability": float(p[..., c, b].sum() / n)}
+            keys = {"method": method, "class": name, "bin_low": bin_index / PROBABILITY_BINS}
+            keys |= {
+                "bin_high": (bin_index + 1) / PROBABILITY_BINS,
+                "probability": float(p[..., column, bin_index].sum() / n),
+            }
             rows.append(keys | {key: row[key] for key in ("value", "low", "high", "n_units")} | {"pixels": n})
     return rows
 
 
 def _diagram_parts(values: np.ndarray) -> np.ndarray:
-    """Sums per class over all pixels, and over pixels of every predicted class, (S, U, K, 2, B) -> (S, U, K + 1, B)."""
+    """Return sums per class over all pixels, then over the predicted classes, (S, U, K, 2, B) -> (S, U, K + 1, B)."""
     predicted = values[:, :, :, _PREDICTED].sum(axis=2, keepdims=True)
     return np.concatenate([values.sum(axis=3), predicted], axis=2)
 
@@ -218,16 +226,16 @@ def _with_total(values: np.ndarray) -> np.ndarray:
 
 
 def _counting(sums: ProbabilitySums, pixels: np.ndarray) -> np.ndarray:
-    """Units in which every seed predicts the class, which occurs in some unit, and all units, (U, K + 1)."""
+    """Return in which units every seed predicts the class, if it occurs at all; then all units, (U, K + 1) int64."""
     counting = np.all(pixels > 0, axis=0)
     occurs = np.append(sums.occurs.any(axis=0), True)
     return (counting & occurs).astype(np.int64)
 
 
 def _influences(parts: BinnedErrors | Ratios, classes: int) -> tuple[Influence, Influence]:
-    """Return what each unit adds to the K classes and their macro mean, and to every column (`ALL` where it is there).
+    """Return the influence of each unit on the K classes and their macro mean, and on every column, `ALL` included.
 
-    A calibration error is no smooth function of its sums: its jackknife has a variance, but no bias to take off.
+    A calibration error is not a smooth function of its sums, so no jackknife bias is subtracted.
     """
     if isinstance(parts, BinnedErrors):
         n_units = len(parts.occurs)

@@ -1,4 +1,4 @@
-"""Scores of images that are ratios or plain values, from whatever computed them."""
+"""Scores of images, as ratios or plain values, computed by any program."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ import pandas as pd
 
 from analysis.scoring.comparisons import PairedScores
 from analysis.scoring.metrics import Aggregation, Metric, fraction
-from analysis.scoring.units import Ratios, UnitCounts, Units, aggregated, arranged, complete_block
+from analysis.scoring.units import Ratios, UnitCounts, Units, aggregate, arrange_units, complete_block
 
 
 @dataclass(frozen=True)
@@ -17,22 +17,22 @@ class ScoredImages(Units):
     """One score of one method on images.
 
     Args:
-        above: (S, I, K) float64, numerators; for plain values the values.
-        below: (S, I, K) float64, denominators; for plain values 1.
+        numerators: (S, I, K) float64, numerators; for plain values the values.
+        denominators: (S, I, K) float64, denominators; for plain values 1.
         occurs: (I, K) bool, the class is scored in the image.
     """
 
-    above: np.ndarray
-    below: np.ndarray
+    numerators: np.ndarray
+    denominators: np.ndarray
     occurs: np.ndarray
 
     @classmethod
     def of_counts(cls, counts: UnitCounts, metric: Metric = "dice") -> "ScoredImages":
         """Return a metric of the counts of a method."""
         tp, fp, fn = counts.counts
-        places = {name: getattr(counts, name) for name in Units.__dataclass_fields__}
-        above, below = fraction(metric, tp, fp, fn)
-        return cls(**places, above=above, below=below, occurs=tp[0] + fn[0] > 0)
+        unit_fields = {name: getattr(counts, name) for name in Units.__dataclass_fields__}
+        numerators, denominators = fraction(metric, tp, fp, fn)
+        return cls(**unit_fields, numerators=numerators, denominators=denominators, occurs=tp[0] + fn[0] > 0)
 
     @property
     def by_unit(self) -> np.ndarray:
@@ -43,15 +43,15 @@ class ScoredImages(Units):
 
     def ratios(self, aggregation: Aggregation) -> Ratios:
         """Return the score as ratios of sums over units."""
-        return aggregated(self, self.above, self.below, self.occurs, aggregation)
+        return aggregate(self, self.numerators, self.denominators, self.occurs, aggregation)
 
 
 class ScoreRows:
     """Scored rows of several methods, arranged for any choice of folds and seeds.
 
     Args:
-        rows: method, fold, seed, group_id, image_id, class_id, above, below.
-        occurs: (image_id, class_id) pairs that are scored, the same for every method.
+        rows: method, fold, seed, group_id, image_id, class_id, numerator, denominator.
+        occurs: (image_id, class_id) pairs that are scored; the same for every method.
         unit: "group" or "image".
         n_classes: K.
     """
@@ -69,28 +69,30 @@ class ScoreRows:
         """Methods, in the order of the rows."""
         return list(self._rows)
 
-    def scored(self, method: str, kept: frozenset[tuple[int, int]] | None = None) -> ScoredImages:
-        """Arrange a method's rows of the largest complete block of the kept folds and seeds; None keeps all."""
-        folds, seeds = complete_block(self.finished[method] if kept is None else kept)
+    def scored(self, method: str, pairs: frozenset[tuple[int, int]] | None = None) -> ScoredImages:
+        """Arrange the rows of a method in the largest complete block of the chosen (fold, seed) pairs; None: of all."""
+        folds, seeds = complete_block(self.finished[method] if pairs is None else pairs)
         rows = self._rows[method]
         rows = rows[rows["fold"].isin(folds) & rows["seed"].isin(seeds)]
-        units, place = arranged(rows, seeds, self._unit, rows["class_id"].to_numpy(), self._n_classes)
+        units, cell = arrange_units(rows, seeds, self._unit, rows["class_id"].to_numpy(), self._n_classes)
         shape = (len(seeds), len(units.images), self._n_classes)
         size = int(np.prod(shape))
-        above, below = (np.bincount(place, rows[name].to_numpy(), size).reshape(shape) for name in ("above", "below"))
+        numerators, denominators = (
+            np.bincount(cell, rows[name].to_numpy(), size).reshape(shape) for name in ("numerator", "denominator")
+        )
         occurs = np.zeros(shape[1:], dtype=bool)
-        places = pd.Index(units.images).get_indexer(self._occurs.get_level_values(0))
+        image_rows = pd.Index(units.images).get_indexer(self._occurs.get_level_values(0))
         class_id = self._occurs.get_level_values(1).to_numpy()
-        occurs[places[places >= 0], class_id[places >= 0]] = True
-        return ScoredImages(**vars(units), above=above, below=below, occurs=occurs)
+        occurs[image_rows[image_rows >= 0], class_id[image_rows >= 0]] = True
+        return ScoredImages(**vars(units), numerators=numerators, denominators=denominators, occurs=occurs)
 
 
 class Pairing:
-    """Pairs methods on the folds and seeds that both have finished; each arrangement is made once.
+    """Pairs methods on the folds and seeds that both have finished; every arrangement of scores is cached.
 
     Args:
         finished: Method -> (fold, seed) of its finished runs.
-        arrange: Returns the scores of a method on some of them.
+        arrange: Returns the scores of a method on some of these runs.
     """
 
     def __init__(
@@ -101,8 +103,8 @@ class Pairing:
         self._finished = finished
 
         @cache
-        def by_unit(method: str, kept: frozenset[tuple[int, int]]) -> tuple[ScoredImages, np.ndarray]:
-            scored = arrange(method, kept)
+        def by_unit(method: str, pairs: frozenset[tuple[int, int]]) -> tuple[ScoredImages, np.ndarray]:
+            scored = arrange(method, pairs)
             return scored, scored.by_unit
 
         self._by_unit = by_unit
@@ -131,9 +133,9 @@ class Pairing:
         shared = frozenset.intersection(*(self._finished[name] for name in names))
         if not shared:
             return None
-        arranged = [self._by_unit(name, shared) for name in names]
-        scored = arranged[0][0]
-        if any(each.images != scored.images for each, _ in arranged):
+        scored_methods = [self._by_unit(name, shared) for name in names]
+        scored = scored_methods[0][0]
+        if any(member.images != scored.images for member, _ in scored_methods):
             return None
-        of_method, of_control, of_other, of_its_control = (values for _, values in arranged)
+        of_method, of_control, of_other, of_its_control = (values for _, values in scored_methods)
         return PairedScores(of_method - of_control, of_other - of_its_control, scored.units, scored.fold_of_unit)

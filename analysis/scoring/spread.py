@@ -15,9 +15,9 @@ class Spread:
     """Standard deviations of the macro difference of a method and its control, Dice; medians over methods.
 
     Args:
-        slide_sd: Over slides.
-        seed_sd: Over seeds, all slides together.
-        noise_sd: What seed and slide do together.
+        slide_sd: Standard deviation over slides.
+        seed_sd: Standard deviation over seeds, all slides together.
+        noise_sd: Standard deviation of the interaction of seed and slide.
         slides: Slides of the pilot.
         seeds: Seeds of the pilot.
         methods: Methods that were compared.
@@ -32,20 +32,20 @@ class Spread:
 
 
 def spread_of(study: StudyTables, plan: AnalysisPlan) -> Spread | None:
-    """Estimate how much the differences of a study vary; None with fewer than two slides or seeds."""
+    """Estimate the spread of the differences of a study; None with fewer than two slides or seeds."""
     unit = plan.unit_kind(bool(study.dataset.get("groups_known", False)))
-    pairing, found = study_pairing(study, method_units(study, unit), unit), []
+    pairing, estimates = study_pairing(study, method_units(study, unit), unit), []
     for method in study.methods:
         control = control_of(method, study, plan)
         pairs = None if control is None else pairing.pair(method, control)
         if pairs is not None and min(pairs.difference.shape[:2]) > 1:
-            macro = np.stack([unit_contributions(each)[:, -1] for each in pairs.difference])  # (S, U)
-            found.append((components(macro), macro.shape))
-    if not found:
+            macro = np.stack([unit_contributions(by_unit)[:, -1] for by_unit in pairs.difference])  # (S, U)
+            estimates.append((components(macro), macro.shape))
+    if not estimates:
         return None
-    sds = np.median([each for each, _ in found], axis=0)
-    seeds, slides = np.max([shape for _, shape in found], axis=0)
-    return Spread(*(float(sd) for sd in sds), slides=int(slides), seeds=int(seeds), methods=len(found))
+    sds = np.median([sds for sds, _ in estimates], axis=0)
+    seeds, slides = np.max([shape for _, shape in estimates], axis=0)
+    return Spread(*(float(sd) for sd in sds), slides=int(slides), seeds=int(seeds), methods=len(estimates))
 
 
 def components(values: np.ndarray) -> tuple[float, float, float]:
@@ -59,8 +59,8 @@ def components(values: np.ndarray) -> tuple[float, float, float]:
     """
     seeds, slides = values.shape
     of_slides, of_seeds, mean = values.mean(axis=0), values.mean(axis=1), values.mean()
-    rest = values - of_slides - of_seeds[:, None] + mean
-    together = (rest**2).sum() / ((seeds - 1) * (slides - 1))
+    residuals = values - of_slides - of_seeds[:, None] + mean
+    together = (residuals**2).sum() / ((seeds - 1) * (slides - 1))
     over_slides = max(of_slides.var(ddof=1) - together / seeds, 0.0)
     over_seeds = max(of_seeds.var(ddof=1) - together / slides, 0.0)
     return float(np.sqrt(over_slides)), float(np.sqrt(over_seeds)), float(np.sqrt(together))

@@ -1,7 +1,7 @@
 """Counts of one method as arrays over seeds x images x classes, and scores that are ratios of sums over units.
 
-Every aggregate is, per class, sum_u N_u / sum_u D_u over units u: the estimate takes
-all units, the jackknife all but one (`without_each`), the crossed bootstrap of ranks weighted ones (`crossed_scores`).
+Every aggregate is, per class, sum_u N_u / sum_u D_u over units u. The estimate uses all units, the jackknife all but
+one (`without_each`), and the crossed bootstrap of ranks weighted units (`crossed_scores`).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,11 +17,11 @@ from analysis.study.runs import RunData, StudyTables
 
 @dataclass(frozen=True)
 class Units:
-    """The images on which one method is scored, and what of them is independent.
+    """The images on which one method is scored, and the independent units that they belong to.
 
     Args:
-        seeds: S seeds, each with every fold finished; over folds, images are scored together.
-        units: U group or image ids, sorted: what is resampled.
+        seeds: S seeds, each with every fold finished; the images of all folds are scored together.
+        units: U group or image ids, sorted; these are resampled.
         images: I image ids, sorted.
         unit_of_image: (I,) index into `units`.
         group_of_image: (I,) index of the image's group, 0..G-1.
@@ -68,7 +68,7 @@ def complete_block(pairs: Iterable[tuple[int, int]]) -> tuple[tuple[int, ...], t
         pairs: (fold, seed) of finished runs.
 
     Returns:
-        Folds and seeds, sorted. Of equally large blocks, the one with more folds.
+        Folds and seeds, sorted. Among equally large blocks, the one with more folds.
     """
     folds_of: dict[int, set[int]] = {}
     for fold, seed in pairs:
@@ -93,21 +93,21 @@ def unit_counts(runs: Sequence[RunData], *, split: str, unit: str, n_classes: in
         ValueError: There is no run.
     """
     folds, seeds = complete_block((run.fold, run.seed) for run in runs)
-    scored = [run for run in runs if run.fold in folds and run.seed in seeds]
-    if not scored:
+    scored_runs = [run for run in runs if run.fold in folds and run.seed in seeds]
+    if not scored_runs:
         raise ValueError("unit_counts needs at least one run.")
-    lengths = [len(run.counts) for run in scored]
-    keys = {name: np.repeat([getattr(run, name) for run in scored], lengths) for name in ("seed", "fold")}
-    rows = pd.concat([run.counts for run in scored], ignore_index=True).assign(**keys)
+    lengths = [len(run.counts) for run in scored_runs]
+    keys = {name: np.repeat([getattr(run, name) for run in scored_runs], lengths) for name in ("seed", "fold")}
+    rows = pd.concat([run.counts for run in scored_runs], ignore_index=True).assign(**keys)
     rows = rows[rows["split"] == split]
     # an image that several folds test is summed over them
-    units, place = arranged(rows, seeds, unit, rows["class_id"].to_numpy(), n_classes)
+    units, cell = arrange_units(rows, seeds, unit, rows["class_id"].to_numpy(), n_classes)
     shape = (len(seeds), len(units.images), n_classes)
-    flat = _sum_by(place, rows[["tp", "fp", "fn"]].to_numpy(), int(np.prod(shape)))
+    flat = _sum_by(cell, rows[["tp", "fp", "fn"]].to_numpy(), int(np.prod(shape)))
     return UnitCounts(**vars(units), counts=flat.T.reshape(3, *shape))
 
 
-def arranged(
+def arrange_units(
     rows: pd.DataFrame, seeds: Sequence[int], unit: str, class_id: np.ndarray, n_classes: int
 ) -> tuple[Units, np.ndarray]:
     """Find the images, groups and folds of scored rows, and the place of each row in an (S, I, K) array.
@@ -121,15 +121,15 @@ def arranged(
     """
     image, images = pd.factorize(rows["image_id"], sort=True)
     seed_index = np.searchsorted(seeds, rows["seed"].to_numpy())
-    place = (seed_index * len(images) + image) * n_classes + class_id
+    cell = (seed_index * len(images) + image) * n_classes + class_id
     first_row = np.unique(image, return_index=True)[1]
     group, groups = pd.factorize(rows["group_id"].iloc[first_row], sort=True)
-    images, groups = (tuple(map(str, each.to_numpy(dtype=object))) for each in (images, groups))
+    images, groups = (tuple(map(str, ids.to_numpy(dtype=object))) for ids in (images, groups))
     by_group = unit == "group"
     unit_of_image = np.asarray(group if by_group else np.arange(len(images)))
     fold_of_unit = single_fold(unit_of_image[image], rows["fold"].to_numpy())
     names = groups if by_group else images
-    return Units(tuple(seeds), names, images, unit_of_image, np.asarray(group), fold_of_unit=fold_of_unit), place
+    return Units(tuple(seeds), names, images, unit_of_image, np.asarray(group), fold_of_unit=fold_of_unit), cell
 
 
 def single_fold(unit: np.ndarray, fold: np.ndarray) -> np.ndarray | None:
@@ -146,20 +146,23 @@ def single_fold(unit: np.ndarray, fold: np.ndarray) -> np.ndarray | None:
 
 
 def shared_seeds(units: Mapping[str, UnitCounts]) -> dict[str, UnitCounts]:
-    """Keep the seeds that every method has finished, on the images that all were scored on.
+    """Keep the seeds that every method has finished.
 
     Returns:
-        Method -> counts on the same seeds; empty where no seed is shared or the images differ.
+        Method -> counts on the same seeds; empty if no seed is shared or the methods were scored on different images.
     """
     if not units or len({unit.images for unit in units.values()}) > 1:
         return {}
     common = set.intersection(*(set(unit.seeds) for unit in units.values()))
     if not common:
         return {}
-    kept = {name: [place for place, seed in enumerate(each.seeds) if seed in common] for name, each in units.items()}
+    seed_indices = {
+        name: [seed_index for seed_index, seed in enumerate(counts.seeds) if seed in common]
+        for name, counts in units.items()
+    }
     return {
-        name: replace(each, seeds=tuple(sorted(common)), counts=each.counts[:, kept[name]])
-        for name, each in units.items()
+        name: replace(counts, seeds=tuple(sorted(common)), counts=counts.counts[:, seed_indices[name]])
+        for name, counts in units.items()
     }
 
 
@@ -170,7 +173,7 @@ class Ratios:
     Args:
         numerator: (S, U, K) float64.
         denominator: (S, U, K) float64, or (1, U, K) where all seeds share it.
-        occurs: (U, K) int64, images or groups of the unit in which the class occurs.
+        occurs: (U, K) int64, number of images or groups of the unit in which the class occurs.
     """
 
     numerator: np.ndarray
@@ -179,27 +182,27 @@ class Ratios:
 
     @property
     def counted(self) -> np.ndarray:
-        """Units that have a part in the score of a class, (U, K) bool, where the class occurs at all."""
-        has_part = np.any(self.denominator > 0, axis=0) | (self.occurs > 0)
-        return has_part & (self.occurs > 0).any(axis=0)
+        """Units that contribute to the score of a class that occurs, (U, K) bool."""
+        contributes = np.any(self.denominator > 0, axis=0) | (self.occurs > 0)
+        return contributes & (self.occurs > 0).any(axis=0)
 
 
 def ratios(counts: UnitCounts, metric: Metric, aggregation: Aggregation) -> Ratios:
     """Return the per-unit numerators and denominators of an aggregate."""
     tp, fp, fn = counts.counts
     occurs = tp[0] + fn[0] > 0  # the truth is the same for every seed
-    return aggregated(counts, *fraction(metric, tp, fp, fn), occurs, aggregation)
+    return aggregate(counts, *fraction(metric, tp, fp, fn), occurs, aggregation)
 
 
-def aggregated(
-    units: Units, above: np.ndarray, below: np.ndarray, occurs: np.ndarray, aggregation: Aggregation
+def aggregate(
+    units: Units, numerators: np.ndarray, denominators: np.ndarray, occurs: np.ndarray, aggregation: Aggregation
 ) -> Ratios:
-    """Return the ratios of sums over units that any score of images becomes under an aggregation.
+    """Return a score of images as ratios of sums over units, under an aggregation.
 
     Args:
         units: The images, their units and groups.
-        above: (S, I, K) numerators of the images, integer or float.
-        below: (S, I, K) denominators.
+        numerators: (S, I, K) numerators of the images, integer or float.
+        denominators: (S, I, K) denominators.
         occurs: (I, K) bool, the class is scored in the image.
         aggregation: pooled: numerators and denominators are summed over all images; per_image, per_group: mean of the
             ratios of images, or of the sums of a group's images; a ratio over 0 is 0 where the class is scored.
@@ -207,19 +210,21 @@ def aggregated(
     of_image = units.unit_of_image
     if aggregation == "pooled":
         n_units = len(units.units)
-        numerator, denominator = (_sum_images(of_image, each, n_units).astype(np.float64) for each in (above, below))
+        numerator, denominator = (
+            _sum_images(of_image, values, n_units).astype(np.float64) for values in (numerators, denominators)
+        )
         return Ratios(numerator, denominator, _sum_by(of_image, occurs.astype(np.int64), n_units))
     unit_of_member, n_units = of_image, len(units.units)
     if aggregation == "per_group":
         of_group, n_groups = units.group_of_image, int(units.group_of_image.max()) + 1
-        above, below = (_sum_images(of_group, each, n_groups) for each in (above, below))
+        numerators, denominators = (_sum_images(of_group, values, n_groups) for values in (numerators, denominators))
         occurs = _sum_by(of_group, occurs.astype(np.int64), n_groups) > 0
         unit_of_member = np.arange(n_groups)
         if n_units != n_groups:  # images are units: a group's score belongs to the unit of its first image
             unit_of_member = of_image[np.unique(of_group, return_index=True)[1]]
-    values = np.where(occurs, above / np.where(below > 0, below, 1), 0.0)  # (S, members, K)
-    number = _sum_by(unit_of_member, occurs.astype(np.int64), n_units)
-    return Ratios(_sum_images(unit_of_member, values, n_units), number[None].astype(np.float64), number)
+    values = np.where(occurs, numerators / np.where(denominators > 0, denominators, 1), 0.0)  # (S, members, K)
+    n_scored = _sum_by(unit_of_member, occurs.astype(np.int64), n_units)
+    return Ratios(_sum_images(unit_of_member, values, n_units), n_scored[None].astype(np.float64), n_scored)
 
 
 def _sum_images(index: np.ndarray, values: np.ndarray, n: int) -> np.ndarray:
@@ -258,7 +263,7 @@ def crossed_scores(parts: Ratios, unit: np.ndarray, seed: np.ndarray) -> np.ndar
 
 
 def _per_seed_ratios(weights: np.ndarray, parts: Ratios) -> tuple[np.ndarray, np.ndarray]:
-    """Return ratios of sums over weighted units, (B, S, K), 0 where nothing is below, and (B, K) which classes occur.
+    """Return ratios of sums over weighted units, (B, S, K), 0 for a denominator of 0, and which classes occur, (B, K).
 
     One product with the weights gives all sums: reading (B, U) weights takes longer than a few more columns.
     """
@@ -266,39 +271,40 @@ def _per_seed_ratios(weights: np.ndarray, parts: Ratios) -> tuple[np.ndarray, np
     columns = [np.moveaxis(array, 1, 0).reshape(weights.shape[1], -1) for array in arrays]  # (U, S K) or (U, K)
     sums = weights @ np.concatenate(columns, axis=1)
     ends = np.cumsum([column.shape[1] for column in columns])
-    above, below, occurs = (
-        sums[:, end - own.shape[1] : end].reshape(len(weights), *each[:, 0].shape)
-        for end, own, each in zip(ends, columns, arrays, strict=True)
+    numerators, denominators, occurs = (
+        sums[:, end - column.shape[1] : end].reshape(len(weights), *array[:, 0].shape)
+        for end, column, array in zip(ends, columns, arrays, strict=True)
     )
-    below[below == 0] = 1
-    return above / below, occurs[:, 0] > 0
+    denominators[denominators == 0] = 1
+    return numerators / denominators, occurs[:, 0] > 0
 
 
 def without_each(parts: Ratios) -> np.ndarray:
     """Return (S, U, K) float64: the scores without each unit; NaN where no other unit has the class."""
-    above, below = (each.sum(axis=1, keepdims=True) - each for each in (parts.numerator, parts.denominator))
+    numerators, denominators = (sums.sum(axis=1, keepdims=True) - sums for sums in (parts.numerator, parts.denominator))
     occurs = parts.occurs.sum(axis=0) - parts.occurs > 0  # (U, K)
-    return np.where(occurs, above / np.where(below > 0, below, 1), np.nan)
+    return np.where(occurs, numerators / np.where(denominators > 0, denominators, 1), np.nan)
 
 
 def scores_by_seed(parts: Ratios) -> np.ndarray:
     """Return (S, K + 1) float64: the scores of each seed, and macro."""
-    above, below = parts.numerator.sum(axis=1), parts.denominator.sum(axis=1)
-    values = np.where(parts.occurs.sum(axis=0) > 0, above / np.where(below > 0, below, 1), np.nan)
+    numerators, denominators = parts.numerator.sum(axis=1), parts.denominator.sum(axis=1)
+    values = np.where(parts.occurs.sum(axis=0) > 0, numerators / np.where(denominators > 0, denominators, 1), np.nan)
     return np.column_stack([values, mean_over_occurring(values)])
 
 
 def effective_units(parts: Ratios) -> np.ndarray:
-    """Return how many units of equal weight say as much as these of unequal weight, (K + 1,): each class, then macro.
+    """Return the effective number of units, (K + 1,): each class, then macro.
 
-    A unit weighs as much as its part of the sum below (where that is 0, as the other units in which the class occurs);
-    in macro, the mean of its parts over the classes that occur. At most the number of units; NaN where no class occurs.
+    This is the number of units of equal weight that would be as informative as these of unequal weight. The weight of a
+    unit is its share of the sum of denominators (where that is 0, all units in which the class occurs weigh alike); for
+    macro, the mean of its shares over the classes that occur. At most the number of units; NaN where no class occurs.
 
     Source:
         Kish 1965, section 11.7: (sum of weights)^2 / sum of squared weights.
     """
-    below = parts.denominator.mean(axis=0)  # (U, K)
-    weight = np.where(below.sum(axis=0) > 0, below, parts.occurs > 0)
+    denominators = parts.denominator.mean(axis=0)  # (U, K)
+    weight = np.where(denominators.sum(axis=0) > 0, denominators, parts.occurs > 0)
     occurs = parts.occurs.sum(axis=0) > 0
     share = np.where(occurs, weight / np.where(occurs, weight.sum(axis=0), 1), np.nan)
     share = np.column_stack([share, mean_over_occurring(share)])

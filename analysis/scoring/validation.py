@@ -1,4 +1,4 @@
-"""Counts of the validations of runs."""
+"""Pixel counts of the validations of runs."""
 
 from collections.abc import Sequence
 
@@ -9,11 +9,11 @@ def validation_counts(epochs: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame
     """Return pixel counts of each class in each validation, pooled over images.
 
     Args:
-        epochs: Rows of epochs tables (records.EPOCHS).
-        keys: Columns that tell one validation from another.
+        epochs: Rows of epochs tables (table_schemas.EPOCHS).
+        keys: Columns that identify a validation.
 
     Returns:
-        Columns tp, fp and fn, by `keys` and class_id; no rows where nothing was validated.
+        Columns tp, fp and fn, by `keys` and class_id; no rows if nothing was validated.
     """
     counted = epochs["quantity"].isin(["tp", "fp", "fn"]) & (epochs["class_id"] >= 0)
     counts = epochs[(epochs["split"] == "val") & counted]

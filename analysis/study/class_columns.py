@@ -1,4 +1,4 @@
-"""Rows of a table with one value per run, estimand and class, gathered by columns: there may be a million."""
+"""Rows of a table with one value per run, estimand and class, gathered by column because there may be a million."""
 
 from collections.abc import Sequence
 
@@ -25,16 +25,16 @@ class ClassColumns:
 
         Args:
             run: The run.
-            start_of: Method whose start is meant.
-            estimand: What the values are of.
-            value: (K,) float64.
-            start: (K,) float64.
+            start_of: First method that differs from this one in its start only, or the method itself.
+            estimand: Name of the estimand.
+            value: (K,) float64, final values.
+            start: (K,) float64, values at the start.
         """
         self._keys.append((run.method, run.fold, run.seed, start_of, estimand))
         self._values.append(np.stack([value, start]))
 
     def frame(self) -> pd.DataFrame | list[dict[str, object]]:
-        """Return the rows; an empty list where none was added."""
+        """Return the rows; an empty list if none was added."""
         if not self._keys:
             return []
         k = len(self._names)

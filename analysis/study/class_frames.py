@@ -1,4 +1,4 @@
-"""The two tidy frames that an explanation starts from: what runs learned of each class, and what classes are like."""
+"""The two tidy frames that an explanation starts from: what runs learned about each class, and measures of classes."""
 
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
@@ -48,22 +48,22 @@ _OTHER_NAMES = {"dataset": "data_set", "estimand": "quantity", "se": "standard_e
 _RUN = ["data_set", "method", "quantity", "start_name", "fold", "seed"]
 
 
-def quantities_frame(given: pd.DataFrame) -> pd.DataFrame:
+def quantities_frame(quantities: pd.DataFrame) -> pd.DataFrame:
     """Return the columns of QUANTITIES; `method` names the model too where there are several.
 
     Raises:
-        UserError: A column is missing or unknown, a number is none, or a class of a run has two values.
+        UserError: A column is missing or unknown, a value is not a number, or a class of a run has two values.
     """
-    frame = _columns(given, "quantities", QUANTITIES)
+    frame = _columns(quantities, "quantities", QUANTITIES)
     for column in ("start", "value"):
         frame[column] = _numbers(frame[column], "quantities", column)
     for column in ("data_set", "method", "model", "class", "family", "quantity", "start_name"):
         frame[column] = frame[column].astype(object).where(frame[column].notna(), "").astype(str)
     if frame["model"].nunique() > 1:
         frame["method"] = frame["method"] + " (" + frame["model"] + ")"
-    twice = frame.duplicated([*_RUN, "class"])
-    if twice.any():
-        row = frame[twice].iloc[0]
+    duplicated = frame.duplicated([*_RUN, "class"])
+    if duplicated.any():
+        row = frame[duplicated].iloc[0]
         raise UserError(
             f"quantities: each class of a run must have one value. Got two of '{row['class']}' for {row['method']}, "
             f"data set {row['data_set']}, fold {row['fold']}, seed {row['seed']}. Tell runs that differ in their start "
@@ -76,15 +76,15 @@ def quantities_frame(given: pd.DataFrame) -> pd.DataFrame:
     return frame
 
 
-def measures_frame(given: pd.DataFrame) -> pd.DataFrame:
+def measures_frame(measures: pd.DataFrame) -> pd.DataFrame:
     """Return the columns of MEASURES, frequency as its logarithm.
 
     Raises:
-        UserError: A column is missing or unknown, a construct is unknown, a number is none, a class has two values of a
-            measure, or it is not said which of several measures of a construct is primary.
+        UserError: A column is missing or unknown, a construct is unknown, a value is not a number, a class has two
+            values of a measure, or the frame does not say which of several measures of a construct is primary.
     """
-    given = given if "construct" in given else given.assign(construct=None)
-    frame = _columns(given, "measures", MEASURES)
+    measures = measures if "construct" in measures else measures.assign(construct=None)
+    frame = _columns(measures, "measures", MEASURES)
     for column in ("value", "standard_error", "reliability"):
         frame[column] = _numbers(frame[column], "measures", column)
     for column in ("data_set", "class", "measure"):
@@ -94,68 +94,68 @@ def measures_frame(given: pd.DataFrame) -> pd.DataFrame:
     for name in frame["construct"].drop_duplicates():
         if name not in (*CONSTRUCTS, *EXPLORED):
             raise UserError(f"measures: unknown construct '{name}'.{nearest(str(name), (*CONSTRUCTS, *EXPLORED))}")
-    twice = frame.duplicated(["data_set", "class", "measure"])
-    if twice.any():
-        row = frame[twice].iloc[0]
+    duplicated = frame.duplicated(["data_set", "class", "measure"])
+    if duplicated.any():
+        row = frame[duplicated].iloc[0]
         raise UserError(
             f"measures: a class must have one value of a measure. Got two of {row['measure']} of '{row['class']}', "
             f"data set {row['data_set']}."
         )
-    frame["primary"] = _primary(frame, said="primary" in given)
+    frame["primary"] = _primary(frame, is_stated="primary" in measures)
     return _with_log_frequency(frame)
 
 
-def _columns(given: pd.DataFrame, what: str, known: Mapping[str, str]) -> pd.DataFrame:
-    names = [str(column).strip().lower().replace(" ", "_") for column in given.columns]
-    frame = given.set_axis([_OTHER_NAMES.get(name, name) for name in names], axis=1).reset_index(drop=True)
-    for name in _NEEDED[what]:
+def _columns(table: pd.DataFrame, table_name: str, meanings: Mapping[str, str]) -> pd.DataFrame:
+    names = [str(column).strip().lower().replace(" ", "_") for column in table.columns]
+    frame = table.set_axis([_OTHER_NAMES.get(name, name) for name in names], axis=1).reset_index(drop=True)
+    for name in _NEEDED[table_name]:
         if name not in frame:
-            raise UserError(f"{what} must have a column `{name}` ({known[name]}). Got {', '.join(names)}.")
-    for name in frame.columns.difference(list(known)):
-        meant = get_close_matches(name, [each for each in known if each not in frame], n=1, cutoff=0.8)
+            raise UserError(f"{table_name} must have a column `{name}` ({meanings[name]}). Got {', '.join(names)}.")
+    for name in frame.columns.difference(list(meanings)):
+        meant = get_close_matches(name, [column for column in meanings if column not in frame], n=1, cutoff=0.8)
         if meant:
-            raise UserError(f"{what}: unknown column `{name}`. Did you mean `{meant[0]}`?")
-    lacking = {name: _DEFAULTS[name] for name in known if name not in frame and name in _DEFAULTS}
-    filled = frame.copy()
-    for name, value in lacking.items():
-        filled[name] = pd.Series([value] * len(filled), index=filled.index)
-    return filled[[name for name in known if name in frame or name in lacking]]
+            raise UserError(f"{table_name}: unknown column `{name}`. Did you mean `{meant[0]}`?")
+    defaults = {name: _DEFAULTS[name] for name in meanings if name not in frame and name in _DEFAULTS}
+    complete = frame.copy()
+    for name, value in defaults.items():
+        complete[name] = pd.Series([value] * len(complete), index=complete.index)
+    return complete[[name for name in meanings if name in frame or name in defaults]]
 
 
-def _numbers(column: pd.Series, what: str, name: str) -> pd.Series:
-    found = pd.to_numeric(column, errors="coerce").astype(np.float64)
-    wrong = found.isna() & column.notna() | np.isinf(found)
-    if wrong.any():
-        raise UserError(f"{what}: `{name}` must be a number. Got {column[wrong].iloc[0]!r}.")
-    return found
+def _numbers(column: pd.Series, table_name: str, name: str) -> pd.Series:
+    numbers = pd.to_numeric(column, errors="coerce").astype(np.float64)
+    invalid = numbers.isna() & column.notna() | np.isinf(numbers)
+    if invalid.any():
+        raise UserError(f"{table_name}: `{name}` must be a number. Got {column[invalid].iloc[0]!r}.")
+    return numbers
 
 
-def _primary(frame: pd.DataFrame, *, said: bool) -> pd.Series:
-    """Say which rows are primary: as the frame says, else the measure that is fixed, else the only one there is."""
-    if said:
+def _primary(frame: pd.DataFrame, *, is_stated: bool) -> pd.Series:
+    """Return which rows are primary: as the frame states, else the default measure, else the only one there is."""
+    if is_stated:
         return frame["primary"].astype(bool)
-    chosen: dict[str, str] = {}
+    primary: dict[str, str] = {}
     for construct, measures in frame.groupby("construct", sort=False)["measure"]:
         names: Sequence[str] = list(measures.drop_duplicates())
-        fixed = PRIMARY_MEASURES.get(str(construct))
-        if fixed in names:
-            chosen[str(construct)] = str(fixed)
+        default = PRIMARY_MEASURES.get(str(construct))
+        if default in names:
+            primary[str(construct)] = str(default)
         elif len(names) == 1:
-            chosen[str(construct)] = names[0]
+            primary[str(construct)] = names[0]
         elif construct in PRIMARY_MEASURES:
             raise UserError(
                 f"measures: construct {construct} has several measures ({', '.join(names)}). Say which one was fixed "
                 "in advance in a column `primary` (True or False)."
             )
-    return frame["measure"] == frame["construct"].map(chosen)
+    return frame["measure"] == frame["construct"].map(primary)
 
 
 def _with_log_frequency(frame: pd.DataFrame) -> pd.DataFrame:
-    """Take logarithms of frequencies and bring their errors along; a share of 0 is missing."""
+    """Take logarithms of frequencies and transform their standard errors; a share of 0 becomes missing."""
     for measure in frame.loc[frame["construct"] == FREQUENCY, "measure"].drop_duplicates():
         rows = frame["measure"] == measure
         if (frame.loc[rows, "value"] < 0).any():
-            continue  # a share is not negative: these are logarithms already
+            continue  # shares are not negative: these are already logarithms
         share = frame.loc[rows, "value"].where(frame.loc[rows, "value"] > 0)
         frame.loc[rows, "standard_error"] = frame.loc[rows, "standard_error"] / share
         frame.loc[rows, "value"] = np.log(share)

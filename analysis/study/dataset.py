@@ -1,4 +1,4 @@
-"""The data set behind a study, where it is still there and still the same."""
+"""The data set of a study, if it is still there and unchanged."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -26,7 +26,7 @@ def open_study_data(
     if facts["path"] == NOT_SHARED:
         raise UserError("the data set did not come with this record bundle.")
     path = root / facts["path"]
-    if not path.is_dir():  # no path in the sentence: it becomes a verdict, which is shared
+    if not path.is_dir():  # the message names no path, because it becomes part of a verdict, which is shared
         raise UserError("the data set is no longer where dataset.json says.")
     dataset, merging = PreparedDataset.open(path), facts.get("merging", {})
     taxonomy = Taxonomy(dataset.info, merging.get("groups", {}), merging.get("ignore", ()), merging.get("order", ()))

@@ -1,4 +1,4 @@
-"""The ends of a run's class-parameter ledger: what each parameter was first and last in the last stage."""
+"""The ends of a run's class-parameter ledger: the first and the last entry of each parameter in the last stage."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class LedgerEnds:
     """Entries of the last stage.
 
     Args:
-        first: Parameter -> its first entry, in the order of their names.
+        first: Parameter -> its first entry; parameters are sorted by name.
         last: Parameter -> its last entry.
     """
 
@@ -34,23 +34,23 @@ class LedgerEnds:
 
     @classmethod
     def of(cls, ledger: pd.DataFrame, n_classes: int) -> "LedgerEnds":
-        """Read the ledger of one run (columns of records.CLASS_PARAMETERS)."""
+        """Read the ledger of one run (columns of table_schemas.CLASS_PARAMETERS)."""
         if ledger.empty:
             return cls({}, {})
         stage = ledger["stage"].to_numpy()
-        own = np.flatnonzero(stage == stage.max())
-        step, class_id, value = (ledger[name].to_numpy()[own] for name in ("step", "class_id", "value"))
-        code, names = pd.factorize(ledger["parameter"].to_numpy(object)[own])
-        known = (class_id >= 0) & (class_id < n_classes)
+        last_stage = np.flatnonzero(stage == stage.max())
+        step, class_id, value = (ledger[name].to_numpy()[last_stage] for name in ("step", "class_id", "value"))
+        code, names = pd.factorize(ledger["parameter"].to_numpy(object)[last_stage])
+        in_range = (class_id >= 0) & (class_id < n_classes)
         ends: tuple[dict[str, Entry], dict[str, Entry]] = ({}, {})
-        for place in np.argsort(names.astype(str), kind="stable"):
-            rows = np.flatnonzero(code == place)
+        for code_of_name in np.argsort(names.astype(str), kind="stable"):
+            rows = np.flatnonzero(code == code_of_name)
             steps = step[rows]
-            for end, at in zip(ends, (steps.min(), steps.max()), strict=True):
-                chosen = rows[(steps == at) & known[rows]]
+            for entries, end_step in zip(ends, (steps.min(), steps.max()), strict=True):
+                recorded = rows[(steps == end_step) & in_range[rows]]
                 values = np.full(n_classes, np.nan)
-                values[class_id[chosen]] = value[chosen]
-                end[str(names[place])] = Entry(int(at), values)
+                values[class_id[recorded]] = value[recorded]
+                entries[str(names[code_of_name])] = Entry(int(end_step), values)
         return cls(*ends)
 
     def at_first_step(self) -> dict[str, np.ndarray]:

@@ -1,7 +1,7 @@
-"""Refuse to compare runs that were not trained under identical conditions.
+"""Refuses to compare runs that were not trained under identical conditions.
 
-Of predictions that were made elsewhere the training is unknown: they are paired by data, splits and images alone, and a
-verdict says so.
+How predictions that were made elsewhere were trained is unknown: they are paired by data, splits and images alone, and
+a verdict says so.
 """
 
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ import numpy as np
 from analysis.study.runs import RunData
 from imbalance_bench.errors import UserError
 
-# where a digest lies in the manifest, and what it is called
+# name of a digest -> section and key in the manifest
 _DIGESTS = {
     "batches": ("pairing", "batches"),
     "initial weights": ("pairing", "initial_weights"),
@@ -21,10 +21,10 @@ _DIGESTS = {
 
 
 def require_pairs(runs: Iterable[RunData], split: str) -> None:
-    """Check that all runs of one model, fold and seed began alike and were scored on the same images.
+    """Check that all runs of one model, fold and seed started alike and were scored on the same images.
 
-    Batches may differ from those of a run whose method brings its own sampler. Of predictions that were made elsewhere
-    only splits, data and images are compared.
+    A run whose method has its own sampler may have other batches. For predictions that were made elsewhere, only
+    splits, data and images are compared.
 
     Args:
         runs: Finished runs.
@@ -79,10 +79,10 @@ def _short(digest: object) -> str:
     return "none" if digest is None else str(digest)[:12]
 
 
-def _message(first: RunData, second: RunData, what: str, one: str, other: str) -> str:
-    values = f" ({one} and {other})" if one else ""
+def _message(first: RunData, second: RunData, differing: str, first_value: str, second_value: str) -> str:
+    values = f" ({first_value} and {second_value})" if first_value else ""
     return (
         f"Runs {first.run_id} ({first.method}) and {second.run_id} ({second.method}) of fold {first.fold}, "
-        f"seed {first.seed} cannot be paired: their {what} differ{values}. "
+        f"seed {first.seed} cannot be paired: their {differing} differ{values}. "
         "Delete the folder of the stale one and run the study again."
     )

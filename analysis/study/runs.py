@@ -1,4 +1,4 @@
-"""Study records as tidy frames. Runs that are missing, unfinished or damaged are listed, not fatal."""
+"""Study records as tidy frames. Runs that are missing, unfinished or damaged are listed, and stop nothing."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ import pandas as pd
 from pydantic import ValidationError
 
 from analysis.schema import table
-from analysis.study.consolidated import HeldRun
+from analysis.study.consolidated import ConsolidatedRun
 from analysis.study.ledger import LedgerEnds
 from imbalance_bench.analysis_section import AnalysisSection
 from imbalance_bench.config_errors import first_error
@@ -16,7 +16,8 @@ from imbalance_bench.damage import damages
 from imbalance_bench.data.splits import Splits
 from imbalance_bench.errors import UserError
 from imbalance_bench.preregistration import INERTIA_KEPT, LARGEST_VIF, LATER_CHOICES, PRIMARY_MEASURES
-from imbalance_bench.records import FOREIGN, PICTURE_FOLDERS, TRAIN_AGAIN, RunRecord, RunState, StudyRecords, run_name
+from imbalance_bench.record_checks import TRAIN_AGAIN
+from imbalance_bench.records import FOREIGN, PICTURE_FOLDERS, RunRecord, RunState, StudyRecords, run_name
 from imbalance_bench.run_ids import without_label
 from imbalance_bench.status import DAMAGED
 
@@ -35,10 +36,10 @@ class AnalysisPlan:
         reliability_floor: ICC(3,k) below which no correlation is interpreted.
         boundary_band_um: Width d of the band on each side of a class border, um.
         unit: auto | group | image.
-        inertia_kept: Inertia is named where more than this share of the start is still there.
-        largest_vif: Variance inflation above which two measures are not told apart.
+        inertia_kept: A quantity is called inert where more than this share of its start is left at the end.
+        largest_vif: Variance inflation above which two measures are not separated.
         hypotheses: Constructs in the order in which they are tested (one: the primary hypothesis); none: all, by Holm.
-        primary_measures: Construct -> its primary measure; of those that are not named, the default.
+        primary_measures: Construct -> its primary measure; constructs that are not named have the default one.
     """
 
     control: str | None
@@ -62,7 +63,7 @@ class AnalysisPlan:
 
     @classmethod
     def default(cls, **changes: Any) -> "AnalysisPlan":
-        """Return the plan of a study file that says nothing about it, but for some changes.
+        """Return the default plan, that of a study file without one, with some changes.
 
         Raises:
             UserError: An unknown key, or a value out of range.
@@ -101,15 +102,15 @@ class RunData:
     """One finished run in memory.
 
     Args:
-        run_id: Its folder's name.
+        run_id: Name of its folder.
         label: Label of the method in the plan.
-        method: The same; with several models "label (model)".
-        model: Label of its model; in a study of one, its architecture.
+        method: The label; in a study of several models "label (model)".
+        model: Label of its model; in a study of one model, its architecture.
         fold: Fold.
         seed: Seed.
         manifest: Content of manifest.json.
-        counts: Columns of records.COUNTS.
-        ledger: Columns of records.CLASS_PARAMETERS.
+        counts: Columns of table_schemas.COUNTS.
+        ledger: Columns of table_schemas.CLASS_PARAMETERS.
         damaged_pictures: Saved predictions and attention maps that cannot be read.
     """
 
@@ -125,12 +126,12 @@ class RunData:
     damaged_pictures: tuple[str, ...] = ()
 
     def ledger_ends(self, n_classes: int) -> LedgerEnds:
-        """Return what each class parameter was first and last in the last stage."""
+        """Return the first and last entry of each class parameter in the last stage."""
         return LedgerEnds.of(self.ledger, n_classes)
 
     @property
     def is_foreign(self) -> bool:
-        """Whether `score` read its predictions, so that nothing is known of a training."""
+        """Whether `score` read its predictions, so that nothing is known about its training."""
         return self.manifest.get("origin") == FOREIGN
 
 
@@ -161,36 +162,36 @@ class StudyTables:
 
     @property
     def is_foreign(self) -> bool:
-        """Whether some predictions were made elsewhere."""
+        """Whether some of the predictions were made elsewhere."""
         return any(run.is_foreign for run in self.data)
 
     def runs_of(self, method: str) -> list[RunData]:
-        """Finished runs of one method."""
+        """Return the finished runs of one method."""
         return [run for run in self.data if run.method == method]
 
 
 def read_study(records: StudyRecords) -> StudyTables:
-    """Read every planned run that is done; list the others with their state.
+    """Read every planned run that is done, and list the others with their state.
 
     Raises:
         UserError: plan.json or dataset.json is missing or malformed, or no run is finished.
     """
     planned, dataset = _planned(records), records.dataset()
     expected = _Expected.of(records, dataset)
-    # consolidated records lie in the order of models and methods
-    by_method = sorted(range(len(planned)), key=lambda place: (planned[place]["model"], planned[place]["label"]))
-    found = {place: _read_run(records.run(planned[place]["run_id"]), planned[place], expected) for place in by_method}
-    rows = [found[place][0] for place in range(len(planned))]
-    data = [loaded for place in range(len(planned)) if (loaded := found[place][1]) is not None]
+    # consolidated records are stored in the order of models and methods
+    reading_order = sorted(range(len(planned)), key=lambda i: (planned[i]["model"], planned[i]["label"]))
+    loaded = {i: _read_run(records.run(planned[i]["run_id"]), planned[i], expected) for i in reading_order}
+    rows = [loaded[i][0] for i in range(len(planned))]
+    data = [run_data for i in range(len(planned)) if (run_data := loaded[i][1]) is not None]
     if not data:
         states = pd.Series([row["state"] for row in rows]).value_counts().to_dict()
         raise UserError(f"{records.root}: no run is finished ({states}). Run the study first.", exit_code=1)
-    names = tuple(each["name"] for each in sorted(dataset["classes"], key=lambda each: each["id"]))
+    class_names = tuple(info["name"] for info in sorted(dataset["classes"], key=lambda info: info["id"]))
     tested = any((run.counts["split"] == "test").any() for run in data)
     return StudyTables(
         runs=table("runs", rows),
         data=tuple(data),
-        class_names=names,
+        class_names=class_names,
         occurring=tuple(tuple(count > 0 for count in fold["train"]["pixels"]) for fold in dataset["folds"]),
         dataset=dataset,
         split="test" if tested else "val",
@@ -201,11 +202,11 @@ def _planned(records: StudyRecords) -> list[dict[str, Any]]:
     path, runs = records.root / "plan.json", records.plan().get("runs")
     if not runs:
         raise UserError(f"{path} must list `runs`. Got none. Run the study again to write a new plan.")
-    needed = ("run_id", "method", "fold", "seed", "architecture")
+    required = ("run_id", "method", "fold", "seed", "architecture")
     for run in runs:
-        lacking = [key for key in needed if key not in run]
-        if lacking:
-            raise UserError(f"{path}: every run must have '{lacking[0]}'. Run the study again to write a new plan.")
+        missing = [key for key in required if key not in run]
+        if missing:
+            raise UserError(f"{path}: every run must have '{missing[0]}'. Run the study again to write a new plan.")
     runs = [run | {"model": run.get("model") or run["architecture"]} for run in runs]
     if len({run["model"] for run in runs}) > 1:
         return [run | {"label": run["method"], "method": run_name(run["method"], run["model"])} for run in runs]
@@ -214,12 +215,12 @@ def _planned(records: StudyRecords) -> list[dict[str, Any]]:
 
 @dataclass(frozen=True)
 class _Expected:
-    """What the records of every run of a study must hold.
+    """What the records of every run of a study must contain.
 
     Args:
         n_classes: K.
-        methods: Label -> the method with every option, as planned; None in plans that do not say.
-        images: Per fold the (split, image_id) pairs that are scored; None where the study has no splits.json.
+        methods: Label -> the method with every option, as planned; None in plans that do not list methods.
+        images: Per fold the (split, image_id) pairs that are scored; None if the study has no splits.json.
     """
 
     n_classes: int
@@ -233,51 +234,56 @@ class _Expected:
             return cls(n_classes, plan.get("methods"), None)
         splits = ("test",) if plan.get("origin") == FOREIGN else ("val", "test")  # `score` reads test images alone
         images = tuple(
-            {(split, each) for split in splits for each in getattr(fold, split)} for fold in Splits.load(path).folds
+            {(split, image) for split in splits for image in getattr(fold, split)} for fold in Splits.load(path).folds
         )
         return cls(n_classes, plan.get("methods"), images)
 
-    def require(self, run: RunRecord, keys: dict[str, Any], manifest: dict[str, Any], counts: pd.DataFrame) -> None:
-        """Refuse records that are not those of the planned run.
+    def require(self, run: RunRecord, planned: dict[str, Any], manifest: dict[str, Any], counts: pd.DataFrame) -> None:
+        """Raise if the records are not those of the planned run.
 
         Raises:
             UserError: Another fold, seed or method, or an image or class without counts.
         """
         for name in ("fold", "seed"):
-            if manifest.get(name) != keys[name]:
+            if manifest.get(name) != planned[name]:
                 raise UserError(
-                    f"{run.path}/manifest.json must be of {name} {keys[name]}, as plan.json says. "
+                    f"{run.path}/manifest.json must be of {name} {planned[name]}, as plan.json says. "
                     f"Got {manifest.get(name)}. {TRAIN_AGAIN}"
                 )
-        planned = None if self.methods is None else without_label(self.methods.get(keys["label"], {}))
-        if planned is not None and planned != without_label(manifest.get("method", {})):
+        planned_method = None if self.methods is None else without_label(self.methods.get(planned["label"], {}))
+        if planned_method is not None and planned_method != without_label(manifest.get("method", {})):
             raise UserError(
-                f"{run.path}/manifest.json must be of the method that plan.json calls '{keys['label']}'. {TRAIN_AGAIN}"
+                f"{run.path}/manifest.json must be of the method that plan.json calls '{planned['label']}'. "
+                f"{TRAIN_AGAIN}"
             )
-        path, found = run.path / "counts.parquet", set(zip(counts["split"], counts["image_id"], strict=True))
+        path, counted_images = run.path / "counts.parquet", set(zip(counts["split"], counts["image_id"], strict=True))
         if counts["class_id"].max() != self.n_classes - 1:
             raise UserError(f"{path} must count {self.n_classes} classes. {TRAIN_AGAIN}")
-        if self.images is not None and not 0 <= keys["fold"] < len(self.images):
-            raise UserError(f"{run.path} is planned for fold {keys['fold']}, and splits.json has {len(self.images)}.")
-        if self.images is not None and (missing := self.images[keys["fold"]] - found):
-            split, image_id = min(missing)
-            more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        if self.images is not None and not 0 <= planned["fold"] < len(self.images):
             raise UserError(
-                f"{path} must count every image of its fold. {split} '{image_id}'{more} is missing. {TRAIN_AGAIN}"
+                f"{run.path} is planned for fold {planned['fold']}, and splits.json has {len(self.images)}."
+            )
+        if self.images is not None and (missing := self.images[planned["fold"]] - counted_images):
+            split, image_id = min(missing)
+            others = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+            raise UserError(
+                f"{path} must count every image of its fold. {split} '{image_id}'{others} is missing. {TRAIN_AGAIN}"
             )
 
 
-def _read_run(run: RunRecord, keys: dict[str, Any], expected: _Expected) -> tuple[dict[str, Any], RunData | None]:
-    row = {key: keys[key] for key in ("run_id", "method", "fold", "seed")}
+def _read_run(
+    run: RunRecord, planned_run: dict[str, Any], expected: _Expected
+) -> tuple[dict[str, Any], RunData | None]:
+    row = {key: planned_run[key] for key in ("run_id", "method", "fold", "seed")}
     row |= {"state": "missing", "seconds": None, "steps": None, "steps_per_second": None, "error": ""}
-    if isinstance(run, HeldRun):
+    if isinstance(run, ConsolidatedRun):
         pictures = run.damaged_pictures
     else:
         damaged = damages(run, thorough=True)
-        of_scores = [str(each) for each in damaged if each.touches_scores]
-        if of_scores:
-            return row | {"state": DAMAGED, "error": "; ".join(of_scores)}, None
-        pictures = tuple(each.path.name for each in damaged if each.path.parent.name in PICTURE_FOLDERS)
+        score_damages = [str(damage) for damage in damaged if damage.touches_scores]
+        if score_damages:
+            return row | {"state": DAMAGED, "error": "; ".join(score_damages)}, None
+        pictures = tuple(damage.path.name for damage in damaged if damage.path.parent.name in PICTURE_FOLDERS)
     try:
         status = run.status()
         if not status:
@@ -286,10 +292,10 @@ def _read_run(run: RunRecord, keys: dict[str, Any], expected: _Expected) -> tupl
         if status.get("state") != RunState.DONE:
             return row, None
         manifest, counts, ledger = run.manifest(), run.counts(), run.class_parameters()
-        expected.require(run, keys, manifest, counts)
+        expected.require(run, planned_run, manifest, counts)
         cost = manifest.get("cost", {})
         row |= {key: cost.get(key) for key in ("seconds", "steps", "steps_per_second")}
     except UserError as error:
         return row | {"state": DAMAGED, "error": str(error)}, None
-    identity = (keys[name] for name in ("run_id", "label", "method", "model", "fold", "seed"))
+    identity = (planned_run[name] for name in ("run_id", "label", "method", "model", "fold", "seed"))
     return row, RunData(*identity, manifest=manifest, counts=counts, ledger=ledger, damaged_pictures=pictures)

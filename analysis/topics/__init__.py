@@ -1,7 +1,8 @@
 """What `analyze` writes, one file per topic: each computes its tables and judges them.
 
-A topic reads the study and what the topics that it `needs` have found, and returns its own tables and verdicts. To add
-one: a file with a function `analyze(Context) -> TopicResult`, a line in `TOPICS`, and its tables in `analysis/schema/`.
+A topic reads the study and the results of the topics that it `needs`, and returns its own tables and verdicts. To add a
+topic, write a file with a function `analyze(Context) -> TopicResult`, a line in `TOPICS`, and its tables in
+`analysis/schema/`.
 """
 
 from collections.abc import Callable
@@ -39,8 +40,8 @@ class Step:
     """One topic of the analysis.
 
     Args:
-        analyze: Computes and judges it.
-        judges: What its verdicts are on, beside the limits of the data, on which every topic may speak.
+        analyze: Computes its tables and verdicts.
+        judges: Topics of its verdicts, besides the limits of the data, on which every step may give verdicts.
         needs: Names of the steps whose tables or verdicts it reads; they come before it.
     """
 

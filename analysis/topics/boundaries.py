@@ -1,4 +1,4 @@
-"""What happens at borders, and which classes are taken for which: from records that older runs do not have."""
+"""Scores at borders, and confusion between classes, from records that older runs do not have."""
 
 from typing import Any
 
@@ -11,23 +11,23 @@ from imbalance_bench.records import RunRecord
 
 
 def analyze(context: Context) -> TopicResult:
-    """Score borders and confusions of every method whose runs recorded them; say so where they did not."""
+    """Score borders and confusions of every method whose runs recorded them; a verdict names the others."""
     names = context.study.class_names
     rows: dict[str, list[dict[str, Any]]] = {"boundary_scores": [], "trimap_curves": [], "confusion": []}
-    lacking: dict[str, str] = {}
+    reasons: dict[str, str] = {}
     for method in context.study.methods:
         try:
             boundary = context.recorded(method, RunRecord.boundary)
             confusion = context.recorded(method, RunRecord.confusion)
         except UserError as error:
-            lacking[method] = str(error)
+            reasons[method] = str(error)
             continue
         counts = BoundaryCounts(boundary, context.units[method])
         ends_um = context.records.plan()["evaluation"]["trimap_um"]
         rows["boundary_scores"] += boundary_rows(method, counts, names)
         rows["trimap_curves"] += trimap_rows(method, counts, names, ends_um)
         rows["confusion"] += confusion_rows(method, confusion, names)
-    tables = {name: table(name, each) for name, each in rows.items()}
+    tables = {name: table(name, rows_of_table) for name, rows_of_table in rows.items()}
     return TopicResult(
-        tables, not_recorded("borders", "borders and confusions", "boundary.parquet or confusion.parquet", lacking)
+        tables, not_recorded("borders", "borders and confusions", "boundary.parquet or confusion.parquet", reasons)
     )

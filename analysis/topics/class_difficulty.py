@@ -37,17 +37,17 @@ NO_FEATURES = (
 
 @dataclass(frozen=True)
 class _Source:
-    """What the measures are taken from."""
+    """What classes are measured from."""
 
     dataset: PreparedDataset
     taxonomy: Taxonomy
-    found: Survey
+    survey: Survey
     features: FeatureSums | None
     no_features: str
 
 
 def analyze(context: Context) -> TopicResult:
-    """Measure the classes; say so where that is not possible."""
+    """Measure the classes; a verdict says why where that is not possible."""
     try:
         source = _survey(context)
     except UserError as error:
@@ -57,19 +57,21 @@ def analyze(context: Context) -> TopicResult:
     names = context.study.class_names
     options = {"resamples": context.plan.resamples, "seed": context.plan.seed}
     primary = context.plan.primary
-    free = measure_table(source.found, names, features=source.features, primary=primary, **options)
-    of_control = [row for each in _of_control(context, source) for row in each.rows(names)]
-    measures = table("measures", pd.concat([free, table("measures", of_control)]) if of_control else free)
+    data_measures = measure_table(source.survey, names, features=source.features, primary=primary, **options)
+    of_control = [row for measure in _of_control(context, source) for row in measure.rows(names)]
+    measures = table(
+        "measures", pd.concat([data_measures, table("measures", of_control)]) if of_control else data_measures
+    )
     tables = {
         "measures": measures,
-        "border_profiles": border_profile_table(source.found, names, **options),
-        "adjacency": adjacency_table(source.found, names, features=source.features, **options),
+        "border_profiles": border_profile_table(source.survey, names, **options),
+        "adjacency": adjacency_table(source.survey, names, features=source.features, **options),
     }
     verdicts = (
         study_limits.measures_verdict("", measures),
         study_limits.context_verdict(source.no_features, primary["context"]),
     )
-    return TopicResult(tables, tuple(each for each in verdicts if each is not None))
+    return TopicResult(tables, tuple(verdict for verdict in verdicts if verdict is not None))
 
 
 def _survey(context: Context) -> _Source:
@@ -90,7 +92,7 @@ def _survey(context: Context) -> _Source:
 def _features(
     context: Context, source: PreparedDataset, taxonomy: Taxonomy, surveyed: Survey
 ) -> tuple[FeatureSums | None, str]:
-    """Return the features' sums, or None and why there are none."""
+    """Return the sums of features, or None and the reason why there are none."""
     facts = context.study.dataset
     if context.study.is_foreign:
         return None, NO_ENCODER
@@ -108,20 +110,22 @@ def _features(
 
 
 def _of_control(context: Context, source: _Source) -> list[ControlMeasure]:
-    """Return what the control's runs say about the classes; nothing where there is no control."""
+    """Return the measures of classes from the runs of the control; none if there is no control."""
     study, plan = context.study, context.plan
     runs = [run for run in study.data if run.label == plan.control]
     if not runs:
         return []
     records = [context.records.run(run.run_id) for run in runs]
-    first = [
+    first_records = [
         context.records.run(run.run_id) for run in runs if (run.fold, run.method) == (runs[0].fold, runs[0].method)
     ]
     control, scores = runs[0].method, context.tables["method_scores"]
     measures = [
         None if study.is_foreign else time_to_learn(records, len(study.class_names)),
         baseline_difficulty(scores, control, study.class_names),
-        ensemble_disagreement(first, source.dataset, source.taxonomy, band_um=plan.boundary_band_um, seed=plan.seed),
+        ensemble_disagreement(
+            first_records, source.dataset, source.taxonomy, band_um=plan.boundary_band_um, seed=plan.seed
+        ),
     ]
     measures += training_dynamics(records, len(study.class_names), resamples=plan.resamples, seed=plan.seed)
     if control in set(context.tables["boundary_scores"]["method"]):  # the topic `boundaries` says where it is not

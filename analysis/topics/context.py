@@ -1,4 +1,4 @@
-"""What a topic of the analysis may read: the study, its plan, and the results of the topics before it."""
+"""What a topic of the analysis may read: the study, its plan, and the results of earlier topics."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -26,29 +26,29 @@ class TopicResult:
 
     Args:
         tables: Table name -> frame, as in `analysis.schema.TABLES`.
-        verdicts: In the order in which they are read.
+        verdicts: In reading order.
     """
 
     tables: Mapping[str, pd.DataFrame]
     verdicts: tuple[Verdict, ...] = ()
 
 
-def not_recorded(aspect: str, what: str, files: str, reasons: Mapping[str, str]) -> tuple[Verdict, ...]:
-    """Say of which methods something was not recorded; nothing where there are none.
+def not_recorded(aspect: str, subject: str, files: str, reasons: Mapping[str, str]) -> tuple[Verdict, ...]:
+    """Name the methods for which something was not recorded; no verdict if there are none.
 
     Args:
         aspect: Aspect of the verdict.
-        what: What nothing is said about.
+        subject: What cannot be judged, in words.
         files: The records that are missing.
-        reasons: Method -> why.
+        reasons: Method -> reason.
     """
     if not reasons:
         return ()
-    why = "; ".join(dict.fromkeys(reasons.values()))
+    reason = "; ".join(dict.fromkeys(reasons.values()))
     verdict = data_limit(
         aspect,
         aspect,
-        f"Nothing is said about {what} of {', '.join(reasons)}: {why}.",
+        f"Nothing is said about {subject} of {', '.join(reasons)}: {reason}.",
         f"limited: a scored run has no readable {files}",
         {"methods": len(reasons)},
     )
@@ -63,11 +63,11 @@ class Context:
         records: The study directory.
         study: Its records as frames.
         plan: What was decided before anything ran.
-        report: Called with (what, done, of).
+        report: Called with (step, number done, total number).
         cache_dir: Where `run` cached frozen features, or None.
         tables: Table name -> frame, of all topics so far.
-        verdicts: Of all topics so far.
-        judged: What these topics give verdicts on, also where there was nothing to judge.
+        verdicts: Verdicts of all topics so far.
+        judged_topics: Topics on which these give verdicts, even if there was nothing to judge.
     """
 
     records: StudyRecords
@@ -77,11 +77,11 @@ class Context:
     cache_dir: Path | None
     tables: dict[str, pd.DataFrame] = field(default_factory=dict)
     verdicts: list[Verdict] = field(default_factory=list)
-    judged: set[Topic] = field(default_factory=set)
+    judged_topics: set[Topic] = field(default_factory=set)
 
     @cached_property
     def unit(self) -> str:
-        """What is independent: `group`, or `image`."""
+        """The independent unit: `group` or `image`."""
         return self.plan.unit_kind(bool(self.study.dataset.get("groups_known", False)))
 
     @cached_property
@@ -91,36 +91,36 @@ class Context:
 
     @cached_property
     def n_occurring(self) -> int:
-        """Classes that have training pixels in some fold."""
+        """The number of classes that have training pixels in some fold."""
         return int(pd.DataFrame(self.study.occurring).any().sum())
 
     def verdicts_on(self, topic: Topic) -> list[Verdict]:
         """Return the verdicts on a topic.
 
         Raises:
-            LookupError: Nothing that judges this topic has run, so that "no verdict" would mean nothing.
+            LookupError: No step that judges this topic has run yet, so "no verdict" would mean nothing.
         """
-        if topic not in self.judged:
+        if topic not in self.judged_topics:
             raise LookupError(f"no verdict on '{topic}' can be asked for before it is judged; it must come earlier")
         return [verdict for verdict in self.verdicts if verdict.topic == topic]
 
     def word(self, topic: Topic, *, method: str, estimand: str) -> Word | None:
-        """Return the word on an estimand of a method, or None where the topic had nothing to judge it by.
+        """Return the word of the verdict on an estimand of a method, or None if there is no verdict on it.
 
         Raises:
             LookupError: The topic has not been judged.
         """
-        about = ("", method, estimand)
-        judged = self.verdicts_on(topic)
+        key = ("", method, estimand)
+        verdicts = self.verdicts_on(topic)
         return next(
-            (verdict.word for verdict in judged if (verdict.aspect, verdict.method, verdict.estimand) == about), None
+            (verdict.word for verdict in verdicts if (verdict.aspect, verdict.method, verdict.estimand) == key), None
         )
 
     def recorded(self, method: str, read: Callable[[RunRecord], pd.DataFrame | None]) -> pd.DataFrame:
         """Return the rows of the scored split of the runs that enter the method's scores, with their seed.
 
         Args:
-            method: Its label.
+            method: Label of the method.
             read: Reads a table that a run need not have.
 
         Raises:
@@ -139,7 +139,7 @@ class Context:
         return pd.concat(frames, ignore_index=True)
 
     def add(self, result: TopicResult, judges: Iterable[Topic]) -> None:
-        """Take over the result of a topic, which gives verdicts on `judges`."""
+        """Add the result of a step that gives verdicts on the topics `judges`."""
         self.tables.update(result.tables)
         self.verdicts.extend(result.verdicts)
-        self.judged.update(judges)
+        self.judged_topics.update(judges)

@@ -1,4 +1,4 @@
-"""How scores are distributed over units: what a mean hides.
+"""The distribution of scores over units, which a mean hides.
 
 Sources:
     Agarwal et al. 2021, "Deep reinforcement learning at the edge of the statistical precipice" (performance profiles,
@@ -27,8 +27,10 @@ TRIMMED = 0.25  # on each side
 def analyze(context: Context) -> TopicResult:
     """Describe the units of every method; nothing is tested."""
     names = context.study.class_names
-    rows = {name: each(context.units, names) for name, each in (("profiles", profiles), ("iqm", interquartile_means))}
-    return TopicResult({name: table(name, each) for name, each in rows.items()})
+    rows = {
+        name: rows_of(context.units, names) for name, rows_of in (("profiles", profiles), ("iqm", interquartile_means))
+    }
+    return TopicResult({name: table(name, rows_of_table) for name, rows_of_table in rows.items()})
 
 
 def profiles(units: Mapping[str, UnitCounts], class_names: tuple[str, ...]) -> list[dict[str, object]]:
@@ -40,9 +42,9 @@ def profiles(units: Mapping[str, UnitCounts], class_names: tuple[str, ...]) -> l
         for threshold in THRESHOLDS:
             reached = np.where(occurs, dice >= threshold, 0.0)
             parts = Ratios(reached, occurs[None].astype(np.float64), occurs.astype(np.int64))
-            found = interval_rows(parts, (*class_names, MACRO), fold_of_unit=counts.fold_of_unit)[1:]
+            threshold_rows = interval_rows(parts, (*class_names, MACRO), fold_of_unit=counts.fold_of_unit)[1:]
             keys = ("class", "mean", "low", "high", "n_units")
-            for row in found:
+            for row in threshold_rows:
                 share = {("share" if key == "mean" else key): row[key] for key in keys}
                 rows.append({"method": method, "threshold": threshold, **share})
     return rows
@@ -56,11 +58,11 @@ def interquartile_means(units: Mapping[str, UnitCounts], class_names: tuple[str,
         occurs = np.isfinite(dice[0])
         n = occurs.sum(axis=0)
         without = np.stack([_middle(np.delete(dice, u, axis=1)) for u in range(dice.shape[1])], axis=1)
-        found = Influence.of_scores(_middle(dice), without, occurs, None, n.astype(np.float64))
-        scored = estimate_rows(found, (*class_names, MACRO), n, fold_of_unit=counts.fold_of_unit)
-        for row in scored:
-            kept = {key: row[key] for key in ("class", "low", "high", "n_units", "n_seeds")}
-            rows.append({"method": method, "iqm": row["mean"], **kept})
+        influence = Influence.of_scores(_middle(dice), without, occurs, None, n.astype(np.float64))
+        class_rows = estimate_rows(influence, (*class_names, MACRO), n, fold_of_unit=counts.fold_of_unit)
+        for row in class_rows:
+            columns = {key: row[key] for key in ("class", "low", "high", "n_units", "n_seeds")}
+            rows.append({"method": method, "iqm": row["mean"], **columns})
     return rows
 
 
@@ -71,9 +73,9 @@ def with_unit_macro(dice: np.ndarray) -> np.ndarray:
 
 def _middle(dice: np.ndarray) -> np.ndarray:
     """Return the interquartile mean over units, (S, U, C) -> (S, C); NaN without one."""
-    found = np.full((dice.shape[0], dice.shape[2]), np.nan)
+    means = np.full((dice.shape[0], dice.shape[2]), np.nan)
     for c in range(dice.shape[2]):
-        known = dice[:, np.isfinite(dice[0, :, c]), c]
-        if known.shape[1]:
-            found[:, c] = stats.trim_mean(known, TRIMMED, axis=1)
-    return found
+        values = dice[:, np.isfinite(dice[0, :, c]), c]
+        if values.shape[1]:
+            means[:, c] = stats.trim_mean(values, TRIMMED, axis=1)
+    return means

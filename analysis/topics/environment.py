@@ -1,4 +1,4 @@
-"""Whether all runs of a study were made alike: with the same software, code, threads, precision and kind of device.
+"""Whether all runs of a study used the same software, code, threads, precision and kind of device.
 
 Runs are paired by seed, and the same seed gives the same start and the same batches only where the arithmetic is the
 same. A difference between methods that were trained in different environments may come from the environment.
@@ -20,10 +20,10 @@ CHANGED_FILES = "with changed files"
 
 def analyze(context: Context) -> TopicResult:
     """List the environments of the finished runs, and say so where they differ."""
-    # of predictions that were made elsewhere the records know only where they were scored
-    found = environments([run for run in context.study.data if not run.is_foreign])
-    verdict = environment_verdict(found)
-    return TopicResult({"environments": found}, () if verdict is None else (verdict,))
+    # for predictions that were made elsewhere, the records describe only the environment of scoring
+    frame = environments([run for run in context.study.data if not run.is_foreign])
+    verdict = environment_verdict(frame)
+    return TopicResult({"environments": frame}, () if verdict is None else (verdict,))
 
 
 def environments(runs: Sequence[RunData]) -> pd.DataFrame:
@@ -36,42 +36,44 @@ def environments(runs: Sequence[RunData]) -> pd.DataFrame:
     if not rows:
         return table("environments", [])
     grouped = pd.DataFrame(rows).groupby(["property", "value"], sort=True)
-    counted = grouped.agg(n_runs=("run_id", "size"), methods=("method", lambda each: ", ".join(dict.fromkeys(each))))
+    counted = grouped.agg(
+        n_runs=("run_id", "size"), methods=("method", lambda methods: ", ".join(dict.fromkeys(methods)))
+    )
     return table("environments", counted.reset_index())
 
 
-def environment_verdict(found: pd.DataFrame) -> Verdict | None:
-    """Say which properties differ between the runs of a study; None where none does.
+def environment_verdict(environments: pd.DataFrame) -> Verdict | None:
+    """Say which properties differ between the runs of a study; None if none does.
 
     Args:
-        found: Table `environments`.
+        environments: Table `environments`.
     """
-    differing = found[found.groupby("property")["value"].transform("size") > 1]
+    differing = environments[environments.groupby("property")["value"].transform("size") > 1]
     if differing.empty:
         return None
-    told = {str(name): _told(rows_of(part)) for name, part in differing.groupby("property", sort=False)}
-    each = "; ".join(f"{name} ({values})" for name, values in told.items())
+    values_of = {str(name): _values_text(rows_of(part)) for name, part in differing.groupby("property", sort=False)}
+    differences = "; ".join(f"{name} ({values})" for name, values in values_of.items())
     sentence = (
-        f"Runs of this study were not made alike: {each}. A difference between their methods may come from this. Train "
-        "them again in one environment to be sure."
+        f"Runs of this study were not made alike: {differences}. A difference between their methods may come from "
+        "this. Train them again in one environment to be sure."
     )
     rule = "limited: versions, code, device, precision, threads or determinism of two finished runs differ"
-    return data_limit("environment", "environment of the runs", sentence, rule, dict(told))
+    return data_limit("environment", "environment of the runs", sentence, rule, dict(values_of))
 
 
-def _told(rows: Sequence[Mapping[str, Any]]) -> str:
+def _values_text(rows: Sequence[Mapping[str, Any]]) -> str:
     """Write the values of one property, the most frequent first, each with its runs and methods."""
     ordered = sorted(rows, key=lambda row: -int(row["n_runs"]))
-    told = [
+    values = [
         f"{row['value']}: {row['n_runs']} run{'' if row['n_runs'] == 1 else 's'} of {row['methods']}"
         for row in ordered[:MOST_NAMED]
     ]
-    more = len(ordered) - MOST_NAMED
-    return "; ".join(told) + (f"; {more} other values" if more > 0 else "")
+    n_others = len(ordered) - MOST_NAMED
+    return "; ".join(values) + (f"; {n_others} other values" if n_others > 0 else "")
 
 
 def _properties(environment: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield what can change a result; which of several devices of a kind was used cannot."""
+    """Yield the properties that can change a result; the index of the device cannot."""
     for name in ("precision", "deterministic", "threads"):
         if environment.get(name) is not None:
             yield name, str(environment[name])

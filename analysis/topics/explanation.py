@@ -1,4 +1,4 @@
-"""Rare or hard: the tables of a study go through `analysis.explain`, as any others do."""
+"""Rare or hard: the tables of a study are explained by `analysis.explain`, like tables from elsewhere."""
 
 from dataclasses import replace
 
@@ -19,35 +19,35 @@ _SE_OF_INTERVAL = 2 * 1.96  # standard errors in the width of a 95 % interval
 
 
 def analyze(context: Context) -> TopicResult:
-    """Ask what the learned bias follows: alone, beyond the others, in a mixed model, and given where it started."""
+    """Explain what the learned bias follows: by single measures, partial tests, a mixed model, and its start."""
     name, measures = str(context.study.dataset.get("name", "")), context.tables["measures"]
     families = context.study.dataset.get("families", {})
-    known, ledger = measures_of(name, measures), ledger_quantities(context.study)
-    learned = explain(quantities_of(name, context.tables["learned_bias"], families), known, context.plan)
-    held = quantities_of(name, differing(ledger), families)
-    others = explain(held, known, context.plan, explored=OBSERVED)  # families of their own
-    explored = others.tables["associations"].assign(primary=False)  # the plan names none of them
+    measure_frame, ledger = measures_of(name, measures), ledger_quantities(context.study)
+    learned = explain(quantities_of(name, context.tables["learned_bias"], families), measure_frame, context.plan)
+    other_quantities = quantities_of(name, differing(ledger), families)
+    others = explain(other_quantities, measure_frame, context.plan, explored=OBSERVED)  # corrected separately
+    explored = others.tables["associations"].assign(primary=False)  # the plan names none of these quantities
     others = replace(others, tables=others.tables | {"associations": explored})
-    explained = joined(respecting_path(learned, context), others)
+    explained = join(with_path_ceiling(learned, context), others)
     tests = study_limits.primary_tests(measures, context.plan)
     possible = study_limits.correlation_attainability(context.n_occurring, tests, context.plan)
     return TopicResult(explained.tables | {"ledger_quantities": ledger}, (possible, *explained.verdicts))
 
 
-def joined(*parts: Explained) -> Explained:
-    """Put explanations of different quantities together, each corrected in itself."""
+def join(*parts: Explained) -> Explained:
+    """Join explanations of different quantities that were corrected separately."""
     tables = {name: table(name, pd.concat([part.tables[name] for part in parts])) for name in parts[0].tables}
     return Explained(tables, tuple(verdict for part in parts for verdict in part.verdicts))
 
 
-def respecting_path(explained: Explained, context: Context) -> Explained:
-    """Draw no conclusion on what a method learned in a class attention that its prediction does not depend on.
+def with_path_ceiling(explained: Explained, context: Context) -> Explained:
+    """Withdraw conclusions on what a method learned in a class attention that its prediction does not depend on.
 
-    Of methods that became one because they differ in their start only, all must be inert.
+    Methods that differ in their start only are explained as one; all of them must be inert.
     """
     ceilings, learned = Ceilings(context.tables["path_controls"]), context.tables["learned_bias"]
     members = learned.groupby("start_of")["method"].unique()
-    inert = {str(name) for name, each in members.items() if all(ceilings.of(method).inert for method in each)}
+    inert = {str(name) for name, methods in members.items() if all(ceilings.of(method).inert for method in methods)}
     if not inert:
         return explained
     reasons = {verdict.method: verdict.sentence for verdict in context.verdicts_on(Topic.PATH)}
@@ -69,7 +69,7 @@ def quantities_of(data_set: str, learned_bias: pd.DataFrame, families: dict[str,
     """Return the frame that `explain` takes from table `learned_bias` of a study.
 
     Methods that differ in the start of their bias only become one method with several starts. The value of a change is
-    where it ended, so that the start is taken into account once.
+    the final value, so that the start is accounted for only once.
     """
     frame = learned_bias.rename(columns={"estimand": "quantity"})
     ended = frame["value"] + frame["start"].where(frame["quantity"] == "change", 0.0)
@@ -84,8 +84,8 @@ def quantities_of(data_set: str, learned_bias: pd.DataFrame, families: dict[str,
 def measures_of(data_set: str, measures: pd.DataFrame) -> pd.DataFrame:
     """Return the frame that `explain` takes from table `measures` of a study.
 
-    Frequency is what the runs were trained on and has no error; the error of another measure is that of its interval
-    over training groups, unless its reliability stands in the table.
+    Frequency is that of the training images and has no error. The standard error of another measure comes from its
+    interval over training groups; it is not used if the table has a reliability.
     """
     frame = measures.assign(data_set=data_set, standard_error=(measures["high"] - measures["low"]) / _SE_OF_INTERVAL)
     frame.loc[frame["construct"] == FREQUENCY, "standard_error"] = np.nan

@@ -1,4 +1,4 @@
-"""One row per run, image and class: what other statistics packages read."""
+"""Scores with one row per run, image and class, as other statistics packages read them."""
 
 import numpy as np
 import pandas as pd
@@ -9,7 +9,8 @@ from analysis.scoring.metrics import METRICS, score
 from analysis.study.runs import RunData, StudyTables
 from analysis.topics.context import Context, TopicResult
 from imbalance_bench.errors import UserError
-from imbalance_bench.records import BoundaryMeasure, StudyRecords
+from imbalance_bench.records import StudyRecords
+from imbalance_bench.table_schemas import BoundaryMeasure
 
 _IMAGE_CLASS = ["image_id", "class_id"]
 # column -> measure, column of its distance ("" where it has none), stored units per written one
@@ -27,7 +28,7 @@ def image_scores(study: StudyTables, records: StudyRecords, band_um: float) -> p
     Args:
         study: The study.
         records: Its directory, for boundary counts; runs without any have no boundary scores.
-        band_um: Boundary IoU and surface Dice are given at the recorded distance nearest to it, um.
+        band_um: Boundary IoU and surface Dice are reported at the recorded distance nearest to it, um.
     """
     lengths = [len(run.counts) for run in study.data]
     keys = {name: np.repeat([getattr(run, name) for run in study.data], lengths) for name in ("method", "fold", "seed")}
@@ -42,22 +43,26 @@ def image_scores(study: StudyTables, records: StudyRecords, band_um: float) -> p
         | {"class": counts["class_id"].map(names)}
         | {metric: score(metric, tp, fp, fn) for metric in METRICS}
     )
-    by_method = sorted(enumerate(study.data), key=lambda each: each[1].method)  # as consolidated records lie
+    by_method = sorted(
+        enumerate(study.data), key=lambda indexed_run: indexed_run[1].method
+    )  # as consolidated records lie
     borders = [
-        part.assign(place=n) for n, run in by_method if (part := _borders(run, study, records, band_um)) is not None
+        part.assign(place=index)
+        for index, run in by_method
+        if (part := _borders(run, study, records, band_um)) is not None
     ]
     if borders:
-        found = pd.concat(borders).set_index("place", append=True)
-        found = found.reindex(pd.MultiIndex.from_frame(counts[[*_IMAGE_CLASS, "place"]]))
+        border_scores = pd.concat(borders).set_index("place", append=True)
+        border_scores = border_scores.reindex(pd.MultiIndex.from_frame(counts[[*_IMAGE_CLASS, "place"]]))
     else:
-        found = pd.DataFrame(np.nan, columns=_BORDER_COLUMNS, index=range(len(counts)))
-    found.loc[tp + fn == 0, list(_BORDER_SCORES)] = np.nan  # as every score of a class that does not occur
-    frame = pd.concat([scores, found.reset_index(drop=True)], axis=1).assign(tp=tp, fp=fp, fn=fn)
+        border_scores = pd.DataFrame(np.nan, columns=_BORDER_COLUMNS, index=range(len(counts)))
+    border_scores.loc[tp + fn == 0, list(_BORDER_SCORES)] = np.nan  # as every score of a class that does not occur
+    frame = pd.concat([scores, border_scores.reset_index(drop=True)], axis=1).assign(tp=tp, fp=fp, fn=fn)
     return table("image_scores", frame)
 
 
 def _borders(run: RunData, study: StudyTables, records: StudyRecords, band_um: float) -> pd.DataFrame | None:
-    """Return boundary scores by image and class, and the distances that they are taken at; None if not recorded."""
+    """Return boundary scores by image and class, with their distances; None if not recorded."""
     try:
         rows = records.run(run.run_id).boundary()
     except UserError:  # the topic `boundaries` says so
@@ -65,18 +70,18 @@ def _borders(run: RunData, study: StudyTables, records: StudyRecords, band_um: f
     if rows is None:
         return None
     rows = rows[rows["split"] == study.split]
-    found = {}
+    columns = {}
     for column, (measure, distance, unit) in _BORDER_SCORES.items():
-        own = rows[rows["measure"] == measure]
-        recorded = np.unique(own["distance_um"].dropna())
+        rows_of_measure = rows[rows["measure"] == measure]
+        recorded = np.unique(rows_of_measure["distance_um"].dropna())
         if len(recorded):
             nearest = recorded[np.abs(recorded - band_um).argmin()]
-            own = own[own["distance_um"] == nearest]
-            found[distance] = own.set_index(_IMAGE_CLASS)["distance_um"]
-        found[column] = (own["numerator"] / own["denominator"] / unit).set_axis(
-            pd.MultiIndex.from_frame(own[_IMAGE_CLASS])
+            rows_of_measure = rows_of_measure[rows_of_measure["distance_um"] == nearest]
+            columns[distance] = rows_of_measure.set_index(_IMAGE_CLASS)["distance_um"]
+        columns[column] = (rows_of_measure["numerator"] / rows_of_measure["denominator"] / unit).set_axis(
+            pd.MultiIndex.from_frame(rows_of_measure[_IMAGE_CLASS])
         )
-    return pd.DataFrame(found).reindex(columns=_BORDER_COLUMNS)
+    return pd.DataFrame(columns).reindex(columns=_BORDER_COLUMNS)
 
 
 def analyze(context: Context) -> TopicResult:

@@ -1,7 +1,7 @@
-"""What the learned bias does: Dice after the bias alone was changed in a trained model, minus Dice as trained.
+"""The effect of the learned bias: Dice after only the bias was changed in a trained model, minus Dice as trained.
 
-Everything else stays as it is, on the same images, so a difference is an effect of the bias in these models. It says
-nothing about models that were trained without one.
+Nothing else changes, and the images are the same, so a difference is an effect of the bias in these models. It says
+nothing about models that were trained without a bias.
 """
 
 from collections.abc import Mapping
@@ -11,12 +11,12 @@ import pandas as pd
 
 from analysis.schema.names import MACRO
 from analysis.scoring.changed_models import ChangedModels, magnitudes
-from analysis.scoring.comparisons import Rules, Tested, judged_families, pair_tests
+from analysis.scoring.comparisons import PairTest, Rules, judged_families, pair_tests
 from analysis.scoring.pairs import rules_of
 from analysis.study.runs import AnalysisPlan, RunData, StudyTables
 from analysis.topics.context import Context, TopicResult
 from analysis.topics.method_comparison import paired_table
-from analysis.topics.paired_decision import cautions, observed, rule_text, tail, too_few
+from analysis.topics.paired_decision import caution_text, difference_text, evidence_text, rule_text, too_few_text
 from analysis.topics.path_ceiling import Ceiling, Ceilings
 from analysis.verdicts import Topic, Verdict, Word, margin_text
 from imbalance_bench.records import StudyRecords
@@ -25,22 +25,22 @@ LEARNED, ZEROED, PERMUTED, SHIFTED = "learned", "zeroed", "permuted", "shifted"
 
 
 def intervention_runs(records: StudyRecords, study: StudyTables) -> dict[str, list[tuple[RunData, pd.DataFrame]]]:
-    """Return the runs of each method that have re-predictions with a changed bias, and these."""
-    found: dict[str, list[tuple[RunData, pd.DataFrame]]] = {}
+    """Return the runs of each method that have re-predictions with a changed bias, with these re-predictions."""
+    runs_of: dict[str, list[tuple[RunData, pd.DataFrame]]] = {}
     for run in study.data:
         rows = records.run(run.run_id).interventions()
         if rows is not None and len(rows):
-            found.setdefault(run.method, []).append((run, rows))
-    return found
+            runs_of.setdefault(run.method, []).append((run, rows))
+    return runs_of
 
 
 def intervention_tests(
     runs: dict[str, list[tuple[RunData, pd.DataFrame]]], study: StudyTables, plan: AnalysisPlan, unit: str
-) -> list[Tested]:
+) -> list[PairTest]:
     """Test Dice after each intervention against Dice as trained, paired by unit.
 
     Args:
-        runs: Method -> runs and their re-predictions, columns of `records.INTERVENTIONS`.
+        runs: Method -> runs and their re-predictions, columns of `table_schemas.INTERVENTIONS`.
         study: The study.
         plan: The plan.
         unit: "group" or "image".
@@ -66,8 +66,8 @@ def intervention_tests(
     return tests
 
 
-def family_of(test: Tested) -> object:
-    """Name the family of an intervention: macro of all; else the classes of one intervention."""
+def family_of(test: PairTest) -> object:
+    """Return the family of an intervention: macro of all, or the classes of one intervention."""
     if test.keys["class"] == MACRO:
         return MACRO
     return test.keys["method"], test.keys["intervention"]
@@ -81,7 +81,7 @@ _WORDS = {
 
 
 def analyze(context: Context) -> TopicResult:
-    """Compare Dice after a change of the bias with Dice as trained; empty where no run was re-predicted."""
+    """Compare Dice after a change of the bias with Dice as trained; empty if no run was re-predicted."""
     runs = intervention_runs(context.records, context.study)
     rules, ceilings = rules_of(context.plan), Ceilings(context.tables["path_controls"])
     tests = intervention_tests(runs, context.study, context.plan, context.unit)
@@ -91,8 +91,8 @@ def analyze(context: Context) -> TopicResult:
         size = float(magnitudes(test.pairs)[0][test.column])
         limited = {"word": ceiling.word_of_bias(row["word"]), "share_of_ceiling": ceiling.share(row["difference"])}
         rows.append(row | limited | {"magnitude": size})
-    judged = [intervention_verdict(row, rules, ceilings.of(row["method"], row["class"])) for row in rows]
-    return TopicResult({"interventions": paired_table("interventions", rows)}, tuple(judged))
+    verdicts = [intervention_verdict(row, rules, ceilings.of(row["method"], row["class"])) for row in rows]
+    return TopicResult({"interventions": paired_table("interventions", rows)}, tuple(verdicts))
 
 
 def intervention_verdict(row: Mapping[str, Any], rules: Rules, ceiling: Ceiling) -> Verdict:
@@ -104,30 +104,30 @@ def intervention_verdict(row: Mapping[str, Any], rules: Rules, ceiling: Ceiling)
         ceiling: What the path of this bias can do to the class.
     """
     name, n, word = row["class"], int(row["n_units"]), row["word"]
-    where = "macro Dice" if name == MACRO else f"Dice of {name}"
-    done = _WORDS[row["intervention"]].format(method=row["method"], name=name)
-    effect = f"{observed(row)}, {tail(row)}"
+    score_name = "macro Dice" if name == MACRO else f"Dice of {name}"
+    change = _WORDS[row["intervention"]].format(method=row["method"], name=name)
+    effect = f"{difference_text(row)}, {evidence_text(row)}"
     if n == 0 and name == MACRO:
-        said = f"cannot be judged on {where}: no class occurs in the scored images"
+        finding = f"cannot be judged on {score_name}: no class occurs in the scored images"
     elif n < 2:
-        said = f"cannot be judged on {where}: it occurs in {n} {row['unit']}{'' if n == 1 else 's'}"
+        finding = f"cannot be judged on {score_name}: it occurs in {n} {row['unit']}{'' if n == 1 else 's'}"
     elif word == Word.NOT_TESTABLE:
-        said = f"cannot be judged on {where}: {too_few(row, rules)} (observed {observed(row)})"
+        finding = f"cannot be judged on {score_name}: {too_few_text(row, rules)} (observed {difference_text(row)})"
     elif word == Word.INERT:
-        said = (
-            f"says nothing about it: {where} does not depend on what the class attention learned (uniform attention "
-            f"weights move it by {100 * ceiling.at_most:.1f} points at most); observed {observed(row)}"
+        finding = (
+            f"says nothing about it: {score_name} does not depend on what the class attention learned (uniform "
+            f"attention weights move it by {100 * ceiling.at_most:.1f} points at most); observed {difference_text(row)}"
         )
     elif word == Word.EQUIVALENT:
-        said = f"leaves {where} within {margin_text(rules.margin)}: {effect}"
+        finding = f"leaves {score_name} within {margin_text(rules.margin)}: {effect}"
     elif word in (Word.BETTER, Word.WORSE):
-        said = f"makes {where} {word}: {effect}"
+        finding = f"makes {score_name} {word}: {effect}"
     else:
-        said = f"has no shown effect on {where}: {effect}"
-    sentence = f"{done} {said}."
+        finding = f"has no shown effect on {score_name}: {effect}"
+    sentence = f"{change} {finding}."
     if word not in (Word.NOT_TESTABLE, Word.INERT):
-        sentence += cautions(row)
-        if ceiling.word is not None or name == MACRO:  # once: a topic of the data says it as well
+        sentence += caution_text(row)
+        if ceiling.word is not None or name == MACRO:  # for macro only: a verdict on the data says it as well
             sentence += ceiling.remark(row["difference"], word)
     if row["n_seeds"] == 1 and word not in (Word.NOT_TESTABLE, Word.UNDECIDED, Word.INERT):
         sentence += " With one seed this speaks of this trained model alone."

@@ -1,7 +1,8 @@
-"""Which methods lead, as far as the statistics can tell: for tables that mark more than the greatest number.
+"""Which methods lead, and which cannot be distinguished from them.
 
-The method with the greatest mean leads. Who leads is only known after looking, so each test of another method against
-it is corrected as if all pairs of methods had been tested. Methods that are not shown to be behind share its tier.
+The method with the greatest mean leads. As the leader is known only after looking at the results, each test of another
+method against it is corrected as if all pairs of methods had been tested. Methods that are not shown to be behind the
+leader share its tier.
 """
 
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ import pandas as pd
 
 from analysis.schema import table
 from analysis.schema.names import MACRO
-from analysis.scoring.comparisons import Tested, pair_tests
+from analysis.scoring.comparisons import PairTest, pair_tests
 from analysis.scoring.estimates import LEVEL
 from analysis.scoring.metrics import mean_over_occurring
 from analysis.scoring.pairs import rules_of, study_pairing, unit_dice
@@ -42,7 +43,7 @@ def leaders(tables: StudyTables, units: dict[str, UnitCounts], plan: AnalysisPla
     """
     rows: list[dict[str, Any]] = []
     for model in dict.fromkeys(run.model for run in tables.data):
-        methods = [m for m in tables.methods if tables.runs_of(m)[0].model == model]
+        methods = [method for method in tables.methods if tables.runs_of(method)[0].model == model]
         tiers = _Tiers(tables, methods, plan, study_pairing(tables, units, unit))
         means = {method: _mean_dice(units[method]) for method in methods}
         for column, name in [(len(tables.class_names), MACRO), *enumerate(tables.class_names)]:
@@ -59,19 +60,21 @@ class _Tiers:
 
     def of(self, name: str, means: dict[str, float]) -> list[dict[str, Any]]:
         """Return the rows of one class or macro, best first; methods without a score come last, without a mark."""
-        left = sorted((m for m in means if np.isfinite(means[m])), key=lambda method: -means[method])
+        candidates = sorted(
+            (method for method in means if np.isfinite(means[method])), key=lambda method: -means[method]
+        )
         absent = [method for method in means if not np.isfinite(means[method])]
         rows: list[dict[str, Any]] = []
         if len(self._methods) == 1:
             return [self._empty(method, mean, "") | {"mark": "alone"} for method, mean in means.items()]
-        for tier in range(1, TIERS + 1 if left else 1):
-            tested = [self._test(name, method, left[0], means[method]) for method in left]
-            level = [row for row in tested if not row["p_corrected"] < self._plan.alpha]
-            rows += [row | {"mark": MARKS[tier, len(level) == 1]} for row in level]
-            behind = [row for row in tested if row["p_corrected"] < self._plan.alpha]
-            left = [row["method"] for row in behind]
-            # a method may be behind although one with a smaller, less certain mean is not: then nobody is second
-            if not left or tier == TIERS or level[-1]["mean"] < behind[0]["mean"]:
+        for tier in range(1, TIERS + 1 if candidates else 1):
+            tested_rows = [self._test(name, method, candidates[0], means[method]) for method in candidates]
+            tier_rows = [row for row in tested_rows if not row["p_corrected"] < self._plan.alpha]
+            rows += [row | {"mark": MARKS[tier, len(tier_rows) == 1]} for row in tier_rows]
+            behind = [row for row in tested_rows if row["p_corrected"] < self._plan.alpha]
+            candidates = [row["method"] for row in behind]
+            # a method may be behind although one with a smaller, less certain mean is not: then no method is second
+            if not candidates or tier == TIERS or tier_rows[-1]["mean"] < behind[0]["mean"]:
                 rows += [row | {"mark": "behind"} for row in behind]
                 break
         return rows + [self._empty(method, np.nan, "") | {"mark": "absent"} for method in absent]
@@ -81,14 +84,14 @@ class _Tiers:
         row = self._empty(method, mean, leader)
         if method == leader:
             return row
-        found = self._compare(name, method, leader)
-        if found is None or not np.isfinite(found.p):
-            return row | {"p_corrected": 1.0}  # never paired, so never told apart
-        low, high = found.known.interval(LEVEL)
-        row |= {"n_units": found.n_units, "difference": found.known.estimate, "low": low, "high": high}
-        return row | {"p": found.p, "p_corrected": min(1.0, found.p * row["family"])}
+        test = self._compare(name, method, leader)
+        if test is None or not np.isfinite(test.p):
+            return row | {"p_corrected": 1.0}  # not paired, so not distinguished
+        low, high = test.uncertainty.interval(LEVEL)
+        row |= {"n_units": test.n_units, "difference": test.uncertainty.estimate, "low": low, "high": high}
+        return row | {"p": test.p, "p_corrected": min(1.0, test.p * row["family"])}
 
-    def _compare(self, name: str, method: str, leader: str) -> Tested | None:
+    def _compare(self, name: str, method: str, leader: str) -> PairTest | None:
         """Compare on one class or macro alone: who leads differs between classes."""
         pairs = self._pairing.pair(method, leader)
         if pairs is None:
@@ -115,19 +118,19 @@ def analyze(context: Context) -> TopicResult:
     """Sort methods into tiers; the macro row of each model becomes a verdict."""
     frame = table("leaders", leaders(context.study, context.units, context.plan, context.unit))
     overall = frame[frame["class"] == MACRO]
-    judged = [
+    verdicts = [
         leader_verdict(str(model), rows, context.plan)
         for model, rows in overall.groupby("model", sort=False)
         if len(rows) > 1
     ]
     pairs = table("pairwise", all_pairs(context.study, context.units, context.plan, overall, context.unit))
-    return TopicResult({"leaders": frame, "pairwise": pairs}, tuple(judged))
+    return TopicResult({"leaders": frame, "pairwise": pairs}, tuple(verdicts))
 
 
 def all_pairs(
     tables: StudyTables, units: dict[str, UnitCounts], plan: AnalysisPlan, overall: pd.DataFrame, unit: str
 ) -> list[dict[str, object]]:
-    """Test every pair of methods of an model on macro Dice; table `pairwise`.
+    """Test every pair of methods of a model on macro Dice; table `pairwise`.
 
     Args:
         tables: The study.
@@ -137,18 +140,19 @@ def all_pairs(
         unit: `group` or `image`.
     """
     rows, pairing = [], study_pairing(tables, units, unit)
-    for model, part in overall.groupby("model", sort=False):
-        found = []
-        for first, second in combinations(part["method"], 2):
+    for model, rows_of_model in overall.groupby("model", sort=False):
+        tests = []
+        for first, second in combinations(rows_of_model["method"], 2):
             pairs = pairing.pair(first, second)
             if pairs is not None:
-                found.append((first, second, pair_tests(pairs, tables.class_names, rules_of(plan), {}, only=MACRO)[0]))
-        corrected = holm(np.array([test.p for _, _, test in found], dtype=np.float64))
-        for (first, second, test), p_holm in zip(found, corrected, strict=True):
-            low, high = test.known.interval(LEVEL)
+                tests.append((first, second, pair_tests(pairs, tables.class_names, rules_of(plan), {}, only=MACRO)[0]))
+        adjusted = holm(np.array([test.p for _, _, test in tests], dtype=np.float64))
+        for (first, second, test), p_holm in zip(tests, adjusted, strict=True):
+            low, high = test.uncertainty.interval(LEVEL)
             keys = {"model": model, "method_a": first, "method_b": second}
             rows.append(
-                keys | {"difference": test.known.estimate, "low": low, "high": high, "p": test.p, "p_holm": p_holm}
+                keys
+                | {"difference": test.uncertainty.estimate, "low": low, "high": high, "p": test.p, "p_holm": p_holm}
             )
     return rows
 

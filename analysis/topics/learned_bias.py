@@ -1,4 +1,4 @@
-"""What a method learned about each class: estimands, where they started, and their course."""
+"""What a method learned about each class: estimands, their starts, and their course during training."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from analysis.study.class_columns import ClassColumns
 from analysis.study.runs import RunData, StudyTables
 from analysis.topics.context import Context, TopicResult
 
-START_OPTIONS = ("prior", "alpha", "gamma")  # options that move the start of a bias and nothing else
+START_OPTIONS = ("prior", "alpha", "gamma")  # options that change only the start of a bias
 
 
 def trajectories(tables: StudyTables) -> pd.DataFrame:
@@ -35,16 +35,16 @@ def learned_bias(tables: StudyTables) -> pd.DataFrame:
     for run in tables.data:
         occurring = np.array(tables.occurring[run.fold])
         recorded = _values(run, len(occurring))
-        begun = _starts(recorded, occurring)
+        starts = _starts(recorded, occurring)
         for estimand, values in _estimands(recorded, occurring).items():
-            start = begun.get("learned" if estimand == "change" else estimand, np.full(len(values), np.nan))
+            start = starts.get("learned" if estimand == "change" else estimand, np.full(len(values), np.nan))
             origin = start_of.get(run.method, run.method)
             columns.add(run, start_of=origin, estimand=estimand, value=values, start=start)
     return table("learned_bias", columns.frame())
 
 
 def families(study: StudyTables) -> list[list[str]]:
-    """Return methods that differ in the start of their bias only, two or more together."""
+    """Return groups of two or more methods that differ in the start of their bias only."""
     members: dict[str, list[str]] = {}
     for method in study.methods:
         run = study.runs_of(method)[0]
@@ -55,7 +55,7 @@ def families(study: StudyTables) -> list[list[str]]:
 
 
 def estimands(run: RunData, occurring: np.ndarray) -> dict[str, np.ndarray]:
-    """Return the estimands that a run's ledger holds.
+    """Return the estimands that a run's ledger contains.
 
     Args:
         run: The run.
@@ -79,14 +79,14 @@ def _estimands(recorded: Recorded, occurring: np.ndarray) -> dict[str, np.ndarra
 
 
 def _starts(recorded: Recorded, occurring: np.ndarray) -> dict[str, np.ndarray]:
-    """Return where estimands started, centred as in `estimands`; those with a known start only."""
+    """Return the starts of the estimands whose start is known, centred as in `estimands`."""
     return {
         name: _centred(start, occurring, name in CENTRED) for name, (start, _) in recorded.items() if start is not None
     }
 
 
 def _values(run: RunData, n_classes: int) -> Recorded:
-    """Return what the last stage recorded of every estimand but `change`."""
+    """Return what the last stage recorded for every estimand but `change`."""
     ends = run.ledger_ends(n_classes)
     final, first = ends.at_last_step(), ends.at_first_step()
     # in the official token layout the bias that drives class c is not the one recorded as its own
@@ -101,9 +101,9 @@ def _values(run: RunData, n_classes: int) -> Recorded:
 
 
 def _centred(values: np.ndarray, occurring: np.ndarray, centre: bool) -> np.ndarray:
-    kept = np.where(occurring, values, np.nan)
-    known = np.isfinite(kept)
-    return kept - kept[known].mean() if centre and known.any() else kept
+    occurring_values = np.where(occurring, values, np.nan)
+    finite = np.isfinite(occurring_values)
+    return occurring_values - occurring_values[finite].mean() if centre and finite.any() else occurring_values
 
 
 def analyze(context: Context) -> TopicResult:

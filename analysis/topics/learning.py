@@ -1,4 +1,4 @@
-"""Whether a class was learned and lost again while a run trained."""
+"""Whether a class was learned and lost again during the training of a run."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -16,20 +16,22 @@ from imbalance_bench.errors import UserError
 from imbalance_bench.training.collapse import LOST_FOR, RULE, collapse
 
 _COUNTED = ("tp", "fp", "fn")
-MOST_NAMED = 3  # classes of runs in a sentence
+MOST_NAMED = 3  # collapses that a sentence names
 
 
 def analyze(context: Context) -> TopicResult:
-    """Look for classes that rose and died in the validations of every finished run."""
+    """Look for collapsed classes in the validations of every finished run."""
     rows: list[dict[str, Any]] = []
-    told, unseen = 0, 0
+    n_observed, n_too_short = 0, 0
     for run in context.study.data:
         dice = validation_dice(context, run)
-        told += dice.shape[0] > LOST_FOR
-        unseen += 0 < dice.shape[0] <= LOST_FOR
-        rows += collapsed(run, dice, context.study.class_names)
+        n_observed += dice.shape[0] > LOST_FOR
+        n_too_short += 0 < dice.shape[0] <= LOST_FOR
+        rows += collapse_rows(run, dice, context.study.class_names)
     frame = table("collapsed_classes", rows)
-    verdict = collapse_verdict(frame, len(context.study.data)) or (None if told or not unseen else _too_rare(unseen))
+    verdict = collapse_verdict(frame, len(context.study.data)) or (
+        None if n_observed or not n_too_short else _too_rare(n_too_short)
+    )
     return TopicResult({"collapsed_classes": frame}, () if verdict is None else (verdict,))
 
 
@@ -37,8 +39,8 @@ def validation_dice(context: Context, run: RunData) -> pd.DataFrame:
     """Return Dice of each class in each validation of a run, pooled over images.
 
     Returns:
-        Index: steps done, over all stages; columns: class ids; NaN where the class does not occur. No rows where the
-        run did not validate or its record cannot be read, of which its state tells.
+        Index: steps done, over all stages; columns: class ids; NaN where the class does not occur. No rows if the run
+        did not validate, or if its record cannot be read, which its state says.
     """
     try:
         epochs = context.records.run(run.run_id).epochs()
@@ -52,46 +54,46 @@ def validation_dice(context: Context, run: RunData) -> pd.DataFrame:
         return pd.DataFrame()
     steps, row = np.unique(elapsed_steps(epochs)[counted], return_inverse=True)
     classes, column = np.unique(class_id[counted], return_inverse=True)
-    counts, seen = np.zeros((3, len(steps), len(classes))), np.zeros((len(steps), len(classes)), dtype=bool)
+    counts, validated = np.zeros((3, len(steps), len(classes))), np.zeros((len(steps), len(classes)), dtype=bool)
     np.add.at(counts, (kind[counted], row, column), value[counted])
-    seen[row, column] = True
-    return pd.DataFrame(np.where(seen, score("dice", *counts), np.nan), index=steps, columns=classes)
+    validated[row, column] = True
+    return pd.DataFrame(np.where(validated, score("dice", *counts), np.nan), index=steps, columns=classes)
 
 
-def collapsed(run: RunData, dice: pd.DataFrame, class_names: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """Yield a row of table `collapsed_classes` for each class of a run that rose and died."""
+def collapse_rows(run: RunData, dice: pd.DataFrame, class_names: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Yield a row of table `collapsed_classes` for each class of a run that was learned and lost again."""
     steps = dice.index.tolist()
     for class_id in dice.columns:
         values = dice[class_id]
-        found = collapse(values.tolist())
-        if found is not None:
+        fall = collapse(values.tolist())
+        if fall is not None:
             row = {"run_id": run.run_id, "method": run.method, "fold": run.fold, "seed": run.seed}
-            row |= {"class": class_names[int(class_id)], "best": found.best_dice, "best_step": int(steps[found.best])}
-            yield row | {"last": found.last_dice, "last_step": int(steps[-1]), "validations": len(steps)}
+            row |= {"class": class_names[int(class_id)], "best": fall.best_dice, "best_step": int(steps[fall.best])}
+            yield row | {"last": fall.last_dice, "last_step": int(steps[-1]), "validations": len(steps)}
 
 
 def collapse_verdict(frame: pd.DataFrame, runs: int) -> Verdict | None:
-    """Say which classes died in which runs; None where none did.
+    """Say which classes collapsed in which runs; None if none did.
 
     Args:
         frame: Table `collapsed_classes`.
-        runs: Finished runs.
+        runs: Number of finished runs.
     """
     if frame.empty:
         return None
     worst = rows_of(frame.assign(fall=frame["last"] - frame["best"]).sort_values("fall", kind="stable"))
-    named = "; ".join(
+    cases = "; ".join(
         f"{row['class']} of {row['method']} (fold {row['fold']}, seed {row['seed']}: {row['best']:.2f} at step "
         f"{row['best_step']}, {row['last']:.2f} at the end)"
         for row in worst[:MOST_NAMED]
     )
-    more = f"; and {len(worst) - MOST_NAMED} more" if len(worst) > MOST_NAMED else ""
-    n, of = frame["run_id"].nunique(), frame["class"].nunique()
+    others = f"; and {len(worst) - MOST_NAMED} more" if len(worst) > MOST_NAMED else ""
+    n_runs, n_classes = frame["run_id"].nunique(), frame["class"].nunique()
     sentence = (
-        f"In {n} of {runs} runs a class was learned and lost again during training, by its validation Dice: {named}"
-        f"{more}. The end of such a run is not what its method can do."
+        f"In {n_runs} of {runs} runs a class was learned and lost again during training, by its validation Dice: "
+        f"{cases}{others}. The end of such a run is not what its method can do."
     )
-    numbers = {"runs": n, "classes": of, "collapses": len(frame)}
+    numbers = {"runs": n_runs, "classes": n_classes, "collapses": len(frame)}
     return data_limit("collapse", "training", sentence, f"limited: {RULE}", numbers)
 
 

@@ -1,6 +1,6 @@
-"""What a run holds of each class beside its attention: loss weights, estimated difficulty, gradient norms and the like.
+"""Per-class quantities of a run other than its class attention, such as loss weights, difficulty and gradient norms.
 
-They say nothing of a bias, but whatever differs between classes can be asked what it follows.
+They are not biases, but whatever differs between classes can be explained by measures of the classes.
 """
 
 import numpy as np
@@ -11,8 +11,8 @@ from analysis.schema.names import OUTCOMES
 from analysis.study.class_columns import ClassColumns
 from analysis.study.runs import RunData, StudyTables
 
-BIAS = "attention_bias"  # and whatever begins so: explained as what the bias learned, unless it never changed
-GIVEN_BIAS = "given_bias"  # a bias that was fixed by the study file: given like a loss weight, nothing was learned
+BIAS = "attention_bias"  # names that begin so are explained as what the bias learned, unless it never changed
+GIVEN_BIAS = "given_bias"  # a bias that the study file fixed, like a loss weight: nothing was learned
 OBSERVED = ("classifier_norm", "logit_gradient_norm", "observed_loss")  # by-products: their first value is no start
 
 
@@ -27,7 +27,7 @@ def ledger_quantities(study: StudyTables) -> pd.DataFrame:
 
 
 def differing(quantities: pd.DataFrame) -> pd.DataFrame:
-    """Keep the quantities of a method that differ between the classes of some run; the others follow nothing."""
+    """Keep the quantities of a method that differ between classes in some run; the others cannot follow anything."""
     run = [quantities[name] for name in ("method", "estimand", "fold", "seed")]
     value = quantities["value"]
     spread = value.groupby(run).transform("max") - value.groupby(run).transform("min")
@@ -38,15 +38,15 @@ def differing(quantities: pd.DataFrame) -> pd.DataFrame:
 
 
 def _ends(run: RunData, n_classes: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Return where each quantity started, NaN where it was given or only observed, and its last value."""
-    ends, found = run.ledger_ends(n_classes), {}
+    """Return the first value of each quantity, NaN if it was fixed or only observed, and its last value."""
+    ends, quantities = run.ledger_ends(n_classes), {}
     for name, entry in ends.last.items():
         if name in OUTCOMES or (name.startswith(BIAS) and name != BIAS):
             continue
         start, end = ends.first[name].values, entry.values
         unchanged = np.array_equal(start, end, equal_nan=True)
-        given = name in OBSERVED or unchanged
+        without_start = name in OBSERVED or unchanged
         if name == BIAS and not unchanged:
             continue
-        found[GIVEN_BIAS if name == BIAS else name] = (np.full(n_classes, np.nan) if given else start, end)
-    return found
+        quantities[GIVEN_BIAS if name == BIAS else name] = (np.full(n_classes, np.nan) if without_start else start, end)
+    return quantities

@@ -8,7 +8,7 @@ import pandas as pd
 
 from analysis.schema import judged_table, table
 from analysis.schema.names import MACRO
-from analysis.scoring.comparisons import Rules, Tested, judged_families, macro_or_class, pair_tests
+from analysis.scoring.comparisons import PairTest, Rules, judged_families, macro_or_class, pair_tests
 from analysis.scoring.estimates import with_interval
 from analysis.scoring.metrics import Metric
 from analysis.scoring.pairs import control_of, rules_of, study_pairing
@@ -17,13 +17,20 @@ from analysis.study.runs import AnalysisPlan, StudyTables
 from analysis.topics import study_limits
 from analysis.topics.context import Context, TopicResult
 from analysis.topics.origin import UNPAIRED
-from analysis.topics.paired_decision import NO_INTERVAL, cautions, observed, rule_text, tail, too_few
+from analysis.topics.paired_decision import (
+    NO_INTERVAL,
+    caution_text,
+    difference_text,
+    evidence_text,
+    rule_text,
+    too_few_text,
+)
 from analysis.verdicts import Topic, Verdict, Word, margin_text, points
 
 
 def comparison_tests(
     tables: StudyTables, units: Mapping[str, UnitCounts], plan: AnalysisPlan, unit: str, metric: Metric = "dice"
-) -> list[Tested]:
+) -> list[PairTest]:
     """Test every method against its control, macro and per class.
 
     Args:
@@ -31,7 +38,7 @@ def comparison_tests(
         units: Counts of every method by unit.
         plan: The plan.
         unit: `group` or `image`.
-        metric: What is compared.
+        metric: Metric that is compared.
     """
     tests, pairing = [], study_pairing(tables, units, unit, metric)
     for method in tables.methods:
@@ -48,22 +55,22 @@ def analyze(context: Context) -> TopicResult:
     rules = rules_of(context.plan)
     tests = comparison_tests(context.study, context.units, context.plan, context.unit)
     rows = judged_families(tests, macro_or_class, rules)
-    judged = [comparison_verdict(row, rules) for row in rows]
+    verdicts = [comparison_verdict(row, rules) for row in rows]
     if context.study.is_foreign:
-        judged = [replace(verdict, sentence=f"{verdict.sentence} {UNPAIRED}") for verdict in judged]
+        verdicts = [replace(verdict, sentence=f"{verdict.sentence} {UNPAIRED}") for verdict in verdicts]
     n_units = max(len(unit.units) for unit in context.units.values())
-    macro = [test.known for test in tests if test.keys["class"] == MACRO]
-    possible = study_limits.comparison_attainability(n_units, context.unit, macro, rules)
+    macro = [test.uncertainty for test in tests if test.keys["class"] == MACRO]
+    attainability = study_limits.comparison_attainability(n_units, context.unit, macro, rules)
     names = ("comparisons", "equivalence")
-    traded = table("tradeoffs", tradeoffs(context.study, context.units, context.plan, context.unit))
-    tables = {name: paired_table(name, rows) for name in names} | {"tradeoffs": traded}
-    return TopicResult(tables, (possible, *judged))
+    tradeoff_rows = table("tradeoffs", tradeoffs(context.study, context.units, context.plan, context.unit))
+    tables = {name: paired_table(name, rows) for name in names} | {"tradeoffs": tradeoff_rows}
+    return TopicResult(tables, (attainability, *verdicts))
 
 
 def tradeoffs(
     tables: StudyTables, units: Mapping[str, UnitCounts], plan: AnalysisPlan, unit: str
 ) -> list[dict[str, object]]:
-    """Set the recall that methods gained against the precision that they lost; table `tradeoffs`.
+    """Compare the recall that methods gained with the precision that they lost; table `tradeoffs`.
 
     Args:
         tables: The study.
@@ -72,20 +79,20 @@ def tradeoffs(
         unit: `group` or `image`.
     """
     metrics: tuple[Metric, ...] = ("recall", "precision", "dice")
-    tested = {metric: comparison_tests(tables, units, plan, unit, metric) for metric in metrics}
+    tests = {metric: comparison_tests(tables, units, plan, unit, metric) for metric in metrics}
     rows = []
-    for recall, precision, dice in zip(*tested.values(), strict=True):
+    for recall, precision, dice in zip(*tests.values(), strict=True):
         keys = {key: recall.keys[key] for key in ("method", "control", "class")} | {"n_units": recall.n_units}
-        ends = {}
+        intervals = {}
         for name, test in (("recall", recall), ("precision", precision)):
-            ends |= with_interval(name, test.known)
-        hurt = bool(ends["precision_high"] < 0 and not dice.known.estimate > 0)
-        rows.append(keys | ends | {"dice": dice.known.estimate, "hurt": hurt})
+            intervals |= with_interval(name, test.uncertainty)
+        hurt = bool(intervals["precision_high"] < 0 and not dice.uncertainty.estimate > 0)
+        rows.append(keys | intervals | {"dice": dice.uncertainty.estimate, "hurt": hurt})
     return rows
 
 
 def comparison_frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
-    """Return judged rows as a frame; names of units in one cell."""
+    """Return judged rows as a frame, with the names of influential units in one cell."""
     return pd.DataFrame([row | {"influential": "; ".join(row["influential"])} for row in rows])
 
 
@@ -95,7 +102,7 @@ def paired_table(name: str, rows: list[dict[str, Any]]) -> pd.DataFrame:
 
 
 def comparison_verdict(
-    row: Mapping[str, Any], rules: Rules, *, score: str = "Dice", written: Callable[[float], str] = points
+    row: Mapping[str, Any], rules: Rules, *, score: str = "Dice", number_text: Callable[[float], str] = points
 ) -> Verdict:
     """Put one row of `judged_families` into words.
 
@@ -103,36 +110,39 @@ def comparison_verdict(
         row: The row.
         rules: The rules.
         score: Name of the score.
-        written: Writes one difference.
+        number_text: Writes one difference.
     """
     method, control, name, word = row["method"], row["control"], row["class"], row["word"]
     n = int(row["n_units"])
-    where = f"macro {score}" if name == MACRO else f"{score} of {name}"
-    of = " points" if written is points else ""
-    seen = observed(row, written, of)
+    score_name = f"macro {score}" if name == MACRO else f"{score} of {name}"
+    suffix = " points" if number_text is points else ""
+    difference = difference_text(row, number_text, suffix)
     if n == 0 and name == MACRO:
-        sentence = f"{method} and {control} cannot be compared on {where}: no class occurs in the scored images."
+        sentence = f"{method} and {control} cannot be compared on {score_name}: no class occurs in the scored images."
     elif n == 0:
         sentence = f"{name} does not occur in the scored images."
     elif n == 1:
         sentence = (
-            f"{method} and {control} cannot be told apart on {where}: {NO_INTERVAL.format(unit=row['unit'])}. "
-            f"Observed: {seen}."
+            f"{method} and {control} cannot be told apart on {score_name}: {NO_INTERVAL.format(unit=row['unit'])}. "
+            f"Observed: {difference}."
         )
     elif word == Word.NOT_TESTABLE:
-        sentence = f"{method} and {control} cannot be told apart on {where}: {too_few(row, rules)}. Observed: {seen}."
-    elif word == Word.EQUIVALENT:
-        within = margin_text(rules.margin) if of else f"{rules.margin:g}"
         sentence = (
-            f"{method} matches {control} on {where} within {within}: {seen}, {tail(row)}, posterior probability of the "
-            f"region {row['p_equivalent']:.2f}."
+            f"{method} and {control} cannot be told apart on {score_name}: {too_few_text(row, rules)}. "
+            f"Observed: {difference}."
+        )
+    elif word == Word.EQUIVALENT:
+        margin = margin_text(rules.margin) if suffix else f"{rules.margin:g}"
+        sentence = (
+            f"{method} matches {control} on {score_name} within {margin}: {difference}, {evidence_text(row)}, "
+            f"posterior probability of the region {row['p_equivalent']:.2f}."
         )
     elif word in (Word.BETTER, Word.WORSE):
-        sentence = f"{method} is {word} than {control} on {where}: {seen}, {tail(row)}."
+        sentence = f"{method} is {word} than {control} on {score_name}: {difference}, {evidence_text(row)}."
     else:
-        sentence = f"{method} against {control} on {where} is undecided: {seen}, {tail(row)}."
+        sentence = f"{method} against {control} on {score_name} is undecided: {difference}, {evidence_text(row)}."
     if word != Word.NOT_TESTABLE:
-        sentence += cautions(row, method, control)
+        sentence += caution_text(row, method, control)
     if row["n_seeds"] == 1 and word not in (Word.NOT_TESTABLE, Word.UNDECIDED):
         sentence += " With one seed this speaks of these two trained models, not of the methods."
     return Verdict(

@@ -1,7 +1,7 @@
-"""Several models in one study: what changing the model does, and whether the effect of a method depends on it.
+"""Several models in one study: the effect of the model, and whether the effect of a method depends on the model.
 
 A difference of differences is paired like every other comparison: within a unit and seed, the effect of the method
-under one model minus its effect under the other.
+with one model minus its effect with the other.
 """
 
 from collections.abc import Iterator, Mapping
@@ -10,8 +10,8 @@ from typing import Any
 
 from analysis.schema.names import MACRO
 from analysis.scoring.comparisons import (
+    PairTest,
     Rules,
-    Tested,
     compared_scores,
     judged_families,
     macro_or_class,
@@ -20,7 +20,15 @@ from analysis.scoring.comparisons import (
 from analysis.scoring.pairs import control_of, rules_of, study_pairing
 from analysis.topics.context import Context, TopicResult
 from analysis.topics.method_comparison import paired_table
-from analysis.topics.paired_decision import DECIDED, NO_INTERVAL, cautions, observed, rule_text, tail, too_few
+from analysis.topics.paired_decision import (
+    DECIDED,
+    NO_INTERVAL,
+    caution_text,
+    difference_text,
+    evidence_text,
+    rule_text,
+    too_few_text,
+)
 from analysis.verdicts import Topic, Verdict, Word, margin_text, points
 
 DIFFERENCE, INTERACTION = "difference", "interaction"  # aspects of the topic
@@ -29,7 +37,7 @@ _FAMILIES = "macro Dice of all methods and pairs of models; their classes"
 
 
 def analyze(context: Context) -> TopicResult:
-    """Compare the models of a study, and the effects of its methods under them; empty where it has one."""
+    """Compare the models of a study, and the effects of its methods with each model; empty for one model."""
     rules, tests = rules_of(context.plan), list(model_tests(context))
     tables, verdicts = {}, []
     for aspect, name in TABLES.items():
@@ -44,7 +52,7 @@ def analyze(context: Context) -> TopicResult:
     return TopicResult(tables, tuple(verdicts))
 
 
-def model_tests(context: Context) -> Iterator[Tested]:
+def model_tests(context: Context) -> Iterator[PairTest]:
     """Yield, for each pair of models, the tests of every method and of every method's effect on its control.
 
     Args:
@@ -60,7 +68,7 @@ def model_tests(context: Context) -> Iterator[Tested]:
             if method is None or other is None:
                 continue
             pairs = {DIFFERENCE: pairing.pair(method, other)}
-            controls = [control_of(each, study, context.plan) for each in (method, other)]
+            controls = [control_of(member, study, context.plan) for member in (method, other)]
             if controls[0] is not None and controls[1] is not None:
                 pairs[INTERACTION] = pairing.pair_effects((method, controls[0]), (other, controls[1]))
             for aspect, pair in pairs.items():
@@ -70,7 +78,7 @@ def model_tests(context: Context) -> Iterator[Tested]:
 
 
 def _word(row: Mapping[str, Any]) -> Word:
-    """An effect that is greater with one model depends on the model, whichever it is greater with."""
+    """Return the word of a verdict; an effect that is greater with either model depends on the model."""
     decided = row["aspect"] == INTERACTION and row["word"] in (Word.BETTER, Word.WORSE)
     return Word.SUPPORTED if decided else row["word"]
 
@@ -79,30 +87,34 @@ def model_verdict(row: Mapping[str, Any], rules: Rules) -> Verdict:
     """Put one row of table `model_differences` or `model_interactions` into words."""
     name, word, interacts = row["class"], row["word"], row["aspect"] == INTERACTION
     method, model, other = row["method"], row["model"], row["other_model"]
-    where = "macro Dice" if name == MACRO else f"Dice of {name}"
-    what = f"the effect of {method} on {where}" if interacts else f"{where} of {method}"
-    written = points if interacts else lambda dice: f"{100 * dice:.1f}"
-    seen = f"{written(row['of_model'])} points with {model}, {written(row['of_other'])} with {other}"
-    tested = f"{seen}; the difference is {observed(row)}, {tail(row)}"
+    score_name = "macro Dice" if name == MACRO else f"Dice of {name}"
+    quantity = f"the effect of {method} on {score_name}" if interacts else f"{score_name} of {method}"
+    write = points if interacts else lambda dice: f"{100 * dice:.1f}"
+    scores = f"{write(row['of_model'])} points with {model}, {write(row['of_other'])} with {other}"
+    evidence = f"{scores}; the difference is {difference_text(row)}, {evidence_text(row)}"
     if row["n_units"] == 0:
         sentence = f"{name} does not occur in the scored images."
     elif row["n_units"] == 1:
         sentence = (
-            f"Whether {what} depends on the model cannot be tested: {NO_INTERVAL.format(unit=row['unit'])}. "
-            f"Observed: {seen}."
+            f"Whether {quantity} depends on the model cannot be tested: {NO_INTERVAL.format(unit=row['unit'])}. "
+            f"Observed: {scores}."
         )
     elif word == Word.NOT_TESTABLE:
-        sentence = f"Whether {what} depends on the model cannot be tested: {too_few(row, rules)}. Observed: {seen}."
+        sentence = (
+            f"Whether {quantity} depends on the model cannot be tested: {too_few_text(row, rules)}. Observed: {scores}."
+        )
     elif word == Word.EQUIVALENT:
-        sentence = f"{_start(what)} is the same with {model} and {other} within {margin_text(rules.margin)}: {tested}."
+        sentence = (
+            f"{_start(quantity)} is the same with {model} and {other} within {margin_text(rules.margin)}: {evidence}."
+        )
     elif word == Word.SUPPORTED:
-        sentence = f"{_start(what)} depends on the model: {tested}."
+        sentence = f"{_start(quantity)} depends on the model: {evidence}."
     elif word in (Word.BETTER, Word.WORSE):
-        sentence = f"{_start(what)} is {word} with {model} than with {other}: {tested}."
+        sentence = f"{_start(quantity)} is {word} with {model} than with {other}: {evidence}."
     else:
-        sentence = f"Whether {what} depends on the model is undecided: {tested}."
+        sentence = f"Whether {quantity} depends on the model is undecided: {evidence}."
     if word != Word.NOT_TESTABLE:
-        sentence += cautions(row)
+        sentence += caution_text(row)
     if row["n_seeds"] == 1 and word not in (Word.NOT_TESTABLE, Word.UNDECIDED):
         sentence += " With one seed this speaks of these trained models, not of the models in general."
     return Verdict(

@@ -1,4 +1,4 @@
-"""Where predictions come from: of those that were made elsewhere nothing is known of a training."""
+"""Where predictions come from: nothing is known about the training behind those that were made elsewhere."""
 
 from analysis.topics.context import Context, TopicResult
 from analysis.verdicts import data_limit
@@ -7,7 +7,7 @@ UNPAIRED = "Their training was not paired."  # ends sentences that compare such 
 
 
 def analyze(context: Context) -> TopicResult:
-    """Say which methods were not trained here, and what that takes away; nothing where all were."""
+    """Say which methods were not trained here, and what follows from that; no verdict if all were."""
     foreign = list(dict.fromkeys(run.method for run in context.study.data if run.is_foreign))
     if not foreign:
         return TopicResult({})

@@ -1,4 +1,4 @@
-"""How a paired difference is put into words: of methods against controls and of interventions alike.
+"""Sentences about paired differences, of methods and controls as well as of interventions.
 
 The word itself comes from `scoring.comparisons`, with the interval that the sentence quotes.
 """
@@ -12,45 +12,47 @@ from analysis.statistics.sign_flip import smallest_sign_flip_p
 from analysis.verdicts import Word, p_text, points
 
 NO_INTERVAL = "there is no interval with one {unit}"
-# numbers of a row that every decided difference quotes
+# numbers that every verdict on a paired difference has
 DECIDED = ("difference", "low", "high", "p", "p_holm", "low_holm", "high_holm", "p_tost_holm", "family")
 MOST_NAMED = 3  # units that a sentence names
-SKEWED = 0.3  # |skewness| / sqrt(n) from which on one tail of a t interval errs about twice as often as it says
+SKEWED = 0.3  # |skewness| / sqrt(n) from which one tail of a t interval errs about twice as often as nominal
 
 
-def observed(row: Mapping[str, Any], written: Callable[[float], str] = points, of: str = " points") -> str:
-    """Write a difference with the interval that decided about it, such as "+1.9 points (95 % interval ...)".
+def difference_text(
+    row: Mapping[str, Any], number_text: Callable[[float], str] = points, suffix: str = " points"
+) -> str:
+    """Write a difference with the interval that decided, such as "+1.9 points (95 % interval ...)".
 
     Args:
         row: A row of `judged_rows`.
-        written: Writes one number.
-        of: Unit behind the first number.
+        number_text: Writes one number.
+        suffix: Unit after the first number.
     """
     low, high = (
         (row["low_tost"], row["high_tost"]) if row["word"] == Word.EQUIVALENT else (row["low_holm"], row["high_holm"])
     )
     if not math.isfinite(low):
-        return f"{written(row['difference'])}{of}"
+        return f"{number_text(row['difference'])}{suffix}"
     if row["word"] == Word.EQUIVALENT:
-        interval = f"interval of two one-sided tests {written(low)} to {written(high)}"
+        interval = f"interval of two one-sided tests {number_text(low)} to {number_text(high)}"
     else:
-        interval = f"95 % interval {written(low)} to {written(high)}"
-    return f"{written(row['difference'])}{of} ({interval}{_after(row)})"
+        interval = f"95 % interval {number_text(low)} to {number_text(high)}"
+    return f"{number_text(row['difference'])}{suffix} ({interval}{_after(row)})"
 
 
 def _after(row: Mapping[str, Any]) -> str:
     return f", after Holm for {row['family']} tests" if row["family"] > 1 else ""
 
 
-def tail(row: Mapping[str, Any]) -> str:
-    """Write p, units and seeds behind a difference."""
+def evidence_text(row: Mapping[str, Any]) -> str:
+    """Write the p value of a difference, and the numbers of units and seeds."""
     p = row["p_tost_holm"] if row["word"] == Word.EQUIVALENT else row["p_holm"]
     n, unit, seeds = row["n_units"], row["unit"], row["n_seeds"]
     return f"{p_text(p)} over {n} {unit}s and {seeds} seed{'' if seeds == 1 else 's'}"
 
 
-def too_few(row: Mapping[str, Any], rules: Rules) -> str:
-    """Say why units are too few for better or worse."""
+def too_few_text(row: Mapping[str, Any], rules: Rules) -> str:
+    """Say why there are too few units for better or worse."""
     n = int(row["n_units"])
     smallest = smallest_sign_flip_p(n, rules.permutations)
     return (
@@ -59,35 +61,35 @@ def too_few(row: Mapping[str, Any], rules: Rules) -> str:
     )
 
 
-def cautions(row: Mapping[str, Any], method: str = "", control: str = "") -> str:
-    """Say what qualifies a verdict: units that carry it, skewed differences, an unpaired view of the other sign.
+def caution_text(row: Mapping[str, Any], method: str = "", control: str = "") -> str:
+    """Say what qualifies a verdict: units that carry it, skewed differences, an unpaired effect of the other sign.
 
     Args:
         row: A row of `judged_families`.
-        method: Label of the method; empty: no unpaired view.
+        method: Label of the method; empty: the unpaired effect is not mentioned.
         control: Label of its control.
     """
-    said = ""
+    text = ""
     names = list(row["influential"])
     if names:
-        more = f" or one of {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
-        said += f" Without {' or '.join(names[:MOST_NAMED])}{more} the verdict would be another."
+        others = f" or one of {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+        text += f" Without {' or '.join(names[:MOST_NAMED])}{others} the verdict would be another."
     if abs(row["skewness"]) > SKEWED * math.sqrt(row["n_units"]):
-        said += (
+        text += (
             f" The differences of {row['unit']}s are skewed (skewness {row['skewness']:+.1f}): an interval of their "
             "mean holds the truth less often than it says."
         )
     if method and row["cliffs_delta"] * row["difference"] < 0:
         ahead = method if row["cliffs_delta"] > 0 else control
-        said += (
+        text += (
             f" Unpaired, {ahead} is ahead (Cliff's delta {row['cliffs_delta']:+.2f}): {row['unit']}s differ more than "
             "the methods do, and the paired difference decides."
         )
-    return said
+    return text
 
 
 def rule_text(row: Mapping[str, Any], rules: Rules, families: str) -> str:
-    """Return how numbers gave the word.
+    """Return the rule by which the numbers gave the word of the verdict.
 
     Args:
         row: A row of `judged_rows`.

@@ -1,7 +1,8 @@
-"""What may be said of a bias, given what the path that it acts through can do.
+"""What may be concluded about a bias, given the effect that the path through which it acts can have.
 
-A class bias moves a prediction only through the weights of the class attention. Where equal weights for every class
-predict the same, what was learned there is not read, and neither an effect of the bias nor its absence says anything.
+A class bias changes a prediction only through the weights of the class attention. If equal weights for every class give
+the same prediction, what was learned there is not read, and neither an effect of the bias nor its absence says
+anything.
 """
 
 from collections.abc import Mapping
@@ -12,19 +13,19 @@ import pandas as pd
 from analysis.schema import rows_of
 from analysis.schema.names import MACRO
 from analysis.verdicts import Topic, Verdict, Word, points
-from imbalance_bench.records import PathControl
+from imbalance_bench.table_schemas import PathControl
 
 NOT_EXAMINED = (
     "Whether the prediction depends on what the class attention learned was not examined (no path controls were "
     "recorded), so this need not say anything about the bias."
 )
-# words on what was learned that an attention that is not read takes back
+# words on what was learned that do not hold where the attention is not read
 CONCLUSIONS = (Word.SUPPORTED, Word.NOT_SUPPORTED, Word.NOT_SEPARABLE, Word.UNDECIDED)
 
 
 @dataclass(frozen=True)
 class Ceiling:
-    """What uniform attention weights do to one class of a method, or to macro Dice.
+    """The effect of uniform attention weights on one class of a method, or on macro Dice.
 
     Args:
         word: inert, live, undecided or not_testable; None: not examined.
@@ -38,11 +39,11 @@ class Ceiling:
 
     @property
     def inert(self) -> bool:
-        """True where the prediction is shown not to depend on what the attention learned."""
+        """Whether the prediction is shown not to depend on what the attention learned."""
         return self.word == Word.INERT
 
     def word_of_bias(self, word: Word) -> Word:
-        """Return the word on an effect of the bias: that it is none says nothing where the path is inert."""
+        """Return the word on an effect of the bias; the absence of an effect says nothing if the path is inert."""
         return Word.INERT if self.inert and word not in (Word.BETTER, Word.WORSE) else word
 
     def share(self, difference: float) -> float:
@@ -50,7 +51,7 @@ class Ceiling:
         return difference / abs(self.difference) if self.word == Word.LIVE else float("nan")
 
     def remark(self, difference: float, word: Word) -> str:
-        """Return what a sentence on an effect of the bias must add; empty where the path does not qualify it."""
+        """Return what must be added to a sentence on an effect of the bias; empty if the path does not qualify it."""
         if self.word is None:
             return f" {NOT_EXAMINED}"
         if self.word == Word.LIVE:
@@ -71,11 +72,11 @@ class Ceilings:
 
     def __init__(self, path_controls: pd.DataFrame) -> None:
         rows = rows_of(path_controls[path_controls["control"] == str(PathControl.UNIFORM)])
-        self._found = {(row["method"], row["class"]): _ceiling(row) for row in rows}
+        self._ceilings = {(row["method"], row["class"]): _ceiling(row) for row in rows}
 
     def of(self, method: str, name: str = MACRO) -> Ceiling:
         """Return the ceiling of a method on a class, or on macro Dice."""
-        return self._found.get((method, name), Ceiling())
+        return self._ceilings.get((method, name), Ceiling())
 
 
 def _ceiling(row: Mapping[str, object]) -> Ceiling:
@@ -84,20 +85,20 @@ def _ceiling(row: Mapping[str, object]) -> Ceiling:
 
 
 def without_inert(verdict: Verdict, reason: str) -> Verdict:
-    """Return a verdict on what was learned in an attention that is not read: no conclusion, and why.
+    """Return a verdict on what was learned in an attention that is not read, without its conclusion.
 
     Args:
-        verdict: On an estimand of a method whose path is inert.
+        verdict: Verdict on an estimand of a method whose path is inert.
         reason: The sentence on the path.
     """
-    headline = verdict.topic == Topic.EXPLANATION
-    if verdict.word not in CONCLUSIONS and not headline:
+    is_headline = verdict.topic == Topic.EXPLANATION
+    if verdict.word not in CONCLUSIONS and not is_headline:
         return verdict
     sentence = f"{reason} So it does not matter what the {verdict.subject} follows."
     return replace(
         verdict,
         word=Word.INERT,
-        sentence=sentence if headline else f"{verdict.sentence} But the class attention is not read.",
+        sentence=sentence if is_headline else f"{verdict.sentence} But the class attention is not read.",
         numbers={**verdict.numbers, "word_without_path": str(verdict.word)},
         rule=f"inert: the path controls say so of the method; else {verdict.rule}",
     )

@@ -1,7 +1,7 @@
 """Is the class attention that a bias acts on read at all? Dice after the attention was changed in trained models.
 
-Uniform weights take away whatever the attention learned of a place; the prediction of a model that does not change then
-cannot depend on it. That is judged first, by an equivalence test of macro Dice of each method alone.
+Uniform weights remove whatever the attention learned about a place; if the prediction of a model does not change, it
+cannot depend on it. That is judged first, by an equivalence test of macro Dice, for each method separately.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,8 @@ from analysis.topics.context import Context, TopicResult, not_recorded
 from analysis.topics.interventions import LEARNED, PERMUTED, ZEROED, intervention_runs
 from analysis.topics.path_ceiling import Ceiling, Ceilings
 from analysis.verdicts import Topic, Verdict, Word, margin_text, p_text, points
-from imbalance_bench.records import PathControl, StudyRecords
+from imbalance_bench.records import StudyRecords
+from imbalance_bench.table_schemas import PathControl
 
 WEIGHTS = (PathControl.UNIFORM, PathControl.REMOVED, PathControl.ORACLE, PathControl.ROLLED)
 DOSES = (PathControl.BIAS_DOSE, PathControl.LOGIT_DOSE, PathControl.LOGIT_MATCHED)
@@ -38,30 +39,32 @@ RULE = (
 def analyze(context: Context) -> TopicResult:
     """Tabulate every control of the path and judge, for each method, whether it is inert."""
     rules, rows = rules_of(context.plan), []
-    changed = intervention_runs(context.records, context.study)
+    bias_changes = intervention_runs(context.records, context.study)
     controlled = controlled_runs(context.records, context.study.data)
     for done, (method, pairs) in enumerate(controlled.items()):
         context.report("path controls", done, len(controlled))
-        rows += method_rows(method, pairs, changed.get(method, []), context, rules)
-    found = table("path_controls", rows)
-    silent = {method: NOT_CONTROLLED for method in changed if method not in controlled}
-    ceilings = Ceilings(found)
-    judged = [path_verdict(found, method, ceilings.of(method), rules) for method in controlled]
-    unknown = not_recorded("path_controls", "whether the class attention is read", "path_controls.parquet", silent)
-    return TopicResult({"path_controls": found}, (*judged, *unknown))
+        rows += method_rows(method, pairs, bias_changes.get(method, []), context, rules)
+    frame = table("path_controls", rows)
+    not_controlled = {method: NOT_CONTROLLED for method in bias_changes if method not in controlled}
+    ceilings = Ceilings(frame)
+    verdicts = [path_verdict(frame, method, ceilings.of(method), rules) for method in controlled]
+    unrecorded = not_recorded(
+        "path_controls", "whether the class attention is read", "path_controls.parquet", not_controlled
+    )
+    return TopicResult({"path_controls": frame}, (*verdicts, *unrecorded))
 
 
 def controlled_runs(records: StudyRecords, runs: Sequence[RunData]) -> dict[str, list[tuple[RunData, pd.DataFrame]]]:
-    """Return the runs of each method that recorded path controls, and these; a method of which one did not has none."""
-    found: dict[str, list[tuple[RunData, pd.DataFrame]]] = {}
+    """Return the runs of each method with their path controls; methods with a run that lacks them are left out."""
+    runs_of: dict[str, list[tuple[RunData, pd.DataFrame]]] = {}
     without: set[str] = set()
     for run in runs:
         rows = records.run(run.run_id).path_controls()
         if rows is None or not len(rows):
             without.add(run.method)
         else:
-            found.setdefault(run.method, []).append((run, rows))
-    return {method: pairs for method, pairs in found.items() if method not in without}
+            runs_of.setdefault(run.method, []).append((run, rows))
+    return {method: pairs for method, pairs in runs_of.items() if method not in without}
 
 
 def method_rows(
@@ -71,12 +74,12 @@ def method_rows(
     context: Context,
     rules: Rules,
 ) -> list[dict[str, Any]]:
-    """Return the rows of one method: of its bias, of the weights of its attention, of doses.
+    """Return the rows of one method: changes of its bias, of the weights of its attention, and doses.
 
     Args:
-        method: Label.
+        method: Label of the method.
         pairs: Its runs and their path controls.
-        biased: Its runs and their predictions with a changed bias; none where it has no bias.
+        biased: Its runs and their predictions with a changed bias; empty if it has no bias.
         context: The study.
         rules: The rules.
     """
@@ -93,7 +96,7 @@ def method_rows(
     if biased:
         of_bias = ChangedModels.of(biased, ("intervention",), *shape)
         for name in (ZEROED, PERMUTED):
-            members = [each for each in of_bias.changes if str(each[0]).split("_")[0] == name]
+            members = [change for change in of_bias.changes if str(change[0]).split("_")[0] == name]
             if members:
                 add(of_bias, members, (LEARNED,), {"control": name, "target": "", "dose": 0.0})
     for change in weights:
@@ -120,44 +123,48 @@ def _tested(
     names: Sequence[str],
     rules: Rules,
 ) -> list[dict[str, Any]]:
-    """Test one control: macro alone, the classes together; with what is predicted and the size in each model."""
+    """Test one control, macro alone and the classes together, and add predicted shares and the mean |difference|."""
     pairs = models.against(changes, trained)
     tests = pair_tests(pairs, names, rules, keys)
-    judged = judged_rows(tests[:1], rules, influence=False) + judged_rows(tests[1:], rules, influence=False)
-    size, n_models = magnitudes(pairs)
+    rows = judged_rows(tests[:1], rules, influence=False) + judged_rows(tests[1:], rules, influence=False)
+    magnitude, n_models = magnitudes(pairs)
     before = predicted_shares(models.counts(trained, like=changes[0]))
     after = np.mean([predicted_shares(models.counts(change)) for change in changes], axis=0)
-    places = [len(names), *range(len(names))]
-    shares = [(float(each[place]) if place < len(names) else np.nan) for place in places for each in (after, before)]
+    columns = [len(names), *range(len(names))]  # macro first, which has no predicted share
+    predicted, predicted_trained = np.append(after, np.nan), np.append(before, np.nan)
     return [
         row
-        | {"magnitude": float(size[place]), "n_models": n_models, "moved": after - before}
-        | {"predicted": shares[2 * number], "predicted_trained": shares[2 * number + 1]}
-        for number, (row, place) in enumerate(zip(judged, places, strict=True))
+        | {"magnitude": float(magnitude[column]), "n_models": n_models, "moved": after - before}
+        | {"predicted": float(predicted[column]), "predicted_trained": float(predicted_trained[column])}
+        for row, column in zip(rows, columns, strict=True)
     ]
 
 
 def _of_dose(rows: list[dict[str, Any]], target: str) -> list[dict[str, Any]]:
-    """Return what is kept of a control: of a dose, macro and the dosed class."""
+    """Return the rows of a control that the table contains: for a dose, macro and the dosed class."""
     return [row for row in rows if not target or row["class"] in (MACRO, target)]
 
 
 def _on_images_of_doses(
     models: ChangedModels, trained: Change, method: str, names: Sequence[str], rules: Rules, on_all: Ceilings
 ) -> dict[str, Ceiling]:
-    """Return the ceilings on the images that were dosed: the difference there, the word of all images."""
+    """Return the ceilings for doses: the difference on the images that were dosed, with the word of all images."""
     uniform = (str(PathControl.UNIFORM), -1, 0.0)
-    dosed = next((each for each in models.changes if each[0] in DOSES), None)
+    dosed = next((change for change in models.changes if change[0] in DOSES), None)
     if dosed is None or uniform not in models.changes:
         return {}
-    tried = [set(each[dosed]["image_id"]) for each in models.predicted]
-    kept = [
-        {change: rows[rows["image_id"].isin(images)] for change, rows in each.items() if change in (uniform, trained)}
-        for each, images in zip(models.predicted, tried, strict=True)
+    images_of_models = [set(by_change[dosed]["image_id"]) for by_change in models.predicted]
+    predicted = [
+        {
+            change: rows[rows["image_id"].isin(images)]
+            for change, rows in by_change.items()
+            if change in (uniform, trained)
+        }
+        for by_change, images in zip(models.predicted, images_of_models, strict=True)
     ]
-    tests = pair_tests(replace(models, predicted=kept).against([uniform], trained), names, rules, {})
-    found = {test.keys["class"]: test.known.estimate for test in tests}
-    return {name: replace(on_all.of(method, name), difference=value) for name, value in found.items()}
+    tests = pair_tests(replace(models, predicted=predicted).against([uniform], trained), names, rules, {})
+    differences = {test.keys["class"]: test.uncertainty.estimate for test in tests}
+    return {name: replace(on_all.of(method, name), difference=value) for name, value in differences.items()}
 
 
 def _mark_curves(rows: list[dict[str, Any]]) -> None:
@@ -172,16 +179,16 @@ def _mark_curves(rows: list[dict[str, Any]]) -> None:
         shares = np.array([share for _, share in ordered])
         monotone = bool((np.diff(shares) >= 0).all() and shares[-1] > shares[0])
         for row in curve:
-            own = (row["predicted"] - row["predicted_trained"]) * np.sign(row["dose"])
-            specific = bool(own > 0 and own >= np.abs(row["moved"]).max())
+            shift = (row["predicted"] - row["predicted_trained"]) * np.sign(row["dose"])
+            specific = bool(shift > 0 and shift >= np.abs(row["moved"]).max())
             row |= {"monotone": monotone, "specific": specific}
 
 
 def _plain(row: Mapping[str, Any], ceiling: Ceiling) -> dict[str, object]:
     """Return the columns of the table."""
-    kept = ("method", "control", "target", "dose", "class", "unit", "n_units", "n_seeds", "n_models", "difference")
-    kept += ("low", "high", "magnitude", "p", "p_tost", "p_tost_holm", "low_tost", "high_tost", "predicted")
-    content = {name: row[name] for name in (*kept, "predicted_trained")}
+    columns = ("method", "control", "target", "dose", "class", "unit", "n_units", "n_seeds", "n_models", "difference")
+    columns += ("low", "high", "magnitude", "p", "p_tost", "p_tost_holm", "low_tost", "high_tost", "predicted")
+    content = {name: row[name] for name in (*columns, "predicted_trained")}
     content |= {"monotone": row.get("monotone", False), "specific": row.get("specific", False)}
     word = row["word"]
     if row["control"] == PathControl.UNIFORM:
@@ -192,10 +199,10 @@ def _plain(row: Mapping[str, Any], ceiling: Ceiling) -> dict[str, object]:
 
 
 def word_of_uniform(word: Word, magnitude: float, margin: float) -> Word:
-    """Say what the difference under uniform weights shows of the path.
+    """Return the word on the path from the difference under uniform weights.
 
     Args:
-        word: On the difference, as in any comparison.
+        word: Word on the difference, as in any comparison.
         magnitude: Mean |difference| over models: models whose differences cancel are not inert.
         margin: Half width of the region of practical equivalence.
     """
@@ -204,11 +211,11 @@ def word_of_uniform(word: Word, magnitude: float, margin: float) -> Word:
     return Word.LIVE if word in (Word.BETTER, Word.WORSE) else word
 
 
-def path_verdict(found: pd.DataFrame, method: str, ceiling: Ceiling, rules: Rules) -> Verdict:
+def path_verdict(frame: pd.DataFrame, method: str, ceiling: Ceiling, rules: Rules) -> Verdict:
     """Say whether the prediction of a method depends on what its class attention learned."""
-    rows = found[(found["method"] == method) & (found["class"] == MACRO)]
+    rows = frame[(frame["method"] == method) & (frame["class"] == MACRO)]
     row = rows[rows["control"] == str(PathControl.UNIFORM)].iloc[0]
-    seen = (
+    effect = (
         f"{points(row['difference'])} points of macro Dice, mean |difference| over {int(row['n_models'])} models "
         f"{100 * row['magnitude']:.1f}, over {int(row['n_units'])} {row['unit']}s"
     )
@@ -218,18 +225,18 @@ def path_verdict(found: pd.DataFrame, method: str, ceiling: Ceiling, rules: Rule
         sentence = (
             f"The prediction of {method} does not depend on what its class attention learned: attending to every class "
             f"equally moves macro Dice by {100 * ceiling.at_most:.1f} points at most, inside the margin of "
-            f"{margin_text(rules.margin)} ({seen}, {tost}, {p_text(row['p_tost'])}). Neither an effect of a bias on "
+            f"{margin_text(rules.margin)} ({effect}, {tost}, {p_text(row['p_tost'])}). Neither an effect of a bias on "
             "that attention nor its absence says anything about the bias."
         )
     elif word == Word.LIVE:
         sentence = (
             f"The prediction of {method} depends on what its class attention learned: attending to every class equally "
-            f"changes it by {seen} (95 % interval {points(row['low'])} to {points(row['high'])}, {p_text(row['p'])})."
+            f"changes it by {effect} (95 % interval {points(row['low'])} to {points(row['high'])}, {p_text(row['p'])})."
         )
     else:
         sentence = (
             f"Whether the prediction of {method} depends on what its class attention learned is not decided: attending "
-            f"to every class equally changes it by {seen}"
+            f"to every class equally changes it by {effect}"
             + (f" ({tost})." if np.isfinite(row["low_tost"]) else "; there is no interval.")
         )
     dosed = _largest(rows)
@@ -253,5 +260,11 @@ def path_verdict(found: pd.DataFrame, method: str, ceiling: Ceiling, rules: Rule
 
 def _largest(rows: pd.DataFrame) -> dict[str, float]:
     """Return the largest |difference| of macro Dice over the doses of the bias, and over those of the logits."""
-    found = rows[rows["target"] != ""].groupby("control")["difference"].agg(lambda each: float(each.abs().max()))
-    return {str(name): float(found[name]) for name in (PathControl.BIAS_DOSE, PathControl.LOGIT_DOSE) if name in found}
+    largest = (
+        rows[rows["target"] != ""]
+        .groupby("control")["difference"]
+        .agg(lambda differences: float(differences.abs().max()))
+    )
+    return {
+        str(name): float(largest[name]) for name in (PathControl.BIAS_DOSE, PathControl.LOGIT_DOSE) if name in largest
+    }

@@ -1,8 +1,8 @@
-"""Phantom tissue only: what was planted, beside what the analysis found without looking at it.
+"""Phantom tissue only: what was planted, compared with what the analysis found without knowing it.
 
-True by construction: the factors of the tissue (the phantom's `truth.csv`), that a method trained for fewer steps is
-worse, that weights computed from frequencies go with frequency and with nothing beyond it, and that a decoder whose
-readout is the class attention reads it.
+The following is true by construction: the factors of the tissue (the phantom's `truth.csv`), that a method trained for
+fewer steps is worse, that weights computed from frequencies go with frequency and nothing beyond it, and that a decoder
+whose readout is the class attention reads it.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -25,9 +25,9 @@ from imbalance_bench.preregistration import PRIMARY_MEASURES
 
 TRUTH_FILE = "truth.csv"  # written beside a phantom by `imbalance_bench.data.phantom`
 CONSTRUCT_OF = {"share": FREQUENCY, "ambiguity": "boundary", "morphology": "morphology", "context": "context"}
-# what must follow each factor (docs/phantom.md): the primary measure, but of context, whose primary measure compares
-# features of an encoder and follows what is planted only as far as that encoder was trained
-MEASURE_OF = {factor: PRIMARY_MEASURES[each] for factor, each in CONSTRUCT_OF.items()}
+# the measure that must follow each factor (docs/phantom.md): the primary measure, except for context, whose primary
+# measure compares features of an encoder and follows what is planted only as far as that encoder was trained
+MEASURE_OF = {factor: PRIMARY_MEASURES[construct] for factor, construct in CONSTRUCT_OF.items()}
 MEASURE_OF["context"] = "rival_stain_overlap"
 # loss weights that are a strictly monotone function of the class's share of pixels, by definition
 WEIGHTS_OF_FREQUENCY = ("inverse_frequency", "inverse_sqrt", "enet", "effective_number")
@@ -38,13 +38,13 @@ YES, NO, OPEN = "yes", "no", "open"
 
 @dataclass(frozen=True)
 class Claim:
-    """Something that is true by construction, and the verdict that ought to say so.
+    """Something that is true by construction, and the verdict that should say so.
 
     Args:
-        subject: Whom it is about.
+        subject: Method, or quantity of a method, that it is about.
         planted: The truth in words.
-        verdict: What was found; None: nothing was judged.
-        agrees: Whether a verdict says the same.
+        verdict: The verdict; None if nothing was judged.
+        agrees: Returns whether a verdict agrees with the truth.
         open_words: Words that decide nothing.
     """
 
@@ -64,7 +64,7 @@ class Claim:
 
 
 def analyze(context: Context) -> TopicResult:
-    """Set what was planted beside what was found; empty for a study of real tissue."""
+    """Compare what was planted with what was found; empty for a study of real tissue."""
     truth = planted_truth(context)
     if truth is None:
         return TopicResult({name: table(name, []) for name in ("planted_factors", "planted_and_found")})
@@ -74,7 +74,7 @@ def analyze(context: Context) -> TopicResult:
 
 
 def planted_truth(context: Context) -> pd.DataFrame | None:
-    """Return the phantom's truth, one row per class; None where the data are no phantom, or classes were merged."""
+    """Return the phantom's truth, one row per class; None if the data are not a phantom, or classes were merged."""
     try:
         open_study_data(context.records.root, context.study.dataset, context.study.class_names)
     except UserError:
@@ -83,8 +83,8 @@ def planted_truth(context: Context) -> pd.DataFrame | None:
     if not path.is_file():
         return None
     truth = pd.read_csv(path, dtype={"class": str}, keep_default_na=False)
-    known = {"class", *CONSTRUCT_OF} <= set(truth.columns)
-    return truth if known and list(truth["class"]) == list(context.study.class_names) else None
+    has_columns = {"class", *CONSTRUCT_OF} <= set(truth.columns)
+    return truth if has_columns and list(truth["class"]) == list(context.study.class_names) else None
 
 
 def planted_factors(truth: pd.DataFrame, measures: pd.DataFrame) -> pd.DataFrame:
@@ -97,27 +97,27 @@ def planted_factors(truth: pd.DataFrame, measures: pd.DataFrame) -> pd.DataFrame
     measured = {(row["class"], row["measure"]): row["value"] for row in rows_of(measures)}
     rows = []
     for factor, measure in MEASURE_OF.items():
-        for each in rows_of(truth):
-            value = measured.get((each["class"], measure), float("nan"))
-            row = {"factor": factor, "class": each["class"], "planted": float(each[factor])}
+        for class_row in rows_of(truth):
+            value = measured.get((class_row["class"], measure), float("nan"))
+            row = {"factor": factor, "class": class_row["class"], "planted": float(class_row[factor])}
             rows.append(row | {"measure": measure, "measured": value})
     return table("planted_factors", rows)
 
 
 def factor_rows(factors: pd.DataFrame) -> Iterator[dict[str, object]]:
-    """Say of each factor whether its measure orders the classes as planted."""
+    """Yield a row for each factor that says whether its measure orders the classes as planted."""
     for factor, rows in factors.groupby("factor", sort=False):
-        measure, known = str(rows["measure"].iloc[0]), rows.dropna(subset=["measured"])
+        measure, measured = str(rows["measure"].iloc[0]), rows.dropna(subset=["measured"])
         row: dict[str, object] = {"subject": str(factor), "verdict": ""}
         row["planted"] = (
             f"{rows['planted'].nunique()} levels from {rows['planted'].min():g} to {rows['planted'].max():g}"
         )
-        if len(known) < 3 or known["planted"].nunique() < 2:
+        if len(measured) < 3 or measured["planted"].nunique() < 2:
             yield row | {"found": f"{measure.replace('_', ' ')} was not measured", "agrees": OPEN}
             continue
-        rho = float(known["planted"].corr(known["measured"], method="spearman"))
-        found = f"{measure.replace('_', ' ')} orders the classes with Spearman's rho {rho:+.2f} to what was planted"
-        yield row | {"found": found, "agrees": YES if rho >= FOLLOWS else OPEN if rho > 0 else NO}
+        rho = float(measured["planted"].corr(measured["measured"], method="spearman"))
+        statement = f"{measure.replace('_', ' ')} orders the classes with Spearman's rho {rho:+.2f} to what was planted"
+        yield row | {"found": statement, "agrees": YES if rho >= FOLLOWS else OPEN if rho > 0 else NO}
 
 
 def claims(context: Context) -> Iterator[Claim]:
@@ -135,17 +135,19 @@ def claims(context: Context) -> Iterator[Claim]:
         fraction = float(run.manifest.get("method", {}).get("steps_fraction", 1.0))
         if fraction < 1 and method in macro:
             planted = f"worse than its control: trained for {fraction:.0%} of the steps"
-            yield Claim(method, planted, macro[method], lambda each: each.word == Word.WORSE)
+            yield Claim(method, planted, macro[method], lambda verdict: verdict.word == Word.WORSE)
         if _parts(run) and all(name in WEIGHTS_OF_FREQUENCY for name in _parts(run)):
             subject, key = f"loss weight of {method}", (method, "loss_weight")
             planted = "goes with frequency, from which it is computed"
             yield Claim(subject, planted, alone.get((*key, context.plan.primary[FREQUENCY])), _supported)
             planted = "goes with no kind of difficulty beyond frequency"
             beyond = partial.get((*key, DIFFICULTY))
-            yield Claim(subject, planted, beyond, lambda each: each.word == Word.NOT_SUPPORTED)
+            yield Claim(subject, planted, beyond, lambda verdict: verdict.word == Word.NOT_SUPPORTED)
         if "dfa" in _parts(run) and _decoder(run) in LIVE_DECODERS:
             planted = f"live: with the decoder {_decoder(run)} the attention weights are the readout"
-            yield Claim(f"class attention of {method}", planted, paths.get(method), lambda each: each.word == Word.LIVE)
+            yield Claim(
+                f"class attention of {method}", planted, paths.get(method), lambda verdict: verdict.word == Word.LIVE
+            )
 
 
 def _supported(verdict: Verdict) -> bool:

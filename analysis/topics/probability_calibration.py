@@ -1,4 +1,4 @@
-"""Whether predicted probabilities are what they say: from records that older runs do not have."""
+"""Calibration of predicted probabilities, from records that older runs do not have."""
 
 import math
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ from imbalance_bench.records import RunRecord
 
 
 def analyze(context: Context) -> TopicResult:
-    """Judge the probabilities of every method whose runs recorded them; say so where they did not."""
+    """Judge the probabilities of every method whose runs recorded them; a verdict names the others."""
     names = context.study.class_names
     rows: dict[str, list[dict[str, Any]]] = {"calibration": [], "reliability_diagram": []}
     lacking: dict[str, str] = {}
@@ -32,15 +32,15 @@ def analyze(context: Context) -> TopicResult:
         sums = ProbabilitySums.of_rows(recorded, context.units[method])
         rows["calibration"] += calibration_rows(method, sums, names)
         rows["reliability_diagram"] += diagram_rows(method, sums, names)
-    tables = {name: table(name, each) for name, each in rows.items()}
+    tables = {name: table(name, rows_of_table) for name, rows_of_table in rows.items()}
     of_all = tables["calibration"][(tables["calibration"]["measure"] == OVERCONFIDENCE)]
-    judged = [confidence_verdict(row) for row in rows_of(of_all[of_all["class"] == ALL])]
+    verdicts = [confidence_verdict(row) for row in rows_of(of_all[of_all["class"] == ALL])]
     lacking_verdicts = not_recorded("probabilities", "the probabilities", "probabilities.parquet", lacking)
-    return TopicResult(tables, (*judged, *lacking_verdicts))
+    return TopicResult(tables, (*verdicts, *lacking_verdicts))
 
 
 def confidence_verdict(row: Mapping[str, Any]) -> Verdict:
-    """Say whether a method trusts its predictions too much or too little.
+    """Say whether a method is over- or under-confident.
 
     Args:
         row: Row `overconfidence` of `all` of table `calibration`.

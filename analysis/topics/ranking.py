@@ -1,7 +1,7 @@
-"""How stable an order of methods is: what rank each would have had with other units and other seeds.
+"""How stable the order of the methods is: the rank that each would have had with other units and other seeds.
 
 Ranks are described, not tested: whether two methods differ is a question for `method_comparison`. Units and seeds are
-resampled crossed, the same ones for all methods, because all methods saw the same ones.
+resampled crossed, and alike for all methods, because all methods were scored on the same ones.
 """
 
 import math
@@ -56,9 +56,11 @@ def rank_methods(
     resampled = resampled_scores(parts, unit, seed)
     frames = []
     for column, name in [(classes, MACRO), *enumerate(class_names)]:
-        found = rank_stability(observed[:, column], resampled[:, :, column])
-        frame = pd.DataFrame({"class": name, "method": methods, "score": found.score, "rank": found.rank})
-        frame = frame.assign(rank_low=found.low, rank_high=found.high, p_best=found.p_best, kendall_tau=found.kendall)
+        stability = rank_stability(observed[:, column], resampled[:, :, column])
+        frame = pd.DataFrame({"class": name, "method": methods, "score": stability.score, "rank": stability.rank})
+        frame = frame.assign(
+            rank_low=stability.low, rank_high=stability.high, p_best=stability.p_best, kendall_tau=stability.kendall
+        )
         frames.append(frame.sort_values("rank", kind="stable"))
     return pd.concat(frames, ignore_index=True).assign(n_units=units, n_seeds=seeds)
 
@@ -67,16 +69,18 @@ def analyze(context: Context) -> TopicResult:
     """Rank all methods under every aggregation, overall and class by class."""
     units = shared_seeds(context.units)
     if len(units) < 2:
-        lacking = (_nothing_shared(),) if len(context.units) > 1 else ()
-        return TopicResult({"rankings": table("rankings", [])}, lacking)
+        refusals = (_nothing_shared(),) if len(context.units) > 1 else ()
+        return TopicResult({"rankings": table("rankings", [])}, refusals)
     ranked = _rankings(units, context)
-    judged = ranked[(ranked["aggregation"] == f"per_{context.unit}") & (ranked["class"] == MACRO)]
+    quoted = ranked[(ranked["aggregation"] == f"per_{context.unit}") & (ranked["class"] == MACRO)]
     others = ranked[(ranked["aggregation"] != f"per_{context.unit}") & (ranked["class"] == MACRO)]
-    scored = others[others["score"].notna()]
-    firsts = {str(name): str(part.iloc[0]["method"]) for name, part in scored.groupby("aggregation", sort=False)}
-    ahead = [each.method for each in context.verdicts_on(Topic.LEADERS) if each.word == Word.BETTER]
-    several = len({run.model for run in context.study.data}) > 1  # which are not tested against each other
-    verdict = ranking_verdict(rows_of(judged), firsts, context.unit, [] if several else ahead)
+    with_score = others[others["score"].notna()]
+    first_methods = {
+        str(name): str(part.iloc[0]["method"]) for name, part in with_score.groupby("aggregation", sort=False)
+    }
+    ahead = [verdict.method for verdict in context.verdicts_on(Topic.LEADERS) if verdict.word == Word.BETTER]
+    several = len({run.model for run in context.study.data}) > 1  # methods of different models are not compared
+    verdict = ranking_verdict(rows_of(quoted), first_methods, context.unit, [] if several else ahead)
     return TopicResult({"rankings": table("rankings", ranked)}, (verdict,))
 
 
@@ -111,13 +115,13 @@ def _order(word: Word, sentence: str, numbers: Mapping[str, Any], rule: str) -> 
 
 
 def ranking_verdict(
-    rows: list[dict[str, Any]], firsts: Mapping[str, str], unit: str, shown_ahead: Collection[str]
+    rows: list[dict[str, Any]], first_methods: Mapping[str, str], unit: str, shown_ahead: Collection[str]
 ) -> Verdict:
     """Say how stable the first rank on macro Dice is.
 
     Args:
         rows: Macro rows of table `rankings` under the aggregation that comparisons use, best first.
-        firsts: First method under each of the other aggregations.
+        first_methods: First method under each of the other aggregations.
         unit: "group" or "image".
         shown_ahead: Methods that are shown to be ahead of every other (topic `leaders`).
     """
@@ -133,11 +137,11 @@ def ranking_verdict(
     seeds, units = best["n_seeds"], best["n_units"]
     numbers = {key: best[key] for key in ("p_best", "rank_low", "rank_high", "kendall_tau", "n_units", "n_seeds")}
     numbers |= {"aggregation": f"per_{unit}", "first": best["method"]}
-    numbers |= {f"first_{name}": method for name, method in firsts.items()}
+    numbers |= {f"first_{name}": method for name, method in first_methods.items()}
     if units < 2:
         sentence = f"How stable the order of the methods is cannot be tested with one {unit}."
         return _order(Word.NOT_TESTABLE, sentence, numbers, rule)
-    elsewhere = sorted({method for method in firsts.values() if method != best["method"]})
+    elsewhere = sorted({method for method in first_methods.values() if method != best["method"]})
     stable = best["method"] in shown_ahead and not elsewhere
     sentence = (
         f"{best['method']} ranks first of {len(rows)} methods on macro Dice and stays first in {best['p_best']:.0%} of "

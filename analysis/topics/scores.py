@@ -1,4 +1,4 @@
-"""Score tables: of each run, of each method with intervals, of each unit."""
+"""Score tables: of each run, of each method with intervals, and of each unit."""
 
 import numpy as np
 import pandas as pd
@@ -24,25 +24,29 @@ _SCORE_KEYS = ("aggregation", "metric", "class_id")
 
 def class_scores(tables: StudyTables) -> pd.DataFrame:
     """Score every run by class, aggregation and metric; table `class_scores`."""
-    alike: dict[tuple[str, int], list[RunData]] = {}  # runs of one method and fold are scored on the same images
+    runs_of: dict[tuple[str, int], list[RunData]] = {}  # runs of one method and fold are scored on the same images
     for run in tables.data:
-        alike.setdefault((run.method, run.fold), []).append(run)
+        runs_of.setdefault((run.method, run.fold), []).append(run)
     frames = []
     keys = pd.MultiIndex.from_product([AGGREGATIONS, METRICS, range(len(tables.class_names))])
-    for runs in alike.values():
+    for runs in runs_of.values():
         counts = unit_counts(runs, split=tables.split, unit="image", n_classes=len(tables.class_names))
         parts = [ratios(counts, metric, aggregation) for aggregation in AGGREGATIONS for metric in METRICS]
-        by_seed = np.stack([scores_by_seed(each)[:, :-1] for each in parts], axis=1)  # (S, A M, K)
-        present = np.stack([(each.occurs > 0).sum(axis=0) for each in parts])  # (A M, K)
+        by_seed = np.stack([scores_by_seed(part)[:, :-1] for part in parts], axis=1)  # (S, A M, K)
+        present = np.stack([(part.occurs > 0).sum(axis=0) for part in parts])  # (A M, K)
         of_run = by_seed[[counts.seeds.index(run.seed) for run in runs]].reshape(len(runs), -1)
-        told = {name: np.repeat([getattr(run, name) for run in runs], len(keys)) for name in ("run_id", "method")}
-        told |= {name: np.repeat([getattr(run, name) for run in runs], len(keys)) for name in ("fold", "seed")}
-        own = {name: np.tile(keys.get_level_values(level), len(runs)) for level, name in enumerate(_SCORE_KEYS)}
+        run_columns = {
+            name: np.repeat([getattr(run, name) for run in runs], len(keys)) for name in ("run_id", "method")
+        }
+        run_columns |= {name: np.repeat([getattr(run, name) for run in runs], len(keys)) for name in ("fold", "seed")}
+        score_columns = {
+            name: np.tile(keys.get_level_values(level), len(runs)) for level, name in enumerate(_SCORE_KEYS)
+        }
         values = {"value": of_run.ravel(), "n_present": np.tile(present.ravel(), len(runs))}
-        frames.append(pd.DataFrame(told | own | values))
-    place = {run.run_id: number for number, run in enumerate(tables.data)}
+        frames.append(pd.DataFrame(run_columns | score_columns | values))
+    order = {run.run_id: index for index, run in enumerate(tables.data)}
     rows = pd.concat(frames, ignore_index=True)
-    rows = rows.iloc[np.argsort(rows["run_id"].map(place).to_numpy(), kind="stable")]
+    rows = rows.iloc[np.argsort(rows["run_id"].map(order).to_numpy(), kind="stable")]
     return table("class_scores", rows.assign(**{"class": np.asarray(tables.class_names, object)[rows["class_id"]]}))
 
 
@@ -73,7 +77,7 @@ def unit_scores(tables: StudyTables, units: dict[str, UnitCounts]) -> pd.DataFra
 
 
 def absent_class_sensitivity(units: dict[str, UnitCounts]) -> pd.DataFrame:
-    """Compare leaving out units without a class with counting them 0 where it was predicted; table `sensitivity`."""
+    """Compare leaving out units without a class with scoring them 0 where it was predicted; table `sensitivity`."""
     rows = []
     for method, counts in units.items():
         for aggregation in ("per_image", "per_group"):
@@ -103,10 +107,10 @@ def analyze(context: Context) -> TopicResult:
     }
     context.report("scores", 1, 1)
     written, first = context.records.plan(), next(iter(context.units.values()))
-    judged = (
+    verdicts = (
         study_limits.plan_verdict(written["analysis"], written.get("analysis_hash")),
         *study_limits.data_verdicts(context.study, context.units, context.plan),
         study_limits.sensitivity_verdict(sensitivity, context.plan.control, headline(context.unit)),
         weights_verdict(ratios(first, "dice", "pooled"), first.units, context.study.class_names, context.unit),
     )
-    return TopicResult(tables, tuple(verdict for verdict in judged if verdict is not None))
+    return TopicResult(tables, tuple(verdict for verdict in verdicts if verdict is not None))

@@ -1,4 +1,4 @@
-"""Verdicts on the study itself: what its data, its runs and its number of classes allow to be said."""
+"""Verdicts on the study itself: which conclusions its data, its runs and its number of classes allow."""
 
 import math
 from collections.abc import Sequence
@@ -38,25 +38,25 @@ def correlation_attainability(n_classes: int, tests: int, plan: AnalysisPlan) ->
     numbers |= {f"power_at_rho_{rho:g}": correlation_power(n_classes, rho, level, plan.seed) for rho in POWER_AT}
     possible = attainable(smallest, tests, plan.alpha)
     if math.isnan(needed) and n_classes <= 10:
-        one = f"no correlation over {n_classes} classes can reach p < {plan.alpha:g}"
+        single = f"no correlation over {n_classes} classes can reach p < {plan.alpha:g}"
     elif math.isnan(needed):
-        one = f"{n_classes} classes suffice for p values by simulation"
+        single = f"{n_classes} classes suffice for p values by simulation"
     else:
         rho = "a perfect rank order" if needed > 1 - 1e-9 else f"|rho| of at least {needed:.2f}"
-        one = (
+        single = (
             f"one correlation over {n_classes} classes needs {rho} for p < {plan.alpha:g} (smallest possible p "
             f"{smallest:.2g})"
         )
     first = f" {plan.hypotheses[0]} first, in the order of the plan," if plan.hypotheses else ""
     plural = "s" if tests > 1 else ""
-    many = f"corrected for {tests} primary measure{plural}{first} the smallest possible p is {corrected:.2g}"
+    several = f"corrected for {tests} primary measure{plural}{first} the smallest possible p is {corrected:.2g}"
     if not math.isnan(numbers[f"power_at_rho_{POWER_AT[-1]:g}"]):
         power = numbers[f"power_at_rho_{POWER_AT[-1]:g}"]
-        many += f", and the power {power:.0%} if the true correlation is {POWER_AT[-1]:g}"
-    end = "" if possible else f", so at least {numbers['classes_needed']} classes would be needed"
+        several += f", and the power {power:.0%} if the true correlation is {POWER_AT[-1]:g}"
+    conclusion = "" if possible else f", so at least {numbers['classes_needed']} classes would be needed"
     word = Word.TESTABLE if possible else Word.NOT_TESTABLE
     rule = f"testable: 2 / K! times the tests corrected together < {plan.alpha:g}"
-    sentence = f"{one[0].upper()}{one[1:]}; {many}{end}."
+    sentence = f"{single[0].upper()}{single[1:]}; {several}{conclusion}."
     return Verdict(
         topic=Topic.ATTAINABILITY,
         aspect="classes",
@@ -72,19 +72,25 @@ def comparison_attainability(n_units: int, unit: str, macro: Sequence[Uncertaint
     """Say which differences comparisons can show, units and seeds together.
 
     Args:
-        n_units: Independent units.
+        n_units: Number of independent units.
         unit: "group" or "image".
-        macro: What is known of the macro difference of each method.
+        macro: Uncertainty of the macro difference of each method.
         rules: The rules.
     """
-    tests, seeds = max(len(macro), 1), min((verdict.n_seeds for verdict in macro), default=1)
+    tests, seeds = max(len(macro), 1), min((uncertainty.n_seeds for uncertainty in macro), default=1)
     level = 1 - rules.alpha / tests
     smallest = smallest_sign_flip_p(n_units, rules.permutations)
     possible = smallest < rules.alpha
     reach = [special.stdtrit(n - 1, 0.5 + level / 2) / math.sqrt(n) if n > 1 else math.inf for n in (n_units, seeds)]
-    halves = [verdict.half_width(level) for verdict in macro if verdict.has_interval]
-    here = float(np.median(halves)) if halves else math.nan
-    numbers = {"n_units": n_units, "n_seeds": seeds, "tests": tests, "min_p": smallest, "smallest_difference": here}
+    halves = [uncertainty.half_width(level) for uncertainty in macro if uncertainty.has_interval]
+    smallest_difference = float(np.median(halves)) if halves else math.nan
+    numbers = {
+        "n_units": n_units,
+        "n_seeds": seeds,
+        "tests": tests,
+        "min_p": smallest,
+        "smallest_difference": smallest_difference,
+    }
     numbers |= {"unit_sds": reach[0], "seed_sds": reach[1]}
     if not possible:
         sentence = (
@@ -93,11 +99,13 @@ def comparison_attainability(n_units: int, unit: str, macro: Sequence[Uncertaint
         )
     else:
         by_seeds = f" and {reach[1]:.1f} times that over seeds" if seeds > 1 else ""
-        told = f": here about {100 * here:.1f} points of Dice" if math.isfinite(here) else ""
+        size = (
+            f": here about {100 * smallest_difference:.1f} points of Dice" if math.isfinite(smallest_difference) else ""
+        )
         sentence = (
             f"With {n_units} {unit}s and {seeds} seed{'' if seeds == 1 else 's'}, the first of {tests} methods must "
             f"differ from its control by {reach[0]:.1f} times the standard deviation of the difference over "
-            f"{unit}s{by_seeds}{', the two added like standard errors' if by_seeds else ''}{told}."
+            f"{unit}s{by_seeds}{', the two added like standard errors' if by_seeds else ''}{size}."
         )
     return Verdict(
         topic=Topic.ATTAINABILITY,
@@ -111,7 +119,7 @@ def comparison_attainability(n_units: int, unit: str, macro: Sequence[Uncertaint
 
 
 def data_verdicts(tables: StudyTables, units: dict[str, UnitCounts], plan: AnalysisPlan) -> list[Verdict]:
-    """Say what the data and the state of the runs allow."""
+    """Return the verdicts on the data and the state of the runs."""
     return [
         _independence(tables, units, plan),
         *_unfinished(tables),
@@ -124,10 +132,10 @@ def data_verdicts(tables: StudyTables, units: dict[str, UnitCounts], plan: Analy
 
 
 def plan_verdict(plan_json: dict, recorded: str | None) -> Verdict | None:
-    """Say so if the analysis plan, or what this version takes as primary, was changed after the study was planned."""
+    """Say so if the analysis plan, or the primary measures of this version, changed after the study was planned."""
     fixed = primary_choices(plan_json.get("primary_measures", {}))
-    used = plan_json | {key: value for key, value in fixed.items() if key in plan_json}
-    plans = (plan_json, used)
+    with_primary = plan_json | {key: value for key, value in fixed.items() if key in plan_json}
+    plans = (plan_json, with_primary)
     written = {canonical_hash(plan) for plan in plans}, {canonical_hash(without_later_choices(plan)) for plan in plans}
     if recorded is None or {recorded} in written:
         return None
@@ -145,13 +153,13 @@ def measures_verdict(reason: str, measures: pd.DataFrame) -> Verdict | None:
     if reason:
         sentence = f"Class measures were skipped, so nothing is said about what the bias follows: {reason}"
         return data_limit("measures", subject, sentence, rule)
-    taken = measures.groupby("measure")["value"].transform("count") > 0  # one that no class has is another matter
-    lacking = measures[measures["primary"] & measures["value"].isna() & taken]
-    if lacking.empty:
+    is_measured = measures.groupby("measure")["value"].transform("count") > 0  # others are missing as a whole
+    missing = measures[measures["primary"] & measures["value"].isna() & is_measured]
+    if missing.empty:
         return None
-    what = ", ".join(f"{row['measure']} of {row['class']}" for row in rows_of(lacking))
-    sentence = f"Too little training truth to measure: {what}. These classes are left out there."
-    return data_limit("measures", subject, sentence, rule, {"missing": len(lacking)})
+    names = ", ".join(f"{row['measure']} of {row['class']}" for row in rows_of(missing))
+    sentence = f"Too little training truth to measure: {names}. These classes are left out there."
+    return data_limit("measures", subject, sentence, rule, {"missing": len(missing)})
 
 
 def context_verdict(reason: str, measure: str) -> Verdict | None:
@@ -164,7 +172,7 @@ def context_verdict(reason: str, measure: str) -> Verdict | None:
 
 
 def primary_tests(measures: pd.DataFrame, plan: AnalysisPlan) -> int:
-    """Return how many primary measures are corrected for: one in a fixed sequence; none that no class has."""
+    """Return how many primary measures are corrected for: one in a fixed sequence, else those that any class has."""
     if plan.hypotheses:
         return 1
     if measures.empty:
@@ -174,11 +182,14 @@ def primary_tests(measures: pd.DataFrame, plan: AnalysisPlan) -> int:
 
 
 def _independence(tables: StudyTables, units: dict[str, UnitCounts], plan: AnalysisPlan) -> Verdict:
-    known = bool(tables.dataset.get("groups_known", False))
-    unit = plan.unit_kind(known)
-    n = max((len(each.units) for each in units.values()), default=0)
-    numbers, rule = {"n_units": n, "groups_known": known}, "sound: groups are known and are the unit; else limited"
-    if not known:
+    groups_known = bool(tables.dataset.get("groups_known", False))
+    unit = plan.unit_kind(groups_known)
+    n = max((len(counts.units) for counts in units.values()), default=0)
+    numbers, rule = (
+        {"n_units": n, "groups_known": groups_known},
+        "sound: groups are known and are the unit; else limited",
+    )
+    if not groups_known:
         word, sentence = (
             Word.LIMITED,
             "Slides are unknown: images are treated as independent, which understates uncertainty "
@@ -203,16 +214,18 @@ def _independence(tables: StudyTables, units: dict[str, UnitCounts], plan: Analy
 
 
 def _unfinished(tables: StudyTables) -> list[Verdict]:
-    rest = tables.runs[tables.runs["state"] != "done"]
-    if rest.empty:
+    unfinished = tables.runs[tables.runs["state"] != "done"]
+    if unfinished.empty:
         return []
-    states = {str(state): int(n) for state, n in rest["state"].value_counts().items()}
-    told = ", ".join(f"{count} {state}" for state, count in states.items())
-    names = ", ".join(f"{row.method} fold {row.fold} seed {row.seed}" for row in rest.head(5).itertuples())
-    more = ", ..." if len(rest) > 5 else ""
-    sentence = f"{len(rest)} of {len(tables.runs)} planned runs are not finished ({told}): {names}{more}."
+    states = {str(state): int(n) for state, n in unfinished["state"].value_counts().items()}
+    state_text = ", ".join(f"{count} {state}" for state, count in states.items())
+    names = ", ".join(f"{row.method} fold {row.fold} seed {row.seed}" for row in unfinished.head(5).itertuples())
+    ellipsis = ", ..." if len(unfinished) > 5 else ""
+    sentence = (
+        f"{len(unfinished)} of {len(tables.runs)} planned runs are not finished ({state_text}): {names}{ellipsis}."
+    )
     if DAMAGED in states:
-        error = rest.loc[rest["state"] == DAMAGED, "error"].iloc[0]
+        error = unfinished.loc[unfinished["state"] == DAMAGED, "error"].iloc[0]
         sentence += f" Damaged runs are left out of everything ({error}); `imbalance-bench repair` mends them."
     rule = "limited: a planned run is missing, running, failed or damaged"
     return [data_limit("runs", "planned runs", sentence, rule, states)]
@@ -237,13 +250,13 @@ def _incomplete_blocks(tables: StudyTables, units: dict[str, UnitCounts]) -> lis
     for method, counts in units.items():
         runs = tables.runs_of(method)
         folds = {run.fold for run in runs if run.seed in counts.seeds}
-        used = sum(run.seed in counts.seeds and run.fold in folds for run in runs)
-        if used < len(runs):
-            left_out[method] = len(runs) - used
+        n_used = sum(run.seed in counts.seeds and run.fold in folds for run in runs)
+        if n_used < len(runs):
+            left_out[method] = len(runs) - n_used
     if not left_out:
         return []
-    told = ", ".join(f"{count} of {method}" for method, count in left_out.items())
-    sentence = f"Finished runs were left out of the scores because their seed lacks a fold: {told}."
+    counts_text = ", ".join(f"{count} of {method}" for method, count in left_out.items())
+    sentence = f"Finished runs were left out of the scores because their seed lacks a fold: {counts_text}."
     rule = "limited: a method has no complete set of folds x seeds"
     return [data_limit("folds", "folds and seeds", sentence, rule, left_out)]
 
@@ -264,8 +277,8 @@ def _absent_classes(tables: StudyTables, units: dict[str, UnitCounts]) -> list[V
         verdicts.append(data_limit("absent", "classes", sentence, rule, {"absent": absent}))
     rare = {name: int(n) for name, n in zip(tables.class_names, present, strict=True) if 0 < n < 6}
     if rare:
-        told = ", ".join(f"{name} ({n})" for name, n in rare.items())
-        sentence = f"Some classes occur in fewer than 6 units, too few for any test of that class: {told}."
+        class_text = ", ".join(f"{name} ({n})" for name, n in rare.items())
+        sentence = f"Some classes occur in fewer than 6 units, too few for any test of that class: {class_text}."
         rule = "limited: a class occurs in fewer than 6 units (smallest possible p .0625 or more)"
         verdicts.append(data_limit("rare", "classes", sentence, rule, rare))
     return verdicts
@@ -307,18 +320,23 @@ def sensitivity_verdict(sensitivity: pd.DataFrame, control: str | None, headline
         aggregation: [list(part[rule].sort_values(ascending=False, kind="stable").index) for rule in grid.columns]
         for aggregation, part in grid.groupby(level="aggregation")
     }
-    turned = [str(aggregation) for aggregation, order in orders.items() if order[0] != order[1]]
-    where, largest = str(changes.idxmax()[0]), float(changes.max())  # pyright: ignore[reportIndexIssue]
-    word = Word.SOUND if not turned else Word.LIMITED
-    told = {str(name): str(name).replace("_", " ") for name in (*orders, headline)}
-    effect = f"changes the order of the methods ({', '.join(told[name] for name in turned)})"
+    changed = [str(aggregation) for aggregation, order in orders.items() if order[0] != order[1]]
+    largest_in, largest = str(changes.idxmax()[0]), float(changes.max())  # pyright: ignore[reportIndexIssue]
+    word = Word.SOUND if not changed else Word.LIMITED
+    words = {str(name): str(name).replace("_", " ") for name in (*orders, headline)}
+    effect = f"changes the order of the methods ({', '.join(words[name] for name in changed)})"
     sentence = (
         "Counting a class 0 where it is predicted but absent "
-        f"{effect if turned else 'does not change the order of the methods'}; the largest change of macro Dice is "
-        f"{100 * largest:.1f} points ({told[where]}). Quoted is the mean {told[headline]}, in which absent classes are "
-        "left out."
+        f"{effect if changed else 'does not change the order of the methods'}; the largest change of macro Dice is "
+        f"{100 * largest:.1f} points ({words[largest_in]}). Quoted is the mean {words[headline]}, in which absent "
+        "classes are left out."
     )
-    numbers = {"largest_change": largest, "largest_in": where, "headline": headline, "control": control}
+    numbers = {
+        "largest_change": largest,
+        "largest_in": largest_in,
+        "headline": headline,
+        "control": control,
+    }
     rule = "sound: methods rank alike under both treatments of absent classes, in every aggregation"
     return Verdict(
         topic=Topic.DATA,

@@ -1,8 +1,8 @@
-"""What tuning says: what it gained, what it cost, how optimistic its scores are, and what smaller budgets would give.
+"""Results of tuning: gain, cost, how optimistic its scores are, and what smaller budgets would give.
 
 Default and winner are compared on the *test* images of the trials. The choice has not seen these images, but it has
-seen these seeds: what was luck of the seeds is still in the difference. The study's own runs, whose seeds are fresh,
-know the winner alone; what its setting reaches there stands beside it.
+seen these seeds, so the difference still contains luck of the seeds. The study's own runs have other seeds, but exist
+for the winner alone; the score of its setting there is reported beside the difference.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,14 +23,22 @@ from analysis.scoring.comparisons import (
     pair_tests,
 )
 from analysis.scoring.pairs import rules_of, study_pairing
-from analysis.scoring.tuned import TriedSetting, TunedMethod, TunedStudy, mean_score, read_tuning
+from analysis.scoring.tuned import ScoredTrial, TunedMethod, TunedStudy, mean_score, read_tuning
 from analysis.scoring.units import method_units
 from analysis.statistics.rank_association import rank_association
 from analysis.statistics.tuning_budgets import Budget, budgets
 from analysis.study.runs import AnalysisPlan, StudyTables
 from analysis.topics.context import Context, TopicResult
 from analysis.topics.method_comparison import paired_table
-from analysis.topics.paired_decision import DECIDED, NO_INTERVAL, cautions, observed, rule_text, tail, too_few
+from analysis.topics.paired_decision import (
+    DECIDED,
+    NO_INTERVAL,
+    caution_text,
+    difference_text,
+    evidence_text,
+    rule_text,
+    too_few_text,
+)
 from analysis.verdicts import Topic, Verdict, Word, data_limit, margin_text, points
 from imbalance_bench.errors import UserError
 from imbalance_bench.seeding import generator
@@ -40,7 +48,7 @@ SAME_SEEDS = " The setting was chosen with these seeds, on other images: luck of
 
 
 def analyze(context: Context) -> TopicResult:
-    """Analyse the tuning of a study; empty where nothing was tuned."""
+    """Analyse the tuning of a study; empty if nothing was tuned."""
     empty = {name: table(name, []) for name in TABLES}
     try:
         tuned = read_tuning(context.records)
@@ -51,21 +59,23 @@ def analyze(context: Context) -> TopicResult:
     rules = rules_of(context.plan)
     effects = effect_rows(tuned, context.unit, rules)
     summary = [summary_row(method, tuned, context.study, context.records.plan()) for method in tuned.methods]
-    found = method_budgets(tuned, context.plan)
+    trial_budgets = method_budgets(tuned, context.plan)
     tables = {
         "tuning": table("tuning", summary),
         "tuning_effects": paired_table("tuning_effects", effects),
-        "tuning_trials": table("tuning_trials", [_trial_row(m, trial) for m in tuned.methods for trial in m.trials]),
-        "tuning_budgets": table("tuning_budgets", budget_rows(tuned, found)),
+        "tuning_trials": table(
+            "tuning_trials", [_trial_row(method, trial) for method in tuned.methods for trial in method.trials]
+        ),
+        "tuning_budgets": table("tuning_budgets", budget_rows(tuned, trial_budgets)),
         "tuning_options": table("tuning_options", option_rows(tuned, context.plan)),
     }
-    judged = [effect_verdict(row, rules) for row in effects if row["class"] == MACRO]
-    described = (optimism_verdict(tables["tuning"], rules.margin), budget_verdict(tuned, found))
-    return TopicResult(tables, (*judged, *(each for each in described if each is not None)))
+    effect_verdicts = [effect_verdict(row, rules) for row in effects if row["class"] == MACRO]
+    descriptive = (optimism_verdict(tables["tuning"], rules.margin), budget_verdict(tuned, trial_budgets))
+    return TopicResult(tables, (*effect_verdicts, *(verdict for verdict in descriptive if verdict is not None)))
 
 
 def effect_rows(tuned: TunedStudy, unit: str, rules: Rules) -> list[dict[str, Any]]:
-    """Compare winner and default of every method on test images; nothing where the default won or none were tested.
+    """Compare winner and default of every method on test images; no rows where the default won or nothing was tested.
 
     Args:
         tuned: The trials.
@@ -89,32 +99,32 @@ def summary_row(method: TunedMethod, tuned: TunedStudy, study: StudyTables, plan
     Args:
         method: Its trials.
         tuned: All trials.
-        study: The study, whose runs have the chosen setting and seeds of their own.
-        plan: Content of its plan.json; where it has another setting than was chosen, nothing is said of its runs.
+        study: The study, whose runs have the chosen setting and other seeds.
+        plan: Content of its plan.json; runs of a setting other than the chosen one are ignored.
     """
     of_study = plan.get("methods", {}).get(method.label)
     runs = [run for run in study.data if run.label == method.label and of_study in (None, method.settings)]
     again = {split: mean_score(runs, tuned.select, split) for split in ("val", "test")}
-    default, chosen = method.default, method.chosen
+    default, winner = method.default, method.chosen
     oracle = max((trial.test for trial in method.trials if np.isfinite(trial.test)), default=np.nan)
     costs = study.runs[study.runs["run_id"].isin([run.run_id for run in runs])]
-    gain = chosen.validation - default.validation
+    gain = winner.validation - default.validation
     return {
         "method": method.label,
         "select": tuned.select,
         "trials": len(method.trials),
         "different": len(method.different),
         "winner": method.winner,
-        "setting": setting_text(chosen),
+        "setting": setting_text(winner),
         "validation_default": default.validation,
-        "validation_winner": chosen.validation,
+        "validation_winner": winner.validation,
         "validation_again": again["val"],
         "test_default": default.test,
-        "test_winner": chosen.test,
+        "test_winner": winner.test,
         "test_again": again["test"],
         "test_oracle": oracle,
-        "optimism_of_seeds": chosen.validation - again["val"],
-        "optimism_of_gain": gain - (chosen.test - default.test),
+        "optimism_of_seeds": winner.validation - again["val"],
+        "optimism_of_gain": gain - (winner.test - default.test),
         "tuning_steps": sum(trial.steps for trial in method.different),
         "tuning_seconds": sum(trial.seconds for trial in method.different),
         "study_steps": costs["steps"].sum(min_count=1),
@@ -122,19 +132,22 @@ def summary_row(method: TunedMethod, tuned: TunedStudy, study: StudyTables, plan
     }
 
 
-def setting_text(trial: TriedSetting) -> str:
-    """Write what was drawn for a trial, such as "gamma 1.5, learning_rate 0.003"; empty for trial 0."""
-    return ", ".join(f"{name} {v:.3g}" if isinstance(v, float) else f"{name} {v}" for name, v in trial.drawn.items())
+def setting_text(trial: ScoredTrial) -> str:
+    """Write the settings of a trial, such as "gamma 1.5, learning_rate 0.003"; empty for trial 0."""
+    return ", ".join(
+        f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}"
+        for name, value in trial.settings.items()
+    )
 
 
-def _trial_row(method: TunedMethod, trial: TriedSetting) -> dict[str, Any]:
+def _trial_row(method: TunedMethod, trial: ScoredTrial) -> dict[str, Any]:
     row = {"method": method.label, "trial": trial.number, "label": trial.label, "setting": setting_text(trial)}
     row |= {name: getattr(trial, name) for name in ("validation", "test", "steps", "seconds")}
     return row | {"winner": trial.number == method.winner}
 
 
 def method_budgets(tuned: TunedStudy, plan: AnalysisPlan) -> list[Budget]:
-    """Return what each budget of trials would have given."""
+    """Return the scores that each budget of trials would have given."""
     validation, test = (
         np.array([[getattr(trial, name) for trial in method.trials] for method in tuned.methods])
         for name in ("validation", "test")
@@ -143,27 +156,31 @@ def method_budgets(tuned: TunedStudy, plan: AnalysisPlan) -> list[Budget]:
     return budgets(validation, test, preference, generator(plan.seed, "tuning budgets"))
 
 
-def budget_rows(tuned: TunedStudy, found: Sequence[Budget]) -> list[dict[str, Any]]:
+def budget_rows(tuned: TunedStudy, trial_budgets: Sequence[Budget]) -> list[dict[str, Any]]:
     """Return the rows of table `tuning_budgets`."""
     rows = []
-    for place, method in enumerate(tuned.methods):
-        for each in found:
-            row = {"method": method.label, "trials": each.trials}
-            row |= {"validation": each.validation[place], "test": each.test[place], "rank": each.ranks.rank[place]}
-            row |= {"rank_low": each.ranks.low[place], "rank_high": each.ranks.high[place]}
-            row |= {"p_best": each.ranks.p_best[place], "kendall_tau": each.ranks.kendall}
-            rows.append(row | {"subsets": each.subsets})
+    for index, method in enumerate(tuned.methods):
+        for budget in trial_budgets:
+            row = {"method": method.label, "trials": budget.trials}
+            row |= {
+                "validation": budget.validation[index],
+                "test": budget.test[index],
+                "rank": budget.ranks.rank[index],
+            }
+            row |= {"rank_low": budget.ranks.low[index], "rank_high": budget.ranks.high[index]}
+            row |= {"p_best": budget.ranks.p_best[index], "kendall_tau": budget.ranks.kendall}
+            rows.append(row | {"subsets": budget.subsets})
     return rows
 
 
 def option_rows(tuned: TunedStudy, plan: AnalysisPlan) -> list[dict[str, Any]]:
-    """Say how the validation score of each method went with each of its options; table `tuning_options`."""
+    """Correlate the validation score of each method with each of its options; table `tuning_options`."""
     rows = []
     for method in tuned.methods:
-        drawn = [trial for trial in method.different if trial.drawn]
-        score = np.array([trial.validation for trial in drawn])
-        for option in dict.fromkeys(name for trial in drawn for name in trial.drawn):
-            values = [trial.drawn[option] for trial in drawn]
+        trials = [trial for trial in method.different if trial.settings]
+        score = np.array([trial.validation for trial in trials])
+        for option in dict.fromkeys(name for trial in trials for name in trial.settings):
+            values = [trial.settings[option] for trial in trials]
             row = {"method": method.label, "option": option, "n": len(values), "levels": len(set(map(str, values)))}
             rows.append(row | _sensitivity(values, score, plan, f"{method.label} {option}"))
     return rows
@@ -171,34 +188,42 @@ def option_rows(tuned: TunedStudy, plan: AnalysisPlan) -> list[dict[str, Any]]:
 
 def _sensitivity(values: Sequence[Any], score: np.ndarray, plan: AnalysisPlan, stream: str) -> dict[str, float]:
     nan = float("nan")
-    if any(isinstance(each, bool) or not isinstance(each, int | float) for each in values):
-        means = pd.Series(score).groupby([str(each) for each in values]).mean()
+    if any(isinstance(value, bool) or not isinstance(value, int | float) for value in values):
+        means = pd.Series(score).groupby([str(value) for value in values]).mean()
         return dict.fromkeys(("low", "high", "spearman", "p", "min_p"), nan) | {"spread": float(np.ptp(means))}
     x = np.array(values, dtype=np.float64)
     rng = generator(plan.seed, "tuning options", stream)
-    found = rank_association(x, score, alpha=plan.alpha, permutations=plan.permutations, rng=rng)
-    row = {"low": x.min(), "high": x.max(), "spearman": found.spearman, "p": found.p_spearman, "min_p": found.min_p}
+    association = rank_association(x, score, alpha=plan.alpha, permutations=plan.permutations, rng=rng)
+    row = {
+        "low": x.min(),
+        "high": x.max(),
+        "spearman": association.spearman,
+        "p": association.p_spearman,
+        "min_p": association.min_p,
+    }
     return row | {"spread": nan}
 
 
 def effect_verdict(row: Mapping[str, Any], rules: Rules) -> Verdict:
     """Put one macro row of table `tuning_effects` into words."""
-    method, word, where = row["method"], row["word"], "macro Dice of the test images"
-    seen = f"{100 * row['of_default']:.1f} points with its default, {100 * row['of_tuned']:.1f} with the tuned setting"
-    tested = f"{seen}; the difference is {observed(row)}, {tail(row)}"
+    method, word, score_name = row["method"], row["word"], "macro Dice of the test images"
+    scores = (
+        f"{100 * row['of_default']:.1f} points with its default, {100 * row['of_tuned']:.1f} with the tuned setting"
+    )
+    evidence = f"{scores}; the difference is {difference_text(row)}, {evidence_text(row)}"
     if row["n_units"] == 0:
         sentence = f"Whether tuning helped {method} cannot be tested: no class occurs in the scored images."
     elif word == Word.NOT_TESTABLE:
-        why = NO_INTERVAL.format(unit=row["unit"]) if row["n_units"] == 1 else too_few(row, rules)
-        sentence = f"Whether tuning helped {method} on {where} cannot be tested: {why}. Observed: {seen}."
+        reason = NO_INTERVAL.format(unit=row["unit"]) if row["n_units"] == 1 else too_few_text(row, rules)
+        sentence = f"Whether tuning helped {method} on {score_name} cannot be tested: {reason}. Observed: {scores}."
     elif word == Word.EQUIVALENT:
-        sentence = f"Tuning left {where} of {method} the same within {margin_text(rules.margin)}: {tested}."
+        sentence = f"Tuning left {score_name} of {method} the same within {margin_text(rules.margin)}: {evidence}."
     elif word in (Word.BETTER, Word.WORSE):
-        sentence = f"Tuning made {method} {word} on {where}: {tested}."
+        sentence = f"Tuning made {method} {word} on {score_name}: {evidence}."
     else:
-        sentence = f"Whether tuning helped {method} on {where} is undecided: {tested}."
+        sentence = f"Whether tuning helped {method} on {score_name} is undecided: {evidence}."
     if word != Word.NOT_TESTABLE:
-        sentence += cautions(row)
+        sentence += caution_text(row)
     if word == Word.BETTER:
         sentence += SAME_SEEDS
     return Verdict(
@@ -215,11 +240,11 @@ def effect_verdict(row: Mapping[str, Any], rules: Rules) -> Verdict:
 
 
 def optimism_verdict(summary: pd.DataFrame, margin: float) -> Verdict | None:
-    """Say how much better the winners looked to the choice than they are; None where tuning changed nothing.
+    """Say how optimistic the validation scores of the winners are; None if tuning changed nothing.
 
     Args:
         summary: Table `tuning`.
-        margin: Optimism up to this is small.
+        margin: Largest optimism that counts as small.
     """
     changed = summary[summary["winner"] > 0].dropna(subset=["test_winner"])
     if changed.empty:
@@ -253,22 +278,25 @@ def optimism_verdict(summary: pd.DataFrame, margin: float) -> Verdict | None:
     )
 
 
-def budget_verdict(tuned: TunedStudy, found: Sequence[Budget]) -> Verdict | None:
-    """Say whether the order of the methods depends on how many trials each is given; None for one method."""
-    known = [each for each in found if np.isfinite(each.ranks.kendall)]
-    if len(tuned.methods) < 2 or len(known) < len(found):
+def budget_verdict(tuned: TunedStudy, trial_budgets: Sequence[Budget]) -> Verdict | None:
+    """Say whether the order of the methods depends on the number of trials of each; None for one method."""
+    finite = [budget for budget in trial_budgets if np.isfinite(budget.ranks.kendall)]
+    if len(tuned.methods) < 2 or len(finite) < len(trial_budgets):
         return None
-    tau = [each.ranks.kendall for each in found]
-    first = {each.trials: tuned.methods[int(np.nanargmax(each.test))].label for each in (found[0], found[-1])}
+    tau = [budget.ranks.kendall for budget in trial_budgets]
+    first = {
+        budget.trials: tuned.methods[int(np.nanargmax(budget.test))].label
+        for budget in (trial_budgets[0], trial_budgets[-1])
+    }
     leaders = list(dict.fromkeys(first.values()))
-    who = (
+    leader_text = (
         f"{leaders[0]} is first with and without tuning"
         if len(leaders) == 1
         else f"{leaders[0]} is first untuned, {leaders[1]} with {tuned.n_trials} trials"
     )
     sentence = (
-        f"On test images with the seeds of tuning {who}; the order of the untuned methods agrees with that after "
-        f"{tuned.n_trials} trials by Kendall's tau {tau[0]:.2f}, with half of the trials by "
+        f"On test images with the seeds of tuning {leader_text}; the order of the untuned methods agrees with that "
+        f"after {tuned.n_trials} trials by Kendall's tau {tau[0]:.2f}, with half of the trials by "
         f"{tau[(len(tau) - 1) // 2]:.2f}."
     )
     return Verdict(
@@ -277,7 +305,7 @@ def budget_verdict(tuned: TunedStudy, found: Sequence[Budget]) -> Verdict | None
         subject="order of the methods",
         word=Word.SOUND if min(tau) > 1 - 1e-9 else Word.LIMITED,
         sentence=sentence,
-        numbers={f"tau_{each.trials}": each.ranks.kendall for each in found},
+        numbers={f"tau_{budget.trials}": budget.ranks.kendall for budget in trial_budgets},
         rule="sound: no budget of trials gives another order of mean test scores; else limited; described, not tested",
     )
 

@@ -30,7 +30,8 @@ from imbalance_bench.data.splits import Splits
 from imbalance_bench.errors import UserError
 from imbalance_bench.models.encoder_weights import load_encoder_weights
 from imbalance_bench.record_documents import DatasetDocument, PlanDocument, read_document
-from imbalance_bench.records import TABLES, read_table
+from imbalance_bench.table_files import read_table
+from imbalance_bench.table_schemas import TABLES
 from imbalance_bench.yaml_files import read_yaml
 
 EXAMPLES_OF_READER, EXAMPLES_OF_STUDY, WORDS_OF_OPTION = 60, 400, 4

@@ -1,4 +1,4 @@
-"""Planning, status and analysis of studies of growing size: bounds, and whether the time grows in proportion."""
+"""Planning, status and analysis of studies of growing size: bounds, and how fast the time grows."""
 
 import json
 import resource
@@ -10,47 +10,53 @@ from pathlib import Path
 
 from analysis.pipeline import analyze_study
 from analysis.study.consolidated import FOLDER
+from benchmarks.speed.growth import growth_row
 from benchmarks.speed.row import Row
+from benchmarks.speed.setting import Setting
 from imbalance_bench.config import parse_study
 from imbalance_bench.manifest import write_json
 from imbalance_bench.planning import prepare_study
-from imbalance_bench.records import SCHEMA_VERSION, StudyRecords
+from imbalance_bench.record_documents import SCHEMA_VERSION
+from imbalance_bench.records import StudyRecords
 from imbalance_bench.status import study_status
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # the tests
 
-METHODS, SEEDS = 20, 50
-PLANNED = (2_500, 10_000)
+METHODS = 20
+PLANNED, FINISHED, LARGEST = (100, 1_000, 10_000), (100, 1_000), 10_000
+BOUNDS_S = {"status": 5.0, "analyze": 60.0}  # of 10,000 runs
+MOST_GIB = 2.0
 
 
-def rows(folder: Path) -> list[Row]:
-    """Measure on a simulated study of 1,000 finished runs (15 test images, 5 classes) and half of it."""
-    root = simulated(folder / "many", METHODS, SEEDS)
+def rows(setting: Setting) -> list[Row]:
+    """Measure on simulated studies of finished runs (20 methods, 15 test images, 5 classes) of growing size."""
+    methods = 2 if setting.tiny else METHODS
+    sizes = (4, 8) if setting.tiny else (*FINISHED, LARGEST) if setting.large else FINISHED
+    root = simulated(setting.folder / "many", methods, sizes[-1] // methods)
     plan = json.loads((root / "plan.json").read_text(encoding="utf-8"))
-    found: dict[str, list[float]] = {"status": [], "analyze": [], "analyze again": []}
-    whole = len(plan["runs"])
-    for runs in (whole // 2, whole):
-        write_json(root / "plan.json", plan | {"runs": plan["runs"][:: whole // runs]})
+    spent: dict[str, list[float]] = {"status": [], "analyze": [], "analyze again": []}
+    for runs in sizes:
+        planned = [run for run in plan["runs"] if run["seed"] < runs // methods]
+        write_json(root / "plan.json", plan | {"runs": planned})
         shutil.rmtree(root / FOLDER, ignore_errors=True)
-        found["status"].append(cpu_s(lambda: study_status(StudyRecords.open(root))))
-        found["analyze"].append(cpu_s(lambda: analyze_study(root)))
-        found["analyze again"].append(cpu_s(lambda: analyze_study(root)))
-    table = []
-    for name, (half, all_) in found.items():
-        note = "records of many runs are consolidated by the first `analyze`" if "analyze" in name else ""
-        what = (
-            f"`{name}`, {whole} finished runs" if name != "analyze again" else f"`analyze` again, {whole} finished runs"
-        )
-        table.append(Row(what, f"twice that of {whole // 2} runs", all_, 2 * half, "CPU s", 1.1, "ratio at most", note))
+        spent["status"].append(cpu_s(lambda: study_status(StudyRecords.open(root))))
+        spent["analyze"].append(cpu_s(lambda: analyze_study(root)))
+        spent["analyze again"].append(cpu_s(lambda: analyze_study(root)))
+    table = [growth_row(f"`{name}`", "finished runs", sizes, found) for name, found in spent.items()]
+    if setting.large:
+        table += [
+            Row(f"`{name}`, {LARGEST} finished runs", "", spent[name][-1], None, "CPU s", bound, "at most")
+            for name, bound in BOUNDS_S.items()
+        ]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    table.append(Row(f"peak memory after analysing {whole} runs", "", peak, None, "GiB", 2.0, "at most"))
-    return [*_planning(root), *table]
+    table.append(Row(f"peak memory after analysing {sizes[-1]} runs", "", peak, None, "GiB", MOST_GIB, "at most"))
+    return [*_planning(setting, root), *table]
 
 
-def _planning(root: Path) -> list[Row]:
+def _planning(setting: Setting, root: Path) -> list[Row]:
     """Plan studies of seeds without number."""
-    spent = []
-    for runs in PLANNED:
+    spent, sizes = [], (METHODS, 2 * METHODS) if setting.tiny else PLANNED
+    for runs in sizes:
         content = {
             "name": "many",
             "dataset": {"path": str(root / "dataset"), "tile_px": 96, "stride_px": 96},
@@ -63,11 +69,18 @@ def _planning(root: Path) -> list[Row]:
         spent.append(
             cpu_s(lambda config=config: len(prepare_study(config, root / "new", lambda *_: None, write=False).runs))
         )
-    few, many = spent
-    aim = f"{PLANNED[1] // PLANNED[0]} times that of {PLANNED[0]} runs"
     return [
-        Row(f"planning {PLANNED[1]} runs", "", many, None, "CPU s", 5.0, "at most", "without importing torch"),
-        Row(f"planning {PLANNED[1]} runs", aim, many, few * PLANNED[1] / PLANNED[0], "CPU s", 1.1, "ratio at most"),
+        Row(
+            f"planning {sizes[-1]} runs",
+            "",
+            spent[-1],
+            None,
+            "CPU s",
+            5.0,
+            "at most",
+            "importing PyTorch is not counted",
+        ),
+        growth_row("planning", "runs", sizes, spent),
     ]
 
 

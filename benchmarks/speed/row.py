@@ -1,7 +1,10 @@
 """A row of the table of speeds."""
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
+
+AimIs = Literal["ratio at least", "ratio at most", "at most", "at least"]
+SIGNS: dict[AimIs, str] = {"ratio at least": ">=", "ratio at most": "<=", "at most": "<=", "at least": ">="}
 
 
 @dataclass(frozen=True)
@@ -14,8 +17,8 @@ class Row:
         ours: Measured, in `unit`.
         theirs: Of what it is compared with; None for a bound.
         unit: Such as "CPU s".
-        aim: Least ratio theirs / ours, or the greatest value of `ours`, by `aim_is`.
-        aim_is: `ratio at least`, `ratio at most` (ours / theirs), or `at most`.
+        aim: Least or greatest ratio of `theirs` and `ours`, or value of `ours`, by `aim_is`; None: nothing is aimed at.
+        aim_is: `ratio at least` (theirs / ours), `ratio at most` (ours / theirs), `at most`, or `at least`.
         note: What a reader must know.
     """
 
@@ -24,23 +27,25 @@ class Row:
     ours: float
     theirs: float | None
     unit: str
-    aim: float
-    aim_is: str
+    aim: float | None
+    aim_is: AimIs
     note: str = ""
 
     @property
     def value(self) -> float:
         """What the aim is about."""
-        if self.aim_is == "at most":
+        if not self.aim_is.startswith("ratio"):
             return self.ours
         if self.theirs is None:
             raise ValueError(f"{self.what}: a ratio needs something to compare with.")
         return self.theirs / self.ours if self.aim_is == "ratio at least" else self.ours / self.theirs
 
     @property
-    def met(self) -> bool:
-        """Whether the aim is reached."""
-        return self.value >= self.aim if self.aim_is == "ratio at least" else self.value <= self.aim
+    def met(self) -> bool | None:
+        """Whether the aim is reached; None without one."""
+        if self.aim is None:
+            return None
+        return self.value >= self.aim if self.aim_is.endswith("at least") else self.value <= self.aim
 
     def as_json(self) -> dict[str, Any]:
         """Everything, for the records."""
@@ -48,19 +53,24 @@ class Row:
 
     def cells(self) -> list[str]:
         """Cells of a line of the table."""
-        theirs = "" if self.theirs is None else f"{self.theirs:.3g} {self.unit}"
-        sign = {"ratio at least": ">=", "ratio at most": "<=", "at most": "<="}[self.aim_is]
-        ratio = "" if self.theirs is None else f"{self.value:.2f} x"
-        aim = f"{sign} {self.aim:g}" + (" x" if self.theirs is not None else f" {self.unit}")
-        return [
-            self.what,
-            self.against,
-            f"{self.ours:.3g} {self.unit}",
-            theirs,
-            ratio,
-            aim,
-            "yes" if self.met else "no",
-        ]
+        is_ratio = self.aim_is.startswith("ratio")
+        there = "" if self.theirs is None else _quantity(self.theirs, self.unit)
+        ratio = f"{self.value:.2f} x" if is_ratio else ""
+        aim = "" if self.aim is None else f"{SIGNS[self.aim_is]} {_quantity(self.aim, 'x' if is_ratio else self.unit)}"
+        met = {True: "yes", False: "no", None: ""}[self.met]
+        return [self.what, self.against, _quantity(self.ours, self.unit), there, ratio, aim, met]
 
 
 HEAD = ["what", "against", "here", "there", "ratio", "aim", "met"]
+
+
+def table(rows: list[Row]) -> str:
+    """Return rows as a Markdown table, and below it what a reader must know of each."""
+    lines = [HEAD, ["---"] * len(HEAD), *(row.cells() for row in rows)]
+    noted = [f"- {row.what}: {row.note}." for row in rows if row.note]
+    return "\n".join([*(f"| {' | '.join(cells)} |" for cells in lines), *([""] if noted else []), *noted])
+
+
+def _quantity(value: float, unit: str) -> str:
+    number = "0" if abs(value) < 1e-9 else f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+    return f"{number} {unit}".rstrip()

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from benchmarks.speed.row import Row
+from benchmarks.speed.setting import Setting
 
 _COMMANDS = (
     ("`--help`", ["-m", "imbalance_bench.cli", "--help"], 0.3),
@@ -21,15 +22,16 @@ _COMMANDS = (
 _FORBIDDEN = ("torch", "matplotlib")  # in what reads a finished analysis
 
 
-def rows(folder: Path) -> list[Row]:
+def rows(setting: Setting) -> list[Row]:
     """Measure, and refuse heavy imports where none are needed."""
+    folder = setting.folder
     (folder / "typo.yaml").write_text("name: x\ntrainig: {}\n")
     (folder / "option.yaml").write_text(
         "name: x\ndataset: {path: x}\nmodel: {encoder_weights: imagenet}\nmethods: [{name: focal, gama: 1}]\n"
     )
     found = []
     for name, arguments, aim in _COMMANDS:
-        spent = min(_cpu_s(arguments, folder) for _ in range(3))
+        spent = min(_cpu_s(arguments, folder) for _ in range(1 if setting.tiny else 3))
         found.append(Row(f"start-up: {name}", "", spent, None, "CPU s", aim, "at most"))
     code = f"import sys, analysis.reading.analysed_study; sys.exit(any(name in sys.modules for name in {_FORBIDDEN}))"
     heavy = subprocess.run([sys.executable, "-c", code], env=_environment(), check=False).returncode

@@ -23,8 +23,8 @@ def advise_and_print(data: Path, split: str, evidence: Sequence[Path], workers: 
     with ProgressDisplay(Terminal(stderr=True)) as display:
         described = describe_dataset(data, CardOptions(split=split, workers=workers), on_progress=display.on_phase)
     regime = regime_of(described)
-    found = reference_results([*reference_studies(), *evidence])
-    advice = {"dataset": described.dataset.info.name, "regime": asdict(regime), **shortlist(regime, found)}
+    results = reference_results([*reference_studies(), *evidence])
+    advice = {"dataset": described.dataset.info.name, "regime": asdict(regime), **shortlist(regime, results)}
     if as_json:
         click.echo(json.dumps(_plain(advice), indent=1))
     else:
@@ -66,23 +66,21 @@ def _print(regime: Regime, advice: dict[str, Any], name: str) -> None:
         f"{name}: {regime.classes} classes, {regime.groups} {unit}; {regime.rarest} is {regime.imbalance:.3g} times "
         f"rarer than {regime.most_frequent}",
     )
-    for each in advice["shortlist"]:
+    for candidate in advice["shortlist"]:
         _say(console, "")
-        console.print(each["method"], style="bold", highlight=False)
-        _say(console, f"  because    {each['because']}")
-        _say(console, f"  published  {each['source']}")
-        for study in each["studies"]:
+        console.print(candidate["method"], style="bold", highlight=False)
+        _say(console, f"  because    {candidate['because']}")
+        _say(console, f"  published  {candidate['source']}")
+        for study in candidate["studies"]:
             _say(console, f"  measured   {_measured(study)}")
-        if not each["studies"] and each["method"] != "cross_entropy":
-            _say(console, "  measured   in no study at hand")
+        if not candidate["studies"] and candidate["method"] != "cross_entropy":
+            _say(console, "  measured   in no available study")
     _say(console, "")
     for other in advice["others"]:
         _say(console, f"not suggested: {other['method']} ({other['when']})")
-    names = ", ".join(each["method"] for each in advice["shortlist"])
+    names = ", ".join(candidate["method"] for candidate in advice["shortlist"])
     _say(console, f"try: methods: [{names}]")
-    _say(
-        console, "Thresholds are this project's. A published gain is one on other data; only a study on yours decides."
-    )
+    _say(console, "Thresholds are this project's. Published gains are from other data; only a study on yours decides.")
 
 
 def _measured(study: dict[str, Any]) -> str:
@@ -100,7 +98,7 @@ def _say(console: Terminal, line: str) -> None:
 def _plain(value: Any) -> Any:
     """Return JSON content; what was not measured is null."""
     if isinstance(value, dict):
-        return {key: _plain(each) for key, each in value.items()}
+        return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_plain(each) for each in value]
+        return [_plain(item) for item in value]
     return None if isinstance(value, float) and value != value else value

@@ -22,7 +22,7 @@ def list_(cache: Path) -> None:
 
 
 @cache.command()
-@click.option("--older-than", type=click.FloatRange(min=0), metavar="DAYS", help="Not used for so many days.")
+@click.option("--older-than", type=click.FloatRange(min=0), metavar="DAYS", help="Not used for this many days.")
 @click.option("--down-to", type=click.FloatRange(min=0), metavar="GIB", help="Least recently used, until GIB are left.")
 @click.option("--orphaned", is_flag=True, help="Used by studies that are all gone.")
 @click.option("--yes", is_flag=True, help="Delete them. Without it they are only listed.")
@@ -32,5 +32,5 @@ def clean(older_than: float | None, down_to: float | None, orphaned: bool, yes: 
     from imbalance_bench.cli.cache_view import clean_and_print
 
     if older_than is None and down_to is None and not orphaned:
-        raise click.UsageError("Say which: --older-than DAYS, --down-to GIB or --orphaned.")
+        raise click.UsageError("Give --older-than DAYS, --down-to GIB or --orphaned.")
     clean_and_print(cache, older_than=older_than, down_to=down_to, orphaned=orphaned, delete=yes)

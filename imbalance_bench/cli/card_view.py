@@ -42,8 +42,8 @@ def print_description(described: Description, console: Console) -> None:
     primary = ", ".join(f"{construct} {PRIMARY_MEASURES[construct]}" for construct in CONSTRUCTS)
     console.print(f"primary measures with 95 % intervals: {primary}", highlight=False, soft_wrap=True)
     rivals = {name: row["other"] for name in described.class_names if (row := described.rival(name))}
-    told = ", ".join(f"{name} - {other}" for name, other in rivals.items())
-    console.print(f"nearest rivals: {told or 'none'}", highlight=False, soft_wrap=True)
+    pairs = ", ".join(f"{name} - {other}" for name, other in rivals.items())
+    console.print(f"nearest rivals: {pairs or 'none'}", highlight=False, soft_wrap=True)
     if described.no_features:
         console.print(f"context: not measured: {described.no_features}", highlight=False, soft_wrap=True)
     if not described.dataset.info.groups_known:

@@ -64,7 +64,7 @@ def prepare(
     workers: int | None,
     overwrite: bool,
 ) -> None:
-    """Convert the public data set NAME, or any folder; goes on where an interrupted call stopped.
+    """Convert the public data set NAME, or any folder; resumes where an interrupted call stopped.
 
     NAME is bcss, bdsa, consep, crag, glas, pannuke, sampath or folder; docs/datasets/NAME.md shows the layout.
     """
@@ -137,7 +137,7 @@ def phantom(dest: Path, preset: str | None, design: str | None, seed: int | None
     """Make synthetic tissue with known truth, as a prepared data set.
 
     With --design, a series in which every class carries every level of every factor, so that frequency and difficulty
-    are uncorrelated; goes on where an interrupted call stopped.
+    are uncorrelated; resumes where an interrupted call stopped.
     """
     if design is not None:
         from imbalance_bench.cli.data_view import series_and_print

@@ -67,7 +67,7 @@ def prepare_and_print(
     console, errors = Terminal(), Terminal(stderr=True)
     with ProgressDisplay(errors) as display:
         try:
-            done = prepare_dataset(
+            prepared = prepare_dataset(
                 name,
                 source,
                 dest,
@@ -80,7 +80,7 @@ def prepare_and_print(
         except SourceError as error:
             print_problems(error, errors)
             raise
-    print_prepared(done, console)
+    print_prepared(prepared, console)
 
 
 def print_problems(error: SourceError, console: Console) -> None:
@@ -146,7 +146,7 @@ def split_and_print(folder: Path, request: SplitRequest, out: Path | None = None
     taxonomy = Taxonomy(dataset.info)
     with ProgressDisplay(Terminal(stderr=True)) as display:
         presence = per_image_pixels(
-            dataset, taxonomy, on_progress=lambda done, total: display.on_phase("counting classes", done, total)
+            dataset, taxonomy, on_progress=lambda n_done, total: display.on_phase("counting classes", n_done, total)
         )
     splits = request.make(dataset, presence)
     print_balance(splits, split_balance(splits, presence, dataset=dataset), console)
@@ -167,7 +167,7 @@ def print_balance(splits: Splits, rows: Sequence[BalanceRow], console: Console) 
         mine = [row for row in rows if row.class_name == name]
         shares = [[row.relative_share for row in mine if row.part == part] for part in parts]
         fewest = min(mine, key=lambda row: row.groups_with_class)
-        cells = [f"{min(found):.2f} - {max(found):.2f}" for found in shares]
+        cells = [f"{min(shares_of_part):.2f} - {max(shares_of_part):.2f}" for shares_of_part in shares]
         table.add_row(name, *cells, f"{fewest.groups_with_class} in {fewest.part} of fold {fewest.fold}")
     console.print(table, highlight=False)
 
@@ -181,7 +181,7 @@ def series_and_print(design: str, dest: Path, seed: int, workers: int) -> None:
             specs,
             dest,
             workers=workers,
-            on_progress=lambda done, total: display.on_phase("making data sets", done, total),
+            on_progress=lambda n_done, total: display.on_phase("making data sets", n_done, total),
         )
     n_classes = len(specs[0].classes)
     _print_line(console, (str(dest), "bold"), f": {len(specs)} data sets of {n_classes} classes")

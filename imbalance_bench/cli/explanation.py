@@ -32,13 +32,13 @@ def explain(quantities: Path, measures: Path, out: Path | None, as_json: bool, *
     """
     from analysis.explain import explain as explain_tables
 
-    found = explain_tables(_read(quantities), _read(measures), plan)
+    explained = explain_tables(_read(quantities), _read(measures), plan)
     if as_json:
-        click.echo(json.dumps([verdict.as_json() for verdict in found.verdicts], indent=2))
+        click.echo(json.dumps([verdict.as_json() for verdict in explained.verdicts], indent=2))
     else:
-        _print(found)
+        _print(explained)
     if out is not None:
-        _write(found, out)
+        _write(explained, out)
 
 
 def _read(path: Path) -> pd.DataFrame:
@@ -53,23 +53,23 @@ def _read(path: Path) -> pd.DataFrame:
         raise UserError(f"{path} is not readable as CSV ({error}).") from error
 
 
-def _print(found: Explained) -> None:
+def _print(explained: Explained) -> None:
     """Print the headlines, then the other verdicts, one line each."""
     from imbalance_bench.terminal import Terminal
 
     console = Terminal()
-    first = [verdict for verdict in found.verdicts if verdict.topic == "explanation"]
-    for each in (*first, *(verdict for verdict in found.verdicts if verdict not in first)):
-        style = "bold" if each in first else None
-        word = each.word.replace("_", " ")
-        console.print(f"{word:>13}  {each.sentence}", style=style, highlight=False, soft_wrap=True)
+    first = [verdict for verdict in explained.verdicts if verdict.topic == "explanation"]
+    for verdict in (*first, *(verdict for verdict in explained.verdicts if verdict not in first)):
+        style = "bold" if verdict in first else None
+        word = verdict.word.replace("_", " ")
+        console.print(f"{word:>13}  {verdict.sentence}", style=style, highlight=False, soft_wrap=True)
 
 
-def _write(found: Explained, out: Path) -> None:
+def _write(explained: Explained, out: Path) -> None:
     from analysis.schema.files import write_table
     from imbalance_bench.manifest import write_json
 
     out.mkdir(parents=True, exist_ok=True)
-    for name, frame in found.tables.items():
+    for name, frame in explained.tables.items():
         write_table(out, name, frame)
-    write_json(out / "verdicts.json", {"verdicts": [verdict.as_json() for verdict in found.verdicts]})
+    write_json(out / "verdicts.json", {"verdicts": [verdict.as_json() for verdict in explained.verdicts]})

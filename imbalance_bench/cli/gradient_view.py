@@ -1,4 +1,4 @@
-"""The gradient view for people: a table in the terminal, and a file if one is asked for."""
+"""The gradient view for people: a table in the terminal, and a file on request."""
 
 from pathlib import Path
 

@@ -13,10 +13,10 @@ FOLDER = click.Path(path_type=Path, file_okay=False)
 @click.option(
     "--classes", metavar="NAMES", help="Names of the labels: a,b,c in their order, or 0=a,1=b,255=unlabelled."
 )
-@click.option("--mpp", type=float, metavar="UM", help="Micrometres per pixel, where the files do not tell.")
+@click.option("--mpp", type=float, metavar="UM", help="Micrometres per pixel, if the files do not state them.")
 @click.option("--group-regex", metavar="RE", help="Patient or slide in each image id: the first parenthesis.")
 @click.option("--weights", metavar="FILE", help="Of the encoder: a local file, imagenet, or none.")
-@click.option("--yes", is_flag=True, help="Ask nothing; what is not known stays so and is said.")
+@click.option("--yes", is_flag=True, help="Ask nothing; what is unknown is reported and left so.")
 def init(
     data: Path,
     out: Path | None,

@@ -68,10 +68,10 @@ def init_and_print(data: Path, options: InitOptions) -> None:
         source = None
     else:
         with ProgressDisplay(Terminal(stderr=True)) as display:
-            found = look_at(data, display.on_phase)
-        print_findings(found, console)
+            findings = look_at(data, display.on_phase)
+        print_findings(findings, console)
         out = _free_folder(options.out or Path(f"{data.resolve().name}-study"), data)
-        draft = draft_folder(found, _answers(found, options, asks=asks), out)
+        draft = draft_folder(findings, _answers(findings, options, asks=asks), out)
         source = data
     _require_free(draft.files)  # again: answering may have taken a while
     for path, text in draft.files.items():
@@ -81,30 +81,30 @@ def init_and_print(data: Path, options: InitOptions) -> None:
     print_commands(draft, source, console)
 
 
-def print_findings(found: Findings, console: Terminal) -> None:
+def print_findings(findings: Findings, console: Terminal) -> None:
     """Print what a folder was taken for."""
-    sizes = np.array(found.sizes)
+    sizes = np.array(findings.sizes)
     low, high = sizes.min(axis=0), sizes.max(axis=0)
     size = f"{low[0]} x {low[1]} px" + ("" if (low == high).all() else f" to {high[0]} x {high[1]} px")
-    first = found.pairing.pairs[0]
-    _say(console, f"{found.source}: {len(found.pairing.pairs)} pairs of image and mask, {size} (height x width)")
+    first = findings.pairing.pairs[0]
+    _say(console, f"{findings.source}: {len(findings.pairing.pairs)} pairs of image and mask, {size} (height x width)")
     _say(console, f"  such as {first.image} and {first.mask}")
-    labels = found.labels
+    labels = findings.labels
     table = Table("label", "share", "masks", "name", box=None, pad_edge=False)
     for column, value in enumerate(labels.values):
-        name = found.names.class_of[value] or UNLABELLED_NAME
+        name = findings.names.class_of[value] or UNLABELLED_NAME
         masks = int((labels.pixels[:, column] > 0).sum())
         table.add_row(labels.text(value), f"{100 * labels.shares[column]:.3g} %", str(masks), name)
     console.print(table, highlight=False)
     if labels.nearest:
         _say(
             console,
-            f"{labels.mixed_values} other colours in {100 * labels.mixed_share:.2g} % of the pixels fill no area: "
-            "taken for anti-aliased borders (`nearest: true`).",
+            f"{labels.mixed_values} other colours, in {100 * labels.mixed_share:.2g} % of the pixels, fill no area and "
+            "are taken for anti-aliased borders (`nearest: true`).",
         )
-    if not found.names.source:
+    if not findings.names.source:
         _say(console, "Names are made up. Give --classes, or edit layout.yaml.")
-    for line in (found.groups.why, found.why_mpp):
+    for line in (findings.groups.why, findings.why_mpp):
         _say(console, line)
 
 
@@ -125,8 +125,8 @@ def print_draft(draft: Draft, console: Terminal) -> None:
     if config.model.encoder_tuning == "full":
         _say(
             console,
-            "encoder: no weights at hand, so it is trained from scratch; scores will be low beside a pretrained one. "
-            "Better: --weights imagenet (downloads them) or a local file.",
+            "encoder: no weights are available, so it is trained from scratch; scores will be lower than with a "
+            "pretrained one. Better: --weights imagenet (downloads them) or a local file.",
         )
     if dataset.info.mpp_um is None:
         _say(console, "resolution: unknown; measures in micrometres (boundary, surface) are left out.")
@@ -135,7 +135,7 @@ def print_draft(draft: Draft, console: Terminal) -> None:
         _say(
             console,
             f"  With {design.tested} tested {'groups' if dataset.info.groups_known else 'images'} no comparison of "
-            f"methods can be significant at .05; {_FEW_GROUPS} are the least.",
+            f"methods can be significant at .05; at least {_FEW_GROUPS} are needed.",
         )
     for line in short_form(config, slides=design.tested, classes=len(names)):
         _say(console, f"  {line}")
@@ -158,26 +158,28 @@ def print_commands(draft: Draft, source: Path | None, console: Terminal) -> None
 
 
 def _of_prepared(data: Path, options: InitOptions) -> Draft:
-    given = {"--classes": options.classes, "--mpp": options.mpp_um, "--group-regex": options.group_regex}
-    for option, value in given.items():
+    unusable = {"--classes": options.classes, "--mpp": options.mpp_um, "--group-regex": options.group_regex}
+    for option, value in unusable.items():
         if value is not None:
-            raise UserError(f"{option} means nothing to a prepared data set ({data}). Edit {data / 'dataset.yaml'}.")
+            raise UserError(f"{option} does not apply to a prepared data set ({data}). Edit {data / 'dataset.yaml'}.")
     with ProgressDisplay(Terminal(stderr=True)) as display:
         out = _free_folder(options.out or Path(f"{data.resolve().name}-study"), data)
         return draft_prepared(data, Answers(weights=options.weights), out, display.on_phase)
 
 
-def _answers(found: Findings, options: InitOptions, *, asks: bool) -> Answers:
+def _answers(findings: Findings, options: InitOptions, *, asks: bool) -> Answers:
     """Return what options say, and, in a terminal, what the person answers."""
-    class_of = None if options.classes is None else parse_names(options.classes, found.labels)
+    class_of = None if options.classes is None else parse_names(options.classes, findings.labels)
     mpp_um, group_regex = options.mpp_um, options.group_regex
-    if asks and class_of is None and not found.names.source:
-        told = ",".join(found.names.class_of[value] or UNLABELLED_NAME for value in found.labels.values)
-        class_of = _ask("Names of the labels, in the order above", told, lambda text: parse_names(text, found.labels))
-    if asks and mpp_um is None and found.mpp_um is None:
+    if asks and class_of is None and not findings.names.source:
+        suggested = ",".join(findings.names.class_of[value] or UNLABELLED_NAME for value in findings.labels.values)
+        class_of = _ask(
+            "Names of the labels, in the order above", suggested, lambda text: parse_names(text, findings.labels)
+        )
+    if asks and mpp_um is None and findings.mpp_um is None:
         mpp_um = _ask("Micrometres per pixel (empty: unknown)", "", _resolution)
-    if asks and group_regex is None and not found.groups.pattern:
-        example = found.pairing.id_of(found.pairing.pairs[0])
+    if asks and group_regex is None and not findings.groups.pattern:
+        example = findings.pairing.id_of(findings.pairing.pairs[0])
         group_regex = _ask(
             f"Regular expression for the patient or slide in names such as '{example}' (empty: unknown)", "", _pattern
         )

@@ -63,14 +63,14 @@ class LiveTable:
         before, lines = self._died.get(run_id, set()), []
         self._died[run_id] = set()
         for k, name in enumerate(self._classes):
-            found = collapse([values[k] for values in self._history[run_id]])
-            if found is None:
+            collapsed = collapse([values[k] for values in self._history[run_id]])
+            if collapsed is None:
                 continue
             self._died[run_id].add(k)
             if k not in before:
                 lines.append(
-                    f"{label}: class {name} died: its validation Dice is {found.last_dice:.3f} and was "
-                    f"{found.best_dice:.3f}"
+                    f"{label}: class {name} died: its validation Dice is {collapsed.last_dice:.3f} and was "
+                    f"{collapsed.best_dice:.3f}"
                 )
         return lines
 
@@ -87,16 +87,16 @@ class LiveTable:
 
     def means(self) -> dict[str, tuple[int, list[float]]]:
         """Return method -> number of runs, and macro followed by each class; NaN where a class does not occur."""
-        found = {}
+        means = {}
         for method in dict.fromkeys(self._methods.values()):
             runs = [values for run_id, values in self._dice.items() if self._methods.get(run_id) == method]
             if runs:
                 by_class = [mean_of_known([run[k] for run in runs]) for k in range(len(self._classes))]
-                found[method] = (len(runs), [mean_of_known(by_class), *by_class])
-        return found
+                means[method] = (len(runs), [mean_of_known(by_class), *by_class])
+        return means
 
     def render(self, width: int) -> RenderableType:
-        """Draw it for a terminal of so many columns."""
+        """Draw it for a terminal of `width` columns."""
         table = Table("validation Dice", "runs", "macro", *self._classes, box=None, pad_edge=False)
         for method, (runs, values) in self.means().items():
             cells = zip(values, self._marks(method), strict=True)
@@ -108,9 +108,9 @@ class LiveTable:
     def line(self, run_id: str) -> str:
         """Write the row of a run's method in one line; empty where nothing was counted."""
         method = self._methods.get(run_id, "")
-        if method not in (found := self.means()):
+        if method not in (means := self.means()):
             return ""
-        runs, values = found[method]
+        runs, values = means[method]
         parts = zip(("macro", *self._classes), values, self._marks(method), strict=True)
         shown = ", ".join(f"{name} {value:.3f}{mark}" for name, value, mark in parts if not math.isnan(value))
         return f"{method}, {runs} run{'s' if runs != 1 else ''}, validation Dice: {shown}"

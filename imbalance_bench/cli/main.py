@@ -41,7 +41,7 @@ from imbalance_bench.visible_text import visible
 
 
 class CommandGroup(click.Group):
-    """Prints what a user can mend as one line, and suggests the nearest command for an unknown one."""
+    """Prints errors that a user can correct as one line, and suggests the nearest command for an unknown one."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
@@ -53,7 +53,7 @@ class CommandGroup(click.Group):
         except Interrupted as error:
             raise OneLineError(str(error), error.exit_code) from None
         except KeyboardInterrupt:
-            raise OneLineError("Interrupted. The same command goes on from here.", 130) from None
+            raise OneLineError("Interrupted. Run the same command again to resume.", 130) from None
         except click.ClickException as error:
             error.message = visible(error.message)  # pyright: ignore[reportAttributeAccessIssue]
             raise
@@ -117,7 +117,7 @@ def run(
 ) -> None:  # fmt: skip
     """Train every run of a STUDY file; on an existing directory, resume.
 
-    Ctrl-C, SIGTERM and SIGUSR1 save a checkpoint of each run, and the same command goes on from there. Several runners
+    Ctrl-C, SIGTERM and SIGUSR1 save a checkpoint of each run, and the same command resumes. Several runners
     may work on one directory at the same time, and the study may grow meanwhile.
     """
     from imbalance_bench.config import load_study

@@ -30,7 +30,7 @@ class PathType(click.Path):
             UserError: It cannot be reached, or not be written where that is wanted.
         """
         if "\0" in str(value):
-            self.fail(f"{str(value)!r} holds a NUL character, which no path does.", param, ctx)
+            self.fail(f"{str(value)!r} holds a NUL character, which a path cannot hold.", param, ctx)
         if not str(value):
             self.fail("The path must not be empty. Write . for the working directory.", param, ctx)
         try:

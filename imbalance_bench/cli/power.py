@@ -16,7 +16,7 @@ def _sizes(_context: click.Context, _option: click.Parameter, value: str | None)
     if value is None:
         return None
     try:
-        sizes = tuple(int(each) for each in value.split(","))
+        sizes = tuple(int(part) for part in value.split(","))
     except ValueError:
         sizes = ()
     if not sizes or min(sizes) < 2:
@@ -67,6 +67,6 @@ def required(value: Any, option: str, study: Path | None) -> Any:
         UserError: Neither does.
     """
     if value is None:
-        where = f"{study} does not tell it" if study else "there is no study file"
+        where = f"{study} does not give it" if study else "there is no study file"
         raise UserError(f"power needs {option}: {where}. Give {option} N.")
     return value

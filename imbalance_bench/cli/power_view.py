@@ -32,7 +32,7 @@ from imbalance_bench.terminal import Terminal
 
 SLIDE_SD, SEED_SD = 3.0, 1.0  # points, where nothing is known
 ONE_SEED = "With one seed every verdict speaks of these trained models, not of the methods."
-DIFFERENCES = (0.0, 0.5, 1.0, 2.0)  # times the difference that is asked about
+DIFFERENCES = (0.0, 0.5, 1.0, 2.0)  # times the given difference
 
 
 def print_power(study: Path | None, pilot: Path | None, options: Mapping[str, Any], *, form: str = "") -> None:
@@ -41,33 +41,34 @@ def print_power(study: Path | None, pilot: Path | None, options: Mapping[str, An
     comparison, association = designs(study, pilot, options)
     difference, seed, n = options["difference"] * POINT, options["seed"], options["simulations"]
     with ProgressDisplay(console) as display:
-        done = 0
+        n_simulated = 0
 
         def on_study() -> None:
-            nonlocal done
-            done += 1
-            display.on_phase("simulating studies", min(done, n), n)
+            nonlocal n_simulated
+            n_simulated += 1
+            display.on_phase("simulating studies", min(n_simulated, n), n)
 
         drawn = SimulatedStudies.draw(comparison, seed, n, on_study)
         words = {times * difference: drawn.probabilities(times * difference) for times in DIFFERENCES}
-        one = SimulatedStudies.draw(replace(comparison, methods=1), seed, n)
-        smallest = drawn.smallest_difference(), one.smallest_difference()
+        single = SimulatedStudies.draw(replace(comparison, methods=1), seed, n)
+        smallest = drawn.smallest_difference(), single.smallest_difference()
         display.on_phase("looking for the cheapest way", 0, 1)
-        found = ways(comparison, difference, seed, n=max(n // 4, 50))
+        cheapest_ways = ways(comparison, difference, seed, n=max(n // 4, 50))
     power = association_power(association, seed)
     if form:
         content = {"comparisons": asdict(comparison), "threshold": asdict(threshold(comparison))}
         content |= dict(zip(("smallest_difference", "smallest_difference_of_one"), smallest, strict=True))
-        content |= {"ways": [asdict(each) for each in found]}
+        content |= {"ways": [asdict(way) for way in cheapest_ways]}
         content["words"] = [
-            {"difference": each, **{str(word): p for word, p in of.items()}} for each, of in words.items()
+            {"difference": true_difference, **{str(word): p for word, p in shares.items()}}
+            for true_difference, shares in words.items()
         ]
         content |= {"associations": asdict(association), "association_power": asdict(power)}
         text = json.dumps(_finite(content), indent=1)
         click.echo(text if form == "json" else announced(comparison, smallest[0], text), nl=form == "json")
         return
     _print_comparisons(comparison, words, smallest, console)
-    _print_ways(difference, found, console)
+    _print_ways(difference, cheapest_ways, console)
     _print_associations(association, power, console)
 
 
@@ -94,28 +95,28 @@ def designs(
     Raises:
         UserError: A size that nobody gives.
     """
-    told = {} if study is None else sizes_of(load_study(study))
+    sizes = {} if study is None else sizes_of(load_study(study))
     if pilot is not None:
         spread = pilot_spread(pilot)
-        told |= {name: getattr(spread, name) / POINT for name in ("slide_sd", "seed_sd", "noise_sd")}
-        told = {"slides": spread.slides, "seeds": spread.seeds, "methods": spread.methods} | told
-    told |= {name: value for name, value in options.items() if value is not None}
-    slides, seeds, methods = (required(told.get(name), f"--{name}", study) for name in ("slides", "seeds", "methods"))
-    alpha = told.get("alpha", 0.05)
+        sizes |= {name: getattr(spread, name) / POINT for name in ("slide_sd", "seed_sd", "noise_sd")}
+        sizes = {"slides": spread.slides, "seeds": spread.seeds, "methods": spread.methods} | sizes
+    sizes |= {name: value for name, value in options.items() if value is not None}
+    slides, seeds, methods = (required(sizes.get(name), f"--{name}", study) for name in ("slides", "seeds", "methods"))
+    alpha = sizes.get("alpha", 0.05)
     comparison = ComparisonDesign(
         slides=slides,
         seeds=seeds,
         methods=methods,
-        slide_sd=told.get("slide_sd", SLIDE_SD) * POINT,
-        seed_sd=told.get("seed_sd", SEED_SD) * POINT,
-        noise_sd=told.get("noise_sd", 0.0) * POINT,
+        slide_sd=sizes.get("slide_sd", SLIDE_SD) * POINT,
+        seed_sd=sizes.get("seed_sd", SEED_SD) * POINT,
+        noise_sd=sizes.get("noise_sd", 0.0) * POINT,
         alpha=alpha,
-        margin=told.get("margin", 1.0) * POINT,
+        margin=sizes.get("margin", 1.0) * POINT,
     )
-    classes = required(told.get("classes"), "--classes", study)
+    classes = required(sizes.get("classes"), "--classes", study)
     association = AssociationDesign(
-        classes, min(told["shared_names"], min(classes)), told["correlation"], told["measure_reliability"],
-        told["tests"], alpha,
+        classes, min(sizes["shared_names"], min(classes)), sizes["correlation"], sizes["measure_reliability"],
+        sizes["tests"], alpha,
     )  # fmt: skip
     return comparison, association
 
@@ -125,15 +126,15 @@ def sizes_of(config: StudyConfig) -> dict[str, Any]:
     dataset = PreparedDataset.open(config.dataset.path)
     names = Taxonomy(dataset.info, config.dataset.groups, config.dataset.ignore, config.dataset.class_order).names
     methods = [method.label for method in config.methods if method.label != config.control]
-    told: dict[str, Any] = {"methods": max(len(methods), 1), "seeds": len(config.seeds), "classes": (len(names),)}
-    told |= {"alpha": config.analysis.alpha, "margin": config.analysis.rope_dice / POINT}
+    sizes: dict[str, Any] = {"methods": max(len(methods), 1), "seeds": len(config.seeds), "classes": (len(names),)}
+    sizes |= {"alpha": config.analysis.alpha, "margin": config.analysis.rope_dice / POINT}
     groups = {entry.group_id for entry in dataset.entries}
     if config.splits.kind == "published":
-        told["slides"] = len({entry.group_id for entry in dataset.entries if entry.split == "test"})
+        sizes["slides"] = len({entry.group_id for entry in dataset.entries if entry.split == "test"})
     elif config.splits.kind == "grouped":
         share = 1.0 if config.splits.folds > 1 or config.splits.test_fraction is None else config.splits.test_fraction
-        told["slides"] = max(1, round(share * len(groups)))
-    return told
+        sizes["slides"] = max(1, round(share * len(groups)))
+    return sizes
 
 
 def print_short_form(study: Study, console: Console) -> None:
@@ -182,19 +183,19 @@ def _print_comparisons(
     console: Console,
 ) -> None:
     """Print what comparisons can show; `smallest` is the smallest difference after Holm, and of one named test."""
-    needed, by = threshold(design), [_points(each) for each in (design.slide_sd, design.seed_sd, design.noise_sd)]
-    said = [
-        f"{design.slides} slides, {_seeds(design.seeds)}, {design.methods} methods against one "
-        f"control; differences vary by {by[0]} points over slides, {by[1]} over seeds, {by[2]} over both together.",
+    needed, spread = threshold(design), [_points(sd) for sd in (design.slide_sd, design.seed_sd, design.noise_sd)]
+    sentences = [
+        f"{design.slides} slides, {_seeds(design.seeds)}, {design.methods} methods against one control; differences "
+        f"vary by {spread[0]} points over slides, {spread[1]} over seeds, {spread[2]} over both together.",
         f"An observed difference must pass {_points(needed.together)} points after Holm: {_points(needed.by_slides)} "
         f"for the slides, {_points(needed.by_seeds)} for the seeds, added like standard errors.",
         f"Found in 80 % of studies: a true difference of {_points(smallest[0])} points, or of {_points(smallest[1])} "
         "by one comparison that was named beforehand.",
     ]
     if design.seeds < 2:
-        said.append(ONE_SEED)
+        sentences.append(ONE_SEED)
     console.print("Which method?", style="bold")
-    for sentence in said:
+    for sentence in sentences:
         console.print(sentence, highlight=False, soft_wrap=True)
     table = Table("true difference", *(str(word).replace("_", " ") for word in next(iter(words.values()))), box=None)
     for difference, shares in words.items():
@@ -202,33 +203,33 @@ def _print_comparisons(
     console.print(table, highlight=False)
 
 
-def _print_ways(difference: float, found: list[Way], console: Console) -> None:
+def _print_ways(difference: float, candidates: list[Way], console: Console) -> None:
     console.print(f"To find {_points(difference)} points in 80 % of studies:", highlight=False)
-    possible = [way for way in found if way.enough]
-    for way in found:
+    possible = [way for way in candidates if way.enough]
+    for way in candidates:
         size = f"{way.seeds} seeds and {way.slides} slides, {way.runs} trainings"
-        told = size if way.enough else f"not reached with {size}"
-        console.print(f"  {way.changes}: {told}", highlight=False)
+        outcome = size if way.enough else f"not reached with {size}"
+        console.print(f"  {way.changes}: {outcome}", highlight=False)
     if len(possible) > 1:
         least = min(possible, key=lambda way: way.runs)
         console.print(f"  fewest trainings: {least.changes}", highlight=False)
 
 
-def _print_associations(design: AssociationDesign, found: AssociationPower, console: Console) -> None:
+def _print_associations(design: AssociationDesign, power: AssociationPower, console: Console) -> None:
     sets, tests, several = ", ".join(map(str, design.classes)), design.tests, len(design.classes) > 1
     first = (
-        f"no correlation over {found.names} classes survives Holm for {tests} associations"
-        if found.needed != found.needed
-        else f"Holm for {tests} associations needs |rho| of {found.needed:.2f}, reached by {found.power:.0%} of studies"
+        f"no correlation over {power.names} classes survives Holm for {tests} associations"
+        if power.needed != power.needed
+        else f"Holm for {tests} associations needs |rho| of {power.needed:.2f}, reached by {power.power:.0%} of studies"
     )
-    enough = "more than were tried" if found.classes_for_target is None else str(found.classes_for_target)
+    enough = "more than were tried" if power.classes_for_target is None else str(power.classes_for_target)
     console.print("\nRare or hard?", style="bold")
     for sentence in (
-        f"{found.names} distinct classes ({sets} in {len(design.classes)} data set{'s' * several}); a "
+        f"{power.names} distinct classes ({sets} in {len(design.classes)} data set{'s' * several}); a "
         f"true correlation of {design.correlation:g} is seen as {design.seen_correlation:.2f} through a measure with "
         f"reliability {design.reliability:g}.",
-        f"{first[0].upper()}{first[1:]}; one association named beforehand is found in {found.uncorrected:.0%}.",
-        f"A perfect order needs at least {found.classes_needed} classes ({found.classes_for_one} for one association "
+        f"{first[0].upper()}{first[1:]}; one association named beforehand is found in {power.uncorrected:.0%}.",
+        f"A perfect order needs at least {power.classes_needed} classes ({power.classes_for_one} for one association "
         f"named beforehand); a power of 80 % needs {enough}.",
     ):
         console.print(sentence, highlight=False, soft_wrap=True)

@@ -79,16 +79,16 @@ class ProgressDisplay:
     ) -> None:
         self._bars.stop()
 
-    def on_phase(self, what: str, done: int, total: int) -> None:
+    def on_phase(self, phase: str, n_done: int, total: int) -> None:
         """A phase before the runs made progress."""
         if self._plain:
-            if self._due(what) or done == total:
-                self._console.print(f"{what}: {done}/{total}", highlight=False)
+            if self._due(phase) or n_done == total:
+                self._console.print(f"{phase}: {n_done}/{total}", highlight=False)
             return
-        task = self._tasks.get(what)
+        task = self._tasks.get(phase)
         if task is None:
-            task = self._tasks[what] = self._bars.add_task(what, total=total, note="")
-        self._bars.update(task, completed=done, total=total)
+            task = self._tasks[phase] = self._bars.add_task(phase, total=total, note="")
+        self._bars.update(task, completed=n_done, total=total)
 
     def on_progress(self, progress: RunProgress) -> None:
         """A run made progress; see `Listener`."""
@@ -129,13 +129,13 @@ class ProgressDisplay:
         """Something happened that a person should know of; see `Listener`."""
         self._console.print(line, style="yellow", highlight=False, markup=False, soft_wrap=True)
 
-    def _due(self, what: str) -> bool:
+    def _due(self, phase: str) -> bool:
         """True at most once per interval, and never within the first one."""
         now = time.monotonic()
-        last = self._last_line.setdefault(what, self._started)
+        last = self._last_line.setdefault(phase, self._started)
         if now - last < PLAIN_INTERVAL_S:
             return False
-        self._last_line[what] = now
+        self._last_line[phase] = now
         return True
 
     def _time_left(self) -> str:

@@ -12,8 +12,8 @@ def repair_and_print(root: Path) -> None:
     console = Terminal()
     repairs = repair_study(root)
     for repair in repairs:
-        found = f" {'; '.join(repair.found)}:" if repair.found else ""
-        console.print(f"{repair.name}:{found} {repair.done}", highlight=False, soft_wrap=True)
+        damages = f" {'; '.join(repair.damages)}:" if repair.damages else ""
+        console.print(f"{repair.name}:{damages} {repair.action}", highlight=False, soft_wrap=True)
     if not repairs:
         console.print("nothing to repair", highlight=False)
     if any(repair.needs_run for repair in repairs):

@@ -52,8 +52,8 @@ def print_areas(areas: pd.DataFrame, console: Console) -> None:
     table = Table("image", "um/px", *classes, box=None, pad_edge=False)
     for image, rows in areas.groupby("image", sort=False):
         mpp, origin = rows["mpp_um"].iloc[0], str(rows["resolution"].iloc[0])
-        known = origin if pd.isna(mpp) else f"{mpp:.3g} ({origin})"
-        table.add_row(str(image), known, *(f"{share:.3f}" for share in rows["share"]))
+        resolution = origin if pd.isna(mpp) else f"{mpp:.3g} ({origin})"
+        table.add_row(str(image), resolution, *(f"{share:.3f}" for share in rows["share"]))
     console.print(table, highlight=False)
 
 
@@ -81,7 +81,7 @@ def compare_and_print(roots: Sequence[Path], out: Path) -> None:
     if compared.ranks is not None:
         save_critical_difference(compared.ranks, out / "critical_difference.svg")
     if compared.practical:
-        triangles = [(each.title, each.posterior) for each in compared.practical]
+        triangles = [(comparison.title, comparison.posterior) for comparison in compared.practical]
         save_practical_differences(triangles, out / "practical_differences.svg")
     console.print(f"tables and figures: {out}", highlight=False, soft_wrap=True)
 
@@ -98,26 +98,26 @@ def compare_scores_and_print(path: Path, plan: Mapping[str, Any], out: Path | No
     except ValueError as error:
         raise UserError(f"{path}: not readable as a CSV file ({error}).") from error
     try:
-        found = compare(table, plan)
+        compared = compare(table, plan)
     except UserError as error:
         raise UserError(f"{path}: {error}", exit_code=error.exit_code) from error
-    verdicts = [verdict.as_json() for verdict in found.verdicts]
+    verdicts = [verdict.as_json() for verdict in compared.verdicts]
     if as_json:
-        click.echo(json.dumps({"verdicts": verdicts, "notes": list(found.notes)}, indent=1))
+        click.echo(json.dumps({"verdicts": verdicts, "notes": list(compared.notes)}, indent=1))
     else:
-        print_compared_scores(found, console)
+        print_compared_scores(compared, console)
     if out is not None:
-        for name, frame in found.tables.items():
+        for name, frame in compared.tables.items():
             content = csv_text(frame).encode()
             write_atomically(out / f"{name}.csv", lambda file, content=content: file.write(content))
-        write_json(out / "verdicts.json", {"notes": list(found.notes), "verdicts": verdicts})
+        write_json(out / "verdicts.json", {"notes": list(compared.notes), "verdicts": verdicts})
         if not as_json:
             console.print(f"tables: {out}", highlight=False, soft_wrap=True)
 
 
-def print_compared_scores(found: ComparedScores, console: Console) -> None:
+def print_compared_scores(compared: ComparedScores, console: Console) -> None:
     """Print macro scores under every aggregation, then every verdict."""
-    macro = found.tables["scores"][found.tables["scores"]["class"] == "macro"]
+    macro = compared.tables["scores"][compared.tables["scores"]["class"] == "macro"]
     aggregations = list(dict.fromkeys(macro["aggregation"]))
     table = Table("macro mean", *(name.replace("_", " ") for name in aggregations), box=None, pad_edge=False)
     for method, rows in macro.groupby("method", sort=False):
@@ -125,15 +125,15 @@ def print_compared_scores(found: ComparedScores, console: Console) -> None:
         table.add_row(
             str(method),
             *(
-                styled(f"{each['mean']:.3f} ", (f"{each['low']:.3f} to {each['high']:.3f}", "dim"))
-                for each in map(cells.get, aggregations)
-                if each
+                styled(f"{cell['mean']:.3f} ", (f"{cell['low']:.3f} to {cell['high']:.3f}", "dim"))
+                for cell in map(cells.get, aggregations)
+                if cell
             ),
         )
     console.print(table, highlight=False)
-    for verdict in found.verdicts:
+    for verdict in compared.verdicts:
         console.print(f"{verdict.word.replace('_', ' ')}: {verdict.sentence}", highlight=False, soft_wrap=True)
-    for note in found.notes:
+    for note in compared.notes:
         console.print(note, style="dim", highlight=False, soft_wrap=True)
 
 
@@ -160,6 +160,6 @@ def print_studies(compared: ComparedStudies, console: Console) -> None:
     console.print("▲ better, ▼ worse, = equivalent to the study's control; intervals 95 %", style="dim")
     headlines = [verdict.sentence for verdict in compared.verdicts if verdict.topic == "explanation"]
     sentences = [] if compared.ranks is None else [compared.ranks.sentence]
-    probable = [each.sentence for each in compared.practical]
+    probable = [comparison.sentence for comparison in compared.practical]
     for sentence in [*sentences, *probable, *headlines, *compared.notes]:
         console.print(sentence, highlight=False, soft_wrap=True)

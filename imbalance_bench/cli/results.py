@@ -16,7 +16,7 @@ from imbalance_bench.places import study_folder
 @click.argument("run_dir", type=FOLDER)
 @click.argument("images", nargs=-1, required=True, type=FILE)
 @click.option("--out", type=OUT_FOLDER, required=True, help="Folder of masks, overlays, outlines and areas.csv.")
-@click.option("--mpp", type=float, help="um per pixel of the images, whatever their files tell.")
+@click.option("--mpp", type=float, help="um per pixel of the images; overrides what their files state.")
 @click.option("--overlap", type=click.IntRange(min=0), help="Pixels shared by tiles.  [default: as in the run]")
 @click.option("--outlines/--no-outlines", default=True, show_default=True, help="GeoJSON that QuPath opens.")
 @click.option("--palette", is_flag=True, help="Masks in the classes' colours, which many programs read as such.")
@@ -34,7 +34,7 @@ def predict(
     """Predict new IMAGES, pictures or slides, with the model of a finished run.
 
     Of slides with more than 4,096 x 4,096 pixels glass is skipped, and the mask is a pyramidal OME-TIFF. A command that
-    was interrupted goes on from where it was.
+    was interrupted resumes.
     """
     from imbalance_bench.cli.result_view import predict_and_print
     from imbalance_bench.inference.prediction import PredictionOptions

@@ -26,7 +26,7 @@ def score(foreign: Path, out: Path | None, dry_run: bool) -> None:
     analysis: {control: nnunet}
 
     Masks are grey or palette PNG, TIFF or NIfTI. Everything is checked before anything is written, and the same command
-    goes on where it was interrupted. Then `analyze`, `report` and the others take the study directory as they take that
+    resumes after an interruption. Then `analyze`, `report` and the others take the study directory as they take that
     of a `run`. docs/score.md explains every key.
     """  # noqa: D301 - \b is an instruction to click
     from imbalance_bench.cli.score_view import score_and_print

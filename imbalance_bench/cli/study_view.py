@@ -183,8 +183,8 @@ def print_planted(planted: Any, console: Console) -> None:
     for row in planted.to_dict("records"):
         style = {"yes": "green", "no": "red"}.get(row["agrees"], "yellow")
         console.print(styled("  ", (f"{AGREEMENT[row['agrees']]:>13}", style), "  "), end="")
-        told = row["verdict"].replace("_", " ") or row["found"]
-        console.print(f"{row['subject']}: {row['planted']} -> {told}", soft_wrap=True)
+        outcome = row["verdict"].replace("_", " ") or row["found"]
+        console.print(f"{row['subject']}: {row['planted']} -> {outcome}", soft_wrap=True)
 
 
 AGREEMENT = {"yes": "found", "no": "contradicted", "open": "open"}
@@ -204,7 +204,11 @@ def print_verdicts(verdicts: Sequence[Verdict], console: Console) -> None:
     headings |= {"attainability": "What can be shown?", "data": "What limits it?"}
     answers = [verdict for verdict in verdicts if verdict.topic == "answer"]
     biased = {verdict.method for verdict in answers if verdict.method}
-    shown = [each for each in verdicts if _explains_an_answer(each) or (each.topic == "path" and each.method in biased)]
+    shown = [
+        verdict
+        for verdict in verdicts
+        if _explains_an_answer(verdict) or (verdict.topic == "path" and verdict.method in biased)
+    ]
     console.print()
     for verdict in answers:
         console.print(verdict.sentence, style="bold", highlight=False, soft_wrap=True)
@@ -242,7 +246,7 @@ def check_and_print(folder: Path) -> bool:
     console = Terminal()
     with ProgressDisplay(console) as display:
         dataset, report = check_folder(
-            folder, on_progress=lambda done, total: display.on_phase("checking", done, total)
+            folder, on_progress=lambda n_done, total: display.on_phase("checking", n_done, total)
         )
     table = Table("class", "pixels", "share", box=None, pad_edge=False)
     labelled = max(int(report.pixels.sum()), 1)
@@ -264,10 +268,10 @@ def _time_left(rows: list[RunStatus]) -> str:
 
 def _seconds_left(rows: list[RunStatus]) -> float | None:
     """Estimate from finished runs, as if one run went at a time; None where none is finished, or nothing is left."""
-    known = [row.seconds for row in rows if row.seconds is not None]
+    seconds = [row.seconds for row in rows if row.seconds is not None]
     left = sum(
         1 - (row.step / row.steps if row.steps else 0) for row in rows if row.state not in ("done", "failed", DAMAGED)
     )
-    if not known or not left:
+    if not seconds or not left:
         return None
-    return left * sum(known) / len(known)
+    return left * sum(seconds) / len(seconds)

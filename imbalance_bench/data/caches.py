@@ -25,10 +25,10 @@ class Cache:
         folder: Where it lies.
         kind: `tiles` or `features`.
         data_hash: Content of its data set; "" where the store does not say.
-        what: Data set and size of its tiles, or encoder and weights.
+        content: Data set and size of its tiles, or encoder and weights.
         bytes: On disk.
         used: Study directory -> when it last opened the store.
-        made: When it was last written to.
+        changed: When it was last written to.
         finished: False where it was never filled to its end.
         busy: A process writes in it now.
     """
@@ -36,17 +36,17 @@ class Cache:
     folder: Path
     kind: str
     data_hash: str
-    what: str
+    content: str
     bytes: int
     used: dict[str, datetime]
-    made: datetime
+    changed: datetime
     finished: bool
     busy: bool
 
     @property
     def last_used(self) -> datetime:
-        """When a study last opened it, or else when it was made."""
-        return max([*self.used.values(), self.made])
+        """When a study last opened it, or else when it was last written to."""
+        return max([*self.used.values(), self.changed])
 
     @property
     def is_orphaned(self) -> bool:
@@ -57,8 +57,8 @@ class Cache:
 def caches(cache_dir: Path) -> list[Cache]:
     """Return the stores of a cache folder, the largest first; other folders are left out."""
     folders = sorted(cache_dir.iterdir()) if cache_dir.is_dir() else []
-    found = [_cache(folder) for folder in folders if folder.is_dir() and folder.name.split("-")[0] in KINDS]
-    return sorted(found, key=lambda each: -each.bytes)
+    stores = [_cache(folder) for folder in folders if folder.is_dir() and folder.name.split("-")[0] in KINDS]
+    return sorted(stores, key=lambda store: -store.bytes)
 
 
 def note_use(folder: Path, study: Path) -> None:
@@ -70,29 +70,29 @@ def note_use(folder: Path, study: Path) -> None:
 
 
 def chosen(
-    found: list[Cache], *, older_than_days: float | None, down_to_gib: float | None, orphaned: bool
+    stores: list[Cache], *, older_than_days: float | None, down_to_gib: float | None, orphaned: bool
 ) -> list[Cache]:
-    """Return the stores that a wish removes, never one that is being written.
+    """Return the stores to be removed, never one that is being written.
 
     Args:
-        found: All stores.
+        stores: All stores.
         older_than_days: Those that nothing opened for so long.
         down_to_gib: Of all, the ones that were not used for longest, until the others take no more than this.
         orphaned: Those whose studies are all gone.
     """
-    now, free = datetime.now(UTC), [each for each in found if not each.busy]
-    picked = [each for each in free if orphaned and each.is_orphaned]
+    now, free = datetime.now(UTC), [store for store in stores if not store.busy]
+    picked = [store for store in free if orphaned and store.is_orphaned]
     if older_than_days is not None:
-        picked += [each for each in free if (now - each.last_used).total_seconds() > older_than_days * 86400]
+        picked += [store for store in free if (now - store.last_used).total_seconds() > older_than_days * 86400]
     if down_to_gib is not None:
-        left = sum(each.bytes for each in found if each not in picked)
-        for each in sorted(free, key=lambda one: one.last_used):
+        left = sum(store.bytes for store in stores if store not in picked)
+        for store in sorted(free, key=lambda store: store.last_used):
             if left <= down_to_gib * 2**30:
                 break
-            if each not in picked:
-                picked.append(each)
-                left -= each.bytes
-    return [each for each in found if each in picked]
+            if store not in picked:
+                picked.append(store)
+                left -= store.bytes
+    return [store for store in stores if store in picked]
 
 
 def remove(cache: Cache) -> None:
@@ -103,19 +103,19 @@ def remove(cache: Cache) -> None:
 
 
 def _cache(folder: Path) -> Cache:
-    held = _content(folder / "complete.json") or _content(folder / "layout.json")
-    described = held.get("description", {}) if isinstance(held.get("description"), dict) else {}
+    content = _content(folder / "complete.json") or _content(folder / "layout.json")
+    described = content.get("description", {}) if isinstance(content.get("description"), dict) else {}
     files = [path.stat() for path in folder.iterdir() if path.is_file()]
-    of_data = [path.stat().st_mtime for path in folder.iterdir() if path.name != USES] or [folder.stat().st_mtime]
+    changed = [path.stat().st_mtime for path in folder.iterdir() if path.name != USES] or [folder.stat().st_mtime]
     kind = folder.name.split("-")[0]
     return Cache(
         folder=folder,
         kind=kind,
         data_hash=str(described.get("content_hash" if kind == "tiles" else "data", "")),
-        what=_tiles(described) if kind == "tiles" else _features(described, held),
-        bytes=sum(each.st_blocks * 512 for each in files),
+        content=_tiles(described) if kind == "tiles" else _features(described, content),
+        bytes=sum(file.st_blocks * 512 for file in files),
         used=_uses(folder),
-        made=datetime.fromtimestamp(max(of_data), UTC),
+        changed=datetime.fromtimestamp(max(changed), UTC),
         finished=(folder / "complete.json").exists(),
         busy=is_locked(folder / "lock"),
     )
@@ -125,11 +125,11 @@ def _tiles(described: dict[str, Any]) -> str:
     return f"{described.get('dataset', 'unknown data')}, {described.get('tile_px', '?')} px" if described else "unknown"
 
 
-def _features(described: dict[str, Any], held: dict[str, Any]) -> str:
+def _features(described: dict[str, Any], content: dict[str, Any]) -> str:
     try:
         name, weights = described["encoder"]
         views, size = described["augmentation"]["cached_views"], described["tiling"][0]
-        rows = held["layout"]["rows"]
+        rows = content["layout"]["rows"]
     except (KeyError, TypeError, ValueError, IndexError):
         return "unknown"
     return f"{name} ({str(weights)[:12]}), {size} px, {views} views, {rows} rows"

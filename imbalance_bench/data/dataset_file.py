@@ -90,7 +90,7 @@ class DatasetInfo:
     @field_validator("classes")
     @classmethod
     def _by_id(cls, classes: tuple[ClassInfo, ...]) -> tuple[ClassInfo, ...]:
-        return tuple(sorted(classes, key=lambda each: each.id))
+        return tuple(sorted(classes, key=lambda class_: class_.id))
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -120,8 +120,8 @@ def require_distinct_classes(names: list[str]) -> None:
     for name in names:
         other = first.setdefault(look_alike(name), name)
         if other is not name:
-            what = f"'{name}' twice" if other == name else f"'{other}' and '{name}', which look alike"
-            raise ValueError(f"two classes must not share a name. Got {what}. Rename one of them.")
+            pair = f"'{name}' twice" if other == name else f"'{other}' and '{name}', which look alike"
+            raise ValueError(f"two classes must not share a name. Got {pair}. Rename one of them.")
 
 
 def read_dataset_info(path: Path) -> DatasetInfo:

@@ -51,7 +51,7 @@ def check_folder(folder: Path, *, on_progress: OnProgress | None = None) -> tupl
         UserError: There is no data set at all; see `PreparedDataset.inspect`.
     """
     dataset, problems = PreparedDataset.inspect(folder)
-    return dataset, check_dataset(dataset, on_progress=on_progress, known=problems)
+    return dataset, check_dataset(dataset, on_progress=on_progress, earlier_problems=problems)
 
 
 def check_dataset(
@@ -59,34 +59,34 @@ def check_dataset(
     *,
     workers: int | None = None,
     on_progress: OnProgress | None = None,
-    known: Sequence[str] = (),
+    earlier_problems: Sequence[str] = (),
 ) -> IntegrityReport:
     """Decode every image and mask once, collecting all problems instead of stopping at the first.
 
     Args:
         dataset: The data set.
-        known: Problems found before; they come first.
+        earlier_problems: Problems found before; they come first.
         workers: Decoding threads; None takes every usable core.
         on_progress: Called with (images done, images in all).
 
     Returns:
         The report; problems are in the order of the index, pairs of files without a row come last.
     """
-    problems: list[str] = list(known)
+    problems: list[str] = list(earlier_problems)
     remarks: list[str] = list(dataset.remarks)
     values = np.zeros(256, dtype=np.int64)
     ids = [entry.image_id for entry in dataset.entries]
     unlabelled = dataset.info.unlabelled_id
     with ThreadPoolExecutor(workers or usable_cores()) as pool:
         results = pool.map(lambda image_id: _check_image(dataset, image_id), ids)
-        for done, (image_id, (found, counts)) in enumerate(zip(ids, results, strict=True), start=1):
-            problems += found
+        for n_done, (image_id, (image_problems, counts)) in enumerate(zip(ids, results, strict=True), start=1):
+            problems += image_problems
             if counts is not None:
                 values += counts
                 if counts.sum() == counts[unlabelled]:
                     remarks.append(f"{dataset.mask_path(image_id)} has no labelled pixel.")
             if on_progress is not None:
-                on_progress(done, len(ids))
+                on_progress(n_done, len(ids))
     classes = dataset.info.classes
     remarks += [
         f"Class '{class_.name}' has no pixel in any readable mask." for class_ in classes if not values[class_.id]
@@ -119,8 +119,8 @@ def require_sound(
     report = check_dataset(dataset, workers=workers, on_progress=on_progress)
     if report.problems:
         more = len(report.problems) - 1
-        rest = f" (and {more} more; imbalance-bench data check {dataset.root} lists them)" if more else ""
-        raise UserError(report.problems[0] + rest)
+        others = f" (and {more} more; imbalance-bench data check {dataset.root} lists them)" if more else ""
+        raise UserError(report.problems[0] + others)
     return report
 
 
@@ -156,7 +156,7 @@ def _stray_files(dataset: PreparedDataset) -> tuple[list[str], list[Path]]:
     masks = {_id(path) for path in present["masks"] if path.suffix.lower() == ".png"}
     unlisted = {_id(path) for path in stray if path.parent.name == "images" and path.suffix.lower() in IMAGE_SUFFIXES}
     unlisted &= masks
-    unlisted = {each for each in unlisted if each[0] != "."}
+    unlisted = {image_id for image_id in unlisted if image_id[0] != "."}
     return sorted(unlisted), [path for path in stray if _id(path) not in unlisted]
 
 

@@ -1,4 +1,4 @@
-"""Sizes of pixels as files tell them: read leniently, believed only where a microscope could have made them."""
+"""Pixel sizes as files state them: read leniently, used only where a microscope could have such pixels."""
 
 import math
 from dataclasses import dataclass
@@ -23,39 +23,38 @@ class PixelSize:
     y_um: float
 
     @property
-    def is_believed(self) -> bool:
+    def is_plausible(self) -> bool:
         """Whether a microscope could have pixels of this size."""
-        return all(FINEST_UM <= each <= COARSEST_UM for each in (self.x_um, self.y_um))
+        return all(FINEST_UM <= size <= COARSEST_UM for size in (self.x_um, self.y_um))
 
     def __str__(self) -> str:
-        """Say it: "0.5 um per pixel", or "0.5 x 1 um per pixel" (width x height)."""
+        """Return "0.5 um per pixel", or "0.5 x 1 um per pixel" (width x height)."""
         if f"{self.x_um:.4g}" == f"{self.y_um:.4g}":
             return f"{self.x_um:.4g} um per pixel"
         return f"{self.x_um:.4g} x {self.y_um:.4g} um per pixel"
 
 
-def told_pixel_size(x: object, y: object) -> PixelSize | None:
-    """Read what a file tells of its pixels; a decimal comma is understood.
+def stated_pixel_size(x: object, y: object) -> PixelSize | None:
+    """Read the pixel size that a file states; a decimal comma is understood.
 
     Args:
         x: Micrometres per pixel along a row: a number, text, or None.
         y: Along a column.
 
     Returns:
-        The size, believed or not; None where one is not a positive finite number.
+        The size, plausible or not; None where one is not a positive finite number.
     """
-    sizes = [_number(each) for each in (x, y)]
-    known = [size for size in sizes if size is not None]
-    return PixelSize(*known) if len(known) == 2 else None
+    x_um, y_um = _number(x), _number(y)
+    return None if x_um is None or y_um is None else PixelSize(x_um, y_um)
 
 
 def require_mpp_option(mpp_um: float | None) -> None:
-    """Refuse a resolution on the command line that no microscope has.
+    """Refuse a resolution given on the command line that no microscope has.
 
     Raises:
-        UserError: It is not finite, or outside the range that is believed of files, too.
+        UserError: It is not finite, or outside the range that is accepted from files, too.
     """
-    if mpp_um is not None and not PixelSize(mpp_um, mpp_um).is_believed:
+    if mpp_um is not None and not PixelSize(mpp_um, mpp_um).is_plausible:
         raise UserError(f"--mpp must be {FINEST_UM} to {COARSEST_UM:g} um per pixel. Got {mpp_um:g}. Correct it.")
 
 

@@ -140,9 +140,9 @@ class PreparedDataset:
         """
         files = self._mask_files.get(self.entry(image_id).image_id, ())
         if len(files) != 1:
-            path, found = self.root / "masks" / f"{image_id}.png", ", ".join(path.name for path in files)
+            path, names = self.root / "masks" / f"{image_id}.png", ", ".join(path.name for path in files)
             raise UserError(
-                f"{path} must exist, once. Got {found or 'no mask'} for image '{image_id}'. Add it, or remove the row."
+                f"{path} must exist, once. Got {names or 'no mask'} for image '{image_id}'. Add it, or remove the row."
             )
         return files[0]
 
@@ -220,8 +220,8 @@ class PreparedDataset:
             files = list(pool.map(_file_hash, paths))
         info = self.info
         rows = [
-            [each.image_id, each.group_id, each.split, each.height_px, each.width_px, each.extra]
-            for each in self.entries
+            [entry.image_id, entry.group_id, entry.split, entry.height_px, entry.width_px, entry.extra]
+            for entry in self.entries
         ]
         content = {
             "classes": [[class_.id, class_.name] for class_ in info.classes],
@@ -241,11 +241,11 @@ def usable_cores() -> int:
 
 def _list_files(folder: Path, suffixes: Sequence[str]) -> dict[str, list[Path]]:
     """Return stem (in NFC, as in the index) -> files of that name."""
-    found: dict[str, list[Path]] = {}
+    files_of_stem: dict[str, list[Path]] = {}
     for path in sorted(folder.iterdir()) if folder.is_dir() else []:
         if path.suffix.lower() in suffixes and path.name[0] != ".":
-            found.setdefault(normalize("NFC", path.stem), []).append(path)
-    return found
+            files_of_stem.setdefault(normalize("NFC", path.stem), []).append(path)
+    return files_of_stem
 
 
 def _require_size(path: Path, entry: ImageEntry, facts: PictureFacts) -> None:

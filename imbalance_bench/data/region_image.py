@@ -21,9 +21,9 @@ def open_region_image(path: Path, *, mpp_um: float | None = None, given_um: floa
         path: The file.
         mpp_um: Resolution wanted of a slide, in micrometres per pixel: the nearest finer level of its pyramid is read
             and, unless it is within 1 %, resampled, each axis on its own. None reads the finest level as it is.
-            Pictures, and slides that do not tell a resolution from 0.05 to 20 um, are read as they are; the `mpp_um` of
-            the result is then None.
-        given_um: Micrometres per pixel of the finest level of a slide, whatever the file tells.
+            Pictures, and slides that do not state a resolution from 0.05 to 20 um, are read as they are; the `mpp_um`
+            of the result is then None.
+        given_um: Micrometres per pixel of the finest level of a slide, whatever the file states.
 
     Raises:
         UserError: The file is missing, damaged, of an unknown kind or not 8-bit, or is a slide and the extra `wsi` is
@@ -60,8 +60,8 @@ def _is_slide(path: Path) -> bool:
         return True
     if suffix in (*PICTURE_SUFFIXES, *TIFF_SUFFIXES):
         return False
-    known = ", ".join(each[1:] for each in (*PICTURE_SUFFIXES, *TIFF_SUFFIXES, *SLIDE_SUFFIXES))
-    raise UserError(f"{path} must be a picture or a slide ({known}). Got '{path.suffix}'. Convert it.")
+    endings = ", ".join(suffix[1:] for suffix in (*PICTURE_SUFFIXES, *TIFF_SUFFIXES, *SLIDE_SUFFIXES))
+    raise UserError(f"{path} must be a picture or a slide ({endings}). Got '{path.suffix}'. Convert it.")
 
 
 class PlainImage(RegionImage):

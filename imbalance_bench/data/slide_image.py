@@ -10,7 +10,7 @@ from PIL import Image
 
 from imbalance_bench.data.pictures import TiffPicture, is_tiff
 from imbalance_bench.data.pictures.facts import RGB, PictureFacts
-from imbalance_bench.data.pixel_size import PixelSize, require_bounded_enlargement, told_pixel_size
+from imbalance_bench.data.pixel_size import PixelSize, require_bounded_enlargement, stated_pixel_size
 from imbalance_bench.data.windowed_image import RegionImage
 from imbalance_bench.errors import UserError
 
@@ -25,11 +25,11 @@ class SlideImage(RegionImage):
         path: The file.
         mpp_um: Resolution wanted; None reads the finest level as it is, or, where its pixels are oblong, with square
             pixels of the finer of both sizes.
-        given_um: Size of the finest level's pixels, whatever the file tells; None believes the file.
+        given_um: Size of the finest level's pixels, whatever the file states; None: as the file states.
 
     Attributes:
         finest_px: Width and height of the finest level.
-        told: Size of its pixels as the file tells it, believed or not; None where it does not tell.
+        stated_size: Size of its pixels as the file states it, plausible or not; None where the file states none.
 
     Raises:
         UserError: It is no 8-bit RGB slide that tiffslide reads, or far coarser than the resolution wanted.
@@ -41,8 +41,8 @@ class SlideImage(RegionImage):
         _require_rgb(path, facts)
         self._slide = _open_slide(path, facts)
         properties = self._slide.properties
-        self.told = told_pixel_size(properties.get("tiffslide.mpp-x"), properties.get("tiffslide.mpp-y"))
-        size = self.told if self.told is not None and self.told.is_believed else None
+        self.stated_size = stated_pixel_size(properties.get("tiffslide.mpp-x"), properties.get("tiffslide.mpp-y"))
+        size = self.stated_size if self.stated_size is not None and self.stated_size.is_plausible else None
         if given_um is not None:
             size = PixelSize(given_um, given_um)
         if mpp_um is not None and size is not None:
@@ -62,7 +62,7 @@ class SlideImage(RegionImage):
         """Read the whole slide, reduced from the nearest finer level in blocks.
 
         Args:
-            longest_px: The longer side of the result has at most so many pixels.
+            longest_px: Maximum of the longer side of the result, in pixels.
 
         Returns:
             (h, w, 3) uint8, RGB.
@@ -118,7 +118,7 @@ class SlideImage(RegionImage):
 
     def _read_level(self, level: int, top: int, left: int, bottom: int, right: int) -> np.ndarray:
         """Return rows top..bottom and columns left..right of a level, (h, w, 3) uint8."""
-        place = [_place_in_finest(each, self._slide.level_downsamples[level]) for each in (left, top)]
+        place = [_place_in_finest(edge, self._slide.level_downsamples[level]) for edge in (left, top)]
         try:
             pixels = self._slide.read_region(place, level, (right - left, bottom - top), as_array=True)
         except Exception as error:  # noqa: BLE001 - the decoders of a slide share no class of errors
@@ -187,6 +187,6 @@ def _place_in_finest(place: int, downsample: float) -> int:
 def _nearest_finer_level(slide: Any, factor: float) -> tuple[int, float]:
     """Return the coarsest level that is at least as fine as the resolution wanted, and how much it is reduced."""
     reductions = list(slide.level_downsamples)
-    fine = [k for k, each in enumerate(reductions) if each <= factor * (1 + _SAME_SCALE)]
+    fine = [k for k, reduction in enumerate(reductions) if reduction <= factor * (1 + _SAME_SCALE)]
     level = max(fine, key=lambda k: reductions[k], default=0)
     return level, float(reductions[level])

@@ -32,7 +32,7 @@ def read_splits(
         dataset: The data set.
         presence: (n_images, K) int pixels per class, in the order of the index.
         names: K class names for messages; default: the data set's own.
-        rotate: See `import_splits`; means nothing to JSON, which holds its folds.
+        rotate: See `import_splits`; does not apply to JSON, which holds its folds.
 
     Raises:
         UserError: The file is none of the two or damaged, names an unknown image, divides a group, or leaves training
@@ -44,9 +44,11 @@ def read_splits(
     if suffix != ".json":
         raise UserError(f"{path} must be a JSON file of splits or a cv.csv. Got '{path.suffix}'. Give one of them.")
     if rotate:
-        raise UserError(f"{path} holds its own folds, so `rotate` means nothing to it. Leave it out.")
+        raise UserError(f"{path} holds its own folds, so `rotate` does not apply. Leave it out.")
     splits = _nnunet_splits(path) or Splits.load(path)
-    _refuse_unknown(path, [each for fold in splits.folds for each in (*fold.train, *fold.val, *fold.test)], dataset)
+    _refuse_unknown(
+        path, [image_id for fold in splits.folds for image_id in (*fold.train, *fold.val, *fold.test)], dataset
+    )
     _require_sound(path, splits, dataset, presence, names)
     return splits
 
@@ -101,15 +103,15 @@ def _nnunet_splits(path: Path) -> Splits | None:
 
 
 def _ids(content: Any) -> tuple[str, ...] | None:
-    named = isinstance(content, list) and all(isinstance(each, str) for each in content)
+    named = isinstance(content, list) and all(isinstance(item, str) for item in content)
     return tuple(content) if named else None
 
 
 def _refuse_unknown(path: Path, image_ids: Iterable[str], dataset: PreparedDataset) -> None:
-    known = {entry.image_id for entry in dataset.entries}
+    known_ids = {entry.image_id for entry in dataset.entries}
     for image_id in image_ids:
-        if image_id not in known:
-            raise UserError(f"{path} lists '{image_id}', which {dataset.root} lacks.{nearest(image_id, known)}")
+        if image_id not in known_ids:
+            raise UserError(f"{path} lists '{image_id}', which {dataset.root} lacks.{nearest(image_id, known_ids)}")
 
 
 def _require_sound(
@@ -140,7 +142,7 @@ def _refuse_divided_groups(path: Path, rows: list[AuditedImage], dataset: Prepar
     places: dict[str, set[str]] = defaultdict(set)
     for row in rows:
         places[dataset.entry(row.image_id).group_id].add(row.fold if rotate else row.part)
-    divided = sorted(group for group, found in places.items() if len(found) > 1)
+    divided = sorted(group for group, parts in places.items() if len(parts) > 1)
     if divided:
         raise UserError(
             f"{path} must keep each group in one fold. Got {len(divided)} of {len(places)} divided, such as "

@@ -224,20 +224,20 @@ def _different(
     for pixel counts that are blurred more and more, which gives up a little balance.
     """
     divisions: list[list[np.ndarray]] = []
-    known: set[frozenset[bytes]] = set()
+    drawn: set[frozenset[bytes]] = set()
     for number, rng in enumerate(streams):
         for redraw in range(_REDRAWS):
             blur = redraw / _REDRAWS
             seen = np.rint(presence * rng.uniform(1 - blur, 1 + blur, presence.shape)) if redraw else presence
             division = draw(seen.astype(np.int64), rng)
             key = frozenset(np.sort(test).tobytes() for test in division)
-            if key not in known:
+            if key not in drawn:
                 break
         else:
             raise UserError(
                 f"`repeats` must not exceed the divisions there are. Got {len(streams)}, and found {number}. Lower it."
             )
-        known.add(key)
+        drawn.add(key)
         divisions.append(division)
     return divisions
 

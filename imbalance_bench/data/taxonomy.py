@@ -45,8 +45,8 @@ class Taxonomy:
         ignore: Sequence[str] = (),
         order: Sequence[str] = (),
     ) -> None:
-        known = [class_.name for class_ in info.classes]
-        destination = _destinations(known, groups or {}, ignore)
+        source_names = [class_.name for class_ in info.classes]
+        destination = _destinations(source_names, groups or {}, ignore)
         members: dict[str, list[int]] = {}
         for source in info.classes:
             name = destination.get(source.name, source.name)
@@ -62,7 +62,7 @@ class Taxonomy:
             members = {name: members[name] for name in order}
         self.names = tuple(members)
         self.colours = tuple(info.classes[ids[0]].colour for ids in members.values())
-        self.sources = tuple(tuple(known[id_] for id_ in ids) for ids in members.values())
+        self.sources = tuple(tuple(source_names[id_] for id_ in ids) for ids in members.values())
         self.lookup = np.full(256, UNLABELLED, dtype=np.uint8)
         for index, ids in enumerate(members.values()):
             self.lookup[ids] = index
@@ -97,7 +97,7 @@ def _require_all_once(order: Sequence[str], names: Sequence[str]) -> None:
 
 
 def _destinations(
-    known: Sequence[str], groups: Mapping[str, Sequence[str]], ignore: Sequence[str]
+    source_names: Sequence[str], groups: Mapping[str, Sequence[str]], ignore: Sequence[str]
 ) -> dict[str, str | None]:
     """Return source class -> merged class, or None for an ignored one; untouched classes are left out."""
     destination: dict[str, str | None] = {}
@@ -108,15 +108,17 @@ def _destinations(
             raise UserError(f"{where} must be a list of class names. Got '{sources}'. Write [{sources}].")
         if name is not None and not sources:
             raise UserError(
-                f"{where} must name at least one class. Got []. Remove it or add a class.{nearest('', known)}"
+                f"{where} must name at least one class. Got []. Remove it or add a class.{nearest('', source_names)}"
             )
-        if name in known and name not in sources:
+        if name in source_names and name not in sources:
             raise UserError(
                 f"{where} must not take the name of a class outside the group. Got '{name}'. Choose another name."
             )
         for source in sources:
-            if source not in known:
-                raise UserError(f"{where} must name classes of the data set. Got '{source}'.{nearest(source, known)}")
+            if source not in source_names:
+                raise UserError(
+                    f"{where} must name classes of the data set. Got '{source}'.{nearest(source, source_names)}"
+                )
             if source in destination:
                 raise UserError(f"{where} must not use a class twice. Got '{source}' again. Name it in one place only.")
             destination[source] = name

@@ -13,7 +13,7 @@ from typing import Any
 from imbalance_bench.data.prepared import PreparedDataset
 from imbalance_bench.errors import UserError
 from imbalance_bench.manifest import canonical_hash, write_json
-from imbalance_bench.records import read_json
+from imbalance_bench.record_documents import read_document
 
 MARKS_FILE = "data_check.json"  # in the study directory; may be deleted at any time
 
@@ -27,11 +27,13 @@ def file_marks(dataset: PreparedDataset) -> str:
     marks = []
     for path in _files(dataset):
         try:
-            found = path.stat()
+            status = path.stat()
         except OSError as error:
             raise UserError(f"{path} must be readable. Got: {error.strerror}. Restore the file.") from None
         # a change of content that puts the time of the content back still changes the time of the file
-        marks.append([path.relative_to(dataset.root).as_posix(), found.st_size, found.st_mtime_ns, found.st_ctime_ns])
+        marks.append(
+            [path.relative_to(dataset.root).as_posix(), status.st_size, status.st_mtime_ns, status.st_ctime_ns]
+        )
     return canonical_hash(marks)
 
 
@@ -57,20 +59,20 @@ def require_unchanged(root: Path, facts: Mapping[str, Any]) -> None:
     Raises:
         UserError: The data set has changed.
     """
-    path, known = root / str(facts["path"]), str(facts["data_hash"])
+    path, trained_hash = root / str(facts["path"]), str(facts["data_hash"])
     if not path.is_dir():
         return
     dataset = PreparedDataset.open(path)
     marks = file_marks(dataset)
-    if _remembered(root) == (known, marks):
+    if _remembered(root) == (trained_hash, marks):
         return
-    found = dataset.content_hash()
-    if found != known:
+    current_hash = dataset.content_hash()
+    if current_hash != trained_hash:
         raise UserError(
-            f"{path} has changed since {root} was trained (hash {known[:12]}, now {found[:12]}). "
+            f"{path} has changed since {root} was trained (hash {trained_hash[:12]}, now {current_hash[:12]}). "
             "Put it back as it was, or train on it in another --out."
         )
-    remember_marks(root, marks, known)
+    remember_marks(root, marks, trained_hash)
 
 
 def _files(dataset: PreparedDataset) -> Iterator[Path]:
@@ -81,7 +83,7 @@ def _files(dataset: PreparedDataset) -> Iterator[Path]:
 
 def _remembered(root: Path) -> tuple[str, str] | None:
     try:
-        content = read_json(root / MARKS_FILE)
+        content = read_document(root / MARKS_FILE)
         return str(content["data_hash"]), str(content["marks"])
     except (UserError, KeyError):
         return None

@@ -13,7 +13,7 @@ class RegionImage(ABC):
     Attributes:
         height_px: Rows, at the resolution that is read.
         width_px: Columns, at the resolution that is read.
-        mpp_um: Micrometres per pixel that is read, or None where the file does not tell.
+        mpp_um: Micrometres per pixel that is read, or None where the file does not state it.
         note: What was done to the file that a person might not expect, or "".
     """
 

@@ -1,4 +1,4 @@
-"""Names of classes: told by a person or by nnU-Net's dataset.json, else made up from labels."""
+"""Names of classes: given by a person or by nnU-Net's dataset.json, else made up from labels."""
 
 import json
 from collections.abc import Mapping
@@ -33,9 +33,9 @@ def suggested_names(labels: Labels, source: Path) -> SuggestedNames:
 
     Colours are named after the nearest colour of CSS, codes `class_N`; 255 beside consecutive codes is unlabelled.
     """
-    told = _nnunet_names(source / "dataset.json") if not labels.colours else {}
-    if told and set(labels.values) <= set(told):
-        names = {value: "" if told[value] == "ignore" else told[value] for value in labels.values}
+    described = _nnunet_names(source / "dataset.json") if not labels.colours else {}
+    if described and set(labels.values) <= set(described):
+        names = {value: "" if described[value] == "ignore" else described[value] for value in labels.values}
         return SuggestedNames(names, "dataset.json")
     if labels.colours:
         return SuggestedNames(_colour_names(labels), "")
@@ -51,29 +51,31 @@ def parse_names(text: str, labels: Labels) -> dict[int, str]:
     Raises:
         UserError: Too few or too many names, or an unknown label.
     """
-    parts = [canonical(each) for each in text.split(",")]
+    parts = [canonical(part) for part in text.split(",")]
     order = ", ".join(map(labels.text, labels.values))
     if all("=" in part for part in parts):
-        known = {labels.text(value): value for value in labels.values}
-        found = {}
+        labels_by_text = {labels.text(value): value for value in labels.values}
+        given_names = {}
         for part in parts:
             label, _, name = (word.strip() for word in part.partition("="))
-            if label.lower() not in known:
-                raise UserError(f"--classes must name labels of the masks. Got '{label}'.{nearest(label, known)}")
-            found[known[label.lower()]] = name
+            if label.lower() not in labels_by_text:
+                raise UserError(
+                    f"--classes must name labels of the masks. Got '{label}'.{nearest(label, labels_by_text)}"
+                )
+            given_names[labels_by_text[label.lower()]] = name
     else:
-        found = dict(zip(labels.values, parts, strict=False))
+        given_names = dict(zip(labels.values, parts, strict=False))
         if len(parts) != len(labels.values):
             raise UserError(
                 f"--classes must hold a name for each of the {len(labels.values)} labels ({order}), in this order. "
                 f"Got {len(parts)}. Write '{UNLABELLED_NAME}' for a label that is no class."
             )
-    missing = [labels.text(value) for value in labels.values if not found.get(value)]
+    missing = [labels.text(value) for value in labels.values if not given_names.get(value)]
     if missing:
         raise UserError(
             f"--classes must name every label. Got no name for {', '.join(missing)}. Write it, or '{UNLABELLED_NAME}'."
         )
-    names = {value: "" if name.lower() == UNLABELLED_NAME else name for value, name in found.items()}
+    names = {value: "" if name.lower() == UNLABELLED_NAME else name for value, name in given_names.items()}
     if len({name for name in names.values() if name}) < 2:
         raise UserError("--classes must leave at least two classes. Got fewer. Name another label.")
     return names
@@ -95,7 +97,7 @@ def _colour_names(labels: Labels) -> dict[int, str]:
     for value in labels.values:
         red, green, blue = value >> 16, value >> 8 & 255, value & 255
         name = min(
-            table, key=lambda each: sum((a - b) ** 2 for a, b in zip(table[each], (red, green, blue), strict=True))
+            table, key=lambda colour: sum((a - b) ** 2 for a, b in zip(table[colour], (red, green, blue), strict=True))
         )
         names[value] = name if name not in names.values() else f"colour {value:06x}"
     return names

@@ -56,22 +56,22 @@ def design_study(dataset: PreparedDataset, presence: np.ndarray) -> Design:
         UserError: No split leaves two classes to be trained.
     """
     names = [class_.name for class_ in dataset.info.classes]
-    kept, ignored = list(range(len(names))), list[str]()
+    class_ids, ignored = list(range(len(names))), list[str]()
     groups = np.array([entry.group_id for entry in dataset.entries])
     while True:
-        in_groups = [len(set(groups[presence[:, k] > 0])) for k in kept]
+        in_groups = [len(set(groups[presence[:, k] > 0])) for k in class_ids]
         scarcest = int(np.argmin(in_groups))
-        found = None
-        if in_groups[scarcest] > 1 or len(kept) <= _FEWEST_CLASSES:  # else it could not be both trained and tested
-            found = _splits(dataset, presence[:, kept], [names[k] for k in kept])
-        if isinstance(found, tuple):
+        splits_or_error = None
+        if in_groups[scarcest] > 1 or len(class_ids) <= _FEWEST_CLASSES:  # else it could not be both trained and tested
+            splits_or_error = _splits(dataset, presence[:, class_ids], [names[k] for k in class_ids])
+        if isinstance(splits_or_error, tuple):
             break
-        if found is not None and (len(kept) <= _FEWEST_CLASSES or in_groups[scarcest] > _SCARCE_GROUPS):
-            raise found
-        ignored.append(names[kept.pop(scarcest)])
-    section, splits, why = found
-    tile_px, stride_px, crop_px, why_tiles = _tiles([(each.height_px, each.width_px) for each in dataset.entries])
-    tested = {dataset.entry(each).group_id for fold in splits.folds for each in fold.test}
+        if splits_or_error is not None and (len(class_ids) <= _FEWEST_CLASSES or in_groups[scarcest] > _SCARCE_GROUPS):
+            raise splits_or_error
+        ignored.append(names[class_ids.pop(scarcest)])
+    section, splits, why = splits_or_error
+    tile_px, stride_px, crop_px, why_tiles = _tiles([(entry.height_px, entry.width_px) for entry in dataset.entries])
+    tested = {dataset.entry(image_id).group_id for fold in splits.folds for image_id in fold.test}
     return Design(section, len(splits.folds), len(tested), tuple(ignored), tile_px, stride_px, crop_px, why, why_tiles)
 
 
@@ -83,8 +83,8 @@ def _splits(
     n_groups = len({entry.group_id for entry in dataset.entries})
     unit = "groups" if dataset.info.groups_known else "images"
     error = UserError(f"{dataset.root} must hold at least 2 {unit} to be split. Got {n_groups}. Add some.")
-    given = {entry.split for entry in dataset.entries}
-    if "" not in given and {"train", "test"} <= given:
+    published_parts = {entry.split for entry in dataset.entries}
+    if "" not in published_parts and {"train", "test"} <= published_parts:
         try:
             splits = published_splits(
                 dataset,
@@ -93,7 +93,7 @@ def _splits(
                 presence=presence,
                 names=names,
             )
-            return {"kind": "published"}, splits, "the division that the data set brings"
+            return {"kind": "published"}, splits, "the split that comes with the data set"
         except UserError as refused:
             error = refused
     folds = range(min(MOST_FOLDS, n_groups), 1, -1)

@@ -33,7 +33,7 @@ OnProgress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class Findings:
-    """What a folder of images and masks tells of itself.
+    """What a folder of images and masks shows.
 
     Attributes:
         source: The folder.
@@ -112,7 +112,7 @@ def look_at(source: Path, on_progress: OnProgress = lambda *_: None) -> Findings
     pairing = find_pairs(source)
     sizes = tuple(_size_of(source / pair.image) for pair in pairing.pairs)
     masks = [source / pair.mask for pair in pairing.pairs]
-    labels = find_labels(masks, lambda done, total: on_progress("reading masks", done, total))
+    labels = find_labels(masks, lambda n_done, total: on_progress("reading masks", n_done, total))
     for pair, size, mask_size in zip(pairing.pairs, sizes, labels.sizes, strict=True):
         if size != mask_size:
             raise UserError(
@@ -129,30 +129,32 @@ def look_at(source: Path, on_progress: OnProgress = lambda *_: None) -> Findings
     return Findings(source, pairing, labels, sizes, suggested_names(labels, source), mpp_um, why, groups_in(ids))
 
 
-def draft_folder(found: Findings, answers: Answers, out: Path) -> Draft:
+def draft_folder(findings: Findings, answers: Answers, out: Path) -> Draft:
     """Draft the layout and the study of a folder; the layout is tried on the folder.
 
     Raises:
         UserError: An answer does not fit, or no study can be made of the data.
     """
-    name = _plain_name(found.source)
-    mpp_um = found.mpp_um if answers.mpp_um is None else answers.mpp_um
+    name = _plain_name(findings.source)
+    mpp_um = findings.mpp_um if answers.mpp_um is None else answers.mpp_um
     facts = LayoutFacts(
         name=name,
-        pairing=found.pairing,
-        labels=found.labels,
-        class_of=found.names.class_of if answers.class_of is None else answers.class_of,
-        named=answers.class_of is not None or bool(found.names.source),
+        pairing=findings.pairing,
+        labels=findings.labels,
+        class_of=findings.names.class_of if answers.class_of is None else answers.class_of,
+        named=answers.class_of is not None or bool(findings.names.source),
         mpp_um=mpp_um,
-        why_mpp=found.why_mpp if answers.mpp_um is None else "The resolution as it was given.",
-        group_regex=found.groups.pattern if answers.group_regex is None else answers.group_regex,
-        why_groups=found.groups.why if answers.group_regex is None else "Groups as they were given.",
+        why_mpp=findings.why_mpp if answers.mpp_um is None else "The resolution as given.",
+        group_regex=findings.groups.pattern if answers.group_regex is None else answers.group_regex,
+        why_groups=findings.groups.why if answers.group_regex is None else "Groups as given.",
     )
     layout = layout_text(facts)
-    dataset, presence, remarks = _as_prepared(found, facts, layout, out / DATA_FOLDER)
+    dataset, presence, remarks = _as_prepared(findings, facts, layout, out / DATA_FOLDER)
     draft = _draft_study(dataset, presence, answers, out, name)
     files = {out / LAYOUT_FILE: layout, **draft.files}
-    return Draft(files, draft.study, draft.config, dataset, presence, draft.design, (*found.pairing.remarks, *remarks))
+    return Draft(
+        files, draft.study, draft.config, dataset, presence, draft.design, (*findings.pairing.remarks, *remarks)
+    )
 
 
 def draft_prepared(folder: Path, answers: Answers, out: Path, on_progress: OnProgress = lambda *_: None) -> Draft:
@@ -163,7 +165,9 @@ def draft_prepared(folder: Path, answers: Answers, out: Path, on_progress: OnPro
     """
     dataset = PreparedDataset.open(folder)
     presence = per_image_pixels(
-        dataset, Taxonomy(dataset.info), on_progress=lambda done, total: on_progress("counting classes", done, total)
+        dataset,
+        Taxonomy(dataset.info),
+        on_progress=lambda n_done, total: on_progress("counting classes", n_done, total),
     )
     return _draft_study(dataset, presence, answers, out, _plain_name(Path(dataset.info.name)))
 
@@ -184,26 +188,26 @@ def _draft_study(dataset: PreparedDataset, presence: np.ndarray, answers: Answer
 
 
 def _as_prepared(
-    found: Findings, facts: LayoutFacts, layout: str, dest: Path
+    findings: Findings, facts: LayoutFacts, layout: str, dest: Path
 ) -> tuple[PreparedDataset, np.ndarray, tuple[str, ...]]:
     """Return the data set that `data prepare` will make of a layout, without its files, and its pixels per class."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / LAYOUT_FILE
         path.write_text(layout, encoding="utf-8")
-        planned = plan_folder(found.source, PrepareOptions(config=path))
+        planned = plan_folder(findings.source, PrepareOptions(config=path))
     if planned.problems:
-        raise SourceError(found.source, planned.problems, planned.remarks)
-    pairs = {found.source / pair.image: place for place, pair in enumerate(found.pairing.pairs)}
-    places = [pairs[image.image] for image in planned.images]
+        raise SourceError(findings.source, planned.problems, planned.remarks)
+    pairs = {findings.source / pair.image: index for index, pair in enumerate(findings.pairing.pairs)}
+    indices = [pairs[image.image] for image in planned.images]
     entries = tuple(
-        ImageEntry(image.image_id, image.group_id, image.split, *found.sizes[place])
-        for image, place in zip(planned.images, places, strict=True)
+        ImageEntry(image.image_id, image.group_id, image.split, *findings.sizes[index])
+        for image, index in zip(planned.images, indices, strict=True)
     )
     classes = [class_.name for class_ in planned.info.classes]
     presence = np.zeros((len(entries), len(classes)), np.int64)
-    for column, value in enumerate(found.labels.values):
+    for column, value in enumerate(findings.labels.values):
         if name := facts.class_of[value]:
-            presence[:, classes.index(name)] += found.labels.pixels[places, column]
+            presence[:, classes.index(name)] += findings.labels.pixels[indices, column]
     leaks = tuple(remark for remark in planned.remarks if "leaks" in remark or "become train" in remark)
     return PreparedDataset(dest, planned.info, entries, {}, {}), presence, leaks
 

@@ -42,20 +42,22 @@ def groups_in(image_ids: Sequence[str]) -> FoundGroups:
     if len(image_ids) > 1 and all(places):
         corner = all(re.match(_CORNER, id_) for id_ in image_ids)
         options.append((_CORNER if corner else _TILE, "coordinates of tiles behind the name of their slide"))
-    for pattern, what in options:
+    for pattern, description in options:
         groups = list(map(name_parser(pattern, "groups"), image_ids))
-        found = {group for group in groups if group}
-        if not all(groups) or (what.startswith("coordinates") and len(found) == len(image_ids)):
+        distinct = {group for group in groups if group}
+        if not all(groups) or (description.startswith("coordinates") and len(distinct) == len(image_ids)):
             continue
-        if len(found) == 1:
+        if len(distinct) == 1:
             return FoundGroups(
                 "",
-                f"Names say that all images are of one slide or patient ('{min(found)}'), which no split by group can "
-                "divide. Groups are left unknown and images are split: neighbouring tiles then lie on both sides, and "
-                "results hold for this one alone.",
+                f"By their names all images are of one slide or patient ('{min(distinct)}'), so they cannot be split "
+                "by group. Groups are left unknown and images are split: neighbouring tiles can then lie in both "
+                "training and test, and results hold for this slide or patient alone.",
             )
         return FoundGroups(
-            pattern, f"Names hold {what}: {len(found)} groups, such as '{min(found)}'. Correct with --group-regex."
+            pattern,
+            f"Names contain {description}: {len(distinct)} groups, such as '{min(distinct)}'. "
+            "Correct with --group-regex.",
         )
     return FoundGroups("", _unknown(image_ids))
 
@@ -64,8 +66,8 @@ def _unknown(image_ids: Sequence[str]) -> str:
     """Say that groups are unknown, with what might be one."""
     prefixes: dict[str, int] = defaultdict(int)
     for id_ in image_ids:
-        if found := re.match(_PREFIX, id_):
-            prefixes[found[1]] += 1
+        if match := re.match(_PREFIX, id_):
+            prefixes[match[1]] += 1
     hint = ""
     if 1 < len(prefixes) < len(image_ids) and sum(prefixes.values()) == len(image_ids):
         hint = (
@@ -73,5 +75,5 @@ def _unknown(image_ids: Sequence[str]) -> str:
         )
     return (
         "Names do not say which images share a patient or slide: every image counts as its own, which understates "
-        f"uncertainty.{hint or ' Give --group-regex where names hold it.'}"
+        f"uncertainty.{hint or ' Give --group-regex if names contain it.'}"
     )

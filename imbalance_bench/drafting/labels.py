@@ -12,8 +12,8 @@ from imbalance_bench.data.prepared import usable_cores
 from imbalance_bench.errors import UserError
 
 MOST_LABELS = 64  # more different values that fill areas number instances
-_FEW = 3  # so many colours that fill no area are thin structures; a blended border has more
-_SAME_DISTANCE = 8.0  # in RGB; nobody tells classes apart by less, but JPEG moves colours so far
+_FEW = 3  # up to this many colours that fill no area are thin structures; a blended border has more
+_SAME_DISTANCE = 8.0  # in RGB; classes differ by more, but JPEG moves colours this far
 _SATELLITE_DISTANCE, _SATELLITE_SHARE = 32.0, 0.05  # of noise around a label: in RGB, and of the label's pixels
 
 OnProgress = Callable[[int, int], None]
@@ -89,9 +89,9 @@ def find_labels(masks: Sequence[Path], on_progress: OnProgress = lambda *_: None
         UserError: A mask cannot be read, or masks number instances.
     """
     scans = _scan(masks, colours=False, on_progress=on_progress)
-    if any(each.colours for each in scans) or _is_blended_grey(scans):
-        again = [path for path, each in zip(masks, scans, strict=True) if not each.colours]
-        scans = [each for each in scans if each.colours] if not again else _scan(masks, True, on_progress)
+    if any(scan.colours for scan in scans) or _is_blended_grey(scans):
+        again = [path for path, scan in zip(masks, scans, strict=True) if not scan.colours]
+        scans = [scan for scan in scans if scan.colours] if not again else _scan(masks, True, on_progress)
     values, pixels, filled = _sum(scans)
     labels = _labels(values, pixels, filled, colours=scans[0].colours)
     if len(labels) > MOST_LABELS:
@@ -108,12 +108,12 @@ def find_labels(masks: Sequence[Path], on_progress: OnProgress = lambda *_: None
         table[:, order],
         len(values) - len(labels),
         mixed / int(pixels.sum()),
-        tuple((each.height_px, each.width_px) for each in scans),
+        tuple((scan.height_px, scan.width_px) for scan in scans),
     )
 
 
 def mask_values(path: Path, *, colours: bool) -> MaskValues:
-    """Read one mask; as colours where asked for, or where it holds colours.
+    """Read one mask; as colours on request, or where it holds colours.
 
     Raises:
         UserError: It is neither a mask of codes nor of colours.
@@ -127,18 +127,18 @@ def mask_values(path: Path, *, colours: bool) -> MaskValues:
         codes = read_colours(path)
     values, pixels = _counted(codes)
     inner = codes[1:-1, 1:-1]
-    kept, counts = _counted(inner[_filled(codes)]) if inner.size else (values[:0], pixels[:0])
+    filled_values, counts = _counted(inner[_filled(codes)]) if inner.size else (values[:0], pixels[:0])
     filled = np.zeros_like(pixels)
-    filled[np.searchsorted(values, kept)] = counts
+    filled[np.searchsorted(values, filled_values)] = counts
     return MaskValues(colours, values, pixels, filled, *codes.shape)
 
 
 def _scan(masks: Sequence[Path], colours: bool, on_progress: OnProgress) -> list[MaskValues]:
     scans = []
     with ThreadPoolExecutor(usable_cores()) as pool:
-        for done, scan in enumerate(pool.map(lambda path: mask_values(path, colours=colours), masks), start=1):
+        for n_done, scan in enumerate(pool.map(lambda path: mask_values(path, colours=colours), masks), start=1):
             scans.append(scan)
-            on_progress(done, len(masks))
+            on_progress(n_done, len(masks))
     return scans
 
 
@@ -183,15 +183,15 @@ def _labels(values: np.ndarray, pixels: np.ndarray, filled: np.ndarray, *, colou
     labels: list[int] = []
     for place in order[filled[order] > 0]:
         distances = {label: _distance(label, int(values[place])) for label in labels}
-        near = [each for each, distance in distances.items() if distance <= _SATELLITE_DISTANCE]
-        limit = max((_SATELLITE_SHARE * pixels[np.searchsorted(values, each)] for each in near), default=0)
+        near = [label for label, distance in distances.items() if distance <= _SATELLITE_DISTANCE]
+        limit = max((_SATELLITE_SHARE * pixels[np.searchsorted(values, label)] for label in near), default=0)
         if pixels[place] > limit and min(distances.values(), default=np.inf) > _SAME_DISTANCE:
             labels.append(int(values[place]))
     return sorted(labels)
 
 
-def _distance(one: int, other: int) -> float:
-    return float(np.linalg.norm([(one >> shift & 255) - (other >> shift & 255) for shift in (16, 8, 0)]))
+def _distance(first: int, second: int) -> float:
+    return float(np.linalg.norm([(first >> shift & 255) - (second >> shift & 255) for shift in (16, 8, 0)]))
 
 
 def _pixels_of(scan: MaskValues, label: int) -> int:

@@ -59,7 +59,7 @@ def layout_text(facts: LayoutFacts) -> str:
     lines.append(f"mpp_um: {'null' if facts.mpp_um is None else f'{facts.mpp_um:g}'} # micrometres per pixel")
     if labels.nearest:
         lines += comment(
-            f"{labels.mixed_values} other colours in {100 * labels.mixed_share:.2g} % of the pixels fill no area: "
+            f"{labels.mixed_values} other colours, in {100 * labels.mixed_share:.2g} % of the pixels, fill no area: "
             "borders are anti-aliased or compressed, and such a pixel takes the nearest label."
         )
         lines.append("nearest: true")
@@ -67,13 +67,13 @@ def layout_text(facts: LayoutFacts) -> str:
         lines += comment("Names are made up: write what the classes are. Classes that share a name become one.")
     lines.append("classes:")
     for name, values in _classes(facts).items():
-        held = ", ".join(scalar(labels.text(value)) if labels.colours else str(value) for value in values)
+        values_text = ", ".join(scalar(labels.text(value)) if labels.colours else str(value) for value in values)
         share = 100 * sum(labels.shares[labels.values.index(value)] for value in values)
-        lines.append(f"  - {{name: {scalar(name)}, labels: [{held}]}} # {share:.3g} % of the pixels")
+        lines.append(f"  - {{name: {scalar(name)}, labels: [{values_text}]}} # {share:.3g} % of the pixels")
     free = [value for value in labels.values if not facts.class_of[value]]
     if free:
-        held = ", ".join(scalar(labels.text(value)) if labels.colours else str(value) for value in free)
-        lines.append(f"unlabelled: [{held}] # enters no loss and no metric")
+        values_text = ", ".join(scalar(labels.text(value)) if labels.colours else str(value) for value in free)
+        lines.append(f"unlabelled: [{values_text}] # enters no loss and no metric")
     return "\n".join(lines) + "\n"
 
 
@@ -93,8 +93,8 @@ def comment(text: str) -> list[str]:
 
 
 def _classes(facts: LayoutFacts) -> dict[str, list[int]]:
-    found: dict[str, list[int]] = {}
+    values_of_class: dict[str, list[int]] = {}
     for value in facts.labels.values:
         if facts.class_of[value]:
-            found.setdefault(facts.class_of[value], []).append(value)
-    return found
+            values_of_class.setdefault(facts.class_of[value], []).append(value)
+    return values_of_class

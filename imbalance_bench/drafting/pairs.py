@@ -84,16 +84,16 @@ def find_pairs(source: Path) -> Pairing:
             f"{source / channel.path} must be a whole image. Got one channel of it, as nnU-Net has them. Save RGB "
             "images in one file each."
         )
-    found = _matched(readings)
-    if not found:
-        found = _matched(_by_size(source, files))
-    if not found:
+    pairs = _matched(readings)
+    if not pairs:
+        pairs = _matched(_by_size(source, files))
+    if not pairs:
         raise UserError(
             f"{source} must hold a mask for each image: beside it with _mask, _seg, _label or _anno in its name, or in "
             f"parallel folders such as images and masks. Got {len(files)} pictures and no pair, such as '{files[0]}'. "
             f"Rename the files. {BY_HAND}."
         )
-    return _Layout(source, files, found).pairing()
+    return _Layout(source, files, pairs).pairing()
 
 
 def _matched(readings: Sequence[Reading]) -> list[tuple[Reading, Reading]]:
@@ -101,25 +101,25 @@ def _matched(readings: Sequence[Reading]) -> list[tuple[Reading, Reading]]:
     masks = {reading.key: reading for reading in readings if reading.role == "mask"}
     images = [reading for reading in readings if reading.role == "image"]
     taken: set[str] = set()
-    found = []
+    pairs = []
     for strict in (True, False):
         for image in images:
             options = [image, without_image_word(image)] if strict else [_in_its_parent(image)]
             for option in options:
                 mask = None if option is None or image.path in taken else masks.get(option.key)
                 if option is not None and mask is not None and mask.path not in taken:
-                    found.append((option, mask))
+                    pairs.append((option, mask))
                     taken |= {image.path, mask.path}
-    return sorted(found, key=lambda pair: pair[0].path)
+    return sorted(pairs, key=lambda pair: pair[0].path)
 
 
 def _in_its_parent(image: Reading) -> Reading | None:
     """Return an image as if its last folder, whose name says nothing, were the folder of the images."""
     if not image.folders or image.side.folder:
         return None
-    *rest, last = image.folders
-    side = Side(last, len(rest), image.side.prefix, image.side.suffix, image.side.ending)
-    return Reading(image.path, "image", side, tuple(rest), ("", ""), image.core)
+    *parents, folder = image.folders
+    side = Side(folder, len(parents), image.side.prefix, image.side.suffix, image.side.ending)
+    return Reading(image.path, "image", side, tuple(parents), ("", ""), image.core)
 
 
 def _by_size(source: Path, files: Sequence[str]) -> list[Reading]:
@@ -151,24 +151,24 @@ def _by_size(source: Path, files: Sequence[str]) -> list[Reading]:
 class _Layout:
     """The one convention that pairs follow, turned into a pattern and templates."""
 
-    def __init__(self, source: Path, files: Sequence[str], found: Sequence[tuple[Reading, Reading]]) -> None:
-        self._source, self._files, self._found = source, files, found
-        conventions = Counter(map(_convention, found))
+    def __init__(self, source: Path, files: Sequence[str], pairs: Sequence[tuple[Reading, Reading]]) -> None:
+        self._source, self._files, self._pairs = source, files, pairs
+        conventions = Counter(map(_convention, pairs))
         if len(conventions) > 1:
-            first = {kind: image.path for image, mask in reversed(found) if (kind := _convention((image, mask)))}
-            told = "; ".join(f"{n} such as '{first[kind]}'" for kind, n in conventions.most_common(_SHOWN))
+            first = {kind: image.path for image, mask in reversed(pairs) if (kind := _convention((image, mask)))}
+            examples = "; ".join(f"{n} such as '{first[kind]}'" for kind, n in conventions.most_common(_SHOWN))
             raise UserError(
-                f"{source} must name all its images and masks alike. Got {len(conventions)} ways: {told}. Put them "
+                f"{source} must name all its images and masks alike. Got {len(conventions)} ways: {examples}. Put them "
                 f"into folders of their own and start with one of these. {BY_HAND}."
             )
-        image, mask = found[0]
+        image, mask = pairs[0]
         self._image, self._mask = image.side, mask.side
         self._fields = self._name_fields()
 
     def pairing(self) -> Pairing:
         """Return pattern and templates, after making sure that they describe the pairs and nothing else."""
         listed: set[str] = set()
-        wanted = {image.path for image, _ in self._found}
+        wanted = {image.path for image, _ in self._pairs}
         pattern = self._pattern(listed, "")
         for name in (field for field in self._fields.values() if field):
             if not self._excess(pattern, wanted):
@@ -183,11 +183,11 @@ class _Layout:
                     f"{self._source} must hold a mask for each image. Got none for {len(alone)} of "
                     f"{len(alone) + len(wanted)} images, such as '{alone[0]}'. Complete or remove them. {BY_HAND}."
                 )
-            pattern = self._pattern(listed, f"(?!(?:{'|'.join(re.escape(each) for each in alone)})$)")
+            pattern = self._pattern(listed, f"(?!(?:{'|'.join(re.escape(path) for path in alone)})$)")
         compiled = re.compile(pattern)
         pairs = []
-        for image, mask in self._found:
-            match = next(found for spelling in spellings(image.path) if (found := compiled.fullmatch(spelling)))
+        for image, mask in self._pairs:
+            match = next(fitting for spelling in spellings(image.path) if (fitting := compiled.fullmatch(spelling)))
             pairs.append(Pair(image.path, mask.path, match.groupdict()))
         split, splits = self._splits(pairs)
         return Pairing(
@@ -197,14 +197,14 @@ class _Layout:
     def _name_fields(self) -> dict[object, str]:
         """Return place of a varying part of the path -> name of its group; "" for a part that is always the same."""
         names: dict[object, str] = {}
-        folders = list(zip(*(image.folders for image, _ in self._found), strict=True))
+        folders = list(zip(*(image.folders for image, _ in self._pairs), strict=True))
         varying = [place for place, values in enumerate(folders) if len(set(values)) > 1]
         for place, values in enumerate(folders):
             split = all(value.lower() in SPLIT_NAMES for value in values)
             number = str(varying.index(place) + 1) if len(varying) > 1 and place in varying else ""
             names[place] = "set" if split else f"folder{number}" if place in varying else ""
         for side, values in zip(
-            ("before", "behind"), zip(*(i.around for i, _ in self._found), strict=True), strict=True
+            ("before", "behind"), zip(*(i.around for i, _ in self._pairs), strict=True), strict=True
         ):
             split = all(value.strip("_-. ").lower() in SPLIT_NAMES for value in values)
             names[side] = "part" if split or len(set(values)) > 1 else ""
@@ -215,12 +215,12 @@ class _Layout:
     def _values(self, field: str) -> list[str]:
         place = next(key for key, name in self._fields.items() if name == field)
         if isinstance(place, int):
-            return sorted({image.folders[place] for image, _ in self._found})
-        return sorted({image.around[place == "behind"] for image, _ in self._found})
+            return sorted({image.folders[place] for image, _ in self._pairs})
+        return sorted({image.around[place == "behind"] for image, _ in self._pairs})
 
     def _pattern(self, listed: set[str], not_these: str) -> str:
         """Return the regular expression of images; fields in `listed` match the values that were seen and no others."""
-        first = self._found[0][0]
+        first = self._pairs[0][0]
 
         def group(name: str, constant: str, anything: str) -> str:
             if not name:
@@ -238,7 +238,7 @@ class _Layout:
         name = "[^/]+" + (f"(?<!{re.escape(masks)})" if masks else "")
         if self._beside and self._mask.prefix:
             name = f"(?!{re.escape(self._mask.prefix)}){name}"
-        endings = sorted({image.side.ending for image, _ in self._found})
+        endings = sorted({image.side.ending for image, _ in self._pairs})
         ending = endings[0] if len(endings) == 1 else f"(?P<ending>{'|'.join(endings)})"
         stem = f"{re.escape(self._image.prefix)}(?P<name>{name}){re.escape(self._image.suffix)}"
         return not_these + "/".join([*parts, stem]) + rf"\.{ending}"
@@ -249,7 +249,7 @@ class _Layout:
         return (self._image.folder, self._image.place) == (self._mask.folder, self._mask.place)
 
     def _template(self) -> str:
-        first = self._found[0][1]
+        first = self._pairs[0][1]
 
         def field(name: str, constant: str) -> str:
             return f"{{{name}}}" if name else constant.replace("{", "{{").replace("}", "}}")
@@ -258,8 +258,8 @@ class _Layout:
         if self._mask.folder:
             around = [field(self._fields[side], first.around[i]) for i, side in enumerate(("before", "behind"))]
             parts.insert(self._mask.place, around[0] + self._mask.folder + around[1])
-        endings = {mask.side.ending for _, mask in self._found}
-        alike = all(mask.side.ending == image.side.ending for image, mask in self._found)
+        endings = {mask.side.ending for _, mask in self._pairs}
+        alike = all(mask.side.ending == image.side.ending for image, mask in self._pairs)
         if len(endings) > 1 and not alike:
             raise UserError(
                 f"{self._source} must hold masks of one format. Got {', '.join(sorted(endings))}. {BY_HAND}."
@@ -291,13 +291,13 @@ class _Layout:
         return "", {}
 
     def _remarks(self, alone: Sequence[str]) -> list[str]:
-        used = {verdict.path for pair in self._found for verdict in pair}
+        used = {reading.path for pair in self._pairs for reading in pair}
         left = [name for name in self._files if name not in used]
         if not left:
             return []
         shown = ", ".join(left[:_SHOWN]) + (", ..." if len(left) > _SHOWN else "")
-        what = "an image without a mask" if len(alone) == len(left) else "in no pair"
-        return [f"{len(left)} of {len(self._files)} pictures left out, each {what}: {shown}"]
+        reason = "an image without a mask" if len(alone) == len(left) else "in no pair"
+        return [f"{len(left)} of {len(self._files)} pictures left out, each {reason}: {shown}"]
 
 
 def _convention(pair: tuple[Reading, Reading]) -> object:

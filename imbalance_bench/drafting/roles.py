@@ -79,8 +79,8 @@ def read_path(path: str, *, image_words: tuple[str, ...] = (), mask_words: tuple
     role: Literal["image", "mask"] = "mask" if prefix or suffix or folder_role == "mask" else "image"
     if role == "image" and behind in _NNUNET_PARTS.split("|") and (channel := _NNUNET_CHANNEL.search(stem)):
         prefix, core, suffix = "", stem[: channel.start()], channel[0]
-    rest = tuple(name for index, name in enumerate(folders) if index != place)
-    return Reading(path, role, Side(word, place, prefix, suffix, ending), rest, (before, behind), core)
+    other_folders = tuple(name for index, name in enumerate(folders) if index != place)
+    return Reading(path, role, Side(word, place, prefix, suffix, ending), other_folders, (before, behind), core)
 
 
 def without_image_word(reading: Reading) -> Reading | None:
@@ -96,11 +96,11 @@ def _role_folder(
     folders: tuple[str, ...], image_words: tuple[str, ...], mask_words: tuple[str, ...]
 ) -> tuple[int, str, str, str, str]:
     """Return index, what stands before, the word, what stands behind, and the role; the last such folder counts."""
-    for place in reversed(range(len(folders))):
+    for index in reversed(range(len(folders))):
         for role, words in (("mask", (*mask_words, *MASK_WORDS)), ("image", (*image_words, *IMAGE_WORDS))):
-            found = _folder_pattern(words).fullmatch(folders[place])
-            if found:
-                return place, found["before"], found["word"], found["behind"], role
+            match = _folder_pattern(words).fullmatch(folders[index])
+            if match:
+                return index, match["before"], match["word"], match["behind"], role
     return -1, "", "", "", ""
 
 
@@ -114,8 +114,8 @@ def _folder_pattern(words: tuple[str, ...]) -> re.Pattern[str]:
 def _affixes(stem: str, words: tuple[str, ...]) -> tuple[str, str, str]:
     """Return prefix, common part and suffix of a stem such as `a_mask` or `mask-a`."""
     options = "|".join(map(re.escape, words))
-    if found := re.fullmatch(rf"(.+?)([_\-. ]+(?i:{options}))", stem, re.DOTALL):
-        return "", found[1], found[2]
-    if found := re.fullmatch(rf"((?i:{options})[_\-. ]+)(.+)", stem, re.DOTALL):
-        return found[1], found[2], ""
+    if match := re.fullmatch(rf"(.+?)([_\-. ]+(?i:{options}))", stem, re.DOTALL):
+        return "", match[1], match[2]
+    if match := re.fullmatch(rf"((?i:{options})[_\-. ]+)(.+)", stem, re.DOTALL):
+        return match[1], match[2], ""
     return "", stem, ""

@@ -46,8 +46,8 @@ def weights_at_hand() -> str:
     """Return `imagenet` where the encoder's published weights were downloaded before, else `none`."""
     from huggingface_hub import try_to_load_from_cache
 
-    found = try_to_load_from_cache(_HUB_REPOSITORY, _HUB_FILE)
-    return "imagenet" if isinstance(found, str) and os.path.exists(found) else "none"  # noqa: PTH110 - text of a library
+    cached = try_to_load_from_cache(_HUB_REPOSITORY, _HUB_FILE)
+    return "imagenet" if isinstance(cached, str) and os.path.exists(cached) else "none"  # noqa: PTH110 - text of a library
 
 
 def study_text(facts: StudyFacts) -> str:
@@ -72,7 +72,7 @@ def study_text(facts: StudyFacts) -> str:
     lines += ["model:", f"  encoder: {ENCODER}"]
     if scratch:
         lines += [
-            "  # No weights are at hand, so the encoder is trained from scratch. Pretrained is better and faster:",
+            "  # No weights are available, so the encoder is trained from scratch. Pretrained is better and faster:",
             "  # `encoder_weights: imagenet` (downloads them) or a local file, without the other two lines marked (*).",
             "  encoder_weights: none",
             "  encoder_tuning: full # (*)",

@@ -102,7 +102,7 @@ Execute = Callable[[RunJob, Callable[[RunProgress], None]], RunOutcome]  # in th
 
 
 class Listener(Protocol):
-    """Is told what happens; draws the progress bars."""
+    """Receives what happens during the runs, and draws the progress bars."""
 
     def on_progress(self, progress: RunProgress) -> None:
         """A run made progress."""
@@ -127,7 +127,7 @@ class Engine(Protocol):
 
 @runtime_checkable
 class LeavableEngine(Engine, Protocol):
-    """An engine whose runs go on when nobody waits for them."""
+    """An engine whose runs continue when nobody waits for them."""
 
     def submit(self, jobs: Sequence[RunJob], listener: Listener) -> None:
         """Hand the jobs over and return; those that were handed over earlier and are not lost stay as they are."""

@@ -92,7 +92,7 @@ class RayEngine:
         here = {"num_cpus": usable_cores(), "include_dashboard": False} if address is None else {}
         if address is not None:
             _require_answer(address)
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it tells nobody of what runs here
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # sends no usage statistics
         try:
             with _signals_wait():
                 ray.init(address=address or "local", log_to_driver=False, configure_logging=False, **here)
@@ -156,8 +156,8 @@ def _work(job: RunJob, execute: Execute | None) -> RunOutcome:
         with stop_signals((signal.SIGINT, signal.SIGTERM), quiet=True):
             return execute(job, lambda _: None)
     except Interrupted as error:
-        told = f"its process was stopped by {signal.Signals(error.number).name}."
-        return RunOutcome(job.run_id, job.label, told, Obstacle.STOPPED)
+        reason = f"its process was stopped by {signal.Signals(error.number).name}."
+        return RunOutcome(job.run_id, job.label, reason, Obstacle.STOPPED)
 
 
 def _outcome_of(reference: Any, job: RunJob) -> RunOutcome:
@@ -170,8 +170,8 @@ def _outcome_of(reference: Any, job: RunJob) -> RunOutcome:
     except OutOfMemoryError as error:
         return RunOutcome(job.run_id, job.label, first_line(error), Obstacle.OUT_OF_MEMORY)
     except RayError as error:
-        told = f"its Ray worker was lost ({type(error).__name__}: {first_line(error)})."
-        return RunOutcome(job.run_id, job.label, told, Obstacle.LOST)
+        reason = f"its Ray worker was lost ({type(error).__name__}: {first_line(error)})."
+        return RunOutcome(job.run_id, job.label, reason, Obstacle.LOST)
 
 
 def _stop(references: list[Any]) -> None:

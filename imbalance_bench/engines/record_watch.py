@@ -10,7 +10,7 @@ class RecordWatch:
     """Tells a listener how far runs are whenever a record says more than before.
 
     Args:
-        listener: Is told.
+        listener: Receives the progress.
     """
 
     def __init__(self, listener: Listener) -> None:

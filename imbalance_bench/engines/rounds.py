@@ -67,14 +67,14 @@ def execute_rounds(
 
 def wait_for_others(jobs: Sequence[RunJob], listener: Listener) -> None:
     """Return when another runner has let go of one of these runs, finished or not."""
-    held = {job.run_id: StudyRecords(job.root).run(job.run_id).lock_path for job in jobs}
-    listener.on_remark(f"waiting for another process, which trains {len(held)} run{'s' if len(held) > 1 else ''}")
-    while all(is_locked(path) for path in held.values()):
+    locks = {job.run_id: StudyRecords(job.root).run(job.run_id).lock_path for job in jobs}
+    listener.on_remark(f"waiting for another process, which trains {len(locks)} run{'s' if len(locks) > 1 else ''}")
+    while all(is_locked(path) for path in locks.values()):
         time.sleep(_POLL_S)
 
 
 class _Relay:
-    """Tells a listener the last outcome of each run, and of those before that the run goes on."""
+    """Passes the last outcome of each run to a listener, and remarks for the outcomes before it."""
 
     def __init__(self, listener: Listener, tries: Counter[str], retries: int) -> None:
         self._listener, self._tries, self._retries = listener, tries, retries
@@ -105,7 +105,7 @@ class _Relay:
             self._listener.on_outcome(outcome)
         elif outcome.obstacle != Obstacle.IN_USE:
             left = self._retries - self._tries[outcome.run_id]
-            again = f"is tried again ({left} of {self._retries})" if self.used_a_try(outcome) else "goes on"
+            again = f"is tried again ({left} of {self._retries})" if self.used_a_try(outcome) else "continues"
             self._listener.on_remark(f"{outcome.label}: {outcome.error} It {again}.")
 
     def on_remark(self, line: str) -> None:

@@ -33,7 +33,8 @@ from imbalance_bench.errors import UserError
 from imbalance_bench.interruption import Interrupted, at_safe_points, stop_if_asked, stop_signals
 from imbalance_bench.locking import locked
 from imbalance_bench.manifest import LOCK, write_json
-from imbalance_bench.records import StudyRecords, read_json
+from imbalance_bench.record_documents import read_document
+from imbalance_bench.records import StudyRecords
 
 if TYPE_CHECKING:
     from imbalance_bench.config import ComputeSection
@@ -51,7 +52,7 @@ class SlurmEngine:
         workers: Runs of one submission at a time.
         compute: How runs execute, and what each asks Slurm for.
         cluster: An executor of submitit.
-        queue: Who is asked about jobs.
+        queue: Answers about jobs.
         execute: Executes one job there; importable there.
     """
 
@@ -107,12 +108,12 @@ class SlurmEngine:
 
     def _alive(self, root: Path, jobs: Sequence[RunJob]) -> dict[str, str]:
         """Ids of jobs that were submitted earlier and have not ended."""
-        known = Submissions.of(root, {job.run_id for job in jobs}, self._queue)
-        if known.states is None:
+        submissions = Submissions.of(root, {job.run_id for job in jobs}, self._queue)
+        if submissions.states is None:
             raise UserError(
                 "squeue must tell which runs are queued already. Got no answer. Wait until Slurm answers.", exit_code=1
             )
-        return {run: name for run, name in known.jobs.items() if known.states[run].is_alive}
+        return {run: name for run, name in submissions.jobs.items() if submissions.states[run].is_alive}
 
     def _submitted(self, root: Path, jobs: Sequence[RunJob]) -> list[str]:
         """Submit an array and return the id of each task."""
@@ -126,9 +127,9 @@ class SlurmEngine:
             with redirect_stderr(StringIO()), executor.batch():  # submitit prints what sbatch says, and raises it
                 submitted = [executor.submit(RunTask(job, self._execute)) for job in jobs]
         except (FailedJobError, FailedSubmissionError) as error:
-            said = " ".join(str(error).split())[-400:]
-            raise UserError(f"Slurm must take the jobs. Got: {said} Change `compute.slurm`.", exit_code=1) from None
-        return [each.job_id for each in submitted]
+            refusal = " ".join(str(error).split())[-400:]
+            raise UserError(f"Slurm must take the jobs. Got: {refusal} Change `compute.slurm`.", exit_code=1) from None
+        return [job.job_id for job in submitted]
 
     def _parameters(self, root: Path) -> dict[str, Any]:
         """The section in the words of submitit."""
@@ -154,7 +155,7 @@ class SlurmEngine:
     def _watch(self, watched: dict[str, RunJob], listener: Listener) -> list[RunOutcome]:
         """Wait until each job has ended or is lost."""
         outcomes, ended, records = list[RunOutcome](), set[str](), RecordWatch(listener)
-        told, interval, ask_at = "", ASKING_S[0], 0.0
+        last_line, interval, ask_at = "", ASKING_S[0], 0.0
         while watched:
             states = None
             if time.monotonic() >= ask_at:
@@ -162,20 +163,20 @@ class SlurmEngine:
                 ask_at, interval = time.monotonic() + interval, min(1.5 * interval, ASKING_S[1])
             running = [job for name, job in watched.items() if states and not states[name].is_queued]
             records.look(running)
-            found = [each for name, job in watched.items() if (each := _outcome_of(name, job)) is not None]
+            new_outcomes = [outcome for name, job in watched.items() if (outcome := _outcome_of(name, job)) is not None]
             if states is not None:
-                gone = {name for name, state in states.items() if not state.is_alive}
-                without = {job.run_id for job in watched.values()} - {outcome.run_id for outcome in found}
+                ended_now = {name for name, state in states.items() if not state.is_alive}
+                without = {job.run_id for job in watched.values()} - {outcome.run_id for outcome in new_outcomes}
                 # ended twice in a row: the file that says how may be seen late on a network disk
-                lost = {name for name in gone & ended if watched[name].run_id in without}
-                found += [_lost(watched[name], name, states[name]) for name in sorted(lost)]
-                ended = gone
-                if (line := _in_words(states.values())) not in ("", told):
-                    listener.on_remark(told := line)
-            for outcome in found:
+                lost = {name for name in ended_now & ended if watched[name].run_id in without}
+                new_outcomes += [_lost(watched[name], name, states[name]) for name in sorted(lost)]
+                ended = ended_now
+                if (line := _in_words(states.values())) not in ("", last_line):
+                    listener.on_remark(last_line := line)
+            for outcome in new_outcomes:
                 listener.on_outcome(outcome)
                 outcomes.append(outcome)
-            over = {outcome.run_id for outcome in found}
+            over = {outcome.run_id for outcome in new_outcomes}
             watched = {name: job for name, job in watched.items() if job.run_id not in over}
             if watched:
                 time.sleep(min(POLL_S, interval))
@@ -213,7 +214,7 @@ class RunTask:
         write_json(folder / _OUTCOME, {"error": outcome.error, "obstacle": obstacle})
 
     def checkpoint(self) -> Any:
-        """Return what goes on when the job starts again: the same, from the checkpoint in the run's folder."""
+        """Return what runs when the job is requeued: the same, from the checkpoint in the run's folder."""
         from submitit.helpers import DelayedSubmission
 
         return DelayedSubmission(self)
@@ -225,10 +226,10 @@ def _outcome_of(name: str, job: RunJob) -> RunOutcome | None:
     if not path.exists():
         return None
     with suppress(UserError, KeyError, ValueError):
-        told = read_json(path)
-        obstacle = None if told["obstacle"] is None else Obstacle(told["obstacle"])
-        if told["error"] is not None or StudyRecords(job.root).run(job.run_id).is_done():
-            return RunOutcome(job.run_id, job.label, told["error"], obstacle)
+        content = read_document(path)
+        obstacle = None if content["obstacle"] is None else Obstacle(content["obstacle"])
+        if content["error"] is not None or StudyRecords(job.root).run(job.run_id).is_done():
+            return RunOutcome(job.run_id, job.label, content["error"], obstacle)
     return None
 
 

@@ -11,7 +11,7 @@ from typing import Protocol, Self
 from imbalance_bench.errors import UserError
 from imbalance_bench.locking import LockHeldError, locked
 from imbalance_bench.manifest import LOCK
-from imbalance_bench.records import read_json
+from imbalance_bench.record_documents import read_document
 
 FOLDER = "slurm"  # of a study directory: logs of jobs, and which job executes which run
 _JOBS_FILE = "jobs.json"
@@ -45,7 +45,7 @@ class JobState:
 
 
 class Queue(Protocol):
-    """A scheduler that can be asked."""
+    """A scheduler that answers about jobs."""
 
     def states(self, jobs: Collection[str]) -> dict[str, JobState] | None:
         """State of each job; None where the scheduler does not answer."""
@@ -64,15 +64,15 @@ class SlurmQueue:
         # all jobs of the user: asked for one that it has forgotten, squeue fails as if it could not answer
         words = ["squeue", "--noheader", "--array", "--states=all", f"--user={os.getuid()}", "--format=%i|%T|%r"]
         try:
-            found = subprocess.run(words, capture_output=True, text=True, timeout=_LONGEST_S, check=True)
+            answer = subprocess.run(words, capture_output=True, text=True, timeout=_LONGEST_S, check=True)
         except (OSError, subprocess.SubprocessError):
             return None
-        told = {}
-        for line in found.stdout.splitlines():
+        listed = {}
+        for line in answer.stdout.splitlines():
             job, _, state = line.strip().partition("|")
             word, _, reason = state.partition("|")
-            told[job] = JobState(word, "" if reason == "None" else reason)
-        return {job: told.get(job, JobState(FORGOTTEN)) for job in jobs}
+            listed[job] = JobState(word, "" if reason == "None" else reason)
+        return {job: listed.get(job, JobState(FORGOTTEN)) for job in jobs}
 
     def cancel(self, jobs: Collection[str]) -> None:
         """See `Queue`."""
@@ -95,8 +95,8 @@ class Submissions:
     def of(cls, root: Path, runs: Collection[str], queue: Queue | None = None) -> Self:
         """Ask for the jobs of some runs; Slurm is left alone where none was submitted."""
         jobs = {run: job for run, job in submitted_jobs(root).items() if run in runs}
-        told = (queue or SlurmQueue()).states(set(jobs.values())) if jobs else {}
-        return cls(jobs, None if told is None else {run: told[job] for run, job in jobs.items()})
+        states = (queue or SlurmQueue()).states(set(jobs.values())) if jobs else {}
+        return cls(jobs, None if states is None else {run: states[job] for run, job in jobs.items()})
 
 
 def jobs_file(root: Path) -> Path:
@@ -110,7 +110,7 @@ def submitted_jobs(root: Path) -> dict[str, str]:
     if not path.exists():
         return {}
     try:
-        content = read_json(path)
+        content = read_document(path)
     except UserError:
         return {}
     return {run: job for run, job in content.items() if isinstance(job, str)}

@@ -20,7 +20,7 @@ def execute_job(job: RunJob, report: Callable[[RunProgress], None]) -> RunOutcom
         report: Told about progress.
 
     Returns:
-        The outcome; a failure is an outcome, not an exception, so that other runs go on.
+        The outcome; a failure is an outcome, not an exception, so that other runs continue.
     """
 
     def outcome(error: str, obstacle: Obstacle | None = None) -> RunOutcome:

@@ -51,19 +51,19 @@ def border_pixels(labels: np.ndarray, *, image_edge: bool) -> np.ndarray:
         labels: (H, W) uint8 class ids, or UNLABELLED.
         image_edge: Also the labelled pixels of the first and last row and column.
     """
-    known = labels != UNLABELLED
-    complete = bool(known.all())
+    valid = labels != UNLABELLED
+    complete = bool(valid.all())
     border = np.zeros(labels.shape, dtype=bool)
     for here, there in _NEIGHBOURS:
         differs = labels[here] != labels[there]
         if not complete:
-            differs &= known[here] & known[there]
+            differs &= valid[here] & valid[there]
         border[here] |= differs
         border[there] |= differs
     if image_edge:
         border[[0, -1], :] = True
         border[:, [0, -1]] = True
-        border &= known
+        border &= valid
     return border
 
 
@@ -94,14 +94,14 @@ def boundary_iou_counts(
         Cheng, Girshick, Dollar, Berg and Kirillov 2021 (arXiv 2103.16562), equation 4, "boundary IoU".
     """
     seen = np.where(target == UNLABELLED, UNLABELLED, predicted)
-    rings = [rings_around(border_pixels(each, image_edge=image_edge), radii) for each in (seen, target)]
+    rings = [rings_around(border_pixels(mask, image_edge=image_edge), radii) for mask in (seen, target)]
     sizes = [
-        _per_class_and_ring(each, ring, n_classes, len(radii)) for each, ring in zip((seen, target), rings, strict=True)
+        _per_class_and_ring(mask, ring, n_classes, len(radii)) for mask, ring in zip((seen, target), rings, strict=True)
     ]
     agree = seen == target
     # a pixel is in both bands of its class from the radius on that reaches it in both masks
     shared = _per_class_and_ring(target[agree], np.maximum(*rings)[agree], n_classes, len(radii))
-    intersection, predicted_size, true_size = (np.cumsum(each, axis=0)[:-1] for each in (shared, *sizes))
+    intersection, predicted_size, true_size = (np.cumsum(counts, axis=0)[:-1] for counts in (shared, *sizes))
     return intersection, predicted_size + true_size - intersection
 
 
@@ -171,8 +171,8 @@ def _widen_rows(pixels: np.ndarray, radius: int) -> np.ndarray:
     spread, window = np.pad(pixels, ((radius, radius), (0, 0))), 1
     while 2 * window <= 2 * radius + 1:
         spread, window = spread[:-window] | spread[window:], 2 * window
-    rest = 2 * radius + 1 - window
-    return spread[:-rest] | spread[rest:] if rest else spread
+    remaining = 2 * radius + 1 - window
+    return spread[:-remaining] | spread[remaining:] if remaining else spread
 
 
 def _per_class_and_ring(labels: np.ndarray, ring: np.ndarray, n_classes: int, n_radii: int) -> np.ndarray:

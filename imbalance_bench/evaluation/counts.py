@@ -47,10 +47,10 @@ def confusion_matrix(predicted: np.ndarray, target: np.ndarray, n_classes: int) 
     # a byte each of a 16-bit index: a third of the time of choosing the labelled pixels first
     pairs = (target.astype(np.uint16) << 8) | predicted.astype(np.uint8, copy=False)
     table = np.bincount(pairs.ravel(), minlength=2**16).reshape(256, 256)
-    found = table[:n_classes, :n_classes].copy()
-    if found.sum() != table[:UNLABELLED].sum():
+    matrix = table[:n_classes, :n_classes].copy()
+    if matrix.sum() != table[:UNLABELLED].sum():
         raise ValueError(f"Labelled and predicted classes must be below {n_classes}.")
-    return found
+    return matrix
 
 
 def count_pixels(predicted: np.ndarray, target: np.ndarray, n_classes: int) -> Counts:

@@ -16,23 +16,23 @@ class NotFiniteError(UserError):
         step: Optimiser steps done, where they are known.
     """
 
-    def __init__(self, what: str, step: int | None = None) -> None:
+    def __init__(self, quantity: str, step: int | None = None) -> None:
         when = "" if step is None else f" at step {step}"
-        super().__init__(f"{what} are not finite{when}. Lower `training.learning_rate`.", exit_code=1)
-        self.what = what
+        super().__init__(f"{quantity} are not finite{when}. Lower `training.learning_rate`.", exit_code=1)
+        self.quantity = quantity
 
 
-def require_finite(what: str, values: Tensor) -> None:
+def require_finite(quantity: str, values: Tensor) -> None:
     """Refuse values of which one is NaN or infinite; integers are always finite.
 
     Raises:
         NotFiniteError: One is.
     """
     if not bool(values.isfinite().all()):
-        raise NotFiniteError(what)
+        raise NotFiniteError(quantity)
 
 
-def require_finite_state(what: str, state: Mapping[str, object]) -> None:
+def require_finite_state(quantity: str, state: Mapping[str, object]) -> None:
     """Refuse a state of which one tensor holds NaN or infinity, and name that tensor.
 
     Raises:
@@ -40,4 +40,4 @@ def require_finite_state(what: str, state: Mapping[str, object]) -> None:
     """
     for name, value in state.items():
         if isinstance(value, torch.Tensor):
-            require_finite(f"{what} (first: {name})", value)
+            require_finite(f"{quantity} (first: {name})", value)

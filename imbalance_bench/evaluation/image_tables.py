@@ -17,7 +17,7 @@ from imbalance_bench.evaluation.boundary import (
 from imbalance_bench.evaluation.counts import Counts
 from imbalance_bench.evaluation.probabilities import ProbabilityCounts
 from imbalance_bench.evaluation.surface import MaskBorders, border_distances
-from imbalance_bench.records import BOUNDARY, BoundaryMeasure
+from imbalance_bench.table_schemas import BOUNDARY, BoundaryMeasure
 
 if TYPE_CHECKING:
     from imbalance_bench.config import BoundarySection
@@ -96,8 +96,8 @@ def confusion_rows(keys: ImageKeys, confusion: np.ndarray) -> pd.DataFrame:
 
 def probability_rows(keys: ImageKeys, counts: ProbabilityCounts) -> pd.DataFrame:
     """Rows of probabilities.parquet: one per class, predicted as it or not, and bin that holds a pixel."""
-    totals = [each.sum(axis=2) for each in (counts.pixels, counts.p, counts.p_squared)]  # over what the truth is
-    true = [each[:, :, 1] for each in (counts.pixels, counts.p)]
+    totals = [counted.sum(axis=2) for counted in (counts.pixels, counts.p, counts.p_squared)]  # over what the truth is
+    true = [counted[:, :, 1] for counted in (counts.pixels, counts.p)]
     where = np.nonzero(totals[0])
     class_id, predicted, bins = where
     return keys.of(
@@ -180,14 +180,14 @@ def _surfaces(
     seen, true = MaskBorders.seen(predicted, target), MaskBorders(target)
     rows: list[_BoundaryRow] = []
     for class_id in range(n_classes):
-        found = border_distances(seen.of_class(class_id), true.of_class(class_id), mpp_um)
-        whole = round(found.length_um() * PM_PER_UM)
+        distances = border_distances(seen.of_class(class_id), true.of_class(class_id), mpp_um)
+        whole = round(distances.length_um() * PM_PER_UM)
         if not whole:
             continue
         for far in tolerances_um:
-            near = round(found.length_um(far) * PM_PER_UM)
+            near = round(distances.length_um(far) * PM_PER_UM)
             rows.append((class_id, str(BoundaryMeasure.SURFACE_DICE), far, near, whole))
-        farthest = found.hausdorff_um()
+        farthest = distances.hausdorff_um()
         if farthest is not None:
             rows.append((class_id, str(BoundaryMeasure.HAUSDORFF_95), np.nan, round(farthest * PM_PER_UM), 1))
     return rows

@@ -55,7 +55,7 @@ def changed_biases(bias: AttentionBias, n_permutations: int) -> dict[str, FixedB
         shifted = values.clone()
         shifted[..., extra + class_id] += SHIFT
         changed[f"{SHIFTED}_{class_id}"] = shifted
-    return {name: FixedBias(each.detach().clone(), bias) for name, each in changed.items()}
+    return {name: FixedBias(values.detach().clone(), bias) for name, values in changed.items()}
 
 
 def permutations(n_classes: int, wanted: int) -> list[tuple[int, ...]]:

@@ -1,7 +1,7 @@
 """Is the image->token attention read at all? Controls on a trained model that change it, or the logits, at inference.
 
-A class bias can act only through the weights with which image places attend to class tokens. `records.PathControl`
-names what is put in their place, in every layer and head; nothing else in the model moves.
+A class bias can act only through the weights with which image places attend to class tokens.
+`table_schemas.PathControl` names what is put in their place, in every layer and head; nothing else in the model moves.
 
 - Ceilings: where `uniform` weights change nothing, no bias can; `oracle` and `rolled` weights are right and wrong.
 - Doses: the bias of one class, or as much on its output logit, which shows that the apparatus measures anything; and
@@ -16,7 +16,7 @@ from torch import Tensor
 from imbalance_bench.data.taxonomy import UNLABELLED
 from imbalance_bench.evaluation.interventions import FixedBias
 from imbalance_bench.evaluation.prediction import most_likely
-from imbalance_bench.records import PathControl
+from imbalance_bench.table_schemas import PathControl
 from methods.base import AttentionBias
 
 DOSES = (-4.0, -2.0, 2.0, 4.0)  # natural log-odds
@@ -41,8 +41,8 @@ def class_shares(labels: np.ndarray, n_classes: int, stride_px: int) -> Tensor:
     rows, columns = np.divmod(np.arange(edge * edge), edge)
     place = (rows // stride_px) * side + columns // stride_px
     places = np.arange(n)[:, None] * side**2 + place  # (n, t * t)
-    known = (flat := labels.reshape(n, -1)) != UNLABELLED
-    index = places[known] * n_classes + flat[known]
+    valid = (flat := labels.reshape(n, -1)) != UNLABELLED
+    index = places[valid] * n_classes + flat[valid]
     counts = np.bincount(index, minlength=n * side**2 * n_classes).reshape(n, side**2, n_classes).astype(np.float32)
     total = counts.sum(-1, keepdims=True)
     return torch.from_numpy(np.where(total > 0, counts / np.maximum(total, 1), np.float32(1 / n_classes)))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from imbalance_bench.data.taxonomy import UNLABELLED
-from imbalance_bench.records import PROBABILITY_BINS, PROBABILITY_UNIT
+from imbalance_bench.table_schemas import PROBABILITY_BINS, PROBABILITY_UNIT
 
 PIXELS_AT_ONCE = 2**15  # what fits into a core's cache
 _SIDES = 4  # of a pixel and a class: neither, true, predicted, both; bins of all sides fit into a byte
@@ -47,10 +47,10 @@ def count_probabilities(logits: np.ndarray, predicted: np.ndarray, target: np.nd
     flat = logits.reshape(n_classes, -1)
     sums = np.zeros((3, n_classes, _SIDES * PROBABILITY_BINS))
     for start in range(0, flat.shape[1], PIXELS_AT_ONCE):
-        values, labels = (each[:, start : start + PIXELS_AT_ONCE] for each in (flat, masks))
-        known = labels[1] != UNLABELLED
-        if not known.all():
-            values, labels = values[:, known], labels[:, known]
+        values, labels = (array[:, start : start + PIXELS_AT_ONCE] for array in (flat, masks))
+        valid = labels[1] != UNLABELLED
+        if not valid.all():
+            values, labels = values[:, valid], labels[:, valid]
         _add(sums, values, labels)
     shape = (3, n_classes, 2, 2, PROBABILITY_BINS)
     return ProbabilityCounts(*sums.astype(np.int64).reshape(shape))  # whole numbers below 2**53: nothing is lost

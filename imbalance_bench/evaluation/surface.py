@@ -24,7 +24,7 @@ from imbalance_bench.data.taxonomy import UNLABELLED
 from imbalance_bench.evaluation.boundary import PixelSize
 
 OUTSIDE = UNLABELLED - 1  # of the image; no data set has as many classes
-SEARCHED_PX = 5  # around each border element before the k-d tree is asked
+SEARCHED_PX = 5  # around each border element before the k-d tree is queried
 
 
 @dataclass(frozen=True)
@@ -90,10 +90,10 @@ class MaskBorders:
         first = corners[0]
         mixed = (first != corners[1]) | (first != corners[2]) | (first != corners[3])
         place = np.flatnonzero(mixed)
-        held = np.stack([corner[mixed] for corner in corners])  # (4, n)
-        known = (held != UNLABELLED).all(axis=0)
+        corner_labels = np.stack([corner[mixed] for corner in corners])  # (4, n)
+        valid = (corner_labels != UNLABELLED).all(axis=0)
         self._width = mixed.shape[1]
-        self._place, self._held = place[known], held[:, known]
+        self._place, self._corner_labels = place[valid], corner_labels[:, valid]
 
     @classmethod
     def seen(cls, predicted: np.ndarray, target: np.ndarray) -> "MaskBorders":
@@ -102,7 +102,7 @@ class MaskBorders:
 
     def of_class(self, class_id: int) -> BorderElements:
         """Return the border of one class."""
-        holds = self._held == class_id
+        holds = self._corner_labels == class_id
         code = holds[0] * np.uint8(8) + holds[1] * np.uint8(4) + holds[2] * np.uint8(2) + holds[3]
         own = (code > 0) & (code < 15)
         return BorderElements(np.stack(np.divmod(self._place[own], self._width), axis=1), code[own])
@@ -160,11 +160,11 @@ def _distances_um(places: np.ndarray, others: np.ndarray, mpp_um: PixelSize) -> 
     bitmap[np.dot(others - corner, row_by_row)] = True
     index, left = np.dot(places - corner, row_by_row), np.arange(len(places))
     for distance_um, steps in _rings(mpp_um):
-        found = np.zeros(len(left), dtype=bool)
+        is_near = np.zeros(len(left), dtype=bool)
         for rows, columns in steps:
-            found |= bitmap[index + (rows * width + columns)]
-        distances[left[found]] = distance_um
-        index, left = index[~found], left[~found]
+            is_near |= bitmap[index + (rows * width + columns)]
+        distances[left[is_near]] = distance_um
+        index, left = index[~is_near], left[~is_near]
     if len(left):
         tree = KDTree(others * size, balanced_tree=False, compact_nodes=False)
         nearest = others[tree.query(places[left] * size)[1]]

@@ -89,7 +89,7 @@ def find_runs(config: ForeignConfig, data: StudyData, where: str, on_progress: O
         config: The file.
         data: The data set, divided.
         where: Name of the file, for messages.
-        on_progress: Told how far the check is.
+        on_progress: Called with (phase, done, total).
 
     Returns:
         The runs, seeds innermost, and remarks: files that are not scored, classes that have no label.
@@ -112,14 +112,14 @@ def find_runs(config: ForeignConfig, data: StudyData, where: str, on_progress: O
             names = ", ".join(labels[method.label].without)
             remarks.append(f"{method.label}: no label stands for {names}, so it is never predicted.")
     _require_pairs(config, runs)
-    total, done, checked = sum(len(run.masks) for run in runs), 0, []
+    total, n_checked, checked = sum(len(run.masks) for run in runs), 0, []
     with ThreadPoolExecutor(usable_cores()) as pool:
         for run in runs:
             looks = {}
             for image_id, look in zip(run.masks, pool.map(partial(_look, run, data), run.masks), strict=True):
                 looks[image_id] = look
-                done += 1
-                on_progress("checking predictions", done, total)
+                n_checked += 1
+                on_progress("checking predictions", n_checked, total)
             problems += [look.problem for look in looks.values() if look.problem is not None]
             problems += _turned(run, looks.values())
             checked.append(replace(run, digests={image_id: look.digests for image_id, look in looks.items()}))
@@ -133,7 +133,7 @@ def _listed(
 ) -> tuple[list[ForeignRun], list[Problem], list[str]]:
     """Return the runs of a method, what they lack, and remarks on files that are not scored."""
     masks = PatternFiles.find(method.predictions)
-    likely = PatternFiles.find(method.probabilities) if method.probabilities else None
+    probabilities = PatternFiles.find(method.probabilities) if method.probabilities else None
     if not masks.files:
         line = f"{method.label}: no file matches {method.predictions}. Correct the path, which starts at {Path.cwd()}."
         return [], [Problem("methods without a prediction", line)], []
@@ -142,17 +142,20 @@ def _listed(
     runs, problems = [], []
     for fold, part in enumerate(data.splits.folds):
         for seed in seeds:
-            found = [each.of(fold, seed) if each else {} for each in (masks, likely)]
-            for kind, files, every in (("predictions", found[0], masks), ("probabilities", found[1], likely)):
-                lacking = [image_id for image_id in part.test if image_id not in files] if every else []
-                if lacking and every:
+            per_kind = [pattern.of(fold, seed) if pattern else {} for pattern in (masks, probabilities)]
+            for kind, paths, pattern in (
+                ("predictions", per_kind[0], masks),
+                ("probabilities", per_kind[1], probabilities),
+            ):
+                lacking = [image_id for image_id in part.test if image_id not in paths] if pattern else []
+                if lacking and pattern:
                     line = (
                         f"{method.label} fold {fold} seed {seed}: {len(lacking)} of {len(part.test)} test images have "
-                        f"no {kind} ({_listing(lacking)}), looked for at {every.expected(lacking[0], fold, seed)}."
+                        f"no {kind} ({_listing(lacking)}), looked for at {pattern.expected(lacking[0], fold, seed)}."
                     )
                     problems.append(Problem(f"runs with missing {kind}", line))
-            kept = [{i: files[i] for i in part.test if i in files} for files in found]
-            runs.append(ForeignRun(method, fold, seed, labels, kept[0], kept[1], {}))
+            scored = [{i: paths[i] for i in part.test if i in paths} for paths in per_kind]
+            runs.append(ForeignRun(method, fold, seed, labels, scored[0], scored[1], {}))
     return runs, problems, list(_extra(method, masks, runs, data))
 
 
@@ -172,13 +175,13 @@ def _extra(method: ForeignMethod, masks: PatternFiles, runs: Sequence[ForeignRun
     """Say which files are not scored."""
     used = {path for run in runs for path in run.masks.values()}
     left = [image_id for files in masks.files.values() for image_id, path in files.items() if path not in used]
-    known = {entry.image_id for entry in data.dataset.entries}
-    for what, ids in (
-        ("other images than the data set's", [each for each in left if each not in known]),
-        ("images, folds or seeds that are not tested", [each for each in left if each in known]),
+    image_ids = {entry.image_id for entry in data.dataset.entries}
+    for description, ids in (
+        ("other images than the data set's", [image_id for image_id in left if image_id not in image_ids]),
+        ("images, folds or seeds that are not tested", [image_id for image_id in left if image_id in image_ids]),
     ):
         if ids:
-            yield f"{method.label}: {len(ids)} extra predictions, of {what}, are not scored ({_listing(ids)})."
+            yield f"{method.label}: {len(ids)} extra predictions, of {description}, are not scored ({_listing(ids)})."
 
 
 def _require_pairs(config: ForeignConfig, runs: Sequence[ForeignRun]) -> None:
@@ -189,7 +192,7 @@ def _require_pairs(config: ForeignConfig, runs: Sequence[ForeignRun]) -> None:
     control = keys.get(config.control, set())
     for label, own in keys.items():
         if control and not own & control:
-            seeds = [", ".join(map(str, sorted({seed for _, seed in each}))) for each in (own, control)]
+            seeds = [", ".join(map(str, sorted({seed for _, seed in seeds_of}))) for seeds_of in (own, control)]
             raise UserError(
                 f"'{label}' must share a seed with the control '{config.control}'. Got seeds {seeds[0]} and {seeds[1]}."
                 f" Give '{label}' `seeds: [...]`, or name its files alike."
@@ -224,9 +227,11 @@ def _look(run: ForeignRun, data: StudyData, image_id: str) -> _Look:
         return _Look(digests)
     target = data.taxonomy.apply(data.dataset.read_mask(image_id))
     turned = [predicted, *(turn(predicted) for turn in TURNS.values())]
-    known = target != UNLABELLED
-    right = tuple(int(((each == target) & known).sum()) if each.shape == target.shape else 0 for each in turned)
-    return _Look(digests, right=right, labelled=int(known.sum()))
+    valid = target != UNLABELLED
+    right = tuple(
+        int(((prediction == target) & valid).sum()) if prediction.shape == target.shape else 0 for prediction in turned
+    )
+    return _Look(digests, right=right, labelled=int(valid.sum()))
 
 
 def _require_same_model(path: Path, values: np.ndarray, predicted: np.ndarray) -> None:
@@ -241,11 +246,11 @@ def _require_same_model(path: Path, values: np.ndarray, predicted: np.ndarray) -
 
 def _turned(run: ForeignRun, looks: Iterable[_Look]) -> list[Problem]:
     """Say so if NIfTI masks agree far better with the truth after a turn: who wrote them counts axes otherwise."""
-    known = [look for look in looks if look.right]
-    labelled = sum(look.labelled for look in known)
+    turnable = [look for look in looks if look.right]
+    labelled = sum(look.labelled for look in turnable)
     if not labelled:
         return []
-    right = np.sum([look.right for look in known], axis=0) / labelled
+    right = np.sum([look.right for look in turnable], axis=0) / labelled
     best = int(right.argmax())
     if right[best] < right[0] + _TURNED:
         return []

@@ -31,21 +31,21 @@ class PatternFiles:
         Raises:
             UserError: Two files stand for the same image, fold and seed, such as fold_0 and fold_00.
         """
-        found: dict[tuple[int | None, int | None], dict[str, Path]] = {}
+        files: dict[tuple[int | None, int | None], dict[str, Path]] = {}
         start = Path(pattern).anchor or "."
         parts = Path(pattern).parts[1 if Path(pattern).anchor else 0 :]
         for path, values in _matching(Path(start), parts, {}):
             fold, seed = (int(values[name]) if name in values else None for name in ("fold", "seed"))
-            images = found.setdefault((fold, seed), {})
+            images = files.setdefault((fold, seed), {})
             image_id = normalize("NFC", values["image_id"])
             if image_id in images:
                 raise UserError(f"{path} and {images[image_id]} must not stand for the same prediction. Remove one.")
             images[image_id] = path
-        return cls(pattern, found)
+        return cls(pattern, files)
 
     @property
     def has_fold(self) -> bool:
-        """Whether the pattern tells folds apart."""
+        """Whether the pattern distinguishes folds."""
         return "{fold}" in self.pattern
 
     @property
@@ -69,9 +69,9 @@ def _matching(folder: Path, parts: tuple[str, ...], values: Values) -> Iterator[
         if folder.is_file():
             yield folder, values
         return
-    first, *rest = parts
+    first, *deeper = parts
     if not _PLACE.search(first):
-        yield from _matching(folder / first, tuple(rest), values)
+        yield from _matching(folder / first, tuple(deeper), values)
         return
     expression = _expression(first, values)
     try:
@@ -81,7 +81,7 @@ def _matching(folder: Path, parts: tuple[str, ...], values: Values) -> Iterator[
     for child in children:
         match = None if child.name.startswith(".") else expression.fullmatch(child.name)
         if match:
-            yield from _matching(child, tuple(rest), {**values, **match.groupdict()})
+            yield from _matching(child, tuple(deeper), {**values, **match.groupdict()})
 
 
 def _expression(part: str, values: Values) -> re.Pattern[str]:

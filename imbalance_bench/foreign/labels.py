@@ -62,21 +62,21 @@ def label_map(section: LabelSection, info: DatasetInfo, taxonomy: Taxonomy, wher
     if section.labels is None:
         ids = {class_.id: int(taxonomy.lookup[class_.id]) for class_ in info.classes} | {info.unlabelled_id: NO_CLASS}
         return _map(ids, taxonomy, colours=False)
-    known = _class_indices(info, taxonomy)
+    indices = _class_indices(info, taxonomy)
     if isinstance(section.labels, Path):
         where, mapping = str(section.labels), _nnunet_labels(section.labels)
-        known = {look_alike(name): NO_CLASS for name in _OF_NNUNET} | known
+        indices = {look_alike(name): NO_CLASS for name in _OF_NNUNET} | indices
     else:
         mapping = section.labels
     members: list[tuple[int, Label]] = [(NO_CLASS, label) for label in section.no_class]
     for name, labels in mapping.items():
-        k = known.get(look_alike(name))
+        k = indices.get(look_alike(name))
         if k is None:
             classes = [class_.name for class_ in info.classes]
             raise UserError(
                 f"{where}: `labels` must name classes of {info.name}. Got '{name}'."
                 f"{nearest(name, dict.fromkeys((*taxonomy.names, *classes)))} Values that stand for none of them "
-                "belong into `no_class`, beside `labels` as a mapping in the file that `score` reads."
+                "belong in `no_class`, beside `labels` as a mapping in the file that `score` reads."
             )
         members += [(k, label) for label in (labels if isinstance(labels, list) else [labels])]
     return _from_members(members, taxonomy, where)
@@ -112,7 +112,7 @@ def _map(ids: dict[int, int], taxonomy: Taxonomy, *, colours: bool) -> LabelMap:
 
 
 def _is_colour(text: str) -> bool:
-    return len(text) == 7 and text[0] == "#" and all(each in "0123456789abcdefABCDEF" for each in text[1:])
+    return len(text) == 7 and text[0] == "#" and all(digit in "0123456789abcdefABCDEF" for digit in text[1:])
 
 
 def _nnunet_labels(path: Path) -> dict[str, Label | list[Label]]:

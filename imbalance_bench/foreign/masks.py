@@ -78,12 +78,12 @@ def read_probabilities(path: Path, labels: LabelMap, n_classes: int, size_px: tu
     Raises:
         UserError: The file is damaged, of another shape, or holds no probabilities.
     """
-    given = _load(path)
-    values = given[:, 0] if given.ndim == 4 and given.shape[1] == 1 else given
+    stored = _load(path)
+    values = stored[:, 0] if stored.ndim == 4 and stored.shape[1] == 1 else stored
     if values.ndim != 3 or values.shape[1:] != size_px or values.dtype.kind != "f":
         raise UserError(
             f"{path} must hold fractions of shape (channels, {size_px[0]}, {size_px[1]}), the image's height and width."
-            f" Got {given.dtype} of shape {given.shape}."
+            f" Got {stored.dtype} of shape {stored.shape}."
         )
     try:
         channels = labels.channels(len(values))
@@ -93,7 +93,7 @@ def read_probabilities(path: Path, labels: LabelMap, n_classes: int, size_px: tu
     total = values.sum(axis=0)
     wrong = ~((values.min(axis=0) > -_ROUNDING) & (np.abs(total - 1) < _ROUNDING))  # a NaN is wrong, too
     if wrong.any():
-        row, column = (int(each[0]) for each in np.nonzero(wrong))
+        row, column = (int(indices[0]) for indices in np.nonzero(wrong))
         raise UserError(
             f"{path} must hold probabilities, which sum to 1 over channels. Got {float(total[row, column]):.3g} at row "
             f"{row}, column {column}. Save the softmax, not the logits."
@@ -113,11 +113,11 @@ def _load(path: Path) -> np.ndarray:
             names = [name for name in _KEYS if name in archive.files] or archive.files
             if len(names) == 1:
                 return archive[names[0]]
-            found = ", ".join(archive.files) or "none"
+            arrays = ", ".join(archive.files) or "none"
     except _DAMAGED as error:
         reason = str(error).partition(". ")[0]  # NumPy goes on to recommend unsafe loading
         raise UserError(f"{path} must be a NumPy file of probabilities. Got: {reason}. Write it again.") from None
-    raise UserError(f"{path} must hold one array called probabilities. Got {found}.")
+    raise UserError(f"{path} must hold one array called probabilities. Got {arrays}.")
 
 
 def _open_nifti(path: Path) -> Any:

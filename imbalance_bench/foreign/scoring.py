@@ -43,18 +43,12 @@ from imbalance_bench.manifest import (
 )
 from imbalance_bench.planning import earlier_plan, first_difference, require_same_material
 from imbalance_bench.preregistration import primary_choices
-from imbalance_bench.records import (
-    FOREIGN,
-    FOREIGN_FILE,
-    SCHEMA_VERSION,
-    TABLES,
-    RunRecord,
-    RunState,
-    StudyRecords,
-    write_table,
-)
+from imbalance_bench.record_documents import SCHEMA_VERSION
+from imbalance_bench.records import FOREIGN, FOREIGN_FILE, RunRecord, RunState, StudyRecords
 from imbalance_bench.run_lock import exclusive
 from imbalance_bench.study_data import OnProgress, StudyData, dataset_facts, read_study_data
+from imbalance_bench.table_files import write_table
+from imbalance_bench.table_schemas import TABLES
 
 _LEAST_PROBABILITY = 1e-30  # its logarithm is finite; its share of a sum is 0
 
@@ -98,7 +92,7 @@ def score_predictions(config: ForeignConfig, root: Path, where: str, on_progress
         config: The file.
         root: The study directory; on one that `score` made, what is there already stays.
         where: Name of the file, for messages.
-        on_progress: Told what is being done, how far, of how much.
+        on_progress: Called with (phase, done, total).
 
     Raises:
         UserError: Anything is wrong with file, data or predictions (nothing has been written), or the disk is full.
@@ -108,13 +102,13 @@ def score_predictions(config: ForeignConfig, root: Path, where: str, on_progress
     _write_plan(config, checked, records)
     remember_marks(root, checked.marks, checked.data.data_hash)
     waiting = {run_id: run for run_id, run in checked.planned.items() if not _is_whole(records.run(run_id))}
-    total, done = sum(len(run.masks) for run in waiting.values()), 0
+    total, n_done = sum(len(run.masks) for run in waiting.values()), 0
     for run_id, run in waiting.items():
-        on_image = partial(_told, on_progress, done, total)
+        on_image = partial(_told, on_progress, n_done, total)
         with exclusive(records.run(run_id)):
             if not _is_whole(records.run(run_id)):  # another process may have scored it meanwhile
                 _score_run(run, records.run(run_id), config, checked.data, on_image)
-        done += len(run.masks)
+        n_done += len(run.masks)
     return Scored(tuple(checked.planned.values()), len(waiting), checked.remarks)
 
 
@@ -149,7 +143,7 @@ def _require_extension(config: ForeignConfig, root: Path, earlier: dict[str, Any
     """Refuse to mix other classes or distances in one directory."""
     if not earlier:
         return
-    before, now = ({**each, "schema": None} for each in (earlier["identity"], _identity(config)))
+    before, now = ({**identity, "schema": None} for identity in (earlier["identity"], _identity(config)))
     changed = first_difference(before, now) or first_difference(
         earlier["evaluation"], config.evaluation.model_dump(mode="json"), "evaluation"
     )
@@ -243,14 +237,14 @@ def _score_run(
 ) -> None:
     """Write the records of one run; only then it is done."""
     started = time.monotonic()
-    kept = set(panel(tuple(run.masks), config.saved_predictions))
+    shown_images = set(panel(tuple(run.masks), config.saved_predictions))
     setting = BoundarySetting.of(config.evaluation, data.dataset.info.mpp_um)
     tables: dict[str, list[pd.DataFrame]] = {}
     for number, image_id in enumerate(run.masks, start=1):
         predicted = read_classes(run.masks[image_id], run.labels, run.axes)
         for name, rows in _image_rows(run, image_id, predicted, data, setting).items():
             tables.setdefault(name, []).append(rows)
-        if image_id in kept:
+        if image_id in shown_images:
             write_prediction(record, image_id, predicted)
         on_image(number)
     open_ended = NO_CLASS in run.labels.table.ids.values()

@@ -66,8 +66,8 @@ class Runs:
         keys = place.keys(directions, vertices)
         wanted = place.keys((directions + turns) % 4, ends)
         order = np.argsort(keys)
-        found = np.minimum(np.searchsorted(keys[order], wanted), len(keys) - 1)
-        following = order[found]
+        position = np.minimum(np.searchsorted(keys[order], wanted), len(keys) - 1)
+        following = order[position]
         return cls(vertices, ends, owners, keys, wanted, np.where(keys[following] == wanted, following, -1))
 
     def walks(self) -> list[np.ndarray]:

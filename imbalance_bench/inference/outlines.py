@@ -111,5 +111,5 @@ def closed(vertices: np.ndarray) -> np.ndarray:
 def _shoelace(runs: Runs, order: np.ndarray, place: Place) -> np.ndarray:
     """Return each run's part of twice the signed area of its ring, which may go on in other blocks."""
     corner = np.array([place.top, place.left])
-    (y, x), (next_y, next_x) = ((each[order] + corner).T.astype(float) for each in (runs.vertices, runs.ends))
+    (y, x), (next_y, next_x) = ((vertices[order] + corner).T.astype(float) for vertices in (runs.vertices, runs.ends))
     return x * next_y - next_x * y

@@ -37,7 +37,7 @@ class PredictionOptions:
     """How images are predicted.
 
     Attributes:
-        mpp_um: Micrometres per pixel of the images, whatever their files tell; None: as a slide tells, else as the
+        mpp_um: Micrometres per pixel of the images, whatever their files state; None: as a slide states, else as the
             model was trained.
         overlap_px: Pixels that neighbouring tiles share; None: as in the evaluation of the run.
         outlines: Whether to write GeoJSON.
@@ -76,7 +76,7 @@ def predict_images(
     `<name>_mask.ome.tif` of slides with more than LARGEST_SIMPLE_PX pixels, where glass is left out (255). The mask of
     a picture has the size of the picture; that of a slide has the resolution of the model. Outlines are in pixels of
     the image (of a slide: of its finest level). Memory is bounded whatever the size of a slide; a picture is decoded as
-    a whole. What is finished survives a killed process in `.<name>.predicting`, from where the same call goes on.
+    a whole. What is finished survives a killed process in `.<name>.predicting`, from which the same call resumes.
 
     Args:
         model: A finished run.
@@ -148,7 +148,7 @@ class _ImageJob:
         return [
             self.image.note,
             unused_resolution(self.image, self.resolution),
-            "went on from what an interrupted prediction left" if self.place.resumed else "",
+            "resumed an interrupted prediction" if self.place.resumed else "",
             f"{1 - predicted:.1%} of it is glass and was skipped; --no-tissue predicts it" if predicted < 1 else "",
         ]
 
@@ -173,13 +173,13 @@ class _ImageJob:
 
     def _search(self, slide: SlideImage) -> tuple[np.ndarray, Tissue | None]:
         """Return a reduced view of a slide, and where its tissue lies."""
-        what = f"{self.path.name}: overview"
-        self.on_progress(what, 0, 1)
+        phase = f"{self.path.name}: overview"
+        self.on_progress(phase, 0, 1)
         overview = slide.overview(LONGEST_SIDE_PX)
         tissue = None
         if self.options.tissue:
             tissue = find_tissue(overview, self.path, slide.height_px, slide.width_px)
-        self.on_progress(what, 1, 1)
+        self.on_progress(phase, 1, 1)
         return overview, tissue
 
     def _predict(self, seen: RegionImage, tissue: Tissue | None, ids: IdsFile) -> None:
@@ -257,12 +257,10 @@ def _require_images(model: TrainedModel, images: Sequence[Path], options: Predic
 
 
 def _assumed(areas: pd.DataFrame) -> list[str]:
-    """Say once for how many images the resolution of the model was assumed."""
+    """Return a note on how many images were assumed to have the resolution of the model."""
     assumed = areas[areas["resolution"] == "assumed"]
     if assumed.empty:
         return []
     n, mpp_um = assumed["image"].nunique(), assumed["mpp_um"].iloc[0]
     which = f"{n} images do" if n > 1 else f"{assumed['image'].iloc[0]} does"
-    return [
-        f"{which} not tell a resolution; {mpp_um:.3g} um per pixel, the model's, is assumed (--mpp says otherwise)."
-    ]
+    return [f"{which} not state a resolution; {mpp_um:.3g} um per pixel, the model's, is assumed (--mpp overrides it)."]

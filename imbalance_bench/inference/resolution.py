@@ -19,7 +19,7 @@ class Resolution:
 
     Attributes:
         mpp_um: Micrometres per mask pixel, or None.
-        origin: Where that is known from: file, given, assumed to be the model's, or unknown.
+        origin: Where it comes from: file, given, assumed to be the model's, or unknown.
         scale: Pixels of the image file per mask pixel, x and y.
         factor: Pixels of the model per mask pixel; the model sees a picture resampled by this.
     """
@@ -31,7 +31,7 @@ class Resolution:
 
 
 def resolution_of(image: RegionImage, path: Path, *, trained_um: float | None, given_um: float | None) -> Resolution:
-    """Find out how an image must be seen.
+    """Return the resolution at which an image must be seen.
 
     Args:
         image: The image, opened at the model's resolution; a slide also with the one given.
@@ -54,14 +54,14 @@ def resolution_of(image: RegionImage, path: Path, *, trained_um: float | None, g
 
 
 def unused_resolution(image: RegionImage, resolution: Resolution) -> str:
-    """Say which resolution a slide tells that is not used, and why; "" where there is none."""
-    told = image.told if isinstance(image, SlideImage) else None
-    if told is None or resolution.origin == "file":
+    """Say which resolution a slide states that is not used, and why; "" where there is none."""
+    stated = image.stated_size if isinstance(image, SlideImage) else None
+    if stated is None or resolution.origin == "file":
         return ""
     if resolution.origin == "given":
-        return f"the file says {told}; --mpp was used instead"
-    believed = f"{FINEST_UM} to {COARSEST_UM:g} um"
-    return f"the file says {told}, outside {believed}, which is not believed; --mpp says otherwise"
+        return f"the file says {stated}; --mpp was used instead"
+    plausible = f"{FINEST_UM} to {COARSEST_UM:g} um"
+    return f"the file says {stated}, outside {plausible}, and is not used; --mpp overrides it"
 
 
 def at_resolution(image: RegionImage, resolution: Resolution) -> RegionImage:

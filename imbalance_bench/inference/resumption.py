@@ -1,4 +1,4 @@
-"""What a killed prediction of an image leaves behind, and how the next one goes on from there."""
+"""What a killed prediction of an image leaves behind, and how the next one resumes from it."""
 
 import json
 import shutil

@@ -40,17 +40,17 @@ def trace_in_blocks(
     grid = _Grid(ids, block_px)
     blocks = [(row, column) for row in range(grid.rows) for column in range(grid.columns)]
     borders = _Borders(grid)
-    for done, block in enumerate(blocks, 1):
+    for n_done, block in enumerate(blocks, 1):
         borders.add(block)
-        on_progress(done, 2 * len(blocks))
+        on_progress(n_done, 2 * len(blocks))
     borders.join()
     with _Pieces(scratch / "outlines") as pieces:
-        for done, block in enumerate(blocks, 1):
+        for n_done, block in enumerate(blocks, 1):
             mask, labels = borders.labels(block)
             areas, chains = trace_block(mask, labels, grid.place(block), borders.n_shared)
             pieces.add(chains)
             yield from areas
-            on_progress(len(blocks) + done, 2 * len(blocks))
+            on_progress(len(blocks) + n_done, 2 * len(blocks))
         yield from pieces.areas(borders.classes)
 
 
@@ -122,13 +122,13 @@ class _Borders:
                 if step in sides:
                     other = self._sides[row + step[0], column + step[1]][-step[0], -step[1]]
                     pairs.append(np.stack([sides[step], other]))
-        one, other = np.concatenate(pairs, axis=1) if pairs else np.zeros((2, 0), np.int32)
-        same = (one > 0) & (other > 0) & (classes[one] == classes[other])
-        links = coo_matrix((np.ones(same.sum(), bool), (one[same], other[same])), shape=(self._count, self._count))
-        n_found, found = connected_components(links, directed=False)
-        self._shared = np.asarray(found, dtype=np.int64)  # number 0 is linked to nothing and comes first
-        self.n_shared = n_found - 1
-        self.classes = np.zeros(n_found, dtype=np.uint8)
+        first, second = np.concatenate(pairs, axis=1) if pairs else np.zeros((2, 0), np.int32)
+        same = (first > 0) & (second > 0) & (classes[first] == classes[second])
+        links = coo_matrix((np.ones(same.sum(), bool), (first[same], second[same])), shape=(self._count, self._count))
+        n_components, components = connected_components(links, directed=False)
+        self._shared = np.asarray(components, dtype=np.int64)  # number 0 is linked to nothing and comes first
+        self.n_shared = n_components - 1
+        self.classes = np.zeros(n_components, dtype=np.uint8)
         self.classes[self._shared] = classes
 
     def labels(self, block: _Block) -> tuple[np.ndarray, np.ndarray]:

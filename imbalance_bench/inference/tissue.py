@@ -90,15 +90,15 @@ def find_tissue(overview: np.ndarray, path: Path, height_px: int, width_px: int)
         raise UserError(f"{path} must show something. Got black pixels only. --no-tissue predicts it as it is.")
     threshold = min(float(threshold_otsu(seen)), HIGHEST_THRESHOLD) if np.ptp(seen) > 0 else 0.0
     glass = (saturation <= threshold) & (brightest >= DARKEST_GLASS * np.percentile(brightest[~empty], 95))
-    found = _without_small_holes(~(glass | empty))
-    if not found.any():
+    tissue = _without_small_holes(~(glass | empty))
+    if not tissue.any():
         raise UserError(f"{path} must show tissue. Got glass only. --no-tissue predicts it as it is.")
-    return Tissue(ndimage.binary_dilation(found, np.ones((3, 3)), iterations=MARGIN_PX), height_px, width_px)
+    return Tissue(ndimage.binary_dilation(tissue, np.ones((3, 3)), iterations=MARGIN_PX), height_px, width_px)
 
 
-def _without_small_holes(found: np.ndarray) -> np.ndarray:
-    holes = np.asarray(label(~found, connectivity=1))
+def _without_small_holes(tissue: np.ndarray) -> np.ndarray:
+    holes = np.asarray(label(~tissue, connectivity=1))
     sizes = np.bincount(holes.ravel())
-    small = sizes < max(1, found.size // 1000)
+    small = sizes < max(1, tissue.size // 1000)
     small[0] = False
-    return found | small[holes]
+    return tissue | small[holes]

@@ -146,11 +146,11 @@ class TrainedModel:
 def _require_same_encoder(config: StudyConfig, manifest: dict[str, Any]) -> None:
     """A frozen encoder is not stored with the run, so its weights must still be the ones it was trained on."""
     trained_on = manifest["hashes"]["encoder_weights"]
-    found = model_weights_identity(config.model)
-    if found != trained_on:
+    current = model_weights_identity(config.model)
+    if current != trained_on:
         raise UserError(
             f"`model.encoder_weights` {config.model.encoder_weights} must be the file of the run ({trained_on[:12]}). "
-            f"Got {found[:12]}. Put the original file back."
+            f"Got {current[:12]}. Put the original file back."
         )
 
 
@@ -187,7 +187,7 @@ def resolve_run(path: Path) -> Path:
     if not (path / "plan.json").exists():
         return path
     planned = {run["run_id"]: run for run in StudyRecords(path).plan()["runs"]}
-    done = [run.run_id for run in StudyRecords(path).finished()]
-    rows = [(run_id, planned[run_id]) for run_id in done if run_id in planned]
+    finished = [run.run_id for run in StudyRecords(path).finished()]
+    rows = [(run_id, planned[run_id]) for run_id in finished if run_id in planned]
     named = ", ".join(f"{path}/runs/{run_id} ({run_name(run['method'], run.get('model'))})" for run_id, run in rows)
     raise UserError(f"{path} is a study. Give one of its finished runs: {named or 'none is finished yet'}.")

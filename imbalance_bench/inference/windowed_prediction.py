@@ -85,10 +85,10 @@ def predict_windows(
     """
     plan = _Plan.of(image, tiling, tissue)
     finished = finished or {}
-    done = sum(plan.tiles_of(number, row) for number in finished for row in range(finished[number]))
+    n_done = sum(plan.tiles_of(number, row) for number in finished for row in range(finished[number]))
     total = sum(plan.tiles_of(number, row) for number in range(len(plan.panels)) for row in range(len(plan.tops)))
-    if done:
-        on_progress(done, total)
+    if n_done:
+        on_progress(n_done, total)
     for number, panel in enumerate(plan.panels):
         first = finished.get(number, 0)
         if first == len(plan.tops):
@@ -101,8 +101,8 @@ def predict_windows(
                 for part in _passes(tiles, tiling.tiles_per_pass):
                     band.add(top, part, tile_logits(np.stack([pixels for _, pixels in part])))
                     if row >= first:  # tiles above are predicted again for what they share with those below
-                        done += len(part)
-                        on_progress(done, total)
+                        n_done += len(part)
+                        on_progress(n_done, total)
                 ids = band.take(until, tissue)
                 if row >= first:
                     yield Window(number, row, top, panel.left, ids)
@@ -129,14 +129,14 @@ class _Plan:
     @classmethod
     def of(cls, image: RegionImage, tiling: Tiling, tissue: Tissue | None) -> "_Plan":
         places = tile_image(image.height_px, image.width_px, tiling.tile_px, tiling.stride_px)
-        tops, lefts = (list(dict.fromkeys(each)) for each in zip(*places, strict=True))
+        tops, lefts = (list(dict.fromkeys(values)) for values in zip(*places, strict=True))
         starts = [0]
         for left, following in zip(lefts, [*lefts[1:], image.width_px], strict=True):
             if following - starts[-1] > tiling.panel_px and left > starts[-1]:
                 starts.append(left)
         panels = []
         for left, right in zip(starts, [*starts[1:], image.width_px], strict=True):
-            tiles = tuple(k for k, each in enumerate(lefts) if each < right and each + tiling.tile_px > left)
+            tiles = tuple(k for k, left in enumerate(lefts) if left < right and left + tiling.tile_px > left)
             panels.append(_Panel(left, right, tiles))
         everything = np.ones((len(tops), len(lefts)), dtype=bool)
         return cls(tops, lefts, panels, everything if tissue is None else tissue.needed(tops, lefts, tiling.tile_px))
@@ -173,7 +173,7 @@ class _Ahead:
 def _read_ahead(
     image: RegionImage, tile_px: int, plan: _Plan, panel: int, start: int
 ) -> Generator[tuple[int, Iterator[_Tile]], None, None]:
-    """Yield each row of a panel from `start` with its tiles, which must be used up before the next is asked for."""
+    """Yield each row of a panel from `start` with its tiles, which must be consumed before the next row."""
     rows = range(start, len(plan.tops))
     reads = plan.reads(panel, rows)
     with ThreadPoolExecutor(1, thread_name_prefix="slide reader") as reader:
@@ -187,9 +187,9 @@ def _read_ahead(
 
         def tiles_of(row: int) -> Iterator[_Tile]:
             while ahead.waiting and ahead.waiting[0][0] == row:
-                found = ahead.waiting.popleft()[1].result()
+                tiles = ahead.waiting.popleft()[1].result()
                 more()
-                yield from found
+                yield from tiles
 
         try:
             more()

@@ -47,39 +47,39 @@ def bare(key: str) -> str:
     return key
 
 
-def in_timm_layout(found: dict[str, Tensor]) -> dict[str, Tensor]:
+def in_timm_layout(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """Rename the tensors of a known layout; those of an unknown one keep their names.
 
     Raises:
         UserError: A layout of transformers with tensors that have no place in timm's.
     """
-    if any(key.startswith(_SAM) for key in found):
-        inside = {key.removeprefix(_SAM): value for key, value in found.items() if key.startswith(_SAM)}
+    if any(key.startswith(_SAM) for key in tensors):
+        inside = {key.removeprefix(_SAM): value for key, value in tensors.items() if key.startswith(_SAM)}
         return {key.replace("mlp.lin", "mlp.fc"): value for key, value in inside.items()}
-    prefix = next((key.removesuffix(_HUGGING_FACE) for key in found if key.endswith(_HUGGING_FACE)), None)
+    prefix = next((key.removesuffix(_HUGGING_FACE) for key in tensors if key.endswith(_HUGGING_FACE)), None)
     if prefix is not None:
-        found = _of_transformers({key.removeprefix(prefix): value for key, value in found.items()})
-    elif any(bare(key) == "register_tokens" for key in found):  # DINOv2's own code
-        found = {{"register_tokens": "reg_token"}.get(bare(key), bare(key)): value for key, value in found.items()}
-    return _without_class_position(found)
+        tensors = _of_transformers({key.removeprefix(prefix): value for key, value in tensors.items()})
+    elif any(bare(key) == "register_tokens" for key in tensors):  # DINOv2's own code
+        tensors = {{"register_tokens": "reg_token"}.get(bare(key), bare(key)): value for key, value in tensors.items()}
+    return _without_class_position(tensors)
 
 
-def _of_transformers(found: dict[str, Tensor]) -> dict[str, Tensor]:
+def _of_transformers(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """Rename ViT's and Dinov2's tensors, joining query, key and value."""
     renamed: dict[str, Tensor] = {}
     joined: dict[str, dict[str, Tensor]] = {}
-    for key, value in found.items():
+    for key, value in tensors.items():
         block = re.fullmatch(r"encoder\.layer\.(\d+)\.(.+)", key)
         if block is None:
             if not key.startswith(_UNUSED):
                 renamed[_outside(key)] = value
             continue
-        number, rest = block.groups()
-        part = re.fullmatch(r"attention\.attention\.(query|key|value)\.(weight|bias)", rest)
+        number, name = block.groups()
+        part = re.fullmatch(r"attention\.attention\.(query|key|value)\.(weight|bias)", name)
         if part is not None:
             joined.setdefault(f"blocks.{number}.attn.qkv.{part.group(2)}", {})[part.group(1)] = value
             continue
-        renamed[f"blocks.{number}.{_inside(rest)}"] = value
+        renamed[f"blocks.{number}.{_inside(name)}"] = value
     for key, parts in joined.items():
         if set(parts) != {"query", "key", "value"}:
             raise UserError(f"weights in transformers' layout lack a part of {key}: only {', '.join(parts)} found.")
@@ -87,11 +87,11 @@ def _of_transformers(found: dict[str, Tensor]) -> dict[str, Tensor]:
     return renamed
 
 
-def _inside(rest: str) -> str:
+def _inside(name: str) -> str:
     for theirs, ours in _BLOCK.items():
-        if rest == theirs or rest.startswith(f"{theirs}."):
-            return ours + rest.removeprefix(theirs)
-    return rest  # norm1, norm2, mlp.fc1 and mlp.fc2 have timm's names already
+        if name == theirs or name.startswith(f"{theirs}."):
+            return ours + name.removeprefix(theirs)
+    return name  # norm1, norm2, mlp.fc1 and mlp.fc2 have timm's names already
 
 
 def _outside(key: str) -> str:
@@ -101,16 +101,16 @@ def _outside(key: str) -> str:
     return key
 
 
-def _without_class_position(found: dict[str, Tensor]) -> dict[str, Tensor]:
+def _without_class_position(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """Add the class token's position to the token where registers follow: timm keeps the positions of patches alone."""
-    names = {bare(key): key for key in found}
+    names = {bare(key): key for key in tensors}
     if "reg_token" not in names or not {"cls_token", "pos_embed"} <= names.keys():
-        return found
-    position = found[names["pos_embed"]]
+        return tensors
+    position = tensors[names["pos_embed"]]
     if position.ndim != 3 or _is_square(position.shape[1]) or not _is_square(position.shape[1] - 1):
-        return found
-    moved = {names["cls_token"]: found[names["cls_token"]] + position[:, :1], names["pos_embed"]: position[:, 1:]}
-    return found | moved
+        return tensors
+    moved = {names["cls_token"]: tensors[names["cls_token"]] + position[:, :1], names["pos_embed"]: position[:, 1:]}
+    return tensors | moved
 
 
 def _is_square(n: int) -> bool:

@@ -125,7 +125,7 @@ class ClassQueryDecoder(nn.Module):
         hypernetworks: Class tokens -> classifiers.
         iou: Estimates the IoU of each class while the model trains; None in most decoders.
         adjust_classifier: A method's correction at inference of the class weights, (B, K, E) -> the same shape.
-        reads_attention: `read` is told how much each place attended to each class.
+        reads_attention: `read` receives how much each place attended to each class.
     """
 
     reads_attention: ClassVar[bool] = False

@@ -68,12 +68,12 @@ def load_encoder_weights(module: nn.Module, path: Path, *, whole: bool = False) 
     fit_weights(module, read_weights(path), str(path), whole=whole)
 
 
-def fit_weights(module: nn.Module, found: dict[str, Tensor], source: str, *, whole: bool) -> None:
+def fit_weights(module: nn.Module, tensors: dict[str, Tensor], source: str, *, whole: bool) -> None:
     """Load tensors in any known layout into an encoder; one on the meta device is only compared with them.
 
     Args:
         module: The encoder.
-        found: Name -> tensor, as published.
+        tensors: Name -> tensor, as published.
         source: Names them in errors.
         whole: Refuse every tensor that the encoder lacks but those of heads. Otherwise only what lies in a part that
             the encoder has is refused: an encoder that ends early leaves out the parts after it.
@@ -81,22 +81,22 @@ def fit_weights(module: nn.Module, found: dict[str, Tensor], source: str, *, who
     Raises:
         UserError: Parameters are missing, of other shapes, or more than the encoder takes.
     """
-    found = in_timm_layout(found)
+    tensors = in_timm_layout(tensors)
     wanted = {key: value for key, value in module.state_dict().items() if not key.endswith("num_batches_tracked")}
-    stripped = {bare(key): key for key in found}
+    stripped = {bare(key): key for key in tensors}
     chosen, used, missing, mismatched = {}, set(), [], {}
     for key, value in wanted.items():
-        name = key if key in found else stripped.get(bare(key))
+        name = key if key in tensors else stripped.get(bare(key))
         if name is None:
             missing.append(key)
             continue
         used.add(name)
-        held = _resized(found[name], value, module) if key.endswith("pos_embed") else found[name]
-        if held.shape != value.shape:
-            mismatched[key] = (tuple(held.shape), tuple(value.shape))
+        tensor = _resized(tensors[name], value, module) if key.endswith("pos_embed") else tensors[name]
+        if tensor.shape != value.shape:
+            mismatched[key] = (tuple(tensor.shape), tuple(value.shape))
         else:
-            chosen[key] = held
-    surplus = _surplus(set(found) - used, set(wanted), whole=whole)
+            chosen[key] = tensor
+    surplus = _surplus(set(tensors) - used, set(wanted), whole=whole)
     if mismatched or missing or surplus:
         raise UserError(f"{source}: weights do not fit the encoder: {_misfit(missing, mismatched, surplus, wanted)}.")
     _require_finite(chosen, source)
@@ -159,17 +159,22 @@ def _require_finite(tensors: Mapping[str, Tensor], source: str) -> None:
             raise UserError(f"{source} must hold finite weights. Got NaN or infinity in {name}. Get the file again.")
 
 
-def _resized(held: Tensor, wanted: Tensor, module: nn.Module) -> Tensor:
+def _resized(embeddings: Tensor, wanted: Tensor, module: nn.Module) -> Tensor:
     """Resize absolute position embeddings, (1, tokens, C), to the encoder's grid; others are returned as they are."""
     grids = [getattr(part, "grid_size", None) for part in module.modules()]
     patches = next((grid for grid in grids if isinstance(grid, tuple)), None)
-    if patches is None or held.ndim != 3 or held.shape == wanted.shape or held.shape[-1] != wanted.shape[-1]:
-        return held
+    if (
+        patches is None
+        or embeddings.ndim != 3
+        or embeddings.shape == wanted.shape
+        or embeddings.shape[-1] != wanted.shape[-1]
+    ):
+        return embeddings
     prefix = wanted.shape[1] - math.prod(patches)
-    edge = math.isqrt(max(held.shape[1] - prefix, 0))
-    if prefix < 0 or edge**2 != held.shape[1] - prefix:
-        return held
-    return resample_abs_pos_embed(held.float(), list(patches), [edge, edge], num_prefix_tokens=prefix)
+    edge = math.isqrt(max(embeddings.shape[1] - prefix, 0))
+    if prefix < 0 or edge**2 != embeddings.shape[1] - prefix:
+        return embeddings
+    return resample_abs_pos_embed(embeddings.float(), list(patches), [edge, edge], num_prefix_tokens=prefix)
 
 
 def _surplus(left: set[str], wanted: set[str], *, whole: bool) -> list[str]:
@@ -192,25 +197,25 @@ def _misfit(
     wanted: Mapping[str, Tensor],
 ) -> str:
     """Say what does not fit, and what that means where it is known."""
-    told = [
+    reasons = [
         f"{name} that it lacks" for name, pattern in _FAMILIES.items() if any(re.search(pattern, k) for k in surplus)
     ]
-    for key, (held, value) in mismatched.items():
-        if key.endswith("patch_embed.proj.weight") and held[-1] != value[-1]:
-            told.append(f"the file has patches of {held[-1]} px, the encoder of {value[-1]} px")
-    told += _gates(mismatched, wanted)
+    for key, (file_shape, encoder_shape) in mismatched.items():
+        if key.endswith("patch_embed.proj.weight") and file_shape[-1] != encoder_shape[-1]:
+            reasons.append(f"the file has patches of {file_shape[-1]} px, the encoder of {encoder_shape[-1]} px")
+    reasons += _gates(mismatched, wanted)
     lacking = [name for name, pattern in _FAMILIES.items() if any(re.search(pattern, key) for key in missing)]
-    told += [f"the file lacks {name}" for name in lacking]
+    reasons += [f"the file lacks {name}" for name in lacking]
     parts = []
     if mismatched:
-        key, (held, value) = next(iter(mismatched.items()))
-        first = f"{key} {held} instead of {value}"
+        key, (file_shape, encoder_shape) = next(iter(mismatched.items()))
+        first = f"{key} {file_shape} instead of {encoder_shape}"
         parts.append(f"{len(mismatched)} of {len(wanted)} tensors of another shape (first: {first})")
     parts.append(f"{len(missing)} of {len(wanted)} tensors missing" + (f" (first: {missing[0]})" if missing else ""))
     if surplus:
         parts.append(f"{len(surplus)} tensors more than the encoder takes (first: {surplus[0]})")
-    told = [line if line.startswith("the ") else f"the file has {line}" for line in told]
-    return "; ".join([*told, ", ".join(parts)]) + ". Give weights of this encoder, or none"
+    reasons = [line if line.startswith("the ") else f"the file has {line}" for line in reasons]
+    return "; ".join([*reasons, ", ".join(parts)]) + ". Give weights of this encoder, or none"
 
 
 def _gates(
@@ -222,11 +227,10 @@ def _gates(
         if key == wide or not {key, wide} & mismatched.keys():
             continue
         shapes = {name: mismatched.get(name, (tuple(wanted[name].shape),) * 2) for name in (key, wide)}
-        held, built = (shapes[wide][side][0] == 2 * shapes[key][side][1] for side in (0, 1))
-        if held != built:
-            return [
-                f"the {'file' if held else 'encoder'} has a SwiGLU MLP, the {'encoder' if held else 'file'} has not"
-            ]
+        gated_file, gated_encoder = (shapes[wide][side][0] == 2 * shapes[key][side][1] for side in (0, 1))
+        if gated_file != gated_encoder:
+            gated, plain = ("file", "encoder") if gated_file else ("encoder", "file")
+            return [f"the {gated} has a SwiGLU MLP, the {plain} does not"]
         return ["the file has an MLP of another width"]
     return []
 
@@ -251,5 +255,5 @@ def _published_normalisation(path: Path) -> tuple[Rgb, Rgb] | None:
     return None
 
 
-def _alike(one: Rgb, other: Rgb) -> bool:
-    return all(abs(a - b) <= _SAME_NUMBER for a, b in zip(one, other, strict=True))
+def _alike(first: Rgb, second: Rgb) -> bool:
+    return all(abs(a - b) <= _SAME_NUMBER for a, b in zip(first, second, strict=True))

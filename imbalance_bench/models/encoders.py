@@ -66,9 +66,9 @@ class EncoderChoice:
     @property
     def options(self) -> dict[str, Any]:
         """Keyword arguments of the timm model, with classes instead of their names."""
-        given = {**(PRESETS[self.name].kwargs if self.preset else {}), **self.kwargs}
+        options = {**(PRESETS[self.name].kwargs if self.preset else {}), **self.kwargs}
         return {
-            key: _NAMED_OPTIONS.get(value, value) if isinstance(value, str) else value for key, value in given.items()
+            key: _NAMED_OPTIONS.get(value, value) if isinstance(value, str) else value for key, value in options.items()
         }
 
     @property
@@ -116,7 +116,7 @@ class Encoder:
         mean: Per channel, of RGB scaled to 0..1.
         std: Likewise.
         weights_hash: Identifies the weights: SHA-256 of a local file, or the name of a published set.
-        choice: What the study asked for.
+        choice: As in the study.
         levels: Indices of the features that the head reads.
         token_stride_px: Image pixels per token of a plain transformer; None where feature i has stride 2**i.
     """
@@ -169,14 +169,14 @@ def require_known_encoder(name: str) -> None:
     Raises:
         UserError: With the nearest name.
     """
-    known = smp.encoders.encoders.keys()
+    smp_encoders = smp.encoders.encoders.keys()
     if name.startswith(TIMM_PREFIX):
         timm_names = timm.list_models()
         if name.removeprefix(TIMM_PREFIX).split(".")[0] not in timm_names:
             hint = nearest(name, [TIMM_PREFIX + other for other in timm_names])
             raise UserError(f"`model.encoder`: timm knows no '{name}'.{_short(hint)}")
-    elif name not in known and name not in PRESETS:
-        hint = nearest(name, [*PRESETS, *known, *(TIMM_PREFIX + other for other in timm.list_models())])
+    elif name not in smp_encoders and name not in PRESETS:
+        hint = nearest(name, [*PRESETS, *smp_encoders, *(TIMM_PREFIX + other for other in timm.list_models())])
         raise UserError(f"`model.encoder`: unknown encoder '{name}'.{_short(hint)}")
 
 
@@ -219,7 +219,7 @@ def hierarchical_options(choice: EncoderChoice) -> dict[str, Any]:
     try:
         kind = type(on_meta(choice.timm_name, choice.options))
     except (TypeError, ValueError, RuntimeError, AssertionError):
-        return choice.options  # whatever is wrong is said where the encoder is built
+        return choice.options  # errors are reported where the encoder is built
     relaxed = {"strict_img_size": False} if "strict_img_size" in inspect.signature(kind.__init__).parameters else {}
     return relaxed | choice.options
 

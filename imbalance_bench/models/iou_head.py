@@ -60,5 +60,5 @@ def iou_of_sure_pixels(logits: Tensor, target: Tensor, valid: Tensor) -> Tensor:
     predicted = (logits.float().softmax(1) >= SURE) & valid.unsqueeze(1)
     classes = torch.arange(logits.shape[1], device=logits.device).view(1, -1, 1, 1)
     truth = (target.unsqueeze(1) == classes) & valid.unsqueeze(1)
-    both, either = ((found.sum((2, 3))).float() for found in (predicted & truth, predicted | truth))
+    both, either = ((mask.sum((2, 3))).float() for mask in (predicted & truth, predicted | truth))
     return both / (either + _EPSILON)

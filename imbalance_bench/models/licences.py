@@ -34,11 +34,12 @@ def licences(section: EncoderSection, dataset_licence: str) -> dict[str, Any]:
         False where one of them forbids passing on adapted weights, which the trained model is.
     """
     terms = {choice.name: licence_of(choice) for choice in choices(section)}
-    known = {name: licence for name, licence in terms.items() if licence is not None}
+    published = {name: licence for name, licence in terms.items() if licence is not None}
     return {
         "dataset": dataset_licence,
-        "encoders": [{"encoder": name, "licence": licence.name} for name, licence in known.items()],
-        "derivatives": not _NO_DERIVATIVES.search(dataset_licence) and all(one.derivatives for one in known.values()),
+        "encoders": [{"encoder": name, "licence": licence.name} for name, licence in published.items()],
+        "derivatives": not _NO_DERIVATIVES.search(dataset_licence)
+        and all(licence.derivatives for licence in published.values()),
     }
 
 

@@ -55,5 +55,5 @@ class Neck(nn.Module):
                 of_each.append(self.pyramids[str(number)](part, size_px))
             else:
                 edges = [size_px // stride for stride in self.strides_px]
-                of_each.append([resize(one, edge) for one, edge in zip(part, edges, strict=True)])
+                of_each.append([resize(feature_map, edge) for feature_map, edge in zip(part, edges, strict=True)])
         return [torch.cat(maps, 1) for maps in zip(*of_each, strict=True)]

@@ -56,55 +56,59 @@ def read_official(path: Path) -> dict[str, Tensor]:
     Raises:
         UserError: Not readable, more than tensors, or not of this model.
     """
-    found = {key.removeprefix("model."): value for key, value in read_weights(path).items() if key.startswith("model.")}
-    if f"{_DECODER}mask_tokens.weight" not in found or "fusion_neck.0.weight" not in found:
+    tensors = {
+        key.removeprefix("model."): value for key, value in read_weights(path).items() if key.startswith("model.")
+    }
+    if f"{_DECODER}mask_tokens.weight" not in tensors or "fusion_neck.0.weight" not in tensors:
         raise UserError(
             f"{path} must hold the state dict of the official late-fusion model (`model.fusion_neck.`, "
             "`model.model.mask_decoder.`). Give a checkpoint of lakmali240/DFA-Imbalance of type `focal_fusion`."
         )
-    return found
+    return tensors
 
 
-def n_official_classes(found: Mapping[str, Tensor]) -> int:
+def n_official_classes(tensors: Mapping[str, Tensor]) -> int:
     """Number of classes of a checkpoint, ignored pixels not among them."""
-    return len(found[f"{_DECODER}mask_tokens.weight"]) - _EXTRA
+    return len(tensors[f"{_DECODER}mask_tokens.weight"]) - _EXTRA
 
 
-def load_official(segmenter: Segmenter, found: Mapping[str, Tensor], source: str) -> None:
+def load_official(segmenter: Segmenter, tensors: Mapping[str, Tensor], source: str) -> None:
     """Give a model the weights of a checkpoint.
 
     Args:
         segmenter: With the attention bias of `token_layout: official_ignored` installed.
-        found: What `read_official` gave.
+        tensors: What `read_official` gave.
         source: Names it in errors.
 
     Raises:
         UserError: A tensor is missing, of another shape or left over, or the frozen encoders are others.
     """
     assert isinstance(segmenter.head, ClassQueryDecoder)
-    _require_same_encoders(segmenter, found, source)
+    _require_same_encoders(segmenter, tensors, source)
     wanted = segmenter.stored_state()
     used: set[str] = set()
 
     def take(name: str) -> Tensor:
-        if name not in found:
-            raise UserError(f"{source} must hold `model.{name}`. Got none. Does the study have its sizes and mode?")
+        if name not in tensors:
+            raise UserError(
+                f"{source} must hold `model.{name}`. Got none. Set the sizes and the mode that it was trained with."
+            )
         used.add(name)
-        return found[name].float()
+        return tensors[name].float()
 
     state = {}
     for name, value in wanted.items():
-        made = _tensor(name, take)
-        if made.shape != value.shape:
+        tensor = _tensor(name, take)
+        if tensor.shape != value.shape:
             raise UserError(
                 f"{source}: {name} must have the shape {tuple(value.shape)} of the study's model. Got "
-                f"{tuple(made.shape)}. Set the classes, `channels`, `heads`, `mlp_channels`, `depth` and encoders that "
-                "it was trained with."
+                f"{tuple(tensor.shape)}. Set the classes, `channels`, `heads`, `mlp_channels`, `depth` and encoders "
+                "that it was trained with."
             )
-        if not bool(made.isfinite().all()):
+        if not bool(tensor.isfinite().all()):
             raise UserError(f"{source} must hold finite weights. Got NaN or infinity for {name}.")
-        state[name] = made
-    left = sorted(name for name in found.keys() - used if not name.startswith(_UNUSED))
+        state[name] = tensor
+    left = sorted(name for name in tensors.keys() - used if not name.startswith(_UNUSED))
     if left:
         raise UserError(
             f"{source} holds {len(left)} tensors that the study's model lacks (first: model.{left[0]}). Set the "
@@ -118,8 +122,8 @@ def load_official(segmenter: Segmenter, found: Mapping[str, Tensor], source: str
 def _tensor(name: str, take: Callable[[str], Tensor]) -> Tensor:
     """Make one tensor of ours of those that `take` gives."""
     if name.startswith("head.neck."):
-        made = take(name.replace("head.neck.", "fusion_neck."))
-        return made + take(f"{_PROMPTS}no_mask_embed.weight")[0] if name == "head.neck.3.bias" else made
+        tensor = take(name.replace("head.neck.", "fusion_neck."))
+        return tensor + take(f"{_PROMPTS}no_mask_embed.weight")[0] if name == "head.neck.3.bias" else tensor
     if name == "head.position.frequencies":
         return take(f"{_PROMPTS}pe_layer.positional_encoding_gaussian_matrix")
     if name == "head.two_way.class_tokens":
@@ -133,8 +137,8 @@ def _tensor(name: str, take: Callable[[str], Tensor]) -> Tensor:
     if name.startswith("head.hypernetworks."):
         return _of_hypernetworks(name, take)
     if name.startswith("head.iou."):
-        made = take(name.replace("head.iou.", f"{_DECODER}iou_prediction_head."))
-        return made[_EXTRA:] if ".layers.2." in name else made  # one output for each mask token
+        tensor = take(name.replace("head.iou.", f"{_DECODER}iou_prediction_head."))
+        return tensor[_EXTRA:] if ".layers.2." in name else tensor  # one output for each mask token
     return take(_in_transformer(name))
 
 
@@ -170,15 +174,15 @@ def _in_transformer(name: str) -> str:
     return f"{_DECODER}transformer.{name.replace('blocks.', 'layers.')}"
 
 
-def _require_same_encoders(segmenter: Segmenter, found: Mapping[str, Tensor], source: str) -> None:
+def _require_same_encoders(segmenter: Segmenter, tensors: Mapping[str, Tensor], source: str) -> None:
     """Refuse a checkpoint whose frozen encoders, as far as it holds them, are not those that the study loads."""
     for encoder, prefix in zip(segmenter.encoders, _ENCODERS, strict=False):
-        held = in_timm_layout(
-            {key.removeprefix("model."): value for key, value in found.items() if key.startswith(prefix)}
+        published = in_timm_layout(
+            {key.removeprefix("model."): value for key, value in tensors.items() if key.startswith(prefix)}
         )
-        held = {key.removeprefix("extra_encoder.model."): value for key, value in held.items()}
+        published = {key.removeprefix("extra_encoder.model."): value for key, value in published.items()}
         for name, value in encoder.module.state_dict().items():
-            theirs = held.get(name.removeprefix("model."))
+            theirs = published.get(name.removeprefix("model."))
             if theirs is None or theirs.shape != value.shape or value.is_meta:
                 continue  # position embeddings are resized to the study's input
             if not torch.allclose(theirs.float(), value.float().cpu(), rtol=0, atol=1e-6):

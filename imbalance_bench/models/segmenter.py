@@ -188,9 +188,9 @@ def require_known_architecture(name: str) -> None:
     Raises:
         UserError: With the nearest name.
     """
-    known = [CLASS_QUERY, *smp.MODEL_ARCHITECTURES_MAPPING]
-    if name not in known:
-        raise UserError(f"`model.architecture`: unknown architecture '{name}'.{nearest(name, known)}")
+    architectures = [CLASS_QUERY, *smp.MODEL_ARCHITECTURES_MAPPING]
+    if name not in architectures:
+        raise UserError(f"`model.architecture`: unknown architecture '{name}'.{nearest(name, architectures)}")
 
 
 def build_segmenter(section: ModelSection, *, n_classes: int, seed: int, extra_tokens: int = 0) -> Segmenter:

@@ -37,14 +37,14 @@ def require_model_fits(section: ModelSection, *, n_classes: int, sizes_px: Mappi
 
 def without_memory(section: ModelSection, n_classes: int) -> Segmenter:
     """Build on the meta device, or, where a library computes while it builds, on the CPU."""
-    given = ["none" if choice.weights == "imagenet" else choice.weights for choice in choices(section)]
-    bare = section.model_copy(update={"encoder_weights": tuple(given) if len(given) > 1 else given[0]})
+    weights = ["none" if choice.weights == "imagenet" else choice.weights for choice in choices(section)]
+    bare = section.model_copy(update={"encoder_weights": tuple(weights) if len(weights) > 1 else weights[0]})
     try:
         with warnings.catch_warnings(), torch.device("meta"):
             warnings.simplefilter("ignore")  # that nothing is copied to the meta device is meant
             return build_segmenter(bare, n_classes=n_classes, seed=0).eval()
     except UserError:
-        pass  # may be the library's failure to build without memory: the CPU tells
+        pass  # may be the library's failure to build without memory: the CPU decides
     except (RuntimeError, NotImplementedError, ValueError, TypeError):
         pass
     return build_segmenter(bare, n_classes=n_classes, seed=0).eval()
@@ -69,9 +69,9 @@ def _refusal(segmenter: Segmenter, size_px: int) -> str:
 
 def _illegal(segmenter: Segmenter, section: ModelSection, key: str, size_px: int, reason: str) -> str:
     legal = _nearest_legal(segmenter, size_px)
-    asked = f"`{key}` {size_px} does not fit `model.encoder` {section.encoder_name}: {reason}."
+    refusal = f"`{key}` {size_px} does not fit `model.encoder` {section.encoder_name}: {reason}."
     if not legal:
-        return f"{asked} No size near it does; give another encoder."
+        return f"{refusal} No size near it does; give another encoder."
     fix = f"Nearest legal sizes: {' and '.join(map(str, legal))}."
     if _is_fixed(segmenter.encoders[0], legal) and len(segmenter.encoders) == 1:
         fix += (
@@ -80,7 +80,7 @@ def _illegal(segmenter: Segmenter, section: ModelSection, key: str, size_px: int
             + "}`, to build the "
             "encoder for that size."
         )
-    return f"{asked} {fix}"
+    return f"{refusal} {fix}"
 
 
 def _is_fixed(encoder: Encoder, legal: list[int]) -> bool:
@@ -90,12 +90,12 @@ def _is_fixed(encoder: Encoder, legal: list[int]) -> bool:
 
 def _nearest_legal(segmenter: Segmenter, size_px: int) -> list[int]:
     """The next smaller and the next larger size that the model takes, as far as there are any."""
-    found = []
+    legal = []
     start = size_px // COARSEST_STRIDE_PX
     for direction in (-1, 1):
         for step in range(0 if direction == -1 else 1, _FURTHEST_STEPS):
             candidate = (start + direction * step) * COARSEST_STRIDE_PX
             if candidate > 0 and candidate != size_px and not _refusal(segmenter, candidate):
-                found.append(candidate)
+                legal.append(candidate)
                 break
-    return found
+    return legal

@@ -22,7 +22,7 @@ class _Features(nn.Module):
 
     def make_dilated(self, output_stride: int) -> None:
         """Refuse architectures that change the strides of their encoder."""
-        raise NotImplementedError(f"it asks for features at stride {output_stride} at most, which a pyramid has not")
+        raise NotImplementedError(f"it needs features at stride {output_stride} at most, which a pyramid does not have")
 
 
 def smp_model_for(architecture: str, channels: Sequence[int], n_classes: int) -> Any:

@@ -47,8 +47,10 @@ def time_model(config: StudyConfig, n_classes: int, device: torch.device) -> Mod
         n_classes: K.
         device: Where runs execute.
     """
-    given = choices(config.model)
-    bare = config.model.model_copy(update={"encoder_weights": ("none",) * len(given) if len(given) > 1 else "none"})
+    encoders = choices(config.model)
+    bare = config.model.model_copy(
+        update={"encoder_weights": ("none",) * len(encoders) if len(encoders) > 1 else "none"}
+    )
     threads = torch.get_num_threads()
     torch.set_num_threads(config.compute.threads)
     try:
@@ -72,8 +74,8 @@ def _timed(segmenter: Segmenter, config: StudyConfig, device: torch.device) -> M
         ]
         return [torch.rand(n, channels, edge, edge, device=device) for channels, edge in shapes]
 
-    def logits(given: list[torch.Tensor], size_px: int) -> torch.Tensor:
-        return segmenter.decode(given, size_px) if cached else segmenter(given[0])
+    def logits(batch: list[torch.Tensor], size_px: int) -> torch.Tensor:
+        return segmenter.decode(batch, size_px) if cached else segmenter(batch[0])
 
     crop, tile = inputs(crops, training.crop_px), inputs(1, tile_px)
     image = 255 * torch.rand(1, 3, tile_px, tile_px, device=device)
@@ -94,24 +96,26 @@ def _timed(segmenter: Segmenter, config: StudyConfig, device: torch.device) -> M
     segmenter.train()
     step_s = _seconds(step, device) * training.batch_size / crops * training.accumulate
     segmenter.eval()
-    features = sum(each.numel() for each in tile) if cached else 0
+    features = sum(tensor.numel() for tensor in tile) if cached else 0
     return ModelTimes(
         step_s=step_s,
         tile_s=_seconds(decode, device),
         encode_s=_seconds(encode, device) if cached else 0.0,
         feature_bytes=2 * features,  # half precision
-        model_bytes=sum(each.numel() * each.element_size() for each in segmenter.stored_state().values()),
-        trained_bytes=sum(each.numel() * each.element_size() for each in segmenter.parameters() if each.requires_grad),
+        model_bytes=sum(tensor.numel() * tensor.element_size() for tensor in segmenter.stored_state().values()),
+        trained_bytes=sum(
+            tensor.numel() * tensor.element_size() for tensor in segmenter.parameters() if tensor.requires_grad
+        ),
     )
 
 
 def _seconds(action: Callable[[], None], device: torch.device) -> float:
     """Return the least time of a few repeats after one that warms up; of a slow one, the first."""
-    found: list[float] = []
-    while len(found) <= MOST_REPEATS and sum(found) < PATIENCE_S:
+    durations: list[float] = []
+    while len(durations) <= MOST_REPEATS and sum(durations) < PATIENCE_S:
         started = time.perf_counter()
         action()
         if device.type == "cuda":
             torch.cuda.synchronize(device)
-        found.append(time.perf_counter() - started)
-    return min(found[1:] or found)
+        durations.append(time.perf_counter() - started)
+    return min(durations[1:] or durations)

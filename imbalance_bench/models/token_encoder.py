@@ -115,13 +115,13 @@ class Pyramid(nn.Module):
 
     def forward(self, maps: Sequence[Tensor], size_px: int) -> list[Tensor]:
         """(B, C, h, w) each, of images of `size_px` -> (B, channels, size_px / stride, size_px / stride) each."""
-        made = []
+        levels = []
         for source, stride, project, smooth in zip(
             self.sources, self.strides_px, self.project, self.smooth, strict=True
         ):
             edge = size_px // stride
-            made.append(smooth(resize(project(maps[source]), edge)))
-        return made
+            levels.append(smooth(resize(project(maps[source]), edge)))
+        return levels
 
 
 def resize(maps: Tensor, edge: int) -> Tensor:

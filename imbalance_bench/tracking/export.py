@@ -100,35 +100,35 @@ class Export:
         self._study, self._target, self._out = study, target, out
         self._names = [str(class_["name"]) for class_ in study.dataset()["classes"]]
         self._tracker: Tracker | None = None
-        self._last: dict[str, dict[str, int]] = {}  # run id -> name -> last step told
+        self._last: dict[str, dict[str, int]] = {}  # run id -> name -> last step exported
         self._finished: set[str] = set()
         self.remarks: dict[str, str] = {}
 
     @property
     def runs(self) -> int:
-        """Runs that were told of."""
+        """Runs that were exported."""
         return len(self._last)
 
     @property
     def is_complete(self) -> bool:
-        """True once every planned run is done and told of."""
+        """True once every planned run is done and exported."""
         return self._finished >= {run["run_id"] for run in self._study.plan()["runs"]}
 
     def update(self) -> None:
-        """Tell of everything that is new."""
+        """Export everything that is new."""
         plan = self._study.plan()
         for planned in plan["runs"]:
             record = self._study.run(planned["run_id"])
             if record.run_id in self._finished:
                 continue
-            done = record.is_done()
+            is_done = record.is_done()
             try:
                 history = History.of(record)
                 news = self._news(record.run_id, history)
-                if news or (done and record.run_id not in self._last):
+                if news or (is_done and record.run_id not in self._last):
                     self._open().write(sheet := RunSheet.of(planned, plan, record), news)
                     self._note(sheet.run_id, news)
-                if done:
+                if is_done:
                     sheet = RunSheet.of(planned, plan, record)
                     self._open().finish(sheet, sheet.summary(self._names))
                     self._finished.add(record.run_id)
@@ -146,27 +146,27 @@ class Export:
         return self._tracker
 
     def _news(self, run_id: str, history: History) -> list[Scalar]:
-        """Return what was not told yet; what a resumed run does again was."""
+        """Return what was not exported yet; steps that a resumed run repeats were."""
         last = self._last.get(run_id, {})
-        return [each for each in history.scalars(self._names) if each.step > last.get(each.name, -1)]
+        return [scalar for scalar in history.scalars(self._names) if scalar.step > last.get(scalar.name, -1)]
 
-    def _note(self, run_id: str, told: Sequence[Scalar]) -> None:
+    def _note(self, run_id: str, scalars: Sequence[Scalar]) -> None:
         last = self._last.setdefault(run_id, {})
-        for each in told:
-            last[each.name] = max(each.step, last.get(each.name, -1))
+        for scalar in scalars:
+            last[scalar.name] = max(scalar.step, last.get(scalar.name, -1))
 
 
 @contextmanager
 def following(
     study: StudyRecords, target: str, out: Path, on_remark: Callable[[str], None], *, interval_s: float | None = None
 ) -> Iterator[None]:
-    """Export a study in the background while its runs train; what goes wrong with it is said, and stops no run.
+    """Export a study in the background while its runs train; its failures are reported, and stop no run.
 
     Args:
         study: The study.
         target: A key of TARGETS.
         out: Folder.
-        on_remark: Told what could not be exported.
+        on_remark: Called with what could not be exported.
         interval_s: Seconds between two looks; None: INTERVAL_S.
     """
     export, ended = Export(study, target, out), threading.Event()

@@ -32,8 +32,8 @@ class History:
     """What a run has written so far.
 
     Attributes:
-        epochs: Rows of `records.EPOCHS`.
-        ledger: Rows of `records.CLASS_PARAMETERS`.
+        epochs: Rows of `table_schemas.EPOCHS`.
+        ledger: Rows of `table_schemas.CLASS_PARAMETERS`.
         times: Stage and step -> seconds since 1970.
     """
 
@@ -99,8 +99,8 @@ def test_dice(record: RunRecord, class_names: Sequence[str]) -> dict[str, float]
 
 def dice_by_name(dice: Mapping[int, float], class_names: Sequence[str]) -> dict[str, float]:
     """Return macro, the mean over classes that occur, and each of these by name; nothing where none occurs."""
-    known = {class_names[class_id]: value for class_id, value in dice.items() if not math.isnan(value)}
-    return {MACRO: mean_of_known(list(known.values())), **known} if known else {}
+    dice_of_occurring = {class_names[class_id]: value for class_id, value in dice.items() if not math.isnan(value)}
+    return {MACRO: mean_of_known(list(dice_of_occurring.values())), **dice_of_occurring} if dice_of_occurring else {}
 
 
 def _plain_name(split: str, quantity: str) -> str:
@@ -119,10 +119,10 @@ def _spread(record: RunRecord, *frames: pd.DataFrame) -> dict[Moment, float]:
     stages = cost.get("stages", [])
     seconds = [float(stage["seconds"]) for stage in stages]
     begins = [end - float(cost.get("seconds", 0.0)) + before for before in accumulate(seconds, initial=0.0)]
-    found: dict[Moment, float] = {}
+    times: dict[Moment, float] = {}
     for frame in frames:
         for stage, step in frame[["stage", "step"]].drop_duplicates().itertuples(index=False):
             if stage < len(stages):
                 share = step / stages[stage]["steps"] if stages[stage]["steps"] else 1.0
-                found[int(stage), int(step)] = begins[stage] + share * seconds[stage]
-    return found
+                times[int(stage), int(step)] = begins[stage] + share * seconds[stage]
+    return times

@@ -1,4 +1,4 @@
-"""What is told of a study and of a run beside its numbers: settings, hashes, cost, scores, files. No torch."""
+"""What is exported of a study and of a run beside its numbers: settings, hashes, cost, scores, files. No torch."""
 
 import json
 from collections.abc import Mapping
@@ -99,10 +99,10 @@ class RunSheet:
         Raises:
             UserError: Its tables are damaged.
         """
-        found = {f"test/dice/{name}": value for name, value in test_dice(self.record, class_names).items()}
+        scores = {f"test/dice/{name}": value for name, value in test_dice(self.record, class_names).items()}
         manifest = self.record.manifest()
         numbers = flat({"cost": manifest.get("cost", {}), "parameters": manifest.get("parameters", {})})
-        return found | {key: float(value) for key, value in numbers.items() if _is_number(value)}
+        return scores | {key: float(value) for key, value in numbers.items() if _is_number(value)}
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -112,14 +112,14 @@ class RunSheet:
 
 def flat(content: Mapping[str, Any], above: str = "") -> dict[str, Any]:
     """Return nested settings with names such as `training/augmentation/cached_views`; lists become JSON texts."""
-    found: dict[str, Any] = {}
+    settings: dict[str, Any] = {}
     for key, value in content.items():
         name = f"{above}{key}"
         if isinstance(value, Mapping):
-            found |= flat(value, f"{name}/")
+            settings |= flat(value, f"{name}/")
         else:
-            found[name] = json.dumps(value) if isinstance(value, list | tuple) else value
-    return found
+            settings[name] = json.dumps(value) if isinstance(value, list | tuple) else value
+    return settings
 
 
 def _is_number(value: object) -> bool:

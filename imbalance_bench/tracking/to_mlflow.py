@@ -40,20 +40,22 @@ class Mlflow:
         """Add numbers to a child run."""
         from mlflow.entities import Metric  # pyright: ignore[reportMissingImports]
 
-        made = self._run(run, min((each.time for each in scalars), default=time.time()))
-        metrics = [Metric(allowed(each.name), each.value, _milliseconds(each.time), each.step) for each in scalars]
-        for some in _parts(metrics, BATCH):
-            self._client.log_batch(made, metrics=some)
+        mlflow_id = self._run(run, min((scalar.time for scalar in scalars), default=time.time()))
+        metrics = [
+            Metric(allowed(scalar.name), scalar.value, _milliseconds(scalar.time), scalar.step) for scalar in scalars
+        ]
+        for batch in _parts(metrics, BATCH):
+            self._client.log_batch(mlflow_id, metrics=batch)
         self._ended[run.run_id] = max((metric.timestamp for metric in metrics), default=_milliseconds())
 
     def finish(self, run: RunSheet, summary: dict[str, float]) -> None:
         """Add scores, cost and files, and end the child run."""
-        made = self._run(run, time.time())
+        mlflow_id = self._run(run, time.time())
         ended = self._ended.get(run.run_id, _milliseconds())
         for name, value in summary.items():
-            self._client.log_metric(made, allowed(name), value, timestamp=ended)
-        self._keep(made, run.files)
-        self._client.set_terminated(made, end_time=ended)
+            self._client.log_metric(mlflow_id, allowed(name), value, timestamp=ended)
+        self._keep(mlflow_id, run.files)
+        self._client.set_terminated(mlflow_id, end_time=ended)
 
     def close(self) -> None:
         """Keep the files of the study with the parent run, and end it."""
@@ -61,12 +63,12 @@ class Mlflow:
         self._client.set_terminated(self._parent)
 
     def _experiment_named(self, name: str, artifacts: str) -> str:
-        found = self._client.get_experiment_by_name(name)
-        if found is None:
+        experiment = self._client.get_experiment_by_name(name)
+        if experiment is None:
             return self._client.create_experiment(name, artifacts)
-        if found.lifecycle_stage == "deleted":
-            self._client.restore_experiment(found.experiment_id)
-        return found.experiment_id
+        if experiment.lifecycle_stage == "deleted":
+            self._client.restore_experiment(experiment.experiment_id)
+        return experiment.experiment_id
 
     def _delete_earlier(self, folder: str) -> None:
         """Delete the parent runs of the same study directory, and their children."""
@@ -83,34 +85,37 @@ class Mlflow:
     def _run(self, run: RunSheet, started: float) -> str:
         if run.run_id not in self._runs:
             tags = {RUN_TAG: run.run_id, PARENT_TAG: self._parent} | run.tags
-            made = self._create(run.title, tags, _milliseconds(started))
-            self._log_settings(made, run.settings)
-            self._runs[run.run_id] = made
+            mlflow_id = self._create(run.title, tags, _milliseconds(started))
+            self._log_settings(mlflow_id, run.settings)
+            self._runs[run.run_id] = mlflow_id
         return self._runs[run.run_id]
 
     def _create(self, title: str, tags: dict[str, str], started: int) -> str:
         named = {NAME_TAG: title} | {allowed(key): value for key, value in tags.items()}
         return self._client.create_run(self._experiment, start_time=started, tags=named).info.run_id
 
-    def _log_settings(self, made: str, settings: dict[str, Any]) -> None:
+    def _log_settings(self, mlflow_id: str, settings: dict[str, Any]) -> None:
         from mlflow.entities import Param  # pyright: ignore[reportMissingImports]
 
         params = [Param(allowed(key), str(value)[:LONGEST_PARAM]) for key, value in settings.items()]
-        for some in _parts(params, PARAMS):
-            self._client.log_batch(made, params=some)
+        for batch in _parts(params, PARAMS):
+            self._client.log_batch(mlflow_id, params=batch)
 
-    def _keep(self, made: str, files: Sequence[Path]) -> None:
+    def _keep(self, mlflow_id: str, files: Sequence[Path]) -> None:
         for path in files:
             if path.is_dir():
-                self._client.log_artifacts(made, str(path), path.name)
+                self._client.log_artifacts(mlflow_id, str(path), path.name)
             else:
-                self._client.log_artifact(made, str(path))
+                self._client.log_artifact(mlflow_id, str(path))
 
 
 def allowed(name: str) -> str:
     """Return a name in the characters that MLflow takes: letters, digits, and _ - . / space :."""
     return "".join(
-        each if each.isascii() and (each.isalnum() or each in "_-./ :") else f"U{ord(each):04X}" for each in name
+        character
+        if character.isascii() and (character.isalnum() or character in "_-./ :")
+        else f"U{ord(character):04X}"
+        for character in name
     )
 
 

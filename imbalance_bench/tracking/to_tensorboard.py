@@ -25,9 +25,9 @@ class TensorBoard:
     def write(self, run: RunSheet, scalars: Sequence[Scalar]) -> None:
         """Add numbers to a run's events."""
         writer = self._writer(run)
-        for each in scalars:
-            writer.add_scalar(each.name, each.value, each.step, walltime=each.time)
-            self._last_step[run.run_id] = max(each.step, self._last_step.get(run.run_id, 0))
+        for scalar in scalars:
+            writer.add_scalar(scalar.name, scalar.value, scalar.step, walltime=scalar.time)
+            self._last_step[run.run_id] = max(scalar.step, self._last_step.get(run.run_id, 0))
         writer.flush()
 
     def finish(self, run: RunSheet, summary: dict[str, float]) -> None:

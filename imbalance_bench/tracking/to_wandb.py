@@ -25,32 +25,32 @@ class WeightsAndBiases:
 
     def write(self, run: RunSheet, scalars: Sequence[Scalar]) -> None:
         """Add numbers to a run, those of one step together."""
-        made, steps = self._run(run), dict[int, dict[str, float]]()
-        for each in scalars:
-            steps.setdefault(each.step, {"step": each.step, "_timestamp": each.time})[each.name] = each.value
+        wandb_run, steps = self._run(run), dict[int, dict[str, float]]()
+        for scalar in scalars:
+            steps.setdefault(scalar.step, {"step": scalar.step, "_timestamp": scalar.time})[scalar.name] = scalar.value
         for step in sorted(steps):
-            made.log(steps[step])
+            wandb_run.log(steps[step])
 
     def finish(self, run: RunSheet, summary: dict[str, float]) -> None:
         """Add scores and cost to the summary, and files, and end the run."""
         import wandb  # pyright: ignore[reportMissingImports]
 
-        made = self._run(run)
-        made.summary.update(summary)
-        kept = wandb.Artifact(f"run-{run.run_id}", type="run")
+        wandb_run = self._run(run)
+        wandb_run.summary.update(summary)
+        artifact = wandb.Artifact(f"run-{run.run_id}", type="run")
         for path in run.files:
             if path.is_dir():
-                kept.add_dir(str(path), name=path.name)
+                artifact.add_dir(str(path), name=path.name)
             else:
-                kept.add_file(str(path))
-        made.log_artifact(kept)
-        made.finish()
+                artifact.add_file(str(path))
+        wandb_run.log_artifact(artifact)
+        wandb_run.finish()
         del self._runs[run.run_id]
 
     def close(self) -> None:
         """End what is open."""
-        for made in self._runs.values():
-            made.finish()
+        for wandb_run in self._runs.values():
+            wandb_run.finish()
 
     def _run(self, run: RunSheet) -> Any:
         import wandb  # pyright: ignore[reportMissingImports]
@@ -58,7 +58,7 @@ class WeightsAndBiases:
         if run.run_id not in self._runs:
             for old in (self._out / "wandb").glob(f"offline-run-*-{run.run_id}"):
                 shutil.rmtree(old)  # exporting again replaces
-            made = wandb.init(
+            wandb_run = wandb.init(
                 project=self._study.name,
                 group=self._study.folder.name,
                 id=run.run_id,
@@ -69,6 +69,6 @@ class WeightsAndBiases:
                 reinit="create_new",
                 settings=wandb.Settings(silent=True, console="off", x_disable_stats=True, x_disable_meta=True),
             )
-            made.define_metric("*", step_metric="step")
-            self._runs[run.run_id] = made
+            wandb_run.define_metric("*", step_metric="step")
+            self._runs[run.run_id] = wandb_run
         return self._runs[run.run_id]

@@ -20,13 +20,11 @@ class CacheSize:
     """One cache of a study.
 
     Attributes:
-        what: `tiles`, or `features of <encoder>`.
         fixed_bytes: Of the tiles themselves, which are always kept.
         view_bytes: Of one further view of every training tile; 0 for the images of tiles.
         views: Views of each training tile; 1: the tile itself.
     """
 
-    what: str
     fixed_bytes: int
     view_bytes: int
     views: int
@@ -54,13 +52,13 @@ def cache_sizes(config: StudyConfig, dataset: PreparedDataset, n_training_tiles:
         published = config.splits.kind == "published"
         tested = {entry.image_id for entry in dataset.entries if published and entry.split == "test"}
         n_training_tiles = sum(tile.image_id not in tested for tile in tiles)
-    found = {"tiles": CacheSize("tiles", len(tiles) * _TILE_CHANNELS * section.tile_px**2, 0, 1)}
+    sizes = {"tiles": CacheSize(len(tiles) * _TILE_CHANNELS * section.tile_px**2, 0, 1)}
     views = config.training.augmentation.cached_views
     for model in config.each_model if views else ():
         for name, row_bytes in _row_bytes(model, section.tile_px) if model.encoder_frozen else ():
-            size = CacheSize(f"features of {name}", len(tiles) * row_bytes, n_training_tiles * row_bytes, views)
-            found.setdefault(f"{name} {row_bytes}", size)
-    return list(found.values())
+            size = CacheSize(len(tiles) * row_bytes, n_training_tiles * row_bytes, views)
+            sizes.setdefault(f"{name} {row_bytes}", size)
+    return list(sizes.values())
 
 
 def within_budget(config: StudyConfig) -> tuple[StudyConfig, str]:

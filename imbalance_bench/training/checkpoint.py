@@ -38,7 +38,7 @@ def load_checkpoint(folder: Path, device: torch.device) -> dict[str, Any] | None
     """Read the state, or return None where the run has saved none.
 
     A file that is damaged, or that another run saved, is set aside as `checkpoint.refused.pt` with a warning of one
-    line, and the run starts afresh: it loses time and nothing else.
+    line, and the run restarts: it loses time and nothing else.
 
     Raises:
         UserError: The file cannot be opened.
@@ -88,4 +88,4 @@ def _require_owner(state: object, run_id: str) -> None:
 
 def _set_aside(path: Path, why: str) -> None:
     path.replace(path.with_name(REFUSED_NAME))
-    warnings.warn(f"{path} {why}: it is kept as {REFUSED_NAME}, and the run starts afresh.", stacklevel=3)
+    warnings.warn(f"{path} {why}: it is kept as {REFUSED_NAME}, and the run restarts.", stacklevel=3)

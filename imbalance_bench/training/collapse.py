@@ -34,10 +34,10 @@ def collapse(dice: Sequence[float]) -> Collapse | None:
     Args:
         dice: Dice of the class in each validation so far, in order; NaN where the class does not occur.
     """
-    known = [(place, value) for place, value in enumerate(dice) if not math.isnan(value)]
-    if len(known) <= LOST_FOR:
+    scored = [(place, value) for place, value in enumerate(dice) if not math.isnan(value)]
+    if len(scored) <= LOST_FOR:
         return None
-    best, best_dice = max(known[:-LOST_FOR], key=lambda each: each[1])
-    if best_dice < LEARNED or any(value >= LOST * best_dice for _, value in known[-LOST_FOR:]):
+    best, best_dice = max(scored[:-LOST_FOR], key=lambda pair: pair[1])
+    if best_dice < LEARNED or any(value >= LOST * best_dice for _, value in scored[-LOST_FOR:]):
         return None
-    return Collapse(best, best_dice, known[-1][1])
+    return Collapse(best, best_dice, scored[-1][1])

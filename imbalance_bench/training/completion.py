@@ -13,8 +13,10 @@ from imbalance_bench.encoder_config import without_folders
 from imbalance_bench.evaluation.kept_predictions import panel
 from imbalance_bench.manifest import code_version, library_versions, write_atomically, write_json
 from imbalance_bench.models.licences import licences
-from imbalance_bench.records import SCHEMA_VERSION, WEIGHTS, RunRecord, write_table
+from imbalance_bench.record_documents import SCHEMA_VERSION
+from imbalance_bench.records import WEIGHTS, RunRecord
 from imbalance_bench.study import PlannedRun, Study
+from imbalance_bench.table_files import write_table
 from imbalance_bench.training.image_evaluation import ImageEvaluation
 from imbalance_bench.training.journal import RunJournal
 from imbalance_bench.training.optimisation import parameter_counts
@@ -78,11 +80,11 @@ def _model_without_folders(model: ModelSection) -> dict[str, Any]:
 def evaluate_images(study: Study, run: PlannedRun, record: RunRecord, evaluation: ImageEvaluation) -> RecordTables:
     """Predict every validation and test image, write the pictures of the panel, and return the tables."""
     fold = study.splits.folds[run.fold]
-    kept = set(panel(fold.test, study.config.compute.saved_predictions))
+    shown_images = set(panel(fold.test, study.config.compute.saved_predictions))
     tables = RecordTables(evaluation, record, _controlled(fold.test, study.config.evaluation.path_controls))
     for split, image_ids in (("val", fold.val), ("test", fold.test)):
         for image_id in image_ids:
-            tables.add(image_id, split, keep=split == "test" and image_id in kept)
+            tables.add(image_id, split, keep=split == "test" and image_id in shown_images)
     return tables
 
 

@@ -16,12 +16,12 @@ from torch import Tensor
 
 from imbalance_bench.evaluation.finite import NotFiniteError, require_finite
 from imbalance_bench.models.segmenter import Segmenter
-from imbalance_bench.records import PROBABILITY_UNIT
 from imbalance_bench.seeding import generator
+from imbalance_bench.table_schemas import PROBABILITY_UNIT
 from imbalance_bench.training.tile_data import TileData
 
 PIXEL_STEP_PX = 4  # every fourth row and column is watched: closer pixels share the decoder's logits
-DynamicsRow = tuple[int | str, ...]  # columns of `records.DYNAMICS` but group_id
+DynamicsRow = tuple[int | str, ...]  # columns of `table_schemas.DYNAMICS` but group_id
 
 
 @dataclass(frozen=True)
@@ -78,20 +78,20 @@ def draw_cells(pixels: np.ndarray, image_of: np.ndarray, limit: int, rng: np.ran
         (at most `limit`,) int64 ascending, rows of `pixels`; cells without a labelled pixel are never among them.
     """
     order = rng.permutation(len(pixels))
-    held: np.ndarray = pixels[order] > 0
-    free = np.logical_or.reduce(held, axis=1)
-    held_by = np.zeros(pixels.shape[1], dtype=np.int64)
+    occurs: np.ndarray = pixels[order] > 0
+    free = np.logical_or.reduce(occurs, axis=1)
+    n_cells = np.zeros(pixels.shape[1], dtype=np.int64)
     images, used = image_of[order], np.zeros(int(image_of.max(initial=-1)) + 1, dtype=np.int64)
     chosen: list[int] = []
     while len(chosen) < limit and free.any():
-        offered = held[free].any(axis=0)
-        rarest = np.flatnonzero(offered)[held_by[offered].argmin()]
-        candidates = np.flatnonzero(free & held[:, rarest])
+        offered = occurs[free].any(axis=0)
+        rarest = np.flatnonzero(offered)[n_cells[offered].argmin()]
+        candidates = np.flatnonzero(free & occurs[:, rarest])
         cell = candidates[used[images[candidates]].argmin()]
         chosen.append(int(order[cell]))
         free[cell] = False
         used[images[cell]] += 1
-        held_by += held[cell]
+        n_cells += occurs[cell]
     return np.array(sorted(chosen), dtype=np.int64)
 
 

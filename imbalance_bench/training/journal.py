@@ -10,7 +10,7 @@ from torch import Tensor
 
 from imbalance_bench.evaluation.finite import NotFiniteError
 from imbalance_bench.progress_log import EpochRow, LedgerRow
-from imbalance_bench.records import DYNAMICS
+from imbalance_bench.table_schemas import DYNAMICS
 from imbalance_bench.training.dynamics import DynamicsRow
 
 NOT_PER_CLASS = -1
@@ -71,8 +71,8 @@ class RunJournal:
             NotFiniteError: One of them is infinite, or NaN where it cannot be unknown.
         """
         for name, values in parameters.items():
-            known = values[~values.isnan()] if may_be_unknown else values
-            if not bool(known.isfinite().all()):
+            measured = values[~values.isnan()] if may_be_unknown else values
+            if not bool(measured.isfinite().all()):
                 raise NotFiniteError(f"The class parameters '{name}'", step)
             self._ledger += [(stage, step, k, name, float(value)) for k, value in enumerate(values.tolist())]
 

@@ -123,13 +123,13 @@ class StageTrainer:
             self._write_class_parameters()
         while self.step < section.steps:
             loss = self._take_step(with_gradient_norms=self.step % section.ledger_every == 0)
-            done = self.step == section.steps
+            is_last = self.step == section.steps
             try:
-                self._look(done=done)
+                self._look(is_last=is_last)
             except NotFiniteError as error:
-                raise NotFiniteError(error.what, self.step) from error
+                raise NotFiniteError(error.quantity, self.step) from error
             on_step(self.step, loss)
-            if not done and self.step % section.checkpoint_every == 0:
+            if not is_last and self.step % section.checkpoint_every == 0:
                 on_checkpoint()
 
     def look_at_the_end(self) -> None:
@@ -139,13 +139,13 @@ class StageTrainer:
             NotFiniteError: The model, or what the ledger would hold, is not finite.
         """
         self.step = self._setting.section.steps
-        self._look(done=True)
+        self._look(is_last=True)
 
-    def _look(self, *, done: bool) -> None:
+    def _look(self, *, is_last: bool) -> None:
         """Validate and write what is due after a step, of a model that is known to be finite."""
         section = self._setting.section
         validates, recorded, saved = (
-            done or self.step % every == 0
+            is_last or self.step % every == 0
             for every in (section.validate_every, section.ledger_every, section.checkpoint_every)
         )
         if validates or recorded or saved:
@@ -156,7 +156,7 @@ class StageTrainer:
             self._journal.write_losses(self._setting.stage, self.step, self._optimisation.learning_rate)
             self._write_class_parameters()
             self._watch()
-        if done and self._dynamics is not None:
+        if is_last and self._dynamics is not None:
             self._journal.write_dynamics(self._dynamics.rows(self._setting.stage))
 
     @torch.inference_mode()
@@ -214,7 +214,7 @@ class StageTrainer:
         return value
 
     def _run_validation(self) -> None:
-        """Count the validation split, record it, and tell a method that asked."""
+        """Count the validation split, record it, and pass it to a method that uses it."""
         if self._setting.validate is None:
             return
         counts = self._setting.validate()
@@ -241,7 +241,7 @@ class StageTrainer:
         setting = self._setting
         own = self._components.class_parameters()
         self._journal.write_ledger(setting.stage, self.step, own, may_be_unknown=True)
-        held: dict[str, Tensor] = {}
+        per_class: dict[str, Tensor] = {}
         decoder = self._segmenter.class_query
         if decoder is not None:
             self._segmenter.eval()
@@ -249,9 +249,9 @@ class StageTrainer:
             maps = self._segmenter.maps(features, setting.data.config.dataset.tile_px)
             attention, norms = decoder.class_statistics(maps)
             self._segmenter.train()
-            held["effective_offset"] = attention.effective_offset.cpu()
-            held["attention_mass"] = attention.attention_mass.cpu()
-            held["classifier_norm"] = norms.cpu()
+            per_class["effective_offset"] = attention.effective_offset.cpu()
+            per_class["attention_mass"] = attention.attention_mass.cpu()
+            per_class["classifier_norm"] = norms.cpu()
         elif isinstance(self._segmenter.head, SmpHead):
-            held["classifier_norm"] = self._segmenter.head.class_norms().cpu()
-        self._journal.write_ledger(setting.stage, self.step, held)
+            per_class["classifier_norm"] = self._segmenter.head.class_norms().cpu()
+        self._journal.write_ledger(setting.stage, self.step, per_class)

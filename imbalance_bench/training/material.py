@@ -73,12 +73,12 @@ def open_material(
         config.dataset.tile_px,
         cache_dir,
         study.data_hash,
-        on_progress=lambda done, total: on_progress("cutting tiles", done, total),
+        on_progress=lambda n_done, total: on_progress("cutting tiles", n_done, total),
     )
     cache = None
     if config.uses_feature_cache:
         views = config.training.augmentation.cached_views
-        what = f"encoding tiles in {views} view{'s' if views > 1 else ''}"
+        phase = f"encoding tiles in {views} view{'s' if views > 1 else ''}"
         segmenter = build_segmenter(config.model, n_classes=len(study.taxonomy.names), seed=0).to(device)
         caches = [
             FeatureCache.open(
@@ -88,7 +88,7 @@ def open_material(
                 config,
                 cache_dir=cache_dir,
                 data_hash=study.data_hash,
-                on_progress=lambda done, total: on_progress(what, done, total),
+                on_progress=lambda n_done, total: on_progress(phase, n_done, total),
             )
             for encoder in segmenter.encoders
         ]

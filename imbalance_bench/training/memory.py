@@ -1,4 +1,4 @@
-"""When memory runs out: how it is told from other errors, and what a person can do."""
+"""When memory runs out: how this is recognised, and what the user can do."""
 
 import gc
 

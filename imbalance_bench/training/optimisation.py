@@ -30,8 +30,10 @@ class Optimisation:
     ) -> None:
         groups = [replace(group, parameters=[p for p in group.parameters if p.requires_grad]) for group in groups]
         owned = {id(parameter) for group in groups for parameter in group.parameters}
-        tuned = [([p for p in each if id(p) not in owned], factor) for each, factor in segmenter.tuning.groups()]
-        owned |= {id(parameter) for each, _ in tuned for parameter in each}
+        tuned = [
+            ([p for p in parameters if id(p) not in owned], factor) for parameters, factor in segmenter.tuning.groups()
+        ]
+        owned |= {id(parameter) for parameters, _ in tuned for parameter in parameters}
         trained = [*segmenter.neck.parameters(), *segmenter.head.parameters(), *loss.parameters()]
         base = [p for p in trained if p.requires_grad and id(p) not in owned]
         shared = ParamGroup(base, weight_decay=section.weight_decay)

@@ -30,7 +30,9 @@ from imbalance_bench.evaluation.path_controls import (
 from imbalance_bench.evaluation.prediction import most_likely
 from imbalance_bench.evaluation.probabilities import count_probabilities
 from imbalance_bench.manifest import write_atomically
-from imbalance_bench.records import PathControl, RunRecord, as_table, read_table, write_table
+from imbalance_bench.records import RunRecord
+from imbalance_bench.table_files import as_table, read_table, write_table
+from imbalance_bench.table_schemas import PathControl
 from imbalance_bench.training.image_evaluation import ImageEvaluation, QueriedImage
 
 # parts of an evaluation
@@ -127,8 +129,8 @@ class RecordTables:
         self._append("path_controls", learned.assign(control=str(PathControl.LEARNED), target_id=-1, dose=0.0))
         shares = {rows: query.class_shares(rows) for rows in query.inputs}
         for control in WEIGHT_CONTROLS:
-            weights = {rows: weights_of(control, each) for rows, each in shares.items()}
-            append(query.predict(weights=lambda rows, given=weights: given[tuple(rows)]), control)
+            weights = {rows: weights_of(control, share) for rows, share in shares.items()}
+            append(query.predict(weights=lambda rows, weights_of_rows=weights: weights_of_rows[tuple(rows)]), control)
         if not self._controlled[keys.image_id]:
             return
         for class_id in range(n_classes):
@@ -145,10 +147,10 @@ class RecordTables:
         self._tables.setdefault(name, []).append(rows)
 
     @contextmanager
-    def _timed(self, what: str) -> Iterator[None]:
+    def _timed(self, activity: str) -> Iterator[None]:
         started = time.monotonic()
         yield
-        self.seconds[what] += time.monotonic() - started
+        self.seconds[activity] += time.monotonic() - started
 
 
 def _write_attention(record: RunRecord, query: QueriedImage) -> None:

@@ -63,7 +63,7 @@ def execute_run(study: Study, run: PlannedRun, cache_dir: Path, on_step: OnStep)
         on_step: Called with the steps done, the steps in all, the last loss, and the last validation counts.
 
     Raises:
-        UserError: The run cannot go on; its status then says `failed`.
+        UserError: The run cannot continue; its status then says `failed`.
         RunInUseError: Another process works on it.
         ShortOfMemoryError: Memory ran out.
     """
@@ -127,7 +127,7 @@ class RunExecution:
         self._steps, self._steps_done = planned_steps(study, run), 0
 
     def execute(self, checkpoint: dict[str, Any] | None) -> None:
-        """Train every stage, then evaluate and write; go on from `checkpoint` where there is one."""
+        """Train every stage, then evaluate and write; resume from `checkpoint` where there is one."""
         first = 0
         if checkpoint is not None:
             first = checkpoint["stage"]
@@ -327,7 +327,7 @@ class RunExecution:
                 origin=origin,
             )
         except NotFiniteError as error:
-            raise NotFiniteError(error.what, self._steps) from error
+            raise NotFiniteError(error.quantity, self._steps) from error
         self._record.write_status(RunState.DONE, step=self._steps, steps=self._steps)
         delete_checkpoint(self._record.path)
 

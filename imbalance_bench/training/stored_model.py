@@ -1,4 +1,4 @@
-"""What the records of a finished run say of its model: its weights, and what validation had told its method."""
+"""What the records of a finished run hold of its model: its weights, and the validation that its method has seen."""
 
 import numpy as np
 import torch

@@ -30,8 +30,9 @@ from imbalance_bench.evaluation.image_tables import (
 )
 from imbalance_bench.evaluation.probabilities import count_probabilities
 from imbalance_bench.manifest import canonical_hash, write_json
-from imbalance_bench.records import RunRecord, RunState, write_table
+from imbalance_bench.records import RunRecord, RunState
 from imbalance_bench.seeding import generator
+from imbalance_bench.table_files import write_table
 
 METHODS = ("cross_entropy", "inverse_frequency", "focal", "cdb", "dfa")
 METHOD_GAIN = {"cross_entropy": 0.0, "inverse_frequency": -0.04, "focal": 0.0, "cdb": 0.03, "dfa": 0.08}

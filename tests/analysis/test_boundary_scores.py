@@ -14,7 +14,8 @@ from analysis.scoring.units import UnitCounts
 from analysis.study.runs import AnalysisPlan, read_study
 from analysis.topics.context import Context
 from imbalance_bench.manifest import write_json
-from imbalance_bench.records import BoundaryMeasure, StudyRecords
+from imbalance_bench.records import StudyRecords
+from imbalance_bench.table_schemas import BoundaryMeasure
 from tests.analysis.synthetic import write_synthetic_study
 
 NAMES = ("a", "b")

@@ -9,7 +9,8 @@ import pytest
 from analysis.pipeline import analyze_study
 from analysis.report import build_report
 from analysis.verdicts import Verdict, Word
-from imbalance_bench.records import StudyRecords, write_table
+from imbalance_bench.records import StudyRecords
+from imbalance_bench.table_files import write_table
 from imbalance_bench.training.collapse import collapse
 from tests.analysis.synthetic import write_synthetic_study
 

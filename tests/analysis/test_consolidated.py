@@ -13,7 +13,10 @@ from analysis.study import consolidated, consolidation
 from analysis.study.runs import read_study
 from imbalance_bench.errors import UserError
 from imbalance_bench.manifest import write_json
-from imbalance_bench.records import SCHEMA_VERSION, TABLES, RunRecord, StudyRecords, write_table
+from imbalance_bench.record_documents import SCHEMA_VERSION
+from imbalance_bench.records import RunRecord, StudyRecords
+from imbalance_bench.table_files import write_table
+from imbalance_bench.table_schemas import TABLES
 from tests.analysis.synthetic import write_synthetic_study
 
 
@@ -38,7 +41,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def root(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(consolidation, "WORTH_RUNS", 2)
     monkeypatch.setattr(consolidation, "_GROUP_ROWS", 100)  # several row groups
-    monkeypatch.setattr(consolidation, "_CHECKED_TOGETHER", 4)
+    monkeypatch.setattr(consolidation, "_BATCH_RUNS", 4)
     shutil.copytree(made, tmp_path / "study")
     return tmp_path / "study"
 
@@ -57,24 +60,24 @@ def require_same(root: Path, records: StudyRecords) -> None:
 
 
 def test_every_table_is_that_of_the_run(root: Path) -> None:
-    records = consolidation.consolidated(StudyRecords(root))
-    assert len(consolidated.held_runs(root)) == 6
+    records = consolidation.consolidated_records(StudyRecords(root))
+    assert len(consolidated.read_consolidated_runs(root)) == 6
     require_same(root, records)
 
 
 def test_untouched_runs_are_not_read_again(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    consolidation.consolidated(StudyRecords(root))
+    consolidation.consolidated_records(StudyRecords(root))
 
     def refuse(*_: object) -> None:
         raise AssertionError
 
     monkeypatch.setattr(consolidation, "read_arrow", refuse)
     monkeypatch.setattr(consolidation, "damages", refuse)
-    assert len(read_study(consolidation.consolidated(StudyRecords(root))).data) == 6
+    assert len(read_study(consolidation.consolidated_records(StudyRecords(root))).data) == 6
 
 
 def test_changed_run_is_read_from_its_own_files(root: Path) -> None:
-    consolidation.consolidated(StudyRecords(root))
+    consolidation.consolidated_records(StudyRecords(root))
     run = next(StudyRecords(root).runs())
     counts = run.counts()
     counts.loc[:, ["image_id"]] = counts["image_id"].replace("test_000", "test_00x")
@@ -82,19 +85,19 @@ def test_changed_run_is_read_from_its_own_files(root: Path) -> None:
     write_table(run.path / "counts.parquet", "counts", counts)
     os.utime(run.path / "counts.parquet", ns=(times.st_atime_ns, times.st_mtime_ns))
     seal(run)
-    records = consolidation.consolidated(StudyRecords(root))
+    records = consolidation.consolidated_records(StudyRecords(root))
     assert "test_00x" in set(records.run(run.run_id).counts()["image_id"])
     require_same(root, records)
 
 
 def test_damaged_run_is_never_taken_from_what_was_kept(root: Path) -> None:
-    consolidation.consolidated(StudyRecords(root))
+    consolidation.consolidated_records(StudyRecords(root))
     run = next(StudyRecords(root).runs())
     path = run.path / "counts.parquet"
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
-    study = read_study(consolidation.consolidated(StudyRecords(root)))
+    study = read_study(consolidation.consolidated_records(StudyRecords(root)))
     states = study.runs.set_index("run_id")["state"]
     assert states[run.run_id] == "damaged"
     assert (states == "done").sum() == 5
@@ -106,7 +109,7 @@ def test_contradictory_rows_are_told_of_the_one_run(root: Path) -> None:
     counts["tp"] += (counts.index == 0).astype(np.int64)
     write_table(run.path / "counts.parquet", "counts", counts)
     seal(run)
-    records = consolidation.consolidated(StudyRecords(root))
+    records = consolidation.consolidated_records(StudyRecords(root))
     states = read_study(records).runs.set_index("run_id")["state"]
     assert states[run.run_id] == "damaged"
     assert (states == "done").sum() == 5
@@ -116,19 +119,19 @@ def test_contradictory_rows_are_told_of_the_one_run(root: Path) -> None:
 
 @pytest.mark.parametrize("name", ["counts.parquet", "runs.parquet", "index.json"])
 def test_damaged_copy_is_made_anew(root: Path, name: str) -> None:
-    consolidation.consolidated(StudyRecords(root))
+    consolidation.consolidated_records(StudyRecords(root))
     path = root / consolidated.FOLDER / name
     path.write_bytes(path.read_bytes()[:-7])
-    assert consolidated.held_runs(root) == {}
-    require_same(root, consolidation.consolidated(StudyRecords(root)))
-    assert len(consolidated.held_runs(root)) == 6
+    assert consolidated.read_consolidated_runs(root) == {}
+    require_same(root, consolidation.consolidated_records(StudyRecords(root)))
+    assert len(consolidated.read_consolidated_runs(root)) == 6
 
 
 def test_new_run_joins_those_that_are_kept(root: Path) -> None:
     plan = json.loads((root / "plan.json").read_text())
     write_json(root / "plan.json", plan | {"runs": plan["runs"][:-1]})
-    consolidation.consolidated(StudyRecords(root))
-    assert len(consolidated.held_runs(root)) == 5
+    consolidation.consolidated_records(StudyRecords(root))
+    assert len(consolidated.read_consolidated_runs(root)) == 5
     write_json(root / "plan.json", plan)
-    require_same(root, consolidation.consolidated(StudyRecords(root)))
-    assert len(consolidated.held_runs(root)) == 6
+    require_same(root, consolidation.consolidated_records(StudyRecords(root)))
+    assert len(consolidated.read_consolidated_runs(root)) == 6

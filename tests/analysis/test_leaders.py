@@ -74,8 +74,8 @@ def test_a_class_is_tested_as_in_the_whole_comparison(context: Context) -> None:
         assert pairs is not None
         tests = module.pair_tests(pairs, names, module.rules_of(context.plan), {})
         whole = next(each for each in tests if each.keys["class"] == name)
-        assert row[["low", "high"]].tolist() == pytest.approx(whole.known.interval(0.95))
-        assert (row["difference"], row["p"]) == (pytest.approx(whole.known.estimate), pytest.approx(whole.p))
+        assert row[["low", "high"]].tolist() == pytest.approx(whole.uncertainty.interval(0.95))
+        assert (row["difference"], row["p"]) == (pytest.approx(whole.uncertainty.estimate), pytest.approx(whole.p))
 
 
 def test_methods_are_paired_on_the_seeds_that_both_have_finished(context: Context) -> None:
@@ -98,7 +98,7 @@ def fake_tiers(
 
     def compare(pairs: frozenset[str], *_: object, **__: object) -> list[object]:
         known = Uncertainty(-0.1, 0.05, np.ones(1), np.array([8.0]))
-        return [SimpleNamespace(p=p[pairs], n_units=9, known=known)]
+        return [SimpleNamespace(p=p[pairs], n_units=9, uncertainty=known)]
 
     monkeypatch.setattr(module.Pairing, "pair", pair)
     monkeypatch.setattr(module, "pair_tests", compare)

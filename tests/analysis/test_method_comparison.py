@@ -14,7 +14,7 @@ from analysis.schema.names import MACRO
 from analysis.scoring.comparisons import (
     PairedScores,
     Rules,
-    described,
+    descriptive_statistics,
     judged_families,
     judged_rows,
     macro_or_class,
@@ -50,7 +50,7 @@ def rows_of_pair(pairs, rules=RULES):
 def judged(pairs, others=(), rules=RULES):
     """The verdict on macro of one pair, corrected together with others."""
     family = [pair_tests(each, NAMES, rules, KEYS, only=MACRO)[0] for each in (pairs, *others)]
-    return comparison_verdict(judged_rows(family, rules)[0] | described(family[0], rules), rules)
+    return comparison_verdict(judged_rows(family, rules)[0] | descriptive_statistics(family[0], rules), rules)
 
 
 def test_difference_is_the_mean_over_classes_of_means_over_units():

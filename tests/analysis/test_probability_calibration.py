@@ -25,7 +25,7 @@ from analysis.study.runs import AnalysisPlan
 from imbalance_bench.evaluation.counts import count_pixels
 from imbalance_bench.evaluation.image_tables import ImageKeys, probability_rows
 from imbalance_bench.evaluation.probabilities import count_probabilities
-from imbalance_bench.records import PROBABILITY_BINS
+from imbalance_bench.table_schemas import PROBABILITY_BINS
 from tests.analysis.golden.probabilities import case, softmax
 from tests.analysis.synthetic import write_synthetic_study
 

@@ -7,7 +7,9 @@ import pandas as pd
 import pytest
 
 from analysis.measures.training_dynamics import training_dynamics
-from imbalance_bench.records import DYNAMICS, RunRecord, write_table
+from imbalance_bench.records import RunRecord
+from imbalance_bench.table_files import write_table
+from imbalance_bench.table_schemas import DYNAMICS
 
 MILLION = 1_000_000
 

@@ -15,7 +15,7 @@ from analysis.pipeline import analyze_study
 from analysis.plots import AnalysedStudy, draw_figure
 from analysis.report import build_report
 from analysis.scoring.pairs import rules_of
-from analysis.scoring.tuned import TriedSetting, TunedMethod, TunedStudy, mean_score, read_tuning, selected_score
+from analysis.scoring.tuned import ScoredTrial, TunedMethod, TunedStudy, mean_score, read_tuning, selected_score
 from analysis.statistics import tuning_budgets
 from analysis.statistics.tuning_budgets import budgets, subsets_of
 from analysis.study.runs import AnalysisPlan, RunData, StudyTables
@@ -127,7 +127,7 @@ def tuned_study(
                 name: mean_score(own, "macro_dice", split) for name, split in (("validation", "val"), ("test",) * 2)
             }
             drawn = {"gamma": float(number), "how": "ab"[number % 2]} if number else {}
-            trials.append(TriedSetting(number, f"{method}.t{number}", drawn, **score, steps=100, seconds=9.0))
+            trials.append(ScoredTrial(number, f"{method}.t{number}", drawn, **score, steps=100, seconds=9.0))
         methods.append(TunedMethod(method, winner, {}, tuple(trials)))
     study = StudyTables(pd.DataFrame(), tuple(runs), ("a", "b"), ((True, True),), {"groups_known": True}, "test")
     return TunedStudy("macro_dice", tuple(methods), study)

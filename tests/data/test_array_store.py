@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from imbalance_bench.data import array_store
 from imbalance_bench.data.array_store import ArrayStore
+from imbalance_bench.data.store_filling import Fill
 from imbalance_bench.errors import UserError
 
 ROWS, CHUNK = 23, 4
@@ -50,7 +50,7 @@ def must_not_fill(rows: Sequence[int]) -> Mapping[str, np.ndarray]:
     raise AssertionError(f"asked to fill {list(rows)}")
 
 
-def fill_here(folder: Path, fill: array_store.Fill = content, chunk: int = CHUNK, **more: object) -> ArrayStore:
+def fill_here(folder: Path, fill: Fill = content, chunk: int = CHUNK, **more: object) -> ArrayStore:
     return ArrayStore.open_or_fill(
         folder,
         arrays=ARRAYS,
@@ -146,7 +146,7 @@ class FillFailed(Exception):
     """Stands for anything that goes wrong in a fill."""
 
 
-def fill_until(last_row: int) -> array_store.Fill:
+def fill_until(last_row: int) -> Fill:
     def fill(rows: Sequence[int]) -> dict[str, np.ndarray]:
         if rows[-1] > last_row:
             raise FillFailed
@@ -203,7 +203,7 @@ def test_a_truncated_file_is_named(tmp_path: Path, file: str) -> None:
 
 def test_a_small_disk_is_refused_before_anything_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = shutil.disk_usage(tmp_path)._replace(free=1000)
-    monkeypatch.setattr(array_store.shutil, "disk_usage", lambda _path: usage)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _path: usage)
     with pytest.raises(UserError, match=r"1\.43e-06 GB to spare. Got 1e-06 GB free. Free some space") as caught:
         fill_here(tmp_path)
     assert caught.value.exit_code == 1

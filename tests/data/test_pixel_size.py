@@ -8,20 +8,20 @@ from imbalance_bench.data.pixel_size import (
     PixelSize,
     require_bounded_enlargement,
     require_mpp_option,
-    told_pixel_size,
+    stated_pixel_size,
 )
 from imbalance_bench.errors import UserError
 
 
 @pytest.mark.parametrize("told", [0.5, "0.5", "0,5000", " 0.5 ", "5e-1"])
 def test_a_size_is_read_in_any_writing(told: object) -> None:
-    assert told_pixel_size(told, 0.5) == PixelSize(0.5, 0.5)
+    assert stated_pixel_size(told, 0.5) == PixelSize(0.5, 0.5)
 
 
 @pytest.mark.parametrize("told", [None, "", "0", 0, "-0.5", "nan", "inf", float("inf"), "0,5,0", "half", b"0.5"])
 def test_what_is_no_size_is_unknown(told: object) -> None:
-    assert told_pixel_size(told, 0.5) is None
-    assert told_pixel_size(0.5, told) is None
+    assert stated_pixel_size(told, 0.5) is None
+    assert stated_pixel_size(0.5, told) is None
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ def test_what_is_no_size_is_unknown(told: object) -> None:
     [((0.5, 0.5), True), ((0.05, 20), True), ((0.049, 0.5), False), ((0.5, 20.1), False), ((352.8, 352.8), False)],
 )
 def test_only_sizes_of_microscopes_are_believed(size: tuple[float, float], *, believed: bool) -> None:
-    assert PixelSize(*size).is_believed is believed
+    assert PixelSize(*size).is_plausible is believed
 
 
 @pytest.mark.parametrize("mpp_um", [float("inf"), float("nan"), 1e300, 0.0, -0.5, 0.01, 25.0])

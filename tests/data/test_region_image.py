@@ -180,8 +180,8 @@ def test_the_resolution_of_a_screen_or_a_printer_is_not_believed(tmp_path: Path,
     with open_region_image(path, mpp_um=0.5) as image:
         assert (image.height_px, image.width_px, image.mpp_um) == (128, 160, None)
         assert isinstance(image, slide_image.SlideImage)
-        assert image.told is not None
-        assert image.told.x_um == pytest.approx(25400 / dpi)
+        assert image.stated_size is not None
+        assert image.stated_size.x_um == pytest.approx(25400 / dpi)
 
 
 def test_a_slide_far_coarser_than_the_model_is_refused(tmp_path: Path) -> None:

@@ -113,7 +113,7 @@ def test_what_a_scheduler_stops_goes_on_for_as_long_as_it_comes_further(tmp_path
     further = Stopping([3, 6, 9, 12, None])
     jobs = [RunJob(tmp_path, "run0", "a", tmp_path, steps=20)]
     assert errors(execute_rounds(lambda _: further, Effort(1, retries=0), jobs, told)) == {"run0": None}
-    assert all(line.endswith("It goes on.") for line in told.remarks)
+    assert all(line.endswith("It continues.") for line in told.remarks)
     stuck = Stopping([15, 15, 15, None])
     assert errors(execute_rounds(lambda _: stuck, Effort(1, retries=1), jobs, told)) == {"run0": "stopped."}
     assert stuck.left == [None]

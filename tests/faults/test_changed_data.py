@@ -18,7 +18,8 @@ from imbalance_bench.data.unchanged import require_unchanged
 from imbalance_bench.errors import UserError
 from imbalance_bench.execution import Execution, execute_study
 from imbalance_bench.planning import prepare_study
-from imbalance_bench.records import StudyRecords, read_json
+from imbalance_bench.record_documents import read_document
+from imbalance_bench.records import StudyRecords
 from tests.analysis.synthetic import write_synthetic_study
 from tests.small_study import small_config, write_dataset
 
@@ -57,7 +58,7 @@ def move_an_image(root: Path) -> None:
 def rename_a_class(root: Path) -> None:
     path = root / "dataset" / "dataset.yaml"
     text = path.read_text()
-    name = read_json(root / "dataset.json")["classes"][0]["name"]
+    name = read_document(root / "dataset.json")["classes"][0]["name"]
     path.write_text(text.replace(f"name: {name}", "name: renamed"))
 
 

@@ -16,7 +16,9 @@ from analysis.topics.scores import class_scores
 from imbalance_bench.errors import UserError
 from imbalance_bench.execution import Execution, execute_study
 from imbalance_bench.manifest import file_hash, write_json
-from imbalance_bench.records import SCHEMA_VERSION, RunRecord, StudyRecords, read_json, write_table
+from imbalance_bench.record_documents import SCHEMA_VERSION, read_document
+from imbalance_bench.records import RunRecord, StudyRecords
+from imbalance_bench.table_files import write_table
 from tests.analysis.synthetic import write_synthetic_study
 from tests.small_study import small_config, write_dataset
 
@@ -51,7 +53,7 @@ def more_hits(counts: pd.DataFrame) -> pd.DataFrame:
 
 CONTRADICTIONS: dict[str, tuple[Callable[[pd.DataFrame], pd.DataFrame], str]] = {
     "negative": (negative, "counts must not be negative"),
-    "twice": (lambda counts: pd.concat([counts, counts.iloc[[3]]]), "each row must stand once"),
+    "twice": (lambda counts: pd.concat([counts, counts.iloc[[3]]]), "each row must occur once"),
     "a class less": (lambda counts: counts.drop(index=0), "a row for each of"),
     "the last class": (lambda counts: counts[counts["class_id"] < 4], "must"),
     "does not add up": (more_hits, "must add up"),
@@ -134,7 +136,7 @@ def test_runs_made_in_different_environments_are_named(study: Path) -> None:
     assert "precision" not in verdict.sentence
     table = found.tables["environments"]
     assert table[table["property"] == "precision"]["n_runs"].tolist() == [4]
-    assert read_json(study / "analysis" / "verdicts.json")["verdicts"]
+    assert read_document(study / "analysis" / "verdicts.json")["verdicts"]
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from imbalance_bench.data import array_store
 from imbalance_bench.data.array_store import ArrayStore, require_undamaged
+from imbalance_bench.data.store_filling import Fill
 from imbalance_bench.errors import UserError
 from imbalance_bench.execution import Execution, execute_study
 from imbalance_bench.records import StudyRecords
@@ -56,7 +56,7 @@ def test_flipped_bytes_of_a_cache_change_no_record(
     assert path.read_bytes() == before
 
 
-def rows_filled(value: int) -> array_store.Fill:
+def rows_filled(value: int) -> Fill:
     def fill(rows: Sequence[int]) -> Mapping[str, np.ndarray]:
         return {"a": np.full((len(rows), 4), value, np.int32)}
 
@@ -76,7 +76,7 @@ def test_what_cannot_be_made_again_byte_for_byte_is_refused(tmp_path: Path) -> N
     flip(path, path.stat().st_size - 40, 1)  # row 7, 16 bytes a row
     with pytest.raises(UserError, match="is damaged"):
         require_undamaged(tmp_path)
-    with pytest.raises(UserError, match=r"is damaged in rows 6 to 8, and making them anew"):
+    with pytest.raises(UserError, match=r"is damaged in rows 6 to 8, and computing them again"):
         open_store(tmp_path, value=2)
     assert (np.asarray(open_store(tmp_path)["a"]) == 1).all()
     require_undamaged(tmp_path)

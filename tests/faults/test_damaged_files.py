@@ -148,7 +148,7 @@ def test_repair_rebuilds_a_status_and_nothing_else(study: Path) -> None:
     before = record.status()
     empty(record.path / "status.json")
     shown = call("repair", study)
-    assert f"{record.run_id}: status.json is empty: status.json is written anew" in shown.output
+    assert f"{record.run_id}: status.json is empty: rewrote status.json" in shown.output
     assert record.status() | {"updated": ""} == before | {"updated": ""}
     assert call("repair", study).output.strip() == "nothing to repair"
 

@@ -14,7 +14,8 @@ from click.testing import CliRunner
 from imbalance_bench.bundle import INDEX, export_bundle, import_bundle
 from imbalance_bench.cli.main import main
 from imbalance_bench.errors import UserError
-from imbalance_bench.records import TABLES, StudyRecords
+from imbalance_bench.records import StudyRecords
+from imbalance_bench.table_schemas import TABLES
 
 Change = Callable[[dict[str, bytes], dict[str, Any]], object]
 

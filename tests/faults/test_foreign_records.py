@@ -13,7 +13,9 @@ from analysis.study.runs import read_study
 from imbalance_bench.damage import damages
 from imbalance_bench.errors import UserError
 from imbalance_bench.manifest import file_hash
-from imbalance_bench.records import SCHEMA_VERSION, RunRecord, StudyRecords, read_table, write_table
+from imbalance_bench.record_documents import SCHEMA_VERSION
+from imbalance_bench.records import RunRecord, StudyRecords
+from imbalance_bench.table_files import read_table, write_table
 from tests.foreign_predictions import TESTED, guess, two_methods, typed
 
 

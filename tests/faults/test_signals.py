@@ -24,8 +24,8 @@ from tests.small_study import write_study
 @pytest.mark.parametrize(
     ("engine", "number", "code", "line"),
     [
-        ("serial", signal.SIGTERM, 143, "Error: Stopped by SIGTERM. The same command goes on from here."),
-        ("process", signal.SIGUSR1, 138, "Error: Stopped by SIGUSR1. The same command goes on from here."),
+        ("serial", signal.SIGTERM, 143, "Error: Stopped by SIGTERM. Run the same command again to resume."),
+        ("process", signal.SIGUSR1, 138, "Error: Stopped by SIGUSR1. Run the same command again to resume."),
     ],
 )
 def test_a_signal_saves_a_checkpoint_of_the_step_in_progress(
@@ -81,7 +81,7 @@ def test_ctrl_c_during_imports_prints_one_line(tmp_path: Path, moment_s: float) 
     if done.returncode == 2:
         pytest.skip("the command had ended before the signal")
     assert done.returncode == 130, done.stderr
-    assert done.stderr.splitlines() == ["Error: Interrupted. The same command goes on from here."]
+    assert done.stderr.splitlines() == ["Error: Interrupted. Run the same command again to resume."]
 
 
 @pytest.fixture

@@ -14,7 +14,8 @@ from analysis.plots import KINDS, NotDrawableError, draw
 from analysis.report import build_report
 from analysis.verdicts import DECISIVE, REFUSALS, UNMEASURED_RULE, Topic, Verdict, Word
 from imbalance_bench.errors import UserError
-from imbalance_bench.records import StudyRecords, write_table
+from imbalance_bench.records import StudyRecords
+from imbalance_bench.table_files import write_table
 from tests.analysis.synthetic import write_synthetic_study
 
 NO_NUMBER = re.compile(r"(?<![\w.])[+-]?(nan|inf)\b")

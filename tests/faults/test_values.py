@@ -15,7 +15,8 @@ from imbalance_bench.cli.main import main
 from imbalance_bench.config import parse_study
 from imbalance_bench.errors import UserError
 from imbalance_bench.models.encoder_weights import fit_weights, load_encoder_weights
-from imbalance_bench.records import StudyRecords, read_table
+from imbalance_bench.records import StudyRecords
+from imbalance_bench.table_files import read_table
 from tests.small_study import study_content, write_study
 
 COMMANDS = (["status"], ["analyze"], ["plot", "ranks"], ["compare"], ["export"])

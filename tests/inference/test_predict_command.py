@@ -167,7 +167,7 @@ def test_the_resolution_that_counts_is_said_once(finished_study: Path, tmp_path:
     assert done.exit_code == 0, done.output
     lines = done.output.splitlines()
     assert sum("dpi.tif: the file says 352.8 um per pixel, outside 0.05 to 20 um" in line for line in lines) == 1
-    assert sum("3 images do not tell a resolution; 0.5 um per pixel, the model's, is assumed" in x for x in lines) == 1
+    assert sum("3 images do not state a resolution; 0.5 um per pixel, the model's, is assumed" in x for x in lines) == 1
     assert sum("turned.png: turned upright, as its orientation tag 6 says." in line for line in lines) == 1
     areas = pd.read_csv(tmp_path / "out" / "areas.csv").groupby("image")[["pixels", "area_um2"]].sum()
     sums = {str(name): row.to_list() for name, row in areas.iterrows()}

@@ -102,7 +102,7 @@ def test_an_interrupted_prediction_goes_on(
     seen[:] = [0] * 13
     done = predict(run, slide, "--out", tmp_path / "out")
     assert done.exit_code == 0, done.output
-    assert "slide.tif: went on from what an interrupted prediction left." in done.output
+    assert "slide.tif: resumed an interrupted prediction." in done.output
     again = sum(seen)
     seen[:] = [0] * 13
     assert predict(run, slide, "--out", tmp_path / "once").exit_code == 0

@@ -153,13 +153,13 @@ def test_tuning_that_an_encoder_does_not_have_is_refused(options: dict[str, Any]
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"lora_rank": 4}, "`lora_rank` means nothing to `encoder_tuning: frozen`"),
-        ({"encoder_tuning": "full", "last_blocks": 3}, "`last_blocks` means nothing to `encoder_tuning: full`"),
+        ({"lora_rank": 4}, "`lora_rank` does not apply to `encoder_tuning: frozen`"),
+        ({"encoder_tuning": "full", "last_blocks": 3}, "`last_blocks` does not apply to `encoder_tuning: full`"),
         (
             {"encoder_frozen": True, "encoder_tuning": "lora"},
             "`encoder_frozen: true` contradicts `encoder_tuning: lora`",
         ),
-        ({"activation_checkpointing": True}, "means nothing to a frozen encoder"),
+        ({"activation_checkpointing": True}, "does not apply to a frozen encoder"),
         (
             {"encoder": ["resnet18", "resnet34"], "encoder_weights": ["none"]},
             r"one value for each encoder \(2\). Got 1",

@@ -19,8 +19,9 @@ from imbalance_bench.evaluation.path_controls import ShiftedLogits, class_shares
 from imbalance_bench.execution import Execution, execute_study
 from imbalance_bench.planned_study import open_run
 from imbalance_bench.planning import prepare_study
-from imbalance_bench.records import BoundaryMeasure, PathControl, RunRecord, StudyRecords
+from imbalance_bench.records import RunRecord, StudyRecords
 from imbalance_bench.study import build_context
+from imbalance_bench.table_schemas import BoundaryMeasure, PathControl
 from imbalance_bench.training import record_tables
 from imbalance_bench.training.image_evaluation import ImageEvaluation, QueriedImage, block_means
 from imbalance_bench.training.material import initial_segmenter, open_material, rows_by_image

@@ -45,7 +45,7 @@ def test_ctrl_c_leaves_a_resumable_study(tmp_path: Path, dataset: Path, shared_c
     finally:
         process.kill()
     assert process.returncode == 130
-    assert errors.strip() == "Error: Interrupted. The same command goes on from here."
+    assert errors.strip() == "Error: Interrupted. Run the same command again to resume."
     started = [run for run in StudyRecords.open(out).runs() if run.status()]
     assert started
     assert all(run.status()["state"] == "running" for run in started)

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from benchmarks.path_sensitivity import macro_dice, sensitivity
-from imbalance_bench.records import PATH_CONTROLS, PathControl
+from imbalance_bench.table_schemas import PATH_CONTROLS, PathControl
 
 TRUTH = np.array([60, 30, 10])
 ONE_IMAGE = {"image_id": "a", "group_id": "g", "split": "test"}

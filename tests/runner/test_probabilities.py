@@ -9,7 +9,8 @@ import pytest
 from imbalance_bench.evaluation import probabilities
 from imbalance_bench.evaluation.image_tables import ImageKeys, probability_rows
 from imbalance_bench.evaluation.probabilities import count_probabilities
-from imbalance_bench.records import PROBABILITY_BINS, PROBABILITY_UNIT, StudyRecords
+from imbalance_bench.records import StudyRecords
+from imbalance_bench.table_schemas import PROBABILITY_BINS, PROBABILITY_UNIT
 
 K = 3
 KEYS = ["image_id", "group_id", "split", "class_id"]

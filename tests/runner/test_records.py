@@ -9,8 +9,10 @@ import pytest
 
 from imbalance_bench.errors import UserError, nearest
 from imbalance_bench.manifest import canonical_hash, write_atomically, write_json
-from imbalance_bench.records import RunRecord, RunState, StudyRecords, read_json, read_table, write_table
+from imbalance_bench.record_documents import read_document
+from imbalance_bench.records import RunRecord, RunState, StudyRecords
 from imbalance_bench.seeding import derive_seed, generator
+from imbalance_bench.table_files import read_table, write_table
 
 ROW = {"image_id": "a", "group_id": "g", "split": "test", "class_id": 0, "tp": 1, "fp": 2, "fn": 3, "n_valid": 4}
 
@@ -72,7 +74,7 @@ def test_a_run_is_done_only_when_its_status_says_so(tmp_path: Path) -> None:
 def test_damaged_json_and_foreign_folders_are_named(tmp_path: Path) -> None:
     (tmp_path / "plan.json").write_text("{")
     with pytest.raises(UserError, match=r"plan\.json: not readable as JSON"):
-        read_json(tmp_path / "plan.json")
+        read_document(tmp_path / "plan.json")
     with pytest.raises(UserError, match="is not a study directory"):
         StudyRecords.open(tmp_path / "elsewhere")
 

@@ -248,7 +248,7 @@ def test_other_data_in_the_same_directory_is_refused(tmp_path: Path, dataset: Pa
     train(root, shared_cache, dataset, methods=["cross_entropy"])
     mask = dataset / "masks" / "im_0.png"
     mask.write_bytes((dataset / "masks" / "im_1.png").read_bytes())
-    with pytest.raises(UserError, match="holds a study whose data were others"):
+    with pytest.raises(UserError, match="holds a study whose data differ"):
         train(root, shared_cache, dataset, methods=["cross_entropy"])
 
 

@@ -79,9 +79,9 @@ def test_a_cross_validation_file_is_read(dataset: Path, tmp_path: Path) -> None:
     ("section", "message"),
     [
         ({"kind": "file"}, "`splits.path` is required by `splits.kind: file`"),
-        ({"kind": "published", "repeats": 2}, "`splits.repeats` means nothing to `splits.kind: published`. Got 2"),
-        ({"kind": "grouped", "path": "a.json"}, "`splits.path` means nothing to `splits.kind: grouped`"),
-        ({"kind": "file", "path": "a.json", "folds": 3}, "`splits.folds` means nothing to `splits.kind: file`"),
+        ({"kind": "published", "repeats": 2}, "`splits.repeats` does not apply to `splits.kind: published`. Got 2"),
+        ({"kind": "grouped", "path": "a.json"}, "`splits.path` does not apply to `splits.kind: grouped`"),
+        ({"kind": "file", "path": "a.json", "folds": 3}, "`splits.folds` does not apply to `splits.kind: file`"),
         ({"kind": "grouped", "fold": 3}, "unknown key `splits.fold`. Did you mean 'folds'"),
     ],
 )

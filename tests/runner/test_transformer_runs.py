@@ -12,7 +12,8 @@ from PIL import Image
 from imbalance_bench.cli.main import main
 from imbalance_bench.data.phantom import PRESETS, generate_phantom
 from imbalance_bench.data.phantom.spec import GroupCounts
-from imbalance_bench.records import StudyRecords, read_json
+from imbalance_bench.record_documents import read_document
+from imbalance_bench.records import StudyRecords
 from tests.small_study import study_content
 
 VIT = "tu-vit_tiny_patch16_224"
@@ -83,7 +84,7 @@ def test_patches_of_14_px_train_cache_resume_and_predict(
     content = content_of(phantom, model, tile_px=448, crop_px=224, methods=["dfa"])
     folder = assert_resumes(tmp_path, content, monkeypatch)
     (cache,) = (folder / "cache").glob("features-*/complete.json")
-    described = read_json(cache)["description"]
+    described = read_document(cache)["description"]
     assert described["strides"] == [14] * 4
     assert described["kwargs"] == FOURTEEN
     assert np.load(cache.with_name("level_0.npy"), mmap_mode="r").shape[1:] == (16, 32, 32)
@@ -146,10 +147,10 @@ def test_fused_encoders_are_cached_each_by_itself(tmp_path: Path, dataset: Path,
     result = run(tmp_path, content_of(dataset, pair, methods=["cross_entropy"]))
     assert result.exit_code == 0, result.output
     found = {
-        read_json(path)["description"]["encoder"][0]: path for path in (tmp_path / "cache").glob("f*/complete.json")
+        read_document(path)["description"]["encoder"][0]: path for path in (tmp_path / "cache").glob("f*/complete.json")
     }
     assert set(found) == {"tu-test_vit", "resnet18"}
-    described = read_json(found["tu-test_vit"])["description"]
+    described = read_document(found["tu-test_vit"])["description"]
     assert (described["scale"], described["strides"]) == (0.5, [32] * 4)
     before = found["resnet18"].stat().st_mtime_ns
     alone = {"encoder": "resnet18", "architecture": architecture}

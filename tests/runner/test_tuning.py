@@ -14,7 +14,8 @@ from imbalance_bench.data.splits import Fold, Splits
 from imbalance_bench.errors import UserError
 from imbalance_bench.execution import Execution, execute_study
 from imbalance_bench.manifest import write_json
-from imbalance_bench.records import StudyRecords, write_table
+from imbalance_bench.records import StudyRecords
+from imbalance_bench.table_files import write_table
 from imbalance_bench.tuning.choice import TrialScore, best, choose, score_of_counts
 from imbalance_bench.tuning.draws import points, trials_of, tunable
 from imbalance_bench.tuning.execution import require_no_leak, trial_study

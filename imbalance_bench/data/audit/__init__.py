@@ -110,7 +110,7 @@ def audit(path: Path, options: AuditOptions | None = None, *, on_phase: OnPhase 
         UserError: The source cannot be read, or a regular expression is wrong or matches nothing.
     """
     options = options or AuditOptions()
-    report = on_phase or (lambda _what, _done, _total: None)
+    report = on_phase or (lambda _phase, _n_done, _total: None)
     dataset = None
     if path.is_dir():
         dataset = PreparedDataset.open(path, allow_leakage=True)
@@ -120,8 +120,8 @@ def audit(path: Path, options: AuditOptions | None = None, *, on_phase: OnPhase 
     else:
         raise UserError(f"{path} must be a prepared data set or a CSV file of splits. Got no such path. Check it.")
     images = with_names_parsed(images, group_regex=options.group_regex, site_regex=options.site_regex)
-    known = [image for image in images if image.group is not None]
-    patients = bool(known) and all(is_tcga(image.group or "") for image in known)
+    grouped = [image for image in images if image.group is not None]
+    patients = bool(grouped) and all(is_tcga(image.group or "") for image in grouped)
     words = _Words("image" if dataset else "patch", "patient" if patients else "group")
     findings = [
         *check_groups(images, words),
@@ -137,7 +137,7 @@ def audit(path: Path, options: AuditOptions | None = None, *, on_phase: OnPhase 
         noun=words.image,
         group_noun=words.group,
         n_images=len(images),
-        n_groups=len({image.group for image in known}),
+        n_groups=len({image.group for image in grouped}),
         findings=tuple(findings),
     )
 
@@ -159,20 +159,20 @@ class _Words:
 
 def check_groups(images: Sequence[AuditedImage], words: _Words) -> list[Finding]:
     """Check that no group lies in test and elsewhere, in several folds, or in validation and training."""
-    known = [image for image in images if image.group is not None and image.part]
+    grouped = [image for image in images if image.group is not None and image.part]
     names = ("test_groups", "groups_across_folds", "validation_images")
-    if not known:
+    if not grouped:
         reason = _NO_GROUPS if any(image.part for image in images) else "no image has a split yet"
         return [Finding(name, UNCHECKED, reason) for name in names]
-    return [_check_test(known, words), _check_folds(known, words), _check_validation(known, words)]
+    return [_check_test(grouped, words), _check_folds(grouped, words), _check_validation(grouped, words)]
 
 
-def _check_test(known: Sequence[AuditedImage], words: _Words) -> Finding:
-    test = [image for image in known if image.part == "test"]
+def _check_test(grouped: Sequence[AuditedImage], words: _Words) -> Finding:
+    test = [image for image in grouped if image.part == "test"]
     if not test:
         return Finding("test_groups", UNCHECKED, "there is no test set")
     tested = {image.group for image in test}
-    shared = sorted(str(group) for group in tested & {image.group for image in known if image.part != "test"})
+    shared = sorted(str(group) for group in tested & {image.group for image in grouped if image.part != "test"})
     counts = {"groups": len(tested), "images": len(test), "shared_groups": len(shared)}
     size = f"{words.groups(len(tested))} ({words.images(len(test))})"
     if shared:
@@ -181,22 +181,22 @@ def _check_test(known: Sequence[AuditedImage], words: _Words) -> Finding:
     return Finding("test_groups", CLEAN, f"clean test set of {size}", counts)
 
 
-def _check_folds(known: Sequence[AuditedImage], words: _Words) -> Finding:
+def _check_folds(grouped: Sequence[AuditedImage], words: _Words) -> Finding:
     folds: dict[str, set[str]] = defaultdict(set)
-    for image in known:
+    for image in grouped:
         if image.part != "test":
             folds[str(image.group)].add(image.fold)
-    several = sorted(group for group, found in folds.items() if len(found) > 1)
+    several = sorted(group for group, folds_of_group in folds.items() if len(folds_of_group) > 1)
     counts = {"groups": len(folds), "groups_in_several_folds": len(several)}
     sentence = f"{len(several)} of {len(folds)} train/validation {words.group}s in more than one fold"
     return Finding("groups_across_folds", LEAK if several else CLEAN, sentence, counts, tuple(several[:_EXAMPLES]))
 
 
-def _check_validation(known: Sequence[AuditedImage], words: _Words) -> Finding:
-    validation = [image for image in known if image.part == "val"]
+def _check_validation(grouped: Sequence[AuditedImage], words: _Words) -> Finding:
+    validation = [image for image in grouped if image.part == "val"]
     if not validation:
         return Finding("validation_images", UNCHECKED, "there is no validation set")
-    trained = {image.group for image in known if image.part == "train"}
+    trained = {image.group for image in grouped if image.part == "train"}
     leaking = [image.image_id for image in validation if image.group in trained]
     counts = {"images": len(validation), "leaking_images": len(leaking)}
     size = f"{len(leaking)} of {words.images(len(validation)).replace(words.image, 'validation ' + words.image)}"
@@ -264,7 +264,7 @@ def check_duplicates(
     """Check that no image is nearly the same as one of another fold or group, whichever way it is turned."""
     if dataset is None:
         return Finding("near_duplicates", UNCHECKED, "a split file has no pixels; audit the prepared data set")
-    pairs = find_near_duplicates(dataset, on_progress=lambda done, total: report("hashing images", done, total))
+    pairs = find_near_duplicates(dataset, on_progress=lambda n_done, total: report("hashing images", n_done, total))
     named = [(images[first], images[second]) for first, second in pairs]
     leaking = [pair for pair in named if pair[0].part and pair[1].part and pair[0].fold != pair[1].fold]
     foreign = [pair for pair in named if pair not in leaking and pair[0].group != pair[1].group]
@@ -302,7 +302,7 @@ def check_classes(dataset: PreparedDataset | None, report: OnPhase) -> Finding:
         return Finding("classes_missing", UNCHECKED, "no image has a split yet")
     taxonomy = Taxonomy(dataset.info)
     pixels = per_image_pixels(
-        dataset, taxonomy, on_progress=lambda done, total: report("counting classes", done, total)
+        dataset, taxonomy, on_progress=lambda n_done, total: report("counting classes", n_done, total)
     )
     missing = tuple(
         f"{name} in {split}"

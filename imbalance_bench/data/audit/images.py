@@ -127,7 +127,7 @@ def with_names_parsed(
     if site_regex:
         sites = _extract(site_regex, names, "--site-regex")
     elif not any(sites):
-        sites = [found[1] if (found := _TCGA.match(name)) else None for name in names]
+        sites = [match[1] if (match := _TCGA.match(name)) else None for name in names]
     sizes = [size for image in images for size in (image.height_px, image.width_px) if size]
     positions = parse_positions(names, groups, tile_px=min(sizes, default=None))
     return [
@@ -145,11 +145,11 @@ def name_parser(pattern: str, option: str) -> Callable[[str], str | None]:
     try:
         compiled = re.compile(pattern)
     except re.error as error:
-        raise UserError(f"{option} must be a regular expression. Got '{pattern}': {error}. Mend it.") from None
+        raise UserError(f"{option} must be a regular expression. Got '{pattern}': {error}. Correct it.") from None
 
     def parse(name: str) -> str | None:
-        found = compiled.search(name)
-        return None if found is None else canonical(found[1 if compiled.groups else 0] or "") or None
+        match = compiled.search(name)
+        return None if match is None else canonical(match[1 if compiled.groups else 0] or "") or None
 
     return parse
 
@@ -157,7 +157,7 @@ def name_parser(pattern: str, option: str) -> Callable[[str], str | None]:
 def _extract(pattern: str, names: Sequence[str], option: str) -> list[str | None]:
     parsed = list(map(name_parser(pattern, option), names))
     if not any(parsed):
-        raise UserError(f"{option} must match some image ids. Got '{pattern}', which misses '{names[0]}'. Mend it.")
+        raise UserError(f"{option} must match some image ids. Got '{pattern}', which misses '{names[0]}'. Correct it.")
     return parsed
 
 

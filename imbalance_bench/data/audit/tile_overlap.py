@@ -14,7 +14,7 @@ def shared_areas(placed: Sequence[AuditedImage]) -> tuple[int, list[str]]:
     for image in placed:
         if image.position and image.part:
             folds[image.position.area].add(image.fold)
-    return len(folds), sorted(area for area, found in folds.items() if len(found) > 1)
+    return len(folds), sorted(area for area, folds_of_area in folds.items() if len(folds_of_area) > 1)
 
 
 def find_overlaps(placed: Sequence[AuditedImage]) -> list[tuple[AuditedImage, AuditedImage]]:

@@ -46,7 +46,7 @@ def parse_positions(
 
 def _parse(name: str) -> Position | None:
     for pattern in (_TRAILING, _CORNER):
-        found = pattern.match(name)
-        if found:
-            return Position(found["area"], int(found["x"]), int(found["y"]))
+        match = pattern.match(name)
+        if match:
+            return Position(match["area"], int(match["x"]), int(match["y"]))
     return None

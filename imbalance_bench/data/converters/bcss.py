@@ -92,10 +92,10 @@ def plan(source: Path, _options: PrepareOptions) -> Plan:
     pairs = pair_files(list_folder(source / "rgbs_colorNormalized"), list_folder(source / "masks", (".png",)))
     images = []
     for name, image, mask in pairs:
-        found = _NAME.match(name)
-        if found is None:
+        match = _NAME.match(name)
+        if match is None:
             raise UserError(f"{image} must begin with a TCGA barcode such as TCGA-A1-A0SK-. Got '{name}'. Restore it.")
-        patient, site = found.groups()
+        patient, site = match.groups()
         images.append(SourceImage(name, patient, image, mask, split=split_of(site), extra={"site": site}))
     return Plan(INFO, tuple(images), read_region, count_remarks(images, REGIONS, "regions"))
 

@@ -37,19 +37,23 @@ def plan(source: Path, options: PrepareOptions) -> Plan:
     images = [SourceImage(name, name, image, mask) for name, image, mask in pairs]
     pattern = options.group_regex or SLIDE_REGEX
     parse = name_parser(pattern, "--group-regex")
-    known = bool(options.group_regex) or all(parse(image.image_id) for image in images)
-    remarks = ("The names hold no place on a slide: slides are unknown. Give --group-regex.",) if not known else ()
+    groups_known = bool(options.group_regex) or all(parse(image.image_id) for image in images)
+    remarks = (
+        ("The names hold no position on a slide, so slides are unknown. Give --group-regex.",)
+        if not groups_known
+        else ()
+    )
     info = DatasetInfo(
         name="bdsa",
         description="Brain tissue, tiles of ten slides in five classes",
         mpp_um=None,
         unlabelled_id=UNLABELLED_ID,
-        groups_known=known,
+        groups_known=groups_known,
         classes=classes_of({name: COLOURS[name] for name in GREY_VALUES.values()}),
         licence="private",
         citation="",
     )
-    return Plan(info, tuple(with_groups(images, parse, pattern) if known else images), read_tile, remarks)
+    return Plan(info, tuple(with_groups(images, parse, pattern) if groups_known else images), read_tile, remarks)
 
 
 def read_tile(source: SourceImage) -> Pixels:

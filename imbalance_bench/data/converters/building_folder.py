@@ -1,4 +1,4 @@
-"""Where a data set is built before it becomes DEST: a hidden neighbour in which the call after a killed one goes on.
+"""Where a data set is built before it becomes DEST: a hidden neighbour in which the call after a killed one resumes.
 
 Its name can be foreseen, so what lies there is trusted only when it is a real folder of this user that holds nothing
 but what a preparation writes; a link is not followed, and a foreign folder is left as it is.
@@ -79,9 +79,9 @@ def require_replaceable(dest: Path, source: Path, *, overwrite: bool) -> None:
     names = {path.name for path in dest.iterdir()} if dest.is_dir() else {"a file"}
     foreign = sorted(names - {*_FOLDERS, *_FILES, CHANGES, _SIGNATURE, _LOCK})
     if foreign or not names.issuperset(_FILES):
-        found = f"'{foreign[0]}' in it" if foreign else "none"
+        finding = f"'{foreign[0]}' in it" if foreign else "none"
         raise UserError(
-            f"{dest} must be a prepared data set and nothing else to be overwritten. Got {found}. "
+            f"{dest} must be a prepared data set and nothing else to be overwritten. Got {finding}. "
             "Move it away yourself, or choose another DEST."
         )
     if source.resolve().is_relative_to(dest.resolve()):
@@ -119,8 +119,8 @@ def _require_ours(folder: Path) -> None:
     names = set()
     for child in folder.iterdir():
         kind = child.lstat().st_mode
-        known = child.name in (*_FOLDERS, *_FILES, CHANGES, _SIGNATURE, _LOCK) or _UNFINISHED.fullmatch(child.name)
-        if not known or not (stat.S_ISDIR(kind) or stat.S_ISREG(kind)):
+        is_ours = child.name in (*_FOLDERS, *_FILES, CHANGES, _SIGNATURE, _LOCK) or _UNFINISHED.fullmatch(child.name)
+        if not is_ours or not (stat.S_ISDIR(kind) or stat.S_ISREG(kind)):
             raise _foreign(folder, child.name)
         names.add(child.name)
     if names - {_LOCK} and all(_UNFINISHED.fullmatch(name) is None for name in names) and _signature(folder) is None:

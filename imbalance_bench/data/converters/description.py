@@ -85,7 +85,7 @@ class Description(_Strict):
         if self.nearest and not self.has_colours:
             raise ValueError("`nearest` is for labels that are colours. Codes are exact: leave it out.")
         if self.tolerance is not None and not self.nearest:
-            raise ValueError("`tolerance` means nothing without `nearest: true`. Add that, or leave it out.")
+            raise ValueError("`tolerance` has no effect without `nearest: true`. Add that, or leave it out.")
         return self
 
     @property
@@ -102,8 +102,8 @@ class Description(_Strict):
             unlabelled_id=UNLABELLED_ID,
             groups_known=groups_known,
             classes=tuple(
-                ClassInfo(number, each.name, colour)
-                for number, (each, colour) in enumerate(zip(self.classes, self._colours(), strict=True))
+                ClassInfo(number, class_.name, colour)
+                for number, (class_, colour) in enumerate(zip(self.classes, self._colours(), strict=True))
             ),
             licence=self.licence,
             citation=self.citation,
@@ -116,7 +116,7 @@ class Description(_Strict):
             UserError: Codes and colours are mixed, a colour is malformed, or a label is used twice.
         """
         ids: dict[int, int] = {}
-        members = [(number, label) for number, each in enumerate(self.classes) for label in each.labels]
+        members = [(number, label) for number, class_ in enumerate(self.classes) for label in class_.labels]
         for number, label in [*members, *((UNLABELLED_ID, label) for label in self.unlabelled)]:
             if isinstance(label, str) != self.has_colours:
                 raise UserError(f"{where}: labels must all be integers or all be colours. Got {label!r}. Choose one.")
@@ -141,11 +141,11 @@ class Description(_Strict):
         """Return a colour per class: as described, else its first label, else of a wheel; no two alike."""
         taken = {class_.colour for class_ in self.classes if class_.colour}
         colours = []
-        for number, each in enumerate(self.classes):
-            label = each.labels[0]
+        for number, class_ in enumerate(self.classes):
+            label = class_.labels[0]
             wishes = [label.lower()] if isinstance(label, str) else []
             wheel = (_wheel((number + step / 8) / len(self.classes)) for step in count())
-            colours.append(each.colour or next(wish for wish in chain(wishes, wheel) if wish not in taken))
+            colours.append(class_.colour or next(wish for wish in chain(wishes, wheel) if wish not in taken))
             taken.add(colours[-1])
         return colours
 

@@ -120,25 +120,25 @@ class _Layout:
         try:
             self._pattern = re.compile(normalize("NFC", described.image))
         except re.error as error:
-            raise UserError(f"`image` of {where} must be a regular expression. Got: {error}. Mend it.") from None
+            raise UserError(f"`image` of {where} must be a regular expression. Got: {error}. Correct it.") from None
 
     def images(self) -> tuple[list[SourceImage], list[Problem]]:
         """Return the images that are as they should be, and a problem for each other one."""
-        found = [(path, match) for path in self._tree.files if (match := self._match(path))]
-        if not found:
+        matches = [(path, match) for path in self._tree.files if (match := self._match(path))]
+        if not matches:
             files = list(self._tree.files)
             example = f" such as '{files[0]}'" if files else ""
             raise UserError(
                 f"`image` of {self._where} must match paths relative to {self._tree.root}. "
-                f"Got '{self._described.image}', which matches none of {len(files)} files{example}. Mend it."
+                f"Got '{self._described.image}', which matches none of {len(files)} files{example}. Correct it."
             )
         problems = [
-            Problem("links to nothing", f"{self._tree.root / path} must lead to a file. Got a broken link. Mend it.")
+            Problem("links to nothing", f"{self._tree.root / path} must lead to a file. Got a broken link. Correct it.")
             for path in self._tree.broken_links
             if self._match(path)
         ]
         images, first = [], dict[tuple[int, int], Path]()
-        for path, match in found:
+        for path, match in matches:
             image = self._source_image(path, match)
             if isinstance(image, Problem):
                 problems.append(image)
@@ -213,7 +213,7 @@ def _fill(template: str, fields: Fields, where: str) -> str:
         name = str(error.args[0])
         raise UserError(f"{where} uses {{{name}}}, which nothing defines.{nearest(name, fields)}") from None
     except (ValueError, IndexError, AttributeError) as error:
-        raise UserError(f"{where} must be text with {{names}}. Got '{template}': {error}. Mend it.") from None
+        raise UserError(f"{where} must be text with {{names}}. Got '{template}': {error}. Correct it.") from None
 
 
 def _pattern_of(template: str) -> re.Pattern[str] | None:
@@ -224,11 +224,11 @@ def _pattern_of(template: str) -> re.Pattern[str] | None:
     return re.compile("".join(re.escape(text) + ("" if name is None else ".+") for text, name, _, _ in parts))
 
 
-def _left_out(names: Sequence[str], several: str, one: str) -> tuple[str, ...]:
+def _left_out(names: Sequence[str], plural: str, single: str) -> tuple[str, ...]:
     if not names:
         return ()
     shown = ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
-    return (f"{len(names)} {several if len(names) > 1 else one} left out: {shown}",)
+    return (f"{len(names)} {plural if len(names) > 1 else single} left out: {shown}",)
 
 
 def _read_table(source: Path, described: TableDescription) -> dict[str, Fields]:

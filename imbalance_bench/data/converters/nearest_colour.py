@@ -115,9 +115,9 @@ class NearestLabels:
         places, distances = np.empty(len(codes), np.int64), np.empty(len(codes))
         for start in range(0, len(codes), _CHUNK):
             part = slice(start, start + _CHUNK)
-            found = _distances(codes[part], self.codes)
-            places[part] = found.argmin(axis=1)
-            distances[part] = found.min(axis=1)
+            to_labels = _distances(codes[part], self.codes)
+            places[part] = to_labels.argmin(axis=1)
+            distances[part] = to_labels.min(axis=1)
         return places, distances
 
     def _resolve(self, place: np.ndarray, codes: np.ndarray, close: np.ndarray, safe: float) -> None:
@@ -139,10 +139,10 @@ class NearestLabels:
                         present[np.arange(len(y)), around[y + down, x + right]] = True
                 distance = _distances(codes[y, x], self.codes)
                 distance[~present[:, :-1] | (distance > self.limit)] = np.inf
-                found = np.where(np.isfinite(distance).any(axis=1), distance.argmin(axis=1), _MIXED)
+                nearest = np.where(np.isfinite(distance).any(axis=1), distance.argmin(axis=1), _MIXED)
                 own = close[y, x]
                 keeps = (own != _MIXED) & ~self._between_present(codes[y, x], present[:, :-1], own, safe / 4)
-                chosen[part] = np.where(keeps, own, found)
+                chosen[part] = np.where(keeps, own, nearest)
             if not (chosen != _MIXED).any():
                 return
             place[rows, columns] = chosen
@@ -154,12 +154,12 @@ class NearestLabels:
         """
         between = np.zeros(len(codes), dtype=bool)
         labels = _channels(self.codes)
-        for one in range(len(self.codes)):
-            for other in range(one + 1, len(self.codes)):
-                both = np.nonzero(present[:, one] & present[:, other] & (own != one) & (own != other))[0]
+        for i in range(len(self.codes)):
+            for j in range(i + 1, len(self.codes)):
+                both = np.nonzero(present[:, i] & present[:, j] & (own != i) & (own != j))[0]
                 if not len(both):
                     continue
-                offset, line = _channels(codes[both]) - labels[one], labels[other] - labels[one]
+                offset, line = _channels(codes[both]) - labels[i], labels[j] - labels[i]
                 along = (offset @ line / (line @ line)).clip(0, 1)
                 between[both] |= np.linalg.norm(offset - along[:, None] * line, axis=1) <= reach
         return between
@@ -198,8 +198,8 @@ def _distances(codes: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return np.linalg.norm(_channels(codes)[:, None] - _channels(labels)[None], axis=-1)
 
 
-def _lengths(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    return np.linalg.norm(_channels(one) - _channels(other), axis=-1)
+def _lengths(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    return np.linalg.norm(_channels(first) - _channels(second), axis=-1)
 
 
 def _chunks(*arrays: np.ndarray) -> Iterator[tuple[np.ndarray, ...]]:

@@ -52,12 +52,12 @@ class LabelTable:
         Raises:
             UserError: A code is not in the table.
         """
-        known, ids = self._sorted
+        sorted_codes, ids = self._sorted
         translated, wrong = np.empty(codes.shape, dtype=np.uint8), np.empty(codes.shape, dtype=bool)
         for top in range(0, len(codes), _BAND):  # places take eight bytes a pixel
             band = slice(top, top + _BAND)
-            place = np.searchsorted(known, codes[band]).clip(max=len(known) - 1)
-            wrong[band] = known[place] != codes[band]
+            place = np.searchsorted(sorted_codes, codes[band]).clip(max=len(sorted_codes) - 1)
+            wrong[band] = sorted_codes[place] != codes[band]
             translated[band] = ids[place]
         if wrong.any():
             raise self.unknown(codes, wrong, path, self._fix(path))
@@ -81,7 +81,7 @@ class LabelTable:
             path: Where they come from.
             fix: What to do.
         """
-        row, column = (int(each[0]) for each in np.nonzero(wrong))
+        row, column = (int(indices[0]) for indices in np.nonzero(wrong))
         strange, counts = np.unique(codes[wrong], return_counts=True)
         order = np.argsort(-counts, kind="stable")
         shown = [
@@ -89,11 +89,11 @@ class LabelTable:
             for code, n in zip(strange[order][:_SHOWN], counts[order][:_SHOWN], strict=True)
         ]
         more = f", and {len(order) - _SHOWN} more" if len(order) > _SHOWN else ""
-        known = [self._name(code) for code in self._sorted[0][:_SHOWN]]
-        known += ["..."] if len(self.ids) > _SHOWN else []
+        known_labels = [self._name(code) for code in self._sorted[0][:_SHOWN]]
+        known_labels += ["..."] if len(self.ids) > _SHOWN else []
         return UnknownLabelsError(
-            f"{path} must hold known labels ({', '.join(known)}). Got {', '.join(shown)}{more}: {len(order)} unknown "
-            f"in {100 * wrong.mean():.2g} % of the pixels, first at row {row}, column {column}. {fix}"
+            f"{path} must hold known labels ({', '.join(known_labels)}). Got {', '.join(shown)}{more}: {len(order)} "
+            f"unknown in {100 * wrong.mean():.2g} % of the pixels, first at row {row}, column {column}. {fix}"
         )
 
     def _name(self, code: int | np.integer[Any]) -> str:

@@ -74,9 +74,9 @@ def prepare_dataset(
 ) -> Prepared:
     """Convert a published data set.
 
-    Everything is read once before anything is written, so that all problems are told at once. Images are written beside
-    `dest`, in a hidden folder that becomes `dest` at the end. After an interruption the same call goes on there; where
-    the source or the options have changed since, it begins again.
+    Everything is read once before anything is written, so that all problems are reported at once. Images are written
+    beside `dest`, in a hidden folder that becomes `dest` at the end. After an interruption the same call resumes there;
+    where the source or the options have changed since, it begins again.
 
     Args:
         name: A key of the registry.
@@ -106,8 +106,8 @@ def prepare_dataset(
         if problems:
             discard_unless_begun(building)
             raise SourceError(source, problems, plan.remarks)
-        done, written = len(plan.images) - len(waiting), apply(partial(_write_pair, plan.read, building), waiting)
-        _report(lambda _nothing: None, written, done, len(plan.images), on_progress)
+        n_done, written = len(plan.images) - len(waiting), apply(partial(_write_pair, plan.read, building), waiting)
+        _report(lambda _nothing: None, written, n_done, len(plan.images), on_progress)
         _write_text(building / "index.csv", _index(plan.images, building))
         info, changed = _with_changes(plan, building)
         _write_text(building / "dataset.yaml", yaml.safe_dump(describe(info), sort_keys=False, allow_unicode=True))
@@ -130,7 +130,7 @@ def find_converter(name: str, options: PrepareOptions) -> Converter:
     for field in fields(options):
         if getattr(options, field.name) is not None and field.name not in converter.options:
             option = "--" + field.name.replace("_", "-")
-            raise UserError(f"{option} means nothing to '{name}'. Leave it out, or use the converter 'folder'.")
+            raise UserError(f"{option} does not apply to '{name}'. Leave it out, or use the converter 'folder'.")
     return converter
 
 
@@ -170,8 +170,16 @@ def _signature_of(plan: Plan) -> str:
         {
             "info": describe(plan.info),
             "images": [
-                [each.image_id, each.group_id, each.split, each.row, str(each.image), str(each.mask), dict(each.extra)]
-                for each in plan.images
+                [
+                    image.image_id,
+                    image.group_id,
+                    image.split,
+                    image.row,
+                    str(image.image),
+                    str(image.mask),
+                    dict(image.extra),
+                ]
+                for image in plan.images
             ],
             "files": [[str(path), stat.st_size, stat.st_mtime_ns] for path, stat in zip(files, stats, strict=True)],
             "read": repr(plan.read.keywords if isinstance(plan.read, partial) else plan.read.__qualname__),
@@ -190,13 +198,13 @@ def _workers(number: int, n_images: int) -> Iterator[Apply]:
 
 
 def _report(
-    take: Callable[[Any], object], results: Iterable[Any], done: int, total: int, on_progress: OnProgress | None
+    take: Callable[[Any], object], results: Iterable[Any], n_done: int, total: int, on_progress: OnProgress | None
 ) -> None:
     """Take results one by one and tell how many there are."""
-    report = on_progress or (lambda _done, _total: None)
+    report = on_progress or (lambda _n_done, _total: None)
     if total:
-        report(done, total)
-    for number, result in enumerate(results, start=done + 1):
+        report(n_done, total)
+    for number, result in enumerate(results, start=n_done + 1):
         take(result)
         report(number, total)
 
@@ -242,7 +250,7 @@ def _with_changes(plan: Plan, building: Path) -> tuple[DatasetInfo, tuple[str, .
         for image in plan.images
     ]
     changed = sum(change.changed_pixels for change in changes)
-    found = NearestColours(
+    totals = NearestColours(
         tolerance=round(plan.tolerance, 3),
         largest_distance=round(max(change.largest_distance for change in changes), 3),
         changed_pixels=changed,
@@ -250,11 +258,11 @@ def _with_changes(plan: Plan, building: Path) -> tuple[DatasetInfo, tuple[str, .
     )
     masks = sum(change.changed_pixels > 0 for change in changes)
     remark = (
-        f"nearest colours: {100 * found.changed_share:.2g} % of the pixels, in {masks} of {len(changes)} masks, had no "
-        f"label's colour and took the nearest; farthest {found.largest_distance:.0f} of the tolerance "
-        f"{found.tolerance:.0f}. It is written into dataset.yaml."
+        f"nearest colours: {100 * totals.changed_share:.2g} % of the pixels, in {masks} of {len(changes)} masks, had "
+        f"none of the labels' colours and took the nearest; the farthest was at {totals.largest_distance:.0f} of a "
+        f"tolerance of {totals.tolerance:.0f}. dataset.yaml records this."
     )
-    return replace(plan.info, nearest_colours=found), (remark,)
+    return replace(plan.info, nearest_colours=totals), (remark,)
 
 
 def _keeps_bytes(path: Path) -> bool:

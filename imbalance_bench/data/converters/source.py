@@ -160,16 +160,16 @@ def list_folder(folder: Path, suffixes: Iterable[str] = IMAGE_SUFFIXES) -> dict[
     endings = tuple(suffixes)
     if not folder.is_dir():
         raise UserError(f"{folder} must be a folder, as published. Got no such folder. Check SOURCE.")
-    found: dict[str, Path] = {}
+    files: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() in endings and not path.name.startswith("."):
             stem = normalize("NFC", path.stem)  # macOS decomposes the names of files, and tables do not
-            if stem in found:
-                raise UserError(f"{folder} must hold one file per name. Got {found[stem].name} and {path.name}.")
-            found[stem] = path
-    if not found:
+            if stem in files:
+                raise UserError(f"{folder} must hold one file per name. Got {files[stem].name} and {path.name}.")
+            files[stem] = path
+    if not files:
         raise UserError(f"{folder} must hold files ending in {', '.join(endings)}. Got none. Check SOURCE.")
-    return found
+    return files
 
 
 def pair_files(images: Mapping[str, Path], masks: Mapping[str, Path]) -> list[tuple[str, Path, Path]]:
@@ -182,10 +182,10 @@ def pair_files(images: Mapping[str, Path], masks: Mapping[str, Path]) -> list[tu
     alone += [(path, "an image") for name, path in masks.items() if name not in images]
     if alone:
         names = ", ".join(path.name for path, _ in alone[:_SHOWN]) + (", ..." if len(alone) > _SHOWN else "")
-        counts = Counter(what for _, what in alone)
+        counts = Counter(partner for _, partner in alone)
         raise UserError(
             f"{alone[0][0]} must have {alone[0][1]} of the same name. Got none for {len(alone)} files ("
-            + ", ".join(f"{number} without {what}" for what, number in counts.items())
+            + ", ".join(f"{number} without {partner}" for partner, number in counts.items())
             + f"): {names}. Complete the download, or remove them."
         )
     return [(name, path, masks[name]) for name, path in images.items()]
@@ -200,10 +200,10 @@ def with_groups(images: Sequence[SourceImage], parse: Callable[[str], str | None
     groups = [parse(image.image_id) for image in images]
     missed = [image.image_id for image, group in zip(images, groups, strict=True) if group is None]
     if missed:
-        shown = ", ".join(f"'{each}'" for each in missed[:_SHOWN]) + (", ..." if len(missed) > _SHOWN else "")
+        shown = ", ".join(f"'{image_id}'" for image_id in missed[:_SHOWN]) + (", ..." if len(missed) > _SHOWN else "")
         raise UserError(
             f"`group_regex` must match every image id. Got '{pattern}', which misses {shown} ({len(missed)} of "
-            f"{len(images)}). Mend it."
+            f"{len(images)}). Correct it."
         )
     return [replace(image, group_id=str(group)) for image, group in zip(images, groups, strict=True)]
 
@@ -211,7 +211,7 @@ def with_groups(images: Sequence[SourceImage], parse: Callable[[str], str | None
 def without_leaking_splits(images: Sequence[SourceImage]) -> tuple[list[SourceImage], tuple[str, ...]]:
     """Give up as much of a published split as its leakage demands, because no prepared data set may leak.
 
-    Where only training and validation share groups, all of both become training, and validation is drawn anew by
+    Where only training and validation share groups, all of both become training, and validation is drawn again by
     group. Where test shares groups with them, no split remains. The published one stays in the column
     `published_split`.
 
@@ -222,30 +222,30 @@ def without_leaking_splits(images: Sequence[SourceImage]) -> tuple[list[SourceIm
     tested, development = parts["test"] & (parts["train"] | parts["val"]), parts["train"] & parts["val"]
     if not tested and not development:
         return list(images), ()
-    kept = [replace(image, extra={**image.extra, "published_split": image.split}) for image in images]
+    recorded = [replace(image, extra={**image.extra, "published_split": image.split}) for image in images]
     if tested:
         remark = (
             f"{len(tested)} groups lie in test and elsewhere (such as '{min(tested)}'): the published split leaks and "
             "is not used; draw grouped splits. It stays in the column published_split."
         )
-        return [replace(image, split="") for image in kept], (remark,)
+        return [replace(image, split="") for image in recorded], (remark,)
     remark = (
         f"{len(development)} groups lie in train and validation (such as '{min(development)}'): both become train, and "
         "studies draw validation from it by group. The published split stays in the column published_split."
     )
-    return [replace(image, split="train" if image.split == "val" else image.split) for image in kept], (remark,)
+    return [replace(image, split="train" if image.split == "val" else image.split) for image in recorded], (remark,)
 
 
-def count_remarks(images: Sequence[SourceImage], expected: Mapping[str, int], what: str = "images") -> tuple[str, ...]:
+def count_remarks(images: Sequence[SourceImage], expected: Mapping[str, int], noun: str = "images") -> tuple[str, ...]:
     """Compare the images per split with the published counts.
 
     Args:
         images: What was found.
         expected: Split -> published number of images.
-        what: What an image is called.
+        noun: What an image is called.
     """
-    found = Counter(image.split for image in images)
-    if all(found[split] == number for split, number in expected.items()):
+    counts = Counter(image.split for image in images)
+    if all(counts[split] == number for split, number in expected.items()):
         return ()
-    numbers = ", ".join(f"{found[split]} of {number} {split}" for split, number in expected.items())
-    return (f"Not the whole published data set: {numbers} {what}.",)
+    numbers = ", ".join(f"{counts[split]} of {number} {split}" for split, number in expected.items())
+    return (f"Not the whole published data set: {numbers} {noun}.",)

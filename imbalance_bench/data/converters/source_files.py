@@ -35,16 +35,16 @@ class SourceFiles:
         Raises:
             UserError: A folder cannot be read, or two names differ by their Unicode form only.
         """
-        found = cls(root)
-        for path in sorted(found._walk(root, ())):
+        files = cls(root)
+        for path in sorted(files._walk(root, ())):
             name = normalize("NFC", path.relative_to(root).as_posix())
-            if name in found.files:
+            if name in files.files:
                 raise UserError(
-                    f"{path} and {found.files[name]} must not have one name in two Unicode forms. Rename one."
+                    f"{path} and {files.files[name]} must not have one name in two Unicode forms. Rename one."
                 )
-            found.files[name] = path
-            found._without_case.setdefault(_with_small_ending(name), []).append(name)
-        return found
+            files.files[name] = path
+            files._without_case.setdefault(_with_small_ending(name), []).append(name)
+        return files
 
     def find(self, relative: str) -> Path | None:
         """Return the file at a relative path; its ending may be in other letters, such as `.PNG`."""

@@ -135,14 +135,14 @@ def _blank_images(spec: PhantomSpec, rng: np.random.Generator, weights: NDArray[
     n_pixels = spec.size_px**2
     unlabelled = rng.uniform(0, 1, spec.n_images)
     unlabelled *= spec.unlabelled_share / unlabelled.mean()
-    given = np.zeros(len(weights))
+    n_images = np.zeros(len(weights))
     images: list[ImagePlan] = []
     for group_index, split in enumerate(spec.groups.splits):
         matrices = []
         for _ in range(spec.images_per_group):
-            deficit = weights * (given.sum() + 1) - given
+            deficit = weights * (n_images.sum() + 1) - n_images
             matrices.append(int(np.argmax(deficit)))
-            given[matrices[-1]] += 1
+            n_images[matrices[-1]] += 1
         for number, matrix in enumerate(rng.permutation(matrices)):
             index = len(images)
             images.append(

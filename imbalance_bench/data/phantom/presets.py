@@ -50,13 +50,13 @@ _HIGHEST = {"ambiguity": 1.0, "morphology": 0.9, "context": 0.6}  # level of the
 
 def _eight_classes() -> tuple[PhantomClass, ...]:
     """Return classes of which each factor takes eight equally spaced levels from 0."""
-    found = []
+    classes = []
     for texture, colour, share, *ranks, rival in _EIGHT:
         levels = [round(top * (int(rank) - 1) / 7, 3) for top, rank in zip(_HIGHEST.values(), ranks, strict=True)]
         planted = dict(zip(_HIGHEST, levels, strict=True)) | {"share": share, "rival": rival}
         tissue = {"name": texture, "texture": texture, "colour": colour}
-        found.append(PhantomClass.model_validate(tissue | planted))
-    return tuple(found)
+        classes.append(PhantomClass.model_validate(tissue | planted))
+    return tuple(classes)
 
 
 PRESETS: dict[str, PhantomSpec] = {

@@ -10,7 +10,7 @@ from imbalance_bench.data.phantom.spec import PhantomSpec
 from imbalance_bench.data.phantom.writer import TRUTH_FILE, generate_phantom
 from imbalance_bench.errors import UserError
 from imbalance_bench.manifest import canonical_hash, write_atomically, write_json
-from imbalance_bench.records import read_json
+from imbalance_bench.record_documents import read_document
 from imbalance_bench.worker_pool import worker_pool
 
 SERIES_FILE = "series.json"
@@ -24,7 +24,7 @@ def generate_series(
     workers: int = 1,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Path:
-    """Write every data set of a series as `dest/<name>`; go on where an interrupted call stopped.
+    """Write every data set of a series as `dest/<name>`; resume where an interrupted call stopped.
 
     Args:
         specs: N data sets with different names.
@@ -43,18 +43,18 @@ def generate_series(
     for half_done in (path for spec in specs for path in dest.glob(f".{spec.name}-*")):
         shutil.rmtree(half_done)
     waiting = [spec for spec in specs if not (dest / spec.name).exists()]
-    done = len(specs) - len(waiting)
-    report = on_progress or (lambda _done, _total: None)
-    report(done, len(specs))
+    n_done = len(specs) - len(waiting)
+    report = on_progress or (lambda _n_done, _total: None)
+    report(n_done, len(specs))
     write = partial(_write, dest)
     if workers == 1 or len(waiting) < 2:
         for number, spec in enumerate(waiting, start=1):
             write(spec)
-            report(done + number, len(specs))
+            report(n_done + number, len(specs))
     else:
         with worker_pool(min(workers, len(waiting))) as pool:
             for number, _ in enumerate(pool.map(write, waiting), start=1):
-                report(done + number, len(specs))
+                report(n_done + number, len(specs))
     return _gather_factors(specs, dest)
 
 
@@ -67,7 +67,7 @@ def _require_same_series(specs: Sequence[PhantomSpec], dest: Path) -> None:
     wanted = canonical_hash([spec.model_dump(mode="json") for spec in specs])
     path = dest / SERIES_FILE
     if path.is_file():
-        if read_json(path).get("hash") != wanted:
+        if read_document(path).get("hash") != wanted:
             raise UserError(
                 f"{dest} holds another series of phantoms. Choose another DEST, or the same design and seed."
             )

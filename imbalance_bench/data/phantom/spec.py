@@ -1,4 +1,4 @@
-"""What a phantom data set is asked to be: classes with planted factors, slides, scale and seed."""
+"""Specification of a phantom data set: classes with planted factors, slides, scale and seed."""
 
 from typing import Annotated, Literal, Self
 
@@ -88,10 +88,10 @@ class PhantomSpec(BaseModel):
     @model_validator(mode="after")
     def _check_classes(self) -> Self:
         names = [c.name for c in self.classes]
-        for what, values in (("name", names), ("texture", [c.texture for c in self.classes])):
+        for key, values in (("name", names), ("texture", [c.texture for c in self.classes])):
             repeated = sorted({v for v in values if values.count(v) > 1})
             if repeated:
-                raise ValueError(f"each {what} must serve one class. Got {repeated[0]!r} more than once.")
+                raise ValueError(f"each {key} must serve one class. Got {repeated[0]!r} more than once.")
         total = sum(c.share for c in self.classes)
         if abs(total - 1.0) > SHARE_TOLERANCE:
             raise ValueError(f"the shares of the classes must sum to 1. Got {total:.6g}.")

@@ -16,7 +16,7 @@ VISIBLE_WEIGHT = 0.01
 
 @dataclass(frozen=True)
 class Site:
-    """What one texture is told about the image it grows in.
+    """What one texture knows about the image that it grows in.
 
     Attributes:
         shape: (height, width) of the window in which the texture shows.

@@ -128,9 +128,9 @@ def require_prepared_mask(path: Path, facts: PictureFacts) -> None:
         raise _refused(path, wanted, facts, "Save one 8-bit channel of class ids (greyscale or palette).")
 
 
-def _require_single(path: Path, facts: PictureFacts, what: str) -> None:
+def _require_single(path: Path, facts: PictureFacts, noun: str) -> None:
     if facts.pictures > 1:
-        fix = f"Save the {what} that is meant as a file of its own."
+        fix = f"Save the {noun} that is meant as a file of its own."
         raise UserError(f"{path} must hold one picture. Got {facts}. {fix}")
 
 
@@ -183,7 +183,7 @@ def _opaque(picture: Picture, samples: np.ndarray) -> np.ndarray:
 
 
 def _transparent(picture: Picture, hidden: np.ndarray) -> UserError:
-    row, column = (int(each) for each in np.unravel_index(hidden.argmax(), hidden.shape))
+    row, column = (int(index) for index in np.unravel_index(hidden.argmax(), hidden.shape))
     return UserError(
         f"{picture.path} must be opaque. Got {int(hidden.sum())} of {hidden.size} pixels that are transparent, first "
         f"at row {row}, column {column}: what they show depends on the program. Flatten it onto a background, or "

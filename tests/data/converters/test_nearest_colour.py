@@ -148,7 +148,7 @@ def test_a_stated_tolerance_holds(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        ("tolerance: 20\n", "`tolerance` means nothing without `nearest: true`"),
+        ("tolerance: 20\n", "`tolerance` has no effect without `nearest: true`"),
         ("nearest: true\ntolerance: -1\n", "`tolerance` must be >= 0.0. Got -1"),
         ("nearest: perhaps\n", "`nearest`: .*valid boolean"),
     ],

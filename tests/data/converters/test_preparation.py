@@ -93,7 +93,7 @@ def test_two_writers_of_one_destination_are_kept_apart(tmp_path: Path) -> None:
     ("name", "options", "message"),
     [
         ("bccs", PrepareOptions(), "Unknown data set 'bccs'. Did you mean 'bcss'"),
-        ("crag", PrepareOptions(group_regex="x"), "--group-regex means nothing to 'crag'"),
+        ("crag", PrepareOptions(group_regex="x"), "--group-regex does not apply to 'crag'"),
         ("bdsa", PrepareOptions(), "must be the folder of the data set as published"),
     ],
 )
