@@ -50,6 +50,11 @@ def ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
     return np.where(whole > 0, part / np.where(whole > 0, whole, 1), np.nan)
 
 
+def in_blocks(evaluate: Callable[[np.ndarray], np.ndarray], w: np.ndarray, rows: int) -> np.ndarray:
+    """Return `evaluate(w)`, (B, ...) from (B, U), computed for a few rows at a time that fit the processor's cache."""
+    return np.concatenate([evaluate(w[start : start + rows]) for start in range(0, len(w), rows)])
+
+
 def distinct(weights: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """Return the effective sample size of weighted items, (B, K): squared sum of weights over sum of squared weights.
 

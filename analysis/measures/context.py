@@ -2,10 +2,12 @@
 
 import numpy as np
 
-from analysis.measures.construct import RAREFIED_RESAMPLES, Construct, distinct, ratio
+from analysis.measures.construct import RAREFIED_RESAMPLES, Construct, distinct, in_blocks, ratio
 from analysis.measures.feature_space import FeatureSums, largest, mean_silhouettes, nearest_rivals
 from analysis.measures.stains import corrected_overlap
 from analysis.measures.survey import Survey
+
+_ROWS = 16  # resamples whose histograms are compared at a time
 
 
 def feature_measures(survey: Survey, features: FeatureSums | None, fold: int = 0) -> Construct:
@@ -66,14 +68,19 @@ def stain_overlaps(w: np.ndarray, survey: Survey) -> np.ndarray:
     The diagonal is NaN.
     """
     used = survey.sums.stains.any(axis=(0, 1))
-    stains = survey.sums.stains[..., used].astype(np.float64)
-    totals, pixels = np.tensordot(w, stains, 1), distinct(w, stains.sum(axis=-1))  # (B, K, bins), (B, K)
-    overlaps = np.full((len(w), survey.n_classes, survey.n_classes), np.nan)
-    for i in range(survey.n_classes):
-        for j in range(i):
-            value = corrected_overlap(totals[:, i], totals[:, j], sizes=(pixels[:, i], pixels[:, j]))
-            overlaps[:, i, j] = overlaps[:, j, i] = value
-    return overlaps
+    stains = survey.sums.stains[..., used].astype(np.float64)  # (U, K, bins)
+    k = survey.n_classes
+
+    def evaluate(rows: np.ndarray) -> np.ndarray:
+        totals, pixels = np.tensordot(rows, stains, 1), distinct(rows, stains.sum(axis=-1))  # (B, K, bins), (B, K)
+        overlaps = np.full((len(rows), k, k), np.nan)
+        for i in range(1, k):
+            sizes = (pixels[:, i, None], pixels[:, :i])
+            overlaps[:, i, :i] = corrected_overlap(totals[:, i, None], totals[:, :i], sizes=sizes)
+            overlaps[:, :i, i] = overlaps[:, i, :i]
+        return overlaps
+
+    return in_blocks(evaluate, w, _ROWS)
 
 
 def _floor(permuted: float) -> str:

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from scipy.spatial.distance import cdist
 
 from analysis.measures.cached_features import CachedFeatures
-from analysis.measures.construct import ratio
+from analysis.measures.construct import in_blocks, ratio
 from analysis.measures.feature_draws import Batches, CellDraw, draw_cells
 from analysis.measures.survey import Survey
 from imbalance_bench.data.prepared import PreparedDataset
@@ -19,6 +20,7 @@ FEWEST_CELLS = 2 * COMPONENTS  # a class with fewer has no Gaussian
 MOST_CELLS = 1000  # per class and draw; bounds memory
 DRAWS = 8  # equal samples over which values are averaged
 SILHOUETTE_CELLS = 300  # per class
+_ROWS = 128  # resamples whose covariances are compared at a time
 
 
 @dataclass(frozen=True)
@@ -127,6 +129,32 @@ def sum_sample(draw: CellDraw, n_units: int, n_classes: int, *, silhouettes_too:
     return SampleSums(count, centre, first, second, shrinkage, silhouette_sums)
 
 
+@dataclass(frozen=True)
+class Gaussians:
+    """Gaussians of any number of dimensions.
+
+    Args:
+        mean: (..., D) float64.
+        covariance: (..., D, D) float64.
+        log_det: (...) float64, logarithm of the determinant of the covariance; NaN where there is no Gaussian.
+    """
+
+    mean: np.ndarray
+    covariance: np.ndarray
+    log_det: np.ndarray
+
+    @classmethod
+    def of(cls, mean: np.ndarray, covariance: np.ndarray, valid: np.ndarray) -> "Gaussians":
+        """Return the Gaussians of `mean` and `covariance` where `valid`, (...) bool."""
+        log_det = np.full(valid.shape, np.nan)
+        log_det[valid] = np.linalg.slogdet(covariance[valid])[1]
+        return cls(mean, covariance, log_det)
+
+    def __getitem__(self, index: Any) -> "Gaussians":
+        """Return some of them, by any index of the axes before D."""
+        return Gaussians(self.mean[index], self.covariance[index], self.log_det[index])
+
+
 def class_overlaps(w: np.ndarray, features: FeatureSums, fold: int = 0) -> np.ndarray:
     """Return the Bhattacharyya coefficient of the Gaussians of each pair of classes, (B, K, K); NaN on the diagonal.
 
@@ -164,32 +192,39 @@ def sample_overlaps(w: np.ndarray, sample: SampleSums) -> np.ndarray:
     Source:
         Kailath 1967; covariances shrunk after Ledoit and Wolf 2004.
     """
+    k = sample.count.shape[1]
+
+    def evaluate(rows: np.ndarray) -> np.ndarray:
+        gaussians = class_gaussians(rows, sample)
+        overlaps = np.full((len(rows), k, k), np.nan)
+        for i in range(k):
+            for j in range(i):
+                overlaps[:, i, j] = overlaps[:, j, i] = bhattacharyya(gaussians[:, i], gaussians[:, j])
+        return overlaps
+
+    return in_blocks(evaluate, w, _ROWS)
+
+
+def class_gaussians(w: np.ndarray, sample: SampleSums) -> Gaussians:
+    """Return the Gaussian of each class in one sample, (B, K), under (B, U) weights of units."""
     n = w @ sample.count  # (B, K)
     size = np.maximum(n, 1)[..., None]
     mean = np.tensordot(w, sample.first, 1) / size
     covariance = np.tensordot(w, sample.second, 1) / size[..., None] - mean[..., :, None] * mean[..., None, :]
-    covariance = shrunk(covariance, sample.shrinkage[None])
-    mean = mean + sample.centre
-    valid = n >= COMPONENTS
-    k = n.shape[1]
-    overlaps = np.full((len(w), k, k), np.nan)
-    for i in range(k):
-        for j in range(i):
-            rows = np.flatnonzero(valid[:, i] & valid[:, j])
-            value = bhattacharyya(mean[rows, i], mean[rows, j], covariance[rows, i], covariance[rows, j])
-            overlaps[rows, i, j] = overlaps[rows, j, i] = value
-    return overlaps
+    return Gaussians.of(mean + sample.centre, shrunk(covariance, sample.shrinkage[None]), n >= COMPONENTS)
 
 
-def bhattacharyya(
-    mean_a: np.ndarray, mean_b: np.ndarray, covariance_a: np.ndarray, covariance_b: np.ndarray
-) -> np.ndarray:
-    """Return the Bhattacharyya coefficient of two Gaussians, (...); means (..., D), covariances (..., D, D)."""
-    middle = (covariance_a + covariance_b) / 2
-    difference = (mean_a - mean_b)[..., None]
+def bhattacharyya(one: Gaussians, other: Gaussians) -> np.ndarray:
+    """Return the Bhattacharyya coefficient of two Gaussians, (...) float64; NaN where one is missing."""
+    valid = ~np.isnan(one.log_det + other.log_det)
+    a, b = one[valid], other[valid]
+    middle = (a.covariance + b.covariance) / 2
+    difference = (a.mean - b.mean)[..., None]
     distance = (difference * np.linalg.solve(middle, difference)).sum(axis=(-2, -1)) / 8
-    log_det = [np.linalg.slogdet(covariance)[1] for covariance in (middle, covariance_a, covariance_b)]
-    return np.exp(-(distance + (log_det[0] - (log_det[1] + log_det[2]) / 2) / 2))
+    log_det = np.linalg.slogdet(middle)[1]
+    overlap = np.full(valid.shape, np.nan)
+    overlap[valid] = np.exp(-(distance + (log_det - (a.log_det + b.log_det) / 2) / 2))
+    return overlap
 
 
 def shrunk(covariance: np.ndarray, intensity: np.ndarray) -> np.ndarray:

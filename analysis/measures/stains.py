@@ -186,11 +186,12 @@ def chance_information(share: np.ndarray, pixels: np.ndarray) -> np.ndarray:
         (...) float64: 1 for a bin of up to one pixel, about 1 / (2 ln 2 a) for one of many pixels a.
     """
     count = 2 * share * pixels
-    index = np.minimum(count, len(_CHANCE) - 2).astype(np.int64)
-    few = _CHANCE[index] + (_CHANCE[index + 1] - _CHANCE[index]) * np.minimum(count - index, 1)
-    many = 1 / (2 * np.log(2) * np.maximum(count, 1)) * (1 + 1 / (2 * np.maximum(count, 1)))
+    whole = np.minimum(count, len(_CHANCE) - 2).astype(np.int64)
+    information = _CHANCE[whole] + _CHANCE_STEP[whole] * (count - whole)
+    many = count >= len(_CHANCE) - 2
+    information[many] = 1 / (2 * np.log(2) * count[many]) * (1 + 1 / (2 * count[many]))
     left = (2 * pixels - count) / np.maximum(2 * pixels - 1, 1)  # pixels of other bins; 1 in a bin of one pixel
-    return np.where(count < len(_CHANCE) - 2, few, many) * np.clip(left, 0, 1)
+    return information * np.clip(left, 0, 1)
 
 
 def _chance_table(most: int) -> np.ndarray:
@@ -210,9 +211,9 @@ def marginal(histograms: np.ndarray, stain: str) -> np.ndarray:
 
 def entropy(p: np.ndarray) -> np.ndarray:
     """Return the entropy in bits of distributions along the last axis; NaN where one contains NaN."""
-    logs = np.zeros_like(p)
-    np.log2(p, out=logs, where=p > 0)
+    logs = np.log2(np.maximum(p, np.finfo(np.float64).tiny))  # finite at 0, whose product with it is 0
     return -np.einsum("...i,...i->...", p, logs)
 
 
 _CHANCE = _chance_table(256)
+_CHANCE_STEP = np.diff(_CHANCE)

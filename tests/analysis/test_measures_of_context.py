@@ -15,6 +15,7 @@ from analysis.measures.context import border_shares, stain_overlaps
 from analysis.measures.control_runs import first_steps, vote_entropy
 from analysis.measures.estimates import adjacency_table, border_profile_table, measure_table
 from analysis.measures.feature_space import (
+    Gaussians,
     bhattacharyya,
     class_overlaps,
     sample_overlaps,
@@ -215,14 +216,23 @@ def test_stain_overlap_of_pairs_is_symmetric_and_relabels():
 # features
 
 
+def gaussian(mean: np.ndarray, covariance: np.ndarray) -> Gaussians:
+    """Return one Gaussian."""
+    return Gaussians.of(mean, covariance, np.array(True))
+
+
 def test_bhattacharyya_equals_quadrature():
     means, deviations = np.array([[0.3], [1.9]]), np.array([0.8, 1.7])
     one, two = (stats.norm(mean[0], deviation) for mean, deviation in zip(means, deviations, strict=True))
     oracle = integrate.quad(lambda x: np.sqrt(one.pdf(x) * two.pdf(x)), -20, 20)[0]
-    found = bhattacharyya(means[0], means[1], *(np.array([[each**2]]) for each in deviations))
+    found = bhattacharyya(
+        *(gaussian(mean, np.array([[each**2]])) for mean, each in zip(means, deviations, strict=True))
+    )
     assert float(found) == pytest.approx(oracle, abs=1e-9)
     same = np.array([[2.0, 0.3], [0.3, 1.0]])
-    assert float(bhattacharyya(np.ones(2), np.ones(2), same, same)) == pytest.approx(1)
+    assert float(bhattacharyya(gaussian(np.ones(2), same), gaussian(np.ones(2), same))) == pytest.approx(1)
+    nothing = Gaussians.of(np.ones((1, 2)), same[None], np.array([False]))
+    assert np.isnan(bhattacharyya(nothing, nothing)).all()
 
 
 def ledoit_wolf(x: np.ndarray) -> float:
@@ -261,7 +271,9 @@ def test_feature_overlap_falls_with_distance_and_equals_a_plain_fit():
         covariances = [
             shrunk(np.cov(each.T, bias=True), np.array(share)) for each, share in zip(fits, shrinkage, strict=True)
         ]
-        oracle = bhattacharyya(fits[0].mean(axis=0), fits[1].mean(axis=0), *covariances)
+        oracle = bhattacharyya(
+            *(gaussian(each.mean(axis=0), covariance) for each, covariance in zip(fits, covariances, strict=True))
+        )
         assert found[0, 1] == pytest.approx(float(oracle), rel=1e-9)
         overlaps.append(found[0, 1])
     assert overlaps[0] > 0.95
