@@ -22,9 +22,7 @@ TABLES: dict[str, Table] = {
             "test_default": number("trial 0 on test images, with the seeds of tuning"),
             "test_winner": number("the winner on test images, with the seeds of tuning"),
             "test_again": number("the winner's setting on test images with the study's own seeds: what counts"),
-            "test_oracle": number(
-                "the best trial in full on test images, seeds of tuning: no tuning can choose it"
-            ),
+            "test_oracle": number("the best trial in full on test images, seeds of tuning: no tuning can choose it"),
             "optimism_of_seeds": number("validation_winner minus validation_again: the part that is luck of the seeds"),
             "optimism_of_gain": number("gain over trial 0 on validation images minus the gain on test images"),
             "tuning_steps": integer("optimiser steps of all its trials together"),

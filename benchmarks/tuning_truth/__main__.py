@@ -114,8 +114,8 @@ def summaries(tuned: TunedStudy, records: StudyRecords) -> list[dict[str, Any]]:
     for method in tuned.methods:
         row = summary_row(method, tuned, study, plan)
         row = {key: row[key] for key in row if key.startswith(("validation", "test", "optimism")) or key == "winner"}
-        drawn = {key: value for key, value in method.chosen.drawn.items() if key == "exponent"}
-        rows.append({"method": method.label, **row, **drawn, "of_trials": [trial.test for trial in method.trials]})
+        settings = {key: value for key, value in method.chosen.settings.items() if key == "exponent"}
+        rows.append({"method": method.label, **row, **settings, "of_trials": [trial.test for trial in method.trials]})
     return rows
 
 

@@ -123,11 +123,9 @@ def tuned_study(
         trials = []
         for number in range(len(of_trials)):
             own = [run for run in runs if run.method == f"{method}.t{number}"]
-            score = {
-                name: mean_score(own, "macro_dice", split) for name, split in (("validation", "val"), ("test",) * 2)
-            }
+            validation, test = (mean_score(own, "macro_dice", split) for split in ("val", "test"))
             drawn = {"gamma": float(number), "how": "ab"[number % 2]} if number else {}
-            trials.append(ScoredTrial(number, f"{method}.t{number}", drawn, **score, steps=100, seconds=9.0))
+            trials.append(ScoredTrial(number, f"{method}.t{number}", drawn, validation, test, steps=100, seconds=9.0))
         methods.append(TunedMethod(method, winner, {}, tuple(trials)))
     study = StudyTables(pd.DataFrame(), tuple(runs), ("a", "b"), ((True, True),), {"groups_known": True}, "test")
     return TunedStudy("macro_dice", tuple(methods), study)
