@@ -15,6 +15,7 @@ import pandas as pd
 
 from imbalance_bench.errors import UserError
 
+_TRUTH = dict.fromkeys(("true", "yes", "t", "1", "1.0"), True) | dict.fromkeys(("false", "no", "f", "0", "0.0"), False)
 _MISSING = ("", "NA", "N/A", "NaN", "nan", "NULL", "null")  # as R, pandas and databases write it
 _COMPUTED = re.compile(r"'*[=+\-@\t\r].*[^\W_]", re.DOTALL)  # a dash alone is no formula
 
@@ -77,6 +78,25 @@ def read_frame(path: Path, numbers: Sequence[str]) -> pd.DataFrame:
             f"{path} must be a CSV file with a heading, in UTF-8. Got: {reason}. Export it again."
         ) from error
     return without_guards(frame)
+
+
+def truth_values(column: pd.Series, where: str, *, blank: bool | None = None) -> pd.Series:
+    """Return a column of truth values as bool, however it was written.
+
+    Args:
+        column: True and False, 1 and 0, or words such as TRUE, false, yes, no.
+        where: Its name for the message.
+        blank: What an empty cell means; None: it is refused.
+
+    Raises:
+        UserError: A cell is none of these.
+    """
+    words = column.astype(object).where(column.notna(), "").map(lambda cell: str(cell).strip().lower())
+    values = words.map(_TRUTH if blank is None else _TRUTH | {"": blank})
+    unknown = values.isna()
+    if unknown.any():
+        raise UserError(f"{where} must be true or false. Got {str(column[unknown].iloc[0])!r}.")
+    return values.astype(bool)
 
 
 def without_guards(frame: pd.DataFrame) -> pd.DataFrame:
