@@ -18,7 +18,7 @@ quickstart: setup
 	$(BIN)/imbalance-bench quickstart
 
 test: setup
-	$(BIN)/pytest -m "not gpu and not cluster" -n auto
+	$(BIN)/pytest -m "not gpu and not cluster and not bench" -n auto
 
 lint: setup
 	$(BIN)/ruff format --check .
