@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from scipy.linalg import eigh
 from scipy.spatial.distance import cdist
 
 from analysis.measures.cached_features import CachedFeatures
@@ -20,6 +21,7 @@ FEWEST_CELLS = 2 * COMPONENTS  # a class with fewer has no Gaussian
 MOST_CELLS = 1000  # per class and draw; bounds memory
 DRAWS = 8  # equal samples over which values are averaged
 SILHOUETTE_CELLS = 300  # per class
+_CELLS = 512  # cells whose products are added at a time
 _ROWS = 128  # resamples whose covariances are compared at a time
 
 
@@ -109,7 +111,7 @@ def sum_features(
 
 def sum_sample(draw: CellDraw, n_units: int, n_classes: int, *, silhouettes_too: bool = True) -> SampleSums:
     """Reduce one sample to its sums over units."""
-    basis = _principal_axes(draw.values.astype(np.float64), draw.class_id, n_classes)
+    basis = _principal_axes(draw.values, draw.class_id, n_classes)
     projected = draw.values @ basis
     k, d = n_classes, basis.shape[1]
     centre, fourth = np.zeros((k, d)), np.zeros(k)
@@ -262,20 +264,26 @@ def _principal_axes(values: np.ndarray, class_id: np.ndarray, n_classes: int) ->
     """Return the principal axes (C, D) of the standardised channels, with equal weights of classes.
 
     Args:
-        values: (N, C) float64.
+        values: (N, C) float32.
         class_id: (N,) classes.
         n_classes: K.
     """
+    channels = values.shape[1]
     size = np.bincount(class_id, minlength=n_classes)
     if not len(class_id):
-        return np.ones((values.shape[1], 1))
+        return np.ones((channels, 1))
     weight = 1 / (size[class_id] * (size > 0).sum())
-    centred = values - weight @ values
-    total = (centred * weight[:, None]).T @ centred
+    blocks = [slice(start, start + _CELLS) for start in range(0, len(values), _CELLS)]
+    mean = np.sum([weight[rows] @ values[rows] for rows in blocks], axis=0)
+    total = np.zeros((channels, channels))
+    for rows in blocks:
+        scaled = (values[rows] - mean) * np.sqrt(weight[rows])[:, None]
+        total += scaled.T @ scaled
     deviation = np.sqrt(np.maximum(np.diag(total), 0))
     scale = np.where(deviation > 0, 1 / np.where(deviation > 0, deviation, 1), 0)
-    _, axes = np.linalg.eigh(total * scale[:, None] * scale[None])
-    return scale[:, None] * axes[:, ::-1][:, : min(COMPONENTS, len(scale))]
+    largest = [max(0, channels - COMPONENTS), channels - 1]
+    _, axes = eigh(total * scale[:, None] * scale[None], subset_by_index=largest)
+    return scale[:, None] * axes[:, ::-1]
 
 
 def _ledoit_wolf(n: np.ndarray, second: np.ndarray, fourth: np.ndarray) -> np.ndarray:

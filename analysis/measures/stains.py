@@ -126,14 +126,8 @@ def overlap(inside: np.ndarray, outside: np.ndarray) -> np.ndarray:
     Source:
         Endres and Schindelin 2003 (the distance is the square root of the divergence).
     """
-    totals = [histogram.sum(axis=-1) for histogram in (inside, outside)]
-    valid = (totals[0] > 0) & (totals[1] > 0)
-    p, q = (
-        histogram / np.where(total > 0, total, 1)[..., None]
-        for histogram, total in zip((inside, outside), totals, strict=True)
-    )
-    divergence = entropy((p + q) / 2) - (entropy(p) + entropy(q)) / 2
-    return np.where(valid, 1 - np.sqrt(np.clip(divergence, 0, 1)), np.nan)
+    valid, p, q = _shares(inside, outside)
+    return np.where(valid, _overlap(p, q, (p + q) / 2), np.nan)
 
 
 def corrected_overlap(
@@ -159,20 +153,32 @@ def corrected_overlap(
         The expectation is that of binomial draws with the finite-population factor instead of hypergeometric ones, as
         both sides have equal weights here whatever their sizes.
     """
-    totals = [histogram.sum(axis=-1) for histogram in (inside, outside)]
-    plain = overlap(inside, outside)
-    valid = np.isfinite(plain)
-    p, q = (
-        histogram / np.where(valid, total, 1)[..., None]
-        for histogram, total in zip((inside, outside), totals, strict=True)
-    )
-    first, second = (1 / np.where(valid, size, 1) for size in sizes or totals)
-    pixels = np.asarray(2 / (first + second))  # harmonic mean of both
+    valid, p, q = _shares(inside, outside)
     middle = (p + q) / 2
+    plain = _overlap(p, q, middle)
+    sizes = sizes or (inside.sum(axis=-1), outside.sum(axis=-1))
+    first, second = (1 / np.where(valid, size, 1) for size in sizes)
+    pixels = np.asarray(2 / (first + second))  # harmonic mean of both
     expected = (middle * (1 - chance_information(middle, pixels[..., None]))).sum(axis=-1)
     valid &= expected > _LEAST_EXPECTED
     divergence = 1 - (1 - (1 - plain) ** 2) / np.where(valid, expected, 1)
     return np.where(valid, 1 - np.sqrt(np.clip(divergence, 0, 1)), np.nan)
+
+
+def _shares(inside: np.ndarray, outside: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return whether neither histogram is empty, and the share of each bin in both; 0 in an empty one."""
+    totals = [histogram.sum(axis=-1) for histogram in (inside, outside)]
+    p, q = (
+        histogram / np.where(total > 0, total, 1)[..., None]
+        for histogram, total in zip((inside, outside), totals, strict=True)
+    )
+    return (totals[0] > 0) & (totals[1] > 0), p, q
+
+
+def _overlap(p: np.ndarray, q: np.ndarray, middle: np.ndarray) -> np.ndarray:
+    """Return `overlap` of shares and their mean."""
+    divergence = entropy(middle) - (entropy(p) + entropy(q)) / 2
+    return 1 - np.sqrt(np.clip(divergence, 0, 1))
 
 
 def chance_information(share: np.ndarray, pixels: np.ndarray) -> np.ndarray:
@@ -188,8 +194,9 @@ def chance_information(share: np.ndarray, pixels: np.ndarray) -> np.ndarray:
     count = 2 * share * pixels
     whole = np.minimum(count, len(_CHANCE) - 2).astype(np.int64)
     information = _CHANCE[whole] + _CHANCE_STEP[whole] * (count - whole)
-    many = count >= len(_CHANCE) - 2
-    information[many] = 1 / (2 * np.log(2) * count[many]) * (1 + 1 / (2 * count[many]))
+    is_large = count >= len(_CHANCE) - 2
+    large = count[is_large]
+    information[is_large] = 1 / (2 * np.log(2) * large) * (1 + 1 / (2 * large))
     left = (2 * pixels - count) / np.maximum(2 * pixels - 1, 1)  # pixels of other bins; 1 in a bin of one pixel
     return information * np.clip(left, 0, 1)
 
