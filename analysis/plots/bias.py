@@ -13,7 +13,7 @@ from analysis.plots.labels import label_line_ends, label_points, spread_vertical
 from analysis.plots.style import freeze_layout, new_figure, spare_grid, thin_line_alpha, wrapped
 from analysis.reading.analysed_study import AnalysedStudy, NotDrawableError
 from analysis.reading.palette import INK, MUTED, PAPER
-from analysis.reading.wording import CONSTRUCT, RHO, number, probability, signed, words
+from analysis.reading.wording import CONSTRUCT, RHO, probability, signed, words
 from analysis.schema.names import estimand_label
 from analysis.study.steps import along_stages
 from analysis.verdicts import Word
@@ -87,8 +87,7 @@ def association_title(association: Mapping[str, Any] | None) -> str:
     has_rho = np.isfinite(association["spearman"])
     rho = f"{RHO} = {signed(association['spearman'], 2)}" if has_rho else f"no {RHO}"
     if association["verdict"] == Word.NOT_TESTABLE:
-        smallest = number(association["min_p"], 3)
-        return f"{rho}\nnot testable ({classes}, smallest p {smallest})"
+        return f"{rho}\nnot testable ({classes}, smallest p {probability(association['min_p'])})"
     if association["verdict"] == Word.UNRELIABLE:
         return f"{rho} ({classes})\nunreliable: seeds do not agree"
     return f"{rho}\nexact p {probability(association['p_spearman'])} ({classes})"
