@@ -17,7 +17,7 @@ from analysis.plots.borders import border_profile
 from analysis.plots.inline import inline_svg
 from analysis.plots.style import figure_style, freeze_layout, new_figure
 from analysis.reading.palette import GRID, INK, MUTED, PAPER
-from analysis.reading.wording import CONSTRUCT, number, words
+from analysis.reading.wording import CONSTRUCT, significant, words
 from imbalance_bench.preregistration import CONSTRUCTS, PRIMARY_MEASURES
 
 HARDER = {
@@ -145,8 +145,9 @@ def estimate(row: dict | None, *, digits: int = 3) -> str:
     if row is None or not np.isfinite(row["value"]):
         return words("not measured")
     if not np.isfinite(row["low"]):
-        return number(row["value"], digits)
-    return f"{number(row['value'], digits)} ({number(row['low'], digits)} to {number(row['high'], digits)})"
+        return significant(row["value"], digits)
+    value, low, high = (significant(row[name], digits) for name in ("value", "low", "high"))
+    return f"{value} ({low} to {high})"
 
 
 def _for_page(figure: Figure, name: str, title: str) -> CardFigure:

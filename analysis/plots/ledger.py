@@ -13,7 +13,7 @@ from analysis.plots.bias import methods_with_bias
 from analysis.plots.style import freeze_layout, heat_map, new_figure, spare_grid, wrapped
 from analysis.reading.analysed_study import AnalysedStudy, NotDrawableError
 from analysis.reading.palette import INK, MUTED, PAPER
-from analysis.reading.wording import number, words
+from analysis.reading.wording import significant, words
 
 # Diverging (blue to orange), legible in grey and for every type of colour vision, light enough for dark numbers.
 SCALE = LinearSegmentedColormap.from_list("below_above", ["#6aa7d6", "#f4f5f6", "#f0a35e"])
@@ -88,7 +88,7 @@ def ledger_heatmap(axes: Axes, values: pd.DataFrame) -> Axes:
     widest = centred.abs().max(axis=1).replace(0, np.nan)
     shade = centred.div(widest, axis=0).fillna(0).where(values.notna())
     numbers = values.to_numpy(float)
-    labels = np.vectorize(lambda value: number(value, 2) if np.isfinite(value) else "", otypes=[object])(numbers)
+    labels = np.vectorize(lambda value: significant(value, 2) if np.isfinite(value) else "", otypes=[object])(numbers)
     heat_map(
         axes, shade.to_numpy(float), labels,
         cmap=SCALE, vmin=-1, vmax=1, linewidths=2, annot_kws={"fontsize": 7},

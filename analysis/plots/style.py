@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 
+from analysis.plots.described import described
 from analysis.reading.palette import BAND, CELL_INK, GRID, INK, MUTED, PAPER, MethodMark
 
 RC: dict[Any, Any] = {
@@ -113,6 +114,8 @@ def save(figure: Figure, path: Path, *, text_as_text: bool = False) -> Path:
     paper = PAPER if path.suffix.lower() == ".png" else "none"
     with figure_style(text_as_text=text_as_text):
         figure.savefig(path, metadata=metadata, facecolor=paper)
+    if path.suffix.lower() == ".svg":
+        path.write_text(described(path.read_text(encoding="utf-8")), encoding="utf-8")
     return path
 
 

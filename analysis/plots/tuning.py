@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from analysis.plots.described import part
 from analysis.plots.style import freeze_layout, method_handles, new_figure, spare_grid, wrapped
 from analysis.reading.analysed_study import AnalysedStudy, NotDrawableError
 from analysis.reading.palette import PAPER, MethodMark
@@ -27,7 +28,7 @@ def expected_best(axes: Axes, budgets: pd.DataFrame, *, score: str, marks: Mappi
     """
     for method, mark in marks.items():
         rows = budgets[budgets["method"] == method].sort_values("trials")
-        axes.plot(rows["trials"], rows[score], color=mark.colour, linewidth=1.4, zorder=2)
+        axes.plot(rows["trials"], rows[score], color=mark.colour, linewidth=1.4, zorder=2, gid=part(method))
         for index, face in ((0, PAPER), (-1, mark.colour)):
             axes.plot(
                 *rows[["trials", score]].iloc[index],
@@ -36,6 +37,7 @@ def expected_best(axes: Axes, budgets: pd.DataFrame, *, score: str, marks: Mappi
                 markerfacecolor=face,
                 markersize=5.5,
                 zorder=3,
+                gid=part(method),
             )
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=2))
     axes.set_xlabel("trials of each method")

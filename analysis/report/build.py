@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from analysis.plots.inline import dark_variables
 from analysis.reading.analysed_study import AnalysedStudy
-from analysis.reading.wording import MINUS, number, tone, words
+from analysis.reading.wording import MINUS, number, probability, tone, words
 from analysis.report.answer import answers, first_table
 from analysis.report.classes import class_cards
 from analysis.report.details import detail_tables
@@ -21,7 +21,7 @@ from analysis.report.glossary import TERMS, WORDS
 from analysis.report.paper_tables import write_paper_tables
 from analysis.report.provenance import provenance
 from analysis.report.tables import make_tables
-from analysis.verdicts import Topic
+from analysis.verdicts import Topic, Word
 from imbalance_bench.manifest import write_atomically
 
 HERE = Path(__file__).resolve().parent
@@ -52,6 +52,7 @@ def build_report(root: Path) -> Path:
         "has_models": any(len(study.table(name)) for name in ("model_interactions", "model_differences")),
         "terms": TERMS,
         "verdict_words": WORDS,
+        "open_words": (Word.NOT_TESTABLE, Word.NOT_SEPARABLE),
         "unfinished": unfinished(study),
         "figures": make_figures(study, study.root / "figures"),
         "tables": make_tables(study, study.root / "tables", detail_tables(study)),
@@ -94,17 +95,19 @@ def unfinished(study: AnalysedStudy) -> str:
 
 def written_numbers(numbers: Mapping[str, Any]) -> str:
     """Return the numbers behind a verdict as one line."""
-    return ", ".join(f"{words(str(key))} {_value_text(value)}" for key, value in numbers.items() if value is not None)
+    return ", ".join(f"{words(key)} {_value_text(key, value)}" for key, value in numbers.items() if value is not None)
 
 
-def _value_text(value: object) -> str:
+def _value_text(key: str, value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if not isinstance(value, int | float):
         return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
     if isinstance(value, int):
         return str(value).replace("-", MINUS)
-    return number(value) if math.isfinite(value) else str(value)
+    if not math.isfinite(value):
+        return str(value)
+    return probability(value) if "p" in key.split("_") else number(value)
 
 
 def _environment() -> jinja2.Environment:

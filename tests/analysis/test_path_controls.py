@@ -17,7 +17,8 @@ from analysis.topics.path_ceiling import NOT_EXAMINED, Ceiling
 from analysis.topics.path_controls import word_of_uniform
 from analysis.verdicts import Topic, Verdict, Word
 from imbalance_bench.records import StudyRecords
-from tests.analysis.synthetic import UNIFORM_LOSS, write_synthetic_study
+from tests.analysis.synthetic import write_synthetic_study
+from tests.analysis.synthetic_runs import UNIFORM_LOSS
 
 METHODS = ("cross_entropy", "dfa")
 

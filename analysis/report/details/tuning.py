@@ -1,6 +1,6 @@
 """Details on tuning: its choices, their effects, and its cost."""
 
-from analysis.report.details.cells import Detail, name, number, p, span, verdict
+from analysis.report.details.cells import Detail, measured, name, number, p, span, verdict
 
 DETAILS = (
     Detail(
@@ -60,8 +60,8 @@ DETAILS = (
             "method": name("method"),
             "option": name("option"),
             "n": number("n", 0),
-            "from": number("low", 4),
-            "to": number("high", 4),
+            "from": measured("low"),
+            "to": measured("high"),
             "Spearman's rho": number("spearman", 2, with_sign=True),
             "p": p("p"),
             "smallest possible p": p("min_p"),
