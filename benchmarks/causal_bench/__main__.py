@@ -28,7 +28,7 @@ from imbalance_bench.csv_cells import csv_text
 from imbalance_bench.errors import UserError
 from imbalance_bench.manifest import write_atomically
 
-EVIDENCE, TABLES, FIGURES = "evidence", "tables", "figures"
+EVIDENCE, TABLES, FIGURES = "evidence", Path("answers", "tables"), Path("answers", "figures")
 COMMITTED = ROOT / "results" / "reference" / "causal_bench"
 WITHHELD = "A known cause was not attributed as planted, so what is learned must not be interpreted."
 

@@ -17,9 +17,9 @@ from scipy import stats
 
 from analysis.explain import explain
 from analysis.practical_comparison import practical_comparisons, practical_table
-from analysis.schema.names import MACRO
+from analysis.schema.names import ESTIMANDS, MACRO
 from analysis.statistics.corrections import holm
-from analysis.statistics.critical_difference import CriticalDifference, critical_difference
+from analysis.statistics.critical_difference import critical_difference
 from analysis.statistics.mixed_model import MixedFit, fit_mixed_model
 from analysis.study.class_frames import each_its_own
 from analysis.study.runs import AnalysisPlan
@@ -56,6 +56,7 @@ class Answers:
             easiest to the hardest level of a factor.
         repair: method, factor and the same: what the difference to the control does from the easiest to the hardest.
         overall: The rows of practical_differences.csv of `compare`: difference of macro Dice over data sets.
+        scores: dataset, method, score (macro Dice, points, mean over seeds).
         ranks: method, average_rank, mean_score, n_data_sets.
     """
 
@@ -67,6 +68,7 @@ class Answers:
     effects: pd.DataFrame
     repair: pd.DataFrame
     overall: pd.DataFrame
+    scores: pd.DataFrame
     ranks: pd.DataFrame
 
     @property
@@ -95,7 +97,8 @@ def _of_arm(evidence: Evidence, series: str, decoder: str) -> dict[str, pd.DataF
     causes = {PLANTED: planted_measures(planted), MEASURED: measures}
     attributed = [attribution(every, frame, by) for by, frame in causes.items()]
     attribution_rows, headline_rows = (pd.concat(frames, ignore_index=True) for frames in zip(*attributed, strict=True))
-    ranked = ranks(scores)
+    macro = macro_scores(scores)
+    ranked = critical_difference(macro, PLAN.alpha)
     return {
         "attribution": attribution_rows,
         "headlines": headline_rows,
@@ -107,6 +110,7 @@ def _of_arm(evidence: Evidence, series: str, decoder: str) -> dict[str, pd.DataF
         "overall": practical_table(
             practical_comparisons(practical.assign(study=practical["data_set"]), PLAN.rope_dice)
         ),
+        "scores": macro,
         "ranks": ranked.ranks.assign(n_data_sets=dice["data_set"].nunique()),
     }
 
@@ -118,7 +122,8 @@ def with_dice(dice: pd.DataFrame) -> pd.DataFrame:
 
 
 def _as_quantities(scores: pd.DataFrame) -> pd.DataFrame:
-    return scores.dropna(subset="value")[["data_set", "method", "seed", "class", "value"]].assign(quantity=DICE)
+    rows = scores.dropna(subset="value")[["data_set", "method", "seed", "class", "value"]]
+    return rows.assign(quantity=DICE, fold=0, start_name="")
 
 
 def planted_measures(planted: pd.DataFrame) -> pd.DataFrame:
@@ -128,14 +133,14 @@ def planted_measures(planted: pd.DataFrame) -> pd.DataFrame:
 
 
 def attribution(quantities: pd.DataFrame, causes: pd.DataFrame, by: str) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Explain every quantity; observed ones and Dice are corrected apart from those that a method sets or learns.
+    """Explain every quantity: what a bias learned, what a method sets, and what is observed are corrected apart.
 
     Returns:
         Rows of `Answers.attribution` and of `Answers.headlines`.
     """
     own, measures = each_its_own(quantities), each_its_own(causes)
-    observed = own["quantity"].isin((*OBSERVED, DICE))
-    parts = [part for part in (own[~observed], own[observed]) if len(part)]
+    learned, observed = own["quantity"].isin(ESTIMANDS), own["quantity"].isin((*OBSERVED, DICE))
+    parts = [own[rows] for rows in (learned, ~learned & ~observed, observed) if rows.any()]
     explained = join(*(explain(part, measures, PLAN, explored=OBSERVED) for part in parts))
     rows = explained.tables["associations"]
     primary = rows["measure"].isin(causes.loc[causes["primary"].astype(bool), "measure"])
@@ -269,8 +274,8 @@ def _word(row: dict[Any, Any], margin: float | None) -> str:
     return str(Word.EQUIVALENT if inside else Word.UNDECIDED)
 
 
-def ranks(scores: pd.DataFrame) -> CriticalDifference:
-    """Rank the methods by macro Dice over data sets."""
+def macro_scores(scores: pd.DataFrame) -> pd.DataFrame:
+    """Return macro Dice of each method on each data set, over classes, then over seeds."""
     by_run = scores.groupby(["data_set", "method", "seed"], sort=False)["value"].mean()
     means = by_run.groupby(["data_set", "method"], sort=False).mean().rename("score").reset_index()
-    return critical_difference(means.rename(columns={"data_set": "dataset"}), PLAN.alpha)
+    return means.rename(columns={"data_set": "dataset"})

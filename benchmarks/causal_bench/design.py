@@ -55,11 +55,11 @@ class Arm:
 ARMS: tuple[tuple[str, Arm], ...] = (
     ("wide", Arm("tied_detail", given=True)),
     ("wide", Arm("unet", LEARNS)),
-    ("wide", Arm("sam", LEARNS)),
+    ("wide", Arm("sam", (CONTROL, "dfa", "token_to_image"))),
     ("steep", Arm("tied_detail")),
     ("steep", Arm("unet", LEARNS)),
-    ("wide", Arm("tied", (CONTROL, "dfa", "dfa_cold"), data_sets=5)),
-    ("factorial", Arm("tied_detail", (CONTROL, "dfa", "inverse_sqrt"), seeds=2)),
+    ("wide", Arm("tied", (CONTROL, "dfa", "dfa_cold"), seeds=2, data_sets=5)),
+    ("factorial", Arm("tied_detail", (CONTROL, "dfa"), seeds=2)),
 )
 
 

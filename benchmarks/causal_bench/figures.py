@@ -23,6 +23,7 @@ SHOWN = (GIVEN_BIAS, "loss_weight", "difficulty", "change", "effective_offset", 
 """Quantities of the matrix, in its order."""
 COLOUR_OF_WORD = {"better": "#009e73", "worse": "#d55e00", "equivalent": "#0072b2"}
 INCHES_PER_ROW = 0.2
+LIGHT = 1.8  # end of the colours of the matrix; beyond 1, so that text stays legible on its cells
 
 
 def draw_matrix(answers: Answers, series: str, decoder: str) -> Figure:
@@ -39,7 +40,7 @@ def draw_matrix(answers: Answers, series: str, decoder: str) -> Figure:
     )
     figure = new_figure(6.4, 1.3 + INCHES_PER_ROW * len(keys))
     axes = figure.subplots()
-    heat_map(axes, rho, labels, cmap="RdBu_r", vmin=-1, vmax=1, annot_kws={"size": 7})
+    heat_map(axes, rho, labels, cmap="RdBu_r", vmin=-LIGHT, vmax=LIGHT, annot_kws={"size": 7})
     axes.set_xticklabels([CAUSE_WORDS[cause] for cause in FACTORS])
     axes.set_yticklabels([f"{quantity.replace('_', ' ')} of {method}" for quantity, method in keys], fontsize=7)
     axes.xaxis.tick_top()
@@ -47,7 +48,7 @@ def draw_matrix(answers: Answers, series: str, decoder: str) -> Figure:
     for number in begins:
         axes.axhline(number, color=INK, linewidth=1)
     legend = "   ".join(f"{mark} {word.replace('_', ' ')}" for word, mark in MARKS.items())
-    axes.set_xlabel(f"Spearman's rho with the planted level, {series}, {decoder};   {legend}", fontsize=7)
+    axes.set_xlabel(f"Spearman's rho with the planted level; {series}, {decoder}\n{legend}", fontsize=7)
     freeze_layout(figure)
     return figure
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from benchmarks.causal_bench import design
-from benchmarks.causal_bench.answers import DICE, PLANTED, Answers, answers, control_rows, effect_rows, with_dice
+from benchmarks.causal_bench.answers import PLANTED, Answers, answers, control_rows, effect_rows, with_dice
 from benchmarks.causal_bench.design import FACTORS, MINIATURE, WHOLE, label_of, parts, planted_levels, studies
 from benchmarks.causal_bench.evidence import Evidence
 from benchmarks.causal_bench.figures import write_figures
