@@ -107,6 +107,15 @@ def measures_frame(measures: pd.DataFrame) -> pd.DataFrame:
     return _with_log_frequency(frame)
 
 
+def each_its_own(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a frame of quantities or measures in which a name counts as another class in each data set.
+
+    For designed series alone, whose levels were dealt to the classes of each data set anew: there, what a class is like
+    does not belong to its name.
+    """
+    return frame.assign(**{"class": frame["class"].astype(str) + " of " + frame["data_set"].astype(str)})
+
+
 def _columns(table: pd.DataFrame, table_name: str, meanings: Mapping[str, str]) -> pd.DataFrame:
     names = [str(column).strip().lower().replace(" ", "_") for column in table.columns]
     frame = table.set_axis([_OTHER_NAMES.get(name, name) for name in names], axis=1).reset_index(drop=True)

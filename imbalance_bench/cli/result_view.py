@@ -57,7 +57,7 @@ def print_areas(areas: pd.DataFrame, console: Console) -> None:
     console.print(table, highlight=False)
 
 
-def compare_and_print(roots: Sequence[Path], out: Path) -> None:
+def compare_and_print(roots: Sequence[Path], out: Path, *, classes_apart: bool = False) -> None:
     """Compare studies, print what they share, and write tables and the figure of ranks."""
     from analysis.compare import compare_studies
     from analysis.plots.ranks import save_critical_difference
@@ -66,7 +66,7 @@ def compare_and_print(roots: Sequence[Path], out: Path) -> None:
     from imbalance_bench.manifest import write_atomically, write_json
 
     console = Terminal()
-    compared = compare_studies(roots)
+    compared = compare_studies(roots, classes_apart=classes_apart)
     print_studies(compared, console)
     ranks = {} if compared.ranks is None else {"ranks": compared.ranks.ranks, "rank_pairs": compared.ranks.pairs}
     practical = {"practical_differences": practical_table(compared.practical)} if compared.practical else {}
