@@ -68,6 +68,7 @@ class FeatureCache:
     def open(
         cls,
         encoder: Encoder,
+        load: Callable[[], Encoder],
         tiles: TileStore,
         training_tiles: Sequence[int],
         config: StudyConfig,
@@ -79,7 +80,8 @@ class FeatureCache:
         """Open the cache of this data set and encoder, encoding what is missing first.
 
         Args:
-            encoder: Frozen, with the levels that the head reads.
+            encoder: Frozen, with the levels that the head reads; its weights may be absent.
+            load: Gives it with its weights; called if something is missing.
             tiles: All tiles.
             training_tiles: Rows of `tiles` that any fold trains on; they are encoded in every view, others as they are.
             config: The study; tiling and augmentation decide what is encoded.
@@ -105,10 +107,9 @@ class FeatureCache:
             "augmentation": config.training.augmentation.model_dump(mode="json"),
         }
         key = canonical_hash(described | {"rows": wanted})
-        device = next(encoder.module.parameters()).device
 
         def fill(rows: Sequence[int]) -> dict[str, np.ndarray]:
-            features = _encode(encoder, tiles, [wanted[row] for row in rows], config, device)
+            features = _encode(load(), tiles, [wanted[row] for row in rows], config)
             return {f"level_{level}": feature for level, feature in enumerate(features)}
 
         store = ArrayStore.open_or_fill(
@@ -175,10 +176,9 @@ def _encode(
     tiles: TileStore,
     wanted: Sequence[tuple[int, int]],
     config: StudyConfig,
-    device: torch.device,
 ) -> list[np.ndarray]:
     """Encode tiles in given views; one array per level, (n, C, h, w) float16."""
-    prepared = []
+    device, prepared = next(encoder.module.parameters()).device, []
     for tile, view in wanted:
         image = torch.from_numpy(np.array(tiles.images[tile])).to(device).permute(2, 0, 1)[None]
         drawn = drawn_view(tiles, tile, view, config)

@@ -8,10 +8,11 @@ import pytest
 import torch
 
 from imbalance_bench.data.augmentation import ELEMENTS, draw_views, jitter, turn, turn_array
+from imbalance_bench.models.segmenter import build_segmenter
 from imbalance_bench.planning import prepare_study
 from imbalance_bench.training.batches import Batch
 from imbalance_bench.training.feature_cache import drawn_view
-from imbalance_bench.training.material import initial_segmenter, open_material
+from imbalance_bench.training.material import open_material
 from tests.small_study import small_config
 
 CPU = torch.device("cpu")
@@ -21,7 +22,7 @@ def test_a_cached_view_is_the_encoded_view(tmp_path: Path, dataset: Path) -> Non
     config = small_config(dataset, training={"augmentation": {"cached_views": 6}})
     study = prepare_study(config, tmp_path / "s", lambda *_: None)
     data = open_material(study, tmp_path / "cache", CPU)
-    segmenter = initial_segmenter(study, 0, 0, CPU).eval()
+    segmenter = build_segmenter(config.model, n_classes=len(study.taxonomy.names), seed=0).eval()
     assert data.cache is not None
     for view in (0, 5):
         image = torch.from_numpy(np.array(data.tiles.images[1])).permute(2, 0, 1)[None]
