@@ -56,7 +56,7 @@ def rows_of(image_ids: Sequence[str], by_image: dict[str, list[int]]) -> list[in
 
 
 def open_material(
-    study: Study, cache_dir: Path, device: torch.device, on_progress: OnProgress = lambda *_: None
+    study: Study, cache_dir: Path, device: torch.device, on_progress: OnProgress = lambda *_: None, *, workers: int = 1
 ) -> TileData:
     """Cut tiles and encode them where that has not been done yet; otherwise open what is there.
 
@@ -65,6 +65,7 @@ def open_material(
         cache_dir: Where tiles and features are cached.
         device: Encodes, and receives tensors.
         on_progress: Called while something is made.
+        workers: Chunks of tiles that are encoded side by side.
 
     Raises:
         UserError: The disk is too small, or the data has been damaged since it was checked.
@@ -78,12 +79,14 @@ def open_material(
         study.data_hash,
         on_progress=lambda n_done, total: on_progress("cutting tiles", n_done, total),
     )
-    features = _open_features(study, tiles, cache_dir, device, on_progress) if config.uses_feature_cache else None
+    features = None
+    if config.uses_feature_cache:
+        features = _open_features(study, tiles, cache_dir, device, on_progress, workers)
     return TileData(config, tiles, np.asarray(study.taxonomy.lookup), features, device)
 
 
 def _open_features(
-    study: Study, tiles: TileStore, cache_dir: Path, device: torch.device, on_progress: OnProgress
+    study: Study, tiles: TileStore, cache_dir: Path, device: torch.device, on_progress: OnProgress, workers: int
 ) -> CachedFeatures:
     """Open the features of every encoder; the encoders get weights only where something has to be encoded."""
     config, n_classes = study.config, len(study.taxonomy.names)
@@ -104,6 +107,7 @@ def _open_features(
                 config,
                 cache_dir=cache_dir,
                 data_hash=study.data_hash,
+                workers=workers,
                 on_progress=lambda n_done, total: on_progress(phase, n_done, total),
             )
             for number, described in enumerate(described_encoders(config.model, n_classes))
