@@ -99,7 +99,7 @@ def trainer_of(study: Study, run: PlannedRun, data: TileData) -> StageTrainer:
     extra_tokens = components.attention_bias.extra_tokens if components.attention_bias is not None else 0
     segmenter = initial_segmenter(study, run.seed, extra_tokens, data.device)
     segmenter.install(components)
-    segmenter.to(data.device)
+    segmenter.place(data.device)
     if stages[-1].trains == "classifier":
         segmenter.freeze_features()
     if components.on_epoch_end is not None:

@@ -9,6 +9,7 @@ import math
 import pickle
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 
 import torch
@@ -58,6 +59,12 @@ def weights_identity(name: str, weights: str) -> str:
         )
     if path.suffix not in SUFFIXES:
         raise UserError(f"`model.encoder_weights` must end in {', '.join(SUFFIXES)}. Got {weights}.")
+    found = path.stat()
+    return _hash(path.resolve(), found.st_size, found.st_mtime_ns)
+
+
+@lru_cache(maxsize=64)
+def _hash(path: Path, size: int, modified_ns: int) -> str:  # noqa: ARG001 - a file that changed is hashed again
     return file_hash(path)
 
 

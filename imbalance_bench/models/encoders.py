@@ -2,8 +2,8 @@
 
 import inspect
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +129,12 @@ class Encoder:
     choice: EncoderChoice
     levels: tuple[int, ...] = ()
     token_stride_px: int | None = None
+
+    def reading(self, strides_px: Sequence[int]) -> "Encoder":
+        """Choose the features that a head at these strides reads: of a plain transformer all, else those of them."""
+        if self.token_stride_px is not None:
+            return replace(self, levels=tuple(range(len(self.channels))))
+        return replace(self, levels=tuple(stride.bit_length() - 1 for stride in strides_px))
 
     def normalise(self, images: Tensor) -> Tensor:
         """Scale RGB in 0..255, (B, 3, H, W), to what the encoder was trained on."""
