@@ -137,7 +137,7 @@ class Gaussians:
 
     Args:
         mean: (..., D) float64.
-        covariance: (..., D, D) float64.
+        covariance: (..., D, D) float64; the identity where there is no Gaussian.
         log_det: (...) float64, logarithm of the determinant of the covariance; NaN where there is no Gaussian.
     """
 
@@ -148,9 +148,8 @@ class Gaussians:
     @classmethod
     def of(cls, mean: np.ndarray, covariance: np.ndarray, valid: np.ndarray) -> "Gaussians":
         """Return the Gaussians of `mean` and `covariance` where `valid`, (...) bool."""
-        log_det = np.full(valid.shape, np.nan)
-        log_det[valid] = np.linalg.slogdet(covariance[valid])[1]
-        return cls(mean, covariance, log_det)
+        covariance = np.where(valid[..., None, None], covariance, np.eye(covariance.shape[-1]))
+        return cls(mean, covariance, np.where(valid, np.linalg.slogdet(covariance)[1], np.nan))
 
     def __getitem__(self, index: Any) -> "Gaussians":
         """Return some of them, by any index of the axes before D."""
@@ -218,15 +217,11 @@ def class_gaussians(w: np.ndarray, sample: SampleSums) -> Gaussians:
 
 def bhattacharyya(one: Gaussians, other: Gaussians) -> np.ndarray:
     """Return the Bhattacharyya coefficient of two Gaussians, (...) float64; NaN where one is missing."""
-    valid = ~np.isnan(one.log_det + other.log_det)
-    a, b = one[valid], other[valid]
-    middle = (a.covariance + b.covariance) / 2
-    difference = (a.mean - b.mean)[..., None]
+    middle = (one.covariance + other.covariance) / 2
+    difference = (one.mean - other.mean)[..., None]
     distance = (difference * np.linalg.solve(middle, difference)).sum(axis=(-2, -1)) / 8
     log_det = np.linalg.slogdet(middle)[1]
-    overlap = np.full(valid.shape, np.nan)
-    overlap[valid] = np.exp(-(distance + (log_det - (a.log_det + b.log_det) / 2) / 2))
-    return overlap
+    return np.exp(-(distance + (log_det - (one.log_det + other.log_det) / 2) / 2))
 
 
 def shrunk(covariance: np.ndarray, intensity: np.ndarray) -> np.ndarray:
