@@ -103,6 +103,8 @@ def association_title(association: Mapping[str, Any] | None) -> str:
         return "not tested"
     classes = f"K = {int(association['n_classes'])}" if np.isfinite(association["n_classes"]) else ""
     has_rho = np.isfinite(association["spearman"])
+    if association["verdict"] == Word.NOT_SEPARABLE and not has_rho:
+        return f"no {RHO} ({classes}): the start of\nthe bias says the same of the classes"
     rho = f"{RHO} = {signed(association['spearman'], 2)}" if has_rho else f"no {RHO}"
     if association["verdict"] == Word.NOT_TESTABLE:
         return f"{rho}\nnot testable ({classes}, smallest p {probability(association['min_p'])})"

@@ -36,7 +36,7 @@ def class_dice(axes: Axes, scores: pd.DataFrame, *, classes: Sequence[str], mark
         The same axes.
     """
     rows = _rows(scores, classes)
-    offsets = np.linspace(-0.36, 0.36, len(marks)) if len(marks) > 1 else np.zeros(1)
+    offsets = 0.76 * ((np.arange(len(marks)) + 0.5) / len(marks) - 0.5)  # as far from a neighbour as from the next row
     positions = {name: position for position, name in enumerate(rows)}
     for offset, (method, mark) in zip(offsets, marks.items(), strict=True):
         of_method = scores[(scores["method"] == method) & scores["class"].isin(rows) & scores["mean"].notna()]

@@ -50,6 +50,7 @@ RC: dict[Any, Any] = {
     "savefig.facecolor": "none",
     "svg.hashsalt": "imbalance-bench",
     "text.color": INK,
+    "text.hinting": "none",  # else a text is a tenth narrower at the resolution of the layout than in the file
     "text.parse_math": False,  # a class may be called "$x$"
     "text.usetex": False,
     "xtick.color": MUTED,

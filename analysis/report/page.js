@@ -37,6 +37,9 @@ for (const box of picked) {
   });
 }
 
+// A picture that is shown again is stored once.
+for (const each of document.querySelectorAll("img[data-like]")) each.src = document.getElementById(each.dataset.like).src;
+
 // A table or figure that is wider than its box says so.
 function hint() {
   for (const box of document.querySelectorAll(".scroll")) box.classList.toggle("wide", box.scrollWidth > box.clientWidth + 1);
