@@ -21,7 +21,7 @@ FEWEST_CELLS = 2 * COMPONENTS  # a class with fewer has no Gaussian
 MOST_CELLS = 1000  # per class and draw; bounds memory
 DRAWS = 8  # equal samples over which values are averaged
 SILHOUETTE_CELLS = 300  # per class
-_CELLS = 512  # cells whose products are added at a time
+_CELLS = 2048  # cells whose products are added at a time
 _ROWS = 128  # resamples whose covariances are compared at a time
 
 
