@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from scipy.linalg import eigh
 from scipy.spatial.distance import cdist
 
 from analysis.measures.cached_features import CachedFeatures
-from analysis.measures.construct import in_blocks, ratio
+from analysis.measures.construct import ByRow, ratio
 from analysis.measures.feature_draws import Batches, CellDraw, draw_cells
 from analysis.measures.survey import Survey
 from imbalance_bench.data.prepared import PreparedDataset
@@ -21,7 +22,7 @@ FEWEST_CELLS = 2 * COMPONENTS  # a class with fewer has no Gaussian
 MOST_CELLS = 1000  # per class and draw; bounds memory
 DRAWS = 8  # equal samples over which values are averaged
 SILHOUETTE_CELLS = 300  # per class
-_CELLS = 512  # cells whose products are added at a time
+_CELLS = 2048  # cells whose products are added at a time
 _ROWS = 128  # resamples whose covariances are compared at a time
 
 
@@ -44,6 +45,17 @@ class SampleSums:
     second: np.ndarray
     shrinkage: np.ndarray
     silhouettes: np.ndarray
+
+    @cached_property
+    def overlaps(self) -> ByRow:
+        """Bhattacharyya coefficient of the Gaussians of each pair of classes.
+
+        (B, K, K) float64 under (B, U) weights of units; NaN on the diagonal, and for a class with too few cells.
+
+        Source:
+            Kailath 1967; covariances shrunk after Ledoit and Wolf 2004.
+        """
+        return ByRow(partial(_sample_overlaps, sample=self), _ROWS)
 
 
 @dataclass(frozen=True)
@@ -104,7 +116,7 @@ def sum_features(
         samples.append([sum_sample(sample, n_units, n_classes) for sample in draws])
         for draw, rng in zip(draws, rngs, strict=True):
             equal = sum_sample(_permuted(draw, rng), n_units, n_classes, silhouettes_too=False)
-            permuted.append(largest(sample_overlaps(np.ones((1, n_units)), equal))[0])
+            permuted.append(largest(equal.overlaps(np.ones((1, n_units))))[0])
     valid = np.array(permuted)[np.isfinite(permuted)]
     return FeatureSums(encoder, samples, float(valid.mean()) if len(valid) else float("nan"))
 
@@ -164,7 +176,7 @@ def class_overlaps(w: np.ndarray, features: FeatureSums, fold: int = 0) -> np.nd
         features: The samples, over which values are averaged.
         fold: Fold of the samples.
     """
-    return _mean_of_valid([sample_overlaps(w, sample) for sample in features.samples[fold]])
+    return _mean_of_valid([sample.overlaps(w) for sample in features.samples[fold]])
 
 
 def nearest_rivals(w: np.ndarray, features: FeatureSums, fold: int = 0) -> np.ndarray:
@@ -172,7 +184,7 @@ def nearest_rivals(w: np.ndarray, features: FeatureSums, fold: int = 0) -> np.nd
 
     The largest is taken within each sample, where every class and its rivals are equally noisy.
     """
-    return _mean_of_valid([largest(sample_overlaps(w, sample)) for sample in features.samples[fold]])
+    return _mean_of_valid([largest(sample.overlaps(w)) for sample in features.samples[fold]])
 
 
 def mean_silhouettes(w: np.ndarray, features: FeatureSums, fold: int = 0) -> np.ndarray:
@@ -187,23 +199,15 @@ def largest(overlaps: np.ndarray) -> np.ndarray:
     return np.where(np.isfinite(maximum), maximum, np.nan)
 
 
-def sample_overlaps(w: np.ndarray, sample: SampleSums) -> np.ndarray:
-    """Return the overlaps of one sample; arguments and result as of `class_overlaps`.
-
-    Source:
-        Kailath 1967; covariances shrunk after Ledoit and Wolf 2004.
-    """
-    k = sample.count.shape[1]
-
-    def evaluate(rows: np.ndarray) -> np.ndarray:
-        gaussians = class_gaussians(rows, sample)
-        overlaps = np.full((len(rows), k, k), np.nan)
-        for i in range(k):
-            for j in range(i):
-                overlaps[:, i, j] = overlaps[:, j, i] = bhattacharyya(gaussians[:, i], gaussians[:, j])
-        return overlaps
-
-    return in_blocks(evaluate, w, _ROWS)
+def _sample_overlaps(w: np.ndarray, sample: SampleSums) -> np.ndarray:
+    """Return the overlaps of one sample under (B, U) weights, as `SampleSums.overlaps`."""
+    gaussians = class_gaussians(w, sample)
+    k = gaussians.log_det.shape[1]
+    overlaps = np.full((len(w), k, k), np.nan)
+    for i in range(k):
+        for j in range(i):
+            overlaps[:, i, j] = overlaps[:, j, i] = bhattacharyya(gaussians[:, i], gaussians[:, j])
+    return overlaps
 
 
 def class_gaussians(w: np.ndarray, sample: SampleSums) -> Gaussians:

@@ -4,6 +4,7 @@ import numpy as np
 from scipy.stats import binom
 from skimage.color import hed_from_rgb
 
+from analysis.measures.construct import distinct
 from imbalance_bench.data.taxonomy import UNLABELLED
 
 # Fixed bins, so that images can be reduced one at a time. Optical densities (natural log) as in skimage's rgb2hed times
@@ -163,6 +164,22 @@ def corrected_overlap(
     valid &= expected > _LEAST_EXPECTED
     divergence = 1 - (1 - (1 - plain) ** 2) / np.where(valid, expected, 1)
     return np.where(valid, 1 - np.sqrt(np.clip(divergence, 0, 1)), np.nan)
+
+
+def class_overlaps(w: np.ndarray, stains: np.ndarray) -> np.ndarray:
+    """Return `corrected_overlap` of each pair of classes, (B, K, K); NaN on the diagonal.
+
+    Args:
+        w: (B, U) weights of units.
+        stains: (U, K, bins) float64, pixels of each class.
+    """
+    totals, pixels = np.tensordot(w, stains, 1), distinct(w, stains.sum(axis=-1))  # (B, K, bins), (B, K)
+    overlaps = np.full((*pixels.shape, pixels.shape[1]), np.nan)
+    for i in range(1, pixels.shape[1]):
+        sizes = (pixels[:, i, None], pixels[:, :i])
+        overlaps[:, i, :i] = corrected_overlap(totals[:, i, None], totals[:, :i], sizes=sizes)
+        overlaps[:, :i, i] = overlaps[:, i, :i]
+    return overlaps
 
 
 def _shares(inside: np.ndarray, outside: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

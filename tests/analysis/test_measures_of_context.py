@@ -11,14 +11,13 @@ from scipy import integrate, ndimage
 from scipy.ndimage import gaussian_filter
 
 from analysis.geometry.nearest_border import border_lengths, edge_sums, pixels_near_borders
-from analysis.measures.context import border_shares, stain_overlaps
+from analysis.measures.context import border_shares
 from analysis.measures.control_runs import first_steps, vote_entropy
 from analysis.measures.estimates import adjacency_table, border_profile_table, measure_table
 from analysis.measures.feature_space import (
     Gaussians,
     bhattacharyya,
     class_overlaps,
-    sample_overlaps,
     shrunk,
     silhouettes,
     sum_features,
@@ -206,8 +205,8 @@ def test_stain_overlap_of_pairs_is_symmetric_and_relabels():
     rng = np.random.default_rng(0)
     mask = rng.integers(0, 3, (60, 60)).astype(np.uint8)
     image = paint(0.3 + 0.1 * mask + rng.normal(0, 0.05, mask.shape))
-    one = stain_overlaps(np.ones((1, 1)), surveyed([(image, mask)]))[0]
-    two = stain_overlaps(np.ones((1, 1)), surveyed([(image, np.array([2, 0, 1], np.uint8)[mask])]))[0]
+    one = surveyed([(image, mask)]).stain_overlaps(np.ones((1, 1)))[0]
+    two = surveyed([(image, np.array([2, 0, 1], np.uint8)[mask])]).stain_overlaps(np.ones((1, 1)))[0]
     np.testing.assert_allclose(one, one.T)
     np.testing.assert_allclose(two[np.ix_([2, 0, 1], [2, 0, 1])], one)
     assert one[0, 1] > one[0, 2]
@@ -286,7 +285,7 @@ def test_resampling_units_equals_copying_them():
     one = sum_features("encoder", lambda: iter(draws), n_units=4, n_classes=2).samples[0][0]
     summed = [np.tensordot(weights[0], each, 1)[None] for each in (one.first, one.second, one.count)]
     copied = replace(one, count=summed[2], first=summed[0], second=summed[1])
-    assert sample_overlaps(weights, one)[0, 0, 1] == pytest.approx(sample_overlaps(np.ones((1, 1)), copied)[0, 0, 1])
+    assert one.overlaps(weights)[0, 0, 1] == pytest.approx(copied.overlaps(np.ones((1, 1)))[0, 0, 1])
     assert summed[2].sum() == sum(len(draws[unit][1]) for unit in (1, 1, 2, 3))
 
 
