@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import segmentation_models_pytorch as smp
 import timm
@@ -156,17 +157,29 @@ class Encoder:
         """Channels of the features that the head reads."""
         return tuple(self.channels[level] for level in self.levels)
 
-    @torch.inference_mode()
     def strides(self, edge_px: int = 2 * COARSEST_STRIDE_PX) -> tuple[int, ...]:
         """Image pixels per feature pixel of each level, seen on an image of `edge_px`; some architectures dilate."""
         if self.token_stride_px is not None:
             return (self.token_stride_px,) * len(self.levels)
+        seen = _STRIDES.setdefault(self.module, {})
+        key = (self.choice.scale, self.levels, edge_px)
+        if key not in seen:
+            seen[key] = self._strides(edge_px)
+        return seen[key]
+
+    @torch.inference_mode()
+    def _strides(self, edge_px: int) -> tuple[int, ...]:
+        """Encode an image of zeros and look at the sizes that come out."""
         device = next(self.module.parameters()).device
         training = self.module.training
         self.module.eval()
         features = self.encode(torch.zeros(1, 3, edge_px, edge_px, device=device))
         self.module.train(training)
         return tuple(edge_px // feature.shape[-1] for feature in features)
+
+
+# of each network: scale, levels and edge of the image -> strides
+_STRIDES: WeakKeyDictionary[nn.Module, dict[tuple[float, tuple[int, ...], int], tuple[int, ...]]] = WeakKeyDictionary()
 
 
 def require_known_encoder(name: str) -> None:
