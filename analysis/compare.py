@@ -91,12 +91,14 @@ def _explanation(studies: Sequence[tuple[AnalysedStudy, str]], plan: AnalysisPla
     """Explain what was learned, over the classes of all data sets, by methods whose class attention is read."""
     quantities = []
     for study, name in studies:
-        learned, ceilings = study.table("learned_bias"), Ceilings(study.table("path_controls"))
-        read = [not ceilings.of(str(method)).inert for method in learned["method"]]
-        quantities.append(quantities_of(name, learned[read], study.dataset.get("families", {})))
+        of_study, ceilings = study.table("learned_bias"), Ceilings(study.table("path_controls"))
+        read = [not ceilings.of(str(method)).inert for method in of_study["method"]]
+        quantities.append(quantities_of(name, of_study[read], study.dataset.get("families", {})))
     measures = [measures_of(name, study.table("measures")) for study, name in studies]
-    frames = [pd.concat(parts, ignore_index=True) for parts in (quantities, measures)]
-    return explain(*(map(each_its_own, frames) if classes_apart else frames), plan)
+    learned, measured = (pd.concat(parts, ignore_index=True) for parts in (quantities, measures))
+    if classes_apart:
+        learned, measured = each_its_own(learned), each_its_own(measured)
+    return explain(learned, measured, plan)
 
 
 def _inert_notes(studies: Sequence[tuple[AnalysedStudy, str]]) -> list[str]:
