@@ -89,14 +89,14 @@ STUDIES: dict[str, ReferenceStudy] = {
         (EIGHT_SEEDS, LIVE, METHODS, "tuning={trials: 4, seeds: [100, 101], draws: sobol}"),
     ),
     "glas": ReferenceStudy(
-        "examples/glas.yaml", "glas", "three classes, 16 patients in four grouped folds, frozen encoder", 150
+        "examples/glas.yaml", "glas", "three classes, 16 patients in four grouped folds, frozen encoder, six seeds", 200
     ),
     "glas_finetuned": ReferenceStudy(
         "examples/glas.yaml",
         "glas",
-        "the same with a trained encoder and three methods",
+        "the same with a trained encoder, three methods and four seeds",
         220,
-        ("model.encoder_frozen=false", "methods=[cross_entropy,inverse_sqrt,dfa]"),
+        ("model.encoder_frozen=false", "methods=[cross_entropy,inverse_sqrt,dfa]", "seeds=[0,1,2,3]"),
     ),
 }
 

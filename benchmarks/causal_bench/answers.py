@@ -27,14 +27,17 @@ from analysis.topics.explanation import join
 from analysis.topics.ledger_quantities import GIVEN_BIAS, OBSERVED
 from analysis.topics.planted import CONSTRUCT_OF
 from analysis.verdicts import Topic, Word
-from benchmarks.causal_bench.design import CONTROL, EXPECTED, FACTORS
+from benchmarks.causal_bench.design import CONTROL, EXPECTED
 from benchmarks.causal_bench.evidence import Evidence
+from imbalance_bench.data.phantom import FACTORS
 from imbalance_bench.table_schemas import PathControl
 
 PLAN = AnalysisPlan.default(permutations=10_000, resamples=1000)
 DICE = "dice"
 PLANTED, MEASURED = "planted", "measured"
 POINTS = 100.0
+ATTRIBUTED = 0.8  # share of the known causes, as in `benchmarks.control_rows`
+FREQUENCY_WEIGHTS = ("inverse_sqrt", "loss_weight")  # follow frequency by definition
 WEIGHTS = (PathControl.UNIFORM, PathControl.REMOVED, PathControl.ORACLE, PathControl.ROLLED)
 FACTOR_OF = {construct: factor for factor, construct in CONSTRUCT_OF.items()}
 
@@ -47,7 +50,7 @@ class Answers:
         attribution: method, quantity, cause, by (planted levels or measures of the images), n_classes, spearman, p,
             verdict: every per-class quantity against every planted cause.
         headlines: method, quantity, by, verdict, follows, sentence.
-        controls: method, quantity, expected, found, holds: the known causes.
+        controls: method, quantity, by, expected, found, holds: the known causes.
         path: method, control, n_data_sets, difference, low, high (points of macro Dice), magnitude and the number of
             data sets with each word.
         doses: control, dose, share, dice: the mean change by a dose of the dosed class's predicted share and of macro
@@ -73,8 +76,8 @@ class Answers:
 
     @property
     def controls_hold(self) -> bool:
-        """Whether every known cause was attributed as it must be; only then a learned bias is interpreted."""
-        return bool(len(self.controls)) and bool(self.controls["holds"].all())
+        """Whether known causes are attributed as they must be; only then what was learned is interpreted."""
+        return bool(len(self.controls)) and float(self.controls["holds"].mean()) >= ATTRIBUTED
 
 
 def answers(evidence: Evidence) -> Answers:
@@ -158,19 +161,22 @@ def attribution(quantities: pd.DataFrame, causes: pd.DataFrame, by: str) -> tupl
 
 
 def control_rows(attributed: pd.DataFrame) -> pd.DataFrame:
-    """Return whether each known cause was attributed to itself, by its planted level, and to nothing else."""
-    rows, by_level = [], attributed[attributed["by"] == PLANTED]
+    """Return whether each known cause was attributed to itself and to nothing else.
+
+    By planted levels that tests the statistics; by measures of the images it tests what a study of real tissue can see.
+    """
+    rows = []
     known = {(name, GIVEN_BIAS): construct for name, construct in EXPECTED.items()}
-    for (method, quantity), construct in (known | {("inverse_sqrt", "loss_weight"): CONSTRUCT_OF["share"]}).items():
-        own = by_level[(by_level["method"] == method) & (by_level["quantity"] == quantity)]
-        if own.empty:
-            continue
-        found = list(own.loc[own["verdict"] == str(Word.SUPPORTED), "cause"])
-        expected = [FACTOR_OF[construct]] if construct else []
-        texts = ["+".join(names) or "nothing" for names in (expected, found)]
-        row = {"method": method, "quantity": quantity, "expected": texts[0], "found": texts[1]}
-        rows.append(row | {"holds": found == expected})
-    return pd.DataFrame(rows, columns=["method", "quantity", "expected", "found", "holds"])
+    known[FREQUENCY_WEIGHTS] = CONSTRUCT_OF["share"]
+    for (method, quantity), construct in known.items():
+        own = attributed[(attributed["method"] == method) & (attributed["quantity"] == quantity)]
+        for by, part in own.groupby("by", sort=False):
+            found = list(part.loc[part["verdict"] == str(Word.SUPPORTED), "cause"])
+            expected = [FACTOR_OF[construct]] if construct else []
+            texts = ["+".join(names) or "nothing" for names in (expected, found)]
+            row = {"method": method, "quantity": quantity, "by": by, "expected": texts[0], "found": texts[1]}
+            rows.append(row | {"holds": found == expected})
+    return pd.DataFrame(rows, columns=["method", "quantity", "by", "expected", "found", "holds"])
 
 
 def path_rows(path: pd.DataFrame) -> pd.DataFrame:

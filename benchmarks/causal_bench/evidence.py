@@ -111,7 +111,7 @@ def _tables(study: BenchStudy, analysed: AnalysedStudy) -> dict[str, pd.DataFram
     """Return the rows of one study in each table."""
     data_set = study.spec.name
     ceilings = Ceilings(analysed.table("path_controls"))
-    learned, ledger = analysed.table("learned_bias"), differing(analysed.table("ledger_quantities"))
+    learned, ledger = (differing(analysed.table(name)) for name in ("learned_bias", "ledger_quantities"))
     learned = quantities_of(data_set, learned[[not ceilings.of(str(name)).inert for name in learned["method"]]], {})
     read = pd.concat([learned, quantities_of(data_set, ledger, {})], ignore_index=True)
     path, practical = analysed.table("path_controls"), analysed.table("practical_differences")
@@ -143,4 +143,6 @@ def _dice(analysed: AnalysedStudy) -> pd.DataFrame:
         total = counts[counts["split"] == "test"].groupby("class_id")[COUNTS].sum()
         total = total.rename(index=dict(enumerate(names))).rename_axis("class").reset_index()
         rows.append(total.assign(method=str(manifest["method"]["label"]), seed=int(manifest["seed"])))
-    return pd.concat(rows, ignore_index=True)[["method", "seed", "class", *COUNTS]]
+    counted = pd.concat(rows)[["method", "seed", "class", *COUNTS]]
+    order = counted["method"].map(analysed.methods.index)  # of the study file; folders of runs have none
+    return counted.assign(order=order).sort_values(["order", "seed"], kind="stable").drop(columns="order")

@@ -7,12 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from benchmarks.causal_bench.answers import ATTRIBUTED
 from docs.generate.results import Results
 
 CONFIRMED, REFUTED, OPEN, WITHHELD = "confirmed", "refuted", "undecided", "withheld"
 NOT_HERE = "not testable here"
 BENCH = "causal_bench"
 RUN_BENCH = "python -m benchmarks.causal_bench answer results/reference/causal_bench"
+LEARNED = 0.8  # of the score of another decoder: below, a model's attention says little about its topology
 ARM = {"series": "wide", "decoder": "tied_detail"}
 
 
@@ -45,10 +47,9 @@ def _of_bench(judge: Callable[[Results], tuple[str, str]]) -> Callable[[Results]
         if not results.has(BENCH):
             return None
         controls = results.table(BENCH, "controls")
-        wrong = controls[~controls["holds"].astype(bool)]
-        if len(wrong):
-            names = ", ".join(dict.fromkeys(wrong["method"]))
-            return WITHHELD, f"a known cause was not attributed as planted ({names})"
+        share = float(controls["holds"].mean()) if len(controls) else 0.0
+        if share < ATTRIBUTED:
+            return WITHHELD, f"only {share:.0%} of the known causes were attributed as planted"
         return judge(results)
 
     return found
@@ -89,11 +90,20 @@ def _better_than_baselines(results: Results) -> tuple[str, str]:
 
 def _path_of_authors(results: Results) -> tuple[str, str]:
     row = results.rows(BENCH, "path", series="wide", decoder="sam", method="dfa", control="uniform").iloc[0]
-    inert, n = int(row["inert"]), int(row["n_data_sets"])
-    return (REFUTED if inert == n else CONFIRMED if int(row["live"]) == n else OPEN), (
-        f"topology `sam`: inert in {inert} and live in {int(row['live'])} of {n} phantoms; uniform attention weights "
-        f"change macro Dice by {row['difference']:+.1f} points ({row['low']:+.1f} to {row['high']:+.1f})"
+    inert, live, n = (int(row[name]) for name in ("inert", "live", "n_data_sets"))
+    said = (
+        f"topology `sam`: inert in {inert} and live in {live} of {n} phantoms; uniform attention weights change macro "
+        f"Dice by {row['difference']:+.1f} points ({row['low']:+.1f} to {row['high']:+.1f})"
     )
+    own, best = (_mean_score(results, decoder) for decoder in ("sam", "tied_detail"))
+    if own < LEARNED * best:
+        return OPEN, f"{said}; but it hardly learned the task (macro Dice {own:.0f}, `tied_detail` {best:.0f})"
+    return (REFUTED if inert == n else CONFIRMED if live == n else OPEN), said
+
+
+def _mean_score(results: Results, decoder: str) -> float:
+    rows = results.rows(BENCH, "ranks", series="wide", decoder=decoder, method="cross_entropy")
+    return float(rows["mean_score"].iloc[0])
 
 
 PROPERTIES = "pytest tests/methods/test_dfa_properties.py -k "

@@ -6,6 +6,8 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from analysis.schema import rows_of
+from benchmarks.causal_bench.answers import ATTRIBUTED
 from docs.generate.results import MissingResultError, Results
 
 BENCH = "causal_bench"
@@ -36,17 +38,21 @@ def content(results: Results) -> dict[str, Any]:
     headlines = results.rows(BENCH, "headlines", by="planted").fillna({"follows": ""})
     wrong = controls[~controls["holds"].astype(bool)]
     found: dict[str, Any] = {
-        "controls_hold": len(controls) > 0 and wrong.empty,
-        "wrong": ", ".join(f"{row.method} was attributed to {row.found}" for row in wrong.itertuples()),
-        "arms": _rows(_arms(results.table(BENCH, "ranks"))),
-        "controls": _rows(controls),
-        "uniform": _rows(path[path["control"] == "uniform"]),
-        "headlines": _rows(headlines[headlines["quantity"] != "dice"]),
-        "effects": _rows(results.rows(BENCH, "effects", method="cross_entropy").dropna(subset="slope")),
+        "controls_hold": len(controls) > 0 and float(controls["holds"].mean()) >= ATTRIBUTED,
+        "wrong": ", ".join(
+            f"{each['method']} by {each['by']} was attributed to {each['found']}" for each in rows_of(wrong)
+        ),
+        "n_controls": len(controls),
+        "n_held": len(controls) - len(wrong),
+        "arms": rows_of(_arms(results.table(BENCH, "ranks"))),
+        "controls": rows_of(controls),
+        "uniform": rows_of(path[path["control"] == "uniform"]),
+        "headlines": rows_of(headlines[headlines["quantity"] != "dice"]),
+        "effects": rows_of(results.rows(BENCH, "effects", method="cross_entropy").dropna(subset="slope")),
         "n_repairs": len(repair),
         "n_decided": len(decided),
-        "decided": _rows(decided),
-        "tissue": _rows(_tissue(results)),
+        "decided": rows_of(decided),
+        "tissue": rows_of(_tissue(results)),
     }
     return found | _of_dfa(results, headlines)
 
@@ -58,8 +64,8 @@ def _of_dfa(results: Results, headlines: pd.DataFrame) -> dict[str, Any]:
         own = own[own[column] == value]
     row = results.rows(BENCH, "overall", method="dfa", control="cross_entropy", **ARM)
     effect = ", ".join(
-        f"{100 * each.mean:+.1f} (95 % interval {100 * each.mean_low:+.1f} to {100 * each.mean_high:+.1f})"
-        for each in row.itertuples()
+        f"{100 * each['mean']:+.1f} (95 % interval {100 * each['mean_low']:+.1f} to {100 * each['mean_high']:+.1f})"
+        for each in rows_of(row)
     )
     phantoms = results.table(BENCH, "ranks").drop_duplicates(["series", "decoder"])
     return {
@@ -83,7 +89,3 @@ def _tissue(results: Results) -> pd.DataFrame:
         if results.has(study)
     ]
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
-
-
-def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]

@@ -1,10 +1,12 @@
 """The page `leaderboard.md`: committed scores, and the order of methods over data sets with rank intervals."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import pandas as pd
 from scipy.stats import rankdata
 
+from analysis.schema import rows_of
 from analysis.statistics.critical_difference import FEWEST_DATASETS
 from analysis.statistics.intervals import multinomial_weights
 from analysis.statistics.rank_stability import rank_stability
@@ -55,24 +57,17 @@ def tissue_scores(results: Results) -> pd.DataFrame:
 
 def scores_table(scores: pd.DataFrame) -> str:
     """Return scores with their 95 % intervals, a column for each data set."""
-    sets = list(dict.fromkeys(scores["dataset"]))
-    first = scores.drop_duplicates("dataset").set_index("dataset")
-    heads = [
-        f"{each} ({first.loc[each, 'units']} {first.loc[each, 'unit']}s, {first.loc[each, 'seeds']} seeds)"
-        for each in sets
-    ]
+    first = {str(row["dataset"]): row for row in reversed(rows_of(scores))}
+    sets = list(dict.fromkeys(map(str, scores["dataset"])))
+    heads = [f"{each} ({first[each]['units']} {first[each]['unit']}s, {first[each]['seeds']} seeds)" for each in sets]
     lines = ["| method | " + " | ".join(heads) + " |", "|" + "---|" * (len(sets) + 1)]
-    cells = scores.set_index(["method", "dataset"])
+    cells = {(row["method"], row["dataset"]): _cell(row) for row in rows_of(scores)}
     for method in dict.fromkeys(scores["method"]):
-        row = [_cell(cells, method, each) for each in sets]
-        lines.append(f"| {method} | " + " | ".join(row) + " |")
+        lines.append(f"| {method} | " + " | ".join(cells.get((method, each), "") for each in sets) + " |")
     return "\n".join(lines)
 
 
-def _cell(cells: pd.DataFrame, method: str, dataset: str) -> str:
-    if (method, dataset) not in cells.index:
-        return ""
-    row = cells.loc[(method, dataset)]
+def _cell(row: Mapping[str, Any]) -> str:
     return f"{row['score']:.3f} ({row['low']:.3f} to {row['high']:.3f})"
 
 
@@ -91,9 +86,9 @@ def order_lines(scores: pd.DataFrame) -> Iterator[str]:
     yield f"Over {n} data sets, {RESAMPLES:,} resamples:\n"
     yield "| method | mean rank | place | 95 % interval of the place | first in |"
     yield "|---|---|---|---|---|"
-    for row in standing.sort_values("mean_rank", kind="stable").itertuples():
-        place = f"{row.place:g} | {row.low:g} to {row.high:g}"
-        yield f"| {row.method} | {row.mean_rank:.2f} | {place} | {100 * row.p_best:.0f} % |"
+    for row in rows_of(standing.sort_values("mean_rank", kind="stable")):
+        place = f"{row['place']:g} | {row['low']:g} to {row['high']:g}"
+        yield f"| {row['method']} | {row['mean_rank']:.2f} | {place} | {100 * row['p_best']:.0f} % |"
     yield ""
 
 

@@ -5,9 +5,10 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from benchmarks.causal_bench.design import FACTORS, given_biases
+from benchmarks.causal_bench.design import given_biases
 from benchmarks.causal_bench.evidence import Evidence
-from imbalance_bench.data.phantom import PhantomSpec, factorial_design
+from imbalance_bench.data.phantom import FACTORS, PhantomSpec, factorial_design
+from imbalance_bench.preregistration import PRIMARY_MEASURES
 
 PIXELS = 100_000
 SERIES, DECODER = "wide", "tied_detail"
@@ -36,8 +37,8 @@ def evidence(
         for number, each in enumerate(spec.classes):
             key = {"series": SERIES, "data_set": spec.name, "class": each.name}
             tables["planted"].append(key | {factor: getattr(each, factor) for factor in FACTORS})
-            for measure, construct in (("pixel_share", "frequency"), ("border_stain_overlap", "boundary")):
-                value = each.share if construct == "frequency" else each.ambiguity
+            for factor, (construct, measure) in zip(FACTORS, PRIMARY_MEASURES.items(), strict=True):
+                value = getattr(each, factor)
                 stated = {"measure": measure, "construct": construct, "value": value, "primary": True}
                 tables["measures"].append(key | stated | {"n": 10.0, "reliability": 1.0, "standard_error": np.nan})
             bias = sum(learned[factor] * levels[factor][number] for factor in FACTORS) + of_class[number]

@@ -1,5 +1,6 @@
 """The causal bench: its plan, and its answers where the truth is known."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,9 +9,10 @@ import pytest
 
 from benchmarks.causal_bench import design
 from benchmarks.causal_bench.answers import PLANTED, Answers, answers, control_rows, effect_rows, with_dice
-from benchmarks.causal_bench.design import FACTORS, MINIATURE, WHOLE, label_of, parts, planted_levels, studies
+from benchmarks.causal_bench.design import MINIATURE, WHOLE, label_of, parts, planted_levels, studies
 from benchmarks.causal_bench.evidence import Evidence
 from benchmarks.causal_bench.figures import write_figures
+from imbalance_bench.data.phantom import FACTORS
 from imbalance_bench.errors import UserError
 from tests.benchmarks.causal_evidence import DECODER, HURTS, REPAIRS, SERIES, evidence
 
@@ -69,9 +71,11 @@ def test_a_part_that_does_not_exist_is_refused() -> None:
 
 def test_known_causes_are_attributed_to_themselves(known: Answers) -> None:
     assert set(known.controls["method"]) == {*design.EXPECTED, "inverse_sqrt"}
-    assert known.controls_hold, known.controls
-    noise = known.controls.set_index("method").loc["given_noise"]
-    assert noise["found"] == "nothing"
+    by_level = known.controls.query("by == @PLANTED").set_index("method")
+    assert by_level["holds"].all(), by_level
+    assert by_level.loc["given_noise", "found"] == "nothing"
+    assert known.controls_hold
+    assert not replace(known, controls=known.controls.assign(holds=False)).controls_hold
 
 
 def test_a_control_that_is_attributed_to_something_else_withholds_everything() -> None:
@@ -96,7 +100,7 @@ def test_dice_falls_with_what_hurts_and_with_nothing_else(known: Answers) -> Non
     assert rows.loc["context", "verdict"] == "worse"
     assert rows.loc["context", "low"] < HURTS["context"] < rows.loc["context", "high"]
     assert (rows.drop(index="context")["verdict"] == "undecided").all()
-    dice = known.attribution.query("method == 'cross_entropy' and quantity == @DICE and by == @PLANTED")
+    dice = known.attribution.query("method == 'cross_entropy' and quantity == 'dice' and by == @PLANTED")
     assert dice.set_index("cause").loc["context", "spearman"] < 0
 
 

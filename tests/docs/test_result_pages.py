@@ -48,9 +48,9 @@ def test_findings_follow_the_tables(results: Results, known: Answers) -> None:
 
 
 def test_findings_are_withheld_where_a_known_cause_was_missed(results: Results, known: Answers) -> None:
-    controls = known.controls.assign(holds=known.controls["method"] != "given_context", found="nothing")
+    controls = known.controls.assign(holds=False, found="nothing")
     page = findings.page(commit(replace(known, controls=controls), results.root))
-    assert "Withheld: given_context was attributed to nothing." in page
+    assert "given_context by planted was attributed to nothing" in page
     assert "is called *" not in page
     assert "## What is followed" in page
     assert "| dfa | change |" not in page
@@ -73,11 +73,15 @@ def test_nothing_is_reported_before_it_was_measured(tmp_path: Path) -> None:
 
 def test_every_claim_has_a_row_once_the_bench_is_committed(results: Results, known: Answers) -> None:
     sam = known.path.assign(decoder="sam", inert=10, live=0)
-    page = claims.page(commit(replace(known, path=pd.concat([known.path, sam])), results.root))
+    ranks = pd.concat([known.ranks, known.ranks.assign(decoder="sam")])
+    with_sam = replace(known, path=pd.concat([known.path, sam]), ranks=ranks)
+    page = claims.page(commit(with_sam, results.root))
     for claim in claims.CLAIMS:
         assert f"| {claim.text} |" in page
     assert "| The learned bias captures difficulty | abstract | confirmed |" in page
     assert "inert in 10 and live in 0 of 10 phantoms" in page
+    poor = pd.concat([known.ranks, known.ranks.assign(decoder="sam", mean_score=20.0)])
+    assert "hardly learned the task" in claims.page(commit(replace(with_sam, ranks=poor), results.root))
     controls = known.controls.assign(holds=False)
     withheld = claims.page(commit(replace(known, controls=controls), results.root))
     assert "| The learned bias captures difficulty | abstract | withheld |" in withheld
