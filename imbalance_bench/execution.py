@@ -16,7 +16,6 @@ from imbalance_bench.config import StudyConfig
 from imbalance_bench.cost_estimate import estimate_cost
 from imbalance_bench.damage import Damage, Remedy, damages
 from imbalance_bench.data.caches import note_use
-from imbalance_bench.data.prepared import usable_cores
 from imbalance_bench.engine_choice import ChosenEngine, choose_engine
 from imbalance_bench.engines.base import RunJob
 from imbalance_bench.engines.rounds import Effort, execute_rounds
@@ -131,7 +130,8 @@ def _train(
     """Execute the runs that wait and print how they ended, or hand them over and leave; return whether they ended."""
     config = study.config
     if chosen.device is not None:
-        _prefill(study, execution.cache, chosen.device, console)
+        workers = chosen.resources.workers if chosen.device.type == "cpu" else 1
+        _prefill(study, execution.cache, chosen.device, workers, console)
     steps = {run.run_id: planned_steps(study, run) for run in waiting}
     root, cache = study.root.resolve(), execution.cache.resolve()  # also where the working directory is another
     jobs = [RunJob(root, run.run_id, run.label, cache, config.compute, steps[run.run_id]) for run in waiting]
@@ -159,14 +159,17 @@ def _train(
     return True
 
 
-def _prefill(study: Study, cache: Path, device: torch.device, console: Console) -> None:
-    """Make what all runs share once, with every core, before any run starts."""
+def _prefill(study: Study, cache: Path, device: torch.device, workers: int, console: Console) -> None:
+    """Make what all runs share once, before any run starts, on the cores that the runs will have.
+
+    Each chunk is encoded by `compute.threads`, so that what is cached does not depend on the number of cores.
+    """
     threads = torch.get_num_threads()
     keep_freed_memory()
-    torch.set_num_threads(usable_cores())
+    torch.set_num_threads(study.config.compute.threads)
     with ProgressDisplay(console) as display:
         for model in study.config.each_model:
-            material = open_material(study.of(model), cache, device, display.on_phase)
+            material = open_material(study.of(model), cache, device, display.on_phase, workers=workers)
             for folder in material.folders:
                 note_use(folder, study.root)
     torch.set_num_threads(threads)

@@ -88,7 +88,7 @@ class ChangedModels:
             ImageRows.of(rows, seeds),
             rows["run"].to_numpy(),
             rows[["tp", "fp", "fn"]].to_numpy(),
-            {_change(key): indices for key, indices in rows.groupby(list(columns)).indices.items()},
+            {_change(key): np.asarray(indices) for key, indices in rows.groupby(list(columns)).indices.items()},
             tuple(_change(key) for key in n_models.index[n_models == len(pairs)]),
             unit,
             n_classes,

@@ -12,8 +12,8 @@ def confusion_rows(method: str, rows: pd.DataFrame, class_names: Sequence[str]) 
 
     Args:
         method: Label of the method.
-        rows: Columns of table_schemas.CONFUSION of the scored images of all seeds. Pixels predicted as no class (K) have
-            no row of their own, so that the shares of their true class sum to less than 1.
+        rows: Columns of table_schemas.CONFUSION of the scored images of all seeds. Pixels predicted as no class (K)
+            have no row of their own, so that the shares of their true class sum to less than 1.
         class_names: K names.
     """
     pixels = np.zeros((len(class_names), len(class_names) + 1), dtype=np.int64)

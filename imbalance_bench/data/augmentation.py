@@ -38,6 +38,16 @@ class Views:
     hue: np.ndarray | None = None
 
     @property
+    def changes_stain(self) -> bool:
+        """False where stains stay as they are."""
+        return bool((self.stain_scale != 1).any() or self.stain_shift.any())
+
+    @property
+    def changes_colour(self) -> bool:
+        """False where colours stay as they are."""
+        return bool((self.colour != 1).any()) or self.hue is not None
+
+    @property
     def arrays(self) -> list[np.ndarray]:
         """Everything drawn, in order."""
         return [array for array in vars(self).values() if array is not None]
@@ -113,7 +123,7 @@ def turn_array(array: np.ndarray, element: int) -> np.ndarray:
 
 
 def jitter(images: Tensor, views: Views) -> Tensor:
-    """Change stain and colour.
+    """Change stain and colour; of views that change neither the images come back as they are.
 
     Args:
         images: (n, 3, H, W) RGB in 0..255, any dtype.
@@ -125,12 +135,30 @@ def jitter(images: Tensor, views: Views) -> Tensor:
     Source: Tellez et al. 2018 (IEEE TMI, section III-B), jitter in the H-E-residual space of Ruifrok and Johnston 2001;
         then brightness, contrast, saturation and hue, in this order, as in torchvision's ColorJitter.
     """
-    device = images.device
+    images = images.float()
+    if not (views.changes_stain or views.changes_colour):
+        return images
+    rgb = images / 255
+    if views.changes_stain:
+        rgb = _with_stain(rgb, views)
+    if views.changes_colour:
+        rgb = _with_colour(rgb, views)
+    return 255 * rgb
+
+
+def _with_stain(rgb: Tensor, views: Views) -> Tensor:
+    """Scale and shift the concentrations of stains, (n, 3, H, W) in 0..1 -> the same."""
+    device = rgb.device
     to_stains, to_density = (torch.from_numpy(m.astype(np.float32)).to(device) for m in (hed_from_rgb, rgb_from_hed))
-    density = -torch.log((images.float() / 255).clamp(min=_EYE))
+    density = -torch.log(rgb.clamp(min=_EYE))
     stains = torch.einsum("nchw,cs->nshw", density, to_stains)
     stains = stains * _per_image(views.stain_scale, device) + _per_image(views.stain_shift, device)
-    rgb = torch.exp(-torch.einsum("nshw,sc->nchw", stains, to_density)).clamp(0, 1)
+    return torch.exp(-torch.einsum("nshw,sc->nchw", stains, to_density)).clamp(0, 1)
+
+
+def _with_colour(rgb: Tensor, views: Views) -> Tensor:
+    """Change brightness, contrast, saturation and hue, likewise."""
+    device = rgb.device
     brightness, contrast, saturation = (_per_image(views.colour[:, i : i + 1], device) for i in range(3))
     rgb = rgb * brightness
     middle = rgb.mean(dim=(1, 2, 3), keepdim=True)
@@ -139,7 +167,7 @@ def jitter(images: Tensor, views: Views) -> Tensor:
     rgb = (grey + (rgb - grey) * saturation).clamp(0, 1)
     if views.hue is not None:
         rgb = torch.stack([adjust_hue(image, float(turns)) for image, turns in zip(rgb, views.hue, strict=True)])
-    return 255 * rgb
+    return rgb
 
 
 def _per_image(values: np.ndarray, device: torch.device) -> Tensor:

@@ -69,15 +69,23 @@ class ImageKeys:
         return pd.DataFrame(vars(self) | columns)
 
 
-def count_rows(keys: ImageKeys, counts: Counts) -> pd.DataFrame:
-    """Rows of counts.parquet: one per class."""
+def count_rows(keys: ImageKeys, *counts: Counts, **told: Sequence[object]) -> pd.DataFrame:
+    """Rows of counts.parquet: one per class, of several predictions one after the other.
+
+    Args:
+        keys: Of the image.
+        counts: Of each prediction.
+        told: Further columns, with one value for each prediction.
+    """
+    n_classes = len(counts[0].tp)
     return keys.of(
         {
-            "class_id": np.arange(len(counts.tp), dtype=np.int16),
-            "tp": counts.tp,
-            "fp": counts.fp,
-            "fn": counts.fn,
-            "n_valid": counts.n_valid,
+            "class_id": np.tile(np.arange(n_classes, dtype=np.int16), len(counts)),
+            "tp": np.concatenate([each.tp for each in counts]),
+            "fp": np.concatenate([each.fp for each in counts]),
+            "fn": np.concatenate([each.fn for each in counts]),
+            "n_valid": np.repeat([each.n_valid for each in counts], n_classes),
+            **{name: np.repeat(np.asarray(values), n_classes) for name, values in told.items()},
         }
     )
 

@@ -2,10 +2,11 @@
 
 import inspect
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import segmentation_models_pytorch as smp
 import timm
@@ -130,6 +131,12 @@ class Encoder:
     levels: tuple[int, ...] = ()
     token_stride_px: int | None = None
 
+    def reading(self, strides_px: Sequence[int]) -> "Encoder":
+        """Choose the features that a head at these strides reads: of a plain transformer all, else those of them."""
+        if self.token_stride_px is not None:
+            return replace(self, levels=tuple(range(len(self.channels))))
+        return replace(self, levels=tuple(stride.bit_length() - 1 for stride in strides_px))
+
     def normalise(self, images: Tensor) -> Tensor:
         """Scale RGB in 0..255, (B, 3, H, W), to what the encoder was trained on."""
         mean = torch.tensor(self.mean, device=images.device).view(1, 3, 1, 1)
@@ -150,17 +157,29 @@ class Encoder:
         """Channels of the features that the head reads."""
         return tuple(self.channels[level] for level in self.levels)
 
-    @torch.inference_mode()
     def strides(self, edge_px: int = 2 * COARSEST_STRIDE_PX) -> tuple[int, ...]:
         """Image pixels per feature pixel of each level, seen on an image of `edge_px`; some architectures dilate."""
         if self.token_stride_px is not None:
             return (self.token_stride_px,) * len(self.levels)
+        seen = _STRIDES.setdefault(self.module, {})
+        key = (self.choice.scale, self.levels, edge_px)
+        if key not in seen:
+            seen[key] = self._strides(edge_px)
+        return seen[key]
+
+    @torch.inference_mode()
+    def _strides(self, edge_px: int) -> tuple[int, ...]:
+        """Encode an image of zeros and look at the sizes that come out."""
         device = next(self.module.parameters()).device
         training = self.module.training
         self.module.eval()
         features = self.encode(torch.zeros(1, 3, edge_px, edge_px, device=device))
         self.module.train(training)
         return tuple(edge_px // feature.shape[-1] for feature in features)
+
+
+# of each network: scale, levels and edge of the image -> strides
+_STRIDES: WeakKeyDictionary[nn.Module, dict[tuple[float, tuple[int, ...], int], tuple[int, ...]]] = WeakKeyDictionary()
 
 
 def require_known_encoder(name: str) -> None:

@@ -13,6 +13,7 @@ from torch.nn import functional
 from imbalance_bench.config import ModelSection
 from imbalance_bench.encoder_config import EncoderSection
 from imbalance_bench.errors import UserError, first_line, nearest
+from imbalance_bench.models.bare_encoders import bare_encoders, skip_draws
 from imbalance_bench.models.class_query import ClassQueryDecoder, ClassQuerySize, DecoderSetting
 from imbalance_bench.models.decoders import DECODERS
 from imbalance_bench.models.encoder_tuning import EncoderTuning
@@ -102,6 +103,22 @@ class Segmenter(nn.Module):
         self.requires_grad_(False)
         self.classifier.requires_grad_(True)
 
+    def place(self, device: torch.device) -> "Segmenter":
+        """Move everything to a device but encoders without weights, which are nowhere."""
+        for part in self._present.values():
+            part.to(device)
+        return self
+
+    @property
+    def _present(self) -> dict[str, nn.Module]:
+        """Its parts that have weights, by their names in the state dict."""
+        return {name: part for name, part in self.named_children() if not (part is self.encoder and self.is_bare)}
+
+    @property
+    def is_bare(self) -> bool:
+        """True for encoders without weights: only features from a cache can be decoded."""
+        return any(parameter.is_meta for parameter in self.encoder.parameters())
+
     def install(self, components: Components) -> None:
         """Put what a method brings for the model into its hooks; a hook that an architecture lacks stays empty."""
         if isinstance(self.head, ClassQueryDecoder):
@@ -111,7 +128,13 @@ class Segmenter(nn.Module):
             self.head.adjust_classifier = components.adjust_classifier
 
     def encode(self, images: Tensor) -> list[Tensor]:
-        """Encode RGB images in 0..255, (B, 3, H, W), into the features of every encoder: what a cache holds."""
+        """Encode RGB images in 0..255, (B, 3, H, W), into the features of every encoder: what a cache holds.
+
+        Raises:
+            RuntimeError: The encoders have no weights.
+        """
+        if self.is_bare and not images.is_meta:
+            raise RuntimeError("A model without weights of its encoders reads cached features alone.")
         return [feature for encoder in self.encoders for feature in encoder.encode(images)]
 
     def maps(self, features: Sequence[Tensor], size_px: int) -> list[Tensor]:
@@ -158,7 +181,14 @@ class Segmenter(nn.Module):
         odd = sorted(set(state) ^ set(self.stored_state()))
         if odd:
             raise KeyError(odd[0])
-        self.load_state_dict(state, strict=False)
+        self.take_over(state)
+
+    def take_over(self, state: Mapping[str, Tensor]) -> None:
+        """Load what there is of a state dict, and leave the rest as it is."""
+        for name, part in self._present.items():
+            prefix = f"{name}."
+            own = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+            part.load_state_dict(own, strict=False)
 
     def auxiliary_loss(self, logits: Tensor, target: Tensor, valid: Tensor) -> dict[str, Tensor]:
         """What the model adds to the loss of a training batch, by name; see `Loss.forward` for the arguments."""
@@ -193,7 +223,9 @@ def require_known_architecture(name: str) -> None:
         raise UserError(f"`model.architecture`: unknown architecture '{name}'.{nearest(name, architectures)}")
 
 
-def build_segmenter(section: ModelSection, *, n_classes: int, seed: int, extra_tokens: int = 0) -> Segmenter:
+def build_segmenter(
+    section: ModelSection, *, n_classes: int, seed: int, extra_tokens: int = 0, with_encoders: bool = True
+) -> Segmenter:
     """Build a model whose initial weights depend on `seed` alone, whatever the method.
 
     Args:
@@ -201,16 +233,17 @@ def build_segmenter(section: ModelSection, *, n_classes: int, seed: int, extra_t
         n_classes: K.
         seed: The run's seed.
         extra_tokens: Tokens that a method's attention bias asks for.
+        with_encoders: False where features are cached: encoders need no weights then and get none, if they can be built
+            so; all others are the same.
 
     Raises:
         UserError: Unknown names, or encoder weights that do not fit.
     """
     require_known_architecture(section.architecture)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derive_seed(seed, "weights"))
-        encoders = [build_encoder(choice) for choice in choices(section)]
+        encoders = _encoders(section, derive_seed(seed, "weights"), with_encoders=with_encoders)
         if section.architecture == CLASS_QUERY:
-            encoders = [_reading(encoder, QUERY_STRIDES_PX) for encoder in encoders]
+            encoders = [encoder.reading(QUERY_STRIDES_PX) for encoder in encoders]
             only_tokens = section.encoder_features == "tokens"
             if only_tokens:
                 _require_token_stride(encoders, section.token_stride_px)
@@ -228,11 +261,16 @@ def build_segmenter(section: ModelSection, *, n_classes: int, seed: int, extra_t
         return Segmenter(encoders, neck, head, section)
 
 
-def _reading(encoder: Encoder, strides_px: Sequence[int]) -> Encoder:
-    """Choose the features that a head at these strides reads: of a plain transformer all, else those of the strides."""
-    if encoder.token_stride_px is not None:
-        return replace(encoder, levels=tuple(range(len(encoder.channels))))
-    return replace(encoder, levels=tuple(stride.bit_length() - 1 for stride in strides_px))
+def _encoders(section: ModelSection, seed: int, *, with_encoders: bool) -> list[Encoder]:
+    """Seed the generator and build the encoders, or let it go where it would be after them."""
+    wanted = choices(section)
+    # SMP builds its own encoder and its decoder in one
+    bare = None if with_encoders or section.architecture != CLASS_QUERY else bare_encoders(wanted)
+    if bare is not None:
+        skip_draws(wanted, seed)
+        return bare
+    torch.manual_seed(seed)
+    return [build_encoder(choice) for choice in wanted]
 
 
 def _require_token_stride(encoders: Sequence[Encoder], stride_px: int) -> None:
@@ -282,7 +320,7 @@ def _smp_halves(section: ModelSection, encoders: list[Encoder], n_classes: int) 
             encoders = [replace(first, module=model.encoder, channels=channels, levels=levels)]
             neck = Neck(encoders, SMP_STRIDES_PX[: len(levels)], section.pyramid_channels)
         else:
-            encoders = [_reading(encoder, SMP_STRIDES_PX) for encoder in encoders]
+            encoders = [encoder.reading(SMP_STRIDES_PX) for encoder in encoders]
             neck = Neck(encoders, SMP_STRIDES_PX, section.pyramid_channels)
             model = smp_model_for(section.architecture, (3, *neck.channels), n_classes)
     except (ValueError, KeyError, RuntimeError, NotImplementedError, TypeError) as error:

@@ -7,8 +7,9 @@ import torch
 
 from imbalance_bench.config import ModelSection
 from imbalance_bench.errors import UserError, first_line
+from imbalance_bench.models.bare_encoders import bare_encoders, identified
 from imbalance_bench.models.encoders import COARSEST_STRIDE_PX, Encoder, build_encoder, choices
-from imbalance_bench.models.segmenter import Segmenter, build_segmenter
+from imbalance_bench.models.segmenter import CLASS_QUERY, QUERY_STRIDES_PX, Segmenter, build_segmenter
 
 _FURTHEST_STEPS = 32  # how many multiples of the coarsest stride away a legal size is looked for
 _REFUSALS = (AssertionError, RuntimeError, ValueError, IndexError)  # of networks that do not take a size
@@ -35,10 +36,24 @@ def require_model_fits(section: ModelSection, *, n_classes: int, sizes_px: Mappi
             raise UserError(_illegal(segmenter, section, key, size, reason))
 
 
+def described_encoders(section: ModelSection, n_classes: int) -> list[Encoder]:
+    """Describe the encoders of a model as its head reads them; their weights are identified and not read.
+
+    Raises:
+        UserError: The model cannot be built, or weights are missing.
+    """
+    wanted = choices(section)
+    bare = bare_encoders(wanted) if section.architecture == CLASS_QUERY else None
+    if bare is not None:
+        return [encoder.reading(QUERY_STRIDES_PX) for encoder in bare]
+    segmenter = without_memory(_with_weights(section, ["none"] * len(wanted)), n_classes)
+    return identified(segmenter.encoders, wanted)
+
+
 def without_memory(section: ModelSection, n_classes: int) -> Segmenter:
     """Build on the meta device, or, where a library computes while it builds, on the CPU."""
     weights = ["none" if choice.weights == "imagenet" else choice.weights for choice in choices(section)]
-    bare = section.model_copy(update={"encoder_weights": tuple(weights) if len(weights) > 1 else weights[0]})
+    bare = _with_weights(section, weights)
     try:
         with warnings.catch_warnings(), torch.device("meta"):
             warnings.simplefilter("ignore")  # that nothing is copied to the meta device is meant
@@ -48,6 +63,10 @@ def without_memory(section: ModelSection, n_classes: int) -> Segmenter:
     except (RuntimeError, NotImplementedError, ValueError, TypeError):
         pass
     return build_segmenter(bare, n_classes=n_classes, seed=0).eval()
+
+
+def _with_weights(section: ModelSection, weights: list[str]) -> ModelSection:
+    return section.model_copy(update={"encoder_weights": tuple(weights) if len(weights) > 1 else weights[0]})
 
 
 @torch.inference_mode()

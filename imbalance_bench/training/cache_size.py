@@ -8,7 +8,7 @@ from imbalance_bench.config import ModelSection, StudyConfig
 from imbalance_bench.data.prepared import PreparedDataset
 from imbalance_bench.data.tiling import tile_dataset
 from imbalance_bench.errors import UserError
-from imbalance_bench.models.size_check import without_memory
+from imbalance_bench.models.size_check import described_encoders
 
 _TILE_CHANNELS = 4  # RGB and mask, a byte each
 _FEATURE_BYTES = 2  # half precision
@@ -96,7 +96,7 @@ def within_budget(config: StudyConfig) -> tuple[StudyConfig, str]:
 
 def _row_bytes(model: ModelSection, tile_px: int) -> Iterator[tuple[str, int]]:
     """Yield each encoder's name and the bytes of one view of a tile."""
-    for encoder in without_memory(model, n_classes=2).encoders:
+    for encoder in described_encoders(model, n_classes=2):
         shapes = zip(encoder.level_channels, encoder.strides(tile_px), strict=True)
         cells = sum(prod((channels, tile_px // stride, tile_px // stride)) for channels, stride in shapes)
         yield encoder.choice.name, cells * _FEATURE_BYTES

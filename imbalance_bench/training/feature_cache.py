@@ -1,6 +1,7 @@
 """Features of a frozen encoder, computed once per data set and encoder, shared by every method, fold and seed."""
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from imbalance_bench.config import StudyConfig
+from imbalance_bench.config import AugmentationSection, StudyConfig
 from imbalance_bench.data.array_store import ArrayStore
 from imbalance_bench.data.augmentation import ELEMENTS, Views, draw_views, jitter, turn
 from imbalance_bench.data.tile_store import TileStore
@@ -18,8 +19,7 @@ from imbalance_bench.models.encoders import Encoder
 from imbalance_bench.models.segmenter import CLASS_QUERY
 from imbalance_bench.seeding import generator
 
-_FORMAT = 1  # raise it when the bytes for the same configuration change
-_CHUNK = 8  # rows encoded, written and journalled at a time
+_CHUNK = 8  # rows encoded at a time
 
 
 def drawn_view(tiles: TileStore, tile: int, view: int, config: StudyConfig) -> Views:
@@ -46,6 +46,13 @@ def cached_element(views: np.ndarray, config: StudyConfig) -> np.ndarray:
     return views % ELEMENTS if config.training.augmentation.dihedral else np.zeros_like(views)
 
 
+def _format(augmentation: AugmentationSection) -> int:
+    """Raise it where the bytes for the same configuration change."""
+    no_colour = augmentation.colour_strength == augmentation.hue_strength == 0
+    left_out = augmentation.stain_strength == 0 or no_colour  # of `jitter`, since format 2
+    return 2 if left_out and augmentation.cached_views > 1 else 1
+
+
 class FeatureCache:
     """Encoded tiles, read through memory maps, in half precision.
 
@@ -68,23 +75,28 @@ class FeatureCache:
     def open(
         cls,
         encoder: Encoder,
+        load: Callable[[], Encoder],
         tiles: TileStore,
         training_tiles: Sequence[int],
         config: StudyConfig,
         *,
         cache_dir: Path,
         data_hash: str,
+        workers: int = 1,
         on_progress: Callable[[int, int], None] | None = None,
     ) -> "FeatureCache":
         """Open the cache of this data set and encoder, encoding what is missing first.
 
         Args:
-            encoder: Frozen, with the levels that the head reads.
+            encoder: Frozen, with the levels that the head reads; its weights may be absent.
+            load: Gives it with its weights; called if something is missing.
             tiles: All tiles.
             training_tiles: Rows of `tiles` that any fold trains on; they are encoded in every view, others as they are.
             config: The study; tiling and augmentation decide what is encoded.
             cache_dir: Where caches lie.
             data_hash: Content hash of the data set.
+            workers: Chunks that are encoded side by side, each by as many threads as PyTorch is set to; what is cached
+                does not depend on it.
             on_progress: Called with (rows done, rows in all).
         """
         views = config.training.augmentation.cached_views
@@ -94,7 +106,7 @@ class FeatureCache:
         strides = encoder.strides(size)
         shapes = [(c, size // s, size // s) for c, s in zip(encoder.level_channels, strides, strict=True)]
         described = {
-            "format": _FORMAT,
+            "format": _format(config.training.augmentation),
             "data": data_hash,
             "tiling": [size, config.dataset.stride_px],
             "encoder": [encoder.choice.name, encoder.weights_hash],
@@ -105,18 +117,21 @@ class FeatureCache:
             "augmentation": config.training.augmentation.model_dump(mode="json"),
         }
         key = canonical_hash(described | {"rows": wanted})
-        device = next(encoder.module.parameters()).device
 
         def fill(rows: Sequence[int]) -> dict[str, np.ndarray]:
-            features = _encode(encoder, tiles, [wanted[row] for row in rows], config, device)
-            return {f"level_{level}": feature for level, feature in enumerate(features)}
+            loaded = load()
+            chunks = [[wanted[row] for row in rows[start : start + _CHUNK]] for start in range(0, len(rows), _CHUNK)]
+            with ThreadPoolExecutor(workers) as pool:
+                encoded = pool.map(lambda chunk: _encode(loaded, tiles, chunk, config), chunks)
+                levels = zip(*encoded, strict=True)
+            return {f"level_{level}": np.concatenate(parts) for level, parts in enumerate(levels)}
 
         store = ArrayStore.open_or_fill(
             cache_dir / f"features-{key[:16]}",
             arrays={f"level_{level}": (shape, np.float16) for level, shape in enumerate(shapes)},
             rows=len(wanted),
             fill=fill,
-            chunk=_CHUNK,
+            chunk=_CHUNK * workers,
             on_progress=on_progress,
             description=described,
             key=key,
@@ -175,10 +190,9 @@ def _encode(
     tiles: TileStore,
     wanted: Sequence[tuple[int, int]],
     config: StudyConfig,
-    device: torch.device,
 ) -> list[np.ndarray]:
     """Encode tiles in given views; one array per level, (n, C, h, w) float16."""
-    prepared = []
+    device, prepared = next(encoder.module.parameters()).device, []
     for tile, view in wanted:
         image = torch.from_numpy(np.array(tiles.images[tile])).to(device).permute(2, 0, 1)[None]
         drawn = drawn_view(tiles, tile, view, config)

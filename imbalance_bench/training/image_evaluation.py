@@ -39,6 +39,7 @@ class ImageEvaluation:
 
     def logits(self, image_id: str) -> np.ndarray:
         """Return the logits of one image, (K, H, W) float32."""
+        self.segmenter.eval()
         return self.stitch(image_id, lambda rows: self.data.tile_logits(self.segmenter, rows))
 
     def counts(self, image_id: str) -> Counts:
@@ -55,7 +56,7 @@ class ImageEvaluation:
         return len(self.study.taxonomy.names)
 
     def query(self, image_id: str) -> "QueriedImage | None":
-        """Return the image ready to be decoded several times; None for a model without class tokens."""
+        """Set evaluation mode and return the image ready to be decoded; None for a model without class tokens."""
         decoder = self.segmenter.class_query
         if decoder is None:
             return None
@@ -69,9 +70,13 @@ class ImageEvaluation:
         return QueriedImage(self, image_id, decoder, inputs)
 
     def stitch(self, image_id: str, tile_logits: Callable[[Sequence[int]], Tensor]) -> np.ndarray:
-        """Put the logits of an image's tiles together, (K, H, W) float32; `tile_logits` takes their rows."""
+        """Put the logits of an image's tiles together, (K, H, W) float32.
+
+        Args:
+            image_id: The image.
+            tile_logits: Of a model in evaluation mode: rows -> (n, K, tile, tile).
+        """
         entry = self.study.dataset.entry(image_id)
-        self.segmenter.eval()
         with autocast(self.precision, self.data.device):
             return image_logits(
                 tile_logits,

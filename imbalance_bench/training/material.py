@@ -1,6 +1,7 @@
 """Opens what all runs of a study share: tiles on disk and, for a frozen encoder, their features."""
 
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,9 @@ from imbalance_bench.config import ComputeSection, TrainingSection
 from imbalance_bench.data.tile_store import TileStore
 from imbalance_bench.data.tiling import tile_dataset
 from imbalance_bench.errors import UserError
+from imbalance_bench.models.encoders import Encoder
 from imbalance_bench.models.segmenter import Segmenter, build_segmenter
+from imbalance_bench.models.size_check import described_encoders
 from imbalance_bench.study import OnProgress, Study
 from imbalance_bench.training.feature_cache import CachedFeatures, FeatureCache
 from imbalance_bench.training.tile_data import TileData
@@ -53,7 +56,7 @@ def rows_of(image_ids: Sequence[str], by_image: dict[str, list[int]]) -> list[in
 
 
 def open_material(
-    study: Study, cache_dir: Path, device: torch.device, on_progress: OnProgress = lambda *_: None
+    study: Study, cache_dir: Path, device: torch.device, on_progress: OnProgress = lambda *_: None, *, workers: int = 1
 ) -> TileData:
     """Cut tiles and encode them where that has not been done yet; otherwise open what is there.
 
@@ -62,6 +65,7 @@ def open_material(
         cache_dir: Where tiles and features are cached.
         device: Encodes, and receives tensors.
         on_progress: Called while something is made.
+        workers: Chunks of tiles that are encoded side by side.
 
     Raises:
         UserError: The disk is too small, or the data has been damaged since it was checked.
@@ -75,33 +79,52 @@ def open_material(
         study.data_hash,
         on_progress=lambda n_done, total: on_progress("cutting tiles", n_done, total),
     )
-    cache = None
+    features = None
     if config.uses_feature_cache:
-        views = config.training.augmentation.cached_views
-        phase = f"encoding tiles in {views} view{'s' if views > 1 else ''}"
-        segmenter = build_segmenter(config.model, n_classes=len(study.taxonomy.names), seed=0).to(device)
-        caches = [
+        features = _open_features(study, tiles, cache_dir, device, on_progress, workers)
+    return TileData(config, tiles, np.asarray(study.taxonomy.lookup), features, device)
+
+
+def _open_features(
+    study: Study, tiles: TileStore, cache_dir: Path, device: torch.device, on_progress: OnProgress, workers: int
+) -> CachedFeatures:
+    """Open the features of every encoder; the encoders get weights only where something has to be encoded."""
+    config, n_classes = study.config, len(study.taxonomy.names)
+    views = config.training.augmentation.cached_views
+    phase = f"encoding tiles in {views} view{'s' if views > 1 else ''}"
+
+    @cache
+    def encoders() -> tuple[Encoder, ...]:
+        return build_segmenter(config.model, n_classes=n_classes, seed=0).to(device).encoders
+
+    return CachedFeatures(
+        [
             FeatureCache.open(
-                encoder,
+                described,
+                lambda number=number: encoders()[number],
                 tiles,
                 _training_tiles(study, tiles),
                 config,
                 cache_dir=cache_dir,
                 data_hash=study.data_hash,
+                workers=workers,
                 on_progress=lambda n_done, total: on_progress(phase, n_done, total),
             )
-            for encoder in segmenter.encoders
+            for number, described in enumerate(described_encoders(config.model, n_classes))
         ]
-        cache = CachedFeatures(caches)
-    return TileData(config, tiles, np.asarray(study.taxonomy.lookup), cache, device)
+    )
 
 
 def initial_segmenter(study: Study, seed: int, extra_tokens: int, device: torch.device) -> Segmenter:
-    """Build the model of a run as it stands before training."""
+    """Build the model of a run as it stands before training; of one that reads cached features, what decodes them."""
     model = build_segmenter(
-        study.config.model, n_classes=len(study.taxonomy.names), seed=seed, extra_tokens=extra_tokens
+        study.config.model,
+        n_classes=len(study.taxonomy.names),
+        seed=seed,
+        extra_tokens=extra_tokens,
+        with_encoders=not study.config.uses_feature_cache,
     )
-    return model.to(device)
+    return model.place(device)
 
 
 def _training_tiles(study: Study, tiles: TileStore) -> list[int]:

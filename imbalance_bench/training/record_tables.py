@@ -69,19 +69,18 @@ class RecordTables:
             predicted = most_likely(logits)
         confusion = confusion_matrix(predicted, target, evaluation.n_classes)
         self._append("confusion", confusion_rows(keys, confusion))
-        counts = count_rows(keys, Counts.of_confusion(confusion))
-        self._append("counts", counts)
+        counts = Counts.of_confusion(confusion)
+        self._append("counts", count_rows(keys, counts))
         with self._timed("probabilities"):
             self._append("probabilities", probability_rows(keys, count_probabilities(logits, predicted, target)))
         with self._timed("boundary"):
             self._append("boundary", boundary_rows(keys, predicted, target, evaluation.n_classes, self._boundary))
         if query is not None and self._biases:
-            self._append("interventions", counts.assign(intervention=LEARNED))
             with self._timed("interventions"):
-                self._intervene(keys, query, target)
+                self._intervene(keys, query, target, counts)
         if query is not None and image_id in self._controlled:
             with self._timed("path_controls"):
-                self._control(keys, query, logits, counts)
+                self._control(keys, query, logits, target, counts)
         if keep:
             write_prediction(self._record, image_id, predicted)
         if keep and query is not None:
@@ -113,24 +112,34 @@ class RecordTables:
         for path, name, rows in lacking:
             write_table(path, name, rows)
 
-    def _intervene(self, keys: ImageKeys, query: QueriedImage, target: np.ndarray) -> None:
+    def _intervene(self, keys: ImageKeys, query: QueriedImage, target: np.ndarray, learned: Counts) -> None:
+        counts = {LEARNED: learned}
         for name, bias in self._biases.items():
-            counts = count_pixels(query.predict(bias), target, self._evaluation.n_classes)
-            self._append("interventions", count_rows(keys, counts).assign(intervention=name))
+            counts[name] = count_pixels(query.predict(bias), target, self._evaluation.n_classes)
+        self._append("interventions", count_rows(keys, *counts.values(), intervention=list(counts)))
 
-    def _control(self, keys: ImageKeys, query: QueriedImage, logits: np.ndarray, learned: pd.DataFrame) -> None:
-        evaluation = self._evaluation
-        target, bias, n_classes = evaluation.target(keys.image_id), evaluation.components.attention_bias, len(logits)
+    def _control(
+        self, keys: ImageKeys, query: QueriedImage, logits: np.ndarray, target: np.ndarray, learned: Counts
+    ) -> None:
+        counts = {(str(PathControl.LEARNED), -1, 0.0): learned}
+        for done, predicted in self._controlled_predictions(keys, query, logits):
+            counts[done] = count_pixels(predicted, target, len(logits))
+        control, target_id, dose = zip(*counts, strict=True)
+        self._append(
+            "path_controls", count_rows(keys, *counts.values(), control=control, target_id=target_id, dose=dose)
+        )
 
-        def append(predicted: np.ndarray, control: PathControl, target_id: int = -1, dose: float = 0.0) -> None:
-            rows = count_rows(keys, count_pixels(predicted, target, n_classes))
-            self._append("path_controls", rows.assign(control=str(control), target_id=target_id, dose=dose))
-
-        self._append("path_controls", learned.assign(control=str(PathControl.LEARNED), target_id=-1, dose=0.0))
+    def _controlled_predictions(
+        self, keys: ImageKeys, query: QueriedImage, logits: np.ndarray
+    ) -> Iterator[tuple[tuple[str, int, float], np.ndarray]]:
+        """Yield what was done - control, class, dose - and the mask, (H, W) uint8, that is predicted then."""
+        evaluation, n_classes = self._evaluation, len(logits)
+        bias = evaluation.components.attention_bias
         shares = {rows: query.class_shares(rows) for rows in query.inputs}
         for control in WEIGHT_CONTROLS:
             weights = {rows: weights_of(control, share) for rows, share in shares.items()}
-            append(query.predict(weights=lambda rows, weights_of_rows=weights: weights_of_rows[tuple(rows)]), control)
+            predicted = query.predict(weights=lambda rows, weights_of_rows=weights: weights_of_rows[tuple(rows)])
+            yield (str(control), -1, 0.0), predicted
         if not self._controlled[keys.image_id]:
             return
         for class_id in range(n_classes):
@@ -138,10 +147,10 @@ class RecordTables:
             for dose in DOSES:
                 dosed = dosed_bias(bias, class_id, dose, n_classes=n_classes).to(evaluation.data.device)
                 predicted = query.predict(dosed)
-                append(predicted, PathControl.BIAS_DOSE, class_id, dose)
-                append(shifted.predict(dose), PathControl.LOGIT_DOSE, class_id, dose)
+                yield (str(PathControl.BIAS_DOSE), class_id, dose), predicted
+                yield (str(PathControl.LOGIT_DOSE), class_id, dose), shifted.predict(dose)
                 matched = shifted.predict_pixels(int((predicted == class_id).sum()))
-                append(matched, PathControl.LOGIT_MATCHED, class_id, dose)
+                yield (str(PathControl.LOGIT_MATCHED), class_id, dose), matched
 
     def _append(self, name: str, rows: pd.DataFrame) -> None:
         self._tables.setdefault(name, []).append(rows)

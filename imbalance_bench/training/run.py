@@ -181,9 +181,9 @@ class RunExecution:
         extra_tokens = bias.extra_tokens if bias is not None else 0
         segmenter = initial_segmenter(study, self._run.seed, extra_tokens, self._data.device)
         segmenter.install(components)
-        segmenter.to(self._data.device)
+        segmenter.place(self._data.device)
         if before is not None and stage.carry_weights:
-            segmenter.load_state_dict(_handed_on(before, stage), strict=False)
+            segmenter.take_over(_handed_on(before, stage))
         if stage.trains == "classifier":
             segmenter.freeze_features()
         if not self._initial_digest:

@@ -2,16 +2,21 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from imbalance_bench.config import AugmentationSection
 from imbalance_bench.data.augmentation import ELEMENTS, draw_views, jitter, turn, turn_array
+from imbalance_bench.execution import Execution, execute_study
+from imbalance_bench.models.segmenter import build_segmenter
 from imbalance_bench.planning import prepare_study
+from imbalance_bench.training import feature_cache
 from imbalance_bench.training.batches import Batch
 from imbalance_bench.training.feature_cache import drawn_view
-from imbalance_bench.training.material import initial_segmenter, open_material
+from imbalance_bench.training.material import open_material
 from tests.small_study import small_config
 
 CPU = torch.device("cpu")
@@ -21,7 +26,7 @@ def test_a_cached_view_is_the_encoded_view(tmp_path: Path, dataset: Path) -> Non
     config = small_config(dataset, training={"augmentation": {"cached_views": 6}})
     study = prepare_study(config, tmp_path / "s", lambda *_: None)
     data = open_material(study, tmp_path / "cache", CPU)
-    segmenter = initial_segmenter(study, 0, 0, CPU).eval()
+    segmenter = build_segmenter(config.model, n_classes=len(study.taxonomy.names), seed=0).eval()
     assert data.cache is not None
     for view in (0, 5):
         image = torch.from_numpy(np.array(data.tiles.images[1])).permute(2, 0, 1)[None]
@@ -92,7 +97,15 @@ def test_all_eight_turns_differ_and_jitter_of_nothing_changes_nothing() -> None:
     rng = np.random.default_rng(0)
     images = torch.randint(5, 250, (2, 3, 8, 8))
     still = draw_views(rng, 2, dihedral=False, stain_strength=0.0, colour_strength=0.0)
-    assert torch.allclose(jitter(images, still), images.float(), atol=0.05)
+    images[0, :, 0, 0] = 0
+    assert torch.equal(jitter(images, still), images.float())
+    stained = draw_views(rng, 2, dihedral=False, stain_strength=0.3, colour_strength=0.0)
+    unit = draw_views(rng, 2, dihedral=False, stain_strength=0.0, colour_strength=0.2)
+    one_by_one = jitter(jitter(images, stained), unit)
+    both = replace(stained, colour=unit.colour)
+    assert torch.allclose(jitter(images, both), one_by_one, atol=1e-3)
+    assert (jitter(images, unit) - images).abs().mean() > 1
+    assert not jitter(images, unit)[0, :, 0, 0].isnan().any()
     moved = draw_views(rng, 2, dihedral=False, stain_strength=0.3, colour_strength=0.2)
     changed = jitter(images, moved)
     assert (changed - images).abs().mean() > 1
@@ -118,3 +131,36 @@ def test_hue_turns_the_colour_circle_and_nothing_is_drawn_for_it_unless_asked() 
     green, same = jitter(red, third)[:, :, 0, 0]
     assert green.tolist() == pytest.approx([40, 200, 40], abs=1.5)
     assert same.tolist() == pytest.approx([200, 40, 40], abs=1.5)
+
+
+def test_chunks_are_encoded_side_by_side_by_as_many_threads_as_a_run_has(
+    tmp_path: Path, dataset: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used: list[int] = []
+    encode = feature_cache._encode
+
+    def spy(*arguments: Any) -> list[np.ndarray]:
+        used.append(torch.get_num_threads())
+        return encode(*arguments)
+
+    monkeypatch.setattr(feature_cache, "_encode", spy)
+    augmentation = {"augmentation": {"cached_views": 5, "stain_strength": 0.0}}
+    config = small_config(dataset, training=augmentation, methods=["cross_entropy"], compute={"threads": 1})
+    torch.set_num_threads(2)  # as a process begins
+    for workers in (1, 3):
+        cache = tmp_path / f"cache_{workers}"
+        execute_study(config, tmp_path / f"study_{workers}", Execution(cache, engine="serial", workers=workers))
+    stores = [sorted((tmp_path / f"cache_{workers}").glob("features-*/*.npy")) for workers in (1, 3)]
+    assert [path.read_bytes() for path in stores[0]] == [path.read_bytes() for path in stores[1]]
+    assert set(used) == {1}
+    assert len(used) > 2
+
+
+def test_a_cache_of_before_strength_zero_was_left_out_is_not_read() -> None:
+    def format_of(**options: Any) -> int:
+        return feature_cache._format(AugmentationSection(**{"cached_views": 2, **options}))
+
+    assert format_of() == 1  # what was jittered then and now is the same
+    assert format_of(stain_strength=0.0) == format_of(colour_strength=0.0) == 2
+    assert format_of(colour_strength=0.0, hue_strength=0.1) == 1
+    assert format_of(stain_strength=0.0, cached_views=1) == 1

@@ -51,8 +51,7 @@ def trained(finished_study: Path, shared_cache: Path) -> ImageEvaluation:
     segmenter = initial_segmenter(study, run.seed, 0, torch.device("cpu"))
     assert segmenter.class_query is not None
     segmenter.class_query.two_way.attention_bias = components.attention_bias
-    weights = load_file(study.records.run(run.run_id).path / "model.safetensors")
-    assert not segmenter.load_state_dict(weights, strict=False).unexpected_keys
+    segmenter.load_stored_state(load_file(study.records.run(run.run_id).path / "model.safetensors"))
     data = open_material(study, shared_cache, torch.device("cpu"))
     return ImageEvaluation(study, data, rows_by_image(data.tiles), segmenter, components, "float32")
 
