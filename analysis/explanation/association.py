@@ -83,6 +83,8 @@ def _ranks_by_measure(points: ClassPoints, grid: MeasureGrid) -> dict[str, tuple
         Measure -> ranks of what was learned, ranks of the measure, (M,), and its reliability; without measures that
         fewer than two classes of a data set have.
     """
+    if not grid.constructs:  # nothing was measured
+        return {}
     measured = np.isfinite(grid.of_classes(points.data_sets, points.names).values)  # (N, measures)
     alike: dict[bytes, list[str]] = {}
     for name, column in zip(grid.constructs, measured.T, strict=True):
