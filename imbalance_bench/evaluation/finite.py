@@ -19,7 +19,7 @@ class NotFiniteError(UserError):
     def __init__(self, quantity: str, step: int | None = None) -> None:
         when = "" if step is None else f" at step {step}"
         super().__init__(f"{quantity} are not finite{when}. Lower `training.learning_rate`.", exit_code=1)
-        self.quantity = quantity
+        self.quantity, self.step = quantity, step
 
 
 def require_finite(quantity: str, values: Tensor) -> None:

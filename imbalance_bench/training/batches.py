@@ -54,6 +54,9 @@ class BatchSequence:
         cached_views: Views per tile in the feature cache; 0 for training on fresh images.
         grid_px: Crops begin at multiples of it: cached features can only be cut where every level has a whole pixel.
         sampler: Replaces one pass over all tiles in random order.
+
+    Attributes:
+        tiles: (n,) int64, as given.
     """
 
     def __init__(
@@ -68,7 +71,7 @@ class BatchSequence:
         grid_px: int = 1,
         sampler: Sampler | None = None,
     ) -> None:
-        self._tiles, self._tile_pixels, self._sampler = tiles, tile_pixels, sampler
+        self.tiles, self._tile_pixels, self._sampler = tiles, tile_pixels, sampler
         self._section, self._seed, self._cached_views = section, seed, cached_views
         self._grid_px = grid_px
         self._slack = tile_px - section.crop_px
@@ -100,7 +103,7 @@ class BatchSequence:
             tile_px = self._slack + self._section.crop_px
             windows = draw_windows(rng, size, tile_px=tile_px, area=area)
         return Batch(
-            tiles=self._tiles[self._positions(number * size, size)],
+            tiles=self.tiles[self._positions(number * size, size)],
             cached_views=cached_views,
             tops=tops,
             lefts=lefts,
@@ -112,10 +115,8 @@ class BatchSequence:
         """Indices start..start+n of the endless concatenation of epochs."""
         while len(self._drawn) < start + n:
             rng = generator(self._seed, "epoch", self._epochs)
-            if self._sampler is None:
-                epoch = rng.permutation(len(self._tiles))
-            else:
-                epoch = self._sampler(self._tile_pixels, rng)
+            sampler = self._sampler
+            epoch = rng.permutation(len(self.tiles)) if sampler is None else sampler(self._tile_pixels, rng)
             self._drawn = np.concatenate([self._drawn, epoch])
             self._epochs += 1
         return self._drawn[start : start + n]

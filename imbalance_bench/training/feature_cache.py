@@ -62,12 +62,13 @@ class FeatureCache:
         strides: Of each level, px.
 
     Attributes:
+        levels: One array per feature level, (rows, C, h, w) float16.
         strides: Of each level, px.
         folder: Where they lie.
     """
 
     def __init__(self, store: ArrayStore, rows: dict[tuple[int, int], int], strides: Sequence[int]) -> None:
-        self._levels = [store[f"level_{level}"] for level in range(len(strides))]
+        self.levels = tuple(store[f"level_{level}"] for level in range(len(strides)))
         self._rows, self.strides = rows, tuple(strides)
         self.folder = store.folder
 
@@ -138,6 +139,10 @@ class FeatureCache:
         )
         return cls(store, {place: row for row, place in enumerate(wanted)}, strides)
 
+    def rows_of(self, tiles: np.ndarray, views: np.ndarray) -> list[int]:
+        """Return the rows of n tiles in given views."""
+        return [self._rows[int(tile), int(view)] for tile, view in zip(tiles, views, strict=True)]
+
     def read(
         self, tiles: np.ndarray, views: np.ndarray, tops: np.ndarray, lefts: np.ndarray, size_px: int
     ) -> list[Tensor]:
@@ -150,9 +155,9 @@ class FeatureCache:
             lefts: (B,) first column, likewise.
             size_px: Edge of the crops, likewise.
         """
-        rows = [self._rows[int(tile), int(view)] for tile, view in zip(tiles, views, strict=True)]
+        rows = self.rows_of(tiles, views)
         features = []
-        for array, stride in zip(self._levels, self.strides, strict=True):
+        for array, stride in zip(self.levels, self.strides, strict=True):
             edge = size_px // stride
             crops = np.empty((len(rows), array.shape[1], edge, edge), dtype=np.float32)
             for i, (row, top, left) in enumerate(zip(rows, tops // stride, lefts // stride, strict=True)):
@@ -168,12 +173,13 @@ class CachedFeatures:
         caches: One for each encoder.
 
     Attributes:
+        caches: One for each encoder.
         strides: Of each level of all of them, px.
         folders: Where they lie.
     """
 
     def __init__(self, caches: Sequence[FeatureCache]) -> None:
-        self._caches = tuple(caches)
+        self.caches = tuple(caches)
         self.folders = tuple(cache.folder for cache in caches)
         self.strides = tuple(stride for cache in caches for stride in cache.strides)
 
@@ -181,7 +187,7 @@ class CachedFeatures:
         self, tiles: np.ndarray, views: np.ndarray, tops: np.ndarray, lefts: np.ndarray, size_px: int
     ) -> list[Tensor]:
         """Read crops as `FeatureCache.read` does, for all encoders."""
-        return [level for cache in self._caches for level in cache.read(tiles, views, tops, lefts, size_px)]
+        return [level for cache in self.caches for level in cache.read(tiles, views, tops, lefts, size_px)]
 
 
 @torch.inference_mode()

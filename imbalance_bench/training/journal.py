@@ -23,7 +23,7 @@ class RunJournal:
         self._epochs: list[EpochRow] = []
         self._ledger: list[LedgerRow] = []
         self._dynamics: list[DynamicsRow] = []
-        self._sums: dict[str, float] = {}
+        self._sums: dict[str, float | Tensor] = {}  # those of a GPU stay there
         self._batches = 0
         self._told = 0, 0  # rows of epochs and ledger that `news` has returned
 
@@ -35,7 +35,7 @@ class RunJournal:
     def add_loss(self, parts: Mapping[str, Tensor]) -> None:
         """Add the loss parts of one batch to the running sums."""
         for name, value in parts.items():
-            self._sums[name] = self._sums.get(name, 0.0) + float(value)
+            self._sums[name] = self._sums.get(name, 0.0) + (value.detach().double() if value.is_cuda else float(value))
         self._batches += 1
 
     def write_losses(self, stage: int, step: int, learning_rate: float) -> None:
@@ -44,12 +44,15 @@ class RunJournal:
         Raises:
             NotFiniteError: A part of the loss is NaN or infinite.
         """
-        for name, total in self._sums.items():
+        for name, total in self._losses().items():
             if not math.isfinite(total):
                 raise NotFiniteError(f"The losses '{name}'", step)
             self._epochs.append((stage, step, "train", name, NOT_PER_CLASS, total / self._batches))
         self._epochs.append((stage, step, "train", "learning_rate", NOT_PER_CLASS, learning_rate))
         self._sums, self._batches = {}, 0
+
+    def _losses(self) -> dict[str, float]:
+        return {name: float(total) for name, total in self._sums.items()}
 
     def write_validation(self, stage: int, step: int, counts: Mapping[str, np.ndarray]) -> None:
         """Add per-class validation counts, name -> (K,)."""
@@ -106,7 +109,7 @@ class RunJournal:
             "epochs": self._epochs,
             "ledger": self._ledger,
             "dynamics": self._dynamics,
-            "sums": self._sums,
+            "sums": self._losses(),
             "batches": self._batches,
         }
 

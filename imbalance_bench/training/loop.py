@@ -16,8 +16,10 @@ from imbalance_bench.models.segmenter import Segmenter, SmpHead
 from imbalance_bench.seeding import derive_seed, generator
 from imbalance_bench.training.batches import BatchSequence
 from imbalance_bench.training.dynamics import TrainingDynamics, WatchedCrops
+from imbalance_bench.training.first_fault import FirstFault, is_deferred
 from imbalance_bench.training.journal import RunJournal
 from imbalance_bench.training.optimisation import Optimisation, autocast
+from imbalance_bench.training.resident import crops_of
 from imbalance_bench.training.tile_data import TileData
 from methods.base import ClassFeedback, Components, Loss
 from methods.slots import TrainingBatch
@@ -72,6 +74,10 @@ class StageTrainer:
         self._components, self._journal = components, journal
         groups = components.param_groups(segmenter) if components.param_groups else ()
         self._optimisation = Optimisation(segmenter, loss, groups, setting.section)
+        self._crops = crops_of(setting.data, setting.batches.tiles.tolist())
+        self._deferred, self._fault = is_deferred(setting.data.device), FirstFault()
+        self._last_loss: float | Tensor = math.nan
+        self._known_loss = math.nan
         self._batch_digest = b""
         watched = setting.watched
         self._dynamics = watched and TrainingDynamics(watched, setting.data, setting.section.batch_size)
@@ -84,7 +90,13 @@ class StageTrainer:
         return self._batch_digest.hex()
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that changes, as tensors and plain values."""
+        """Everything that changes, as tensors and plain values.
+
+        Raises:
+            NotFiniteError: Gradients of an earlier step, whose check was deferred, were not finite.
+            UserError: Nor was a loss.
+        """
+        self._settle()
         return {
             "model": self._segmenter.stored_state(),
             "loss": self._loss.state_dict(),
@@ -109,7 +121,8 @@ class StageTrainer:
         """Train to the last step.
 
         Args:
-            on_step: Called after each step with the steps done and the loss.
+            on_step: Called after each step with the steps done and the loss: on a GPU that of the last step that the
+                records waited for.
             on_checkpoint: Called every `checkpoint_every` steps, when the state may be saved.
 
         Raises:
@@ -122,13 +135,15 @@ class StageTrainer:
         if self.step == 0:
             self._write_class_parameters()
         while self.step < section.steps:
-            loss = self._take_step(with_gradient_norms=self.step % section.ledger_every == 0)
+            self._take_step(with_gradient_norms=self.step % section.ledger_every == 0)
             is_last = self.step == section.steps
             try:
                 self._look(is_last=is_last)
             except NotFiniteError as error:
-                raise NotFiniteError(error.quantity, self.step) from error
-            on_step(self.step, loss)
+                raise NotFiniteError(error.quantity, self.step if error.step is None else error.step) from error
+            if isinstance(self._last_loss, float):
+                self._known_loss = self._last_loss
+            on_step(self.step, self._known_loss)
             if not is_last and self.step % section.checkpoint_every == 0:
                 on_checkpoint()
 
@@ -149,6 +164,7 @@ class StageTrainer:
             for every in (section.validate_every, section.ledger_every, section.checkpoint_every)
         )
         if validates or recorded or saved:
+            self._settle()
             self._require_finite()
         if validates:
             self._run_validation()
@@ -172,14 +188,22 @@ class StageTrainer:
         self._segmenter.train()
         require_finite("The model's logits", logits)
 
-    def _take_step(self, *, with_gradient_norms: bool) -> float:
-        """Run one optimiser step and return its mean loss."""
+    def _settle(self) -> None:
+        """Refuse losses and gradients of earlier steps whose check was deferred."""
+        found = self._fault.found()
+        if found is not None:
+            raise _loss_is_not_finite(found[1], found[0])
+        self._optimisation.require_finite()
+        self._last_loss = float(self._last_loss)
+
+    def _take_step(self, *, with_gradient_norms: bool) -> None:
+        """Run one optimiser step."""
         setting, total = self._setting, 0.0
         torch.manual_seed(derive_seed(setting.seed, "step", setting.stage, self.step))
         squares = torch.zeros(())
         for part, drawn in enumerate(setting.batches.of_step(self.step)):
             self._batch_digest = drawn.update(self._batch_digest)
-            batch = setting.data.training_batch(drawn)
+            batch = self._crops.training_batch(drawn)
             if self._components.batch_transform is not None:
                 own = generator(setting.seed, "batch transform", setting.stage, self.step, part)
                 batch = self._components.batch_transform(batch, own)
@@ -187,27 +211,27 @@ class StageTrainer:
                 logits = setting.data.training_logits(self._segmenter, batch)
             if with_gradient_norms:
                 logits.retain_grad()
-            value = self._backward(logits, batch)
-            total += value / setting.section.accumulate
+            total += self._backward(logits, batch) / setting.section.accumulate
             if with_gradient_norms and logits.grad is not None:
                 squares = squares + logits.grad.square().sum((0, 2, 3)).cpu()
         if with_gradient_norms:
             self._journal.write_ledger(setting.stage, self.step, {"logit_gradient_norm": squares.sqrt()})
         self._optimisation.step()
         self.step += 1
-        return total
+        self._last_loss = total
 
-    def _backward(self, logits: Tensor, batch: TrainingBatch) -> float:
-        """Add the gradients of one batch and return its loss."""
+    def _backward(self, logits: Tensor, batch: TrainingBatch) -> float | Tensor:
+        """Add the gradients of one batch and return its loss, which stays on a GPU."""
         output = self._loss(logits, batch.target, batch.valid, self.step)
         added = self._segmenter.auxiliary_loss(logits, batch.target, batch.valid)
         total = sum(added.values(), start=output.total)
-        value = float(total.detach())
-        if not math.isfinite(value):
-            raise UserError(
-                f"The loss is {value} at step {self.step}. Lower `training.learning_rate`.",
-                exit_code=1,
-            )
+        value = total.detach()
+        if self._deferred:
+            self._fault.note(value, self.step)
+        else:
+            value = float(value)
+            if not math.isfinite(value):
+                raise _loss_is_not_finite(value, self.step)
         (total / self._setting.section.accumulate).backward()
         parts = {name: part.detach() for name, part in added.items()}
         self._journal.add_loss({"loss": total.detach(), **output.parts, **parts})
@@ -255,3 +279,7 @@ class StageTrainer:
         elif isinstance(self._segmenter.head, SmpHead):
             per_class["classifier_norm"] = self._segmenter.head.class_norms().cpu()
         self._journal.write_ledger(setting.stage, self.step, per_class)
+
+
+def _loss_is_not_finite(value: float, step: int) -> UserError:
+    return UserError(f"The loss is {value} at step {step}. Lower `training.learning_rate`.", exit_code=1)

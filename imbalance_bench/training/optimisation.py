@@ -12,6 +12,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from imbalance_bench.config import TrainingSection
 from imbalance_bench.evaluation.finite import NotFiniteError
 from imbalance_bench.models.segmenter import Segmenter
+from imbalance_bench.training.first_fault import FirstFault, is_deferred
 from methods.base import ParamGroup
 
 
@@ -43,6 +44,8 @@ class Optimisation:
                 multiplier = section.encoder_lr_multiplier * factor
                 self._groups.append(ParamGroup(encoder, lr_multiplier=multiplier, weight_decay=section.weight_decay))
         self._clip = section.grad_clip
+        device = next(segmenter.head.parameters()).device
+        self._deferred, self._fault = is_deferred(device), FirstFault()
         self.optimiser = AdamW(
             [
                 {
@@ -51,7 +54,8 @@ class Optimisation:
                     "weight_decay": group.weight_decay,
                 }
                 for group in self._groups
-            ]
+            ],
+            fused=device.type == "cuda",
         )
         scheduled = schedule(section)
         self.scheduler = LambdaLR(
@@ -67,18 +71,31 @@ class Optimisation:
         """Clip, update, advance the schedule, forget the gradients.
 
         Raises:
-            NotFiniteError: A gradient is NaN or infinite; nothing has been updated.
+            NotFiniteError: A gradient is NaN or infinite; nothing has been updated. Where
+                checks are deferred, `require_finite` says so.
         """
         shared = [p for group in self._groups if group.grad_clip is None for p in group.parameters]
         norms = [nn.utils.clip_grad_norm_(shared, self._clip)]
         for group in self._groups:
             if group.grad_clip is not None:
                 norms.append(nn.utils.clip_grad_norm_(group.parameters, group.grad_clip))
-        if not all(bool(norm.isfinite()) for norm in norms):
+        if self._deferred:
+            self._fault.note(torch.stack(norms).sum(), self.scheduler.last_epoch)
+        elif not all(bool(norm.isfinite()) for norm in norms):
             raise NotFiniteError("The gradients", self.scheduler.last_epoch)
         self.optimiser.step()
         self.scheduler.step()
         self.optimiser.zero_grad(set_to_none=True)
+
+    def require_finite(self) -> None:
+        """Refuse the gradients of earlier steps whose check was deferred.
+
+        Raises:
+            NotFiniteError: A gradient was NaN or infinite.
+        """
+        found = self._fault.found()
+        if found is not None:
+            raise NotFiniteError("The gradients", found[0])
 
     def state_dict(self) -> dict[str, object]:
         """State of the optimiser and of the schedule."""
