@@ -6,10 +6,17 @@ from pathlib import Path
 
 import pytest
 
+from analysis.compare import _options as options_of
+from analysis.pipeline import analyze_study
+from analysis.plots import AnalysedStudy, draw_figure
+from analysis.report import build_report
+from analysis.report.provenance import provenance
+from analysis.scoring.tuned import read_tuning
 from imbalance_bench.config import StudyConfig, parse_study
 from imbalance_bench.data.splits import Fold, Splits
 from imbalance_bench.errors import UserError
 from imbalance_bench.execution import Execution, execute_study
+from imbalance_bench.manifest import write_json
 from imbalance_bench.planned_study import open_run
 from imbalance_bench.planning import prepare_study
 from imbalance_bench.records import StudyRecords
@@ -18,6 +25,7 @@ from imbalance_bench.training.run import RunExecution
 from imbalance_bench.tuning.execution import folds_to_choose_in
 from imbalance_bench.tuning.section import TuningSection
 from tests.runner.test_tuning import meddle
+from tests.small_study import SPLITS as SLIDES
 from tests.small_study import small_config, study_content, write_dataset
 
 TUNING = {"trials": 3, "seeds": [7]}
@@ -39,16 +47,19 @@ def planned(config: StudyConfig, root: Path) -> Study:
 
 
 def plant(root: Path) -> None:
-    """Make one trial perfect on the validation images of a fold, another one on its test images, others hopeless."""
+    """Make one trial perfect on the validation images of a fold, others hopeless; on test images the other way round.
+
+    The default keeps its test scores.
+    """
     records = StudyRecords.open(root / "tuning")
     for run in records.plan()["runs"]:
         method, trial = run["method"].split(".t")
         if method in BEST:
             winner = BEST[method][run["fold"]]
-            on_test = 3 - winner  # the other drawn trial
             record = records.run(run["run_id"])
             meddle(record, lambda counts: counts["split"] == "val", hopeless=int(trial) != winner)
-            meddle(record, lambda counts: counts["split"] == "test", hopeless=int(trial) != on_test)
+            if int(trial):
+                meddle(record, lambda counts: counts["split"] == "test", hopeless=int(trial) == winner)
 
 
 @pytest.fixture(scope="module")
@@ -226,3 +237,62 @@ def test_a_setting_is_chosen_for_each_fold_where_one_would_see_test_images():
 
 def test_older_tuning_sections_keep_their_form():
     assert "choice" not in TuningSection(trials=4, seeds=(7,)).model_dump()
+
+
+def test_the_analysis_tells_the_setting_of_each_fold_and_compares_them_together(folder, tmp_path):
+    root = tmp_path / "study"
+    shutil.copytree(folder / "study", root)
+    found = analyze_study(root)
+    summary = found.tables["tuning"].set_index("method")
+    assert summary["winner"].isna().to_dict() == {"cross_entropy": False, "focal": True, "tversky": False}
+    drawn = [
+        made["trials"][made["winner"]]["draw"]["gamma"] for made in choices_of(root)["methods"]["focal"]["by_fold"]
+    ]
+    assert summary.loc["focal", "setting"] == f"fold 0: gamma {drawn[0]:.3g}; fold 1: gamma {drawn[1]:.3g}"
+    assert "fold" not in summary.loc["tversky", "setting"]
+    assert (summary["tuning_steps"] == [6 * 2, 6 * 2 * 3, 6 * 2 * 3]).all()
+    for label in BEST:  # perfect on what they were chosen by, hopeless on test images; no trial is either in all folds
+        assert summary.loc[label, ["validation_winner", "test_winner", "test_oracle"]].to_list() == [1.0, 0.0, 1.0]
+    assert summary[["validation_again", "test_again"]].notna().all(axis=None)
+    effects = found.tables["tuning_effects"].set_index(["method", "class"])
+    assert effects.loc[("focal", "macro"), "of_tuned"] == 0
+    assert effects.loc[("focal", "macro"), "of_default"] > 0
+    assert effects.loc[("focal", "macro"), "n_units"] == len(SLIDES)
+    trials = found.tables["tuning_trials"].set_index(["method", "fold", "trial"])
+    assert trials.index.is_unique
+    assert trials.loc[("focal", 0, 1), "winner"]
+    assert not trials.loc[("focal", 1, 1), "winner"]
+    budgets = found.tables["tuning_budgets"].set_index(["method", "trials"])
+    assert budgets.loc[("focal", 3), ["validation", "test"]].to_list() == [1.0, 0.0]
+    text = build_report(root).read_text()
+    assert summary.loc["focal", "setting"] in text
+    study, methods = AnalysedStudy.open(root), trained(root)
+    shown = {method: json.loads(content) for method, content in provenance(study).methods.items()}
+    assert {fold: content["method"] for fold, content in shown["focal"].items()} == {
+        f"fold {fold}": methods["focal", fold] for fold in (0, 1)
+    }
+    assert shown["tversky"]["method"] == methods["tversky", 0]
+    assert options_of(study, "focal") == [methods["focal", fold]["parts"] for fold in (0, 1)]
+    assert options_of(study, "tversky") == methods["tversky", 0]["parts"]
+    figure = draw_figure("tuning", AnalysedStudy.open(root))
+    assert len(figure.axes) == 2
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "told"),
+    [
+        (("winner",), 2, "trial 2 of focal in fold 0 is not the best on validation"),
+        (("trials", 1, "validation"), 0.5, "trial 1 of focal in fold 0 is 0.500000"),
+    ],
+)
+def test_choices_of_a_fold_that_the_records_do_not_give_are_refused(folder, tmp_path, place, value, told):
+    root = tmp_path / "study"
+    shutil.copytree(folder / "study", root)
+    content = choices_of(root)
+    part = content["methods"]["focal"]["by_fold"][0]
+    for key in place[:-1]:
+        part = part[key]
+    part[place[-1]] = value
+    write_json(root / "tuning" / "choices.json", content)
+    with pytest.raises(UserError, match=told):
+        read_tuning(StudyRecords.open(root))
