@@ -18,6 +18,7 @@ from analysis.topics.explanation import measures_of, quantities_of
 from analysis.topics.path_ceiling import Ceilings
 from analysis.verdicts import Verdict
 from imbalance_bench.errors import UserError
+from imbalance_bench.records import run_name
 
 
 @dataclass(frozen=True)
@@ -156,7 +157,14 @@ def _require_same_methods(studies: Sequence[AnalysedStudy], names: Sequence[str]
 
 
 def _options(study: AnalysedStudy, method: str) -> list[Any] | None:
-    """Return the parts of a method with all options, from one of its finished runs; None if none is readable."""
+    """Return the parts of a method with all options, from one of its finished runs; None if none is readable.
+
+    Where settings were chosen for each fold, the parts of every fold, as planned.
+    """
+    labels = {run_name(run["method"], run.get("model")): run["method"] for run in study.plan["runs"]}
+    planned = study.plan.get("methods", {}).get(labels.get(method, method), {})
+    if "by_fold" in planned:
+        return [settings["parts"] for settings in planned["by_fold"]]
     runs = study.table("runs")
     for run_id in runs.loc[(runs["method"] == method) & (runs["state"] == "done"), "run_id"]:
         try:

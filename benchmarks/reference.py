@@ -91,6 +91,14 @@ STUDIES: dict[str, ReferenceStudy] = {
     "glas": ReferenceStudy(
         "examples/glas.yaml", "glas", "three classes, 16 patients in four grouped folds, frozen encoder, six seeds", 200
     ),
+    # 14 different settings (two methods have nothing to tune) with one seed, 56 runs beside the 120 of `glas`
+    "glas_tuned": ReferenceStudy(
+        "examples/glas.yaml",
+        "glas",
+        "the same, after four trials of every method on the validation images of each fold",
+        290,
+        ("tuning={trials: 4, seeds: [100], draws: sobol}",),
+    ),
     "glas_finetuned": ReferenceStudy(
         "examples/glas.yaml",
         "glas",

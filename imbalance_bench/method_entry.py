@@ -1,6 +1,6 @@
 """One entry of `methods:` in the study file: which registered methods it is composed of, with which options."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -10,6 +10,7 @@ from imbalance_bench.config_errors import first_error
 from imbalance_bench.config_section import PLAIN_NAME, Section
 from imbalance_bench.errors import UserError
 from imbalance_bench.method_lookup import method_named, require_method
+from imbalance_bench.run_ids import without_label
 from methods.config import MethodConfig, Requirement
 from methods.plugins import origin_of
 
@@ -26,16 +27,31 @@ class Recipe(Section):
 
 
 class MethodEntry(Section):
-    """One method of the study: a label, and the registered methods that it is composed of (usually one)."""
+    """One method of the study: a label, and the registered methods that it is composed of (usually one).
+
+    An entry with `by_fold` has its settings there alone: `parts` is empty, and `of_fold` says what is trained.
+    """
 
     label: Annotated[str, Field(pattern=PLAIN_NAME, max_length=200)]
     parts: dict[str, MethodConfig]
     recipe: Recipe = Recipe()
     # of `training.steps`; below 1 for a control that must come out worse, since it is trained for less
     steps_fraction: Annotated[float, Field(gt=0, le=1)] = 1.0
+    by_fold: tuple["MethodEntry", ...] = ()  # settings of each fold, in order; empty: the same in all folds
+
+    @property
+    def settings(self) -> tuple["MethodEntry", ...]:
+        """Settings of each fold, or the one that all folds share."""
+        return self.by_fold or (self,)
+
+    def of_fold(self, fold: int) -> "MethodEntry":
+        """Return what is trained in a fold."""
+        return self.by_fold[fold] if self.by_fold else self
 
     def resolved(self) -> dict[str, Any]:
         """Label and parts with every option spelled out; the label is no part of a run's id."""
+        if self.by_fold:
+            return {"label": self.label, "by_fold": [without_label(entry.resolved()) for entry in self.by_fold]}
         parts = [_resolved_part(name, config) for name, config in self.parts.items()]
         own = self.recipe.changes()
         content = {"label": self.label, "parts": parts} | ({"recipe": own} if own else {})
@@ -47,7 +63,8 @@ class MethodEntry(Section):
 
     def requirements(self) -> frozenset[Requirement]:
         """Needs of all parts."""
-        return frozenset().union(*(config.requirements() for config in self.parts.values()))
+        parts = (config for entry in self.settings for config in entry.parts.values())
+        return frozenset().union(*(config.requirements() for config in parts))
 
 
 @dataclass(frozen=True)
@@ -76,13 +93,42 @@ def outlined_method(entry: object, source: str) -> MethodEntry:
     Raises:
         UserError: An unknown method, a part that occurs twice, or a label, recipe or share that is not allowed.
     """
+    if (folds := _of_folds(entry, source, outlined_method)) is not None:
+        return folds
     return _outline(entry, source).entry(source, {})
 
 
 def parse_method(entry: object, source: str) -> MethodEntry:
-    """Accept `focal`, `{name: focal, gamma: 1, label: x}` or `{label: x, parts: [...]}`; `recipe`, `steps_fraction`."""
+    """Accept `focal`, `{name: focal, gamma: 1, label: x}` or `{label: x, parts: [...]}`; `recipe`, `steps_fraction`.
+
+    `{label: x, by_fold: [...]}` holds such an entry for each fold.
+    """
+    if (folds := _of_folds(entry, source, parse_method)) is not None:
+        return folds
     outline = _outline(entry, source)
     return outline.entry(source, {name: _configured(name, options, source) for name, options in outline.parts.items()})
+
+
+def _of_folds(entry: object, source: str, read: Callable[[object, str], MethodEntry]) -> MethodEntry | None:
+    """Read an entry with settings by fold; None for any other."""
+    if not isinstance(entry, Mapping) or "by_fold" not in entry:
+        return None
+    label, folds = entry.get("label"), entry["by_fold"]
+    if {*entry} != {"label", "by_fold"} or not isinstance(folds, list) or not folds:
+        raise UserError(
+            f"{source}: a method with settings by fold must hold `label` and a list `by_fold`, and nothing else. "
+            f"Got {entry!r}."
+        )
+    for fold in folds:
+        if isinstance(fold, Mapping) and ("by_fold" in fold or "label" in fold):
+            raise UserError(
+                f"{source}: `by_fold` of '{label}' must hold methods without `label` and `by_fold`. Got {fold!r}."
+            )
+    settings = tuple(read(_options_of(fold, source) | {"label": label}, source) for fold in folds)
+    try:
+        return MethodEntry.model_validate({"label": label, "parts": {}, "by_fold": settings})
+    except ValidationError as error:
+        raise UserError(f"{source}: {first_error(error, MethodEntry)}") from error
 
 
 def _outline(entry: object, source: str) -> _Outline:

@@ -74,7 +74,11 @@ def _official_method(config: StudyConfig, label: str | None) -> MethodEntry:
     fitting = {
         method.label: method
         for method in config.methods
-        if any(isinstance(part, DfaConfig) and part.token_layout == LAYOUT for part in method.parts.values())
+        if any(
+            isinstance(part, DfaConfig) and part.token_layout == LAYOUT
+            for entry in method.settings
+            for part in entry.parts.values()
+        )
     }
     if label is None and len(fitting) == 1:
         return next(iter(fitting.values()))

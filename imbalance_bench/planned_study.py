@@ -13,6 +13,7 @@ from imbalance_bench.data.splits import Splits
 from imbalance_bench.data.taxonomy import Taxonomy
 from imbalance_bench.errors import UserError
 from imbalance_bench.records import STUDY_FILE, StudyRecords
+from imbalance_bench.run_ids import of_fold
 from imbalance_bench.study import PlannedRun, Study, hash_name, recorded_counts
 
 
@@ -77,7 +78,7 @@ def _config(
             "dataset": identity["dataset"] | {"path": facts["path"], "families": facts.get("families", {})},
             "model": model | {"encoder_weights": _weights(records, facts, label)},
             "training": identity["training"],
-            "methods": [plan["methods"][row["method"]]],
+            "methods": [{"label": row["method"], **of_fold(plan["methods"][row["method"]], row["fold"])}],
             "seeds": [row["seed"]],
             # plans of earlier versions leave these to study.yaml
             **{key: plan[key] for key in ("evaluation", "compute") if key in plan},

@@ -125,9 +125,16 @@ def _require_methods_fit(study: Study) -> None:
                 f"Method '{method.label}' needs a validation split, and fold {without_validation[0]} has none. "
                 "Set `splits.validation_fraction` above 0."
             )
+        if method.by_fold and len(method.by_fold) != len(study.splits.folds):
+            raise UserError(
+                f"`by_fold` of method '{method.label}' must hold the settings of {len(study.splits.folds)} folds. Got "
+                f"{len(method.by_fold)}. Give one entry for each fold of `splits`."
+            )
         try:
-            context = method_context(study.config, study.statistics(0), study.config.seeds[0], stage=0, finished=())
-            compose(method.parts, context)
+            for fold, settings in enumerate(method.settings):
+                seed = study.config.seeds[0]
+                context = method_context(study.config, study.statistics(fold), seed, stage=0, finished=())
+                compose(settings.parts, context)
         except (SlotConflictError, ValueError) as error:
             raise UserError(f"Method '{method.label}': {error}") from error
 

@@ -17,6 +17,14 @@ def without_label(method: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in method.items() if key != "label"}
 
 
+def of_fold(method: Mapping[str, Any], fold: int) -> Mapping[str, Any]:
+    """Return what a resolved method trains in one fold; nothing where its settings by fold lack that fold."""
+    if "by_fold" not in method:
+        return method
+    settings = method["by_fold"]
+    return settings[fold] if 0 <= fold < len(settings) else {}
+
+
 def models_of(plan: Mapping[str, Any]) -> dict[str | None, Any]:
     """Models of a plan by label; a study with one has no label and keeps it within the identity."""
     if "model" in plan.get("identity", {}):
@@ -29,7 +37,7 @@ class Trained:
     """What one run of a study trains, where the rest of the study is the same.
 
     Args:
-        method: Of the study file, resolved, without its label.
+        method: Of the study file, resolved for the fold, without its label.
         model: Of the study file, resolved, without label and path of weights.
         weights: Identity of its encoder's weights.
         fold: Fold.
@@ -69,7 +77,8 @@ class PlannedIds:
                 continue
             weights = hashes.get(f"encoder weights of {model}" if model else "encoder weights")
             own = {"fold": row["fold"], "seed": row["seed"], "weights": weights}
-            key = Trained(method=without_label(method), model=models[model], **own).key
+            own_method = without_label(of_fold(method, row["fold"]))
+            key = Trained(method=own_method, model=models[model], **own).key
             by_training.setdefault(key, {})[row["method"]] = row["run_id"]
         return cls(by_training)
 

@@ -27,7 +27,7 @@ from methods.base import BuildContext, ClassFeedback, ClassStatistics
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """One training of the study."""
+    """One training of the study; `method` has the settings of its fold."""
 
     run_id: str
     method: MethodEntry
@@ -111,7 +111,7 @@ class Study:
         for fold in range(len(self.splits.folds)):
             for seed in self.config.seeds:
                 for model in self.config.each_model:
-                    for method in self.config.methods:
+                    for method in (entry.of_fold(fold) for entry in self.config.methods):
                         run_id = self._run_id(shared, model, method, fold, seed, runs)
                         runs[run_id] = PlannedRun(run_id, method, fold, seed, model)
         return list(runs.values())
@@ -125,7 +125,7 @@ class Study:
         first_remarks: dict[str, str] = {}
         for fold in range(len(self.splits.folds)):
             for method in self.config.methods:
-                for config in method.parts.values():
+                for config in method.of_fold(fold).parts.values():
                     for remark in config.remarks(self.statistics(fold)):
                         first_remarks.setdefault(method.label, f"'{method.label}': {remark}")
         return list(first_remarks.values())

@@ -55,10 +55,13 @@ def provenance(study: AnalysedStudy) -> Provenance:
         "Code": _values(contents, "environment", "code"),
         "Versions": _values(contents, "environment", "versions"),
     }
-    methods: dict[str, str] = {}
+    of_methods: dict[str, dict[str, Manifest]] = {}
     for method, manifest in manifests.values():
-        content = {key: manifest[key] for key in ("method", "model", "training", "predictions") if key in manifest}
-        methods.setdefault(method, json.dumps(content, indent=2, ensure_ascii=False, sort_keys=True))
+        of_methods.setdefault(method, {}).setdefault(f"fold {manifest.get('fold')}", manifest)
+    methods = {
+        method: json.dumps(_configuration(by_fold), indent=2, ensure_ascii=False, sort_keys=True)
+        for method, by_fold in of_methods.items()
+    }
     name = study.root.name
     first = "score {}/foreign.yaml --out {}" if study.plan.get("origin") == FOREIGN else "run {}/study.yaml --out {}"
     commands = [
@@ -67,6 +70,16 @@ def provenance(study: AnalysedStudy) -> Provenance:
         f"imbalance-bench report {name}",
     ]
     return Provenance({key: value for key, value in facts.items() if value}, methods, commands)
+
+
+def _configuration(by_fold: Mapping[str, Manifest]) -> dict[str, Any]:
+    """Return what a method was trained with; under the name of each fold where settings were chosen for each."""
+    contents = {
+        fold: {key: manifest[key] for key in ("method", "model", "training", "predictions") if key in manifest}
+        for fold, manifest in by_fold.items()
+    }
+    first = next(iter(contents.values()))
+    return first if all(each.get("method") == first.get("method") for each in contents.values()) else contents
 
 
 def _values(manifests: Iterable[Manifest], *path: str) -> str:

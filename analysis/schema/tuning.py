@@ -14,15 +14,21 @@ TABLES: dict[str, Table] = {
             "select": text("the score that settings were chosen by: macro_dice, macro_iou or worst_dice"),
             "trials": integer("trials of the method, the same number for every method"),
             "different": integer("trials with a setting of their own: those that were trained"),
-            "winner": integer("trial that won on validation images; 0 is the method as the study file has it"),
-            "setting": text("what was drawn for it; empty for trial 0"),
+            "winner": integer(
+                "trial that won on validation images; 0 is the method as the study file has it; empty where folds "
+                "chose different ones"
+            ),
+            "setting": text("what was drawn for it; empty for trial 0; where folds chose different ones, for each"),
             "validation_default": number(f"trial 0 on validation images: {_SELECTED}"),
             "validation_winner": number("the winner likewise: optimistic, as the best of several"),
             "validation_again": number("the winner's setting on the same images with the study's own seeds"),
             "test_default": number("trial 0 on test images, with the seeds of tuning"),
             "test_winner": number("the winner on test images, with the seeds of tuning"),
             "test_again": number("the winner's setting on test images with the study's own seeds: what counts"),
-            "test_oracle": number("the best trial in full on test images, seeds of tuning: no tuning can choose it"),
+            "test_oracle": number(
+                "the best trial in full on test images, seeds of tuning: no tuning can choose it; where each fold "
+                "chose, mean over the best of each"
+            ),
             "optimism_of_seeds": number("validation_winner minus validation_again: the part that is luck of the seeds"),
             "optimism_of_gain": number("gain over trial 0 on validation images minus the gain on test images"),
             "tuning_steps": integer("optimiser steps of all its trials together"),
@@ -53,9 +59,10 @@ TABLES: dict[str, Table] = {
         },
     ),
     "tuning_trials": Table(
-        ("method", "trial"),
+        ("method", "fold", "trial"),
         {
             "method": _METHOD,
+            "fold": integer("fold that the row is of, where each fold chose for itself; empty: all folds together"),
             "trial": integer("number; 0 is the method as the study file has it"),
             "label": text("label of its runs in the folder `tuning`; trials with equal settings share them"),
             "setting": text("what was drawn; empty for trial 0"),

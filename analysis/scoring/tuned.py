@@ -1,7 +1,7 @@
 """The trials of tuning as recorded: every trial with its settings and its scores. Nothing is chosen here."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,14 @@ from analysis.study.runs import RunData, StudyTables, read_study
 from imbalance_bench.errors import UserError
 from imbalance_bench.record_documents import read_document
 from imbalance_bench.records import StudyRecords
-from imbalance_bench.tuning.section import CHOICES, CHOICES_FORMAT, HALVED_FORMAT, TUNING_FOLDER, Selection
+from imbalance_bench.tuning.section import (
+    BY_FOLD_FORMAT,
+    CHOICES,
+    CHOICES_FORMAT,
+    HALVED_FORMAT,
+    TUNING_FOLDER,
+    Selection,
+)
 
 _ROUNDING = 1e-9  # difference of scores that were summed in another order
 _AGAIN = "Run the study again: it chooses anew from the records."
@@ -53,19 +60,21 @@ class ScoredTrial:
 
 @dataclass(frozen=True)
 class TunedMethod:
-    """All trials of one method.
+    """All trials of one method, in all folds or, as one of `by_fold`, in one.
 
     Args:
         label: Its label in the study.
-        winner: Number of the trial that was chosen.
+        winner: Number of the trial that was chosen; None where folds chose different ones.
         settings: The chosen settings, as plan.json writes them.
-        trials: By number.
+        trials: By number; where each fold chose, means over folds.
+        by_fold: The choice of each fold, in order; empty where one was made for all of them.
     """
 
     label: str
-    winner: int
+    winner: int | None
     settings: dict[str, Any]
     trials: tuple[ScoredTrial, ...]
+    by_fold: tuple["TunedMethod", ...] = ()
 
     @property
     def default(self) -> ScoredTrial:
@@ -74,8 +83,21 @@ class TunedMethod:
 
     @property
     def chosen(self) -> ScoredTrial:
-        """The trial that won."""
-        return self.trials[self.winner]
+        """The trial that won; where folds chose different ones, what they reach together, under a label of its own."""
+        if self.winner is not None:
+            return self.trials[self.winner]
+        return replace(_together([each.chosen for each in self.by_fold]), label=f"{self.label}.per_fold", settings={})
+
+    @property
+    def choices(self) -> tuple["TunedMethod", ...]:
+        """The choice of each fold, or the one that was made for all of them."""
+        return self.by_fold or (self,)
+
+    @property
+    def oracle(self) -> float:
+        """Test score of the best trial in full, which no choice knows: mean over the choices."""
+        scores = [[t.test for t in each.trials if t.in_full and np.isfinite(t.test)] for each in self.choices]
+        return float(np.mean([max(of_choice, default=np.nan) for of_choice in scores]))
 
     @property
     def different(self) -> list[ScoredTrial]:
@@ -85,7 +107,7 @@ class TunedMethod:
 
     @property
     def preference(self) -> np.ndarray:
-        """Position of each trial in the order of choice, (N,) int64, 0 = the winner.
+        """Position of each trial in the order of one choice, (N,) int64, 0 = the winner.
 
         The trial with the highest validation score comes first; with equal scores, the one with the fewest steps, then
         the one with the smallest number. Trials that halving dropped follow, those that were trained longer first.
@@ -101,7 +123,8 @@ class TunedStudy:
     Args:
         select: The score that settings were chosen by.
         methods: In the order of the study.
-        runs: The runs of all trials; their methods are the labels of trials.
+        runs: The runs of all trials; their methods are the labels of trials. Where folds chose different trials, these
+            runs appear again under the label of `TunedMethod.chosen`.
     """
 
     select: Selection
@@ -154,9 +177,10 @@ def read_tuning(records: StudyRecords) -> TunedStudy | None:
     if not path.is_file():
         return None
     content = read_document(path)
-    if content.get("format") not in (CHOICES_FORMAT, HALVED_FORMAT):
+    known = (CHOICES_FORMAT, HALVED_FORMAT, BY_FOLD_FORMAT)
+    if content.get("format") not in known:
         raise UserError(
-            f"{path}: `format` must be {CHOICES_FORMAT} or {HALVED_FORMAT}. Got {content.get('format')}. {_AGAIN}"
+            f"{path}: `format` must be one of {', '.join(map(str, known))}. Got {content.get('format')}. {_AGAIN}"
         )
     runs = read_study(StudyRecords.open(folder))
     unfinished = runs.runs[runs.runs["state"] != "done"]
@@ -171,14 +195,51 @@ def read_tuning(records: StudyRecords) -> TunedStudy | None:
     except (KeyError, TypeError, IndexError) as error:
         raise UserError(f"{path}: not readable ({error!r}). {_AGAIN}") from error
     for method in methods:
-        _require_recorded(method, runs, select, str(path))
-    return TunedStudy(select, methods, runs)
+        for fold, choice in enumerate(method.choices):
+            _require_recorded(choice, runs, select, fold if method.by_fold else None, str(path))
+    again = [run for method in methods if method.winner is None for run in _runs_together(method, runs)]
+    return TunedStudy(select, methods, replace(runs, data=(*runs.data, *again)) if again else runs)
+
+
+def _runs_of(label: str, runs: StudyTables, fold: int | None) -> list[RunData]:
+    """Return the runs of a trial in one fold; None: in all folds."""
+    return [run for run in runs.runs_of(label) if fold in (None, run.fold)]
+
+
+def _runs_together(method: TunedMethod, runs: StudyTables) -> list[RunData]:
+    """Return of each fold the runs of the trial that it chose, under the label of the choices together."""
+    label = method.chosen.label
+    return [
+        replace(run, label=label, method=label)
+        for fold, choice in enumerate(method.by_fold)
+        for run in _runs_of(choice.chosen.label, runs, fold)
+    ]
+
+
+def _together(trials: Sequence[ScoredTrial]) -> ScoredTrial:
+    """Return one trial for those of several folds: means of scores, sums of costs."""
+    validation, test = (float(np.mean([getattr(t, name) for t in trials])) for name in ("validation", "test"))
+    steps, seconds = sum(trial.steps for trial in trials), sum(trial.seconds for trial in trials)
+    rungs = ((trials[0].label, validation),)
+    return replace(trials[0], validation=validation, test=test, steps=steps, seconds=seconds, rungs=rungs)
 
 
 def _method(label: str, content: Mapping[str, Any], runs: StudyTables, select: Selection) -> TunedMethod:
+    if "by_fold" not in content:
+        return _choice(label, content, runs, select, None)
+    shared = {"settings": content["settings"]}
+    by_fold = tuple(_choice(label, each | shared, runs, select, fold) for fold, each in enumerate(content["by_fold"]))
+    winners = {choice.winner for choice in by_fold}
+    trials = tuple(_together(of_trial) for of_trial in zip(*(choice.trials for choice in by_fold), strict=True))
+    return TunedMethod(label, winners.pop() if len(winners) == 1 else None, content["settings"], trials, by_fold)
+
+
+def _choice(
+    label: str, content: Mapping[str, Any], runs: StudyTables, select: Selection, fold: int | None
+) -> TunedMethod:
     trials = []
     for row in content["trials"]:
-        test = mean_score(runs.runs_of(row["label"]), select, "test")
+        test = mean_score(_runs_of(row["label"], runs, fold), select, "test")
         rungs = tuple((rung["label"], float(rung["validation"])) for rung in row.get("rungs", [row]))
         scores = {
             "validation": float(row["validation"]),
@@ -195,19 +256,22 @@ def _method(label: str, content: Mapping[str, Any], runs: StudyTables, select: S
     return tuned
 
 
-def _require_recorded(method: TunedMethod, runs: StudyTables, select: Selection, path: str) -> None:
-    """Check that the records of the trials give the same scores and the same winner.
+def _require_recorded(method: TunedMethod, runs: StudyTables, select: Selection, fold: int | None, path: str) -> None:
+    """Check that the records of the trials, in one fold or all, give the same scores and the same winner.
 
     Raises:
         UserError: They do not.
     """
+    place = "" if fold is None else f" in fold {fold}"
     for trial in method.trials:
         for label, validation in (*trial.rungs, (trial.label, trial.validation)):
-            recorded = mean_score(runs.runs_of(label), select, "val")
+            recorded = mean_score(_runs_of(label, runs, fold), select, "val")
             if not abs(recorded - validation) < _ROUNDING:
                 raise UserError(
-                    f"{path}: `validation` of trial {trial.number} of {method.label} is {validation:.6f}, and its "
-                    f"records give {recorded:.6f}. {_AGAIN}"
+                    f"{path}: `validation` of trial {trial.number} of {method.label}{place} is {validation:.6f}, "
+                    f"and its records give {recorded:.6f}. {_AGAIN}"
                 )
-    if method.preference[method.winner] != 0:
-        raise UserError(f"{path}: trial {method.winner} of {method.label} is not the best on validation. {_AGAIN}")
+    if method.preference[method.chosen.number] != 0:
+        raise UserError(
+            f"{path}: trial {method.winner} of {method.label}{place} is not the best on validation. {_AGAIN}"
+        )

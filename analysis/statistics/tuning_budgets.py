@@ -53,9 +53,10 @@ def budgets(validation: np.ndarray, test: np.ndarray, preference: np.ndarray, rn
     All methods share the subset, as they share the draws. A budget of one trial is the default.
 
     Args:
-        validation: (M, N) float64, validation score of each trial.
-        test: (M, N) float64, test score; NaN for untested trials.
-        preference: (M, N) int, rank of each trial in the order of choice, 0 = the winner.
+        validation: (M, N) float64, validation score of each trial; (M, F, N) where each of F folds chooses for itself,
+            whose results are averaged.
+        test: Likewise, test score; NaN for untested trials.
+        preference: Likewise, int, rank of each trial in the order of choice, 0 = the winner.
         rng: Generator for `subsets_of`.
 
     Source:
@@ -64,20 +65,26 @@ def budgets(validation: np.ndarray, test: np.ndarray, preference: np.ndarray, rn
         Draws without replacement, which is unbiased for independent trials (Tang et al. 2020); the budget always
         includes the default, because a study that tunes tries it first.
     """
-    n_methods, n_trials = validation.shape
-    rows = np.arange(n_methods)[:, None]
-    full_budget = test[np.arange(n_methods), preference.argmin(axis=1)]
+    n_methods, n_trials = len(validation), validation.shape[-1]
+    validation, test, preference = (each.reshape(-1, n_trials) for each in (validation, test, preference))
+    n_choices = len(validation)  # M * F
+    rows = np.arange(n_choices)[:, None]
+
+    def over_folds(values: np.ndarray) -> np.ndarray:
+        return values.reshape(n_methods, n_choices // n_methods, *values.shape[1:]).mean(axis=1)
+
+    full_budget = over_folds(test[np.arange(n_choices), preference.argmin(axis=1)])
     results = []
     for size in range(1, n_trials + 1):
         subsets = subsets_of(n_trials, size, rng)
         chosen = np.take_along_axis(
-            np.broadcast_to(subsets, (n_methods, *subsets.shape)),
+            np.broadcast_to(subsets, (n_choices, *subsets.shape)),
             preference[:, subsets].argmin(axis=2)[..., None],
             axis=2,
-        )[..., 0]  # (M, B)
-        scores = test[rows, chosen]
+        )[..., 0]  # (M * F, B)
+        scores = over_folds(test[rows, chosen])
         ranks = rank_stability(full_budget, scores.T)
         results.append(
-            Budget(size, validation[rows, chosen].mean(axis=1), scores.mean(axis=1), ranks, len(subsets))
+            Budget(size, over_folds(validation[rows, chosen]).mean(axis=1), scores.mean(axis=1), ranks, len(subsets))
         )  # fmt: skip
     return results

@@ -18,7 +18,7 @@ from imbalance_bench.errors import UserError
 from imbalance_bench.preregistration import INERTIA_KEPT, LARGEST_VIF, LATER_CHOICES, PRIMARY_MEASURES
 from imbalance_bench.record_checks import TRAIN_AGAIN
 from imbalance_bench.records import FOREIGN, PICTURE_FOLDERS, RunRecord, RunState, StudyRecords, run_name
-from imbalance_bench.run_ids import without_label
+from imbalance_bench.run_ids import of_fold, without_label
 from imbalance_bench.status import DAMAGED
 
 
@@ -250,7 +250,11 @@ class _Expected:
                     f"{run.path}/manifest.json must be of {name} {planned[name]}, as plan.json says. "
                     f"Got {manifest.get(name)}. {TRAIN_AGAIN}"
                 )
-        planned_method = None if self.methods is None else without_label(self.methods.get(planned["label"], {}))
+        planned_method = (
+            None
+            if self.methods is None
+            else without_label(of_fold(self.methods.get(planned["label"], {}), planned["fold"]))
+        )
         if planned_method is not None and planned_method != without_label(manifest.get("method", {})):
             raise UserError(
                 f"{run.path}/manifest.json must be of the method that plan.json calls '{planned['label']}'. "

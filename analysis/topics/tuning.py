@@ -63,9 +63,7 @@ def analyze(context: Context) -> TopicResult:
     tables = {
         "tuning": table("tuning", summary),
         "tuning_effects": paired_table("tuning_effects", effects),
-        "tuning_trials": table(
-            "tuning_trials", [_trial_row(method, trial) for method in tuned.methods for trial in method.trials]
-        ),
+        "tuning_trials": table("tuning_trials", [row for method in tuned.methods for row in trial_rows(method)]),
         "tuning_budgets": table("tuning_budgets", budget_rows(tuned, trial_budgets)),
         "tuning_options": table("tuning_options", option_rows(tuned, context.plan)),
     }
@@ -106,7 +104,6 @@ def summary_row(method: TunedMethod, tuned: TunedStudy, study: StudyTables, plan
     runs = [run for run in study.data if run.label == method.label and of_study in (None, method.settings)]
     again = {split: mean_score(runs, tuned.select, split) for split in ("val", "test")}
     default, winner = method.default, method.chosen
-    in_full = [trial.test for trial in method.trials if trial.in_full and np.isfinite(trial.test)]
     costs = study.runs[study.runs["run_id"].isin([run.run_id for run in runs])]
     gain = winner.validation - default.validation
     return {
@@ -114,15 +111,15 @@ def summary_row(method: TunedMethod, tuned: TunedStudy, study: StudyTables, plan
         "select": tuned.select,
         "trials": len(method.trials),
         "different": len(method.different),
-        "winner": method.winner,
-        "setting": setting_text(winner),
+        "winner": np.nan if method.winner is None else method.winner,
+        "setting": choice_text(method),
         "validation_default": default.validation,
         "validation_winner": winner.validation,
         "validation_again": again["val"],
         "test_default": default.test,
         "test_winner": winner.test,
         "test_again": again["test"],
-        "test_oracle": max(in_full, default=np.nan),
+        "test_oracle": method.oracle,
         "optimism_of_seeds": winner.validation - again["val"],
         "optimism_of_gain": gain - (winner.test - default.test),
         "tuning_steps": sum(trial.steps for trial in method.different),
@@ -140,8 +137,32 @@ def setting_text(trial: ScoredTrial) -> str:
     )
 
 
-def _trial_row(method: TunedMethod, trial: ScoredTrial) -> dict[str, Any]:
-    row = {"method": method.label, "trial": trial.number, "label": trial.label, "setting": setting_text(trial)}
+def choice_text(method: TunedMethod) -> str:
+    """Write the settings that were chosen; where folds chose different ones, those of each."""
+    if method.winner is not None:
+        return setting_text(method.chosen)
+    texts = [setting_text(choice.chosen) or "as in the study file" for choice in method.by_fold]
+    return "; ".join(f"fold {fold}: {chosen}" for fold, chosen in enumerate(texts))
+
+
+def trial_rows(method: TunedMethod) -> list[dict[str, Any]]:
+    """Return the rows of table `tuning_trials` of a method; where each fold chose, a row for each fold."""
+    folds = range(len(method.by_fold)) if method.by_fold else [np.nan]
+    return [
+        _trial_row(choice, trial, fold)
+        for fold, choice in zip(folds, method.choices, strict=True)
+        for trial in choice.trials
+    ]
+
+
+def _trial_row(method: TunedMethod, trial: ScoredTrial, fold: float) -> dict[str, Any]:
+    row = {
+        "method": method.label,
+        "fold": fold,
+        "trial": trial.number,
+        "label": trial.label,
+        "setting": setting_text(trial),
+    }
     row |= {name: getattr(trial, name) for name in ("validation", "test", "steps", "seconds")}
     return row | {"winner": trial.number == method.winner, "in_full": trial.in_full, "first_rung": trial.first}
 
@@ -151,10 +172,10 @@ def method_budgets(tuned: TunedStudy, plan: AnalysisPlan) -> list[Budget]:
     if tuned.halved:
         return []
     validation, test = (
-        np.array([[getattr(trial, name) for trial in method.trials] for method in tuned.methods])
+        np.array([[[getattr(t, name) for t in each.trials] for each in method.choices] for method in tuned.methods])
         for name in ("validation", "test")
     )
-    preference = np.stack([method.preference for method in tuned.methods])
+    preference = np.array([[choice.preference for choice in method.choices] for method in tuned.methods])
     return budgets(validation, test, preference, generator(plan.seed, "tuning budgets"))
 
 
@@ -210,7 +231,7 @@ def effect_verdict(row: Mapping[str, Any], rules: Rules) -> Verdict:
     """Put one macro row of table `tuning_effects` into words."""
     method, word, score_name = row["method"], row["word"], "macro Dice of the test images"
     scores = (
-        f"{100 * row['of_default']:.1f} points with its default, {100 * row['of_tuned']:.1f} with the tuned setting"
+        f"{100 * row['of_default']:.1f} points with its default, {100 * row['of_tuned']:.1f} with what tuning chose"
     )
     evidence = f"{scores}; the difference is {difference_text(row)}, {evidence_text(row)}"
     if row["n_units"] == 0:
@@ -248,7 +269,7 @@ def optimism_verdict(summary: pd.DataFrame, margin: float) -> Verdict | None:
         summary: Table `tuning`.
         margin: Largest optimism that counts as small.
     """
-    changed = summary[summary["winner"] > 0].dropna(subset=["test_winner"])
+    changed = summary[summary["winner"] != 0].dropna(subset=["test_winner"])
     if changed.empty:
         return None
     gains = {split: changed[f"{split}_winner"] - changed[f"{split}_default"] for split in ("validation", "test")}

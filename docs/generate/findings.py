@@ -12,7 +12,7 @@ from docs.generate.results import MissingResultError, Results
 
 BENCH = "causal_bench"
 TEMPLATE = "findings.md.j2"
-TISSUE = ("consep", "consep_tuned", "glas", "glas_finetuned")
+TISSUE = ("consep", "consep_tuned", "glas", "glas_tuned", "glas_finetuned")
 ARM = {"series": "wide", "decoder": "tied_detail"}
 
 

@@ -40,13 +40,15 @@ METHODS = """\
 ## `methods:`
 
 Each entry is the name of a method, a mapping with `name` and options, or a composition with `label` and `parts`. The
-options of every method are in the [catalogue](methods.md).
+options of every method are in the [catalogue](methods.md). A method whose settings were chosen for each fold
+([tuning](tuning.md)) has a `label` and a list `by_fold` with such an entry, without a label, for each fold.
 
 ```yaml
 methods:
   - cross_entropy
   - {name: focal, gamma: 1, label: focal_1}
   - {label: dfa_focal, parts: [{name: dfa}, {name: focal}]}
+  - {label: focal_2, by_fold: [{name: focal, gamma: 1}, {name: focal, gamma: 3}]}  # of a study of two folds
 ```
 
 | key | type | default | meaning |
@@ -54,6 +56,7 @@ methods:
 | `name` | text | required | a registered method, or one of a plug-in |
 | `label` | text | name of the method | what the method is called in records, tables and figures; unique in a study |
 | `parts` | list | | methods that are composed; takes the place of `name` |
+| `by_fold` | list | | settings of each fold, in their order; takes the place of all other keys but `label` |
 """
 
 
@@ -121,7 +124,9 @@ def _rows(section: type[BaseModel], prefix: str) -> list[str]:
                 f"see [below](#{key.replace('.', '')})" if not listed or name == "methods" else ""
             )
         else:
-            kind = kind_of(section.model_json_schema()["properties"][field.alias or name], section.model_json_schema())
+            whole = section.model_json_schema()
+            described = whole["$defs"][section.__name__] if "$ref" in whole else whole  # a section that holds itself
+            kind = kind_of(described["properties"][field.alias or name], whole)
             default = (
                 "required" if field.is_required() else f"`{_default(field.get_default(call_default_factory=True))}`"
             )

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from imbalance_bench.records import RunRecord, StudyRecords, run_name
+from imbalance_bench.run_ids import of_fold
 from imbalance_bench.tracking.history import test_dice
 
 STUDY_FILES = ("study.yaml", "foreign.yaml", "plan.json", "splits.json", "dataset.json")
@@ -74,7 +75,7 @@ class RunSheet:
         """Put together what the plan says of a run."""
         model, identity = planned.get("model"), plan.get("identity", {})
         settings = {key: planned[key] for key in ("method", "model", "fold", "seed", "architecture") if key in planned}
-        method = plan.get("methods", {}).get(planned["method"], {})
+        method = of_fold(plan.get("methods", {}).get(planned["method"], {}), planned["fold"])
         options = {
             part.get("name", ""): {k: v for k, v in part.items() if k != "name"} for part in method.get("parts", [])
         }

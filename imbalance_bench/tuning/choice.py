@@ -14,7 +14,14 @@ from imbalance_bench.manifest import write_json
 from imbalance_bench.method_entry import MethodEntry
 from imbalance_bench.records import StudyRecords
 from imbalance_bench.tuning.draws import Trial
-from imbalance_bench.tuning.section import CHOICES, CHOICES_FORMAT, HALVED_FORMAT, Selection, TuningSection
+from imbalance_bench.tuning.section import (
+    BY_FOLD_FORMAT,
+    CHOICES,
+    CHOICES_FORMAT,
+    HALVED_FORMAT,
+    Selection,
+    TuningSection,
+)
 from methods.class_counts import ClassFeedback
 
 
@@ -37,6 +44,9 @@ class TrialScore:
     seconds: float
 
 
+Chosen = dict[str, tuple[TrialScore, list[TrialScore]]]  # label -> the winner and the scores of all trials
+
+
 def score_of_counts(counts: pd.DataFrame, select: Selection) -> float:
     """Return a score of pooled counts.
 
@@ -53,15 +63,25 @@ def score_of_counts(counts: pd.DataFrame, select: Selection) -> float:
     return (dice / (2 - dice) if select == "macro_iou" else dice).mean().item()
 
 
-def scored(trials: list[Trial], records: StudyRecords, select: Selection, split: str) -> list[TrialScore]:
+def scored(
+    trials: list[Trial], records: StudyRecords, select: Selection, split: str, fold: int | None = None
+) -> list[TrialScore]:
     """Score trials on one split, in their order.
+
+    Args:
+        trials: The trials.
+        records: Of their runs.
+        select: The score.
+        split: `val` or `test`.
+        fold: Count the runs of this fold alone; None: of all folds.
 
     Raises:
         UserError: A run is not finished, or has no image in the split.
     """
     runs: dict[str, list[dict[str, Any]]] = {}
     for run in records.plan()["runs"]:
-        runs.setdefault(run["method"], []).append(run)
+        if fold in (None, run["fold"]):
+            runs.setdefault(run["method"], []).append(run)
     found: dict[str, tuple[dict[tuple[int, int], float], int, float]] = {}
     for label in dict.fromkeys(trial.entry.label for trial in trials):
         of_runs, steps, seconds = {}, 0, 0.0
@@ -97,24 +117,32 @@ def best(scores: Sequence[TrialScore]) -> TrialScore:
 
 
 def choose(
-    trials: dict[str, list[Trial]], records: StudyRecords, section: TuningSection
-) -> dict[str, tuple[TrialScore, list[TrialScore]]]:
-    """Return label -> the winner and all scores. Reads validation counts alone."""
+    trials: dict[str, list[Trial]], records: StudyRecords, section: TuningSection, fold: int | None = None
+) -> Chosen:
+    """Return label -> the winner and all scores, of one fold or of all. Reads validation counts alone."""
     chosen = {}
     for label, of_method in trials.items():
-        scores = scored(of_method, records, section.select, "val")
+        scores = scored(of_method, records, section.select, "val", fold)
         chosen[label] = best(scores), scores
     return chosen
 
 
-def tuned_entry(label: str, winner: TrialScore) -> MethodEntry:
-    """Return the winner under the method's own label."""
-    return winner.trial.entry.model_copy(update={"label": label})
+def tuned_entry(label: str, choices: Sequence[Chosen]) -> MethodEntry:
+    """Return the winner under the method's own label; with settings by fold where the winners of the folds differ.
+
+    Args:
+        label: Of the method.
+        choices: One for all folds, or one for each.
+    """
+    entries = [chosen[label][0].trial.entry.model_copy(update={"label": label}) for chosen in choices]
+    if all(entry == entries[0] for entry in entries):
+        return entries[0]
+    return MethodEntry(label=label, parts={}, by_fold=tuple(entries))
 
 
 def write_choices(
     path: Path,
-    chosen: dict[str, tuple[TrialScore, list[TrialScore]]],
+    choices: Sequence[Chosen],
     records: StudyRecords,
     section: TuningSection,
     rungs: Sequence[Mapping[str, Sequence[TrialScore]]] = (),
@@ -123,28 +151,41 @@ def write_choices(
 
     Args:
         path: Folder of the trials.
-        chosen: Label -> the winner and the scores of all trials that were trained in full.
+        choices: Of the trials that were trained in full: one choice for all folds, or one for each fold.
         records: Of the trials.
         section: How they were chosen.
         rungs: Of each round of halving before, label -> the scores of its trials.
     """
-    methods = {}
-    for label, (winner, scores) in chosen.items():
-        on_test = scored([score.trial for score in scores], records, section.select, "test")
-        ceiling = best(on_test)
-        methods[label] = {
-            "winner": winner.trial.number,
-            "settings": tuned_entry(label, winner).resolved(),
-            "trials": _rows([*(rung[label] for rung in rungs), scores]),
-            "test_of_tuning_seeds": {
-                "winner": next(s.validation for s in on_test if s.trial.number == winner.trial.number),
-                "oracle_trial": ceiling.trial.number,
-                "oracle": ceiling.validation,
-            },
-        }
     form = HALVED_FORMAT if rungs else CHOICES_FORMAT
+    folds: list[int | None] = [None] if len(choices) == 1 else [*range(len(choices))]
+    methods = {}
+    for label in choices[0]:
+        made = []
+        for fold, chosen in zip(folds, choices, strict=True):
+            winner, scores = chosen[label]
+            on_test = scored([score.trial for score in scores], records, section.select, "test", fold)
+            made.append(_choice(winner, _rows([*(rung[label] for rung in rungs), scores]), on_test))
+        settings = {"settings": tuned_entry(label, choices).resolved()}
+        if len(choices) == 1:
+            methods[label] = made[0] | settings
+        else:
+            form = BY_FOLD_FORMAT
+            methods[label] = settings | {"by_fold": made}
     content = {"format": form, "tuning": section.model_dump(mode="json"), "methods": methods}
     write_json(path / CHOICES, content)
+
+
+def _choice(winner: TrialScore, rows: list[dict[str, Any]], on_test: list[TrialScore]) -> dict[str, Any]:
+    ceiling = best(on_test)
+    return {
+        "winner": winner.trial.number,
+        "trials": rows,
+        "test_of_tuning_seeds": {
+            "winner": next(s.validation for s in on_test if s.trial.number == winner.trial.number),
+            "oracle_trial": ceiling.trial.number,
+            "oracle": ceiling.validation,
+        },
+    }
 
 
 def _rows(rungs: Sequence[Sequence[TrialScore]]) -> list[dict[str, Any]]:

@@ -14,10 +14,10 @@ from imbalance_bench.errors import UserError
 from imbalance_bench.planning import prepare_study
 from imbalance_bench.records import StudyRecords
 from imbalance_bench.terminal import Terminal
-from imbalance_bench.tuning.choice import TrialScore, choose, scored, tuned_entry, write_choices
+from imbalance_bench.tuning.choice import Chosen, TrialScore, choose, scored, tuned_entry, write_choices
 from imbalance_bench.tuning.draws import Trial, trials_of
 from imbalance_bench.tuning.halving import promoted, shortened
-from imbalance_bench.tuning.section import TUNING_FOLDER, Rung
+from imbalance_bench.tuning.section import TUNING_FOLDER, Rung, TuningSection
 
 ExecuteStudy = Callable[[StudyConfig, Path], object]
 Trials = dict[str, list[Trial]]  # by the label of the method
@@ -51,11 +51,12 @@ def tuned(config: StudyConfig, root: Path, execute: ExecuteStudy, dry_run: bool)
         dry_run: Check and print the trials, and return the study as it is.
 
     Raises:
-        UserError: A fold has no validation image, or validates on what another tests (nothing has been trained), or a
-            trial failed.
+        UserError: A fold has no validation image, or validates on what another tests although one setting was asked for
+            (nothing has been trained), or a trial failed.
     """
     if config.tuning is None:
         return config
+    _require_open(config)
     trials: Trials = {entry.label: trials_of(entry, config.tuning) for entry in config.methods}
     first, *others = config.tuning.rungs(config.training.steps)
     console, folder = Terminal(), root / TUNING_FOLDER
@@ -70,17 +71,22 @@ def tuned(config: StudyConfig, root: Path, execute: ExecuteStudy, dry_run: bool)
         console.print(halving_text([first, *others]), highlight=False, soft_wrap=True)
     with ProgressDisplay(console) as display:
         study = trial_study(config, trials)
-        require_no_leak(prepare_study(study, folder, display.on_phase, write=False).splits)
+        splits = prepare_study(study, folder, display.on_phase, write=False).splits
+    folds = folds_to_choose_in(splits, config.tuning)
+    if len(folds) > 1:
+        console.print(
+            f"a setting of each method is chosen for each of {len(folds)} folds, on its own validation images"
+        )
     if dry_run:
         execute(trial_study(config, _with_defaults(trials, _briefly(trials, first, config))), folder)
         return config
     trials, planned, halved = _halved(config, trials, folder, execute)
     execute(trial_study(config, planned), folder)
     records = StudyRecords.open(folder)
-    chosen = choose(trials, records, config.tuning)
-    write_choices(folder, chosen, records, config.tuning, halved)
-    print_choices(chosen, console, halved)
-    methods = tuple(tuned_entry(label, winner) for label, (winner, _) in chosen.items())
+    choices = [choose(trials, records, config.tuning, fold) for fold in folds]
+    write_choices(folder, choices, records, config.tuning, halved)
+    print_choices(choices, console, halved)
+    methods = tuple(tuned_entry(label, choices) for label in trials)
     return config.model_copy(update={"methods": methods})
 
 
@@ -125,11 +131,25 @@ def halving_text(rungs: Sequence[Rung]) -> str:
     )
 
 
-def require_no_leak(splits: Splits) -> None:
-    """Refuse folds of which one validates on what another tests: one setting is chosen for all of them.
+def _require_open(config: StudyConfig) -> None:
+    """Refuse methods whose settings were chosen before: nothing of them is left to tune."""
+    for entry in config.methods:
+        if entry.by_fold:
+            raise UserError(
+                f"`tuning` chooses settings by fold, and method '{entry.label}' has them already (`by_fold`). Give the "
+                "study file that the tuning started from, or leave `tuning` out."
+            )
+
+
+def folds_to_choose_in(splits: Splits, section: TuningSection) -> list[int | None]:
+    """Return the folds for each of which a setting is chosen; [None] where one is chosen for all of them.
+
+    A choice for all folds would see, in the validation images of one fold, what another fold tests. A choice for each
+    fold sees nothing of its test images: its trials were trained and validated on the other images of the fold.
 
     Raises:
-        UserError: There are such folds, or one without validation images.
+        UserError: A fold has no validation images; or one validates on what another tests, and the study file asks for
+            one choice, or for halving, which drops trials in all folds at once.
     """
     for number, fold in enumerate(splits.folds):
         if not fold.val:
@@ -137,36 +157,53 @@ def require_no_leak(splits: Splits) -> None:
                 f"`tuning` chooses on validation images, and fold {number} has none. Set `splits.validation_fraction` "
                 "above 0."
             )
+    leak = _leak(splits)
+    if leak and section.choice == "shared":
+        raise UserError(
+            f"`tuning.choice: shared` chooses one setting for all folds, and {leak}. Set `tuning.choice: per_fold`, or "
+            "`splits.folds: 1`."
+        )
+    if leak and section.halving is not None:
+        raise UserError(
+            f"`tuning.halving` drops trials in all folds at once, and {leak}. Leave `halving` out to choose a setting "
+            "for each fold, or set `splits.folds: 1`."
+        )
+    apart = section.choice == "per_fold" or bool(leak)
+    return [*range(len(splits.folds))] if apart and len(splits.folds) > 1 else [None]
+
+
+def _leak(splits: Splits) -> str:
+    """Name an image that one fold validates on and another tests; an empty string where there is none."""
+    for number, fold in enumerate(splits.folds):
         for other, rival in enumerate(splits.folds):
             shared = sorted({*fold.val} & {*rival.test})
             if shared:
-                raise UserError(
-                    f"`tuning` chooses one setting for all folds, and fold {number} validates on '{shared[0]}', which "
-                    f"fold {other} tests. Set `splits.folds: 1`, or make a study of each fold."
-                )
+                return f"fold {number} validates on '{shared[0]}', which fold {other} tests"
+    return ""
 
 
-def print_choices(
-    chosen: dict[str, tuple[TrialScore, list[TrialScore]]],
-    console: Console,
-    halved: Sequence[RungScores] = (),
-) -> None:
+def print_choices(choices: Sequence[Chosen], console: Console, halved: Sequence[RungScores] = ()) -> None:
     """Print what won, beside the untuned method, and what tuning cost, rounds of halving included."""
-    table = Table("method", "untuned", "tuned", "trial", "setting", "steps", "minutes", box=None, pad_edge=False)
-    for label, (winner, scores) in chosen.items():
-        every = [*scores, *(score for rung in halved for score in rung[label])]
-        trained = {score.trial.entry.label: score for score in every}.values()
-        steps, seconds = sum(score.steps for score in trained), sum(score.seconds for score in trained)
-        setting = winner.trial.draw | winner.trial.recipe
-        told = ", ".join(f"{k} {v:.3g}" if isinstance(v, float) else f"{k} {v}" for k, v in setting.items())
-        table.add_row(
-            label,
-            f"{scores[0].validation:.3f}",
-            f"{winner.validation:.3f}",
-            str(winner.trial.number),
-            told or "as in the study file",
-            str(steps),
-            f"{seconds / 60:.1f}",
-        )
+    by_fold = len(choices) > 1
+    names = ("method", *(["fold"] if by_fold else []), "untuned", "tuned", "trial", "setting", "steps", "minutes")
+    table = Table(*names, box=None, pad_edge=False)
+    for label in choices[0]:
+        for fold, chosen in enumerate(choices):
+            winner, scores = chosen[label]
+            every = [*scores, *(score for rung in halved for score in rung[label])]
+            trained = {score.trial.entry.label: score for score in every}.values()
+            steps, seconds = sum(score.steps for score in trained), sum(score.seconds for score in trained)
+            setting = winner.trial.draw | winner.trial.recipe
+            told = ", ".join(f"{k} {v:.3g}" if isinstance(v, float) else f"{k} {v}" for k, v in setting.items())
+            table.add_row(
+                label,
+                *([str(fold)] if by_fold else []),
+                f"{scores[0].validation:.3f}",
+                f"{winner.validation:.3f}",
+                str(winner.trial.number),
+                told or "as in the study file",
+                str(steps),
+                f"{seconds / 60:.1f}",
+            )
     console.print("tuned on validation images; these scores are optimistic, as the best of several", highlight=False)
     console.print(table, highlight=False)

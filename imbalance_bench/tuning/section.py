@@ -11,6 +11,7 @@ TUNING_FOLDER = "tuning"  # of a study directory: an ordinary study of all trial
 CHOICES = "choices.json"  # in it: every trial with its draw and its score, and what won
 CHOICES_FORMAT = 1
 HALVED_FORMAT = 2  # of choices whose trials were not all trained in full
+BY_FOLD_FORMAT = 3  # of choices that were made in each fold apart
 SharedOption = Literal["learning_rate", "weight_decay"]
 SHARED_OPTIONS: tuple[SharedOption, ...] = ("learning_rate", "weight_decay")
 Selection = Literal["macro_dice", "macro_iou", "worst_dice"]
@@ -67,6 +68,9 @@ class TuningSection(BaseModel):
     draws: Draws = "sobol"
     shared: dict[SharedOption, SharedRange] = {}  # drawn alike for every method; empty: the recipe stays
     seed: Annotated[int, Field(ge=0)] = 0  # of the draws
+    # one setting for all folds, or one for each on its own validation images; None: per_fold where one fold validates
+    # on what another tests, else shared
+    choice: Literal["shared", "per_fold"] | None = Field(default=None, exclude_if=untold)
     # drop the worse trials before their end; None: every trial is trained in full
     halving: HalvingSection | None = Field(default=None, exclude_if=untold)
 
@@ -77,6 +81,14 @@ class TuningSection(BaseModel):
         if isinstance(content, dict):
             return {"on" if key is True else key: value for key, value in content.items()}
         return content
+
+    @model_validator(mode="after")
+    def _halved_together(self) -> "TuningSection":
+        if self.halving is not None and self.choice == "per_fold":
+            raise ValueError(
+                "`tuning.halving` drops trials in all folds at once. Got `choice: per_fold`. Leave one of them out."
+            )
+        return self
 
     def rungs(self, steps: int) -> tuple[Rung, ...]:
         """Return the rounds of trials in order; the last is trained in full.

@@ -60,6 +60,19 @@ def test_expected_best_is_the_mean_maximum_over_all_choices_with_the_default() -
     assert found[-1].validation == pytest.approx(validation.max(axis=1))
 
 
+def test_choices_of_folds_are_averaged_before_methods_are_ranked() -> None:
+    validation, test = RNG.random((2, 3, 4)), RNG.random((2, 3, 4))  # 2 methods, 3 folds, 4 trials
+    preference = np.stack([preference_of(of_method) for of_method in validation])
+    found = budgets(validation, test, preference, RNG)
+    for n, each in enumerate(found, start=1):
+        for scores, expected in ((validation, each.validation), (test, each.test)):
+            alone = [budgets(validation[m], scores[m], preference[m], RNG)[n - 1].test.mean() for m in range(2)]
+            assert expected == pytest.approx(alone, abs=1e-12)
+    best = np.take_along_axis(test, validation.argmax(axis=2)[..., None], axis=2)[..., 0].mean(axis=1)
+    assert found[-1].test == pytest.approx(best, abs=1e-12)
+    assert found[-1].ranks.rank.tolist() == [1.0, 2.0] if best[0] > best[1] else [2.0, 1.0]
+
+
 def test_expected_best_of_drawn_trials_is_that_of_order_statistics() -> None:
     """Tang et al. 2020: sum over sorted values of v_i C(i - 1, n - 1) / C(N, n), here with a default below them all."""
     drawn = np.sort(RNG.random(5)) + 1
@@ -194,7 +207,7 @@ def tuned_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     section = TuningSection(trials=TRIALS, seeds=(100, 101))
     records = StudyRecords.open(folder)
     chosen = choose({m: [trial(m, n) for n in range(TRIALS)] for m in ("cross_entropy", "focal")}, records, section)
-    write_choices(folder, chosen, records, section)
+    write_choices(folder, [chosen], records, section)
     return root
 
 

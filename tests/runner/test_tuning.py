@@ -18,7 +18,8 @@ from imbalance_bench.records import StudyRecords
 from imbalance_bench.table_files import write_table
 from imbalance_bench.tuning.choice import TrialScore, best, choose, score_of_counts
 from imbalance_bench.tuning.draws import points, trials_of, tunable
-from imbalance_bench.tuning.execution import require_no_leak, trial_study
+from imbalance_bench.tuning.execution import folds_to_choose_in, trial_study
+from imbalance_bench.tuning.section import TuningSection
 from tests.small_study import small_config, study_content, write_dataset
 
 TUNING = {
@@ -245,15 +246,12 @@ def test_seeds_of_tuning_must_be_its_own(tmp_path):
         small_config(tmp_path, tuning=TUNING | {"shared": {"learning_rate": {"low": 1, "high": 0.1}}})
 
 
-def test_folds_that_validate_on_each_others_test_images_are_refused():
-    def fold(val: tuple[str, ...], test: tuple[str, ...]) -> Fold:
-        return Fold(train=("a",), val=val, test=test)
-
-    require_no_leak(Splits("published", 0, (fold(("b",), ("c",)),)))
-    with pytest.raises(UserError, match="fold 0 validates on 'b', which fold 1 tests"):
-        require_no_leak(Splits("published", 0, (fold(("b",), ("c",)), fold(("c",), ("b",)))))
-    with pytest.raises(UserError, match="fold 0 has none"):
-        require_no_leak(Splits("published", 0, (fold((), ("c",)),)))
+def test_folds_without_validation_images_are_refused():
+    fold = Fold(train=("a",), val=("b",), test=("c",))
+    section = TuningSection(seeds=(7,))
+    assert folds_to_choose_in(Splits("published", 0, (fold,)), section) == [None]
+    with pytest.raises(UserError, match="fold 1 has none"):
+        folds_to_choose_in(Splits("published", 0, (fold, replace(fold, val=()))), section)
 
 
 def test_a_study_without_tuning_keeps_its_bytes(tmp_path):
