@@ -74,7 +74,9 @@ class StageTrainer:
         self._components, self._journal = components, journal
         groups = components.param_groups(segmenter) if components.param_groups else ()
         self._optimisation = Optimisation(segmenter, loss, groups, setting.section)
-        self._crops = crops_of(setting.data, setting.batches.tiles.tolist())
+        section = setting.section
+        n_crops = section.steps * section.accumulate * section.batch_size
+        self._crops = crops_of(setting.data, setting.batches.tiles.tolist(), n_crops)
         self._deferred, self._fault = is_deferred(setting.data.device), FirstFault()
         self._last_loss: float | Tensor = math.nan
         self._known_loss = math.nan

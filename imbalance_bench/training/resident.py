@@ -141,14 +141,17 @@ def _maps(crops: Tensor) -> Tensor:
     return crops.permute(0, 3, 1, 2).float()
 
 
-def crops_of(data: TileData, tiles: Sequence[int]) -> TileData | ResidentCrops:
+def crops_of(data: TileData, tiles: Sequence[int], n_crops: int) -> TileData | ResidentCrops:
     """Return what reads training batches: on a GPU from its own memory, where the training tiles fit there.
 
     Args:
         data: The tiles.
         tiles: Rows of those that are trained on.
+        n_crops: That a training reads; to bring all tiles to the device costs about as much as to read a crop of each.
     """
-    if data.device.type != "cuda" or data.config.training.augmentation.resized_crop is not None:
+    augmentation = data.config.training.augmentation
+    n_rows = len(tiles) * (1 if data.cache is None else augmentation.cached_views)
+    if data.device.type != "cuda" or augmentation.resized_crop is not None or n_crops < n_rows:
         return data
     free, _ = torch.cuda.mem_get_info(data.device)
     return ResidentCrops.of(data, tiles) if _n_bytes(data, tiles) <= SHARE_OF_FREE_MEMORY * free else data

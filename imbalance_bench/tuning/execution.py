@@ -19,6 +19,8 @@ from imbalance_bench.tuning.draws import Trial, trials_of
 from imbalance_bench.tuning.halving import promoted, shortened
 from imbalance_bench.tuning.section import TUNING_FOLDER, Rung, TuningSection
 
+UNUSED = {"path_controls": 0, "permuted_biases": 0, "dynamics_crops": 0}  # by a choice: half the time of a short trial
+
 ExecuteStudy = Callable[[StudyConfig, Path], object]
 Trials = dict[str, list[Trial]]  # by the label of the method
 RungScores = Mapping[str, Sequence[TrialScore]]  # likewise
@@ -36,6 +38,7 @@ def trial_study(config: StudyConfig, trials: Trials) -> StudyConfig:
             "methods": tuple(entries.values()),
             "seeds": config.tuning.seeds,
             "tuning": None,
+            "evaluation": config.evaluation.model_copy(update=UNUSED),
             "analysis": config.analysis.model_copy(update={"control": control}),
         }
     )

@@ -71,7 +71,7 @@ def test_batches_have_the_values_of_the_cpu_path(tmp_path: Path, dataset: Path, 
 def act_as_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (loop, optimisation, first_fault):
         monkeypatch.setattr(module, "is_deferred", lambda _: True)
-    monkeypatch.setattr(loop, "crops_of", ResidentCrops.of)
+    monkeypatch.setattr(loop, "crops_of", lambda data, tiles, _: ResidentCrops.of(data, tiles))
 
 
 def test_a_run_has_the_bytes_of_the_cpu_path(
