@@ -2,9 +2,9 @@
 
     python -m benchmarks.large_images [--edge-px 8192 16384] [--kinds png tiff] [--folder FOLDER] [--steps NAME ...]
 
-The image and its mask are phantom tissue of 1,024 px, repeated, with noise of its own in every place; small images of the
-same tissue are trained on, the large one is the test set. Each command runs in a process of its own, with one worker,
-and its largest resident memory is what the system counted, that of processes it started included.
+The image and its mask are phantom tissue of 1,024 px, repeated, with noise of its own in every place; small images
+of the same tissue are trained on, the large one is the test set. Each command runs in a process of its own, with one
+worker, and its largest resident memory is what the system counted, that of processes it started included.
 """
 
 import argparse
@@ -75,7 +75,9 @@ def write_source(folder: Path, edge_px: int, kind: str) -> None:
             large, tiles, shape=shape, dtype=np.uint8, tile=(TILE_PX, TILE_PX), photometric="rgb", compression="deflate"
         )
     repeats = edge_px // TISSUE_PX
-    Image.fromarray(np.tile(mask, (repeats, repeats))).save(folder / "source" / "masks" / "test_9.png", compress_level=1)
+    Image.fromarray(np.tile(mask, (repeats, repeats))).save(
+        folder / "source" / "masks" / "test_9.png", compress_level=1
+    )
     description = {
         "name": "large",
         "image": r"images/(?P<split>\w+)_(?P<number>\d)\.(png|tif)",
@@ -96,7 +98,13 @@ def write_study(folder: Path) -> None:
         "dataset": {"path": str(folder / "data"), "tile_px": TILE_PX, "stride_px": TILE_PX},
         "splits": {"kind": "published"},
         "model": SMALL["model"],
-        "training": {"steps": 2, "batch_size": 1, "crop_px": 256, "warmup_steps": 1, "augmentation": {"cached_views": 1}},
+        "training": {
+            "steps": 2,
+            "batch_size": 1,
+            "crop_px": 256,
+            "warmup_steps": 1,
+            "augmentation": {"cached_views": 1},
+        },
         "evaluation": {"path_controls": 0, "permuted_biases": 0},
         "methods": ["cross_entropy"],
         "seeds": [0],
@@ -145,7 +153,9 @@ def main() -> None:
                     started = time.perf_counter()
                     peak, cpu, code = measure(words_of(step, folder), folder / f"{step}.log")
                     wall = time.perf_counter() - started
-                    print(f"| {edge_px} px, {kind} | {step} | {peak:.2f} | {cpu:.0f} | {wall:.0f} | {code} |", flush=True)
+                    print(
+                        f"| {edge_px} px, {kind} | {step} | {peak:.2f} | {cpu:.0f} | {wall:.0f} | {code} |", flush=True
+                    )
 
 
 if __name__ == "__main__":

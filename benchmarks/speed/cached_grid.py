@@ -85,7 +85,9 @@ def _grid_rows(setting: Setting, job: PhantomJob, name: str) -> list[Row]:
         f"steps and encoding {factor:g} times as measured in the row above, the rest as it is; nothing was run at that "
         "size"
     )
-    what = f"{len(job.methods)} methods x {job.seeds} seed{'s' if job.seeds > 1 else ''}, frozen {name}, features cached"
+    what = (
+        f"{len(job.methods)} methods x {job.seeds} seed{'s' if job.seeds > 1 else ''}, frozen {name}, features cached"
+    )
     against = "a plain loop, the same network, encoding in every step of every run"
     return [
         Row(f"{what}, {job.steps} steps", against, ours.whole, theirs.whole, unit, aim, "ratio at least", note),
