@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: setup quickstart test lint types pages docs bench clean
+.PHONY: setup quickstart test documents lint types pages docs bench clean
 
 setup: $(INSTALLED)
 
@@ -18,7 +18,11 @@ quickstart: setup
 	$(BIN)/imbalance-bench quickstart
 
 test: setup
-	$(BIN)/pytest -m "not gpu and not cluster" -n auto
+	$(BIN)/pytest -m "not gpu and not cluster and not bench and not documents" -n auto
+
+# the longer commands of README and docs, as they are typed there
+documents: setup
+	$(BIN)/pytest -m documents tests/docs
 
 lint: setup
 	$(BIN)/ruff format --check .

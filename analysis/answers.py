@@ -5,7 +5,7 @@ says why.
 """
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -50,7 +50,7 @@ NO_BIAS = "No finished run of this study learned a class bias, so nothing can be
 def answers(context: Context) -> list[Verdict]:
     """Answer the two questions of a study from the verdicts of its topics: one on the methods, one per learned bias."""
     macro = [verdict for verdict in context.verdicts_on(Topic.COMPARISON) if verdict.class_name == MACRO]
-    controls = " and ".join(dict.fromkeys(context.tables["comparisons"]["control"].astype(str)))
+    compared = context.tables["comparisons"][["method", "control"]].astype(str)
     explanations = [verdict for verdict in context.verdicts_on(Topic.EXPLANATION) if verdict.estimand == "change"]
     learned = "change" in set(context.tables["learned_bias"]["estimand"])
     unmeasured = [verdict.sentence for verdict in context.verdicts_on(Topic.DATA) if verdict.aspect == "measures"]
@@ -63,18 +63,18 @@ def answers(context: Context) -> list[Verdict]:
         )
         reasons = [_answer(REASON, Word.NOT_TESTABLE, sentence, short=short)]
     units = [*context.tables["comparisons"]["unit"], ""]
-    method = method_answer(macro, controls, str(units[0]))
+    method = method_answer(macro, dict(compared.to_numpy().tolist()), str(units[0]))
     if context.study.is_foreign and macro and UNPAIRED not in method.sentence:
         method = replace(method, sentence=f"{method.sentence} {UNPAIRED}")
     return [method, *reasons]
 
 
-def method_answer(macro: Sequence[Verdict], control: str, unit: str = "") -> Verdict:
+def method_answer(macro: Sequence[Verdict], control_of: Mapping[str, str], unit: str = "") -> Verdict:
     """Answer "which method should I use?".
 
     Args:
         macro: Verdicts on macro Dice, one per method.
-        control: Label of the control.
+        control_of: Method -> the control that it was compared with; each model has its own.
         unit: `group` or `image`, the unit of the comparisons.
     """
     if not macro:
@@ -88,8 +88,9 @@ def method_answer(macro: Sequence[Verdict], control: str, unit: str = "") -> Ver
         sentence = f"Use {best.method}: {best.sentence}"
         if others:
             sentence += f" So {'is' if len(others) == 1 else 'are'} {_list_text(others)}."
-        gain = f"{points(best.numbers['difference'])} points of macro Dice over {control}"
+        gain = f"{points(best.numbers['difference'])} points of macro Dice over {control_of[best.method]}"
         return _answer(METHOD, Word.BETTER, sentence, short=f"Use {best.method}: {gain}.{sample}", numbers=numbers)
+    control = _list_text(list(dict.fromkeys(control_of.values())))
     shares = _list_text([f"{n} {word.replace('_', ' ')}" for word, n in numbers.items()])
     sentence = (
         f"No method is shown to be better than {control} on macro Dice ({shares}): "

@@ -12,6 +12,7 @@ from analysis.practical_comparison import PracticalComparison, practical_compari
 from analysis.reading.analysed_study import AnalysedStudy
 from analysis.schema.names import MACRO
 from analysis.statistics.critical_difference import CriticalDifference, critical_difference
+from analysis.study.class_frames import each_its_own
 from analysis.study.runs import AnalysisPlan
 from analysis.topics.explanation import measures_of, quantities_of
 from analysis.topics.path_ceiling import Ceilings
@@ -44,7 +45,7 @@ class ComparedStudies:
     notes: tuple[str, ...]
 
 
-def compare_studies(roots: Sequence[Path]) -> ComparedStudies:
+def compare_studies(roots: Sequence[Path], *, classes_apart: bool = False) -> ComparedStudies:
     """Compare analysed studies.
 
     A data set counts once: among several studies on the same data, the first one is ranked and explained. Tests use the
@@ -52,6 +53,8 @@ def compare_studies(roots: Sequence[Path]) -> ComparedStudies:
 
     Args:
         roots: At least two directories of analysed studies.
+        classes_apart: Explain as if a name were another class in each data set. For series that deal their levels to
+            the classes of each data set anew (`data phantom --design`); of other data, names are the same class.
 
     Returns:
         Tables and verdicts; nothing is written.
@@ -70,22 +73,32 @@ def compare_studies(roots: Sequence[Path]) -> ComparedStudies:
     ranks, rank_notes = _ranks(scores, [names[index] for index in distinct], plan.alpha)
     pairs = [(studies[index], names[index]) for index in distinct]
     practical = practical_comparisons(_posteriors(pairs), plan.rope_dice)
-    explanation = _explanation(pairs, plan)
+    explanation = _explanation(pairs, plan, classes_apart=classes_apart)
+    notes += [CLASSES_APART] if classes_apart else []
     notes += _inert_notes(pairs) + rank_notes
     all_differences = pd.concat(differences, ignore_index=True)
     tables, verdicts = explanation.tables, explanation.verdicts
     return ComparedStudies(scores, all_differences, ranks, tuple(practical), tables, verdicts, tuple(notes))
 
 
-def _explanation(studies: Sequence[tuple[AnalysedStudy, str]], plan: AnalysisPlan) -> Explained:
+CLASSES_APART = (
+    "A class name counts as another class in each data set, which holds only where levels were dealt to the classes of "
+    "each data set anew."
+)
+
+
+def _explanation(studies: Sequence[tuple[AnalysedStudy, str]], plan: AnalysisPlan, *, classes_apart: bool) -> Explained:
     """Explain what was learned, over the classes of all data sets, by methods whose class attention is read."""
     quantities = []
     for study, name in studies:
-        learned, ceilings = study.table("learned_bias"), Ceilings(study.table("path_controls"))
-        read = [not ceilings.of(str(method)).inert for method in learned["method"]]
-        quantities.append(quantities_of(name, learned[read], study.dataset.get("families", {})))
+        of_study, ceilings = study.table("learned_bias"), Ceilings(study.table("path_controls"))
+        read = [not ceilings.of(str(method)).inert for method in of_study["method"]]
+        quantities.append(quantities_of(name, of_study[read], study.dataset.get("families", {})))
     measures = [measures_of(name, study.table("measures")) for study, name in studies]
-    return explain(pd.concat(quantities, ignore_index=True), pd.concat(measures, ignore_index=True), plan)
+    learned, measured = (pd.concat(parts, ignore_index=True) for parts in (quantities, measures))
+    if classes_apart:
+        learned, measured = each_its_own(learned), each_its_own(measured)
+    return explain(learned, measured, plan)
 
 
 def _inert_notes(studies: Sequence[tuple[AnalysedStudy, str]]) -> list[str]:

@@ -20,6 +20,7 @@ from analysis.study.runs import AnalysisPlan
 from analysis.topics.method_comparison import comparison_frame, comparison_verdict
 from analysis.topics.unit_weights import weights_verdict
 from analysis.verdicts import Verdict, Word, points
+from imbalance_bench.csv_cells import truth_values
 from imbalance_bench.errors import UserError, nearest
 
 REQUIRED = ("method",)
@@ -232,7 +233,7 @@ def _with_defaults(scores: pd.DataFrame) -> pd.DataFrame:
             raise UserError("`denominator` must be >= 0.")
         frame["denominator"] = frame["denominator"].fillna(0.0)
     frame["numerator"] = frame["numerator"].fillna(0.0)
-    frame["present"] = scores["present"].astype(bool) if "present" in scores else frame["denominator"] > 0
+    frame["present"] = truth_values(scores["present"], "`present`") if "present" in scores else frame["denominator"] > 0
     return frame.reset_index(drop=True)
 
 

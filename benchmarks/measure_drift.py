@@ -24,7 +24,7 @@ from analysis.geometry.instances import FEATURES, STANDARDISED, instance_shapes,
 from analysis.geometry.runs import find_runs
 from analysis.measures.boundary import border_measure, outline_measures
 from analysis.measures.feature_draws import CellDraw
-from analysis.measures.feature_space import largest, nearest_rivals, sample_overlaps, sum_features, sum_sample
+from analysis.measures.feature_space import largest, nearest_rivals, sum_features, sum_sample
 from analysis.measures.morphology import dispersion_measure, morphology_measures
 from analysis.measures.scale import Scale
 from analysis.measures.stains import BINS_PER_STAIN, STAIN_BINS, corrected_overlap, overlap
@@ -75,7 +75,7 @@ def nearest_rival(rng: np.random.Generator, shared: float, images: bool) -> Pair
         values=np.concatenate([values for _, _, values in tiles]),
     )
     weights = np.ones((1, units))
-    before = largest(sample_overlaps(weights, sum_sample(everything, units, CLASSES, silhouettes_too=False)))[0]
+    before = largest(sum_sample(everything, units, CLASSES, silhouettes_too=False).overlaps(weights))[0]
     features = sum_features("normal", batches, n_units=units, n_classes=CLASSES)
     return before, nearest_rivals(weights, features)[0]
 

@@ -1,14 +1,19 @@
 """Step time of every method as a ratio to cross-entropy + Dice, side by side in one process.
 
     python -m benchmarks.method_cost [--rounds 15] [--crop 128] [--batch 4] [--methods NAME ...] [--out TABLE.csv]
+        [--page docs/performance.md]
 
 Every method's last stage is built on the same small phantom, frozen features cached as in a study. Then each round
 takes one training step of each method after the other; the ratio is that of the medians over rounds, so that whatever
 else the machine does falls on all alike. `run` is the cost of a whole run: steps of earlier stages count as the base's.
+`--page` writes the section "Step time of every method" of a page, with the machine's load while it measured.
+
 Exit code 1 if a method's step takes more than 1.5 times the base's and its card does not say what it costs.
 """
 
 import argparse
+import os
+import platform
 import statistics
 import sys
 import tempfile
@@ -20,6 +25,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from benchmarks.page_section import with_section
 from imbalance_bench.config import StudyConfig, parse_study
 from imbalance_bench.data.phantom import PRESETS, generate_phantom
 from imbalance_bench.planning import prepare_study
@@ -37,6 +43,7 @@ from methods.cross_entropy import CrossEntropyDice
 
 BASE = "cross_entropy"
 LIMIT = 1.5
+TITLE = "Step time of every method"
 WARM_UP = 2  # rounds that are not counted
 TILE_PX = 256
 
@@ -161,6 +168,33 @@ def cost_table(methods: list[str], load: Load) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["method", "milliseconds", "step", "run", "card"])
 
 
+def section_text(table: pd.DataFrame, load: Load, command: str, busy: tuple[float, float]) -> str:
+    """Return the section of a page.
+
+    Args:
+        table: Of `cost_table`.
+        load: Work of a step.
+        command: That printed the table.
+        busy: Mean number of processes that wanted to run, before and after.
+    """
+    base = table.loc[table["method"] == BASE, "milliseconds"].iloc[0]
+    lines = [
+        f"## {TITLE}",
+        "",
+        f"`{command}`: wall time of a training step of {load.batch_size} crops of {load.crop_px} px on cached "
+        f"features of the default encoder, one thread, median of {load.rounds} rounds in which every method takes a "
+        f"step after the other. A step of {BASE} takes {base:.0f} ms, most of it in the decoder that all share; `run` "
+        "counts earlier stages too. "
+        f"On {os.cpu_count()} cores ({platform.machine()}) on which {busy[0]:.1f} to {busy[1]:.1f} processes "
+        "wanted to run (load average): the ratios are what counts, and differences below a tenth are noise.",
+        "",
+        "| method | ms | step / base | run / base |",
+        "|---|---|---|---|",
+    ]
+    lines += [f"| `{r.method}` | {r.milliseconds:.0f} | {r.step:.2f} | {r.run:.2f} |" for r in table.itertuples()]
+    return "\n".join(lines) + "\n"
+
+
 def main() -> None:
     """Parse the command line, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -169,12 +203,18 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--methods", nargs="+", default=list(REGISTRY), choices=list(REGISTRY), metavar="NAME")
     parser.add_argument("--out", type=Path, help="also write the table as CSV")
+    parser.add_argument("--page", type=Path, help="also write the table into this page")
     options = parser.parse_args()
     methods = list(dict.fromkeys([BASE, *options.methods]))
-    table = cost_table(methods, Load(crop_px=options.crop, batch_size=options.batch, rounds=options.rounds))
+    load, before = Load(crop_px=options.crop, batch_size=options.batch, rounds=options.rounds), os.getloadavg()[0]
+    table = cost_table(methods, load)
     print(table.round({"milliseconds": 1, "step": 2, "run": 2}).to_string(index=False))
     if options.out is not None:
         table.to_csv(options.out, index=False)
+    if options.page is not None:
+        command = f"python -m benchmarks.method_cost --rounds {load.rounds}"
+        text = section_text(table, load, command, (before, os.getloadavg()[0]))
+        options.page.write_text(with_section(options.page.read_text(encoding="utf-8"), TITLE, text), encoding="utf-8")
     slow = table[(table["step"] > LIMIT) & (table["card"] == "")]
     for row in slow.itertuples():
         print(f"{row.method}: a step takes {row.step:.2f} times that of {BASE}, and its card does not say so")

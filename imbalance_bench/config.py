@@ -219,6 +219,23 @@ class StudyConfig(Section):
         return self
 
     @model_validator(mode="after")
+    def _halves_before_the_end(self) -> "StudyConfig":
+        if self.tuning is None or self.tuning.halving is None:
+            return self
+        steps, warmup, least = self.training.steps, self.training.warmup_steps, self.tuning.halving.min_steps
+        if len(self.tuning.rungs(steps)) == 1:
+            raise ValueError(
+                f"`tuning.halving` needs 3 `trials` and `training.steps` of `factor` x `min_steps` or more. Got "
+                f"{self.tuning.trials} trials, {steps} steps and {self.tuning.halving.factor} x {least}."
+            )
+        if least <= warmup:
+            raise ValueError(
+                f"`tuning.halving.min_steps` must be > `training.warmup_steps` ({warmup}), or trials are dropped "
+                f"before they reach their learning rate. Got {least}."
+            )
+        return self
+
+    @model_validator(mode="after")
     def _unambiguous(self) -> "StudyConfig":
         require_told_apart([method.label for method in self.methods], self.analysis.control)
         if self.training.crop_px > self.dataset.tile_px:
@@ -321,7 +338,7 @@ def load_study(path: Path, overrides: Iterable[str] = ()) -> StudyConfig:
 def parse_study(content: dict[str, Any], *, source: str) -> StudyConfig:
     """Validate the content of a study file; `source` names it in errors."""
     checked, methods = copy(content), content.get("methods")
-    if isinstance(methods, list):  # options of methods last, since their classes import torch
+    if isinstance(methods, list):  # options of methods last, since the class of a plug-in may import torch
         checked["methods"] = tuple(outlined_method(entry, source) for entry in methods)
         validated(StudyConfig, checked, source)
         checked["methods"] = tuple(parse_method(entry, source) for entry in methods)

@@ -8,10 +8,15 @@ import csv
 import io
 import re
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from imbalance_bench.errors import UserError
+
+_TRUTH = dict.fromkeys(("true", "yes", "t", "1", "1.0"), True) | dict.fromkeys(("false", "no", "f", "0", "0.0"), False)
+_MISSING = ("", "NA", "N/A", "NaN", "nan", "NULL", "null")  # as R, pandas and databases write it
 _COMPUTED = re.compile(r"'*[=+\-@\t\r].*[^\W_]", re.DOTALL)  # a dash alone is no formula
 
 
@@ -48,6 +53,50 @@ def csv_text(frame: pd.DataFrame) -> str:
 
 def _holds_no_number(column: pd.Series) -> bool:
     return pd.api.types.is_float_dtype(column.dtype) and bool(column.isna().all())
+
+
+def read_frame(path: Path, numbers: Sequence[str]) -> pd.DataFrame:
+    """Read a table that somebody else may have written: numbers where they are expected, names as they stand.
+
+    A class may be called `NA` or `nan`: only in the columns of numbers do such words mean that a value is missing.
+
+    Args:
+        path: CSV file in UTF-8, with or without a byte order mark.
+        numbers: Columns of numbers, whether or not the table has them.
+
+    Raises:
+        UserError: The file is not readable as CSV.
+        OSError: The file cannot be opened.
+    """
+    try:
+        frame = pd.read_csv(
+            path, keep_default_na=False, na_values=dict.fromkeys(numbers, _MISSING), encoding="utf-8-sig"
+        )
+    except ValueError as error:  # also what pandas and the decoder raise
+        reason = str(error).strip().replace("\n", " ")
+        raise UserError(
+            f"{path} must be a CSV file with a heading, in UTF-8. Got: {reason}. Export it again."
+        ) from error
+    return without_guards(frame)
+
+
+def truth_values(column: pd.Series, where: str, *, blank: bool | None = None) -> pd.Series:
+    """Return a column of truth values as bool, however it was written.
+
+    Args:
+        column: True and False, 1 and 0, or words such as TRUE, false, yes, no.
+        where: Its name for the message.
+        blank: What an empty cell means; None: it is refused.
+
+    Raises:
+        UserError: A cell is none of these.
+    """
+    words = column.astype(object).where(column.notna(), "").map(lambda cell: str(cell).strip().lower())
+    values = words.map(_TRUTH if blank is None else _TRUTH | {"": blank})
+    unknown = values.isna()
+    if unknown.any():
+        raise UserError(f"{where} must be true or false. Got {str(column[unknown].iloc[0])!r}.")
+    return values.astype(bool)
 
 
 def without_guards(frame: pd.DataFrame) -> pd.DataFrame:

@@ -1,19 +1,22 @@
 """Asymmetric losses: what a loss does to common classes it does not do to rare ones, or the other way round."""
 
-from typing import Annotated, ClassVar, Literal
+from __future__ import annotations
 
-import torch
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
 from pydantic import Field
-from torch import Tensor
-from torch.nn import functional as F
 
 from methods.base import BuildContext, Card, ClassStatistics, Components, Group, MethodConfig
 from methods.compound import rare_classes
 from methods.cross_entropy import CrossEntropyDice, cross_entropy_per_pixel, mean_over_valid
 from methods.focal import focal_per_pixel
+from methods.late_torch import F, torch
 from methods.logits import ShiftedLogitsDice
 from methods.overlap import one_hot
 from methods.search_space import Choice, Range
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 RareRule = Literal["all_but_most_frequent", "below_uniform"]
 RARE_RULES: tuple[RareRule, ...] = ("all_but_most_frequent", "below_uniform")

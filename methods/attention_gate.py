@@ -1,14 +1,18 @@
 """Focal attention gate: attention weights raised to a learned power, so that weak attention counts less still."""
 
-from typing import Annotated, ClassVar, Literal
+from __future__ import annotations
 
-import torch
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
 from pydantic import Field
-from torch import Tensor, nn
 
 from methods.base import BuildContext, Card, Components, Group, MethodConfig, ParamGroup, Requirement
+from methods.late_torch import torch
 from methods.search_space import Range
 from methods.slots import AttentionGate
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class FocalGate(AttentionGate):
@@ -25,13 +29,13 @@ class FocalGate(AttentionGate):
 
     exponent: Tensor
 
-    def __init__(self, config: "FocalAttentionGateConfig", layers: int, n_classes: int) -> None:
+    def __init__(self, config: FocalAttentionGateConfig, layers: int, n_classes: int) -> None:
         super().__init__()
         self.n_classes, self.lr_multiplier = n_classes, config.lr_multiplier
         columns = n_classes if config.sharing == "per_class" else 1
         start = torch.full((layers, columns), config.gamma)
         if config.learned:
-            self.register_parameter("exponent", nn.Parameter(start))
+            self.register_parameter("exponent", torch.nn.Parameter(start))
         else:
             self.register_buffer("exponent", start)
 
@@ -43,7 +47,7 @@ class FocalGate(AttentionGate):
         """Return `focal_exponent`, (K,): the mean over layers."""
         return {"focal_exponent": self().detach().float().cpu().mean(0)}
 
-    def param_groups(self, model: nn.Module) -> list[ParamGroup]:  # noqa: ARG002
+    def param_groups(self, model: torch.nn.Module) -> list[ParamGroup]:  # noqa: ARG002
         """Return the exponents' own optimiser group: decay would pull them to 0, which is no attention at all."""
         return [ParamGroup(list(self.parameters()), lr_multiplier=self.lr_multiplier, weight_decay=0.0)]
 

@@ -8,16 +8,19 @@ A method sees statistics of the training split and, if it asks for them, per-cla
 data, paths, global random state or loggers.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, runtime_checkable
-
-import torch
-from torch import Tensor, nn
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 from methods.class_counts import ClassFeedback, ClassStatistics
 from methods.config import Card, Group, MethodConfig, Requirement, Stage
+from methods.late_torch import Module, torch
 from methods.slots import AttentionGate, BatchTransform, Sampler
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 __all__ = [
     "EXCLUSIVE_SLOTS",
@@ -54,7 +57,7 @@ class LossOutput:
     parts: Mapping[str, Tensor]
 
 
-class Loss(nn.Module):
+class Loss(Module):
     """Turns logits into a scalar. Buffers hold its state, so that saving and loading a run restores it."""
 
     def forward(self, logits: Tensor, target: Tensor, valid: Tensor, step: int) -> LossOutput:
@@ -73,7 +76,7 @@ class Loss(nn.Module):
         return {}
 
 
-class AttentionBias(nn.Module):
+class AttentionBias(Module):
     """Gives the class-query decoder a bias for its tokens' attention logits (the decoder's `attention_bias` hook).
 
     Attributes:
@@ -105,7 +108,7 @@ class ParamGroup:
         constant_schedule: True for a learning rate without warm-up or decay.
     """
 
-    parameters: Sequence[nn.Parameter]
+    parameters: Sequence[torch.nn.Parameter]
     lr_multiplier: float = 1.0
     weight_decay: float = 0.0
     grad_clip: float | None = None
@@ -136,7 +139,7 @@ class Components:
     attention_gate: AttentionGate | None = None
     sampler: Sampler | None = None
     batch_transform: BatchTransform | None = None
-    param_groups: Callable[[nn.Module], Sequence[ParamGroup]] | None = None
+    param_groups: Callable[[torch.nn.Module], Sequence[ParamGroup]] | None = None
     on_epoch_end: Callable[[ClassFeedback], None] | None = None
     adjust_classifier: Callable[[Tensor], Tensor] | None = None
     adjust_logits: Callable[[Tensor], Tensor] | None = None

@@ -1,17 +1,20 @@
 """Boundary losses: pixels count by where they lie relative to the border of their region."""
 
-from typing import Annotated, ClassVar, Literal
+from __future__ import annotations
 
-import torch
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
 from pydantic import Field
-from torch import Tensor
-from torch.nn import functional as F
 
 from methods.base import BuildContext, Card, Components, Group, Loss, LossOutput, MethodConfig
 from methods.cross_entropy import CrossEntropyDice, cross_entropy_per_pixel, mean_over_valid
+from methods.late_torch import F, torch
 from methods.overlap import one_hot
 from methods.regions import signed_distances
 from methods.search_space import Choice, Range
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class BoundaryDice(CrossEntropyDice):

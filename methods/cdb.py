@@ -1,11 +1,11 @@
 """Class-difficulty balancing: loss weights that follow each class's validation error from epoch to epoch."""
 
-import math
-from typing import Annotated, ClassVar, Literal
+from __future__ import annotations
 
-import torch
+import math
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
 from pydantic import Field
-from torch import Tensor
 
 from methods.base import (
     BuildContext,
@@ -18,7 +18,11 @@ from methods.base import (
     normalised_to_mean_one,
 )
 from methods.cross_entropy import Reduction, WeightedCrossEntropyDice
+from methods.late_torch import torch
 from methods.search_space import Range
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Schedule = Literal["fixed", "sigmoid", "double_sigmoid"]
 
@@ -54,7 +58,7 @@ class DifficultyWeightedDice(WeightedCrossEntropyDice):
     difficulty: Tensor
     present: Tensor
 
-    def __init__(self, config: "CdbConfig", present: Tensor) -> None:
+    def __init__(self, config: CdbConfig, present: Tensor) -> None:
         super().__init__(present.float(), config.reduction)
         self.config = config
         self.register_buffer("present", present.clone())

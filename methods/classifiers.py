@@ -5,15 +5,19 @@ segmentation head holds), and the per-class hypernetworks of the class-query dec
 weights for one image.
 """
 
-from typing import Annotated, ClassVar
+from __future__ import annotations
 
-import torch
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
 from pydantic import Field
-from torch import Tensor
 
 from methods.base import BuildContext, Card, Components, Group, MethodConfig, Requirement, Stage
+from methods.late_torch import torch
 from methods.sampling import ClassPresentSampler
 from methods.search_space import Range
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class ClassifierRetrainingConfig(MethodConfig):

@@ -1,13 +1,14 @@
 """Several methods as one: their slots merged, their stages aligned, their conflicts named."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
-import torch
-
 from methods.base import EXCLUSIVE_SLOTS, BuildContext, Components, MethodConfig, Stage
 from methods.class_counts import ClassFeedback
+from methods.late_torch import torch
 
 
 class SlotConflictError(ValueError):

@@ -1,17 +1,20 @@
 """Compound losses: pixel and overlap term are changed together."""
 
-from typing import Annotated, ClassVar, Literal
+from __future__ import annotations
 
-import torch
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
 from pydantic import Field
-from torch import Tensor
-from torch.nn import functional as F
 
 from methods.base import BuildContext, Card, ClassStatistics, Components, Group, Loss, LossOutput, MethodConfig
 from methods.cross_entropy import SoftDice, cross_entropy_per_pixel, mean_over_valid
 from methods.focal import focal_per_pixel
+from methods.late_torch import F, torch
 from methods.overlap import mean_over, one_hot, power_of_error, soft_counts, tversky_error
 from methods.search_space import Range
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 SMALLEST_REMAINDER = 1e-7  # keeps log(1 - p) finite; the official code clips p at the same distance from 1
 
@@ -85,7 +88,7 @@ class UnifiedFocal(Loss):
 
     rare: Tensor
 
-    def __init__(self, config: "UnifiedFocalConfig", rare: Tensor) -> None:
+    def __init__(self, config: UnifiedFocalConfig, rare: Tensor) -> None:
         super().__init__()
         self.config = config
         self.register_buffer("rare", rare.clone())
@@ -169,7 +172,7 @@ class ExponentialLogarithmic(Loss):
     weight: Tensor
     largest_error: ClassVar[float] = 1 - 1e-7  # keeps the logarithm of a Dice of 0 finite
 
-    def __init__(self, config: "ExponentialLogarithmicConfig", weight: Tensor) -> None:
+    def __init__(self, config: ExponentialLogarithmicConfig, weight: Tensor) -> None:
         super().__init__()
         self.config = config
         self.register_buffer("weight", weight.float())

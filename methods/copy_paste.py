@@ -1,14 +1,13 @@
 """Class copy-paste: what is labelled as a rare class in one crop is put into another, with its label."""
 
+from __future__ import annotations
+
 import math
 from dataclasses import replace
-from typing import Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
-import torch
 from pydantic import Field
-from torch import Tensor
-from torch.nn import functional as F
 
 from methods.base import (
     BuildContext,
@@ -20,8 +19,12 @@ from methods.base import (
     Requirement,
     normalised_to_mean_one,
 )
+from methods.late_torch import F, torch
 from methods.search_space import Range
 from methods.slots import TrainingBatch
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def rarity_weights(statistics: ClassStatistics, rarity: float) -> Tensor:
@@ -46,7 +49,7 @@ class ClassCopyPaste:
         weight: (K,) float >= 0, relative odds of the classes.
     """
 
-    def __init__(self, config: "ClassCopyPasteConfig", weight: Tensor) -> None:
+    def __init__(self, config: ClassCopyPasteConfig, weight: Tensor) -> None:
         self.config, self.weight = config, weight
 
     def __call__(self, batch: TrainingBatch, rng: np.random.Generator) -> TrainingBatch:

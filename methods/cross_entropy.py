@@ -1,17 +1,19 @@
 """The base of the catalogue: cross-entropy + soft Dice, and the shape that every pixel-loss method shares."""
 
-from typing import ClassVar, Literal
+from __future__ import annotations
 
-import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from methods.base import BuildContext, Card, Components, Group, Loss, LossOutput, MethodConfig
+from methods.late_torch import F, Module, torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Reduction = Literal["weighted_mean", "mean"]
 
 
-class SoftDice(nn.Module):
+class SoftDice(Module):
     """Measure one minus the soft Dice of the batch, averaged over the classes that occur in it.
 
     dice_c = (2 sum_i p_ic g_ic + s) / (sum_i p_ic + sum_i g_ic + s), sums over every valid pixel i of the batch (the

@@ -1,13 +1,17 @@
 """Decisions after training: which class each pixel gets, given the probabilities of all pixels around it."""
 
-from typing import Annotated, ClassVar, Literal
+from __future__ import annotations
 
-import torch
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
 from pydantic import Field
-from torch import Tensor
 
 from methods.base import BuildContext, Card, Components, Group, MethodConfig
+from methods.late_torch import torch
 from methods.search_space import Choice, Range
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Metric = Literal["dice", "iou"]
 

@@ -6,13 +6,12 @@ exp(b_c) multiplies the odds that an image token attends to class c. The decoder
 where it starts, what of it is trained, and how it is laid out over the tokens.
 """
 
-from collections.abc import Callable
-from typing import Annotated, ClassVar, Literal
+from __future__ import annotations
 
-import torch
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
 from pydantic import Field, model_validator
-from torch import Tensor, nn
-from torch.nn import functional as F
 
 from methods.base import (
     AttentionBias,
@@ -27,7 +26,11 @@ from methods.base import (
     Requirement,
     Stage,
 )
+from methods.late_torch import F, torch
 from methods.search_space import Range
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Prior = Literal["one_minus_frequency", "log_frequency", "none", "shuffled", "inverted", "difficulty", "given"]
 Measure = Literal["share", "image_share", "components", "component_size"]
@@ -78,7 +81,7 @@ def derangement(n: int, seed: int) -> Tensor:
     return order
 
 
-def log_prior(config: "DfaConfig", context: BuildContext) -> Tensor:
+def log_prior(config: DfaConfig, context: BuildContext) -> Tensor:
     """Compute log pi, (K,) float64, finite; classes that do not occur get the mean of the others."""
     statistics = context.statistics
     present = statistics.present
@@ -116,7 +119,7 @@ def difficulty_prior(baseline: ClassFeedback, statistics: ClassStatistics, gamma
     return log_of_remainder(1 - dice.clamp(0, LARGEST_DICE), is_known, gamma)
 
 
-def given_prior(config: "DfaConfig", statistics: ClassStatistics) -> Tensor:
+def given_prior(config: DfaConfig, statistics: ClassStatistics) -> Tensor:
     """Return the numbers of the study file as they are, or a standardised measure of the training split, (K,) float64.
 
     Raises:
@@ -141,7 +144,7 @@ def given_prior(config: "DfaConfig", statistics: ClassStatistics) -> Tensor:
     return deviation / spread if spread > 0 else deviation
 
 
-def gradient_of_penalty(parameter: nn.Parameter, l2: float) -> Callable[[Tensor], Tensor]:
+def gradient_of_penalty(parameter: torch.nn.Parameter, l2: float) -> Callable[[Tensor], Tensor]:
     """Return a gradient hook that adds the gradient of l2 * sum(parameter^2), once per optimiser step.
 
     The penalty joins the first backward pass after the gradients were cleared, so that accumulating over batches
@@ -177,7 +180,7 @@ class DynamicFocalBias(AttentionBias):
     prior: Tensor
     initial: Tensor
 
-    def __init__(self, config: "DfaConfig", prior: Tensor, present: Tensor, *, layers: int, heads: int) -> None:
+    def __init__(self, config: DfaConfig, prior: Tensor, present: Tensor, *, layers: int, heads: int) -> None:
         super().__init__()
         self.config = config
         self.direction = config.direction
@@ -186,15 +189,15 @@ class DynamicFocalBias(AttentionBias):
         warm_start = config.alpha * centred(prior, present)
         self.delta, self.ignored = None, None
         if config.mode != "fixed":
-            self.delta = nn.Parameter(warm_start.float().repeat(layers, heads, 1))
+            self.delta = torch.nn.Parameter(warm_start.float().repeat(layers, heads, 1))
             if config.token_layout == "official_ignored":
-                self.ignored = nn.Parameter(torch.zeros(layers, heads, 1))
+                self.ignored = torch.nn.Parameter(torch.zeros(layers, heads, 1))
             for trained in self.trained() if config.l2 > 0 else ():
                 # a penalty in the loss, not AdamW's decoupled decay: it is clipped with the rest of the gradient
                 trained.register_hook(gradient_of_penalty(trained, config.l2))
         self.register_buffer("initial", self.class_bias().detach()[0, 0].clone())
 
-    def trained(self) -> list[nn.Parameter]:
+    def trained(self) -> list[torch.nn.Parameter]:
         """Return what training changes: delta and, where there is one, the bias of the class of ignored pixels."""
         return [parameter for parameter in (self.delta, self.ignored) if parameter is not None]
 
@@ -243,7 +246,7 @@ class DynamicFocalBias(AttentionBias):
                     parameters[f"attention_bias[{','.join(index)}]"] = bias[layer, head]
         return parameters
 
-    def param_groups(self, model: nn.Module) -> list[ParamGroup]:  # noqa: ARG002
+    def param_groups(self, model: torch.nn.Module) -> list[ParamGroup]:  # noqa: ARG002
         """Return the bias's own optimiser group."""
         if self.delta is None:
             return []
@@ -321,7 +324,7 @@ class DfaConfig(MethodConfig):
     )
 
     @model_validator(mode="after")
-    def _given_once(self) -> "DfaConfig":
+    def _given_once(self) -> DfaConfig:
         given = [name for name in ("values", "measure") if getattr(self, name) is not None]
         if len(given) != (self.prior == "given"):
             needed = "exactly one of `values` and `measure`" if self.prior == "given" else "neither of them"

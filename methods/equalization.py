@@ -1,18 +1,21 @@
 """Equalization loss v2: each class's sigmoid balances its positive and negative gradients over the training so far."""
 
-from typing import Annotated, ClassVar
+from __future__ import annotations
 
-import torch
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
 from pydantic import Field
-from torch import Tensor
-from torch.nn import functional as F
 
 from methods.base import BuildContext, Card, Components, Group, MethodConfig
 from methods.cross_entropy import mean_over_valid
+from methods.late_torch import F, torch
 from methods.logits import ShiftedLogitsDice, per_class
 from methods.overlap import one_hot
 from methods.search_space import Range
 from methods.step_counts import StepCounts
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 UNKNOWN_RATIO = 100.0  # of positive to negative gradient before the first step: all weights are then 1
 
@@ -31,7 +34,7 @@ class EqualizationDice(ShiftedLogitsDice):
     pixel_name: ClassVar[str] = "equalization_v2"
     gradients: Tensor
 
-    def __init__(self, config: "EqualizationV2Config", n_classes: int) -> None:
+    def __init__(self, config: EqualizationV2Config, n_classes: int) -> None:
         super().__init__()
         self.config = config
         self.pending = StepCounts(2, n_classes)

@@ -1,10 +1,10 @@
 """Difficulty estimators: class weights from how well the classes are segmented, in each batch or by a baseline."""
 
-from typing import Annotated, ClassVar, Literal
+from __future__ import annotations
 
-import torch
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
 from pydantic import Field
-from torch import Tensor
 
 from methods.base import (
     BuildContext,
@@ -20,10 +20,14 @@ from methods.base import (
 )
 from methods.cross_entropy import Reduction, WeightedCrossEntropyDice
 from methods.dfa import DfaConfig
+from methods.late_torch import torch
 from methods.overlap import one_hot
 from methods.reweighting import ReweightingConfig
 from methods.search_space import Range
 from methods.step_counts import StepCounts
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def hard_counts(log_probability: Tensor, target: Tensor, valid: Tensor) -> Tensor:
@@ -140,7 +144,7 @@ class DifficultyAwareDice(WeightedCrossEntropyDice):
     state: Tensor
     small: ClassVar[float] = 1e-8  # first Dice, its smoothing, and added to gains and losses, as in the official code
 
-    def __init__(self, config: "DiffDwConfig", n_classes: int) -> None:
+    def __init__(self, config: DiffDwConfig, n_classes: int) -> None:
         super().__init__(torch.ones(n_classes), config.reduction, weigh_dice=config.dice == "weighted")
         self.config = config
         self.pending = StepCounts(3, n_classes)

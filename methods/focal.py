@@ -1,11 +1,11 @@
 """Focal loss: easy pixels count less; and its class-balanced form, in which frequent classes do too."""
 
-import math
-from typing import Annotated, ClassVar
+from __future__ import annotations
 
-import torch
+import math
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
 from pydantic import Field
-from torch import Tensor
 
 from methods.base import BuildContext, Card, ClassStatistics, Components, Group, MethodConfig
 from methods.cross_entropy import (
@@ -16,8 +16,12 @@ from methods.cross_entropy import (
     mean_over_valid,
     weighted_mean_over_valid,
 )
+from methods.late_torch import torch
 from methods.reweighting import SampleCount, against_rarity, effective_number_weights
 from methods.search_space import Choice, Range
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def focal_per_pixel(log_probability: Tensor, target: Tensor, gamma: float) -> Tensor:

@@ -1,16 +1,20 @@
 """Instance losses: every connected component counts the same, and every class too, however many pixels it has."""
 
-from typing import Annotated, ClassVar
+from __future__ import annotations
 
-import torch
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
 from pydantic import Field
-from torch import Tensor
 
 from methods.base import BuildContext, Card, Components, Group, LossOutput, MethodConfig
 from methods.cross_entropy import CrossEntropyDice
+from methods.late_torch import torch
 from methods.overlap import SMOOTH
 from methods.regions import ComponentMap, components, nearest_components, scatter_sum
 from methods.search_space import Range
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class InstanceDice(CrossEntropyDice):

@@ -1,17 +1,20 @@
 """Label-distribution-aware margins with deferred reweighting."""
 
-from typing import Annotated, ClassVar
+from __future__ import annotations
 
-import torch
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
 from pydantic import Field
-from torch import Tensor
-from torch.nn import functional as F
 
 from methods.base import BuildContext, Card, ClassStatistics, Components, Group, LossOutput, MethodConfig
 from methods.cross_entropy import CrossEntropyDice, cross_entropy_per_pixel, weighted_mean_over_valid
+from methods.late_torch import F, torch
 from methods.overlap import one_hot
 from methods.reweighting import SampleCount, against_rarity, effective_number_weights, sample_counts
 from methods.search_space import Range
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class LdamDice(CrossEntropyDice):

@@ -1,11 +1,10 @@
 """Learned difficulty: a small head learns to predict each pixel's loss, and what it expects of a class weights it."""
 
-from typing import Annotated, ClassVar
+from __future__ import annotations
 
-import torch
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
 from pydantic import Field
-from torch import Tensor, nn
-from torch.nn import functional as F
 
 from methods.base import (
     BuildContext,
@@ -18,14 +17,18 @@ from methods.base import (
     normalised_to_mean_one,
 )
 from methods.cross_entropy import Reduction, WeightedCrossEntropyDice, cross_entropy_per_pixel, mean_over_valid
+from methods.late_torch import F, Module, torch
 from methods.overlap import one_hot
 from methods.search_space import Range
 from methods.step_counts import StepCounts
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 LARGEST_LOSS = 16.0  # nats, p_y about 1e-7: higher losses count as this one, so that one pixel cannot rule a mean
 
 
-class LossPredictor(nn.Module):
+class LossPredictor(Module):
     """Predict the cross-entropy of each pixel from the probabilities around it.
 
     The probabilities are sorted, so that the prediction does not depend on which class is which, and enter as
@@ -41,10 +44,10 @@ class LossPredictor(nn.Module):
         super().__init__()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.surroundings = nn.Conv2d(n_classes, channels, 3, padding=1)
-            self.out = nn.Conv2d(channels, 1, 1)
+            self.surroundings = torch.nn.Conv2d(n_classes, channels, 3, padding=1)
+            self.out = torch.nn.Conv2d(channels, 1, 1)
         for parameter in self.out.parameters():
-            nn.init.zeros_(parameter)
+            torch.nn.init.zeros_(parameter)
 
     def forward(self, log_probability: Tensor, valid: Tensor) -> Tensor:
         """Return the expected loss, (B, H, W) float32, nats.
@@ -78,7 +81,7 @@ class LearnedDifficultyDice(WeightedCrossEntropyDice):
     seen: Tensor
     present: Tensor
 
-    def __init__(self, config: "LearnedDifficultyConfig", present: Tensor, seed: int) -> None:
+    def __init__(self, config: LearnedDifficultyConfig, present: Tensor, seed: int) -> None:
         n_classes = len(present)
         super().__init__(present.float(), config.reduction)
         self.config = config
@@ -129,7 +132,7 @@ class LearnedDifficultyDice(WeightedCrossEntropyDice):
         parameters = {"difficulty": self.expected, "observed_loss": self.observed}
         return super().class_parameters() | {name: value.float().cpu().clone() for name, value in parameters.items()}
 
-    def param_groups(self, model: nn.Module) -> list[ParamGroup]:  # noqa: ARG002
+    def param_groups(self, model: torch.nn.Module) -> list[ParamGroup]:  # noqa: ARG002
         """Return the head's own optimiser group; its gradient is clipped apart from the model's."""
         return [ParamGroup(list(self.head.parameters()), grad_clip=self.config.grad_clip)]
 

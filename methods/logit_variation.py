@@ -1,16 +1,19 @@
 """Balancing logit variation: noise on the logits while training, more of it for rarer classes."""
 
-from typing import Annotated, ClassVar
+from __future__ import annotations
 
-import torch
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
 from pydantic import Field
-from torch import Tensor
-from torch.nn import functional as F
 
 from methods.base import BuildContext, Card, ClassStatistics, Components, Group, MethodConfig
 from methods.cross_entropy import cross_entropy_per_pixel, mean_over_valid
+from methods.late_torch import F, torch
 from methods.logits import ABSENT, ShiftedLogitsDice, log_share, per_class
 from methods.search_space import Range
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def noise(shape: torch.Size | tuple[int, ...], seed: int, step: int, sigma: float) -> Tensor:

@@ -1,17 +1,20 @@
 """Margins and logits: cross-entropy of logits that class statistics, or the training so far, shift."""
 
-from typing import Annotated, ClassVar, Literal
+from __future__ import annotations
 
-import torch
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
 from pydantic import Field
-from torch import Tensor, nn
-from torch.nn import functional as F
 
 from methods.base import BuildContext, Card, ClassStatistics, Components, Group, LossOutput, MethodConfig
 from methods.cross_entropy import CrossEntropyDice, cross_entropy_per_pixel, mean_over_valid
+from methods.late_torch import F, Module, torch
 from methods.overlap import one_hot
 from methods.search_space import Range
 from methods.step_counts import StepCounts
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def per_class(values: Tensor) -> Tensor:
@@ -74,7 +77,7 @@ class LogitAdjustedDice(ShiftedLogitsDice):
         return {"logit_offset": self.offset.detach().cpu().clone()}
 
 
-class SubtractOffset(nn.Module):
+class SubtractOffset(Module):
     """Subtract an offset from the logits at inference.
 
     Args:

@@ -1,14 +1,18 @@
 """Dice losses that look harder at hard pixels or easy classes: pixel-wise modulated, and adaptive t-vMF."""
 
-from typing import Annotated, ClassVar
+from __future__ import annotations
 
-import torch
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
 from pydantic import Field
-from torch import Tensor
 
 from methods.base import BuildContext, Card, ClassFeedback, Components, Group, Requirement
+from methods.late_torch import torch
 from methods.overlap import SMOOTH, CrossEntropyOverlap, OverlapConfig, mean_over, one_hot
 from methods.search_space import Range
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class ModulatedDice(CrossEntropyOverlap):

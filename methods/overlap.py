@@ -1,16 +1,19 @@
 """Overlap losses: what replaces soft Dice, or the whole base loss, by another measure of how regions agree."""
 
-from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from __future__ import annotations
 
-import torch
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
 from pydantic import Field
-from torch import Tensor
-from torch.nn import functional as F
 
 from methods.base import BuildContext, Card, Components, Group, Loss, LossOutput, MethodConfig
 from methods.cross_entropy import SoftDice, cross_entropy_per_pixel, mean_over_valid
+from methods.late_torch import F, torch
 from methods.search_space import Range
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 HALF_SMOOTH = 0.5e-5  # in pixels; Tversky with equal weights is then the base's soft Dice
 SMOOTH = 2 * HALF_SMOOTH  # of forms that count true positives twice

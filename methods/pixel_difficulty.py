@@ -1,16 +1,20 @@
 """Losses that follow how hard each pixel is now: hard-example mining, gradient harmonising, a steeper cross-entropy."""
 
-import math
-from typing import Annotated, ClassVar
+from __future__ import annotations
 
-import torch
+import math
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
 from pydantic import Field
-from torch import Tensor
 
 from methods.base import BuildContext, Card, Components, Group, LossOutput, MethodConfig
 from methods.cross_entropy import CrossEntropyDice, cross_entropy_per_pixel, mean_over_valid
+from methods.late_torch import torch
 from methods.search_space import Choice, Range
 from methods.step_counts import StepCounts
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def hardest_first(term: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,15 +1,18 @@
 """Region mutual information: predictions must explain how labels vary together within small squares of pixels."""
 
-from typing import Annotated, ClassVar
+from __future__ import annotations
 
-import torch
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
 from pydantic import Field
-from torch import Tensor
-from torch.nn import functional as F
 
 from methods.base import BuildContext, Card, Components, Group
+from methods.late_torch import F, torch
 from methods.overlap import CrossEntropyOverlap, OverlapConfig, one_hot
 from methods.search_space import Choice, Range
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 RIDGE = 5e-4  # added to the diagonal of covariances, as in the official code
 

@@ -3,13 +3,17 @@
 A pixel without a label belongs to no region and ends none: a region that touches it has no border there.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from scipy.ndimage import distance_transform_edt
-from skimage.measure import label
-from torch import Tensor
+
+from methods.late_torch import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,8 @@ def components(target: Tensor, valid: Tensor) -> ComponentMap:
         target: (B, H, W) int64 in 0..K-1.
         valid: (B, H, W) bool.
     """
+    from skimage.measure import label  # late, as torch
+
     labels = np.where(valid.cpu().numpy(), target.cpu().numpy(), -1)
     maps, images, classes, begin = [], [], [], 0
     for image, values in enumerate(labels):
@@ -91,6 +97,8 @@ def signed_distances(target: Tensor, valid: Tensor, n_classes: int) -> Tensor:
     Returns:
         (B, K, H, W) float32, pixels.
     """
+    from scipy.ndimage import distance_transform_edt  # late, as torch
+
     labels, seen = target.cpu().numpy(), valid.cpu().numpy()
     distances = np.zeros((len(labels), n_classes, *labels.shape[1:]), dtype=np.float32)
     for image, classes in enumerate(labels):
@@ -112,6 +120,8 @@ def nearest_components(component_map: ComponentMap, n_classes: int) -> Tensor:
     Returns:
         (B, K, H, W) int64: numbers of components; n where the class does not occur in the image.
     """
+    from scipy.ndimage import distance_transform_edt  # late, as torch
+
     of_pixel, of_class = component_map.of_pixel.cpu().numpy(), np.append(component_map.of_class.cpu().numpy(), -1)
     classes = of_class[of_pixel]  # (B, H, W), -1 where not valid
     nearest = np.full((len(classes), n_classes, *classes.shape[1:]), component_map.n, dtype=np.int64)

@@ -1,6 +1,6 @@
-"""The built-in methods by name. A configuration is imported, and torch with it, when it is asked for.
+"""The built-in methods by name. A configuration is imported when it is asked for, and torch when it first computes.
 
-That is why the table holds places instead of classes: the name of a method is checked before anything heavy is loaded.
+That is why the table holds places instead of classes: a study file reads the files of its own methods alone.
 """
 
 from collections.abc import Iterator, Mapping

@@ -4,16 +4,20 @@ Classes that do not occur in the training split get weight 0. All five methods w
 cross-entropy + soft Dice and differ in nothing but the formula of the weights.
 """
 
-import math
-from typing import Annotated, ClassVar, Literal
+from __future__ import annotations
 
-import torch
+import math
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
 from pydantic import Field
-from torch import Tensor
 
 from methods.base import BuildContext, Card, ClassStatistics, Components, Group, MethodConfig, normalised_to_mean_one
 from methods.cross_entropy import Reduction, WeightedCrossEntropyDice
+from methods.late_torch import torch
 from methods.search_space import Choice, Range
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class ReweightingConfig(MethodConfig):

@@ -1,14 +1,18 @@
 """Sampling: which training tiles are drawn, and how often."""
 
-from typing import Annotated, ClassVar
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
-import torch
 from pydantic import Field
-from torch import Tensor
 
 from methods.base import BuildContext, Card, Components, Group, MethodConfig
+from methods.late_torch import torch
 from methods.search_space import Range
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class TileSampler:

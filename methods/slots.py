@@ -1,11 +1,17 @@
 """What fills the slots that change what a model sees or computes: tiles drawn, batches mixed, attention gated."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-from torch import Tensor, nn
+
+from methods.late_torch import Module
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class Sampler(Protocol):
@@ -52,7 +58,7 @@ class BatchTransform(Protocol):
         ...
 
 
-class AttentionGate(nn.Module):
+class AttentionGate(Module):
     """Raises the class-query decoder's image->token attention weights to a power."""
 
     def forward(self) -> Tensor:

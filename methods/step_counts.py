@@ -1,10 +1,16 @@
 """Running state of a loss: what one optimiser step counts is taken over when the next step begins."""
 
-import torch
-from torch import Tensor, nn
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from methods.late_torch import Module, torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
-class StepCounts(nn.Module):
+class StepCounts(Module):
     """Collects what the batches of one optimiser step count.
 
     Losses with running state renew it from what a finished step counted. So all batches that accumulate to one step

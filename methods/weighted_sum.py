@@ -1,20 +1,24 @@
 """Free compounds: any weighted sum of pixel and overlap losses, with the weights in the study file."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
-from typing import Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field, model_validator
-from torch import Tensor
-from torch.nn import functional as F
 
 from methods.base import BuildContext, Card, Components, Group, Loss, LossOutput, MethodConfig
 from methods.cross_entropy import SoftDice, cross_entropy_per_pixel, mean_over_valid
 from methods.focal import focal_per_pixel
+from methods.late_torch import F
 from methods.overlap import GeneralisedDice, LovaszSoftmax, Tversky, one_hot
 from methods.pixel_difficulty import TopKDice
 from methods.search_space import Range
 
-Term = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]  # logits, log-probability, target, valid -> a scalar
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    Term = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]  # logits, log-probability, target, valid -> a scalar
 
 
 def sigmoid_focal_per_pixel(logits: Tensor, target: Tensor, gamma: float, alpha: float | None) -> Tensor:
@@ -41,7 +45,7 @@ class WeightedSum(Loss):
         config: Weights and options.
     """
 
-    def __init__(self, config: "CompoundConfig") -> None:
+    def __init__(self, config: CompoundConfig) -> None:
         super().__init__()
         self.weights = {name: getattr(config, name) for name in TERMS if getattr(config, name) > 0}
         terms: dict[str, Term] = {
@@ -107,7 +111,7 @@ class CompoundConfig(MethodConfig):
     )
 
     @model_validator(mode="after")
-    def _something_to_train_with(self) -> "CompoundConfig":
+    def _something_to_train_with(self) -> CompoundConfig:
         if not any(getattr(self, name) > 0 for name in TERMS):
             raise ValueError(f"At least one of {', '.join(TERMS)} must be above 0. Got none.")
         return self

@@ -11,13 +11,14 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
+from skimage.measure import approximate_polygon
 
 from analysis.cards.specimens import TILE_UM
 from analysis.plots.borders import border_profile
 from analysis.plots.inline import inline_svg
 from analysis.plots.style import figure_style, freeze_layout, new_figure
 from analysis.reading.palette import GRID, INK, MUTED, PAPER
-from analysis.reading.wording import CONSTRUCT, number, words
+from analysis.reading.wording import CONSTRUCT, significant, words
 from imbalance_bench.preregistration import CONSTRUCTS, PRIMARY_MEASURES
 
 HARDER = {
@@ -27,6 +28,7 @@ HARDER = {
     "context": "more like its rival",
 }
 TILE_SIDE_PX = 192  # size of a tile on a page
+STAIRS_PX = 0.6  # steps of a contour along pixels that its outline leaves out
 _WEBP_QUALITY = 78
 
 
@@ -111,11 +113,12 @@ def shapes_svg(shapes: Sequence[np.ndarray], mpp_um: float | None) -> Markup:
     scale = min(3.0, 96 / largest)
     gap, width, x, y, row_height = 10.0, 640.0, 0.0, 0.0, 0.0
     paths = []
-    for polygon, extent in zip(shapes, extents, strict=True):
+    for outline, extent in zip(shapes, extents, strict=True):
+        polygon = approximate_polygon(outline, STAIRS_PX)
         w, h = extent * scale
         if x + w > width and x > 0:
             x, y, row_height = 0.0, y + row_height + gap, 0.0
-        points = (polygon - polygon.min(axis=0)) * scale + (x, y)
+        points = (polygon - outline.min(axis=0)) * scale + (x, y)
         paths.append("M" + "L".join(f"{px:.1f} {py:.1f}" for px, py in points) + "Z")
         x, row_height = x + w + gap, max(row_height, h)
     unit, length = ("px", 40.0) if mpp_um is None else ("um", 10.0)
@@ -145,8 +148,9 @@ def estimate(row: dict | None, *, digits: int = 3) -> str:
     if row is None or not np.isfinite(row["value"]):
         return words("not measured")
     if not np.isfinite(row["low"]):
-        return number(row["value"], digits)
-    return f"{number(row['value'], digits)} ({number(row['low'], digits)} to {number(row['high'], digits)})"
+        return significant(row["value"], digits)
+    value, low, high = (significant(row[name], digits) for name in ("value", "low", "high"))
+    return f"{value} ({low} to {high})"
 
 
 def _for_page(figure: Figure, name: str, title: str) -> CardFigure:

@@ -12,6 +12,7 @@ from analysis.schema import rows_of
 from analysis.statistics.corrections import benjamini_hochberg
 from analysis.statistics.partial_association import partial_association
 from analysis.statistics.rank_association import rank_association
+from analysis.study.class_points import ClassPoints, NamedPoints
 from analysis.study.measure_grid import MeasureGrid
 from analysis.study.runs import AnalysisPlan
 from analysis.verdicts import Topic, Verdict, Word, p_text
@@ -41,9 +42,8 @@ def association_rows(subject: Subject, grid: MeasureGrid, plan: AnalysisPlan) ->
     Returns:
         Rows of table `associations` without corrected p; a row is primary if both its measure and its quantity are.
     """
-    rows = []
+    rows, ranks_of = [], _ranks_by_measure(subject.points, grid)
     for measure, construct in grid.constructs.items():
-        points = subject.points.with_measures(grid, [measure])
         row = {"method": subject.method, "estimand": subject.quantity, "construct": construct, "measure": measure}
         row |= {
             "primary": subject.primary and measure in grid.primary,
@@ -51,12 +51,12 @@ def association_rows(subject: Subject, grid: MeasureGrid, plan: AnalysisPlan) ->
         }
         rng = generator(plan.seed, "association", subject.method, subject.quantity, measure)
         numbers = dict.fromkeys(COLUMNS[7:], math.nan) | {"n_classes": 0, "min_p": 1.0, "vif_start": 1.0}
-        if len(points.values) and points.measures.shape[1]:
-            named = points.by_name()
+        if measure in ranks_of:
+            named, ranks, numbers["reliability"] = ranks_of[measure]
             strata = list(named.strata)
             if subject.start_unchecked:
                 partial = partial_association(
-                    *(named.response, named.measures, named.start),
+                    *(named.response, ranks[:, None], named.start),
                     permutations=plan.permutations,
                     rng=rng,
                     strata=strata,
@@ -65,16 +65,38 @@ def association_rows(subject: Subject, grid: MeasureGrid, plan: AnalysisPlan) ->
                 numbers |= {"min_p": partial.min_p, "vif_start": partial.vif}
             else:
                 plain = rank_association(
-                    *(named.response, named.measures[:, 0]),
+                    *(named.response, ranks),
                     alpha=plan.alpha,
                     permutations=plan.permutations,
                     rng=rng,
                     strata=strata,
                 )
                 numbers |= {"n_classes": plain.n} | {key: getattr(plain, key) for key in _PLAIN}
-            numbers["reliability"] = float(points.reliability[0])
         rows.append(row | numbers)
     return rows
+
+
+def _ranks_by_measure(points: ClassPoints, grid: MeasureGrid) -> dict[str, tuple[NamedPoints, np.ndarray, float]]:
+    """Rank the classes that have each measure; those of measures that the same classes have are ranked once.
+
+    Returns:
+        Measure -> ranks of what was learned, ranks of the measure, (M,), and its reliability; without measures that
+        fewer than two classes of a data set have.
+    """
+    if not grid.constructs:  # nothing was measured
+        return {}
+    measured = np.isfinite(grid.of_classes(points.data_sets, points.names).values)  # (N, measures)
+    alike: dict[bytes, list[str]] = {}
+    for name, column in zip(grid.constructs, measured.T, strict=True):
+        alike.setdefault(column.tobytes(), []).append(name)
+    found = {}
+    for names in alike.values():
+        of_names = points.with_measures(grid, names)
+        if len(of_names.values) and of_names.measure_names:
+            named = of_names.by_name()
+            for name, ranks, reliability in zip(names, named.measures.T, of_names.reliability, strict=True):
+                found[name] = named, ranks, float(reliability)
+    return found
 
 
 _PLAIN = ("spearman", "kendall", "p_spearman", "p_kendall", "min_p", "rho_needed")

@@ -1,6 +1,7 @@
 """How much of the variation over classes is explained by frequency alone, by difficulty alone, and only by both."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 from itertools import combinations
 from typing import Any
@@ -12,8 +13,8 @@ from analysis.statistics.partition import (
     SMALLEST_RESIDUAL_DF,
     Partition,
     partition,
-    partitions_of,
-    resampled_partitions,
+    partition_each,
+    resampled_partition,
 )
 from analysis.statistics.strata import variance_inflation, within_ranks
 from analysis.study.class_frames import FREQUENCY
@@ -41,8 +42,7 @@ def share_rows(points: ClassPoints, plan: AnalysisPlan, name: str) -> list[dict[
     )
     inflation = variance_inflation(named.measures, strata)
     raw, adjusted = _components(whole, points.constructs), _components(whole.adjusted(), points.constructs)
-    r2_draws = np.array([part.adjusted().r2 for part in resampled]).reshape(len(resampled), len(whole.r2))
-    component_draws = r2_draws @ _linear(points.constructs).T
+    component_draws = resampled.adjusted().r2 @ _linear(points.constructs).T
     rows = []
     for index, (kind, component) in enumerate(raw):
         values = component_draws[:, index]
@@ -60,7 +60,7 @@ def _components(whole: Partition, constructs: Sequence[str]) -> dict[tuple[str, 
     rare = [constructs.index(FREQUENCY)]
     hard = [j for j in range(len(constructs)) if j not in rare]
     names = ("unique_frequency", "unique_difficulty", "shared")
-    parts = {("share", name): value for name, value in zip(names, whole.of_two(rare, hard), strict=True)}
+    parts = {("share", name): float(value) for name, value in zip(names, whole.of_two(rare, hard), strict=True)}
     parts["share", "total"] = float(whole.r2[-1])
     weights = whole.dominance()
     parts |= {("dominance", name): float(weights[j]) for j, name in enumerate(constructs)}
@@ -81,19 +81,20 @@ def _linear(constructs: tuple[str, ...]) -> np.ndarray:
 
 def _resampled(
     points: ClassPoints, named: NamedPoints, whole: Partition, plan: AnalysisPlan, rng: np.random.Generator
-) -> tuple[list[Partition], str, int]:
+) -> tuple[Partition, str, int]:
     """Resample distinct classes if there are enough of them, else runs, which say nothing about other classes.
 
     Returns:
-        Partitions (none with too few classes and runs), what was resampled, and the degrees of freedom of its spread.
+        The partition of each resample (of none with too few classes and runs), what was resampled, and the degrees of
+        freedom of its spread.
     """
     strata = list(named.strata)
     if whole.residual_df >= SMALLEST_RESIDUAL_DF:
-        partitions = resampled_partitions(named.response, named.measures, strata, resamples=plan.resamples, rng=rng)
-        return partitions, "classes", whole.n - whole.n_strata
+        of_classes = resampled_partition(named.response, named.measures, strata, resamples=plan.resamples, rng=rng)
+        return of_classes, "classes", whole.n - whole.n_strata
     runs, _ = points.complete_runs()
     if runs.shape[1] < 2 or whole.residual_df < 1:
-        return [], "", 0
+        return replace(whole, r2=np.zeros((0, len(whole.r2)))), "", 0
     run_draws = rng.integers(0, runs.shape[1], size=(plan.resamples, runs.shape[1]))
     distinct, index_of_draw = np.unique(np.sort(run_draws, axis=1), axis=0, return_inverse=True)  # few with few runs
 
@@ -101,5 +102,5 @@ def _resampled(
         effects = points.shared.effects(within_ranks(runs[:, columns].mean(axis=1), points.blocks))
         return within_ranks(effects, strata)
 
-    partitions = partitions_of(np.array([response(columns) for columns in distinct]), named.measures, strata)
-    return [partitions[row] for row in index_of_draw.ravel()], "runs", runs.shape[1] - 1
+    of_runs = partition_each(np.array([response(columns) for columns in distinct]), named.measures, strata)
+    return replace(of_runs, r2=of_runs.r2[index_of_draw.ravel()]), "runs", runs.shape[1] - 1

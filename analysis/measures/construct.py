@@ -50,6 +50,28 @@ def ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
     return np.where(whole > 0, part / np.where(whole > 0, whole, 1), np.nan)
 
 
+class ByRow:
+    """A function of rows of weights, (B, ...) from (B, U), that keeps what it has computed.
+
+    Rows are computed in blocks that fit the processor's cache. Tables that rest on the same resamples share them.
+    """
+
+    def __init__(self, evaluate: Callable[[np.ndarray], np.ndarray], rows: int) -> None:
+        """Compute `evaluate` for so many rows at a time."""
+        self._evaluate, self._rows = evaluate, rows
+        self._known: dict[bytes, np.ndarray] = {}
+
+    def __call__(self, w: np.ndarray) -> np.ndarray:
+        """Return the values under (B, U) weights."""
+        return np.concatenate([self._block(w[start : start + self._rows]) for start in range(0, len(w), self._rows)])
+
+    def _block(self, w: np.ndarray) -> np.ndarray:
+        key = w.tobytes()
+        if key not in self._known:
+            self._known[key] = self._evaluate(w)
+        return self._known[key]
+
+
 def distinct(weights: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """Return the effective sample size of weighted items, (B, K): squared sum of weights over sum of squared weights.
 

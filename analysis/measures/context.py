@@ -2,9 +2,8 @@
 
 import numpy as np
 
-from analysis.measures.construct import RAREFIED_RESAMPLES, Construct, distinct, ratio
+from analysis.measures.construct import RAREFIED_RESAMPLES, Construct, ratio
 from analysis.measures.feature_space import FeatureSums, largest, mean_silhouettes, nearest_rivals
-from analysis.measures.stains import corrected_overlap
 from analysis.measures.survey import Survey
 
 
@@ -34,7 +33,7 @@ def stain_measures(survey: Survey) -> Construct:
     }
 
     def evaluate(w: np.ndarray) -> np.ndarray:
-        overlaps, shares = stain_overlaps(w, survey), border_shares(w, survey)
+        overlaps, shares = survey.stain_overlaps(w), border_shares(w, survey)
         shares = np.where((shares > 0) & np.isfinite(overlaps), shares, 0)
         mean_overlaps = ratio(np.where(shares > 0, shares * overlaps, 0).sum(axis=-1), shares.sum(axis=-1))
         return np.stack([largest(overlaps), mean_overlaps])
@@ -58,22 +57,6 @@ def border_shares(w: np.ndarray, survey: Survey) -> np.ndarray:
     """Return the share of each class's border with each other class, (B, K, K); rows sum to 1, or are missing."""
     lengths = np.tensordot(w, survey.sums.lengths, 1)
     return ratio(lengths, lengths.sum(axis=-1, keepdims=True))
-
-
-def stain_overlaps(w: np.ndarray, survey: Survey) -> np.ndarray:
-    """Return 1 - JS distance of the stain histograms of each pair of classes, corrected for chance, (B, K, K).
-
-    The diagonal is NaN.
-    """
-    used = survey.sums.stains.any(axis=(0, 1))
-    stains = survey.sums.stains[..., used].astype(np.float64)
-    totals, pixels = np.tensordot(w, stains, 1), distinct(w, stains.sum(axis=-1))  # (B, K, bins), (B, K)
-    overlaps = np.full((len(w), survey.n_classes, survey.n_classes), np.nan)
-    for i in range(survey.n_classes):
-        for j in range(i):
-            value = corrected_overlap(totals[:, i], totals[:, j], sizes=(pixels[:, i], pixels[:, j]))
-            overlaps[:, i, j] = overlaps[:, j, i] = value
-    return overlaps
 
 
 def _floor(permuted: float) -> str:

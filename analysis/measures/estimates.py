@@ -15,7 +15,6 @@ from analysis.measures.context import (
     border_shares,
     feature_measures,
     stain_measures,
-    stain_overlaps,
 )
 from analysis.measures.feature_space import FeatureSums, class_overlaps
 from analysis.measures.frequency import frequency_measures
@@ -141,7 +140,7 @@ def adjacency_table(
         return np.stack(
             [
                 quantity.reshape(len(w), -1)
-                for quantity in (border_shares(w, survey), stain_overlaps(w, survey), overlaps)
+                for quantity in (border_shares(w, survey), survey.stain_overlaps(w), overlaps)
             ]
         )
 

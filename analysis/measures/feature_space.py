@@ -2,12 +2,15 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from typing import Any
 
 import numpy as np
+from scipy.linalg import eigh
 from scipy.spatial.distance import cdist
 
 from analysis.measures.cached_features import CachedFeatures
-from analysis.measures.construct import ratio
+from analysis.measures.construct import ByRow, ratio
 from analysis.measures.feature_draws import Batches, CellDraw, draw_cells
 from analysis.measures.survey import Survey
 from imbalance_bench.data.prepared import PreparedDataset
@@ -19,6 +22,8 @@ FEWEST_CELLS = 2 * COMPONENTS  # a class with fewer has no Gaussian
 MOST_CELLS = 1000  # per class and draw; bounds memory
 DRAWS = 8  # equal samples over which values are averaged
 SILHOUETTE_CELLS = 300  # per class
+_CELLS = 2048  # cells whose products are added at a time
+_ROWS = 128  # resamples whose covariances are compared at a time
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,17 @@ class SampleSums:
     second: np.ndarray
     shrinkage: np.ndarray
     silhouettes: np.ndarray
+
+    @cached_property
+    def overlaps(self) -> ByRow:
+        """Bhattacharyya coefficient of the Gaussians of each pair of classes.
+
+        (B, K, K) float64 under (B, U) weights of units; NaN on the diagonal, and for a class with too few cells.
+
+        Source:
+            Kailath 1967; covariances shrunk after Ledoit and Wolf 2004.
+        """
+        return ByRow(partial(_sample_overlaps, sample=self), _ROWS)
 
 
 @dataclass(frozen=True)
@@ -100,14 +116,14 @@ def sum_features(
         samples.append([sum_sample(sample, n_units, n_classes) for sample in draws])
         for draw, rng in zip(draws, rngs, strict=True):
             equal = sum_sample(_permuted(draw, rng), n_units, n_classes, silhouettes_too=False)
-            permuted.append(largest(sample_overlaps(np.ones((1, n_units)), equal))[0])
+            permuted.append(largest(equal.overlaps(np.ones((1, n_units))))[0])
     valid = np.array(permuted)[np.isfinite(permuted)]
     return FeatureSums(encoder, samples, float(valid.mean()) if len(valid) else float("nan"))
 
 
 def sum_sample(draw: CellDraw, n_units: int, n_classes: int, *, silhouettes_too: bool = True) -> SampleSums:
     """Reduce one sample to its sums over units."""
-    basis = _principal_axes(draw.values.astype(np.float64), draw.class_id, n_classes)
+    basis = _principal_axes(draw.values, draw.class_id, n_classes)
     projected = draw.values @ basis
     k, d = n_classes, basis.shape[1]
     centre, fourth = np.zeros((k, d)), np.zeros(k)
@@ -127,6 +143,31 @@ def sum_sample(draw: CellDraw, n_units: int, n_classes: int, *, silhouettes_too:
     return SampleSums(count, centre, first, second, shrinkage, silhouette_sums)
 
 
+@dataclass(frozen=True)
+class Gaussians:
+    """Gaussians of any number of dimensions.
+
+    Args:
+        mean: (..., D) float64.
+        covariance: (..., D, D) float64; the identity where there is no Gaussian.
+        log_det: (...) float64, logarithm of the determinant of the covariance; NaN where there is no Gaussian.
+    """
+
+    mean: np.ndarray
+    covariance: np.ndarray
+    log_det: np.ndarray
+
+    @classmethod
+    def of(cls, mean: np.ndarray, covariance: np.ndarray, valid: np.ndarray) -> "Gaussians":
+        """Return the Gaussians of `mean` and `covariance` where `valid`, (...) bool."""
+        covariance = np.where(valid[..., None, None], covariance, np.eye(covariance.shape[-1]))
+        return cls(mean, covariance, np.where(valid, np.linalg.slogdet(covariance)[1], np.nan))
+
+    def __getitem__(self, index: Any) -> "Gaussians":
+        """Return some of them, by any index of the axes before D."""
+        return Gaussians(self.mean[index], self.covariance[index], self.log_det[index])
+
+
 def class_overlaps(w: np.ndarray, features: FeatureSums, fold: int = 0) -> np.ndarray:
     """Return the Bhattacharyya coefficient of the Gaussians of each pair of classes, (B, K, K); NaN on the diagonal.
 
@@ -135,7 +176,7 @@ def class_overlaps(w: np.ndarray, features: FeatureSums, fold: int = 0) -> np.nd
         features: The samples, over which values are averaged.
         fold: Fold of the samples.
     """
-    return _mean_of_valid([sample_overlaps(w, sample) for sample in features.samples[fold]])
+    return _mean_of_valid([sample.overlaps(w) for sample in features.samples[fold]])
 
 
 def nearest_rivals(w: np.ndarray, features: FeatureSums, fold: int = 0) -> np.ndarray:
@@ -143,7 +184,7 @@ def nearest_rivals(w: np.ndarray, features: FeatureSums, fold: int = 0) -> np.nd
 
     The largest is taken within each sample, where every class and its rivals are equally noisy.
     """
-    return _mean_of_valid([largest(sample_overlaps(w, sample)) for sample in features.samples[fold]])
+    return _mean_of_valid([largest(sample.overlaps(w)) for sample in features.samples[fold]])
 
 
 def mean_silhouettes(w: np.ndarray, features: FeatureSums, fold: int = 0) -> np.ndarray:
@@ -158,38 +199,33 @@ def largest(overlaps: np.ndarray) -> np.ndarray:
     return np.where(np.isfinite(maximum), maximum, np.nan)
 
 
-def sample_overlaps(w: np.ndarray, sample: SampleSums) -> np.ndarray:
-    """Return the overlaps of one sample; arguments and result as of `class_overlaps`.
+def _sample_overlaps(w: np.ndarray, sample: SampleSums) -> np.ndarray:
+    """Return the overlaps of one sample under (B, U) weights, as `SampleSums.overlaps`."""
+    gaussians = class_gaussians(w, sample)
+    k = gaussians.log_det.shape[1]
+    overlaps = np.full((len(w), k, k), np.nan)
+    for i in range(k):
+        for j in range(i):
+            overlaps[:, i, j] = overlaps[:, j, i] = bhattacharyya(gaussians[:, i], gaussians[:, j])
+    return overlaps
 
-    Source:
-        Kailath 1967; covariances shrunk after Ledoit and Wolf 2004.
-    """
+
+def class_gaussians(w: np.ndarray, sample: SampleSums) -> Gaussians:
+    """Return the Gaussian of each class in one sample, (B, K), under (B, U) weights of units."""
     n = w @ sample.count  # (B, K)
     size = np.maximum(n, 1)[..., None]
     mean = np.tensordot(w, sample.first, 1) / size
     covariance = np.tensordot(w, sample.second, 1) / size[..., None] - mean[..., :, None] * mean[..., None, :]
-    covariance = shrunk(covariance, sample.shrinkage[None])
-    mean = mean + sample.centre
-    valid = n >= COMPONENTS
-    k = n.shape[1]
-    overlaps = np.full((len(w), k, k), np.nan)
-    for i in range(k):
-        for j in range(i):
-            rows = np.flatnonzero(valid[:, i] & valid[:, j])
-            value = bhattacharyya(mean[rows, i], mean[rows, j], covariance[rows, i], covariance[rows, j])
-            overlaps[rows, i, j] = overlaps[rows, j, i] = value
-    return overlaps
+    return Gaussians.of(mean + sample.centre, shrunk(covariance, sample.shrinkage[None]), n >= COMPONENTS)
 
 
-def bhattacharyya(
-    mean_a: np.ndarray, mean_b: np.ndarray, covariance_a: np.ndarray, covariance_b: np.ndarray
-) -> np.ndarray:
-    """Return the Bhattacharyya coefficient of two Gaussians, (...); means (..., D), covariances (..., D, D)."""
-    middle = (covariance_a + covariance_b) / 2
-    difference = (mean_a - mean_b)[..., None]
+def bhattacharyya(one: Gaussians, other: Gaussians) -> np.ndarray:
+    """Return the Bhattacharyya coefficient of two Gaussians, (...) float64; NaN where one is missing."""
+    middle = (one.covariance + other.covariance) / 2
+    difference = (one.mean - other.mean)[..., None]
     distance = (difference * np.linalg.solve(middle, difference)).sum(axis=(-2, -1)) / 8
-    log_det = [np.linalg.slogdet(covariance)[1] for covariance in (middle, covariance_a, covariance_b)]
-    return np.exp(-(distance + (log_det[0] - (log_det[1] + log_det[2]) / 2) / 2))
+    log_det = np.linalg.slogdet(middle)[1]
+    return np.exp(-(distance + (log_det - (one.log_det + other.log_det) / 2) / 2))
 
 
 def shrunk(covariance: np.ndarray, intensity: np.ndarray) -> np.ndarray:
@@ -227,20 +263,26 @@ def _principal_axes(values: np.ndarray, class_id: np.ndarray, n_classes: int) ->
     """Return the principal axes (C, D) of the standardised channels, with equal weights of classes.
 
     Args:
-        values: (N, C) float64.
+        values: (N, C) float32.
         class_id: (N,) classes.
         n_classes: K.
     """
+    channels = values.shape[1]
     size = np.bincount(class_id, minlength=n_classes)
     if not len(class_id):
-        return np.ones((values.shape[1], 1))
+        return np.ones((channels, 1))
     weight = 1 / (size[class_id] * (size > 0).sum())
-    centred = values - weight @ values
-    total = (centred * weight[:, None]).T @ centred
+    blocks = [slice(start, start + _CELLS) for start in range(0, len(values), _CELLS)]
+    mean = np.sum([weight[rows] @ values[rows] for rows in blocks], axis=0)
+    total = np.zeros((channels, channels))
+    for rows in blocks:
+        scaled = (values[rows] - mean) * np.sqrt(weight[rows])[:, None]
+        total += scaled.T @ scaled
     deviation = np.sqrt(np.maximum(np.diag(total), 0))
     scale = np.where(deviation > 0, 1 / np.where(deviation > 0, deviation, 1), 0)
-    _, axes = np.linalg.eigh(total * scale[:, None] * scale[None])
-    return scale[:, None] * axes[:, ::-1][:, : min(COMPONENTS, len(scale))]
+    largest = [max(0, channels - COMPONENTS), channels - 1]
+    _, axes = eigh(total * scale[:, None] * scale[None], subset_by_index=largest)
+    return scale[:, None] * axes[:, ::-1]
 
 
 def _ledoit_wolf(n: np.ndarray, second: np.ndarray, fourth: np.ndarray) -> np.ndarray:

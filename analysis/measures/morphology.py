@@ -27,7 +27,7 @@ def dispersion_measure(survey: Survey, fold: int = 0) -> Construct:
     """
     members, classes = survey.in_fold[fold], class_instances(survey, STANDARDISED)
     units = len(members)
-    all_spreads = _spreads(_pair_differences(classes, STANDARDISED, units), np.ones((1, units)))
+    all_spreads = _spreads(_pair_differences(classes, STANDARDISED, units), STANDARDISED, np.ones((1, units)))
     typical = np.array([_median_of_valid(spread) for spread in all_spreads[:, 0]])
     fold_classes = [class_.at(np.flatnonzero(members[class_.unit])) for class_ in classes]
 
@@ -36,7 +36,7 @@ def dispersion_measure(survey: Survey, fold: int = 0) -> Construct:
         samples = [
             _pair_differences(_rarefied(fold_classes, row.astype(np.int64), rng), STANDARDISED, units) for row in w
         ]
-        spreads = np.concatenate([_spreads(sample, np.ones((1, units))) for sample in samples], axis=1)
+        spreads = np.concatenate([_spreads(sample, STANDARDISED, np.ones((1, units))) for sample in samples], axis=1)
         return (spreads / typical[:, None, None]).mean(axis=0)[None]
 
     drawn = _rarefied(fold_classes, np.ones(units, np.int64), generator(0, "rarefaction", "instances"))
@@ -57,15 +57,15 @@ def morphology_measures(survey: Survey) -> Construct:
     units = len(survey.n_groups)
     shapes, moments = (_pair_differences(classes, features, units) for features in (STANDARDISED, HU_MOMENTS))
     typical = np.array(
-        [_median_of_valid(class_spreads) for class_spreads in _spreads(moments, np.ones((1, units)))[:, 0]]
+        [_median_of_valid(spread) for spread in _spreads(moments, HU_MOMENTS, np.ones((1, units)))[:, 0]]
     )
 
     def evaluate(w: np.ndarray) -> np.ndarray:
         medians = [_medians(classes, name, w) for name in ("eccentricity", "solidity")]
         return np.stack(
             [
-                *_spreads(shapes, w),
-                (_spreads(moments, w) / typical[:, None, None]).mean(axis=0),
+                *_spreads(shapes, STANDARDISED, w),
+                (_spreads(moments, HU_MOMENTS, w) / typical[:, None, None]).mean(axis=0),
                 _fourier_variance(w, survey),
                 *medians,
             ]
@@ -109,26 +109,23 @@ def _rarefied(classes: Sequence[ClassInstances], copies: np.ndarray, rng: np.ran
 
 def _pair_differences(
     classes: Sequence[ClassInstances], names: Sequence[str], units: int
-) -> list[list[PairDifferences | None]]:
-    """Return the pair differences of each feature and class; None for a class with too few instances."""
+) -> list[PairDifferences | None]:
+    """Return the pair differences of the features of each class; None for a class with too few instances."""
     return [
-        [
-            PairDifferences.of(class_.features[name], class_.mass, class_.unit, units)
-            if len(class_) >= FEWEST_INSTANCES
-            else None
-            for class_ in classes
-        ]
-        for name in names
+        PairDifferences.of(np.stack([class_.features[name] for name in names]), class_.mass, class_.unit, units)
+        if len(class_) >= FEWEST_INSTANCES
+        else None
+        for class_ in classes
     ]
 
 
-def _spreads(pairs: list[list[PairDifferences | None]], w: np.ndarray) -> np.ndarray:
+def _spreads(pairs: Sequence[PairDifferences | None], names: Sequence[str], w: np.ndarray) -> np.ndarray:
     """Return Gini's mean difference of each feature and class in units of a normal SD, (F, B, K)."""
-    missing = np.full(len(w), np.nan)
-    survey = [
-        [missing if differences is None else NORMAL_SD * differences.mean(w) for differences in row] for row in pairs
-    ]
-    return np.array(survey).swapaxes(1, 2)
+    spreads = np.full((len(names), len(w), len(pairs)), np.nan)
+    for c, differences in enumerate(pairs):
+        if differences is not None:
+            spreads[..., c] = NORMAL_SD * differences.mean(w)
+    return spreads
 
 
 def _medians(classes: Sequence[ClassInstances], name: str, w: np.ndarray) -> np.ndarray:

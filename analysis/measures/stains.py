@@ -4,6 +4,7 @@ import numpy as np
 from scipy.stats import binom
 from skimage.color import hed_from_rgb
 
+from analysis.measures.construct import distinct
 from imbalance_bench.data.taxonomy import UNLABELLED
 
 # Fixed bins, so that images can be reduced one at a time. Optical densities (natural log) as in skimage's rgb2hed times
@@ -126,14 +127,8 @@ def overlap(inside: np.ndarray, outside: np.ndarray) -> np.ndarray:
     Source:
         Endres and Schindelin 2003 (the distance is the square root of the divergence).
     """
-    totals = [histogram.sum(axis=-1) for histogram in (inside, outside)]
-    valid = (totals[0] > 0) & (totals[1] > 0)
-    p, q = (
-        histogram / np.where(total > 0, total, 1)[..., None]
-        for histogram, total in zip((inside, outside), totals, strict=True)
-    )
-    divergence = entropy((p + q) / 2) - (entropy(p) + entropy(q)) / 2
-    return np.where(valid, 1 - np.sqrt(np.clip(divergence, 0, 1)), np.nan)
+    valid, p, q = _shares(inside, outside)
+    return np.where(valid, _overlap(p, q, (p + q) / 2), np.nan)
 
 
 def corrected_overlap(
@@ -159,20 +154,48 @@ def corrected_overlap(
         The expectation is that of binomial draws with the finite-population factor instead of hypergeometric ones, as
         both sides have equal weights here whatever their sizes.
     """
-    totals = [histogram.sum(axis=-1) for histogram in (inside, outside)]
-    plain = overlap(inside, outside)
-    valid = np.isfinite(plain)
-    p, q = (
-        histogram / np.where(valid, total, 1)[..., None]
-        for histogram, total in zip((inside, outside), totals, strict=True)
-    )
-    first, second = (1 / np.where(valid, size, 1) for size in sizes or totals)
-    pixels = np.asarray(2 / (first + second))  # harmonic mean of both
+    valid, p, q = _shares(inside, outside)
     middle = (p + q) / 2
+    plain = _overlap(p, q, middle)
+    sizes = sizes or (inside.sum(axis=-1), outside.sum(axis=-1))
+    first, second = (1 / np.where(valid, size, 1) for size in sizes)
+    pixels = np.asarray(2 / (first + second))  # harmonic mean of both
     expected = (middle * (1 - chance_information(middle, pixels[..., None]))).sum(axis=-1)
     valid &= expected > _LEAST_EXPECTED
     divergence = 1 - (1 - (1 - plain) ** 2) / np.where(valid, expected, 1)
     return np.where(valid, 1 - np.sqrt(np.clip(divergence, 0, 1)), np.nan)
+
+
+def class_overlaps(w: np.ndarray, stains: np.ndarray) -> np.ndarray:
+    """Return `corrected_overlap` of each pair of classes, (B, K, K); NaN on the diagonal.
+
+    Args:
+        w: (B, U) weights of units.
+        stains: (U, K, bins) float64, pixels of each class.
+    """
+    totals, pixels = np.tensordot(w, stains, 1), distinct(w, stains.sum(axis=-1))  # (B, K, bins), (B, K)
+    overlaps = np.full((*pixels.shape, pixels.shape[1]), np.nan)
+    for i in range(1, pixels.shape[1]):
+        sizes = (pixels[:, i, None], pixels[:, :i])
+        overlaps[:, i, :i] = corrected_overlap(totals[:, i, None], totals[:, :i], sizes=sizes)
+        overlaps[:, :i, i] = overlaps[:, i, :i]
+    return overlaps
+
+
+def _shares(inside: np.ndarray, outside: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return whether neither histogram is empty, and the share of each bin in both; 0 in an empty one."""
+    totals = [histogram.sum(axis=-1) for histogram in (inside, outside)]
+    p, q = (
+        histogram / np.where(total > 0, total, 1)[..., None]
+        for histogram, total in zip((inside, outside), totals, strict=True)
+    )
+    return (totals[0] > 0) & (totals[1] > 0), p, q
+
+
+def _overlap(p: np.ndarray, q: np.ndarray, middle: np.ndarray) -> np.ndarray:
+    """Return `overlap` of shares and their mean."""
+    divergence = entropy(middle) - (entropy(p) + entropy(q)) / 2
+    return 1 - np.sqrt(np.clip(divergence, 0, 1))
 
 
 def chance_information(share: np.ndarray, pixels: np.ndarray) -> np.ndarray:
@@ -186,11 +209,13 @@ def chance_information(share: np.ndarray, pixels: np.ndarray) -> np.ndarray:
         (...) float64: 1 for a bin of up to one pixel, about 1 / (2 ln 2 a) for one of many pixels a.
     """
     count = 2 * share * pixels
-    index = np.minimum(count, len(_CHANCE) - 2).astype(np.int64)
-    few = _CHANCE[index] + (_CHANCE[index + 1] - _CHANCE[index]) * np.minimum(count - index, 1)
-    many = 1 / (2 * np.log(2) * np.maximum(count, 1)) * (1 + 1 / (2 * np.maximum(count, 1)))
+    whole = np.minimum(count, len(_CHANCE) - 2).astype(np.int64)
+    information = _CHANCE[whole] + _CHANCE_STEP[whole] * (count - whole)
+    is_large = count >= len(_CHANCE) - 2
+    large = count[is_large]
+    information[is_large] = 1 / (2 * np.log(2) * large) * (1 + 1 / (2 * large))
     left = (2 * pixels - count) / np.maximum(2 * pixels - 1, 1)  # pixels of other bins; 1 in a bin of one pixel
-    return np.where(count < len(_CHANCE) - 2, few, many) * np.clip(left, 0, 1)
+    return information * np.clip(left, 0, 1)
 
 
 def _chance_table(most: int) -> np.ndarray:
@@ -210,9 +235,9 @@ def marginal(histograms: np.ndarray, stain: str) -> np.ndarray:
 
 def entropy(p: np.ndarray) -> np.ndarray:
     """Return the entropy in bits of distributions along the last axis; NaN where one contains NaN."""
-    logs = np.zeros_like(p)
-    np.log2(p, out=logs, where=p > 0)
+    logs = np.log2(np.maximum(p, np.finfo(np.float64).tiny))  # finite at 0, whose product with it is 0
     return -np.einsum("...i,...i->...", p, logs)
 
 
 _CHANCE = _chance_table(256)
+_CHANCE_STEP = np.diff(_CHANCE)

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import cached_property, partial
 
 import numpy as np
 import pandas as pd
@@ -26,8 +27,15 @@ from analysis.geometry.nearest_border import (
 )
 from analysis.geometry.runs import find_runs
 from analysis.geometry.touching import Instances, find_instances
+from analysis.measures.construct import ByRow
 from analysis.measures.scale import Scale
-from analysis.measures.stains import border_histograms, stain_codes, stain_densities, stain_histograms
+from analysis.measures.stains import (
+    border_histograms,
+    class_overlaps,
+    stain_codes,
+    stain_densities,
+    stain_histograms,
+)
 from analysis.measures.sums import ClassSums
 from imbalance_bench.data.prepared import PreparedDataset, usable_cores
 from imbalance_bench.data.taxonomy import UNLABELLED, Taxonomy
@@ -39,6 +47,7 @@ OnProgress = Callable[[str, int, int], None]
 MOST_UNITS = 256  # more groups are merged at random: sums then stay small, and intervals hardly change
 MOST_INSTANCES = 10_000  # per class; a seeded sample of more: a median then moves by about 1 % of the spread
 _WAITING_PER_WORKER = 4
+_COMPARED = 16  # resamples whose histograms are compared at a time
 _PIXELS_OF_ONE = 8_000_000  # one process finishes fewer before others have started
 
 
@@ -82,6 +91,15 @@ class Survey:
     def n_classes(self) -> int:
         """K."""
         return self.group_presence.shape[1]
+
+    @cached_property
+    def stain_overlaps(self) -> ByRow:
+        """1 - JS distance of the stain histograms of each pair of classes, corrected for chance.
+
+        (B, K, K) float64 under (B, U) weights of units; NaN on the diagonal.
+        """
+        used = self.sums.stains.any(axis=(0, 1))
+        return ByRow(partial(class_overlaps, stains=self.sums.stains[..., used].astype(np.float64)), _COMPARED)
 
 
 def summarise_image(image: np.ndarray, mask: np.ndarray, n_classes: int, scale: Scale, name: str = "") -> ImageSummary:

@@ -2,6 +2,11 @@
 
 from analysis.plots import KINDS, draw
 draw("class_dice", Path("results/studies/consep"), Path("dice.pdf"))
+
+Heat maps are drawn by seaborn. Points with intervals are drawn by Matplotlib alone: seaborn computes intervals from raw
+values, whereas these stand in the tables of the analysis, over units, seeds and folds, and must not be computed again.
+Handing them over as the percentiles of three values takes more lines than drawing them, and loses the marks that are
+filled by verdict, and the method and value of each point (`described.part`).
 """
 
 from collections.abc import Callable

@@ -9,11 +9,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
+from analysis.plots.described import part
 from analysis.plots.labels import label_line_ends, label_points, spread_vertically
 from analysis.plots.style import freeze_layout, new_figure, spare_grid, thin_line_alpha, wrapped
 from analysis.reading.analysed_study import AnalysedStudy, NotDrawableError
 from analysis.reading.palette import INK, MUTED, PAPER
-from analysis.reading.wording import CONSTRUCT, RHO, number, probability, signed, words
+from analysis.reading.wording import CONSTRUCT, RHO, probability, signed, significant, words
 from analysis.schema.names import estimand_label
 from analysis.study.steps import along_stages
 from analysis.verdicts import Word
@@ -59,7 +60,16 @@ def bias_vs_difficulty(
         linewidths=0,
         zorder=3,
     )
-    axes.scatter(points["x"], points["y"], s=34, c=shades, edgecolors=PAPER, linewidths=0.8, zorder=4)
+    axes.scatter(
+        points["x"],
+        points["y"],
+        s=34,
+        c=shades,
+        edgecolors=PAPER,
+        linewidths=0.8,
+        zorder=4,
+        gid=part(values=point_texts(points)),
+    )
     axes.axhline(0, color=MUTED, linewidth=0.6, zorder=1)
     axes.margins(x=0.2, y=0.18)
     if len(points) and measure["construct"].iloc[0] == "frequency" and (points["x"] > 0).all():
@@ -79,16 +89,25 @@ def class_points(bias: pd.DataFrame, measure: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({"x": x, "y": runs.mean(), "low": runs.min(), "high": runs.max()}).dropna()
 
 
+def point_texts(points: pd.DataFrame) -> list[str]:
+    """Return class, measure and height of every point, as shown under the pointer."""
+    return [
+        f"{name}: {significant(x)}, {significant(y)}"
+        for name, x, y in zip(points.index, points["x"], points["y"], strict=True)
+    ]
+
+
 def association_title(association: Mapping[str, Any] | None) -> str:
     """Return the result of the test, as "rho = -0.90, exact p = 0.083 (K = 5)", or why there is none."""
     if association is None:
         return "not tested"
     classes = f"K = {int(association['n_classes'])}" if np.isfinite(association["n_classes"]) else ""
     has_rho = np.isfinite(association["spearman"])
+    if association["verdict"] == Word.NOT_SEPARABLE and not has_rho:
+        return f"no {RHO} ({classes}): the start of\nthe bias says the same of the classes"
     rho = f"{RHO} = {signed(association['spearman'], 2)}" if has_rho else f"no {RHO}"
     if association["verdict"] == Word.NOT_TESTABLE:
-        smallest = number(association["min_p"], 3)
-        return f"{rho}\nnot testable ({classes}, smallest p {smallest})"
+        return f"{rho}\nnot testable ({classes}, smallest p {probability(association['min_p'])})"
     if association["verdict"] == Word.UNRELIABLE:
         return f"{rho} ({classes})\nunreliable: seeds do not agree"
     return f"{rho}\nexact p {probability(association['p_spearman'])} ({classes})"

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from analysis.plots.described import part
 from analysis.plots.style import freeze_layout, method_handles, new_figure, spare_grid, wrapped
 from analysis.reading.analysed_study import AnalysedStudy, NotDrawableError
 from analysis.reading.palette import BAND, MUTED, MethodMark
@@ -81,7 +82,7 @@ def trimap_curve(axes: Axes, curves: pd.DataFrame, *, marks: Mapping[str, Method
         if rows["value"].notna().any():
             axes.plot(
                 *([ends.index((row["inner_um"], row["outer_um"])) for row in rows.to_dict("records")], rows["value"]),
-                color=mark.colour, marker=mark.marker, markersize=4, linewidth=1.2,
+                color=mark.colour, marker=mark.marker, markersize=4, linewidth=1.2, gid=part(method),
             )  # fmt: skip
     if not curves["value"].notna().any():
         axes.text(0.5, 0.5, "absent", transform=axes.transAxes, ha="center", fontsize=7.5, color=MUTED)

@@ -1,12 +1,14 @@
 """Reliability diagrams: are predicted probabilities what they say?"""
 
 from collections.abc import Mapping
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 
+from analysis.plots.described import part
 from analysis.plots.style import freeze_layout, method_handles, new_figure, spare_grid, wrapped
 from analysis.reading.analysed_study import AnalysedStudy, NotDrawableError
 from analysis.reading.palette import GRID, MUTED, MethodMark
@@ -34,13 +36,10 @@ def reliability_diagram(axes: Axes, bins: pd.DataFrame, *, marks: Mapping[str, M
         rows = valid[valid["method"] == method].sort_values("bin_low")
         if rows.empty:
             continue
+        of_method: dict[str, Any] = {"color": mark.colour, "gid": part(method)}
         if len(marks) <= MOST_BANDS:
-            axes.fill_between(
-                rows["probability"], rows["low"], rows["high"], color=mark.colour, alpha=0.16, linewidth=0
-            )
-        axes.plot(
-            rows["probability"], rows["value"], color=mark.colour, marker=mark.marker, markersize=3, linewidth=1.1
-        )
+            axes.fill_between(rows["probability"], rows["low"], rows["high"], alpha=0.16, linewidth=0, **of_method)
+        axes.plot(rows["probability"], rows["value"], marker=mark.marker, markersize=3, linewidth=1.1, **of_method)
     if valid.empty:
         axes.text(0.5, 0.5, "too few pixels", transform=axes.transAxes, ha="center", fontsize=7.5, color=MUTED)
     axes.set_xlim(-0.02, 1.02)
@@ -61,7 +60,8 @@ def count_strip(axes: Axes, bins: pd.DataFrame, *, marks: Mapping[str, MethodMar
     """
     for method, mark in marks.items():
         rows = bins[bins["method"] == method].sort_values("bin_low")
-        axes.plot((rows["bin_low"] + rows["bin_high"]) / 2, rows["pixels"], color=mark.colour, linewidth=0.9)
+        middle = (rows["bin_low"] + rows["bin_high"]) / 2
+        axes.plot(middle, rows["pixels"], color=mark.colour, linewidth=0.9, gid=part(method))
     axes.set_yscale("log")
     axes.set_xlim(-0.02, 1.02)
     axes.set_xticks([0, 0.5, 1], ["0", ".5", "1"])

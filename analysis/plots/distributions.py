@@ -1,16 +1,18 @@
 """Beyond means: performance profiles, pairs of methods, and gains in recall against losses in precision."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from analysis.plots.described import part
 from analysis.plots.style import freeze_layout, heat_map, method_handles, new_figure, wrapped
 from analysis.reading.analysed_study import AnalysedStudy, NotDrawableError
 from analysis.reading.palette import INK, MUTED, PAPER, MethodMark
-from analysis.reading.wording import MINUS
+from analysis.reading.wording import MINUS, signed
 from analysis.schema.names import MACRO
 
 ALPHA = 0.05
@@ -31,8 +33,9 @@ def profile(axes: Axes, shares: pd.DataFrame, marks: Mapping[str, MethodMark]) -
     """
     for method, mark in marks.items():
         rows = shares[shares["method"] == method].sort_values("threshold")
-        axes.fill_between(rows["threshold"], rows["low"], rows["high"], color=mark.colour, alpha=0.12, linewidth=0)
-        axes.plot(rows["threshold"], rows["share"], color=mark.colour, linewidth=1.3)
+        of_method: dict[str, Any] = {"color": mark.colour, "gid": part(method)}
+        axes.fill_between(rows["threshold"], rows["low"], rows["high"], alpha=0.12, linewidth=0, **of_method)
+        axes.plot(rows["threshold"], rows["share"], linewidth=1.3, **of_method)
     axes.set_xlim(0, 1)
     axes.set_ylim(0, 1)
     return axes
@@ -131,8 +134,10 @@ def tradeoff(axes: Axes, rows: pd.DataFrame, marks: Mapping[str, MethodMark]) ->
     axes.axvline(0, color=MUTED, linewidth=0.7, zorder=1)
     for row in rows.to_dict("records"):
         mark = marks[row["method"]]
-        axes.hlines(row["precision"], row["recall_low"], row["recall_high"], colors=mark.colour, linewidth=0.9)
-        axes.vlines(row["recall"], row["precision_low"], row["precision_high"], colors=mark.colour, linewidth=0.9)
+        line = {"colors": mark.colour, "linewidth": 0.9, "gid": part(row["method"])}
+        axes.hlines(row["precision"], row["recall_low"], row["recall_high"], **line)
+        axes.vlines(row["recall"], row["precision_low"], row["precision_high"], **line)
+        text = f"{row['method']}: recall {signed(row['recall'])}, precision {signed(row['precision'])}"
         axes.scatter(
             *(row["recall"], row["precision"]),
             marker=mark.marker,  # pyright: ignore[reportArgumentType]
@@ -140,6 +145,7 @@ def tradeoff(axes: Axes, rows: pd.DataFrame, marks: Mapping[str, MethodMark]) ->
             facecolors=mark.colour if row["hurt"] else PAPER,
             edgecolors=mark.colour,
             zorder=3,
+            gid=part(row["method"], [text]),
         )
     axes.locator_params(nbins=4)
     return axes

@@ -4,19 +4,18 @@ import base64
 import io
 import json
 import re
-from collections.abc import Callable
 from dataclasses import asdict
 
 from markupsafe import Markup
 from matplotlib.figure import Figure
 from PIL import Image
 
+from analysis.plots.compact import compact, in_tags
+from analysis.plots.described import described
 from analysis.plots.panels import Panels, panels_of
 from analysis.plots.style import figure_style
 from analysis.reading.palette import DARK
 
-_NUMBER = re.compile(r"-?\d+\.\d+(?:e-?\d+)?")
-_DRAWN = re.compile(r'\b(d|x|y|points|width|height|viewBox)="([^"]*)"')
 _PICTURE = re.compile(r"data:image/png;base64,([A-Za-z0-9+/=\s]+)")
 _WEBP_QUALITY = 82
 _MOST_COLOURS = 256  # a picture with at most this many colours is stored losslessly, with a palette
@@ -39,8 +38,8 @@ def embedded(svg: str, *, name: str, title: str, width_in: float, panels: Panels
     """Return an SVG file, from `svg_of`, as an element for a page; other arguments as for `inline_svg`."""
     text = svg[svg.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", text, flags=re.DOTALL)
-    text = _in_tags(text, lambda tag: _own_ids(_page_colours(_rounded(tag)), name))
-    text = re.sub(r">\s*\n\s*<", "><", _PICTURE.sub(lambda match: smaller_picture(match.group(1)), text))
+    text = _PICTURE.sub(lambda match: smaller_picture(match.group(1)), re.sub(r">\s*\n\s*<", "><", text))
+    text = compact(in_tags(text, _page_colours), name)
     width_px = round(width_in * 96)
     label = Markup.escape(title)
     views = "" if panels is None else f' data-panels="{Markup.escape(json.dumps(asdict(panels)))}"'
@@ -53,7 +52,7 @@ def svg_of(figure: Figure) -> str:
     buffer = io.BytesIO()
     with figure_style(text_as_text=True):
         figure.savefig(buffer, format="svg", metadata={"Date": None}, facecolor="none")
-    return buffer.getvalue().decode()
+    return described(buffer.getvalue().decode())
 
 
 def smaller_picture(encoded: str) -> str:
@@ -72,31 +71,10 @@ def smaller_picture(encoded: str) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
-def _rounded(tag: str) -> str:
-    """Round numbers to hundredths of a point, which is finer than a screen shows."""
-    return _DRAWN.sub(lambda match: f'{match[1]}="{_NUMBER.sub(_hundredths, match[2])}"', tag)
-
-
-def _hundredths(number: re.Match[str]) -> str:
-    text = f"{float(number.group()):.2f}".rstrip("0").rstrip(".")
-    return "0" if text == "-0" else text
-
-
-def _in_tags(text: str, change: Callable[[str], str]) -> str:
-    """Change tags only: the text between them is a name and is left unchanged."""
-    return re.sub(r"<[^>]+>", lambda tag: change(tag.group()), text)
-
-
 def _page_colours(tag: str) -> str:
     for colour in DARK:
         tag = re.sub(f"{colour}(?![0-9a-f])", f"var({variable(colour)},{colour.upper()})", tag)
     return tag
-
-
-def _own_ids(tag: str, name: str) -> str:
-    tag = re.sub(r'\bid="', f'id="{name}-', tag)
-    tag = re.sub(r'href="#', f'href="#{name}-', tag)
-    return re.sub(r"url\(#", f"url(#{name}-", tag)
 
 
 def variable(colour: str) -> str:

@@ -8,6 +8,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from analysis.plots.described import part
 from analysis.plots.style import freeze_layout, method_handles, new_figure, spare_grid, thin_line_alpha
 from analysis.reading.analysed_study import AnalysedStudy, NotDrawableError
 from analysis.reading.palette import MethodMark
@@ -34,7 +35,7 @@ def learning_curves(axes: Axes, curves: pd.DataFrame, *, marks: Mapping[str, Met
         rows = curves[curves["method"] == method]
         alpha = thin_line_alpha(rows["run_id"].nunique())
         runs = [run[["elapsed", "value"]].to_numpy() for _, run in rows.groupby("run_id", sort=False)]
-        axes.add_collection(LineCollection(runs, colors=mark.colour, linewidths=0.5, alpha=alpha))
+        axes.add_collection(LineCollection(runs, colors=mark.colour, linewidths=0.5, alpha=alpha, gid=part(method)))
         mean = rows.groupby("elapsed")["value"].mean()
         axes.plot(
             *(mean.index, mean),
@@ -43,6 +44,7 @@ def learning_curves(axes: Axes, curves: pd.DataFrame, *, marks: Mapping[str, Met
             marker=mark.marker,
             markersize=4,
             markevery=max(1, len(mean) // 6),
+            gid=part(method),
         )
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     axes.set_xlabel("optimiser steps")

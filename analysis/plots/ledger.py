@@ -13,8 +13,9 @@ from analysis.plots.bias import methods_with_bias
 from analysis.plots.style import freeze_layout, heat_map, new_figure, spare_grid, wrapped
 from analysis.reading.analysed_study import AnalysedStudy, NotDrawableError
 from analysis.reading.palette import INK, MUTED, PAPER
-from analysis.reading.wording import number, words
+from analysis.reading.wording import significant, words
 
+MOST_LEVEL_NAMES = 8  # names of more classes stand upright
 # Diverging (blue to orange), legible in grey and for every type of colour vision, light enough for dark numbers.
 SCALE = LinearSegmentedColormap.from_list("below_above", ["#6aa7d6", "#f4f5f6", "#f0a35e"])
 
@@ -87,15 +88,16 @@ def ledger_heatmap(axes: Axes, values: pd.DataFrame) -> Axes:
     centred = values.sub(values.mean(axis=1), axis=0)
     widest = centred.abs().max(axis=1).replace(0, np.nan)
     shade = centred.div(widest, axis=0).fillna(0).where(values.notna())
-    numbers = values.to_numpy(float)
-    labels = np.vectorize(lambda value: number(value, 2) if np.isfinite(value) else "", otypes=[object])(numbers)
+    numbers, upright = values.to_numpy(float), values.shape[1] > MOST_LEVEL_NAMES
+    labels = np.vectorize(lambda value: significant(value, 2) if np.isfinite(value) else "", otypes=[object])(numbers)
     heat_map(
         axes, shade.to_numpy(float), labels,
         cmap=SCALE, vmin=-1, vmax=1, linewidths=2, annot_kws={"fontsize": 7},
-        xticklabels=[wrapped(str(name), 14, 3) for name in values.columns], yticklabels=list(map(str, values.index)),
+        xticklabels=[wrapped(str(name), 22 if upright else 11, 3) for name in values.columns],
+        yticklabels=list(map(str, values.index)),
     )  # fmt: skip
-    axes.tick_params(axis="x", rotation=90 if values.shape[1] > 8 else 0, labeltop=True, labelbottom=False)
-    axes.tick_params(axis="x", labelcolor=INK)
+    axes.tick_params(axis="x", rotation=90 if upright else 0, labeltop=True, labelbottom=False)
+    axes.tick_params(axis="x", labelcolor=INK, labelsize=7)
     return axes
 
 
@@ -116,7 +118,7 @@ def draw_ledger_heatmap(study: AnalysedStudy) -> Figure:
         raise NotDrawableError("No finished run left a class-parameter ledger, so there is nothing to draw.")
     table = final_ledger(rows, study.methods, study.class_names)
     keys = list(table.index)
-    labels = [f"{words(parameter)}: {wrapped(method, 28, 1)}" for method, parameter in keys]
+    labels = [f"{words(parameter)}: {wrapped(method, 48, 1)}" for method, parameter in keys]
     table.index = pd.Index(labels)
     beside = 0.4 + 0.062 * max(map(len, labels))
     figure = new_figure(beside + max(0.62 * table.shape[1], 2.4), 0.9 + 0.25 * table.shape[0])

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from analysis.plots.scores import class_dice
 from analysis.plots.style import freeze_layout, method_handles, new_figure, wrapped
 from analysis.reading.analysed_study import AnalysedStudy, NotDrawableError
-from analysis.reading.palette import INK, MUTED, method_marks
+from analysis.reading.palette import INK, MUTED, model_marks
 from analysis.reading.wording import MINUS
 
 
@@ -16,7 +16,7 @@ def draw_model_effects(study: AnalysedStudy) -> Figure:
     methods = list(dict.fromkeys(effects["method"]))
     if not methods:
         raise NotDrawableError("No method was trained with a control under several models, so no effects compare.")
-    marks = method_marks(list(dict.fromkeys(effects["model"])), ())
+    marks = model_marks(list(dict.fromkeys(effects["model"])))
     lines = -(-len(methods) // 4)
     columns = -(-len(methods) // lines)
     row_in = max(0.28, 0.1 + 0.11 * len(marks))

@@ -9,10 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from analysis.plots.described import part
 from analysis.plots.style import figure_style, freeze_layout, new_figure, save, spare_grid, wrapped
 from analysis.reading.analysed_study import AnalysedStudy, NotDrawableError
 from analysis.reading.palette import INK, MUTED, MethodMark
-from analysis.reading.wording import AGGREGATION
+from analysis.reading.wording import AGGREGATION, number
 from analysis.schema.names import MACRO
 from analysis.statistics.critical_difference import CriticalDifference
 
@@ -37,7 +38,11 @@ def ranks(axes: Axes, rankings: pd.DataFrame, *, marks: Mapping[str, MethodMark]
     for position, row in enumerate(rows.to_dict("records")):
         mark = marks[str(row["method"])]
         axes.hlines(position, row["rank_low"], row["rank_high"], colors=mark.colour, linewidth=1.6)
-        axes.plot(row["rank"], position, mark.marker, color=mark.colour, markersize=5.5, markeredgewidth=0)
+        rank, low, high = (number(row[name], 1) for name in ("rank", "rank_low", "rank_high"))
+        axes.plot(
+            row["rank"], position, mark.marker, color=mark.colour, markersize=5.5, markeredgewidth=0,
+            gid=part(values=[f"{row['method']}: rank {rank} ({low} to {high})"]),
+        )  # fmt: skip
         share = f"best in {100 * row['p_best']:.0f} %"
         axes.text(1.02, position, share, transform=axes.get_yaxis_transform(), va="center", fontsize=7.5, color=MUTED)
     axes.set_yticks(range(len(rows)), [wrapped(str(name), 28) for name in rows["method"]])

@@ -8,14 +8,17 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from analysis.plots.described import part
 from analysis.plots.style import figure_style, freeze_layout, method_handles, new_figure, save, wrapped
 from analysis.reading.analysed_study import AnalysedStudy, NotDrawableError
 from analysis.reading.palette import BAND, INK, MUTED, PAPER, MethodMark
+from analysis.reading.wording import number
 from analysis.schema.names import MACRO
 from analysis.statistics.hierarchical import Posterior
 from imbalance_bench.seeding import generator
 
 REGIONS = ["p_worse", "p_equivalent", "p_better"]
+LABELS = ("worse", "equivalent", "better")
 CORNERS = np.array([[0.0, 0.0], [0.5, np.sqrt(0.75)], [1.0, 0.0]])  # of worse, equivalent, better
 DRAWS = 1500
 COLUMNS = 3
@@ -75,7 +78,11 @@ def in_triangle(axes: Axes, rows: pd.DataFrame, marks: Mapping[str, MethodMark])
     for row in rows.to_dict("records"):
         mark = marks[str(row["method"])]
         point = simplex(np.array([row[name] for name in REGIONS], dtype=np.float64))
-        axes.plot(*point, mark.marker, color=mark.colour, markersize=6, markeredgecolor=PAPER, markeredgewidth=0.6)
+        text = ", ".join(f"{name} {number(row[key], 2)}" for name, key in zip(LABELS, REGIONS, strict=True))
+        axes.plot(
+            *point, mark.marker, color=mark.colour, markersize=6, markeredgecolor=PAPER, markeredgewidth=0.6,
+            gid=part(str(row["method"]), [f"{row['method']}: {text}"]),
+        )  # fmt: skip
     return axes
 
 

@@ -1,6 +1,6 @@
 """The Dice of each method, and its difference from the control."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,10 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from analysis.plots.described import part
 from analysis.plots.style import freeze_layout, method_handles, new_figure, spare_grid, wrapped
 from analysis.reading.analysed_study import AnalysedStudy, NotDrawableError
 from analysis.reading.palette import BAND, GRID, INK, MUTED, PAPER, MethodMark
-from analysis.reading.wording import AGGREGATION, MINUS
+from analysis.reading.wording import AGGREGATION, MINUS, number, signed, words
 from analysis.schema.names import MACRO
 from analysis.verdicts import Word
 
@@ -35,13 +36,19 @@ def class_dice(axes: Axes, scores: pd.DataFrame, *, classes: Sequence[str], mark
         The same axes.
     """
     rows = _rows(scores, classes)
-    offsets = np.linspace(-0.36, 0.36, len(marks)) if len(marks) > 1 else np.zeros(1)
+    offsets = 0.76 * ((np.arange(len(marks)) + 0.5) / len(marks) - 0.5)  # as far from a neighbour as from the next row
     positions = {name: position for position, name in enumerate(rows)}
     for offset, (method, mark) in zip(offsets, marks.items(), strict=True):
         of_method = scores[(scores["method"] == method) & scores["class"].isin(rows) & scores["mean"].notna()]
         ys = of_method["class"].map(positions) + offset
-        axes.hlines(ys, of_method["low"], of_method["high"], colors=mark.colour, linewidth=1.1)
-        axes.plot(of_method["mean"], ys, mark.marker, color=mark.colour, markersize=4.6, markeredgewidth=0)
+        axes.hlines(ys, of_method["low"], of_method["high"], colors=mark.colour, linewidth=1.1, gid=part(method))
+        axes.plot(
+            *(of_method["mean"], ys, mark.marker),
+            color=mark.colour,
+            markersize=4.6,
+            markeredgewidth=0,
+            gid=part(method, [f"{method}, {text}" for text in estimates(of_method, "mean")]),
+        )
     absent = [name for name in rows if scores.loc[scores["class"] == name, "mean"].notna().sum() == 0]
     for name in absent:
         axes.text(0.5, rows.index(name), "absent from the scored images", transform=axes.get_yaxis_transform(),
@@ -85,22 +92,38 @@ def paired_differences(
             color=MUTED,
         )
     valid = comparisons[comparisons["class"].isin(rows) & comparisons["difference"].notna()]
+    written = estimates(valid, "difference", write=signed)
+    words_of = pd.Series(
+        [f"{text}, {words(str(word))}" for text, word in zip(written, valid["verdict"], strict=True)],
+        valid.index,
+        dtype=str,
+    )
     decided = valid["verdict"].map(lambda verdict: verdict in (Word.BETTER, Word.WORSE))
-    for part, width, face in ((valid[~decided], 1.0, PAPER), (valid[decided], 1.8, mark.colour)):
-        ys = part["class"].map(positions)
-        axes.hlines(ys, part["low"], part["high"], colors=mark.colour, linewidth=width)
+    for part_of, width, face in ((valid[~decided], 1.0, PAPER), (valid[decided], 1.8, mark.colour)):
+        ys = part_of["class"].map(positions)
+        axes.hlines(ys, part_of["low"], part_of["high"], colors=mark.colour, linewidth=width)
         axes.scatter(
-            *(part["difference"], ys),
+            *(part_of["difference"], ys),
             marker=mark.marker,  # pyright: ignore[reportArgumentType]
             s=30,
             facecolors=face,
             edgecolors=mark.colour,
             linewidths=1.1,
             zorder=4,
+            gid=part(values=words_of[part_of.index].tolist()),
         )
     _class_rows(axes, rows)
     axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
     return axes
+
+
+def estimates(rows: pd.DataFrame, column: str, *, write: Callable[[float], str] = number) -> list[str]:
+    """Return class, number and interval of every row, as shown under the pointer."""
+    texts = []
+    for row in rows.to_dict("records"):
+        interval = f" ({write(row['low'])} to {write(row['high'])})" if np.isfinite(row["high"] - row["low"]) else ""
+        texts.append(f"{OVERALL if row['class'] == MACRO else row['class']}: {write(row[column])}{interval}")
+    return texts
 
 
 def _rows(table: pd.DataFrame, classes: Sequence[str]) -> list[str]:

@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 
+from analysis.plots.described import described
 from analysis.reading.palette import BAND, CELL_INK, GRID, INK, MUTED, PAPER, MethodMark
 
 RC: dict[Any, Any] = {
@@ -49,6 +50,7 @@ RC: dict[Any, Any] = {
     "savefig.facecolor": "none",
     "svg.hashsalt": "imbalance-bench",
     "text.color": INK,
+    "text.hinting": "none",  # else a text is a tenth narrower at the resolution of the layout than in the file
     "text.parse_math": False,  # a class may be called "$x$"
     "text.usetex": False,
     "xtick.color": MUTED,
@@ -113,6 +115,8 @@ def save(figure: Figure, path: Path, *, text_as_text: bool = False) -> Path:
     paper = PAPER if path.suffix.lower() == ".png" else "none"
     with figure_style(text_as_text=text_as_text):
         figure.savefig(path, metadata=metadata, facecolor=paper)
+    if path.suffix.lower() == ".svg":
+        path.write_text(described(path.read_text(encoding="utf-8")), encoding="utf-8")
     return path
 
 

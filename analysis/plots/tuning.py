@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from analysis.plots.described import part
 from analysis.plots.style import freeze_layout, method_handles, new_figure, spare_grid, wrapped
 from analysis.reading.analysed_study import AnalysedStudy, NotDrawableError
 from analysis.reading.palette import PAPER, MethodMark
@@ -27,7 +28,7 @@ def expected_best(axes: Axes, budgets: pd.DataFrame, *, score: str, marks: Mappi
     """
     for method, mark in marks.items():
         rows = budgets[budgets["method"] == method].sort_values("trials")
-        axes.plot(rows["trials"], rows[score], color=mark.colour, linewidth=1.4, zorder=2)
+        axes.plot(rows["trials"], rows[score], color=mark.colour, linewidth=1.4, zorder=2, gid=part(method))
         for index, face in ((0, PAPER), (-1, mark.colour)):
             axes.plot(
                 *rows[["trials", score]].iloc[index],
@@ -36,6 +37,7 @@ def expected_best(axes: Axes, budgets: pd.DataFrame, *, score: str, marks: Mappi
                 markerfacecolor=face,
                 markersize=5.5,
                 zorder=3,
+                gid=part(method),
             )
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=2))
     axes.set_xlabel("trials of each method")
@@ -46,8 +48,10 @@ def expected_best(axes: Axes, budgets: pd.DataFrame, *, score: str, marks: Mappi
 def draw_tuning(study: AnalysedStudy) -> Figure:
     """Draw the expected best of n trials on validation images, and what that choice reaches on test images."""
     budgets, summary = study.table("tuning_budgets"), study.table("tuning")
-    if budgets.empty or summary.empty:
+    if summary.empty:
         raise NotDrawableError("This study tuned nothing: its study file has no `tuning` section.")
+    if budgets.empty:
+        raise NotDrawableError("Halving dropped trials before their end: what fewer trials would give is not known.")
     titles = {"validation": "validation images: expected best", "test": "test images: what that choice reaches"}
     panels = {score: title for score, title in titles.items() if budgets[score].notna().any()}
     marks = {name: mark for name, mark in study.marks.items() if name in set(budgets["method"])}

@@ -80,6 +80,11 @@ def method_marks(methods: Sequence[str], controls: Collection[str]) -> dict[str,
     return {method: marks.get(method, _mark(0, is_control=method in controls)) for method in methods}
 
 
+def model_marks(models: Sequence[str]) -> dict[str, MethodMark]:
+    """Return the colour and marker of each model, in the order of the study: models are never beside methods."""
+    return {model: _mark(index, is_control=False) for index, model in enumerate(models)}
+
+
 def _mark(index: int, *, is_control: bool) -> MethodMark:
     marker = METHOD_MARKERS[index % len(METHOD_MARKERS)]
     return MethodMark(CONTROL_COLOUR if is_control else METHOD_COLOURS[index % len(METHOD_COLOURS)], marker)

@@ -29,20 +29,30 @@ def words(name: str) -> str:
     return name.replace("_", " ")
 
 
-def number(value: float, digits: int = 3) -> str:
-    """Return a number as text with a true minus sign; a dash for a missing one."""
+def number(value: float, decimals: int = 3) -> str:
+    """Return a number of a known scale as text, always with as many decimals, so that a column can be read downwards.
+
+    The minus is a true one; a number that rounds to zero keeps it, as it tells whether an interval contains zero. A
+    missing number is a dash.
+    """
     if value is None or not math.isfinite(value):
         return DASH
-    if value != 0 and (abs(value) < 10**-digits or abs(value) >= 1e5):
-        text = f"{value:.{max(digits - 1, 1)}g}"
-    else:
-        text = f"{value:.{digits}f}"
-    return text.replace("-", MINUS)
+    return f"{value:.{decimals}f}".replace("-", MINUS)
 
 
-def signed(value: float, digits: int = 3) -> str:
+def significant(value: float, digits: int = 3) -> str:
+    """Return a number whose scale is not known beforehand, such as a class measure, with as many significant digits."""
+    if value is None or not math.isfinite(value):
+        return DASH
+    if value == 0 or 1e-5 <= abs(value) < 1e7:
+        magnitude = math.floor(math.log10(abs(value))) if value else 0
+        return number(value, max(0, digits - 1 - magnitude))
+    return f"{value:.{digits - 1}e}".replace("-", MINUS)
+
+
+def signed(value: float, decimals: int = 3) -> str:
     """Return a number as text with its sign."""
-    text = number(value, digits)
+    text = number(value, decimals)
     return text if text[0] in (MINUS, DASH) or value == 0 else f"+{text}"
 
 

@@ -3,25 +3,26 @@
 import base64
 import hashlib
 import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import jinja2
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from analysis.plots.inline import dark_variables
 from analysis.reading.analysed_study import AnalysedStudy
-from analysis.reading.wording import MINUS, number, tone, words
+from analysis.reading.wording import MINUS, number, probability, tone, words
 from analysis.report.answer import answers, first_table
 from analysis.report.classes import class_cards
 from analysis.report.details import detail_tables
 from analysis.report.figures import make_figures
-from analysis.report.glossary import TERMS, WORDS
+from analysis.report.glossary import TERMS
 from analysis.report.paper_tables import write_paper_tables
 from analysis.report.provenance import provenance
 from analysis.report.tables import make_tables
-from analysis.verdicts import Topic
+from analysis.verdicts import Topic, Word
 from imbalance_bench.manifest import write_atomically
 
 HERE = Path(__file__).resolve().parent
@@ -49,9 +50,10 @@ def build_report(root: Path) -> Path:
         "question": study.plan.get("question", ""),
         "answers": answers(study),
         "first": first_table(study),
-        "has_models": any(len(study.table(name)) for name in ("model_interactions", "model_differences")),
+        "has_models": has_models(study),
         "terms": TERMS,
-        "verdict_words": WORDS,
+        "verdict_words": {word: word.meaning for word in Word},
+        "open_words": (Word.NOT_TESTABLE, Word.NOT_SEPARABLE),
         "unfinished": unfinished(study),
         "figures": make_figures(study, study.root / "figures"),
         "tables": make_tables(study, study.root / "tables", detail_tables(study)),
@@ -64,7 +66,7 @@ def build_report(root: Path) -> Path:
         "script": Markup(script),
         "script_hash": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     }
-    page = _environment().get_template("page.html.j2").render(content)
+    page = once(_environment().get_template("page.html.j2").render(content))
     target = study.root / "report" / "index.html"
     write_atomically(target, lambda file: file.write(page.encode()))
     return target
@@ -73,17 +75,24 @@ def build_report(root: Path) -> Path:
 def facts(study: AnalysedStudy) -> list[str]:
     """Return the line below the title: data set, classes, images, methods, seeds, runs."""
     runs, dataset = study.table("runs"), study.dataset
+    models = max(1, len(study.controls)) if has_models(study) else 1
+    n_methods = len(study.methods) // models
     finished = int((runs["state"] == "done").sum())
     folds = runs["fold"].nunique()
     return [
         f"data set {dataset['name']}",
         f"{len(study.class_names)} classes",
         f"{dataset.get('n_images', 0)} images",
-        f"{len(study.methods)} methods",
+        f"{n_methods} methods" + (f" under {models} models" if models > 1 else ""),
         f"{runs['seed'].nunique()} seed{'s' if runs['seed'].nunique() != 1 else ''}",
         f"{folds} fold{'s' if folds != 1 else ''}",
         f"{finished} of {len(runs)} runs finished",
     ]
+
+
+def has_models(study: AnalysedStudy) -> bool:
+    """Return whether the study compares several models."""
+    return any(len(study.table(name)) for name in ("model_interactions", "model_differences"))
 
 
 def unfinished(study: AnalysedStudy) -> str:
@@ -92,19 +101,39 @@ def unfinished(study: AnalysedStudy) -> str:
     return next((limit.sentence for limit in limits), "")
 
 
+def once(page: str) -> str:
+    """Return a page in which every picture is stored once; `page.js` shows it again where it is repeated."""
+    seen: dict[str, str] = {}
+
+    def image(match: re.Match[str]) -> str:
+        if match[1] in seen:
+            return f'<img data-like="{seen[match[1]]}"'
+        seen[match[1]] = f"picture-{len(seen)}"
+        return f'<img id="{seen[match[1]]}" src="{match[1]}"'
+
+    return re.sub(r'<img src="(data:[^"]*)"', image, page)
+
+
+def with_code(text: str) -> Markup:
+    """Return a sentence in which what stands between backticks is code."""
+    return Markup(re.sub("`([^`]*)`", r"<code>\1</code>", str(escape(text))))
+
+
 def written_numbers(numbers: Mapping[str, Any]) -> str:
     """Return the numbers behind a verdict as one line."""
-    return ", ".join(f"{words(str(key))} {_value_text(value)}" for key, value in numbers.items() if value is not None)
+    return ", ".join(f"{words(key)} {_value_text(key, value)}" for key, value in numbers.items() if value is not None)
 
 
-def _value_text(value: object) -> str:
+def _value_text(key: str, value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if not isinstance(value, int | float):
         return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
     if isinstance(value, int):
         return str(value).replace("-", MINUS)
-    return number(value) if math.isfinite(value) else str(value)
+    if not math.isfinite(value):
+        return str(value)
+    return probability(value) if "p" in key.split("_") else number(value)
 
 
 def _environment() -> jinja2.Environment:
@@ -115,5 +144,5 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(words=words, tone=tone, numbers=written_numbers)
+    environment.filters.update(words=words, tone=tone, numbers=written_numbers, code=with_code)
     return environment

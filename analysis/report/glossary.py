@@ -1,6 +1,4 @@
-"""The meaning of the words of the report."""
-
-from analysis.verdicts import Word
+"""The glossary of the report; the words of verdicts are explained where they are declared (`Word.meaning`)."""
 
 TERMS: dict[str, str] = {
     "ablation of the bias": "The learned bias of a trained model is set to zero, permuted or shifted, and Dice is "
@@ -37,25 +35,4 @@ TERMS: dict[str, str] = {
     "unit": "What counts as independent: a slide or patient where they are known, otherwise an image.",
     "VIF": "Variance inflation: how strongly two measures of the classes agree. Above the limit of the plan, rare and "
     "hard are not separable.",
-}
-
-# The four words of a comparison are marked by colour and sign; all others look open unless they are a finding.
-WORDS: dict[Word, str] = {
-    Word.BETTER: "the corrected interval lies above 0",
-    Word.WORSE: "the corrected interval lies below 0",
-    Word.EQUIVALENT: "shown to be the same within the margin of the plan",
-    Word.UNDECIDED: "neither a difference nor equivalence is shown",
-    Word.SUPPORTED: "the tests find it, after correction",
-    Word.NOT_SUPPORTED: "the tests do not find it, which is absence of evidence",
-    Word.NOT_TESTABLE: "these data could not have shown it; the reason is given",
-    Word.NOT_SEPARABLE: "something is found, but rare and hard cannot be told apart",
-    Word.INERTIA: "mostly the start of the bias, not learning",
-    Word.DECAY: "a reversal of the start of the bias",
-    Word.TESTABLE: "these data can show it",
-    Word.RELIABLE: "seeds agree on it",
-    Word.UNRELIABLE: "seeds are not shown to agree, so it is not interpreted",
-    Word.INERT: "does not reach the prediction",
-    Word.LIVE: "reaches the prediction",
-    Word.SOUND: "no objection was found",
-    Word.LIMITED: "valid with the limit that is given",
 }

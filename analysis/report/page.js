@@ -25,6 +25,21 @@ for (const each of document.querySelectorAll("h1, h2, .sentence span, .verdict, 
     text.replaceWith(...text.data.split(/(?<=_)/).flatMap((part, place) => (place ? [document.createElement("wbr"), part] : [part])));
 }
 
+// Methods that are not ticked leave the lines and points of the figures, and the rows of the tables.
+const picked = document.querySelectorAll(".pick input");
+for (const box of picked) {
+  box.checked = true; // some browsers remember
+  box.addEventListener("change", () => {
+    for (const each of document.querySelectorAll("main [data-method], header [data-method]"))
+      if (each.dataset.method === box.value) each.classList.toggle("off", !box.checked);
+    const missing = [...picked].filter((each) => !each.checked).length;
+    document.querySelector(".pick summary").textContent = missing ? `Methods (${picked.length - missing} of ${picked.length})` : "Methods";
+  });
+}
+
+// A picture that is shown again is stored once.
+for (const each of document.querySelectorAll("img[data-like]")) each.src = document.getElementById(each.dataset.like).src;
+
 // A table or figure that is wider than its box says so.
 function hint() {
   for (const box of document.querySelectorAll(".scroll")) box.classList.toggle("wide", box.scrollWidth > box.clientWidth + 1);

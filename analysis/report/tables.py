@@ -2,7 +2,7 @@
 
 import base64
 import gzip
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.reading.analysed_study import AnalysedStudy
-from analysis.reading.wording import CONSTRUCT, DASH, number, probability, signed, tone, words
+from analysis.reading.wording import CONSTRUCT, DASH, number, probability, signed, significant, tone, words
 from analysis.schema.names import ESTIMAND_WORDS, MACRO
 from imbalance_bench.csv_cells import csv_text
 from imbalance_bench.manifest import write_atomically
@@ -163,7 +163,7 @@ def reliability_table(reliability: pd.DataFrame) -> ReportTable:
         [
             Cell(str(row["method"])),
             Cell(ESTIMAND_WORDS.get(str(row["estimand"]), words(str(row["estimand"])))),
-            estimate_cell(row["icc"], row["low"], row["high"], digits=2),
+            estimate_cell(row["icc"], row["low"], row["high"], decimals=2),
             number_cell(row["n_seeds"], 0),
             number_cell(row["n_classes"], 0),
         ]
@@ -185,7 +185,7 @@ def measures_table(study: AnalysedStudy) -> ReportTable:
         cells = [Cell(name)]
         for kind in kinds:
             row = by_key.get((name, kind["measure"]))
-            cells.append(Cell(DASH) if row is None else estimate_cell(row["value"], row["low"], row["high"]))
+            cells.append(Cell(DASH) if row is None else measured_cell(row["value"], row["low"], row["high"]))
         rows.append(cells)
     columns = [Column("class"), *(_measure_heading(kind) for kind in kinds)]
     return ReportTable("measures", "Class difficulty", columns, rows, measures)
@@ -211,26 +211,37 @@ def runs_table(runs: pd.DataFrame) -> ReportTable:
     return ReportTable("runs", "Runs", columns, rows, runs)
 
 
-def estimate_cell(value: float, low: float, high: float, *, digits: int = 3, with_sign: bool = False) -> Cell:
+def estimate_cell(value: float, low: float, high: float, *, decimals: int = 3, with_sign: bool = False) -> Cell:
     """Return the cell of a number, with its interval as a note; "absent" for a missing number."""
     write = signed if with_sign else number
+    return _estimate_cell(value, low, high, lambda each: write(each, decimals))
+
+
+def measured_cell(value: float, low: float, high: float) -> Cell:
+    """Return the cell of a number whose scale depends on the class measure, with its interval as a note."""
+    return _estimate_cell(value, low, high, significant)
+
+
+def _estimate_cell(value: float, low: float, high: float, write: Callable[[float], str]) -> Cell:
     if pd.isna(value):
         return Cell("absent", sort="")
-    interval = "" if pd.isna(low) or pd.isna(high) else f"{write(low, digits)} to {write(high, digits)}"
-    return Cell(write(value, digits), sort=repr(float(value)), note=interval)
+    interval = "" if pd.isna(low) or pd.isna(high) else f"{write(low)} to {write(high)}"
+    return Cell(write(value), sort=repr(float(value)), note=interval)
 
 
-def number_cell(value: float, digits: int, *, with_sign: bool = False) -> Cell:
-    """Return the cell of a number; a dash for a missing one."""
+def number_cell(value: float, decimals: int | None, *, with_sign: bool = False) -> Cell:
+    """Return the cell of a number, with three significant digits if `decimals` is None; a dash for a missing one."""
     if pd.isna(value):
-        return Cell(number(float("nan")))
-    return Cell((signed if with_sign else number)(float(value), digits), sort=repr(float(value)))
+        return Cell(DASH)
+    if decimals is None:
+        return Cell(significant(float(value)), sort=repr(float(value)))
+    return Cell((signed if with_sign else number)(float(value), decimals), sort=repr(float(value)))
 
 
 def p_cell(value: float) -> Cell:
     """Return the cell of a p value; a dash for a missing one."""
     if pd.isna(value):
-        return Cell(number(float("nan")))
+        return Cell(DASH)
     return Cell(probability(float(value)).removeprefix("= "), sort=repr(float(value)))
 
 

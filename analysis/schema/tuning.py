@@ -22,7 +22,7 @@ TABLES: dict[str, Table] = {
             "test_default": number("trial 0 on test images, with the seeds of tuning"),
             "test_winner": number("the winner on test images, with the seeds of tuning"),
             "test_again": number("the winner's setting on test images with the study's own seeds: what counts"),
-            "test_oracle": number("the best trial on test images, with the seeds of tuning: no tuning can choose it"),
+            "test_oracle": number("the best trial in full on test images, seeds of tuning: no tuning can choose it"),
             "optimism_of_seeds": number("validation_winner minus validation_again: the part that is luck of the seeds"),
             "optimism_of_gain": number("gain over trial 0 on validation images minus the gain on test images"),
             "tuning_steps": integer("optimiser steps of all its trials together"),
@@ -62,8 +62,12 @@ TABLES: dict[str, Table] = {
             "validation": number(f"on validation images: {_SELECTED}"),
             "test": number("the same on test images, which the choice does not see"),
             "winner": truth("whether it was chosen"),
-            "steps": integer("optimiser steps of its runs"),
-            "seconds": number("time of its runs", "s"),
+            "in_full": truth(
+                "whether it was trained to the end; else halving dropped it, and scores are of its last rung"
+            ),
+            "first_rung": number("validation score after the first rung of halving; without halving, `validation`"),
+            "steps": integer("optimiser steps of its runs, of all rungs together"),
+            "seconds": number("time of its runs, of all rungs together", "s"),
         },
     ),
     "tuning_budgets": Table(
@@ -90,7 +94,10 @@ TABLES: dict[str, Table] = {
             "levels": integer("number of different values among them"),
             "low": number("smallest value that was drawn; empty if values are not numbers"),
             "high": number("greatest value"),
-            "spearman": number("rank correlation of the value with the validation score over these trials"),
+            "spearman": number(
+                "rank correlation of the value with the validation score over these trials; with halving, with that "
+                "of the first rung"
+            ),
             "p": number("two-sided, over all pairings; not corrected, and options vary together"),
             "min_p": number("smallest p that so few trials could give"),
             "spread": number("if values are not numbers: greatest minus least mean score of a value"),

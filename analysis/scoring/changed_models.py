@@ -1,35 +1,64 @@
 """Dice after something was changed in trained models, compared with Dice as trained on the same images."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from analysis.scoring.comparisons import PairedScores
+from analysis.scoring.image_rows import ImageRows, complete_block, rows_of_runs
 from analysis.scoring.metrics import mean_over_occurring
 from analysis.scoring.pairs import unit_dice
-from analysis.scoring.units import UnitCounts, unit_counts
+from analysis.scoring.units import UnitCounts, count_units
 from analysis.study.runs import RunData
 
 Change = tuple[object, ...]
 
 
 @dataclass(frozen=True)
-class ChangedModels:
-    """The trained models of one method, and what each of them predicted after every change.
+class ChangedCounts:
+    """Counts after some changes, and as trained on the same images.
 
     Args:
-        runs: One per model.
-        predicted: Per run: change -> rows of counts (image_id, group_id, split, class_id, tp, fp, fn).
-        split: The split that is scored.
+        changed: The counts after each change.
+        trained: The counts as trained.
+    """
+
+    changed: Sequence[UnitCounts]
+    trained: UnitCounts
+
+    @property
+    def scores(self) -> PairedScores:
+        """The mean Dice over the changes, paired with Dice as trained."""
+        changed = np.mean([unit_dice(counts) for counts in self.changed], axis=0)
+        return PairedScores(changed, unit_dice(self.trained), self.trained.units, self.trained.fold_of_unit)
+
+    @property
+    def predicted_shares(self) -> tuple[np.ndarray, np.ndarray]:
+        """The shares of `predicted_shares`, mean over the changes, and as trained, (K,) float64 each."""
+        return np.mean([predicted_shares(counts) for counts in self.changed], axis=0), predicted_shares(self.trained)
+
+
+@dataclass(frozen=True)
+class ChangedModels:
+    """What the trained models of one method predicted after every change; models are runs of a complete block.
+
+    Args:
+        rows: N scored rows of all models and changes.
+        run: (N,) int, the model of each row.
+        counts: (N, 3) int64: tp, fp, fn.
+        rows_of: Change -> indices of its rows, ascending.
+        changes: The changes that were made to every model.
         unit: `group` or `image`.
         n_classes: K.
     """
 
-    runs: Sequence[RunData]
-    predicted: Sequence[Mapping[Change, pd.DataFrame]]
-    split: str
+    rows: ImageRows
+    run: np.ndarray
+    counts: np.ndarray
+    rows_of: Mapping[Change, np.ndarray]
+    changes: tuple[Change, ...]
     unit: str
     n_classes: int
 
@@ -42,38 +71,49 @@ class ChangedModels:
         unit: str,
         n_classes: int,
     ) -> "ChangedModels":
-        """Group the rows of each run by change: changes differ in the values of some columns."""
-        predicted = [
-            {tuple(np.atleast_1d(np.asarray(key, dtype=object))): part for key, part in rows.groupby(list(columns))}
-            for _, rows in pairs
-        ]
-        return cls([run for run, _ in pairs], predicted, split, unit, n_classes)
-
-    @property
-    def changes(self) -> tuple[Change, ...]:
-        """The changes that were made to every model, in the order of the first model."""
-        shared = set.intersection(*(set(frames) for frames in self.predicted))
-        return tuple(change for change in self.predicted[0] if change in shared)
-
-    def counts(self, change: Change, like: Change | None = None) -> UnitCounts:
-        """Return the counts after a change.
+        """Arrange the rows of each run: changes differ in the values of some columns.
 
         Args:
-            change: The change.
-            like: Keep only the images that were predicted after this other change; None: all.
+            pairs: Runs and their rows of counts: image_id, group_id, split, class_id, tp, fp, fn and `columns`.
+            columns: The columns that tell changes apart.
+            split: The split that is scored.
+            unit: `group` or `image`.
+            n_classes: K.
         """
-        frames = [by_change[change] for by_change in self.predicted]
-        if like is not None:
-            images_of_runs = [set(by_change[like]["image_id"]) for by_change in self.predicted]
-            frames = [rows[rows["image_id"].isin(images)] for rows, images in zip(frames, images_of_runs, strict=True)]
-        runs = [replace(run, counts=rows) for run, rows in zip(self.runs, frames, strict=True)]
-        return unit_counts(runs, split=self.split, unit=self.unit, n_classes=self.n_classes)
+        folds, seeds = complete_block((run.fold, run.seed) for run, _ in pairs)
+        rows = rows_of_runs([run for run, _ in pairs], [rows for _, rows in pairs])
+        n_models = rows.groupby(list(columns))["run"].nunique()
+        rows = rows[(rows["split"] == split) & rows["fold"].isin(folds) & rows["seed"].isin(seeds)]
+        return cls(
+            ImageRows.of(rows, seeds),
+            rows["run"].to_numpy(),
+            rows[["tp", "fp", "fn"]].to_numpy(),
+            {_change(key): np.asarray(indices) for key, indices in rows.groupby(list(columns)).indices.items()},
+            tuple(_change(key) for key in n_models.index[n_models == len(pairs)]),
+            unit,
+            n_classes,
+        )
 
-    def against(self, changes: Sequence[Change], trained: Change) -> PairedScores:
-        """Pair the mean Dice over some changes with Dice after `trained`, on the same images."""
-        base = self.counts(trained, like=changes[0])
-        changed = np.mean([unit_dice(self.counts(change)) for change in changes], axis=0)
-        return PairedScores(changed, unit_dice(base), base.units, base.fold_of_unit)
+    def against(self, changes: Sequence[Change], trained: Change, *, like: Sequence[Change] = ()) -> ChangedCounts:
+        """Return the counts after some changes and after `trained`, on the same images.
+
+        Args:
+            changes: The changes.
+            trained: The change that is none.
+            like: Only images that were predicted after these other changes too.
+        """
+        return ChangedCounts(
+            [self._counts(change, like) for change in changes], self._counts(trained, (changes[0], *like))
+        )
+
+    def _counts(self, change: Change, like: Sequence[Change]) -> UnitCounts:
+        """Return the counts after a change, on the images that each model also predicted after other changes."""
+        indices = self.rows_of[change]
+        for other in like:
+            predicted = np.zeros((self.run.max() + 1, len(self.rows.images)), dtype=bool)
+            predicted[self.run[self.rows_of[other]], self.rows.image[self.rows_of[other]]] = True
+            indices = indices[predicted[self.run[indices], self.rows.image[indices]]]
+        return count_units(self.rows.at(indices), self.counts[indices], self.unit, self.n_classes)
 
 
 def magnitudes(pairs: PairedScores) -> tuple[np.ndarray, int]:
@@ -100,3 +140,8 @@ def predicted_shares(counts: UnitCounts) -> np.ndarray:
     tp, fp, _ = counts.counts.sum(axis=2)  # (S, K)
     predicted = tp + fp
     return (predicted / predicted.sum(axis=1, keepdims=True)).mean(axis=0)
+
+
+def _change(key: object) -> Change:
+    """Return a key of `groupby`, which is a tuple unless there is one column."""
+    return key if isinstance(key, tuple) else (key,)

@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 
 from analysis.scoring.comparisons import PairedScores
+from analysis.scoring.image_rows import ImageRows, Units, complete_block
 from analysis.scoring.metrics import Aggregation, Metric, fraction
-from analysis.scoring.units import Ratios, UnitCounts, Units, aggregate, arrange_units, complete_block
+from analysis.scoring.units import Ratios, UnitCounts, aggregate
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ class ScoreRows:
         folds, seeds = complete_block(self.finished[method] if pairs is None else pairs)
         rows = self._rows[method]
         rows = rows[rows["fold"].isin(folds) & rows["seed"].isin(seeds)]
-        units, cell = arrange_units(rows, seeds, self._unit, rows["class_id"].to_numpy(), self._n_classes)
+        units, cell = ImageRows.of(rows, seeds).arranged(self._unit, self._n_classes)
         shape = (len(seeds), len(units.images), self._n_classes)
         size = int(np.prod(shape))
         numerators, denominators = (

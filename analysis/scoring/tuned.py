@@ -13,7 +13,7 @@ from analysis.study.runs import RunData, StudyTables, read_study
 from imbalance_bench.errors import UserError
 from imbalance_bench.record_documents import read_document
 from imbalance_bench.records import StudyRecords
-from imbalance_bench.tuning.section import CHOICES, CHOICES_FORMAT, TUNING_FOLDER, Selection
+from imbalance_bench.tuning.section import CHOICES, CHOICES_FORMAT, HALVED_FORMAT, TUNING_FOLDER, Selection
 
 _ROUNDING = 1e-9  # difference of scores that were summed in another order
 _AGAIN = "Run the study again: it chooses anew from the records."
@@ -25,12 +25,14 @@ class ScoredTrial:
 
     Args:
         number: 0 is the method as the study file has it.
-        label: Label of its runs; trials with equal settings share it.
+        label: Label of its longest runs; trials with equal settings share it.
         settings: Drawn option -> value, options of the method first, then of the shared recipe; empty for trial 0.
         validation: The selected score on validation images, mean over the folds and seeds of tuning.
         test: The selected score on test images; NaN if the study has none.
-        steps: Optimiser steps of its runs.
+        steps: Optimiser steps of its runs, shorter ones of halving included.
         seconds: Wall time of its runs.
+        rungs: (label, validation score) of its runs on each rung of halving that it reached; one without halving.
+        in_full: Whether it was trained to the end; otherwise its scores are those of a shorter training.
     """
 
     number: int
@@ -40,6 +42,13 @@ class ScoredTrial:
     test: float
     steps: int
     seconds: float
+    rungs: tuple[tuple[str, float], ...] = ()
+    in_full: bool = True
+
+    @property
+    def first(self) -> float:
+        """Validation score after the first rung, on which all trials were trained equally long."""
+        return self.rungs[0][1] if self.rungs else self.validation
 
 
 @dataclass(frozen=True)
@@ -71,16 +80,17 @@ class TunedMethod:
     @property
     def different(self) -> list[ScoredTrial]:
         """The trials with different settings, which are those that were trained."""
-        return list({trial.label: trial for trial in reversed(self.trials)}.values())[::-1]
+        first = {trial.rungs[0][0] if trial.rungs else trial.label: trial for trial in reversed(self.trials)}
+        return list(first.values())[::-1]
 
     @property
     def preference(self) -> np.ndarray:
         """Position of each trial in the order of choice, (N,) int64, 0 = the winner.
 
         The trial with the highest validation score comes first; with equal scores, the one with the fewest steps, then
-        the one with the smallest number.
+        the one with the smallest number. Trials that halving dropped follow, those that were trained longer first.
         """
-        order = sorted(self.trials, key=lambda trial: (-trial.validation, trial.steps, trial.number))
+        order = sorted(self.trials, key=lambda t: (not t.in_full, -len(t.rungs), -t.validation, t.steps, t.number))
         return np.argsort([trial.number for trial in order])
 
 
@@ -102,6 +112,11 @@ class TunedStudy:
     def n_trials(self) -> int:
         """The number of trials of each method."""
         return len(self.methods[0].trials)
+
+    @property
+    def halved(self) -> bool:
+        """Whether trials were dropped before their end."""
+        return any(not trial.in_full for method in self.methods for trial in method.trials)
 
     @property
     def tested(self) -> bool:
@@ -139,8 +154,10 @@ def read_tuning(records: StudyRecords) -> TunedStudy | None:
     if not path.is_file():
         return None
     content = read_document(path)
-    if content.get("format") != CHOICES_FORMAT:
-        raise UserError(f"{path}: `format` must be {CHOICES_FORMAT}. Got {content.get('format')}. {_AGAIN}")
+    if content.get("format") not in (CHOICES_FORMAT, HALVED_FORMAT):
+        raise UserError(
+            f"{path}: `format` must be {CHOICES_FORMAT} or {HALVED_FORMAT}. Got {content.get('format')}. {_AGAIN}"
+        )
     runs = read_study(StudyRecords.open(folder))
     unfinished = runs.runs[runs.runs["state"] != "done"]
     if len(unfinished):
@@ -162,11 +179,14 @@ def _method(label: str, content: Mapping[str, Any], runs: StudyTables, select: S
     trials = []
     for row in content["trials"]:
         test = mean_score(runs.runs_of(row["label"]), select, "test")
+        rungs = tuple((rung["label"], float(rung["validation"])) for rung in row.get("rungs", [row]))
         scores = {
             "validation": float(row["validation"]),
             "test": test,
             "steps": row["steps"],
             "seconds": row["seconds"],
+            "rungs": rungs,
+            "in_full": row.get("in_full", True),
         }
         trials.append(ScoredTrial(row["trial"], row["label"], {**row["draw"], **row["shared"]}, **scores))
     tuned = TunedMethod(label, content["winner"], content["settings"], tuple(trials))
@@ -182,11 +202,12 @@ def _require_recorded(method: TunedMethod, runs: StudyTables, select: Selection,
         UserError: They do not.
     """
     for trial in method.trials:
-        recorded = mean_score(runs.runs_of(trial.label), select, "val")
-        if not abs(recorded - trial.validation) < _ROUNDING:
-            raise UserError(
-                f"{path}: `validation` of trial {trial.number} of {method.label} is {trial.validation:.6f}, and its "
-                f"records give {recorded:.6f}. {_AGAIN}"
-            )
+        for label, validation in (*trial.rungs, (trial.label, trial.validation)):
+            recorded = mean_score(runs.runs_of(label), select, "val")
+            if not abs(recorded - validation) < _ROUNDING:
+                raise UserError(
+                    f"{path}: `validation` of trial {trial.number} of {method.label} is {validation:.6f}, and its "
+                    f"records give {recorded:.6f}. {_AGAIN}"
+                )
     if method.preference[method.winner] != 0:
         raise UserError(f"{path}: trial {method.winner} of {method.label} is not the best on validation. {_AGAIN}")

@@ -4,36 +4,15 @@ Every aggregate is, per class, sum_u N_u / sum_u D_u over units u. The estimate 
 one (`without_each`), and the crossed bootstrap of ranks weighted units (`crossed_scores`).
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-import pandas as pd
 
+from analysis.scoring.image_rows import ImageRows, Units, complete_block, rows_of_runs
 from analysis.scoring.metrics import Aggregation, Metric, fraction, mean_over_occurring
 from analysis.study.runs import RunData, StudyTables
-
-
-@dataclass(frozen=True)
-class Units:
-    """The images on which one method is scored, and the independent units that they belong to.
-
-    Args:
-        seeds: S seeds, each with every fold finished; the images of all folds are scored together.
-        units: U group or image ids, sorted; these are resampled.
-        images: I image ids, sorted.
-        unit_of_image: (I,) index into `units`.
-        group_of_image: (I,) index of the image's group, 0..G-1.
-        fold_of_unit: (U,) fold that tested the unit; None with one fold, or where folds share units.
-    """
-
-    seeds: tuple[int, ...]
-    units: tuple[str, ...]
-    images: tuple[str, ...]
-    unit_of_image: np.ndarray
-    group_of_image: np.ndarray
-    fold_of_unit: np.ndarray | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -61,25 +40,6 @@ class UnitCounts(Units):
         return np.moveaxis(_sum_by(index, np.moveaxis(self.counts, 2, 0), n), 0, 2)
 
 
-def complete_block(pairs: Iterable[tuple[int, int]]) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Return the largest set of folds and seeds of which every combination is finished.
-
-    Args:
-        pairs: (fold, seed) of finished runs.
-
-    Returns:
-        Folds and seeds, sorted. Among equally large blocks, the one with more folds.
-    """
-    folds_of: dict[int, set[int]] = {}
-    for fold, seed in pairs:
-        folds_of.setdefault(seed, set()).add(fold)
-    blocks = []
-    for folds in folds_of.values():
-        seeds = tuple(sorted(seed for seed, finished in folds_of.items() if folds <= finished))
-        blocks.append((len(folds) * len(seeds), len(folds), tuple(sorted(folds)), seeds))
-    return max(blocks)[2:] if blocks else ((), ())
-
-
 def unit_counts(runs: Sequence[RunData], *, split: str, unit: str, n_classes: int) -> UnitCounts:
     """Arrange the counts of one method's runs.
 
@@ -96,53 +56,17 @@ def unit_counts(runs: Sequence[RunData], *, split: str, unit: str, n_classes: in
     scored_runs = [run for run in runs if run.fold in folds and run.seed in seeds]
     if not scored_runs:
         raise ValueError("unit_counts needs at least one run.")
-    lengths = [len(run.counts) for run in scored_runs]
-    keys = {name: np.repeat([getattr(run, name) for run in scored_runs], lengths) for name in ("seed", "fold")}
-    rows = pd.concat([run.counts for run in scored_runs], ignore_index=True).assign(**keys)
+    rows = rows_of_runs(scored_runs, [run.counts for run in scored_runs])
     rows = rows[rows["split"] == split]
-    # an image that several folds test is summed over them
-    units, cell = arrange_units(rows, seeds, unit, rows["class_id"].to_numpy(), n_classes)
-    shape = (len(seeds), len(units.images), n_classes)
-    flat = _sum_by(cell, rows[["tp", "fp", "fn"]].to_numpy(), int(np.prod(shape)))
+    return count_units(ImageRows.of(rows, seeds), rows[["tp", "fp", "fn"]].to_numpy(), unit, n_classes)
+
+
+def count_units(rows: ImageRows, counts: np.ndarray, unit: str, n_classes: int) -> UnitCounts:
+    """Arrange the counts of rows, (N, 3) int64: tp, fp, fn; an image that several folds test is summed over them."""
+    units, cell = rows.arranged(unit, n_classes)
+    shape = (len(units.seeds), len(units.images), n_classes)
+    flat = _sum_by(cell, counts, int(np.prod(shape)))
     return UnitCounts(**vars(units), counts=flat.T.reshape(3, *shape))
-
-
-def arrange_units(
-    rows: pd.DataFrame, seeds: Sequence[int], unit: str, class_id: np.ndarray, n_classes: int
-) -> tuple[Units, np.ndarray]:
-    """Find the images, groups and folds of scored rows, and the place of each row in an (S, I, K) array.
-
-    Args:
-        rows: One row per image, class, seed and fold: image_id, group_id, seed, fold.
-        seeds: S seeds, ascending.
-        unit: "group" or "image".
-        class_id: Class of each row, 0..K-1.
-        n_classes: K.
-    """
-    image, images = pd.factorize(rows["image_id"], sort=True)
-    seed_index = np.searchsorted(seeds, rows["seed"].to_numpy())
-    cell = (seed_index * len(images) + image) * n_classes + class_id
-    first_row = np.unique(image, return_index=True)[1]
-    group, groups = pd.factorize(rows["group_id"].iloc[first_row], sort=True)
-    images, groups = (tuple(map(str, ids.to_numpy(dtype=object))) for ids in (images, groups))
-    by_group = unit == "group"
-    unit_of_image = np.asarray(group if by_group else np.arange(len(images)))
-    fold_of_unit = single_fold(unit_of_image[image], rows["fold"].to_numpy())
-    names = groups if by_group else images
-    return Units(tuple(seeds), names, images, unit_of_image, np.asarray(group), fold_of_unit=fold_of_unit), cell
-
-
-def single_fold(unit: np.ndarray, fold: np.ndarray) -> np.ndarray | None:
-    """Return the fold that tested each unit, (U,) int; None with one fold, or where a unit was tested by several.
-
-    Args:
-        unit: (N,) int, unit of each row, 0..U-1.
-        fold: (N,) int, fold of each row.
-    """
-    pairs = np.unique(np.column_stack([unit, fold]), axis=0)
-    if len(np.unique(fold)) < 2 or len(pairs) != len(np.unique(unit)):
-        return None
-    return pairs[:, 1]
 
 
 def shared_seeds(units: Mapping[str, UnitCounts]) -> dict[str, UnitCounts]:

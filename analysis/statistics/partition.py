@@ -20,10 +20,10 @@ _CHUNK = 256
 
 @dataclass(frozen=True)
 class Partition:
-    """Shares of the variation of one response within data sets.
+    """Shares of the variation of a response, or of each of several, within data sets.
 
     Args:
-        r2: (2^P,) R squared of each subset; bit j of the index is set if it contains predictor j.
+        r2: (..., 2^P) R squared of each subset; bit j of the index is set if it contains predictor j.
         n: Number of classes.
         n_strata: Number of data sets, each with its own intercept.
     """
@@ -35,7 +35,7 @@ class Partition:
     @property
     def predictors(self) -> int:
         """P."""
-        return int(np.log2(len(self.r2)))
+        return int(np.log2(self.r2.shape[-1]))
 
     @property
     def residual_df(self) -> int:
@@ -54,7 +54,7 @@ class Partition:
         return Partition(shrunk, self.n, self.n_strata)
 
     def commonality(self) -> np.ndarray:
-        """Return the commonality coefficient of each set of predictors, (2^P,).
+        """Return the commonality coefficient of each set of predictors, (..., 2^P).
 
         Entry A is the part shared by exactly the predictors of A (for a single one, its unique part); entry 0 is 0.
         Entries may be negative (suppression) and sum to the R squared of all predictors.
@@ -62,37 +62,37 @@ class Partition:
         Source:
             Nimon et al. 2008; Seibold and McPhee 1979, here as the Moebius inverse of the loss without each set.
         """
-        full = len(self.r2) - 1
-        shares = self.r2[full] - self.r2[full ^ np.arange(len(self.r2))]
+        subsets = np.arange(self.r2.shape[-1])
+        shares = self.r2[..., [-1]] - self.r2[..., subsets[-1] ^ subsets]
         for j in range(self.predictors):
-            with_j = np.flatnonzero(np.arange(len(self.r2)) >> j & 1)
-            shares[with_j] -= shares[with_j ^ (1 << j)]
+            with_j = np.flatnonzero(subsets >> j & 1)
+            shares[..., with_j] -= shares[..., with_j ^ (1 << j)]
         return shares
 
     def dominance(self) -> np.ndarray:
-        """Return the general dominance weight of each predictor, (P,); they sum to the R squared of all.
+        """Return the general dominance weight of each predictor, (..., P); they sum to the R squared of all.
 
         Source:
             Budescu 1993; Azen and Budescu 2003: the gain in R squared, averaged over subsets of each size, then sizes.
         """
         p = self.predictors
-        subsets, sizes = np.arange(len(self.r2)), _sizes(p)
-        weights = np.zeros(p)
+        subsets, sizes = np.arange(self.r2.shape[-1]), _sizes(p)
+        weights = np.zeros((*self.r2.shape[:-1], p))
         for j in range(p):
             without = subsets[(subsets >> j & 1) == 0]
-            gain = self.r2[without | 1 << j] - self.r2[without]
-            weights[j] = np.sum(gain / np.array([comb(p - 1, size) for size in sizes[without]])) / p
+            gain = self.r2[..., without | 1 << j] - self.r2[..., without]
+            weights[..., j] = np.sum(gain / np.array([comb(p - 1, size) for size in sizes[without]]), axis=-1) / p
         return weights
 
-    def of_two(self, first: Sequence[int], second: Sequence[int]) -> tuple[float, float, float]:
-        """Return the parts that two disjoint groups of predictors explain: first alone, second alone, shared.
+    def of_two(self, first: Sequence[int], second: Sequence[int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return the parts that two disjoint groups of predictors explain, (...): first alone, second alone, shared.
 
         Args:
             first: Indices of the predictors of one group.
             second: Indices of all other predictors.
         """
-        a, b = (float(self.r2[sum(1 << j for j in group)]) for group in (first, second))
-        total = float(self.r2[-1])
+        a, b = (self.r2[..., sum(1 << j for j in group)] for group in (first, second))
+        total = self.r2[..., -1]
         return total - b, total - a, a + b - total
 
 
@@ -113,7 +113,7 @@ def partition(response: np.ndarray, predictors: np.ndarray, strata: Sequence[obj
     return Partition(r2, len(x), len(np.unique(label)))
 
 
-def partitions_of(responses: np.ndarray, predictors: np.ndarray, strata: Sequence[object] | None) -> list[Partition]:
+def partition_each(responses: np.ndarray, predictors: np.ndarray, strata: Sequence[object] | None) -> Partition:
     """Fit all subsets of the same predictors to several responses.
 
     Args:
@@ -122,7 +122,7 @@ def partitions_of(responses: np.ndarray, predictors: np.ndarray, strata: Sequenc
         strata: (N,) labels of the data set, as in `partition`.
 
     Returns:
-        One partition per response.
+        The partition of each response, with R squared of (B, 2^P).
 
     Raises:
         ValueError: More than 8 predictors, or none.
@@ -135,23 +135,23 @@ def partitions_of(responses: np.ndarray, predictors: np.ndarray, strata: Sequenc
     products = np.empty((len(y), 1 + x.shape[1], 1 + x.shape[1]))
     products[:, 0, 0], products[:, 1:, 1:] = np.einsum("bn,bn->b", y, y), x.T @ x
     products[:, 0, 1:] = products[:, 1:, 0] = y @ x
-    return [Partition(row, len(x), dummies.shape[1]) for row in _subset_r2(products)]
+    return Partition(_subset_r2(products), len(x), dummies.shape[1])
 
 
-def resampled_partitions(
+def resampled_partition(
     response: np.ndarray,
     predictors: np.ndarray,
     strata: Sequence[object] | None,
     *,
     resamples: int,
     rng: np.random.Generator,
-) -> list[Partition]:
+) -> Partition:
     """Resample classes within each data set and fit all subsets again.
 
     Resamples whose distinct classes leave no residual degree of freedom are dropped, so there may be fewer results.
 
     Returns:
-        One partition per resample.
+        The partition of each resample, with R squared of (B, 2^P).
 
     Source:
         Efron 1979, pairs bootstrap. Its intervals are conservative for parts near 0; see docs/explanation.md.
@@ -166,7 +166,7 @@ def resampled_partitions(
     n_distinct = (weights > 0).sum(axis=1)
     sufficient = n_distinct > n_strata + x.shape[1]
     r2 = _weighted_r2(np.column_stack([response, x]), label, weights[sufficient])
-    return [Partition(row, len(x), n_strata) for row in r2]
+    return Partition(r2, len(x), n_strata)
 
 
 def _weighted_r2(values: np.ndarray, label: np.ndarray, weights: np.ndarray) -> np.ndarray:

@@ -6,6 +6,7 @@ from difflib import get_close_matches
 import numpy as np
 import pandas as pd
 
+from imbalance_bench.csv_cells import truth_values
 from imbalance_bench.errors import UserError, nearest
 from imbalance_bench.preregistration import CONSTRUCTS, PRIMARY_MEASURES
 
@@ -90,7 +91,8 @@ def measures_frame(measures: pd.DataFrame) -> pd.DataFrame:
     for column in ("data_set", "class", "measure"):
         frame[column] = frame[column].astype(str)
     construct_of = {measure: construct for construct, measure in PRIMARY_MEASURES.items()}
-    frame["construct"] = frame["construct"].fillna(frame["measure"].map(construct_of))
+    stated = frame["construct"].astype(object)
+    frame["construct"] = stated.where(stated.notna() & (stated != ""), frame["measure"].map(construct_of))
     for name in frame["construct"].drop_duplicates():
         if name not in (*CONSTRUCTS, *EXPLORED):
             raise UserError(f"measures: unknown construct '{name}'.{nearest(str(name), (*CONSTRUCTS, *EXPLORED))}")
@@ -103,6 +105,15 @@ def measures_frame(measures: pd.DataFrame) -> pd.DataFrame:
         )
     frame["primary"] = _primary(frame, is_stated="primary" in measures)
     return _with_log_frequency(frame)
+
+
+def each_its_own(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a frame of quantities or measures in which a name counts as another class in each data set.
+
+    For designed series alone, whose levels were dealt to the classes of each data set anew: there, what a class is like
+    does not belong to its name.
+    """
+    return frame.assign(**{"class": frame["class"].astype(str) + " of " + frame["data_set"].astype(str)})
 
 
 def _columns(table: pd.DataFrame, table_name: str, meanings: Mapping[str, str]) -> pd.DataFrame:
@@ -133,7 +144,7 @@ def _numbers(column: pd.Series, table_name: str, name: str) -> pd.Series:
 def _primary(frame: pd.DataFrame, *, is_stated: bool) -> pd.Series:
     """Return which rows are primary: as the frame states, else the default measure, else the only one there is."""
     if is_stated:
-        return frame["primary"].astype(bool)
+        return truth_values(frame["primary"], "measures: `primary`", blank=False)
     primary: dict[str, str] = {}
     for construct, measures in frame.groupby("construct", sort=False)["measure"]:
         names: Sequence[str] = list(measures.drop_duplicates())

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.scoring.units import UnitCounts, complete_block, method_units
+from analysis.scoring.image_rows import complete_block
+from analysis.scoring.units import UnitCounts, method_units
 from analysis.study.runs import AnalysisPlan, StudyTables
 from analysis.verdicts import Topic, Verdict, Word, data_limit
 from imbalance_bench.errors import UserError

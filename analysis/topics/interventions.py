@@ -57,11 +57,11 @@ def intervention_tests(
             members = sorted(change for change in models.changes if str(change[0]).split("_")[0] == intervention)
             if members:
                 keys = {"method": method, "intervention": intervention, "unit": unit}
-                tests += pair_tests(models.against(members, (LEARNED,)), names, rules, keys)
+                tests += pair_tests(models.against(members, (LEARNED,)).scores, names, rules, keys)
         for class_id, name in enumerate(names):
             if (member := (f"{SHIFTED}_{class_id}",)) in models.changes:
                 keys = {"method": method, "intervention": SHIFTED, "unit": unit}
-                scores = models.against([member], (LEARNED,)).of_class(class_id)
+                scores = models.against([member], (LEARNED,)).scores.of_class(class_id)
                 tests += pair_tests(scores, (name,), rules, keys, only=name)
     return tests
 

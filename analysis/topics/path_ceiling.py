@@ -47,8 +47,13 @@ class Ceiling:
         return Word.INERT if self.inert and word not in (Word.BETTER, Word.WORSE) else word
 
     def share(self, difference: float) -> float:
-        """Return a difference as a share of this one's size, with its own sign; NaN unless the path is live."""
-        return difference / abs(self.difference) if self.word == Word.LIVE else float("nan")
+        """Return a difference as a share of this one's size, with its own sign.
+
+        NaN unless the path is live, and where uniform weights change nothing: on the few images of the doses they may
+        not, though they do over all images.
+        """
+        is_known = self.word == Word.LIVE and self.difference != 0
+        return difference / abs(self.difference) if is_known else float("nan")
 
     def remark(self, difference: float, word: Word) -> str:
         """Return what must be added to a sentence on an effect of the bias; empty if the path does not qualify it."""

@@ -13,7 +13,7 @@ import pandas as pd
 
 from analysis.schema import table
 from analysis.schema.names import MACRO
-from analysis.scoring.changed_models import Change, ChangedModels, magnitudes, predicted_shares
+from analysis.scoring.changed_models import Change, ChangedModels, magnitudes
 from analysis.scoring.comparisons import Rules, judged_rows, pair_tests
 from analysis.scoring.pairs import rules_of
 from analysis.study.runs import RunData
@@ -124,12 +124,11 @@ def _tested(
     rules: Rules,
 ) -> list[dict[str, Any]]:
     """Test one control, macro alone and the classes together, and add predicted shares and the mean |difference|."""
-    pairs = models.against(changes, trained)
+    counts = models.against(changes, trained)
+    pairs, (after, before) = counts.scores, counts.predicted_shares
     tests = pair_tests(pairs, names, rules, keys)
     rows = judged_rows(tests[:1], rules, influence=False) + judged_rows(tests[1:], rules, influence=False)
     magnitude, n_models = magnitudes(pairs)
-    before = predicted_shares(models.counts(trained, like=changes[0]))
-    after = np.mean([predicted_shares(models.counts(change)) for change in changes], axis=0)
     columns = [len(names), *range(len(names))]  # macro first, which has no predicted share
     predicted, predicted_trained = np.append(after, np.nan), np.append(before, np.nan)
     return [
@@ -153,16 +152,7 @@ def _on_images_of_doses(
     dosed = next((change for change in models.changes if change[0] in DOSES), None)
     if dosed is None or uniform not in models.changes:
         return {}
-    images_of_models = [set(by_change[dosed]["image_id"]) for by_change in models.predicted]
-    predicted = [
-        {
-            change: rows[rows["image_id"].isin(images)]
-            for change, rows in by_change.items()
-            if change in (uniform, trained)
-        }
-        for by_change, images in zip(models.predicted, images_of_models, strict=True)
-    ]
-    tests = pair_tests(replace(models, predicted=predicted).against([uniform], trained), names, rules, {})
+    tests = pair_tests(models.against([uniform], trained, like=[dosed]).scores, names, rules, {})
     differences = {test.keys["class"]: test.uncertainty.estimate for test in tests}
     return {name: replace(on_all.of(method, name), difference=value) for name, value in differences.items()}
 

@@ -106,7 +106,7 @@ def summary_row(method: TunedMethod, tuned: TunedStudy, study: StudyTables, plan
     runs = [run for run in study.data if run.label == method.label and of_study in (None, method.settings)]
     again = {split: mean_score(runs, tuned.select, split) for split in ("val", "test")}
     default, winner = method.default, method.chosen
-    oracle = max((trial.test for trial in method.trials if np.isfinite(trial.test)), default=np.nan)
+    in_full = [trial.test for trial in method.trials if trial.in_full and np.isfinite(trial.test)]
     costs = study.runs[study.runs["run_id"].isin([run.run_id for run in runs])]
     gain = winner.validation - default.validation
     return {
@@ -122,7 +122,7 @@ def summary_row(method: TunedMethod, tuned: TunedStudy, study: StudyTables, plan
         "test_default": default.test,
         "test_winner": winner.test,
         "test_again": again["test"],
-        "test_oracle": oracle,
+        "test_oracle": max(in_full, default=np.nan),
         "optimism_of_seeds": winner.validation - again["val"],
         "optimism_of_gain": gain - (winner.test - default.test),
         "tuning_steps": sum(trial.steps for trial in method.different),
@@ -143,11 +143,13 @@ def setting_text(trial: ScoredTrial) -> str:
 def _trial_row(method: TunedMethod, trial: ScoredTrial) -> dict[str, Any]:
     row = {"method": method.label, "trial": trial.number, "label": trial.label, "setting": setting_text(trial)}
     row |= {name: getattr(trial, name) for name in ("validation", "test", "steps", "seconds")}
-    return row | {"winner": trial.number == method.winner}
+    return row | {"winner": trial.number == method.winner, "in_full": trial.in_full, "first_rung": trial.first}
 
 
 def method_budgets(tuned: TunedStudy, plan: AnalysisPlan) -> list[Budget]:
-    """Return the scores that each budget of trials would have given."""
+    """Return the scores that each budget of trials would have given; none if halving dropped trials."""
+    if tuned.halved:
+        return []
     validation, test = (
         np.array([[getattr(trial, name) for trial in method.trials] for method in tuned.methods])
         for name in ("validation", "test")
@@ -178,7 +180,7 @@ def option_rows(tuned: TunedStudy, plan: AnalysisPlan) -> list[dict[str, Any]]:
     rows = []
     for method in tuned.methods:
         trials = [trial for trial in method.different if trial.settings]
-        score = np.array([trial.validation for trial in trials])
+        score = np.array([trial.first for trial in trials])
         for option in dict.fromkeys(name for trial in trials for name in trial.settings):
             values = [trial.settings[option] for trial in trials]
             row = {"method": method.label, "option": option, "n": len(values), "levels": len(set(map(str, values)))}
@@ -281,7 +283,7 @@ def optimism_verdict(summary: pd.DataFrame, margin: float) -> Verdict | None:
 def budget_verdict(tuned: TunedStudy, trial_budgets: Sequence[Budget]) -> Verdict | None:
     """Say whether the order of the methods depends on the number of trials of each; None for one method."""
     finite = [budget for budget in trial_budgets if np.isfinite(budget.ranks.kendall)]
-    if len(tuned.methods) < 2 or len(finite) < len(trial_budgets):
+    if len(tuned.methods) < 2 or not trial_budgets or len(finite) < len(trial_budgets):
         return None
     tau = [budget.ranks.kendall for budget in trial_budgets]
     first = {

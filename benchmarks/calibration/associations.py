@@ -9,7 +9,7 @@ from analysis.statistics.intervals import percentile_interval
 from analysis.statistics.intraclass_correlation import icc_average_consistency
 from analysis.statistics.mixed_model import fit_mixed_model
 from analysis.statistics.partial_association import partial_association
-from analysis.statistics.partition import resampled_partitions
+from analysis.statistics.partition import resampled_partition
 from analysis.statistics.rank_association import rank_association
 from analysis.statistics.starting_point import movement
 from analysis.statistics.strata import within_ranks
@@ -130,8 +130,8 @@ def _intervals() -> Iterator[Check]:
         alone = weight**2 * (1 - correlation**2)
         truth = alone / (1 + 2 * weight * correlation + weight**2 + 1)
         predictors = np.column_stack([first, second])
-        drawn = resampled_partitions(response, predictors, label, resamples=200, rng=rng)
-        alone_drawn = np.array([each.adjusted().of_two([0], [1])[1] for each in drawn])
+        drawn = resampled_partition(response, predictors, label, resamples=200, rng=rng)
+        alone_drawn = drawn.adjusted().of_two([0], [1])[1]
         low, high = percentile_interval(alone_drawn, k - len(SEVERAL), 0.95)
         return low <= truth <= high
 

@@ -11,31 +11,16 @@ from typing import Any
 
 import click
 import hypothesis
-import numpy as np
-import tifffile
-import torch
 from hypothesis import strategies as st
-from PIL import Image
 
 from benchmarks.faults.commands import invoke
+from benchmarks.faults.readers import Reader, readers_of, suffix_of
 from benchmarks.faults.small_study import SmallStudy
-from imbalance_bench.bundle import export_bundle, import_bundle
 from imbalance_bench.cli.main import main
 from imbalance_bench.config import load_study, parse_study
-from imbalance_bench.csv_files import read_csv
-from imbalance_bench.data.dataset_file import read_dataset_info
-from imbalance_bench.data.prepared import PreparedDataset
-from imbalance_bench.data.region_image import open_region_image
-from imbalance_bench.data.splits import Splits
 from imbalance_bench.errors import UserError
-from imbalance_bench.models.encoder_weights import load_encoder_weights
-from imbalance_bench.record_documents import DatasetDocument, PlanDocument, read_document
-from imbalance_bench.table_files import read_table
-from imbalance_bench.table_schemas import TABLES
-from imbalance_bench.yaml_files import read_yaml
 
 EXAMPLES_OF_READER, EXAMPLES_OF_STUDY, WORDS_OF_OPTION = 60, 400, 4
-Reader = Callable[[Path], object]
 
 ODD_TEXT = st.one_of(
     st.text(max_size=20),
@@ -80,11 +65,11 @@ CONTENT = st.recursive(
 def try_readers(small: SmallStudy, workplace: Path, seed: int) -> Iterator[tuple[bool, str]]:
     """Files that are damaged, foreign or random: read, or refused in one line."""
     workplace.mkdir(parents=True, exist_ok=True)
-    for name, (reader, examples) in _readers(small, workplace).items():
-        suffix = Path(name.split()[-1]).suffix
+    for name, (reader, examples) in readers_of(small, workplace).items():
+        suffix = suffix_of(name)
         yield from _draw(
             lambda raw, reader=reader, suffix=suffix, name=name: _read(reader, workplace / f"drawn{suffix}", raw, name),
-            _damaged(examples),
+            damaged(examples),
             EXAMPLES_OF_READER,
             seed,
         )
@@ -204,7 +189,7 @@ def _draw(
     yield from found
 
 
-def _damaged(examples: list[bytes]) -> st.SearchStrategy[bytes]:
+def damaged(examples: list[bytes]) -> st.SearchStrategy[bytes]:
     """Bytes near those of good files, and any bytes."""
 
     def change(drawn: tuple[bytes, float, float, bytes]) -> bytes:
@@ -229,81 +214,6 @@ def _read(reader: Reader, path: Path, raw: bytes, name: str) -> tuple[bool, str]
     except Exception as error:  # noqa: BLE001 - any other exception is a fault
         return False, f"{told}: {type(error).__name__}: {error}"
     return True, told
-
-
-def _readers(small: SmallStudy, workplace: Path) -> dict[str, tuple[Reader, list[bytes]]]:
-    """Reader of each kind of file, and good files of the kind."""
-    run = small.study / "runs" / small.run_id
-    bundle = workplace / "good.zip"
-    export_bundle(small.study, bundle)
-    module = torch.nn.Linear(3, 2)
-    weights = workplace / "good.pt"
-    torch.save(module.state_dict(), weights)
-    table, label = _copy_with(small, workplace), "index.csv"
-    readers: dict[str, tuple[Reader, list[bytes]]] = {
-        "study file .yaml": (load_study, [small.file.read_bytes()]),
-        "YAML .yaml": (read_yaml, [b"a: [1, {b: &x c}, *x]\n# c\nd: '01'\n", small.file.read_bytes()]),
-        "dataset.yaml": (read_dataset_info, [(small.data / "dataset.yaml").read_bytes()]),
-        "CSV .csv": (lambda path: read_csv(path).whole(), [b"a,b\n1,'=2'\n\"x\ny\",3\n"]),
-        label: (lambda path: _prepared(table, path), [(small.data / "index.csv").read_bytes()]),
-        "splits.json": (Splits.load, [(small.study / "splits.json").read_bytes()]),
-        "plan.json": (lambda path: read_document(path, PlanDocument), [(small.study / "plan.json").read_bytes()]),
-        "dataset.json": (
-            lambda path: read_document(path, DatasetDocument),
-            [(small.study / "dataset.json").read_bytes()],
-        ),
-        "bundle .zip": (lambda path: _import(path, workplace), [bundle.read_bytes()]),
-        "weights .pt": (lambda path: load_encoder_weights(module, path), [weights.read_bytes()]),
-        "weights .safetensors": (
-            lambda path: load_encoder_weights(module, path),
-            [(run / "model.safetensors").read_bytes()[:4000]],
-        ),
-        "picture .png": (_picture, [small.image.read_bytes()]),
-        "picture .jpg": (_picture, [_encoded("JPEG")]),
-        "picture .tif": (_picture, [_tiff()]),
-        "slide .svs": (_picture, [_tiff()]),
-    }
-    readers |= {
-        f"{name}.parquet": (lambda path, name=name: read_table(path, name), [(run / f"{name}.parquet").read_bytes()])
-        for name in TABLES
-        if (run / f"{name}.parquet").exists()
-    }
-    return readers
-
-
-def _copy_with(small: SmallStudy, workplace: Path) -> Path:
-    copy = workplace / "prepared"
-    if not copy.exists():
-        shutil.copytree(small.data, copy)
-    return copy
-
-
-def _prepared(folder: Path, index: Path) -> None:
-    shutil.copyfile(index, folder / "index.csv")
-    PreparedDataset.open(folder)
-
-
-def _import(path: Path, workplace: Path) -> None:
-    target = workplace / "imported"
-    shutil.rmtree(target, ignore_errors=True)
-    import_bundle(path, target)
-
-
-def _picture(path: Path) -> None:
-    with open_region_image(path, mpp_um=None, given_um=None) as image:
-        image.read(0, 0, image.height_px, image.width_px)
-
-
-def _encoded(form: str) -> bytes:
-    file = io.BytesIO()
-    Image.fromarray(np.arange(48 * 40 * 3, dtype=np.uint32).reshape(48, 40, 3).astype(np.uint8)).save(file, form)
-    return file.getvalue()
-
-
-def _tiff() -> bytes:
-    file = io.BytesIO()
-    tifffile.imwrite(file, np.zeros((64, 64, 3), np.uint8), tile=(16, 16), photometric="rgb")
-    return file.getvalue()
 
 
 def _places(content: Any, above: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:

@@ -22,8 +22,9 @@ import pytest
 
 from benchmarks.mutation.mutants import Mutant
 
-COPIED = ("methods", "tests/methods", "pyproject.toml")
+COPIED = ("imbalance_bench", "methods", "tests/methods", "pyproject.toml")
 LAST = "test_contract.py"
+EVERY = ("search_spaces.txt",)  # named by tests that go over all methods in one
 SURVIVED, KILLED = 0, 1
 LIMIT_S = 120  # of processor time, so that a busy machine does not kill mutants
 
@@ -77,12 +78,13 @@ class Relevant:
 
     Args:
         names: Methods whose parametrised tests stay.
-        module: Mutated module. Tests that are not about one method stay if their file names it or one of the methods.
+        module: Mutated module. Tests that are not about one method stay if their file names it or one of the methods,
+            or if they go over all of them.
     """
 
     def __init__(self, names: Collection[str], module: str) -> None:
         self.names = names
-        self.mentions = (module, *(f'"{name}"' for name in names))
+        self.mentions = (module, *EVERY, *(f'"{name}"' for name in names))
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Drop and sort in place."""

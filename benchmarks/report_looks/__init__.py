@@ -1,1 +1,1 @@
-"""Reports of four unlike studies, drawn, opened in a browser, photographed and measured."""
+"""Reports of five unlike studies, drawn, opened in a browser, photographed and measured."""

@@ -1,4 +1,4 @@
-"""Make reports of four unlike studies and look at them: python -m benchmarks.report_looks --out DIR [STUDY ...].
+"""Make reports of five unlike studies and look at them: python -m benchmarks.report_looks --out DIR [STUDY ...].
 
 Measures every report in Chromium at 390, 1024 and 1440 px (size, screens that are open, what is cut or overflows, lines
 of the console, requests, pages on paper), and leaves pictures of every chapter and a sheet of every figure to look at.

@@ -46,7 +46,9 @@ async function look(width, height) {
   await new Promise((done) => setTimeout(done, 50));
   frame.contentWindow.scrollTo({ top: 0, behavior: "instant" });
   const bottom = (name) => page.querySelector(name)?.getBoundingClientRect().bottom ?? null;
-  const first = { answer: bottom("#answer"), headline: bottom("#answer h1"), table: bottom("#table-first") };
+  const box = page.querySelector("#table-first .scroll"), whole = page.querySelector(".first");
+  const narrow = Boolean(box) && box.scrollWidth > box.clientWidth + 1 && box.clientWidth < whole.clientWidth - 1;
+  const first = { narrow, answer: bottom("#answer"), headline: bottom("#answer h1"), table: bottom("#table-first") };
   const requests = frame.contentWindow.performance.getEntriesByType("resource").map((each) => each.name);
   results.push({ width, height, overflow: root.scrollWidth - width, ...seen, first, chapters,
     requests: requests.filter((each) => !each.startsWith("data:")), extra: await (EXTRA)(page) });
@@ -64,7 +66,8 @@ class Looks:
 
     Args:
         results: One per width: `overflow` of the page in pixels, elements that stick out (`wide`), boxes that scroll
-            without a hint (`unhinted`), where the first screen ends (`first`), heights of the `chapters`, `requests`.
+            without a hint (`unhinted`), where the first screen ends and whether its table is cut beside free
+            room (`first`), heights of the `chapters`, `requests`.
         console: Lines of the console.
     """
 
@@ -98,6 +101,7 @@ def faults(looks: Looks) -> list[str]:
     for each in looks.results:
         at = f"at {each['width']} px"
         found += [f"{what} {at}" for what in ("wide", "unhinted", "requests") if each[what]]
+        found += [f"first table cut although there is room {at}"] if each["first"]["narrow"] else []
         found += [f"overflow of {each['overflow']} px {at}"] if each["overflow"] > 0 else []
         below = each["first"]["headline"] > each["height"] or (
             each["width"] >= max(VIEW_PX) and each["first"]["table"] > each["height"]

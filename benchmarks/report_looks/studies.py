@@ -1,82 +1,51 @@
-"""Four unlike studies, simulated: twenty classes, long names, one seed, and images without a resolution."""
+"""Five unlike studies: many classes, long names, one seed, no resolution, two models.
+
+What is looked at is a report that can occur: runs are simulated with a planted truth, and every number and word is that
+of `analyze`.
+"""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from imbalance_bench.manifest import write_json
+from analysis.pipeline import analyze_study
 
-MANY = tuple(f"tissue {letter}" for letter in "ABCDEFGHIJKLMNOPQRST")
-LONG_METHODS = (
-    "cross_entropy",
-    "focal_loss_with_effective_number_weights_and_a_long_label",
-    "unified_focal",
-    "dfa_learned_from_a_frequency_prior_shared_over_heads",
-)
+LONG_METHODS = {
+    "cross_entropy": 0.0,
+    "focal_loss_with_effective_number_weights_and_a_long_label": -0.04,
+    "unified_focal": 0.03,
+    "dfa_learned_from_a_frequency_prior_shared_over_heads": 0.08,
+}
+LONG_NAMES = tuple(f"a rather long class name of tissue compartment {letter}" for letter in "abcdefg")
+MANY_NAMES = tuple(f"tissue {letter}" for letter in "ABCDEFGHIJKLMNOPQRST")
+QUICK = {"resamples": 400, "permutations": 2000}  # so that five studies are analysed in minutes
+
+# options of `tests.analysis.synthetic.write_synthetic_study`
+STUDIES: Mapping[str, Mapping[str, Any]] = {
+    "many_classes": {"names": MANY_NAMES, "n_images": 10, "borders": True},
+    "long_names": {"names": LONG_NAMES, "methods": tuple(LONG_METHODS), "gains": LONG_METHODS, "seeds": 2,
+                   "n_images": 8, "interventions": True},
+    "one_seed": {"seeds": 1, "n_images": 8, "borders": True, "interventions": True, "attention": "live"},
+    "no_resolution": {"classes": 9, "n_images": 6, "seeds": 2, "groups_known": False, "absent_class": True,
+                      "mpp_um": None, "borders": True},
+    "two_models": {"models": ("small encoder", "large encoder"), "n_images": 8, "borders": True,
+                   "methods": ("cross_entropy", "inverse_frequency", "dfa")},
+}  # fmt: skip
 
 
 def write_studies(folder: Path) -> dict[str, Path]:
-    """Write the studies with their analyses; the numbers mean nothing and look plausible.
-
-    Args:
-        folder: An empty folder, or one of an earlier call.
+    """Simulate the studies and analyse them; those of an earlier call are kept.
 
     Returns:
         Name -> study directory.
     """
-    return {name: write(folder / name) for name, write in STUDIES.items() if not (folder / name).exists()} | {
-        name: folder / name for name in STUDIES
-    }
-
-
-def many_classes(root: Path) -> Path:
-    """Twenty classes and five methods."""
-    from tests.analysis.contract_study import write_bare_study
-
-    write_bare_study(root, MANY)
-    return _analysed(root)
-
-
-def long_names(root: Path) -> Path:
-    """Names of classes and methods that are sentences."""
-    from tests.analysis.contract_study import LONG_NAMES, write_bare_study
-
-    write_bare_study(root, LONG_NAMES[:7], methods=LONG_METHODS, seeds=2)
-    return _analysed(root)
-
-
-def one_seed(root: Path) -> Path:
-    """One seed, with records, predictions and attention maps."""
     from tests.analysis.contract_study import write_attention
     from tests.analysis.synthetic import write_synthetic_study
 
-    write_synthetic_study(root, seeds=1, n_images=8)
-    write_attention(root, _read(root, "dataset"))
-    return _analysed(root)
-
-
-def no_resolution(root: Path) -> Path:
-    """Nine classes, one of which is absent, on images of unknown resolution and group."""
-    from tests.analysis.synthetic import write_synthetic_study
-
-    write_synthetic_study(root, classes=9, n_images=6, groups_known=False, absent_class=True, seeds=2)
-    write_json(root / "dataset.json", _read(root, "dataset") | {"mpp_um": None})
-    return _analysed(root, absent=[_read(root, "dataset")["classes"][-1]["name"]])
-
-
-STUDIES: Mapping[str, Callable[[Path], Path]] = {
-    "many_classes": many_classes,
-    "long_names": long_names,
-    "one_seed": one_seed,
-    "no_resolution": no_resolution,
-}
-
-
-def _analysed(root: Path, **gaps: list[str]) -> Path:
-    from tests.analysis.contract_study import write_analysis
-
-    return write_analysis(root, _read(root, "plan"), _read(root, "dataset"), **gaps)  # pyright: ignore[reportArgumentType]
-
-
-def _read(root: Path, name: str) -> dict:
-    return json.loads((root / f"{name}.json").read_text(encoding="utf-8"))
+    for name, options in STUDIES.items():
+        if not (folder / name / "analysis" / "verdicts.json").exists():
+            root = write_synthetic_study(folder / name, coherent=True, analysis=QUICK, **options)
+            write_attention(root, json.loads((root / "dataset.json").read_text()))
+            analyze_study(root)
+    return {name: folder / name for name in STUDIES}

@@ -44,7 +44,7 @@ def page() -> str:
         f"Whatever the topic: {UNMEASURED_RULE}.",
         "",
         "The answer on the methods, with which a report begins, is chosen from the comparisons on macro Dice by this "
-        f"rule: {method_answer([], '').rule}.",
+        f"rule: {method_answer([], {}).rule}.",
         "",
     ]
     return "\n".join(lines)

@@ -130,7 +130,7 @@ def describe(
 @data.command()
 @click.argument("dest", type=OUT_FOLDER)
 @click.option("--preset", help="Planted classes and factors: tissue or organ.  [default: tissue]")
-@click.option("--design", help="A series of data sets instead: latin (5), wide (10) or factorial (40).")
+@click.option("--design", help="A series of data sets instead: latin (5), wide (10), steep (5) or factorial (40).")
 @click.option("--seed", type=click.IntRange(min=0), help="Instead of the preset's, or 0.")
 @click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True)
 def phantom(dest: Path, preset: str | None, design: str | None, seed: int | None, workers: int) -> None:

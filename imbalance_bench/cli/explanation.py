@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from analysis.explain import Explained
 
 from imbalance_bench.cli.options import FILE, JSON_OPTION, OUT_FOLDER
+
+NUMBERS = ("fold", "seed", "value", "start", "standard_error", "reliability", "n")
 
 
 @click.command()
@@ -31,26 +31,15 @@ def explain(quantities: Path, measures: Path, out: Path | None, as_json: bool, *
     `value` and `construct`, `standard_error`, `reliability`, `n`, `primary`.
     """
     from analysis.explain import explain as explain_tables
+    from imbalance_bench.csv_cells import read_frame
 
-    explained = explain_tables(_read(quantities), _read(measures), plan)
+    explained = explain_tables(read_frame(quantities, NUMBERS), read_frame(measures, NUMBERS), plan)
     if as_json:
         click.echo(json.dumps([verdict.as_json() for verdict in explained.verdicts], indent=2))
     else:
         _print(explained)
     if out is not None:
         _write(explained, out)
-
-
-def _read(path: Path) -> pd.DataFrame:
-    import pandas as pd
-
-    from imbalance_bench.csv_cells import without_guards
-    from imbalance_bench.errors import UserError
-
-    try:
-        return without_guards(pd.read_csv(path))
-    except (ValueError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not readable as CSV ({error}).") from error
 
 
 def _print(explained: Explained) -> None:

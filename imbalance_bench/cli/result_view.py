@@ -12,7 +12,7 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from imbalance_bench.csv_cells import csv_text, without_guards
+from imbalance_bench.csv_cells import csv_text, read_frame
 from imbalance_bench.errors import UserError
 from imbalance_bench.terminal import Terminal, styled
 
@@ -57,7 +57,7 @@ def print_areas(areas: pd.DataFrame, console: Console) -> None:
     console.print(table, highlight=False)
 
 
-def compare_and_print(roots: Sequence[Path], out: Path) -> None:
+def compare_and_print(roots: Sequence[Path], out: Path, *, classes_apart: bool = False) -> None:
     """Compare studies, print what they share, and write tables and the figure of ranks."""
     from analysis.compare import compare_studies
     from analysis.plots.ranks import save_critical_difference
@@ -66,7 +66,7 @@ def compare_and_print(roots: Sequence[Path], out: Path) -> None:
     from imbalance_bench.manifest import write_atomically, write_json
 
     console = Terminal()
-    compared = compare_studies(roots)
+    compared = compare_studies(roots, classes_apart=classes_apart)
     print_studies(compared, console)
     ranks = {} if compared.ranks is None else {"ranks": compared.ranks.ranks, "rank_pairs": compared.ranks.pairs}
     practical = {"practical_differences": practical_table(compared.practical)} if compared.practical else {}
@@ -92,11 +92,7 @@ def compare_scores_and_print(path: Path, plan: Mapping[str, Any], out: Path | No
     from imbalance_bench.manifest import write_atomically, write_json
 
     console = Terminal()
-    try:
-        missing = {name: [""] for name in NUMBERS}
-        table = without_guards(pd.read_csv(path, keep_default_na=False, na_values=missing, encoding="utf-8-sig"))
-    except ValueError as error:
-        raise UserError(f"{path}: not readable as a CSV file ({error}).") from error
+    table = read_frame(path, NUMBERS)
     try:
         compared = compare(table, plan)
     except UserError as error:

@@ -47,11 +47,16 @@ def predict(
 @click.option(
     "--out", type=OUT_FOLDER, default=Path("results/comparison"), show_default=True, help="Tables and figure."
 )
-def compare(study_dirs: tuple[Path, ...], out: Path) -> None:
+@click.option(
+    "--classes-apart",
+    is_flag=True,
+    help="A name is another class in each data set: only for a series whose levels were dealt anew to each.",
+)
+def compare(study_dirs: tuple[Path, ...], out: Path, classes_apart: bool) -> None:
     """Put analysed studies side by side: scores, ranks over data sets, what the biases follow in all of them."""
     from imbalance_bench.cli.result_view import compare_and_print
 
-    compare_and_print(study_dirs, out)
+    compare_and_print(study_dirs, out, classes_apart=classes_apart)
 
 
 @click.command("compare-scores")

@@ -9,6 +9,7 @@ from typing import Any, Self
 import numpy as np
 
 from imbalance_bench.data.store_journal import Chunk
+from imbalance_bench.decoding import DECODER_ERRORS
 from imbalance_bench.errors import UserError
 from imbalance_bench.manifest import write_json
 
@@ -147,7 +148,7 @@ class StoreLayout:
         shape, dtype = self.arrays[name]
         try:
             array = np.load(path, mmap_mode="r")
-        except (OSError, ValueError, EOFError) as error:
+        except DECODER_ERRORS as error:
             raise UserError(
                 f"{path} must be a complete array. Got: {error}. Delete the folder {self.folder}."
             ) from None

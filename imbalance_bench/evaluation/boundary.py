@@ -229,5 +229,5 @@ def _widen_rows(pixels: np.ndarray, radius: int) -> np.ndarray:
 
 def _per_class_and_ring(labels: np.ndarray, ring: np.ndarray, n_classes: int, n_radii: int) -> np.ndarray:
     """Count pixels, (R + 1, K) int64; UNLABELLED is no class and falls out."""
-    place = ring.astype(np.intp) * 256 + labels
+    place = ring.astype(np.uint16) * np.uint16(256) + labels
     return np.bincount(place.ravel(), minlength=(n_radii + 1) * 256).reshape(n_radii + 1, 256)[:, :n_classes]

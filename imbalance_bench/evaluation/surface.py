@@ -15,6 +15,7 @@ borders; the lengths overestimate an oblique straight border by at most 8.3 %.
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import product
 
 import numpy as np
@@ -25,7 +26,7 @@ from imbalance_bench.data.taxonomy import UNLABELLED
 from imbalance_bench.evaluation.boundary import PixelSize
 
 OUTSIDE = UNLABELLED - 1  # of the image; no data set has as many classes
-SEARCHED_PX = 5  # around each border element before the k-d tree is queried
+SEARCHED_PX = 8  # around each border element before the k-d tree is queried
 _AT_ONCE = 2**20  # elements, so that what is calculated of them stays small
 
 
@@ -191,6 +192,7 @@ def _distances_um(places: np.ndarray, others: np.ndarray, mpp_um: PixelSize) -> 
     return distances
 
 
+@lru_cache
 def _rings(mpp_um: PixelSize) -> list[tuple[float, list[tuple[int, int]]]]:
     """Steps to near pixels, grouped by their distance in um, nearest first; complete up to the last distance."""
     reach = range(-SEARCHED_PX, SEARCHED_PX + 1)

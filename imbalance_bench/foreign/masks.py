@@ -1,21 +1,19 @@
 """Predicted masks as tools write them: pictures, NIfTI files, and probabilities in NumPy archives."""
 
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 
 from imbalance_bench.data.pictures import open_picture, read_colours, read_labels
+from imbalance_bench.decoding import DECODER_ERRORS
 from imbalance_bench.errors import UserError
 from imbalance_bench.foreign.labels import NO_CLASS, LabelMap
 from imbalance_bench.foreign.section import NiftiAxes
 
 NIFTI_SUFFIXES = (".nii", ".nii.gz")
 _KEYS = ("probabilities", "softmax")  # of nnU-Net 2 and 1
-_DAMAGED = (OSError, ValueError, EOFError, KeyError, BadZipFile, zlib.error)
 _ROUNDING = 0.02  # how far the sum of half-precision probabilities may be from 1
 
 # a (H, W) array turned in one of the other ways that tools confuse
@@ -114,7 +112,7 @@ def _load(path: Path) -> np.ndarray:
             if len(names) == 1:
                 return archive[names[0]]
             arrays = ", ".join(archive.files) or "none"
-    except _DAMAGED as error:
+    except DECODER_ERRORS as error:
         reason = str(error).partition(". ")[0]  # NumPy goes on to recommend unsafe loading
         raise UserError(f"{path} must be a NumPy file of probabilities. Got: {reason}. Write it again.") from None
     raise UserError(f"{path} must hold one array called probabilities. Got {arrays}.")
@@ -131,7 +129,7 @@ def _open_nifti(path: Path) -> Any:
         ) from None
     try:
         return nibabel.load(path)
-    except (*_DAMAGED, ImageFileError, HeaderDataError) as error:
+    except (*DECODER_ERRORS, ImageFileError, HeaderDataError) as error:
         raise UserError(f"{path} must be a NIfTI file. Got: {error}. Write it again.") from None
 
 
@@ -148,7 +146,7 @@ def _nifti_codes(path: Path, axes: NiftiAxes) -> np.ndarray:
     plane = _plane(path, image.shape)
     try:
         values = np.asanyarray(image.dataobj).reshape(plane)
-    except _DAMAGED as error:
+    except DECODER_ERRORS as error:
         raise UserError(f"{path} must be a complete NIfTI file. Got: {error}. Write it again.") from None
     if values.dtype.kind == "f":
         odd = ~(np.abs(values) < 2**53) | (values != np.floor(values))  # a NaN is odd, too

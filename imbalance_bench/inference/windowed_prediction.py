@@ -136,7 +136,7 @@ class _Plan:
                 starts.append(left)
         panels = []
         for left, right in zip(starts, [*starts[1:], image.width_px], strict=True):
-            tiles = tuple(k for k, left in enumerate(lefts) if left < right and left + tiling.tile_px > left)
+            tiles = tuple(k for k, start in enumerate(lefts) if start < right and start + tiling.tile_px > left)
             panels.append(_Panel(left, right, tiles))
         everything = np.ones((len(tops), len(lefts)), dtype=bool)
         return cls(tops, lefts, panels, everything if tissue is None else tissue.needed(tops, lefts, tiling.tile_px))

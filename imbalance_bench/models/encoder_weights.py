@@ -6,6 +6,7 @@ in silence, because the features would then be those of another model.
 
 import json
 import math
+import pickle
 import re
 from collections.abc import Mapping
 from functools import lru_cache
@@ -17,6 +18,7 @@ from safetensors.torch import load_file
 from timm.layers.pos_embed import resample_abs_pos_embed
 from torch import Tensor, nn
 
+from imbalance_bench.decoding import DECODER_ERRORS
 from imbalance_bench.errors import UserError, first_line
 from imbalance_bench.manifest import file_hash
 from imbalance_bench.models.checkpoint_layouts import bare, in_timm_layout
@@ -141,11 +143,10 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         if path.suffix == ".safetensors":
             return load_file(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, OSError, RuntimeError, ValueError, EOFError, KeyError) as error:
-        raise UserError(f"{path}: not readable as weights ({first_line(error)}). Is it complete?") from error
-    except Exception as error:
-        # torch.load raises pickle.UnpicklingError for a file that holds more than tensors.
+    except pickle.UnpicklingError as error:  # more than tensors
         raise UserError(f"{path}: holds more than tensors and is not loaded. Save its state_dict alone.") from error
+    except (SafetensorError, *DECODER_ERRORS) as error:
+        raise UserError(f"{path}: not readable as weights ({first_line(error)}). Is it complete?") from error
     for container in _CONTAINERS:
         if isinstance(content, dict) and isinstance(content.get(container), dict):
             content = content[container]

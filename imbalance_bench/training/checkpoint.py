@@ -4,15 +4,14 @@ The file is a zip archive whose entries have CRC-32 checksums, which PyTorch wri
 state says whose it is.
 """
 
-import pickle
 import warnings
 import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from imbalance_bench.decoding import CONTENT_ERRORS
 from imbalance_bench.errors import UserError
 from imbalance_bench.manifest import write_atomically
 from imbalance_bench.records import CHECKPOINT
@@ -21,7 +20,6 @@ REFUSED_NAME = "checkpoint.refused.pt"
 
 
 # what a changed bit outside the checked entries can make of a file
-_UNREADABLE = (RuntimeError, EOFError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, zlib.error)
 
 
 class _RefusedError(Exception):
@@ -54,7 +52,7 @@ def load_checkpoint(folder: Path, device: torch.device) -> dict[str, Any] | None
         raise UserError(f"{path} must be readable. Got: {error.strerror}.", exit_code=1) from error
     except _RefusedError as error:
         return _set_aside(path, str(error))
-    except (pickle.UnpicklingError, *_UNREADABLE):
+    except CONTENT_ERRORS:
         return _set_aside(path, "is damaged")
     return state
 
@@ -69,7 +67,7 @@ def _require_checksums(path: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()
-    except (zipfile.BadZipFile, *_UNREADABLE) as error:
+    except CONTENT_ERRORS as error:
         raise _RefusedError("is damaged") from error
     except OSError as error:
         if error.errno is None:  # of a decompressor, not of the system

@@ -1,5 +1,6 @@
 """Which trial wins: on validation counts alone. The records of tuning hold every trial, its draw and its score."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from imbalance_bench.manifest import write_json
 from imbalance_bench.method_entry import MethodEntry
 from imbalance_bench.records import StudyRecords
 from imbalance_bench.tuning.draws import Trial
-from imbalance_bench.tuning.section import CHOICES, CHOICES_FORMAT, Selection, TuningSection
+from imbalance_bench.tuning.section import CHOICES, CHOICES_FORMAT, HALVED_FORMAT, Selection, TuningSection
 from methods.class_counts import ClassFeedback
 
 
@@ -82,12 +83,17 @@ def scored(trials: list[Trial], records: StudyRecords, select: Selection, split:
     ]
 
 
-def best(scores: list[TrialScore]) -> TrialScore:
-    """Return the trial with the highest validation score; of equal ones the cheapest in steps, then the first.
+def by_preference(scores: Sequence[TrialScore]) -> list[TrialScore]:
+    """Return trials by their validation score, the highest first; of equal ones the cheapest in steps, then the first.
 
     Steps, not seconds: a resumed study must choose as an uninterrupted one does.
     """
-    return min(scores, key=lambda score: (-score.validation, score.steps, score.trial.number))
+    return sorted(scores, key=lambda score: (-score.validation, score.steps, score.trial.number))
+
+
+def best(scores: Sequence[TrialScore]) -> TrialScore:
+    """Return the trial that is preferred to all others."""
+    return by_preference(scores)[0]
 
 
 def choose(
@@ -111,8 +117,17 @@ def write_choices(
     chosen: dict[str, tuple[TrialScore, list[TrialScore]]],
     records: StudyRecords,
     section: TuningSection,
+    rungs: Sequence[Mapping[str, Sequence[TrialScore]]] = (),
 ) -> None:
-    """Write what was tried, what won and, apart, what would have won on test images (the ceiling)."""
+    """Write what was tried, what won and, apart, what would have won on test images (the ceiling).
+
+    Args:
+        path: Folder of the trials.
+        chosen: Label -> the winner and the scores of all trials that were trained in full.
+        records: Of the trials.
+        section: How they were chosen.
+        rungs: Of each round of halving before, label -> the scores of its trials.
+    """
     methods = {}
     for label, (winner, scores) in chosen.items():
         on_test = scored([score.trial for score in scores], records, section.select, "test")
@@ -120,15 +135,36 @@ def write_choices(
         methods[label] = {
             "winner": winner.trial.number,
             "settings": tuned_entry(label, winner).resolved(),
-            "trials": [_row(score) for score in scores],
+            "trials": _rows([*(rung[label] for rung in rungs), scores]),
             "test_of_tuning_seeds": {
                 "winner": next(s.validation for s in on_test if s.trial.number == winner.trial.number),
                 "oracle_trial": ceiling.trial.number,
                 "oracle": ceiling.validation,
             },
         }
-    content = {"format": CHOICES_FORMAT, "tuning": section.model_dump(mode="json"), "methods": methods}
+    form = HALVED_FORMAT if rungs else CHOICES_FORMAT
+    content = {"format": form, "tuning": section.model_dump(mode="json"), "methods": methods}
     write_json(path / CHOICES, content)
+
+
+def _rows(rungs: Sequence[Sequence[TrialScore]]) -> list[dict[str, Any]]:
+    """Return a row for each trial: its last rung, and with halving what it scored on each, and the cost of them all."""
+    of_trials: dict[int, list[TrialScore]] = {}
+    for scores in rungs:
+        for score in scores:
+            of_trials.setdefault(score.trial.number, []).append(score)
+    if len(rungs) == 1:
+        return [_row(score) for (score,) in of_trials.values()]
+    return [
+        _row(of_trial[-1])
+        | {"steps": sum(score.steps for score in of_trial), "seconds": sum(score.seconds for score in of_trial)}
+        | {"rungs": [_rung_row(score) for score in of_trial], "in_full": len(of_trial) == len(rungs)}
+        for of_trial in of_trials.values()
+    ]
+
+
+def _rung_row(score: TrialScore) -> dict[str, Any]:
+    return {"label": score.trial.entry.label, "validation": score.validation, "steps": score.steps}
 
 
 def _row(score: TrialScore) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Tune before the study: trials are the runs of an ordinary study in the folder `tuning` of the study's own."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from rich.console import Console
@@ -13,15 +14,18 @@ from imbalance_bench.errors import UserError
 from imbalance_bench.planning import prepare_study
 from imbalance_bench.records import StudyRecords
 from imbalance_bench.terminal import Terminal
-from imbalance_bench.tuning.choice import TrialScore, choose, tuned_entry, write_choices
+from imbalance_bench.tuning.choice import TrialScore, choose, scored, tuned_entry, write_choices
 from imbalance_bench.tuning.draws import Trial, trials_of
-from imbalance_bench.tuning.section import TUNING_FOLDER
+from imbalance_bench.tuning.halving import promoted, shortened
+from imbalance_bench.tuning.section import TUNING_FOLDER, Rung
 
 ExecuteStudy = Callable[[StudyConfig, Path], object]
+Trials = dict[str, list[Trial]]  # by the label of the method
+RungScores = Mapping[str, Sequence[TrialScore]]  # likewise
 
 
-def trial_study(config: StudyConfig, trials: dict[str, list[Trial]]) -> StudyConfig:
-    """Return the study of all trials: each setting once, with the seeds of tuning."""
+def trial_study(config: StudyConfig, trials: Trials) -> StudyConfig:
+    """Return the study of all trials: each setting once, with the seeds of tuning; the default of a method first."""
     if config.tuning is None:
         raise ValueError("the study has no `tuning` section")
     entries = {trial.entry.label: trial.entry for of_method in trials.values() for trial in of_method}
@@ -52,7 +56,8 @@ def tuned(config: StudyConfig, root: Path, execute: ExecuteStudy, dry_run: bool)
     """
     if config.tuning is None:
         return config
-    trials = {entry.label: trials_of(entry, config.tuning) for entry in config.methods}
+    trials: Trials = {entry.label: trials_of(entry, config.tuning) for entry in config.methods}
+    first, *others = config.tuning.rungs(config.training.steps)
     console, folder = Terminal(), root / TUNING_FOLDER
     n = sum(len({trial.entry.label for trial in of_method}) for of_method in trials.values())
     console.print(
@@ -61,18 +66,63 @@ def tuned(config: StudyConfig, root: Path, execute: ExecuteStudy, dry_run: bool)
         highlight=False,
         soft_wrap=True,
     )
-    study = trial_study(config, trials)
+    if others:
+        console.print(halving_text([first, *others]), highlight=False, soft_wrap=True)
     with ProgressDisplay(console) as display:
+        study = trial_study(config, trials)
         require_no_leak(prepare_study(study, folder, display.on_phase, write=False).splits)
-    execute(study, folder)
     if dry_run:
+        execute(trial_study(config, _with_defaults(trials, _briefly(trials, first, config))), folder)
         return config
+    trials, planned, halved = _halved(config, trials, folder, execute)
+    execute(trial_study(config, planned), folder)
     records = StudyRecords.open(folder)
     chosen = choose(trials, records, config.tuning)
-    write_choices(folder, chosen, records, config.tuning)
-    print_choices(chosen, console)
+    write_choices(folder, chosen, records, config.tuning, halved)
+    print_choices(chosen, console, halved)
     methods = tuple(tuned_entry(label, winner) for label, (winner, _) in chosen.items())
     return config.model_copy(update={"methods": methods})
+
+
+def _halved(
+    config: StudyConfig, trials: Trials, folder: Path, execute: ExecuteStudy
+) -> tuple[Trials, Trials, list[RungScores]]:
+    """Execute all rungs but the last; without halving there is none.
+
+    Returns:
+        The trials that are trained in full, all trials of the study, shortened ones too, and the scores of each rung.
+    """
+    if config.tuning is None:
+        raise ValueError("the study has no `tuning` section")
+    planned, scores = _with_defaults(trials, {}), []
+    for rung, following in pairwise(config.tuning.rungs(config.training.steps)):
+        brief = _briefly(trials, rung, config)
+        planned = {label: [*planned[label], *brief[label]] for label in trials}
+        execute(trial_study(config, planned), folder)
+        records = StudyRecords.open(folder)
+        scores.append({label: scored(each, records, config.tuning.select, "val") for label, each in brief.items()})
+        going = {label: promoted(of_method, following.trials) for label, of_method in scores[-1].items()}
+        trials = {label: [trial for trial in each if trial.number in going[label]] for label, each in trials.items()}
+    return trials, {label: [*planned[label], *trials[label]] for label in trials}, scores
+
+
+def _briefly(trials: Trials, rung: Rung, config: StudyConfig) -> Trials:
+    return {label: [shortened(t, rung.steps, config.training.steps) for t in each] for label, each in trials.items()}
+
+
+def _with_defaults(trials: Trials, others: Trials) -> Trials:
+    """Put the default in full before the others: it is what the tuning study's own analysis compares with."""
+    return {label: [of_method[0], *others.get(label, [])] for label, of_method in trials.items()}
+
+
+def halving_text(rungs: Sequence[Rung]) -> str:
+    """Say how many trials of each method are trained how long, and what that costs."""
+    spent = sum(rung.steps * rung.trials for rung in rungs)
+    told = ", ".join(f"{rung.trials} of {rung.steps} steps" for rung in rungs)
+    return (
+        f"halving, for each method and seed: {told}; {spent} steps together instead of {rungs[0].trials} x "
+        f"{rungs[-1].steps} = {rungs[0].trials * rungs[-1].steps}; the default is trained in full"
+    )
 
 
 def require_no_leak(splits: Splits) -> None:
@@ -96,11 +146,17 @@ def require_no_leak(splits: Splits) -> None:
                 )
 
 
-def print_choices(chosen: dict[str, tuple[TrialScore, list[TrialScore]]], console: Console) -> None:
-    """Print what won, beside the untuned method, and what tuning cost."""
-    table = Table("method", "untuned", "tuned", "trial", "setting", "minutes", box=None, pad_edge=False)
+def print_choices(
+    chosen: dict[str, tuple[TrialScore, list[TrialScore]]],
+    console: Console,
+    halved: Sequence[RungScores] = (),
+) -> None:
+    """Print what won, beside the untuned method, and what tuning cost, rounds of halving included."""
+    table = Table("method", "untuned", "tuned", "trial", "setting", "steps", "minutes", box=None, pad_edge=False)
     for label, (winner, scores) in chosen.items():
-        seconds = sum({score.trial.entry.label: score.seconds for score in scores}.values())
+        every = [*scores, *(score for rung in halved for score in rung[label])]
+        trained = {score.trial.entry.label: score for score in every}.values()
+        steps, seconds = sum(score.steps for score in trained), sum(score.seconds for score in trained)
         setting = winner.trial.draw | winner.trial.recipe
         told = ", ".join(f"{k} {v:.3g}" if isinstance(v, float) else f"{k} {v}" for k, v in setting.items())
         table.add_row(
@@ -109,6 +165,7 @@ def print_choices(chosen: dict[str, tuple[TrialScore, list[TrialScore]]], consol
             f"{winner.validation:.3f}",
             str(winner.trial.number),
             told or "as in the study file",
+            str(steps),
             f"{seconds / 60:.1f}",
         )
     console.print("tuned on validation images; these scores are optimistic, as the best of several", highlight=False)

@@ -29,7 +29,8 @@ from imbalance_bench.errors import UserError
 from imbalance_bench.manifest import write_json
 from imbalance_bench.preregistration import PRIMARY_MEASURES
 from imbalance_bench.records import RunState, StudyRecords
-from tests.analysis.synthetic import METHOD_GAIN, true_difficulty, write_synthetic_study
+from tests.analysis.synthetic import write_synthetic_study
+from tests.analysis.synthetic_runs import METHOD_GAIN, true_difficulty
 
 QUICK = {"resamples": 100, "permutations": 500}
 TWO = ("cross_entropy", "dfa")

@@ -8,6 +8,8 @@ from analysis.answers import method_answer, reason_answers
 from analysis.topics.path_ceiling import NOT_EXAMINED
 from analysis.verdicts import Topic, Verdict, Word
 
+CONTROL_OF = dict.fromkeys("abc", "base")
+
 
 def macro(method: str, word: Word, difference: float) -> Verdict:
     sentence = f"{method} is {word}."
@@ -22,21 +24,31 @@ def change(word: Word, method: str = "dfa") -> Verdict:
 
 def test_the_best_of_the_better_methods_is_named_first() -> None:
     found = [macro("a", Word.BETTER, 0.02), macro("b", Word.BETTER, 0.05), macro("c", Word.UNDECIDED, 0.09)]
-    answer = method_answer(found, "base")
+    answer = method_answer(found, CONTROL_OF)
     assert answer.word == Word.BETTER
     assert answer.sentence == "Use b: b is better. So is a."
 
 
+def test_a_gain_is_over_the_control_of_the_same_model() -> None:
+    found = [macro("a (small)", Word.BETTER, 0.05), macro("a (large)", Word.UNDECIDED, 0.01)]
+    control_of = {"a (small)": "base (small)", "a (large)": "base (large)"}
+    assert method_answer(found, control_of).short.startswith(
+        "Use a (small): +5.0 points of macro Dice over base (small)."
+    )
+    kept = method_answer(found[1:], control_of)
+    assert kept.short.startswith("Keep base (small) and base (large): ")
+
+
 def test_without_a_better_method_the_control_stays() -> None:
     found = [macro("a", Word.WORSE, -0.02), macro("b", Word.UNDECIDED, 0.05)]
-    answer = method_answer(found, "base")
+    answer = method_answer(found, CONTROL_OF)
     assert answer.word == Word.UNDECIDED
     assert answer.sentence.startswith(
         "No method is shown to be better than base on macro Dice (1 worse and 1 undecided)"
     )
-    answer = method_answer([macro("a", Word.EQUIVALENT, 0.0)], "base")
+    answer = method_answer([macro("a", Word.EQUIVALENT, 0.0)], CONTROL_OF)
     assert answer.word == Word.EQUIVALENT
-    assert method_answer([], "base").word == Word.NOT_TESTABLE
+    assert method_answer([], {}).word == Word.NOT_TESTABLE
 
 
 @pytest.mark.parametrize("word", [Word.SUPPORTED, Word.NOT_SEPARABLE, Word.DECAY, Word.NOT_SUPPORTED])
@@ -74,16 +86,16 @@ def test_a_heading_says_the_answer_in_a_few_words() -> None:
         return replace(macro(method, word, difference), numbers=numbers)
 
     undecided = [numbered("a", Word.WORSE, -0.02), numbered("b", Word.UNDECIDED, 0.05)]
-    short = method_answer(undecided, "base", "group").short
+    short = method_answer(undecided, CONTROL_OF, "group").short
     assert short == "Keep base: no method is shown to be better. 9 slides or patients, 3 seeds."
     better = [numbered("a", Word.BETTER, 0.021), numbered("b", Word.UNDECIDED, 0.05)]
-    short = method_answer(better, "base", "image").short
+    short = method_answer(better, CONTROL_OF, "image").short
     assert short == "Use a: +2.1 points of macro Dice over base. 9 images, 3 seeds."
     assert (
-        method_answer([macro("a", Word.EQUIVALENT, 0.0)], "base").short
+        method_answer([macro("a", Word.EQUIVALENT, 0.0)], CONTROL_OF).short
         == "Keep base: every other method does the same."
     )
-    assert method_answer([], "base").short == "No method was compared with a control."
+    assert method_answer([], {}).short == "No method was compared with a control."
 
 
 @pytest.mark.parametrize("word", [word for word in Word if word not in (Word.BETTER, Word.WORSE)])

@@ -51,6 +51,15 @@ def test_scores_and_verdicts_are_those_of_the_studies(tmp_path: Path) -> None:
     assert found.verdicts[0].id.startswith("explanation/")
 
 
+def test_names_are_classes_of_their_own_where_levels_were_dealt_anew(tmp_path: Path) -> None:
+    roots = [study(tmp_path / name) for name in ("one", "other")]
+    together, apart = (compare_studies(roots, classes_apart=apart) for apart in (False, True))
+    assert set(together.explanation["associations"]["n_classes"]) == {len(NAMES)}
+    assert set(apart.explanation["associations"]["n_classes"]) == {2 * len(NAMES)}
+    assert any("another class in each data set" in note for note in apart.notes)
+    assert not any("another class in each data set" in note for note in together.notes)
+
+
 def test_five_data_sets_are_tested(tmp_path: Path) -> None:
     roots = [study(tmp_path / f"study_{number}") for number in range(6)]
     for root in roots:

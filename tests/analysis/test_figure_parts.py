@@ -92,6 +92,17 @@ def test_stages_follow_one_another() -> None:
     assert along_stages(rows, ["run"])["elapsed"].tolist() == [0, 100, 101, 150]
 
 
+def test_a_text_is_as_wide_in_the_file_as_in_the_layout() -> None:
+    widths = []
+    for dpi in (100, 200):
+        with figure_style():
+            figure = new_figure(4, 1)
+            figure.set_dpi(dpi)
+            text = figure.text(0, 0.5, "logit gradient norm: inverse_frequency", fontsize=7.5)
+            widths.append(text.get_window_extent().width / dpi)
+    assert widths[0] == pytest.approx(widths[1], rel=0.01)
+
+
 def test_wording() -> None:
     assert number(-0.5, 2) == f"{MINUS}0.50"
     assert number(float("nan")) == "–"  # noqa: RUF001

@@ -23,7 +23,8 @@ from analysis.topics.interventions import (
 from analysis.topics.path_ceiling import Ceiling
 from analysis.verdicts import Verdict, Word
 from imbalance_bench.records import StudyRecords
-from tests.analysis.synthetic import INTERVENTION_LOSS, write_synthetic_study
+from tests.analysis.synthetic import write_synthetic_study
+from tests.analysis.synthetic_runs import INTERVENTION_LOSS
 
 QUICK = {"resamples": 200, "permutations": 500}
 

@@ -11,13 +11,13 @@ from scipy import integrate, ndimage
 from scipy.ndimage import gaussian_filter
 
 from analysis.geometry.nearest_border import border_lengths, edge_sums, pixels_near_borders
-from analysis.measures.context import border_shares, stain_overlaps
+from analysis.measures.context import border_shares
 from analysis.measures.control_runs import first_steps, vote_entropy
 from analysis.measures.estimates import adjacency_table, border_profile_table, measure_table
 from analysis.measures.feature_space import (
+    Gaussians,
     bhattacharyya,
     class_overlaps,
-    sample_overlaps,
     shrunk,
     silhouettes,
     sum_features,
@@ -205,8 +205,8 @@ def test_stain_overlap_of_pairs_is_symmetric_and_relabels():
     rng = np.random.default_rng(0)
     mask = rng.integers(0, 3, (60, 60)).astype(np.uint8)
     image = paint(0.3 + 0.1 * mask + rng.normal(0, 0.05, mask.shape))
-    one = stain_overlaps(np.ones((1, 1)), surveyed([(image, mask)]))[0]
-    two = stain_overlaps(np.ones((1, 1)), surveyed([(image, np.array([2, 0, 1], np.uint8)[mask])]))[0]
+    one = surveyed([(image, mask)]).stain_overlaps(np.ones((1, 1)))[0]
+    two = surveyed([(image, np.array([2, 0, 1], np.uint8)[mask])]).stain_overlaps(np.ones((1, 1)))[0]
     np.testing.assert_allclose(one, one.T)
     np.testing.assert_allclose(two[np.ix_([2, 0, 1], [2, 0, 1])], one)
     assert one[0, 1] > one[0, 2]
@@ -215,14 +215,23 @@ def test_stain_overlap_of_pairs_is_symmetric_and_relabels():
 # features
 
 
+def gaussian(mean: np.ndarray, covariance: np.ndarray) -> Gaussians:
+    """Return one Gaussian."""
+    return Gaussians.of(mean, covariance, np.array(True))
+
+
 def test_bhattacharyya_equals_quadrature():
     means, deviations = np.array([[0.3], [1.9]]), np.array([0.8, 1.7])
     one, two = (stats.norm(mean[0], deviation) for mean, deviation in zip(means, deviations, strict=True))
     oracle = integrate.quad(lambda x: np.sqrt(one.pdf(x) * two.pdf(x)), -20, 20)[0]
-    found = bhattacharyya(means[0], means[1], *(np.array([[each**2]]) for each in deviations))
+    found = bhattacharyya(
+        *(gaussian(mean, np.array([[each**2]])) for mean, each in zip(means, deviations, strict=True))
+    )
     assert float(found) == pytest.approx(oracle, abs=1e-9)
     same = np.array([[2.0, 0.3], [0.3, 1.0]])
-    assert float(bhattacharyya(np.ones(2), np.ones(2), same, same)) == pytest.approx(1)
+    assert float(bhattacharyya(gaussian(np.ones(2), same), gaussian(np.ones(2), same))) == pytest.approx(1)
+    nothing = Gaussians.of(np.ones((1, 2)), same[None], np.array([False]))
+    assert np.isnan(bhattacharyya(nothing, nothing)).all()
 
 
 def ledoit_wolf(x: np.ndarray) -> float:
@@ -261,7 +270,9 @@ def test_feature_overlap_falls_with_distance_and_equals_a_plain_fit():
         covariances = [
             shrunk(np.cov(each.T, bias=True), np.array(share)) for each, share in zip(fits, shrinkage, strict=True)
         ]
-        oracle = bhattacharyya(fits[0].mean(axis=0), fits[1].mean(axis=0), *covariances)
+        oracle = bhattacharyya(
+            *(gaussian(each.mean(axis=0), covariance) for each, covariance in zip(fits, covariances, strict=True))
+        )
         assert found[0, 1] == pytest.approx(float(oracle), rel=1e-9)
         overlaps.append(found[0, 1])
     assert overlaps[0] > 0.95
@@ -274,7 +285,7 @@ def test_resampling_units_equals_copying_them():
     one = sum_features("encoder", lambda: iter(draws), n_units=4, n_classes=2).samples[0][0]
     summed = [np.tensordot(weights[0], each, 1)[None] for each in (one.first, one.second, one.count)]
     copied = replace(one, count=summed[2], first=summed[0], second=summed[1])
-    assert sample_overlaps(weights, one)[0, 0, 1] == pytest.approx(sample_overlaps(np.ones((1, 1)), copied)[0, 0, 1])
+    assert one.overlaps(weights)[0, 0, 1] == pytest.approx(copied.overlaps(np.ones((1, 1)))[0, 0, 1])
     assert summed[2].sum() == sum(len(draws[unit][1]) for unit in (1, 1, 2, 3))
 
 

@@ -194,9 +194,10 @@ def test_corrected_overlap_closed_forms():
 def test_mean_difference_equals_a_loop_over_pairs_of_different_groups():
     rng = np.random.default_rng(0)
     values, mass, group = rng.normal(size=30), rng.uniform(1, 3, 30), rng.integers(0, 5, 30)
-    pairs = PairDifferences.of(values, mass, group, 6)
+    pairs = PairDifferences.of(np.stack([-values, values]), mass, group, 6)
     weights = np.array([[1, 1, 1, 1, 1, 1], [0, 2, 1, 0, 3, 1], [0, 1, 0, 0, 0, 0], [0, 0, 0, 0, 0, 4]], float)
-    for row, found in zip(weights, pairs.mean(weights), strict=True):
+    np.testing.assert_allclose(*pairs.mean(weights))  # mirrored values differ as much
+    for row, found in zip(weights, pairs.mean(weights)[1], strict=True):
         alone = len({g for g in group if row[g] > 0}) < 2
         total = difference = 0.0
         for i in range(30):
@@ -214,8 +215,8 @@ def test_mean_difference_does_not_know_the_number_of_things_or_groups():
         found = []
         for _ in range(1000):
             values = rng.normal(size=groups)[group] * np.sqrt(0.5) + rng.normal(size=len(group)) * np.sqrt(0.5)
-            pairs = PairDifferences.of(values, np.ones(len(group)), group, groups)
-            found.append(NORMAL_SD * pairs.mean(np.ones((1, groups)))[0])
+            pairs = PairDifferences.of(values[None], np.ones(len(group)), group, groups)
+            found.append(NORMAL_SD * pairs.mean(np.ones((1, groups)))[0, 0])
         assert np.mean(found) == pytest.approx(1, abs=4 * np.std(found) / np.sqrt(1000))
 
 

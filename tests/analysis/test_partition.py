@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from analysis.statistics.intervals import percentile_interval
-from analysis.statistics.partition import partition, partitions_of, resampled_partitions
+from analysis.statistics.partition import partition, partition_each, resampled_partition
 
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "explanation_r.json").read_text())
 VALUES = np.array(GOLDEN["mtcars"]).reshape(5, 32)
@@ -79,10 +79,16 @@ def test_strata_have_their_own_intercepts():
 def test_several_responses_are_fitted_as_each_alone():
     strata = list("a" * 12 + "b" * 20)
     responses = np.stack([MPG, MPG[::-1], np.zeros(32)])
-    for response, found in zip(responses, partitions_of(responses, CARS, strata), strict=True):
+    found = partition_each(responses, CARS, strata)
+    for row, response in enumerate(responses):
         alone = partition(response, CARS, strata)
-        np.testing.assert_allclose(found.r2, alone.r2, atol=1e-12)
+        np.testing.assert_allclose(found.r2[row], alone.r2, atol=1e-12)
         assert (found.n, found.n_strata) == (alone.n, alone.n_strata)
+        np.testing.assert_allclose(found.adjusted().r2[row], alone.adjusted().r2, atol=1e-12)
+        np.testing.assert_allclose(found.commonality()[row], alone.commonality(), atol=1e-12)
+        np.testing.assert_allclose(found.dominance()[row], alone.dominance(), atol=1e-12)
+        parts = found.of_two([0, 2], [1, 3]), alone.of_two([0, 2], [1, 3])
+        np.testing.assert_allclose([part[row] for part in parts[0]], parts[1], atol=1e-12)
 
 
 def test_degenerate_input_is_defined():
@@ -101,17 +107,17 @@ def test_degenerate_input_is_defined():
 def test_resampling_stays_within_data_sets_and_repeats():
     strata = list("a" * 16 + "b" * 16)
     first, again = (
-        resampled_partitions(MPG, CARS, strata, resamples=40, rng=np.random.default_rng(4)) for _ in range(2)
+        resampled_partition(MPG, CARS, strata, resamples=40, rng=np.random.default_rng(4)) for _ in range(2)
     )
-    np.testing.assert_array_equal([each.r2 for each in first], [each.r2 for each in again])
+    np.testing.assert_array_equal(first.r2, again.r2)
     # one resample by hand: the first draw of classes
     rng = np.random.default_rng(4)
     weights = [rng.multinomial(16, np.full(16, 1 / 16), size=40)[0] for _ in range(2)]
     chosen = np.repeat(np.arange(32), np.concatenate(weights))
     expected = partition(MPG[chosen], CARS[chosen], [strata[each] for each in chosen])
-    np.testing.assert_allclose(first[0].r2, expected.r2, atol=1e-9)
-    few = resampled_partitions(MPG[:6], CARS[:6, 1:3], None, resamples=200, rng=np.random.default_rng(0))
-    assert 0 < len(few) < 200  # those without a residual degree of freedom are dropped
+    np.testing.assert_allclose(first.r2[0], expected.r2, atol=1e-9)
+    few = resampled_partition(MPG[:6], CARS[:6, 1:3], None, resamples=200, rng=np.random.default_rng(0))
+    assert 0 < len(few.r2) < 200  # those without a residual degree of freedom are dropped
 
 
 def test_interval_of_a_unique_share_covers_what_was_planted():
@@ -119,8 +125,8 @@ def test_interval_of_a_unique_share_covers_what_was_planted():
     truth = 0.5  # y = x + e: half of the variation, none of it shared
     for _ in range(n):
         x = rng.normal(size=(20, 2))
-        drawn = resampled_partitions(x[:, 0] + rng.normal(size=20), x, None, resamples=200, rng=rng)
-        shares = np.array([each.adjusted().of_two([0], [1])[0] for each in drawn])
+        drawn = resampled_partition(x[:, 0] + rng.normal(size=20), x, None, resamples=200, rng=rng)
+        shares = drawn.adjusted().of_two([0], [1])[0]
         low, high = percentile_interval(shares, 19, 0.95)
         hits += low <= truth <= high
     assert hits / n >= 0.89

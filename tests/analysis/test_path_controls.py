@@ -1,5 +1,6 @@
 """Verdicts that know the ceiling of the path: inert, live, cancelling between models, and not examined."""
 
+import math
 import shutil
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,8 @@ from analysis.topics.path_ceiling import NOT_EXAMINED, Ceiling
 from analysis.topics.path_controls import word_of_uniform
 from analysis.verdicts import Topic, Verdict, Word
 from imbalance_bench.records import StudyRecords
-from tests.analysis.synthetic import UNIFORM_LOSS, write_synthetic_study
+from tests.analysis.synthetic import write_synthetic_study
+from tests.analysis.synthetic_runs import UNIFORM_LOSS
 
 METHODS = ("cross_entropy", "dfa")
 
@@ -154,6 +156,11 @@ def test_magnitudes_do_not_cancel():
     assert models == 2
     folded = PairedScores(changed, trained, ("a", "b", "c"), np.array([0, 0, 1]))
     assert magnitudes(folded)[1] == 4
+
+
+def test_a_live_path_that_changes_nothing_on_the_dosed_images_gives_no_share():
+    assert math.isnan(Ceiling(Word.LIVE, 0.0, 0.6).share(-0.1))
+    assert Ceiling(Word.LIVE, -0.5, 0.6).share(-0.1) == pytest.approx(-0.2)
 
 
 def test_what_a_ceiling_lets_be_said():

@@ -36,7 +36,8 @@ from imbalance_bench.seeding import generator
 from imbalance_bench.tuning.choice import choose, score_of_counts, write_choices
 from imbalance_bench.tuning.draws import Trial
 from imbalance_bench.tuning.section import TuningSection
-from tests.analysis import synthetic
+from tests.analysis.synthetic import write_synthetic_study
+from tests.analysis.synthetic_runs import METHOD_GAIN, STEPS
 
 RNG = np.random.default_rng(0)
 RULES = rules_of(AnalysisPlan.default())
@@ -123,11 +124,9 @@ def tuned_study(
         trials = []
         for number in range(len(of_trials)):
             own = [run for run in runs if run.method == f"{method}.t{number}"]
-            score = {
-                name: mean_score(own, "macro_dice", split) for name, split in (("validation", "val"), ("test",) * 2)
-            }
+            validation, test = (mean_score(own, "macro_dice", split) for split in ("val", "test"))
             drawn = {"gamma": float(number), "how": "ab"[number % 2]} if number else {}
-            trials.append(ScoredTrial(number, f"{method}.t{number}", drawn, **score, steps=100, seconds=9.0))
+            trials.append(ScoredTrial(number, f"{method}.t{number}", drawn, validation, test, steps=100, seconds=9.0))
         methods.append(TunedMethod(method, winner, {}, tuple(trials)))
     study = StudyTables(pd.DataFrame(), tuple(runs), ("a", "b"), ((True, True),), {"groups_known": True}, "test")
     return TunedStudy("macro_dice", tuple(methods), study)
@@ -186,15 +185,12 @@ def test_the_order_over_budgets_is_put_into_words() -> None:
 def tuned_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished study of two methods with a folder of their trials, as tuning writes it."""
     root = tmp_path_factory.mktemp("tuned") / "study"
-    gains = synthetic.METHOD_GAIN | {"focal": 0.05}
-    patch = pytest.MonkeyPatch()
-    patch.setattr(synthetic, "METHOD_GAIN", gains | GAINS)
-    synthetic.write_synthetic_study(root, methods=("cross_entropy", "focal"), seeds=2, n_images=8, classes=3)
+    size = {"seeds": 2, "n_images": 8, "classes": 3, "gains": METHOD_GAIN | {"focal": 0.05} | GAINS}
+    write_synthetic_study(root, methods=("cross_entropy", "focal"), **size)
     labels = [f"{method}.t{number}" for method in ("cross_entropy", "focal") for number in range(TRIALS)]
     settings = {"control": "cross_entropy.t0"}
     folder = root / "tuning"
-    synthetic.write_synthetic_study(folder, methods=labels, seeds=2, n_images=8, classes=3, analysis=settings)
-    patch.undo()
+    write_synthetic_study(folder, methods=labels, **size, analysis=settings)
     section = TuningSection(trials=TRIALS, seeds=(100, 101))
     records = StudyRecords.open(folder)
     chosen = choose({m: [trial(m, n) for n in range(TRIALS)] for m in ("cross_entropy", "focal")}, records, section)
@@ -212,8 +208,8 @@ def test_a_tuned_study_is_analysed_reported_and_drawn(tuned_root: Path) -> None:
     summary = found.tables["tuning"].set_index("method")
     assert summary["winner"].to_dict() == {"cross_entropy": 0, "focal": 1}
     assert summary.loc["focal", "setting"] == "gamma 2"
-    assert summary.loc["focal", "tuning_steps"] == TRIALS * 2 * synthetic.STEPS
-    assert summary.loc["focal", "study_steps"] == 2 * synthetic.STEPS
+    assert summary.loc["focal", "tuning_steps"] == TRIALS * 2 * STEPS
+    assert summary.loc["focal", "study_steps"] == 2 * STEPS
     assert np.isfinite(summary[["validation_again", "test_again", "optimism_of_seeds"]].to_numpy()).all()
     assert len(found.tables["tuning_trials"]) == 2 * TRIALS
     assert len(found.tables["tuning_budgets"]) == 2 * TRIALS
@@ -231,9 +227,7 @@ def test_a_tuned_study_is_analysed_reported_and_drawn(tuned_root: Path) -> None:
 
 
 def test_a_study_without_tuning_has_no_chapter(tmp_path: Path) -> None:
-    root = synthetic.write_synthetic_study(
-        tmp_path / "plain", methods=("cross_entropy", "focal"), seeds=1, n_images=6, classes=3
-    )
+    root = write_synthetic_study(tmp_path / "plain", methods=("cross_entropy", "focal"), seeds=1, n_images=6, classes=3)
     found = analyze_study(root)
     assert all(found.tables[name].empty for name in found.tables if name.startswith("tuning"))
     assert not [each for each in found.verdicts if each.topic == Topic.TUNING]

@@ -38,7 +38,7 @@ def test_a_group_runs(name: str, tmp_path: Path) -> None:
     require_rows(command.GROUPS[name].measure(Setting(tmp_path, tiny=True)))
 
 
-@pytest.mark.slow
+@pytest.mark.bench
 @pytest.mark.parametrize("name", ["runs", *IN_PROCESSES])
 def test_a_group_runs_in_its_processes(name: str, tmp_path: Path) -> None:
     require_rows(command.GROUPS[name].measure(Setting(tmp_path, tiny=True)))

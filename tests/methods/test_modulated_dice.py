@@ -16,8 +16,9 @@ def without_class(batch: cases.Batch, c: int) -> cases.Batch:
 
 
 @pytest.mark.parametrize("name", ["pm_dice", "adaptive_tvmf_dice"])
-def test_a_class_that_does_not_occur_is_left_out_of_the_mean(name):
-    batch = without_class(cases.random_batch(), 2)
+def test_a_class_that_does_not_occur_is_left_out_of_the_mean_and_one_of_one_pixel_is_not(name):
+    batch = without_class(without_class(cases.random_batch(), 2), 4)
+    batch.target.view(-1)[batch.valid.view(-1).nonzero()[0]] = 4
     loss = cases.loss_of(cases.build(REGISTRY[name](cross_entropy_weight=0.0)))  # pyright: ignore[reportCallIssue]
     p = batch.logits.softmax(1).movedim(1, -1)[batch.valid].double()
     y = batch.target[batch.valid]

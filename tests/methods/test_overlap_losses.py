@@ -86,3 +86,17 @@ def test_combo_counts_confident_false_positives():
     value = loss(wrong, batch.target, batch.valid, 0).parts["modified_cross_entropy"]
     # -log(1 - p) of one class in K, with 1 - p clipped at 1e-7
     assert value.item() == pytest.approx(-torch.tensor(1e-7).log().item() / cases.K, rel=1e-3)
+
+
+@pytest.mark.parametrize("name", ["dice", "tversky", "focal_tversky", "lovasz_softmax"])
+def test_a_class_of_one_pixel_counts_as_much_as_any_other(name):
+    batch = cases.random_batch()
+    target = torch.where(batch.target == 2, 0, batch.target)
+    target[0, 0, 0], target[0, 0, 1] = 2, 0
+    seen_as = target.clone()
+    seen_as[0, 0, 0], seen_as[0, 0, 1] = 0, 2  # its only pixel is missed, and another one taken for it
+    logits = 20 * torch.nn.functional.one_hot(seen_as, cases.K).movedim(-1, 1).float()
+    config = REGISTRY[name]() if name == "dice" else REGISTRY[name](cross_entropy_weight=0.0)  # pyright: ignore[reportCallIssue]
+    loss = cases.loss_of(cases.build(config))
+    total = loss(logits, target, torch.ones_like(batch.valid), 0).total.item()
+    assert total == pytest.approx(1 / cases.K, rel=0.1)  # the others are nearly perfect

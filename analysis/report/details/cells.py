@@ -57,9 +57,14 @@ def name(column: str) -> MakeCell:
     return lambda row: Cell("all classes (macro)" if row[column] == MACRO else str(row[column]))
 
 
-def number(column: str, digits: int, *, with_sign: bool = False) -> MakeCell:
-    """Return a function that formats a number with this many digits."""
-    return lambda row: number_cell(row[column], digits, with_sign=with_sign)
+def number(column: str, decimals: int, *, with_sign: bool = False) -> MakeCell:
+    """Return a function that formats a number with this many decimals."""
+    return lambda row: number_cell(row[column], decimals, with_sign=with_sign)
+
+
+def measured(column: str) -> MakeCell:
+    """Return a function that formats a number whose scale depends on the row."""
+    return lambda row: number_cell(row[column], None)
 
 
 def percent(column: str) -> MakeCell:
@@ -72,9 +77,9 @@ def percent(column: str) -> MakeCell:
     return cell
 
 
-def span(value: str, low: str, high: str, digits: int = 3, *, with_sign: bool = False) -> MakeCell:
+def span(value: str, low: str, high: str, decimals: int = 3, *, with_sign: bool = False) -> MakeCell:
     """Return a function that formats a number with its interval below."""
-    return lambda row: estimate_cell(row[value], row[low], row[high], digits=digits, with_sign=with_sign)
+    return lambda row: estimate_cell(row[value], row[low], row[high], decimals=decimals, with_sign=with_sign)
 
 
 def p(column: str) -> MakeCell:

@@ -1,6 +1,6 @@
 """Details on the classes: their neighbours, and the planted truth of a phantom."""
 
-from analysis.report.details.cells import Detail, agreement, name, number, rival, span, text
+from analysis.report.details.cells import Detail, agreement, measured, name, rival, span, text
 
 DETAILS = (
     Detail(
@@ -35,9 +35,9 @@ DETAILS = (
         {
             "factor": text("factor"),
             "class": name("class"),
-            "planted": number("planted", 2),
+            "planted": measured("planted"),
             "measure": text("measure"),
-            "measured": number("measured", 3),
+            "measured": measured("measured"),
         },
     ),
 )

@@ -1,6 +1,6 @@
 """Details on tuning: its choices, their effects, and its cost."""
 
-from analysis.report.details.cells import Detail, name, number, p, span, verdict
+from analysis.report.details.cells import Detail, measured, name, number, p, span, verdict
 
 DETAILS = (
     Detail(
@@ -40,7 +40,8 @@ DETAILS = (
     Detail(
         "tuning_budgets",
         "What fewer trials would have chosen",
-        "Averages over all choices of n of the trials. Ranks are by the test score of the trial that would be chosen.",
+        "Averages over all choices of n of the trials. Ranks are by the test score of the trial that would be chosen. "
+        "Empty if halving dropped trials before their end.",
         {
             "method": name("method"),
             "trials": number("trials", 0),
@@ -59,8 +60,8 @@ DETAILS = (
             "method": name("method"),
             "option": name("option"),
             "n": number("n", 0),
-            "from": number("low", 4),
-            "to": number("high", 4),
+            "from": measured("low"),
+            "to": measured("high"),
             "Spearman's rho": number("spearman", 2, with_sign=True),
             "p": p("p"),
             "smallest possible p": p("min_p"),

@@ -7,7 +7,7 @@ from enum import StrEnum
 import pandas as pd
 
 from analysis.reading.analysed_study import AnalysedStudy
-from analysis.reading.wording import AGGREGATION, CONSTRUCT, words
+from analysis.reading.wording import AGGREGATION, CONSTRUCT, probability, words
 from analysis.schema.names import MACRO
 
 NOTHING = "--"  # in place of a missing number
@@ -124,7 +124,7 @@ def effect_table(study: AnalysedStudy) -> PaperTable:
             [
                 PaperCell(str(row["method"])),
                 _estimate(row["difference"], row["low"], row["high"], mark, with_sign=True),
-                PaperCell(_number(row["p_holm"], 3)),
+                PaperCell(_p(row["p_holm"])),
                 PaperCell(_number(row["superiority"], 2)),
                 PaperCell(_number(row["cliffs_delta"], 2, with_sign=True)),
                 *(PaperCell(_number(regions.get(name, float("nan")), 2)) for name in _REGIONS.values()),
@@ -152,9 +152,9 @@ def association_table(study: AnalysedStudy) -> PaperTable:
             PaperCell(words(str(row["estimand"]))),
             PaperCell(CONSTRUCT.get(str(row["construct"]), str(row["construct"])), below=words(str(row["measure"]))),
             PaperCell(_number(row["spearman"], 2, with_sign=True)),
-            PaperCell(_number(row["p_spearman"], 3)),
-            PaperCell(_number(row["p_holm"], 3)),
-            PaperCell(_number(row["min_p"], 3)),
+            PaperCell(_p(row["p_spearman"])),
+            PaperCell(_p(row["p_holm"])),
+            PaperCell(_p(row["min_p"])),
             PaperCell(_number(row["n_classes"], 0)),
             PaperCell(words(str(row["verdict"]))),
         ]
@@ -173,10 +173,10 @@ def _estimate(value: float, low: float, high: float, mark: Mark, *, with_sign: b
     return PaperCell(write(value), below, mark)
 
 
-def _number(value: float, digits: int, *, with_sign: bool = False) -> str:
+def _number(value: float, decimals: int, *, with_sign: bool = False) -> str:
     """Return a number as text with an ASCII minus; each format replaces it by its own."""
-    if pd.isna(value):
-        return NOTHING
-    if digits == 3 and 0 < abs(value) < 0.0005:
-        return f"{value:+.4f}" if with_sign else "< 0.001"
-    return f"{value:{'+' if with_sign else ''}.{digits}f}"
+    return NOTHING if pd.isna(value) else f"{value:{'+' if with_sign else ''}.{decimals}f}"
+
+
+def _p(value: float) -> str:
+    return NOTHING if pd.isna(value) else probability(value).removeprefix("= ")

@@ -21,6 +21,7 @@ from imbalance_bench.data.converters.source import (
 )
 from imbalance_bench.data.dataset_file import DatasetInfo
 from imbalance_bench.data.pictures import read_rgb
+from imbalance_bench.decoding import DECODER_ERRORS
 from imbalance_bench.errors import UserError
 
 SPLIT_OF_FOLDER = {"Train": "train", "Test": "test"}
@@ -49,8 +50,6 @@ INFO = DatasetInfo(
 )
 TABLE = LabelTable({number: number for number in range(len(INFO.classes))})  # type 0 is background
 
-_MAT_ERRORS = (OSError, ValueError, TypeError, EOFError, NotImplementedError, MatReadError)
-
 
 def plan(source: Path, _options: PrepareOptions) -> Plan:
     """List the images; which of the 16 patients they come from is not published."""
@@ -71,7 +70,7 @@ def read_image(source: SourceImage) -> Pixels:
         types, instances = content["type_map"], content["inst_map"]
     except KeyError as error:
         raise UserError(f"{source.mask} must hold type_map and inst_map. Got no {error}. Download it again.") from None
-    except _MAT_ERRORS as error:
+    except (*DECODER_ERRORS, MatReadError) as error:
         raise UserError(f"{source.mask} must be a complete MATLAB file. Got: {error}. Download it again.") from None
     if types.ndim != 2 or instances.shape != types.shape:
         raise UserError(f"{source.mask} must hold two maps of one size. Got {types.shape} and {instances.shape}.")

@@ -15,6 +15,7 @@ from imbalance_bench.data.converters.source import (
     count_remarks,
 )
 from imbalance_bench.data.dataset_file import DatasetInfo
+from imbalance_bench.decoding import DECODER_ERRORS
 from imbalance_bench.errors import UserError
 
 SPLIT_OF_FOLD = {1: "train", 2: "val", 3: "test"}  # the first of the three published rotations
@@ -52,12 +53,12 @@ def plan(source: Path, _options: PrepareOptions) -> Plan:
             "types": root / "images" / f"fold{fold}" / "types.npy",
             "masks": root / "masks" / f"fold{fold}" / "masks.npy",
         }
-        arrays = {name: _open(path) for name, path in files.items()}
-        lengths = {len(array) for array in arrays.values()}
-        if len(lengths) > 1 or arrays["masks"].ndim != 4 or arrays["masks"].shape[-1] != len(CHANNELS) + 1:
-            shapes = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
-            raise UserError(f"{root} must hold arrays of one length, masks with 6 channels. Got {shapes}.")
-        for row, tissue in enumerate(arrays["types"].tolist()):
+        images_of_fold, masks = _open_pixels(files["images"], 3), _open_pixels(files["masks"], len(CHANNELS) + 1)
+        types = _open(files["types"])
+        if masks.shape[:3] != images_of_fold.shape[:3] or types.shape != masks.shape[:1]:
+            shapes = f"images {images_of_fold.shape}, masks {masks.shape}, types {types.shape}"
+            raise UserError(f"{root} must hold arrays of one length and images as large as their masks. Got {shapes}.")
+        for row, tissue in enumerate(types.tolist()):
             name = f"fold{fold}_{row:04d}"
             extra = {"fold": str(fold), "tissue": str(tissue)}
             images.append(SourceImage(name, name, files["images"], files["masks"], split=split, row=row, extra=extra))
@@ -66,8 +67,8 @@ def plan(source: Path, _options: PrepareOptions) -> Plan:
 
 def read_row(source: SourceImage) -> Pixels:
     """Read one row; a pixel that two types claim is unlabelled, one that none claims is background."""
-    image = np.array(_open(source.image)[source.row])
-    claims = np.array(_open(source.mask)[source.row, :, :, : len(CHANNELS)]) > 0  # (H, W, 5)
+    image = np.array(_open_pixels(source.image, 3)[source.row])
+    claims = np.array(_open_pixels(source.mask, len(CHANNELS) + 1)[source.row, :, :, : len(CHANNELS)]) > 0  # (H, W, 5)
     if image.min() < 0 or image.max() > 255:
         raise UserError(f"{source.image} row {source.row} must hold 0..255. Got {image.min()}..{image.max()}.")
     mask = np.where(claims.any(axis=-1), claims.argmax(axis=-1) + 1, 0).astype(np.uint8)
@@ -75,11 +76,23 @@ def read_row(source: SourceImage) -> Pixels:
     return Pixels(image.astype(np.uint8), mask)
 
 
+def _open_pixels(path: Path, channels: int) -> np.ndarray:
+    """Map (N, H, W, channels) numbers."""
+    array = _open(path)
+    if array.ndim != 4 or array.shape[-1] != channels or array.size == 0 or array.dtype.kind not in "buif":
+        raise UserError(
+            f"{path} must hold numbers of shape (images, height, width, {channels}). Got {array.dtype} of shape "
+            f"{array.shape}. Download it again."
+        )
+    return array
+
+
 def _open(path: Path) -> np.ndarray:
     """Map an array: a fold is larger than the memory of many machines."""
     try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+        with np.errstate(over="ignore"):  # a damaged header may name any shape
+            return np.load(path, mmap_mode="r", allow_pickle=False)
+    except DECODER_ERRORS as error:
         raise UserError(f"{path} must be a complete NumPy array, as published. Got: {error}.") from None
 
 

@@ -31,6 +31,7 @@ class Design:
         levels: The lowest and the highest level of ambiguity, morphology and context.
         crossed: Two levels of each of these, every combination with every share (a full factorial), instead of K
             levels in Latin squares.
+        region_um: Instead of the preset's: smaller regions give a rare class more of them.
     """
 
     preset: str
@@ -38,11 +39,13 @@ class Design:
     shares: tuple[float, ...]
     levels: tuple[float, float] = (0.0, 1.0)
     crossed: bool = False
+    region_um: float | None = None
 
 
 DESIGNS: dict[str, Design] = {
     "latin": Design(preset="tissue", datasets=5, shares=(0.44, 0.27, 0.16, 0.09, 0.04)),
     "wide": Design(preset="tissue", datasets=10, shares=(0.40, 0.26, 0.17, 0.11, 0.06)),
+    "steep": Design(preset="tissue", datasets=5, shares=(0.70, 0.20, 0.07, 0.02, 0.01), region_um=32.0),
     "factorial": Design(preset="tissue", datasets=40, shares=(0.40, 0.26, 0.17, 0.11, 0.06), crossed=True),
 }
 
@@ -141,4 +144,5 @@ def _build(base: PhantomSpec, design: Design, ranks: NDArray[np.int64], name: st
             "rival": tissue.rival or base.classes[(i + 1) % k].name,
         }
         classes.append(tissue.model_dump() | planted)
-    return PhantomSpec.model_validate(base.model_dump() | {"name": name, "seed": seed, "classes": classes})
+    own = {"name": name, "seed": seed, "classes": classes, "region_um": design.region_um or base.region_um}
+    return PhantomSpec.model_validate(base.model_dump() | own)

@@ -7,7 +7,6 @@ the memory.
 import mmap
 import struct
 import threading
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,12 +19,10 @@ from PIL import Image
 from imbalance_bench.data.pictures.facts import GREY, PALETTE, RGB, PictureFacts
 from imbalance_bench.data.pictures.orientation import ORIENTATION_TAG, known_orientation, upright, upright_size
 from imbalance_bench.data.pictures.picture import Picture, require_within_limit, unreadable
+from imbalance_bench.decoding import DECODER_ERRORS
 from imbalance_bench.errors import UserError
 
-_ERRORS = (
-    OSError, SyntaxError, ValueError, EOFError, KeyError, IndexError, TypeError, RuntimeError, struct.error, zlib.error,
-    Image.DecompressionBombError,
-)  # fmt: skip
+_ERRORS = (*DECODER_ERRORS, Image.DecompressionBombError)
 # Pillow's name of a format -> ours; every other one may change samples on the way (PPM, JPEG 2000 of 12 bit)
 _FORMATS = {"PNG": "PNG", "JPEG": "JPEG", "MPO": "JPEG", "WEBP": "WEBP", "BMP": "BMP", "DIB": "BMP", "GIF": "GIF"}
 # mode -> colour, bits, alpha

@@ -1,0 +1,126 @@
+"""What do learned biases follow, when frequency and difficulty are planted independently? Trained, not simulated.
+
+    python -m benchmarks.causal_bench plan                      parts, runs, estimated core-minutes
+    python -m benchmarks.causal_bench run [--part N ...]        train and analyse; a stopped call goes on where it was
+    python -m benchmarks.causal_bench results [--to FOLDER]     gather what is analysed, answer, draw
+    python -m benchmarks.causal_bench answer FOLDER             answer anew from the tables that `results` gathered
+
+`--out` is the folder of all studies; `--miniature` makes everything from start to end in minutes, to see it work.
+`--minutes` begins no study that may not end in time. Exit code 1 if studies are left, or if too few known causes
+were attributed to themselves, so that nothing learned may be interpreted.
+"""
+
+import argparse
+import sys
+from dataclasses import fields
+from pathlib import Path
+
+import pandas as pd
+from rich.console import Console
+
+from benchmarks.causal_bench.answers import ATTRIBUTED, DICE, PLANTED, Answers, answers
+from benchmarks.causal_bench.design import MINIATURE, ROOT, WHOLE, Part, chosen, parts, plan_lines, studies
+from benchmarks.causal_bench.evidence import Evidence, gather
+from benchmarks.causal_bench.figures import write_figures
+from benchmarks.causal_bench.running import Place, run_parts
+from benchmarks.markdown import markdown
+from imbalance_bench.csv_cells import csv_text
+from imbalance_bench.errors import UserError
+from imbalance_bench.manifest import write_atomically
+
+EVIDENCE, TABLES, FIGURES = "evidence", Path("answers", "tables"), Path("answers", "figures")
+COMMITTED = ROOT / "results" / "reference" / "causal_bench"
+WITHHELD = (
+    f"Fewer than {ATTRIBUTED:.0%} of the known causes were attributed as planted: nothing learned is interpreted."
+)
+
+
+def main() -> None:
+    """Parse the command line and do it."""
+    options = _parser().parse_args()
+    try:
+        sys.exit(_do(options))
+    except UserError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+
+
+def _do(options: argparse.Namespace) -> int:
+    scale = MINIATURE if options.miniature else WHOLE
+    every = parts(scale)
+    place = Place(options.out or ROOT / "results" / "studies" / "causal_bench", options.workers)
+    if options.what == "answer":
+        return _answer(Evidence.read(options.folder / EVIDENCE), options.folder)
+    if options.what == "results":
+        console = Console(stderr=True)
+        with console.status("reading studies") as status:
+            evidence = gather(studies(scale), place, lambda n: status.update(f"reading studies: {n}"))
+        evidence.write(options.to / EVIDENCE)
+        return _answer(evidence, options.to)
+    return _plan_or_run(every, chosen(every, options.part), place, options)
+
+
+def _plan_or_run(every: list[Part], wanted: list[Part], place: Place, options: argparse.Namespace) -> int:
+    print("\n".join(plan_lines(every)), flush=True)
+    if options.what == "plan":
+        return 0
+    return int(run_parts(wanted, place, options.minutes) > 0)
+
+
+def _answer(evidence: Evidence, folder: Path) -> int:
+    """Write every table and figure, and print the short form."""
+    found = answers(evidence)
+    for field in fields(found):
+        content = csv_text(getattr(found, field.name)).encode()
+        write_atomically(folder / TABLES / f"{field.name}.csv", lambda file, content=content: file.write(content))
+    files = write_figures(found, folder / FIGURES)
+    _print(found)
+    print(f"\ntables: {folder / TABLES}\nfigures: {len(files)} in {folder / FIGURES}")
+    return 0 if found.controls_hold else 1
+
+
+def _print(found: Answers) -> None:
+    for title, table in (("Known causes", found.controls), ("Is the class attention read?", _uniform(found))):
+        print(f"\n## {title}\n\n{markdown(table)}" if len(table) else f"\n{title}: none")
+    print("" if found.controls_hold else f"\n{WITHHELD}")
+    columns = ["series", "decoder", "method", "quantity", "verdict", "follows"]
+    headlines = found.headlines[(found.headlines["by"] == PLANTED) & (found.headlines["quantity"] != DICE)][columns]
+    print(f"\n## What is followed\n\n{markdown(headlines)}")
+    effects = found.effects[found.effects["method"] == "cross_entropy"]
+    print(f"\n## Which planted factor changes Dice\n\n{markdown(effects)}")
+    shown = found.repair[found.repair["verdict"].isin(["better", "worse", "equivalent"])]
+    print(f"\n## What repairs it: {len(shown)} of {len(found.repair)} are decided\n")
+    print(markdown(shown))
+    print(f"\n## Over data sets\n\n{markdown(found.ranks)}")
+
+
+def _uniform(found: Answers) -> pd.DataFrame:
+    return found.path[found.path["control"] == "uniform"]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.causal_bench",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="what", required=True)
+    for name in ("plan", "run", "results", "answer"):
+        command = commands.add_parser(name)
+        command.set_defaults(out=None, workers=None, miniature=False, part=[], minutes=float("inf"))
+        if name == "answer":
+            command.add_argument("folder", type=Path)
+            continue
+        command.add_argument("--miniature", action="store_true", help="tiny models and two data sets")
+        command.add_argument("--out", type=Path, help="folder of all studies  [default: results/studies/causal_bench]")
+        if name == "run":
+            command.add_argument("--part", type=int, nargs="+", default=[], metavar="N", help="[default: all]")
+            command.add_argument("--minutes", type=float, default=float("inf"), help="by the clock")
+            command.add_argument("--workers", type=int, help="runs at a time; by cores unless given")
+        if name == "results":
+            command.add_argument("--to", type=Path, default=COMMITTED, help="[default: %(default)s]")
+    return parser
+
+
+if __name__ == "__main__":
+    main()
