@@ -211,8 +211,8 @@ _NEIGHBOURS = (
 
 
 def _reach(radii: Sequence[Radius]) -> int:
-    """Rows above and below that decide whether a pixel is near a border, and whether that is one."""
-    return max((rows for rows, _ in radii), default=0) + 1
+    """Rows above and below that decide how near a pixel is to a border: a neighbour of which makes it one."""
+    return max((rows for rows, _ in radii), default=0)
 
 
 def _widen_rows(pixels: np.ndarray, radius: int) -> np.ndarray:

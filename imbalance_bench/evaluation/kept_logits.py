@@ -1,7 +1,10 @@
 """The logits of one image while several things are counted of them: in memory, or in a file where they are large."""
 
+import math
+import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import IO
 
 import numpy as np
@@ -11,11 +14,16 @@ _HALF_BITS = 16
 
 
 class KeptLogits:
-    """The logits of one image, (K, H, W) float32, as bands of rows. A context manager: leaving it forgets them."""
+    """The logits of one image, (K, H, W) float32, as bands of rows. A context manager: leaving it forgets them.
 
-    def __init__(self) -> None:
+    Args:
+        folder: Where the file of large ones lies; it has no name there, and goes with this process.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._bytes = folder, 0
         self._bands: list[np.ndarray] = []
-        self._bytes = 0
+        self._shapes: list[tuple[int, ...]] = []  # of the bands in the file
         self._file: IO[bytes] | None = None
 
     @property
@@ -27,24 +35,20 @@ class KeptLogits:
         """Add the next rows, (K, h, W) float32."""
         self._bytes += band.nbytes
         if self._file is None and self._bytes > KEPT_BYTES:
-            self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed with this object
-            for earlier in self._bands:
-                np.save(self._file, earlier)
-            self._bands = []
-        if self._file is None:
-            self._bands.append(band)
-        else:
-            np.save(self._file, band)
+            self._file = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115 - closed with this object
+        self._bands.append(band)
+        if self._file is not None:
+            self._move_to(self._file)
 
     def __iter__(self) -> Iterator[np.ndarray]:
         """Yield the bands from the top; one reading at a time."""
         if self._file is None:
             yield from self._bands
             return
-        end = self._file.seek(0, 2)
         self._file.seek(0)
-        while self._file.tell() < end:
-            yield np.load(self._file)
+        for shape in self._shapes:
+            content = self._file.read(4 * math.prod(shape))
+            yield np.frombuffer(content, dtype=np.float32).reshape(shape)
 
     def __enter__(self) -> "KeptLogits":
         return self
@@ -53,6 +57,13 @@ class KeptLogits:
         self._bands = []
         if self._file is not None:
             self._file.close()
+
+    def _move_to(self, file: IO[bytes]) -> None:
+        file.seek(0, os.SEEK_END)
+        for band in self._bands:
+            file.write(np.ascontiguousarray(band, dtype=np.float32).data)
+            self._shapes.append(band.shape)
+        self._bands = []
 
 
 def nth_smallest(parts: Callable[[], Iterable[np.ndarray]], n: int) -> np.float32:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -102,6 +102,7 @@ class QueriedImage:
     evaluation: ImageEvaluation
     image_id: str
     decoder: ClassQueryDecoder
+    _kept: dict[tuple[int, ...], DecoderInput] = field(default_factory=dict, init=False, repr=False)
 
     @cached_property
     def passes(self) -> list[tuple[int, ...]]:
@@ -120,10 +121,6 @@ class QueriedImage:
         if sum(map(len, self.passes)) * tile_px**2 <= PREPARED_PX:
             self._kept[rows] = prepared
         return prepared
-
-    @cached_property
-    def _kept(self) -> dict[tuple[int, ...], DecoderInput]:
-        return {}
 
     def predict(self, bias: AttentionBias | None = None, weights: TileWeights | None = None) -> np.ndarray:
         """Return the predicted mask, (H, W) uint8; arguments as of `logit_bands`."""

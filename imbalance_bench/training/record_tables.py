@@ -65,7 +65,8 @@ class RecordTables:
         target = evaluation.target(image_id)
         again = self._biases or keep or image_id in self._controlled
         query = evaluation.query(image_id) if again else None
-        with KeptLogits() if query is not None and self._controlled.get(image_id) else nullcontext() as kept:
+        doses = query is not None and self._controlled.get(image_id)
+        with KeptLogits(self._record.path) if doses else nullcontext() as kept:
             self._add(keys, query, target, kept, keep=keep)
 
     def _add(

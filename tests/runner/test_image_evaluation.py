@@ -335,7 +335,7 @@ def test_shares_of_classes_are_counted_where_the_tokens_are() -> None:
 
 
 def kept(logits: np.ndarray) -> KeptLogits:
-    whole = KeptLogits()
+    whole = KeptLogits(Path())
     whole.append(logits)
     return whole
 

@@ -89,12 +89,12 @@ def test_the_nth_smallest_is_that_of_sorted_numbers(values: np.ndarray, data: st
     assert found == np.sort(values)[n - 1]
 
 
-def test_logits_in_a_file_are_the_logits(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_logits_in_a_file_are_the_logits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     logits = np.random.default_rng(0).integers(-3, 4, (4, 20, 6)).astype(np.float32)  # with ties
     predicted = []
     for limit in (2**28, 300):
         monkeypatch.setattr(kept_logits, "KEPT_BYTES", limit)
-        with KeptLogits() as kept:
+        with KeptLogits(tmp_path) as kept:
             for band in np.split(logits, [1, 7, 18], axis=1):
                 kept.append(band)
             assert kept.in_memory == (limit > 300)
