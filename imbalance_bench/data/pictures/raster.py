@@ -18,7 +18,7 @@ from PIL import Image
 
 from imbalance_bench.data.pictures.facts import GREY, PALETTE, RGB, PictureFacts
 from imbalance_bench.data.pictures.orientation import ORIENTATION_TAG, known_orientation, upright, upright_size
-from imbalance_bench.data.pictures.picture import Picture, require_within_limit, unreadable
+from imbalance_bench.data.pictures.picture import Picture, require_within_limit, silence, unreadable
 from imbalance_bench.decoding import DECODER_ERRORS
 from imbalance_bench.errors import UserError
 
@@ -138,8 +138,13 @@ class RasterFile(Picture):
         )
 
     def _png_samples(self) -> np.ndarray:
+        """Decode by libpng, which refuses more than Pillow: rows that are missing, wrong checksums of pixels."""
+        silence("imagecodecs")
         with self.path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            return np.asarray(imagecodecs.png_decode(content))
+            try:
+                return np.asarray(imagecodecs.png_decode(content))
+            except UnicodeDecodeError:  # of the message of libpng, some of which imagecodecs cannot read
+                raise ValueError("libpng refuses it") from None
 
 
 def _open(path: Path) -> Image.Image:
