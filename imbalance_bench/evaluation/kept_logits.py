@@ -94,4 +94,4 @@ def _keys(values: np.ndarray) -> np.ndarray:
 
 def _number(key: int) -> np.float32:
     bits = key & (2**31 - 1) if key >> 31 else ~key & (2**32 - 1)
-    return np.array(bits, dtype=np.uint32).view(np.float32)[()]
+    return np.float32(np.array(bits, dtype=np.uint32).view(np.float32))
