@@ -92,12 +92,13 @@ class ShiftedLogits:
         """
         if n_pixels == 0:
             return np.concatenate([band.rival_id for band in self._bands()])
-        enough = nth_smallest(lambda: (band.rival - band.own for band in self._bands()), n_pixels)
+        if self._compared is None:
+            enough = nth_smallest(lambda: (band.missing for band in self._bands()), n_pixels)
+        else:
+            missing = np.concatenate([band.missing.ravel() for band in self._compared])
+            enough = np.partition(missing, n_pixels - 1)[n_pixels - 1]
         return np.concatenate(
-            [
-                np.where(band.rival - band.own <= enough, np.uint8(self._class_id), band.rival_id)
-                for band in self._bands()
-            ]
+            [np.where(band.missing <= enough, np.uint8(self._class_id), band.rival_id) for band in self._bands()]
         )
 
     def _bands(self) -> Iterator["_Compared"]:
@@ -128,6 +129,11 @@ class _Compared:
     own: np.ndarray
     rival: np.ndarray
     rival_id: np.ndarray
+
+    @property
+    def missing(self) -> np.ndarray:
+        """What the class's logit lacks to be the largest, (h, W) float32."""
+        return self.rival - self.own
 
 
 @torch.no_grad()
