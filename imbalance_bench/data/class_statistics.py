@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from skimage.measure import label
 
+from imbalance_bench.data.pixel_values import value_counts
 from imbalance_bench.data.prepared import PreparedDataset, usable_cores
 from imbalance_bench.data.taxonomy import UNLABELLED, Taxonomy
 from imbalance_bench.errors import UserError
@@ -109,7 +110,7 @@ def require_every_class(pixels: np.ndarray, names: Sequence[str], where: str) ->
 
 
 def _pixels(mask: np.ndarray, n_classes: int) -> np.ndarray:
-    values = np.bincount(mask.ravel(), minlength=256)
+    values = value_counts(mask)
     if values[n_classes:UNLABELLED].any():
         strange = n_classes + int(np.flatnonzero(values[n_classes:UNLABELLED])[0])
         raise ValueError(f"A mask must hold 0..{n_classes - 1} or {UNLABELLED}. Got {strange}.")

@@ -8,6 +8,7 @@ from unicodedata import normalize
 
 import numpy as np
 
+from imbalance_bench.data.pixel_values import value_counts
 from imbalance_bench.data.prepared import IMAGE_SUFFIXES, PreparedDataset, usable_cores
 from imbalance_bench.errors import UserError
 from imbalance_bench.names import is_left_by_a_system
@@ -132,7 +133,7 @@ def _check_image(dataset: PreparedDataset, image_id: str) -> tuple[list[str], np
     except UserError as error:
         problems.append(str(error))
     try:
-        counts = np.bincount(dataset.read_mask(image_id).ravel(), minlength=256)
+        counts = value_counts(dataset.read_mask(image_id))
     except UserError as error:
         problems.append(str(error))
     return problems, counts

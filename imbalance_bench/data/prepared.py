@@ -20,6 +20,7 @@ from imbalance_bench.data.pictures import (
     require_prepared_image,
     require_prepared_mask,
 )
+from imbalance_bench.data.pixel_values import bands
 from imbalance_bench.errors import UserError, nearest
 from imbalance_bench.manifest import canonical_hash, file_hash
 from imbalance_bench.names import similar_names_remark
@@ -195,7 +196,7 @@ class PreparedDataset:
             require_prepared_mask(path, picture.facts)
             _require_size(path, self.entry(image_id), picture.facts)
             mask = picture.samples()
-        if not self._declared[mask].all():
+        if not all(self._declared[mask[rows]].all() for rows in bands(*mask.shape)):
             strange = [int(value) for value in np.unique(mask) if not self._declared[value]]
             raise UserError(
                 f"{path} must hold declared class ids 0..{len(self.info.classes) - 1} or "

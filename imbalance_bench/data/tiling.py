@@ -99,6 +99,8 @@ def cut_mask(mask: np.ndarray, top: int, left: int, tile_px: int) -> np.ndarray:
 class Stitcher:
     """The predictions of one image, gathered tile by tile; overlaps are averaged uniformly.
 
+    Only rows that tiles have reached and that have not been taken are in memory.
+
     Args:
         n_classes: K.
         height: H of the image, px.
@@ -106,28 +108,57 @@ class Stitcher:
     """
 
     def __init__(self, n_classes: int, height: int, width: int) -> None:
-        self._sum = np.zeros((n_classes, height, width), dtype=np.float32)
-        self._count = np.zeros((height, width), dtype=np.float32)
+        self._height, self._taken = height, 0
+        self._sum = np.zeros((n_classes, 0, width), dtype=np.float32)
+        self._count = np.zeros((0, width), dtype=np.float32)
 
     def add(self, top: int, left: int, array: np.ndarray) -> None:
-        """Add the (K, t, t) logits or probabilities of one tile; what lies beyond the image is dropped."""
-        height, width = self._count.shape
+        """Add the (K, t, t) logits or probabilities of one tile; what lies beyond the image is dropped.
+
+        Raises:
+            ValueError: It reaches into rows that have been taken.
+        """
+        if top < self._taken:
+            raise ValueError(f"A tile must begin below the {self._taken} rows that were taken. Got row {top}.")
         tile_height, tile_width = array.shape[-2:]
-        rows = slice(top, min(top + tile_height, height))
-        columns = slice(left, min(left + tile_width, width))
-        self._sum[:, rows, columns] += array[:, : rows.stop - top, : columns.stop - left]
+        bottom = min(top + tile_height, self._height)
+        self._reach(bottom)
+        rows = slice(top - self._taken, bottom - self._taken)
+        columns = slice(left, min(left + tile_width, self._count.shape[1]))
+        self._sum[:, rows, columns] += array[:, : bottom - top, : columns.stop - left]
         self._count[rows, columns] += 1
 
-    def result(self) -> np.ndarray:
-        """Return the (K, H, W) float32 average.
+    def take(self, bottom: int) -> np.ndarray:
+        """Return the (K, h, W) float32 average from the rows taken before down to `bottom`, and let them go.
 
         Raises:
             ValueError: No tile covered some pixel.
         """
-        missing = int((self._count == 0).sum())
+        self._reach(bottom)
+        n_rows = bottom - self._taken
+        total, count = self._sum[:, :n_rows], self._count[:n_rows]
+        missing = int((count == 0).sum())
         if missing:
             raise ValueError(f"The tiles must cover the image. Got {missing} pixels without a prediction.")
-        return self._sum / self._count
+        average = total / count
+        self._sum, self._count, self._taken = self._sum[:, n_rows:].copy(), self._count[n_rows:].copy(), bottom
+        return average
+
+    def result(self) -> np.ndarray:
+        """Return the (K, H, W) float32 average; with rows that were taken, what is below them.
+
+        Raises:
+            ValueError: No tile covered some pixel.
+        """
+        return self.take(self._height)
+
+    def _reach(self, bottom: int) -> None:
+        """Make room for rows down to `bottom`."""
+        more = bottom - self._taken - len(self._count)
+        if more > 0:
+            n_classes, _, width = self._sum.shape
+            self._sum = np.concatenate([self._sum, np.zeros((n_classes, more, width), np.float32)], axis=1)
+            self._count = np.concatenate([self._count, np.zeros((more, width), np.float32)])
 
 
 def _starts(length: int, tile_px: int, stride_px: int) -> list[int]:

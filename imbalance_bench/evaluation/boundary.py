@@ -13,12 +13,16 @@ What lies outside of the labelled area:
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 
 from imbalance_bench.data.taxonomy import UNLABELLED
+
+WHOLE_PX = 2**24  # a larger image is looked at in bands
+BAND_PX = 2**22  # of a band, without what it is looked at with around it
 
 Radius = tuple[int, int]  # rows, columns; px
 PixelSize = tuple[float, float]  # height, width; um
@@ -44,12 +48,46 @@ def diagonal_radius_px(height_px: int, width_px: int, share: float) -> Radius:
     return radius, radius
 
 
-def border_pixels(labels: np.ndarray, *, image_edge: bool) -> np.ndarray:
+@dataclass(frozen=True)
+class Band:
+    """Rows of an image, and those around them that decide what is near a border.
+
+    Attributes:
+        rows: With what is around them.
+        inner: Of `rows`, those that the band is of.
+        is_first: It begins at the top of the image.
+        is_last: It ends at the bottom.
+    """
+
+    rows: slice
+    inner: slice
+    is_first: bool
+    is_last: bool
+
+
+def image_bands(shape: tuple[int, ...], around_px: int) -> Iterator[Band]:
+    """Divide an image into bands: one, or of a large image several.
+
+    Args:
+        shape: Of the image, (H, W).
+        around_px: Rows above and below that a band is looked at with.
+    """
+    height, width = shape
+    step = height if height * width <= WHOLE_PX else max(around_px, BAND_PX // width, 1)
+    for top in range(0, height, step):
+        bottom = min(top + step, height)
+        first, last = max(top - around_px, 0), min(bottom + around_px, height)
+        yield Band(slice(first, last), slice(top - first, bottom - first), first == 0, last == height)
+
+
+def border_pixels(labels: np.ndarray, *, image_edge: bool, first: bool = True, last: bool = True) -> np.ndarray:
     """Find the labelled pixels that touch a labelled pixel of another class, also at a corner, (H, W) bool.
 
     Args:
         labels: (H, W) uint8 class ids, or UNLABELLED.
         image_edge: Also the labelled pixels of the first and last row and column.
+        first: The first row is that of the image.
+        last: The last row is that of the image.
     """
     valid = labels != UNLABELLED
     complete = bool(valid.all())
@@ -61,7 +99,8 @@ def border_pixels(labels: np.ndarray, *, image_edge: bool) -> np.ndarray:
         border[here] |= differs
         border[there] |= differs
     if image_edge:
-        border[[0, -1], :] = True
+        border[:1] |= first
+        border[-1:] |= last
         border[:, [0, -1]] = True
         border &= valid
     return border
@@ -93,15 +132,21 @@ def boundary_iou_counts(
     Source:
         Cheng, Girshick, Dollar, Berg and Kirillov 2021 (arXiv 2103.16562), equation 4, "boundary IoU".
     """
-    seen = np.where(target == UNLABELLED, UNLABELLED, predicted)
-    rings = [rings_around(border_pixels(mask, image_edge=image_edge), radii) for mask in (seen, target)]
-    sizes = [
-        _per_class_and_ring(mask, ring, n_classes, len(radii)) for mask, ring in zip((seen, target), rings, strict=True)
-    ]
-    agree = seen == target
-    # a pixel is in both bands of its class from the radius on that reaches it in both masks
-    shared = _per_class_and_ring(target[agree], np.maximum(*rings)[agree], n_classes, len(radii))
-    intersection, predicted_size, true_size = (np.cumsum(counts, axis=0)[:-1] for counts in (shared, *sizes))
+    counts = np.zeros((3, len(radii) + 1, n_classes), dtype=np.int64)
+    for band in image_bands(target.shape, _reach(radii)):
+        true = target[band.rows]
+        seen = np.where(true == UNLABELLED, UNLABELLED, predicted[band.rows])
+        borders = (
+            border_pixels(mask, image_edge=image_edge, first=band.is_first, last=band.is_last) for mask in (seen, true)
+        )
+        rings = [rings_around(border, radii)[band.inner] for border in borders]
+        seen, true = seen[band.inner], true[band.inner]
+        agree = seen == true
+        # a pixel is in both bands of its class from the radius on that reaches it in both masks
+        counts[0] += _per_class_and_ring(true[agree], np.maximum(*rings)[agree], n_classes, len(radii))
+        for size, mask, ring in zip(counts[1:], (seen, true), rings, strict=True):
+            size += _per_class_and_ring(mask, ring, n_classes, len(radii))
+    intersection, predicted_size, true_size = np.cumsum(counts, axis=1)[:, :-1]
     return intersection, predicted_size + true_size - intersection
 
 
@@ -145,12 +190,14 @@ def trimap_counts(
     Source:
         Kohli, Ladicky and Torr 2009, section 6 (trimap accuracy), per class and in rings instead of discs.
     """
-    ring = rings_around(border_pixels(target, image_edge=False), radii)
-    wrong = predicted != target
-    return (
-        _per_class_and_ring(target[wrong], ring[wrong], n_classes, len(radii)),
-        _per_class_and_ring(target, ring, n_classes, len(radii)),
-    )
+    wrong_pixels, pixels = np.zeros((2, len(radii) + 1, n_classes), dtype=np.int64)
+    for band in image_bands(target.shape, _reach(radii)):
+        ring = rings_around(border_pixels(target[band.rows], image_edge=False), radii)[band.inner]
+        true = target[band.rows][band.inner]
+        wrong = predicted[band.rows][band.inner] != true
+        wrong_pixels += _per_class_and_ring(true[wrong], ring[wrong], n_classes, len(radii))
+        pixels += _per_class_and_ring(true, ring, n_classes, len(radii))
+    return wrong_pixels, pixels
 
 
 # pairs of equally large views in which every pixel meets its neighbour below, to the right, and on both diagonals
@@ -161,6 +208,11 @@ _NEIGHBOURS = (
     ((_FIRST, _FIRST), (_LAST, _LAST)),
     ((_FIRST, _LAST), (_LAST, _FIRST)),
 )
+
+
+def _reach(radii: Sequence[Radius]) -> int:
+    """Rows above and below that decide how near a pixel is to a border: a neighbour of which makes it one."""
+    return max((rows for rows, _ in radii), default=0)
 
 
 def _widen_rows(pixels: np.ndarray, radius: int) -> np.ndarray:

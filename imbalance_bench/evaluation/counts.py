@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from imbalance_bench.data.pixel_values import bands
 from imbalance_bench.data.taxonomy import UNLABELLED
 
 
@@ -44,9 +45,12 @@ def confusion_matrix(predicted: np.ndarray, target: np.ndarray, n_classes: int) 
     Raises:
         ValueError: A labelled pixel is of another class, or is predicted as one.
     """
-    # a byte each of a 16-bit index: a third of the time of choosing the labelled pixels first
-    pairs = (target.astype(np.uint16) << 8) | predicted.astype(np.uint8, copy=False)
-    table = np.bincount(pairs.ravel(), minlength=2**16).reshape(256, 256)
+    table = np.zeros(2**16, dtype=np.int64)
+    for rows in bands(*target.shape):
+        # a byte each of a 16-bit index: a third of the time of choosing the labelled pixels first
+        pairs = (target[rows].astype(np.uint16) << 8) | predicted[rows].astype(np.uint8, copy=False)
+        table += np.bincount(pairs.ravel(), minlength=2**16)
+    table = table.reshape(256, 256)
     matrix = table[:n_classes, :n_classes].copy()
     if matrix.sum() != table[:UNLABELLED].sum():
         raise ValueError(f"Labelled and predicted classes must be below {n_classes}.")

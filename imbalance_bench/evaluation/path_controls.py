@@ -9,12 +9,16 @@ A class bias can act only through the weights with which image places attend to 
   it were logit adjustment.
 """
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from imbalance_bench.data.taxonomy import UNLABELLED
 from imbalance_bench.evaluation.interventions import FixedBias
+from imbalance_bench.evaluation.kept_logits import KeptLogits, nth_smallest
 from imbalance_bench.evaluation.prediction import most_likely
 from imbalance_bench.table_schemas import PathControl
 from methods.base import AttentionBias
@@ -69,21 +73,17 @@ class ShiftedLogits:
     """What is predicted when something is added to the logits of one class.
 
     Args:
-        logits: (K, H, W) float32, K > 1.
+        logits: Of an image, K > 1.
         class_id: The class.
     """
 
-    def __init__(self, logits: np.ndarray, class_id: int) -> None:
-        others = np.delete(logits, class_id, axis=0)
-        self._class_id, self._own, self._rival = class_id, logits[class_id], others.max(0)
-        self._rival_id = most_likely(others)
-        self._rival_id += self._rival_id >= class_id
+    def __init__(self, logits: KeptLogits, class_id: int) -> None:
+        self._logits, self._class_id = logits, class_id
+        self._compared = [self._compare(band) for band in logits] if logits.in_memory else None
 
     def predict(self, dose: float) -> np.ndarray:
         """Return the mask after adding a dose, (H, W) uint8; of equal logits the first, as `most_likely`."""
-        own = self._own + np.float32(dose)
-        wins = (own > self._rival) | ((self._rival_id > self._class_id) & (own == self._rival))
-        return np.where(wins, np.uint8(self._class_id), self._rival_id)
+        return np.concatenate([self._predict_band(band, np.float32(dose)) for band in self._bands()])
 
     def predict_pixels(self, n_pixels: int) -> np.ndarray:
         """Return the mask after adding what makes `n_pixels` be predicted as the class, (H, W) uint8.
@@ -91,10 +91,49 @@ class ShiftedLogits:
         Pixels that are equally near to it join it together.
         """
         if n_pixels == 0:
-            return self._rival_id
-        missing = self._rival - self._own
-        enough = np.partition(missing, n_pixels - 1, axis=None)[n_pixels - 1]
-        return np.where(missing <= enough, np.uint8(self._class_id), self._rival_id)
+            return np.concatenate([band.rival_id for band in self._bands()])
+        if self._compared is None:
+            enough = nth_smallest(lambda: (band.missing for band in self._bands()), n_pixels)
+        else:
+            missing = np.concatenate([band.missing.ravel() for band in self._compared])
+            enough = np.partition(missing, n_pixels - 1)[n_pixels - 1]
+        return np.concatenate(
+            [np.where(band.missing <= enough, np.uint8(self._class_id), band.rival_id) for band in self._bands()]
+        )
+
+    def _bands(self) -> Iterator["_Compared"]:
+        yield from self._compared if self._compared is not None else map(self._compare, self._logits)
+
+    def _compare(self, logits: np.ndarray) -> "_Compared":
+        others = np.delete(logits, self._class_id, axis=0)
+        rival_id = most_likely(others)
+        rival_id += rival_id >= self._class_id
+        return _Compared(logits[self._class_id], others.max(0), rival_id)
+
+    def _predict_band(self, band: "_Compared", dose: np.float32) -> np.ndarray:
+        own = band.own + dose
+        wins = (own > band.rival) | ((band.rival_id > self._class_id) & (own == band.rival))
+        return np.where(wins, np.uint8(self._class_id), band.rival_id)
+
+
+@dataclass(frozen=True)
+class _Compared:
+    """A class beside its rivals, in a band of h rows.
+
+    Attributes:
+        own: (h, W) float32, logits of the class.
+        rival: (h, W) float32, the largest logit of another class.
+        rival_id: (h, W) uint8, which class that is.
+    """
+
+    own: np.ndarray
+    rival: np.ndarray
+    rival_id: np.ndarray
+
+    @property
+    def missing(self) -> np.ndarray:
+        """What the class's logit lacks to be the largest, (h, W) float32."""
+        return self.rival - self.own
 
 
 @torch.no_grad()

@@ -1,6 +1,6 @@
 """Whole images from tiles: logits are averaged where tiles overlap, then the most likely class is taken."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -22,8 +22,7 @@ def most_likely(logits: np.ndarray) -> np.ndarray:
     return logits.argmax(0).astype(np.uint8)
 
 
-@torch.inference_mode()
-def image_logits(
+def logit_bands(
     tile_logits: Callable[[Sequence[int]], Tensor],
     tiles: Sequence[Tile],
     rows: Sequence[int],
@@ -32,30 +31,34 @@ def image_logits(
     height_px: int,
     width_px: int,
     adjust_logits: Callable[[Tensor], Tensor] | None = None,
-) -> np.ndarray:
-    """Predict the logits of one image.
+) -> Iterator[np.ndarray]:
+    """Predict the logits of one image, from its first row to its last, band by band.
 
     Args:
         tile_logits: Rows -> (n, K, t, t) float32.
         tiles: Where each row lies in its image.
-        rows: Rows of this image's tiles.
+        rows: Rows of this image's tiles, from its top to its bottom.
         n_classes: K.
         height_px: Of the image.
         width_px: Of the image.
         adjust_logits: A method's inference-time correction.
 
-    Returns:
-        (K, H, W) float32.
+    Yields:
+        (K, h, W) float32; h is what no further tile reaches.
 
     Raises:
         NotFiniteError: A logit is NaN or infinite.
     """
-    stitcher = Stitcher(n_classes, height_px, width_px)
+    stitcher, top = Stitcher(n_classes, height_px, width_px), 0
     for part in passes(rows):
-        logits = tile_logits(part)
-        if adjust_logits is not None:
-            logits = adjust_logits(logits)
+        with torch.inference_mode():
+            logits = tile_logits(part)
+            if adjust_logits is not None:
+                logits = adjust_logits(logits)
         require_finite("The model's logits", logits)
         for row, values in zip(part, logits.cpu().numpy(), strict=True):
+            if tiles[row].top > top:
+                top = tiles[row].top
+                yield stitcher.take(top)
             stitcher.add(tiles[row].top, tiles[row].left, values)
-    return stitcher.result()
+    yield stitcher.result()

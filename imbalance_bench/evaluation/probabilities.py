@@ -33,6 +33,9 @@ class ProbabilityCounts:
     p: np.ndarray
     p_squared: np.ndarray
 
+    def __add__(self, other: "ProbabilityCounts") -> "ProbabilityCounts":
+        return ProbabilityCounts(self.pixels + other.pixels, self.p + other.p, self.p_squared + other.p_squared)
+
 
 def count_probabilities(logits: np.ndarray, predicted: np.ndarray, target: np.ndarray) -> ProbabilityCounts:
     """Count labelled pixels and sum their probabilities, per class and bin.

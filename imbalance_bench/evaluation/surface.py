@@ -21,11 +21,13 @@ from itertools import product
 import numpy as np
 from scipy.spatial import KDTree
 
+from imbalance_bench.data.pixel_values import bands
 from imbalance_bench.data.taxonomy import UNLABELLED
 from imbalance_bench.evaluation.boundary import PixelSize
 
 OUTSIDE = UNLABELLED - 1  # of the image; no data set has as many classes
 SEARCHED_PX = 8  # around each border element before the k-d tree is queried
+_AT_ONCE = 2**20  # elements, so that what is calculated of them stays small
 
 
 @dataclass(frozen=True)
@@ -86,15 +88,11 @@ class MaskBorders:
     """
 
     def __init__(self, labels: np.ndarray) -> None:
-        padded = np.pad(labels, 1, constant_values=OUTSIDE)
-        corners = padded[:-1, :-1], padded[:-1, 1:], padded[1:, :-1], padded[1:, 1:]
-        first = corners[0]
-        mixed = (first != corners[1]) | (first != corners[2]) | (first != corners[3])
-        place = np.flatnonzero(mixed)
-        corner_labels = np.stack([corner[mixed] for corner in corners])  # (4, n)
-        valid = (corner_labels != UNLABELLED).all(axis=0)
-        self._width = mixed.shape[1]
-        self._place, self._corner_labels = place[valid], corner_labels[:, valid]
+        height, width = labels.shape
+        self._width = width + 1
+        found = [_mixed_windows(labels, rows) for rows in bands(height + 1, width + 1)]
+        self._place = np.concatenate([place for place, _ in found])
+        self._corner_labels = np.concatenate([corner_labels for _, corner_labels in found], axis=1)
 
     @classmethod
     def seen(cls, predicted: np.ndarray, target: np.ndarray) -> "MaskBorders":
@@ -107,6 +105,24 @@ class MaskBorders:
         code = holds[0] * np.uint8(8) + holds[1] * np.uint8(4) + holds[2] * np.uint8(2) + holds[3]
         own = (code > 0) & (code < 15)
         return BorderElements(np.stack(np.divmod(self._place[own], self._width), axis=1), code[own])
+
+
+def _mixed_windows(labels: np.ndarray, rows: slice) -> tuple[np.ndarray, np.ndarray]:
+    """Find the windows in some rows of windows; 0 is the row of the image's edge.
+
+    Returns:
+        Flat places, (n,) int64 ascending, and the labels of the corners of each, (4, n) uint8.
+    """
+    height, width = labels.shape
+    padded = np.full((rows.stop - rows.start + 1, width + 2), OUTSIDE, dtype=labels.dtype)  # from the row above
+    inside = slice(max(rows.start - 1, 0), min(rows.stop, height))
+    first = inside.start - (rows.start - 1)
+    padded[first : first + inside.stop - inside.start, 1:-1] = labels[inside]
+    corners = padded[:-1, :-1], padded[:-1, 1:], padded[1:, :-1], padded[1:, 1:]
+    mixed = (corners[0] != corners[1]) | (corners[0] != corners[2]) | (corners[0] != corners[3])
+    corner_labels = np.stack([corner[mixed] for corner in corners])
+    valid = (corner_labels != UNLABELLED).all(axis=0)
+    return np.flatnonzero(mixed)[valid] + rows.start * (width + 1), corner_labels[:, valid]
 
 
 def element_lengths_um(mpp_um: PixelSize) -> np.ndarray:
@@ -159,17 +175,20 @@ def _distances_um(places: np.ndarray, others: np.ndarray, mpp_um: PixelSize) -> 
     height, width = down.max() - corner[0] + SEARCHED_PX + 1, right.max() - corner[1] + SEARCHED_PX + 1
     bitmap, row_by_row = np.zeros(height * width, dtype=bool), np.array([width, 1], dtype=np.int64)
     bitmap[np.dot(others - corner, row_by_row)] = True
-    index, left = np.dot(places - corner, row_by_row), np.arange(len(places))
-    for distance_um, steps in _rings(mpp_um):
-        is_near = np.zeros(len(left), dtype=bool)
-        for rows, columns in steps:
-            is_near |= bitmap[index + (rows * width + columns)]
-        distances[left[is_near]] = distance_um
-        index, left = index[~is_near], left[~is_near]
-    if len(left):
-        tree = KDTree(others * size, balanced_tree=False, compact_nodes=False)
-        nearest = others[tree.query(places[left] * size)[1]]
-        distances[left] = _length_um(places[left] - nearest, mpp_um)
+    rings, tree = _rings(mpp_um), None
+    for start in range(0, len(places), _AT_ONCE):
+        some = places[start : start + _AT_ONCE]
+        index, left = np.dot(some - corner, row_by_row), np.arange(start, start + len(some))
+        for distance_um, steps in rings:
+            is_near = np.zeros(len(left), dtype=bool)
+            for rows, columns in steps:
+                is_near |= bitmap[index + (rows * width + columns)]
+            distances[left[is_near]] = distance_um
+            index, left = index[~is_near], left[~is_near]
+        if len(left):
+            tree = tree or KDTree(others * size, balanced_tree=False, compact_nodes=False)
+            nearest = others[tree.query(places[left] * size)[1]]
+            distances[left] = _length_um(places[left] - nearest, mpp_um)
     return distances
 
 

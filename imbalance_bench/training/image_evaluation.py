@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor
 from imbalance_bench.data.tiling import Stitcher
 from imbalance_bench.evaluation.counts import Counts, count_pixels
 from imbalance_bench.evaluation.path_controls import class_shares
-from imbalance_bench.evaluation.prediction import image_logits, most_likely, passes
+from imbalance_bench.evaluation.prediction import logit_bands, most_likely, passes
 from imbalance_bench.models.class_query import ClassQueryDecoder, DecoderInput
 from imbalance_bench.models.segmenter import Segmenter, enlarge
 from imbalance_bench.study import Study
@@ -20,6 +21,7 @@ from imbalance_bench.training.tile_data import TileData
 from methods.base import AttentionBias, Components
 
 TileWeights = Callable[[Sequence[int]], Tensor]
+PREPARED_PX = 2**24  # of an image in tiles, whose decoder inputs are kept; of larger ones they are computed again
 
 
 @dataclass(frozen=True)
@@ -35,10 +37,10 @@ class ImageEvaluation:
 
     def predict(self, image_id: str) -> np.ndarray:
         """Return the predicted mask, (H, W) uint8."""
-        return most_likely(self.logits(image_id))
+        return np.concatenate([most_likely(band) for band in self.logit_bands(image_id)])
 
-    def logits(self, image_id: str) -> np.ndarray:
-        """Return the logits of one image, (K, H, W) float32."""
+    def logit_bands(self, image_id: str) -> Iterator[np.ndarray]:
+        """Set evaluation mode and yield the logits of one image from its top, (K, h, W) float32."""
         self.segmenter.eval()
         return self.stitch(image_id, lambda rows: self.data.tile_logits(self.segmenter, rows))
 
@@ -61,32 +63,30 @@ class ImageEvaluation:
         if decoder is None:
             return None
         self.segmenter.eval()
-        tile_px = self.study.config.dataset.tile_px
-        with torch.inference_mode(), autocast(self.precision, self.data.device):
-            inputs = {
-                part: decoder.prepare(self.segmenter.maps(self.data.tile_features(self.segmenter, part), tile_px))
-                for part in passes(self.rows[image_id])
-            }
-        return QueriedImage(self, image_id, decoder, inputs)
+        return QueriedImage(self, image_id, decoder)
 
-    def stitch(self, image_id: str, tile_logits: Callable[[Sequence[int]], Tensor]) -> np.ndarray:
-        """Put the logits of an image's tiles together, (K, H, W) float32.
+    def stitch(self, image_id: str, tile_logits: Callable[[Sequence[int]], Tensor]) -> Iterator[np.ndarray]:
+        """Put the logits of an image's tiles together and yield them from its top, (K, h, W) float32.
 
         Args:
             image_id: The image.
             tile_logits: Of a model in evaluation mode: rows -> (n, K, tile, tile).
         """
         entry = self.study.dataset.entry(image_id)
-        with autocast(self.precision, self.data.device):
-            return image_logits(
-                tile_logits,
-                self.data.tiles.tiles,
-                self.rows[image_id],
-                n_classes=self.n_classes,
-                height_px=entry.height_px,
-                width_px=entry.width_px,
-                adjust_logits=self.components.adjust_logits,
-            )
+
+        def of_tiles(rows: Sequence[int]) -> Tensor:
+            with autocast(self.precision, self.data.device):
+                return tile_logits(rows)
+
+        return logit_bands(
+            of_tiles,
+            self.data.tiles.tiles,
+            self.rows[image_id],
+            n_classes=self.n_classes,
+            height_px=entry.height_px,
+            width_px=entry.width_px,
+            adjust_logits=self.components.adjust_logits,
+        )
 
 
 @dataclass(frozen=True)
@@ -97,20 +97,39 @@ class QueriedImage:
         evaluation: The model.
         image_id: The image.
         decoder: Of the model.
-        inputs: What its decoder reads, for the rows of each pass.
     """
 
     evaluation: ImageEvaluation
     image_id: str
     decoder: ClassQueryDecoder
-    inputs: Mapping[tuple[int, ...], DecoderInput]
+    _kept: dict[tuple[int, ...], DecoderInput] = field(default_factory=dict, init=False, repr=False)
+
+    @cached_property
+    def passes(self) -> list[tuple[int, ...]]:
+        """Rows of the image's tiles that go through the decoder at once."""
+        return passes(self.evaluation.rows[self.image_id])
+
+    def prepared(self, rows: tuple[int, ...]) -> DecoderInput:
+        """Return what the decoder reads of the tiles of a pass."""
+        if rows in self._kept:
+            return self._kept[rows]
+        evaluation = self.evaluation
+        tile_px = evaluation.study.config.dataset.tile_px
+        with torch.inference_mode(), autocast(evaluation.precision, evaluation.data.device):
+            features = evaluation.data.tile_features(evaluation.segmenter, rows)
+            prepared = self.decoder.prepare(evaluation.segmenter.maps(features, tile_px))
+        if sum(map(len, self.passes)) * tile_px**2 <= PREPARED_PX:
+            self._kept[rows] = prepared
+        return prepared
 
     def predict(self, bias: AttentionBias | None = None, weights: TileWeights | None = None) -> np.ndarray:
-        """Return the predicted mask, (H, W) uint8; arguments as of `logits`."""
-        return most_likely(self.logits(bias, weights))
+        """Return the predicted mask, (H, W) uint8; arguments as of `logit_bands`."""
+        return np.concatenate([most_likely(band) for band in self.logit_bands(bias, weights)])
 
-    def logits(self, bias: AttentionBias | None = None, weights: TileWeights | None = None) -> np.ndarray:
-        """Return the logits, (K, H, W) float32.
+    def logit_bands(
+        self, bias: AttentionBias | None = None, weights: TileWeights | None = None
+    ) -> Iterator[np.ndarray]:
+        """Yield the logits from the top of the image, (K, h, W) float32.
 
         Args:
             bias: Another attention bias than the trained one.
@@ -119,12 +138,12 @@ class QueriedImage:
         size_px, two_way = self.evaluation.study.config.dataset.tile_px, self.decoder.two_way
 
         def of_tiles(rows: Sequence[int]) -> Tensor:
-            if weights is not None:
-                two_way.given_weights = weights(rows).to(self.evaluation.data.device)
-            return enlarge(self.decoder.finish(self.inputs[tuple(rows)]), size_px)
+            with self._changed(bias):
+                if weights is not None:
+                    two_way.given_weights = weights(rows).to(self.evaluation.data.device)
+                return enlarge(self.decoder.finish(self.prepared(tuple(rows))), size_px)
 
-        with self._changed(bias):
-            return self.evaluation.stitch(self.image_id, of_tiles)
+        return self.evaluation.stitch(self.image_id, of_tiles)
 
     def class_shares(self, rows: Sequence[int]) -> Tensor:
         """Return the true share of each class in the place of each image token of some tiles, (n, N, K)."""
@@ -141,13 +160,18 @@ class QueriedImage:
         evaluation, stride = self.evaluation, self.decoder.size.token_stride_px
         entry = evaluation.study.dataset.entry(self.image_id)
         stitcher = Stitcher(evaluation.n_classes, entry.height_px, entry.width_px)
-        for rows, prepared in self.inputs.items():
+        means, top = [], 0
+        for rows in self.passes:
             with autocast(evaluation.precision, evaluation.data.device):
-                maps = self.decoder.attention_maps(prepared)
+                maps = self.decoder.attention_maps(self.prepared(rows))
             for row, weights in zip(rows, maps.cpu().numpy(), strict=True):
                 tile = evaluation.data.tiles.tiles[row]
+                whole = tile.top - tile.top % stride  # rows of blocks that no further tile reaches
+                if whole > top:
+                    means.append(block_means(stitcher.take(whole), stride))
+                    top = whole
                 stitcher.add(tile.top, tile.left, weights.repeat(stride, axis=1).repeat(stride, axis=2))
-        return block_means(stitcher.result(), stride)
+        return np.concatenate([*means, block_means(stitcher.result(), stride)], axis=1)
 
     @contextmanager
     def _changed(self, bias: AttentionBias | None) -> Iterator[None]:

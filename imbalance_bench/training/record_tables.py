@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import numpy as np
 import pandas as pd
@@ -19,6 +19,7 @@ from imbalance_bench.evaluation.image_tables import (
     probability_rows,
 )
 from imbalance_bench.evaluation.interventions import LEARNED, changed_biases
+from imbalance_bench.evaluation.kept_logits import KeptLogits
 from imbalance_bench.evaluation.kept_predictions import write_prediction
 from imbalance_bench.evaluation.path_controls import (
     DOSES,
@@ -28,7 +29,7 @@ from imbalance_bench.evaluation.path_controls import (
     weights_of,
 )
 from imbalance_bench.evaluation.prediction import most_likely
-from imbalance_bench.evaluation.probabilities import count_probabilities
+from imbalance_bench.evaluation.probabilities import ProbabilityCounts, count_probabilities
 from imbalance_bench.manifest import write_atomically
 from imbalance_bench.records import RunRecord
 from imbalance_bench.table_files import as_table, read_table, write_table
@@ -62,17 +63,23 @@ class RecordTables:
         evaluation = self._evaluation
         keys = ImageKeys(image_id, evaluation.study.dataset.entry(image_id).group_id, split)
         target = evaluation.target(image_id)
-        with self._timed("prediction"):
-            again = self._biases or keep or image_id in self._controlled
-            query = evaluation.query(image_id) if again else None
-            logits = evaluation.logits(image_id) if query is None else query.logits()
-            predicted = most_likely(logits)
+        again = self._biases or keep or image_id in self._controlled
+        query = evaluation.query(image_id) if again else None
+        doses = query is not None and self._controlled.get(image_id)
+        with KeptLogits(self._record.path) if doses else nullcontext() as kept:
+            self._add(keys, query, target, kept, keep=keep)
+
+    def _add(
+        self, keys: ImageKeys, query: QueriedImage | None, target: np.ndarray, kept: KeptLogits | None, *, keep: bool
+    ) -> None:
+        evaluation, image_id = self._evaluation, keys.image_id
+        bands = evaluation.logit_bands(image_id) if query is None else query.logit_bands()
+        predicted, probabilities = self._predict(bands, target, kept)
         confusion = confusion_matrix(predicted, target, evaluation.n_classes)
         self._append("confusion", confusion_rows(keys, confusion))
         counts = Counts.of_confusion(confusion)
         self._append("counts", count_rows(keys, counts))
-        with self._timed("probabilities"):
-            self._append("probabilities", probability_rows(keys, count_probabilities(logits, predicted, target)))
+        self._append("probabilities", probability_rows(keys, probabilities))
         with self._timed("boundary"):
             self._append("boundary", boundary_rows(keys, predicted, target, evaluation.n_classes, self._boundary))
         if query is not None and self._biases:
@@ -80,12 +87,30 @@ class RecordTables:
                 self._intervene(keys, query, target, counts)
         if query is not None and image_id in self._controlled:
             with self._timed("path_controls"):
-                self._control(keys, query, logits, target, counts)
+                self._control(keys, query, kept, target, counts)
         if keep:
             write_prediction(self._record, image_id, predicted)
         if keep and query is not None:
             with self._timed("attention"):
                 _write_attention(self._record, query)
+
+    def _predict(
+        self, bands: Iterator[np.ndarray], target: np.ndarray, kept: KeptLogits | None
+    ) -> tuple[np.ndarray, ProbabilityCounts]:
+        """Return the mask, (H, W) uint8, and the probabilities of an image, whose logits are kept where asked."""
+        predicted, counted, top = np.empty(target.shape, np.uint8), list[ProbabilityCounts](), 0
+        while True:
+            with self._timed("prediction"):
+                band = next(bands, None)
+                if band is None:
+                    return predicted, sum(counted[1:], start=counted[0])
+                rows = slice(top, top + band.shape[1])
+                predicted[rows] = most_likely(band)
+            with self._timed("probabilities"):
+                counted.append(count_probabilities(band, predicted[rows], target[rows]))
+            if kept is not None:
+                kept.append(band)
+            top = rows.stop
 
     def write(self) -> None:
         """Write every table that has rows."""
@@ -119,31 +144,36 @@ class RecordTables:
         self._append("interventions", count_rows(keys, *counts.values(), intervention=list(counts)))
 
     def _control(
-        self, keys: ImageKeys, query: QueriedImage, logits: np.ndarray, target: np.ndarray, learned: Counts
+        self, keys: ImageKeys, query: QueriedImage, kept: KeptLogits | None, target: np.ndarray, learned: Counts
     ) -> None:
         counts = {(str(PathControl.LEARNED), -1, 0.0): learned}
-        for done, predicted in self._controlled_predictions(keys, query, logits):
-            counts[done] = count_pixels(predicted, target, len(logits))
+        for done, predicted in self._controlled_predictions(query, kept):
+            counts[done] = count_pixels(predicted, target, self._evaluation.n_classes)
         control, target_id, dose = zip(*counts, strict=True)
         self._append(
             "path_controls", count_rows(keys, *counts.values(), control=control, target_id=target_id, dose=dose)
         )
 
     def _controlled_predictions(
-        self, keys: ImageKeys, query: QueriedImage, logits: np.ndarray
+        self, query: QueriedImage, kept: KeptLogits | None
     ) -> Iterator[tuple[tuple[str, int, float], np.ndarray]]:
-        """Yield what was done - control, class, dose - and the mask, (H, W) uint8, that is predicted then."""
-        evaluation, n_classes = self._evaluation, len(logits)
+        """Yield what was done - control, class, dose - and the mask, (H, W) uint8, that is predicted then.
+
+        Args:
+            query: The image.
+            kept: Its logits; None: without doses.
+        """
+        evaluation, n_classes = self._evaluation, self._evaluation.n_classes
         bias = evaluation.components.attention_bias
-        shares = {rows: query.class_shares(rows) for rows in query.inputs}
+        shares = {rows: query.class_shares(rows) for rows in query.passes}
         for control in WEIGHT_CONTROLS:
             weights = {rows: weights_of(control, share) for rows, share in shares.items()}
             predicted = query.predict(weights=lambda rows, weights_of_rows=weights: weights_of_rows[tuple(rows)])
             yield (str(control), -1, 0.0), predicted
-        if not self._controlled[keys.image_id]:
+        if kept is None:
             return
         for class_id in range(n_classes):
-            shifted = ShiftedLogits(logits, class_id)
+            shifted = ShiftedLogits(kept, class_id)
             for dose in DOSES:
                 dosed = dosed_bias(bias, class_id, dose, n_classes=n_classes).to(evaluation.data.device)
                 predicted = query.predict(dosed)

@@ -4,7 +4,7 @@ import struct
 import subprocess
 import sys
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from imbalance_bench.data.pictures.picture import LIMIT_VARIABLE
 from imbalance_bench.errors import UserError
 
 Writer = Callable[[Path], object]
+Pass = tuple[int, int, int, int]  # first row and column, steps between rows and columns
 
 LABELS = np.arange(12 * 17).reshape(12, 17).astype(np.uint8) % 3
 PICTURE = np.random.default_rng(0).integers(0, 256, (12, 17, 3), dtype=np.uint8)
@@ -25,28 +26,47 @@ THREE = np.repeat(LABELS[..., None], 3, axis=2)
 OPAQUE = np.full(LABELS.shape, 65535)
 
 
-def write_png(path: Path, samples: np.ndarray, bits: int, colour_type: int, *more: tuple[bytes, bytes]) -> None:
+def write_png(
+    path: Path,
+    samples: np.ndarray,
+    bits: int,
+    colour_type: int,
+    *more: tuple[bytes, bytes],
+    passes: Sequence[Pass] = ((0, 0, 1, 1),),
+) -> None:
     """Write a PNG of any depth, (H, W, C); colour type 0 grey, 2 RGB, 3 palette, 4 grey + alpha, 6 RGBA."""
 
     def chunk(name: bytes, content: bytes) -> bytes:
         return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
 
     height, width = samples.shape[:2]
-    lines = samples.reshape(height, -1)
-    if bits == 16:
-        packed = [line.astype(">u2").tobytes() for line in lines]
-    else:
-        spread = np.unpackbits(lines.astype(np.uint8)[..., None], axis=2)[..., 8 - bits :].reshape(height, -1)
-        packed = [np.packbits(line).tobytes() for line in spread]
-    header = struct.pack(">IIBBBBB", width, height, bits, colour_type, 0, 0, 0)
+    packed = []
+    for top, left, down, right in passes:
+        for line in samples[top::down, left::right]:
+            if bits == 16:
+                packed.append(line.astype(">u2").tobytes())
+            else:
+                spread = np.unpackbits(line.astype(np.uint8).reshape(-1, 1), axis=1)[:, 8 - bits :]
+                packed.append(np.packbits(spread).tobytes())
+    header = struct.pack(">IIBBBBB", width, height, bits, colour_type, 0, 0, len(passes) > 1)
     content = [chunk(b"IHDR", header), *(chunk(*each) for each in more)]
     content += [chunk(b"IDAT", zlib.compress(b"".join(b"\0" + line for line in packed))), chunk(b"IEND", b"")]
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(content))
 
 
-def png(samples: np.ndarray, bits: int, colour_type: int, *more: tuple[bytes, bytes]) -> Writer:
+def png(samples: np.ndarray, bits: int, colour_type: int, *more: tuple[bytes, bytes], **options: Any) -> Writer:
     samples = samples if samples.ndim == 3 else samples[..., None]
-    return lambda path: write_png(path, samples, bits, colour_type, *more)
+    return lambda path: write_png(path, samples, bits, colour_type, *more, **options)
+
+
+def changed(write: Writer, change: Callable[[bytes], bytes]) -> Writer:
+    """Change the bytes of a file after it was written."""
+
+    def both(path: Path) -> None:
+        write(path)
+        path.write_bytes(change(path.read_bytes()))
+
+    return both
 
 
 def tiff(samples: np.ndarray, **options: object) -> Writer:
@@ -66,9 +86,14 @@ def palette_tiff(colours: np.ndarray, factor: int = 257) -> Writer:
 TILE: dict[str, Any] = {"tile": (16, 16)}
 COLOURS = np.array([(10, 20, 30), (200, 0, 0), (0, 0, 99)], dtype=np.uint8)
 PLTE = (b"PLTE", COLOURS.tobytes())
+ADAM7: Sequence[Pass] = (
+    (0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1),
+)  # fmt: skip
+ODD_CHUNKS = ((b"gAMA", struct.pack(">I", 45455)), (b"sBIT", b"\5\5\5"), (b"iCCP", b"x\0\0"))
 
 MASKS_READ: dict[str, Writer] = {
     "8-bit grey png": png(LABELS, 8, 0),
+    "interlaced grey png": png(LABELS, 8, 0, passes=ADAM7),
     "1-bit grey png": png(LABELS > 0, 1, 0),
     "2-bit grey png": png(LABELS, 2, 0),
     "4-bit grey png": png(LABELS, 4, 0),
@@ -185,6 +210,9 @@ def test_masks_that_cannot_be_right_are_refused(kind: str, tmp_path: Path) -> No
 
 IMAGES_READ: dict[str, Writer] = {
     "png": png(PICTURE, 8, 2),
+    "interlaced png": png(PICTURE, 8, 2, passes=ADAM7),
+    "png with chunks that could change samples": png(PICTURE, 8, 2, *ODD_CHUNKS),
+    "png and more after it": changed(png(PICTURE, 8, 2), lambda content: content + content),
     "opaque rgba png": png(np.dstack([PICTURE, np.full(LABELS.shape, 255)]), 8, 6),
     "bmp": lambda path: Image.fromarray(PICTURE).save(path, format="BMP"),
     "lossless webp": lambda path: Image.fromarray(PICTURE).save(path, format="WEBP", lossless=True),
@@ -336,13 +364,45 @@ def test_an_orientation_after_the_pixels_or_in_xmp_counts(tmp_path: Path) -> Non
 @pytest.mark.parametrize("value", [0, 9, 6000])
 def test_an_orientation_of_no_meaning_is_upright(value: int, tmp_path: Path) -> None:
     save_turned(tmp_path / "a.tif", PICTURE, value)
-    program = (
-        "import sys, pathlib; from imbalance_bench.data.pictures import read_rgb; read_rgb(pathlib.Path(sys.argv[1]))"
-    )
-    command = [sys.executable, "-c", program, str(tmp_path / "a.tif")]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert done.stderr == ""  # tifffile would log the odd tag
     assert (read_rgb(tmp_path / "a.tif") == PICTURE).all()
+
+
+def test_libraries_say_nothing_of_odd_files(tmp_path: Path) -> None:
+    save_turned(tmp_path / "a.tif", PICTURE, 9)  # tifffile would log the tag, imagecodecs what libpng warns of
+    png(PICTURE, 8, 2, *ODD_CHUNKS, passes=ADAM7)(tmp_path / "a.png")
+    program = (
+        "import sys, pathlib; from imbalance_bench.data.pictures import read_rgb\n"
+        "for name in sys.argv[1:]: read_rgb(pathlib.Path(name))"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path / "a.tif"), str(tmp_path / "a.png")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+
+
+def promise_12_rows(content: bytes) -> bytes:
+    header = b"IHDR" + content[16:20] + struct.pack(">I", 12) + content[24:29]
+    return content[:12] + header + struct.pack(">I", zlib.crc32(header)) + content[33:]
+
+
+DAMAGED_PNG: dict[str, tuple[Writer, str]] = {
+    "checksum of the pixels": (
+        changed(png(PICTURE, 8, 2), lambda content: content[:-13] + bytes([content[-13] ^ 1]) + content[-12:]),
+        "IDAT: CRC error",
+    ),
+    "rows that are missing": (
+        changed(png(PICTURE[:7], 8, 2), promise_12_rows), "Not enough image data",
+    ),
+    "a critical chunk that nobody knows": (png(PICTURE, 8, 2, (b"ABCD", b"x")), "libpng refuses it"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", DAMAGED_PNG)
+def test_png_that_pillow_would_complete_is_refused(kind: str, tmp_path: Path) -> None:
+    write, message = DAMAGED_PNG[kind]
+    write(tmp_path / "a.png")
+    np.array(Image.open(tmp_path / "a.png"))
+    with pytest.raises(UserError, match=f"must be a complete image file. Got: {message}"):
+        read_rgb(tmp_path / "a.png")
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import torch
 
 from imbalance_bench.data.tiling import Tile
 from imbalance_bench.evaluation.counts import count_pixels
-from imbalance_bench.evaluation.prediction import image_logits, most_likely
+from imbalance_bench.evaluation.prediction import logit_bands, most_likely
 
 
 def test_counts_agree_with_a_plain_loop() -> None:
@@ -35,11 +35,13 @@ def test_overlapping_tiles_are_averaged_before_the_class_is_chosen() -> None:
         seen.extend(rows)
         return logits[list(rows)]
 
-    found = image_logits(tile_logits, tiles, [0, 1], n_classes=2, height_px=4, width_px=6)
+    (found,) = logit_bands(tile_logits, tiles, [0, 1], n_classes=2, height_px=4, width_px=6)
     predicted = most_likely(found)
     assert found[:, 0].T.tolist() == [[0, 1], [0, 1], [1.5, 0.5], [1.5, 0.5], [3, 0], [3, 0]]
     assert seen == [0, 1]
     assert (predicted[:, :2] == 1).all()
     assert (predicted[:, 2:] == 0).all()
-    flipped = image_logits(tile_logits, tiles, [0, 1], n_classes=2, height_px=4, width_px=6, adjust_logits=lambda z: -z)
+    (flipped,) = logit_bands(
+        tile_logits, tiles, [0, 1], n_classes=2, height_px=4, width_px=6, adjust_logits=lambda z: -z
+    )
     assert (flipped == -found).all()

@@ -15,6 +15,7 @@ from imbalance_bench.errors import UserError
 from imbalance_bench.evaluation.counts import count_pixels
 from imbalance_bench.evaluation.image_tables import BoundarySetting, ImageKeys, boundary_rows
 from imbalance_bench.evaluation.interventions import FixedBias, changed_biases, permutations
+from imbalance_bench.evaluation.kept_logits import KeptLogits
 from imbalance_bench.evaluation.path_controls import ShiftedLogits, class_shares, dosed_bias, weights_of
 from imbalance_bench.execution import Execution, execute_study
 from imbalance_bench.planned_study import open_run
@@ -179,11 +180,13 @@ def test_attention_of_tiles_lands_where_the_tiles_are() -> None:
     evaluation = SimpleNamespace(
         precision="float32",
         n_classes=2,
+        rows={"a": [0, 1]},
         study=SimpleNamespace(dataset=SimpleNamespace(entry=lambda _: SimpleNamespace(height_px=8, width_px=14))),
         data=SimpleNamespace(device=torch.device("cpu"), tiles=SimpleNamespace(tiles=tiles)),
     )
     decoder = SimpleNamespace(size=SimpleNamespace(token_stride_px=4), attention_maps=lambda _: maps)
-    query = QueriedImage(evaluation, "a", decoder, {(0, 1): None})  # type: ignore[arg-type]
+    query = QueriedImage(evaluation, "a", decoder)  # type: ignore[arg-type]
+    query._kept[0, 1] = None  # type: ignore[assignment]
     # columns 0..5 left tile, 6 and 7 both, 8..13 right tile; blocks of 4 columns, the last one of 2
     expected = np.array([1.0, (2 * 1.0 + 2 * 0.5) / 4, 0.0, 0.0])
     assert np.allclose(query.attention(), [[expected] * 2, [1 - expected] * 2])
@@ -313,11 +316,11 @@ def test_doses_run_on_some_images_and_controls_can_be_left_out(
 def test_given_weights_are_used_once_and_taken_out_again(trained: ImageEvaluation) -> None:
     query = trained.query("im_6")
     assert query is not None
-    before = query.logits()
-    changed = query.logits(weights=lambda rows: weights_of(PathControl.REMOVED, query.class_shares(rows)))
-    assert np.abs(changed - before).max() > 1e-6
+    before = np.concatenate(list(query.logit_bands()), axis=1)
+    removed = query.logit_bands(weights=lambda rows: weights_of(PathControl.REMOVED, query.class_shares(rows)))
+    assert np.abs(np.concatenate(list(removed), axis=1) - before).max() > 1e-6
     assert query.decoder.two_way.given_weights is None
-    assert np.array_equal(query.logits(), before)
+    assert np.array_equal(np.concatenate(list(query.logit_bands()), axis=1), before)
 
 
 def test_shares_of_classes_are_counted_where_the_tokens_are() -> None:
@@ -331,10 +334,16 @@ def test_shares_of_classes_are_counted_where_the_tokens_are() -> None:
     assert weights_of(PathControl.REMOVED, found).abs().sum() == 0
 
 
+def kept(logits: np.ndarray) -> KeptLogits:
+    whole = KeptLogits(Path())
+    whole.append(logits)
+    return whole
+
+
 def test_a_shifted_logit_is_predicted_as_if_all_logits_were_compared_again() -> None:
     logits = np.random.default_rng(0).integers(-3, 4, (4, 20, 20)).astype(np.float32)  # with ties
     for class_id in range(4):
-        shifted = ShiftedLogits(logits, class_id)
+        shifted = ShiftedLogits(kept(logits), class_id)
         for dose in (-4.0, -1.0, 0.0, 2.0):
             expected = (logits + dose * (np.arange(4) == class_id)[:, None, None]).argmax(0)
             assert (shifted.predict(dose) == expected).all()
@@ -343,7 +352,7 @@ def test_a_shifted_logit_is_predicted_as_if_all_logits_were_compared_again() -> 
 def test_a_matched_shift_predicts_the_class_where_it_was_nearest_and_as_often() -> None:
     logits = np.random.default_rng(0).normal(size=(4, 20, 20)).astype(np.float32)
     for class_id in range(4):
-        shifted = ShiftedLogits(logits, class_id)
+        shifted = ShiftedLogits(kept(logits), class_id)
         for dose in (-40.0, -1.0, 0.0, 0.7, 40.0):
             predicted = shifted.predict(dose)
             matched = shifted.predict_pixels(int((predicted == class_id).sum()))

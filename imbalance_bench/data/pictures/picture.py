@@ -1,5 +1,6 @@
 """The opened picture, whatever its format: facts first, samples when wanted."""
 
+import logging
 import os
 from abc import ABC, abstractmethod
 from pathlib import Path
@@ -52,6 +53,13 @@ class Picture(ABC):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def silence(library: str) -> None:
+    """Keep what a library logs of odd files from the terminal: what matters is refused in one line of ours."""
+    logger = logging.getLogger(library)
+    if not logger.handlers:
+        logger.addHandler(logging.NullHandler())
 
 
 def unreadable(path: Path, error: Exception) -> UserError:

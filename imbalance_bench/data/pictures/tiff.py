@@ -1,6 +1,5 @@
 """TIFF of any depth, colour and arrangement, decoded by tifffile: as a whole, or in windows where it is tiled."""
 
-import logging
 import math
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import tifffile
 
 from imbalance_bench.data.pictures.facts import GREY, PALETTE, RGB, WHITE_IS_ZERO, PictureFacts
 from imbalance_bench.data.pictures.orientation import ORIENTATION_TAG, known_orientation, upright, upright_size
-from imbalance_bench.data.pictures.picture import Picture, require_within_limit, unreadable
+from imbalance_bench.data.pictures.picture import Picture, require_within_limit, silence, unreadable
 from imbalance_bench.errors import UserError
 
 _SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -50,7 +49,7 @@ class TiffPicture(Picture):
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        _silence_tifffile()
+        silence("tifffile")
         try:
             self._file = tifffile.TiffFile(path)
         except Exception as error:  # noqa: BLE001 - tifffile and its decoders share no class of errors
@@ -130,13 +129,6 @@ class TiffPicture(Picture):
         parts = list(zip(page.dataoffsets, page.databytecounts, strict=True))
         if len(parts) < math.prod(page.chunked) or any(not count or start + count > size for start, count in parts):
             raise ValueError("parts of the picture are missing")
-
-
-def _silence_tifffile() -> None:
-    """Keep what tifffile logs of odd tags from the terminal: what matters is refused in one line of ours."""
-    logger = logging.getLogger("tifffile")
-    if not logger.handlers:
-        logger.addHandler(logging.NullHandler())
 
 
 def _read_facts(file: tifffile.TiffFile, page: tifffile.TiffPage) -> PictureFacts:
