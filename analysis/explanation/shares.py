@@ -16,7 +16,7 @@ from analysis.statistics.partition import (
     partition_each,
     resampled_partition,
 )
-from analysis.statistics.strata import variance_inflation, within_ranks
+from analysis.statistics.strata import variance_inflation, within_ranks_of_rows
 from analysis.study.class_frames import FREQUENCY
 from analysis.study.class_points import ClassPoints, NamedPoints
 from analysis.study.runs import AnalysisPlan
@@ -97,10 +97,7 @@ def _resampled(
         return replace(whole, r2=np.zeros((0, len(whole.r2)))), "", 0
     run_draws = rng.integers(0, runs.shape[1], size=(plan.resamples, runs.shape[1]))
     distinct, index_of_draw = np.unique(np.sort(run_draws, axis=1), axis=0, return_inverse=True)  # few with few runs
-
-    def response(columns: np.ndarray) -> np.ndarray:
-        effects = points.shared.effects(within_ranks(runs[:, columns].mean(axis=1), points.blocks))
-        return within_ranks(effects, strata)
-
-    of_runs = partition_each(np.array([response(columns) for columns in distinct]), named.measures, strata)
+    learned = np.array([runs[:, columns].mean(axis=1) for columns in distinct])  # (draws, N)
+    effects = np.array([points.shared.effects(ranks) for ranks in within_ranks_of_rows(learned, points.blocks)])
+    of_runs = partition_each(within_ranks_of_rows(effects, strata), named.measures, strata)
     return replace(of_runs, r2=of_runs.r2[index_of_draw.ravel()]), "runs", runs.shape[1] - 1

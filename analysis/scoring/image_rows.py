@@ -76,7 +76,10 @@ class ImageRows:
             unit: "group" or "image".
             n_classes: K.
         """
-        present, image = np.unique(self.image, return_inverse=True)
+        present = np.flatnonzero(np.bincount(self.image, minlength=len(self.images)))
+        place_of = np.zeros(len(self.images), dtype=np.int64)
+        place_of[present] = np.arange(len(present))
+        image = place_of[self.image]
         present_groups, group = np.unique(self.group_of_image[present], return_inverse=True)
         cell = (self.seed * len(present) + image) * n_classes + self.class_id
         images, groups = tuple(self.images[present]), tuple(self.groups[present_groups])

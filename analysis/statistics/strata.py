@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from scipy.stats import rankdata
 
 _TOLERANCE = 1e-9
 _RELATIVE_RANK = 1e-9  # singular values below this share of the largest count as zero
@@ -31,6 +32,21 @@ def complete_rows(
 def within_ranks(values: np.ndarray, strata: Sequence[object] | None = None) -> np.ndarray:
     """Return mid-ranks scaled to mean 0 and variance 1 within each stratum; constant strata become 0, NaN stays."""
     return _within(values, strata, mid_ranks)
+
+
+def within_ranks_of_rows(values: np.ndarray, strata: Sequence[object] | None = None) -> np.ndarray:
+    """Return `within_ranks` of each row of (B, N) values without NaN, (B, N)."""
+    label = labels(strata, values.shape[1])
+    scaled = np.zeros(values.shape)
+    for stratum in np.unique(label):
+        rows = np.flatnonzero(label == stratum)
+        ranks = rankdata(values[:, rows], axis=1)
+        spread = ranks.std(axis=1, keepdims=True)
+        varies = spread > _TOLERANCE * len(rows)
+        scaled[:, rows] = np.where(
+            varies, (ranks - ranks.mean(axis=1, keepdims=True)) / np.where(varies, spread, 1), 0.0
+        )
+    return scaled
 
 
 def mid_ranks(values: np.ndarray) -> np.ndarray:

@@ -52,7 +52,7 @@ class MeasureGrid:
         keys = list(zip(data_sets, names, strict=True))
         source_rows = np.array([self.rows.get(key, -1) for key in keys], dtype=int)
         grids = [
-            np.where(source_rows[:, None] < 0, np.nan, grid[source_rows] if len(grid) else np.nan)
+            np.append(grid, np.full((1, grid.shape[1]), np.nan), axis=0)[source_rows]  # -1: the row of NaN
             for grid in (self.values, self.errors, self.reliabilities)
         ]
         rows = {key: row for row, key in enumerate(keys)}

@@ -11,6 +11,7 @@ from scipy import integrate, ndimage
 from scipy.ndimage import gaussian_filter
 
 from analysis.geometry.nearest_border import border_lengths, edge_sums, pixels_near_borders
+from analysis.measures.construct import ByRow
 from analysis.measures.context import border_shares
 from analysis.measures.control_runs import first_steps, vote_entropy
 from analysis.measures.estimates import adjacency_table, border_profile_table, measure_table
@@ -326,3 +327,19 @@ def test_time_to_learn_is_censored_and_absent_classes_are_missing():
 def test_vote_entropy():
     votes = np.array([[0, 0, 0], [0, 1, 1], [0, 1, 2], [0, 0, 3]])
     np.testing.assert_allclose(vote_entropy(votes, 4), [0, 1, 2])
+
+
+def test_rows_of_weights_are_computed_once_whatever_the_block_they_are_asked_in():
+    computed = []
+
+    def evaluate(w: np.ndarray) -> np.ndarray:
+        computed.append(len(w))
+        return w.sum(axis=1)
+
+    of_rows, weights = ByRow(evaluate, 3), np.arange(14.0).reshape(7, 2)
+    first = of_rows(weights)
+    np.testing.assert_array_equal(first, weights.sum(axis=1))
+    first[:] = 0  # of the caller, not of what is kept
+    np.testing.assert_array_equal(of_rows(weights[:6]), weights[:6].sum(axis=1))
+    np.testing.assert_array_equal(of_rows(weights[1:3]), weights[1:3].sum(axis=1))
+    assert computed == [3, 3, 1, 2]

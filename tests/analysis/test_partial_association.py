@@ -9,7 +9,7 @@ import pytest
 import scipy.stats
 
 from analysis.statistics.partial_association import partial_association
-from analysis.statistics.strata import variance_inflation, within_ranks, within_scores
+from analysis.statistics.strata import variance_inflation, within_ranks, within_ranks_of_rows, within_scores
 
 stats: Any = scipy.stats  # its return types are not declared
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "explanation_r.json").read_text())
@@ -144,3 +144,11 @@ def test_type_one_error_with_correlated_nuisance(sizes):
         rejected += partial(y=z + y, tested=(0.7 * z + x,), given=(z,), strata=strata, rng=rng).p < 0.05
     assert rejected / n <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / n)
     assert rejected / n >= 0.015
+
+
+@pytest.mark.parametrize("n", [2, 8, 9, 17])
+@pytest.mark.parametrize("largest", [1, 3, 1000])
+def test_rows_are_ranked_as_each_alone(n, largest):
+    rows = 0.1 * np.random.default_rng(n).integers(0, largest, (50, n))
+    for strata in (None, [str(item % 2) for item in range(n)]):
+        np.testing.assert_array_equal(within_ranks_of_rows(rows, strata), [within_ranks(row, strata) for row in rows])
