@@ -1,6 +1,7 @@
 """Reliability diagrams: are predicted probabilities what they say?"""
 
 from collections.abc import Mapping
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -35,7 +36,7 @@ def reliability_diagram(axes: Axes, bins: pd.DataFrame, *, marks: Mapping[str, M
         rows = valid[valid["method"] == method].sort_values("bin_low")
         if rows.empty:
             continue
-        of_method = {"color": mark.colour, "gid": part(method)}
+        of_method: dict[str, Any] = {"color": mark.colour, "gid": part(method)}
         if len(marks) <= MOST_BANDS:
             axes.fill_between(rows["probability"], rows["low"], rows["high"], alpha=0.16, linewidth=0, **of_method)
         axes.plot(rows["probability"], rows["value"], marker=mark.marker, markersize=3, linewidth=1.1, **of_method)

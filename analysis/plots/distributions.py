@@ -1,6 +1,7 @@
 """Beyond means: performance profiles, pairs of methods, and gains in recall against losses in precision."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -32,7 +33,7 @@ def profile(axes: Axes, shares: pd.DataFrame, marks: Mapping[str, MethodMark]) -
     """
     for method, mark in marks.items():
         rows = shares[shares["method"] == method].sort_values("threshold")
-        of_method = {"color": mark.colour, "gid": part(method)}
+        of_method: dict[str, Any] = {"color": mark.colour, "gid": part(method)}
         axes.fill_between(rows["threshold"], rows["low"], rows["high"], alpha=0.12, linewidth=0, **of_method)
         axes.plot(rows["threshold"], rows["share"], linewidth=1.3, **of_method)
     axes.set_xlim(0, 1)

@@ -281,12 +281,13 @@ SORTS = """(page) => {
   const up = numbers().every((value, place, all) => place === 0 || all[place - 1] <= value);
   button.click();
   const shown = () => [...page.querySelectorAll("[data-method]")].filter((each) => !each.matches(".off"));
-  const all = shown(), box = page.querySelector(".pick input"), [name, summary] = [box.value, page.querySelector(".pick summary")];
+  const all = shown(), box = page.querySelector(".pick input"), summary = page.querySelector(".pick summary");
   box.click();
   const left = shown(), counts = /^Methods \\(\\d+ of \\d+\\)$/.test(summary.textContent);
   box.click();
-  const others = all.filter((each) => each.dataset.method !== name).length;
-  if (!counts || left.length !== others || left.length === all.length || shown().length !== all.length) return "methods";
+  const others = all.filter((each) => each.dataset.method !== box.value).length;
+  if (!counts || left.length !== others || left.length === all.length) return "not hidden";
+  if (shown().length !== all.length) return "not shown again";
   return up && numbers().every((value, place, all) => place === 0 || all[place - 1] >= value);
 }"""
 
