@@ -49,9 +49,8 @@ def bias_vs_difficulty(
         The same axes. Names are added by `label_classes` once the layout is final.
     """
     points = class_points(bias, measure)
-    shades = [colours[str(name)] for name in points.index]
     runs = bias[bias["class"].isin(points.index)].dropna(subset=["value"])
-    axes.vlines(points["x"], points["low"], points["high"], colors=shades, linewidth=1.1, zorder=2)
+    draw_points(axes, points, colours)
     axes.scatter(
         *(runs["class"].map(points["x"]), runs["value"]),
         s=5,
@@ -59,16 +58,6 @@ def bias_vs_difficulty(
         alpha=0.45,
         linewidths=0,
         zorder=3,
-    )
-    axes.scatter(
-        points["x"],
-        points["y"],
-        s=34,
-        c=shades,
-        edgecolors=PAPER,
-        linewidths=0.8,
-        zorder=4,
-        gid=part(values=point_texts(points)),
     )
     axes.axhline(0, color=MUTED, linewidth=0.6, zorder=1)
     axes.margins(x=0.2, y=0.18)
@@ -87,6 +76,21 @@ def class_points(bias: pd.DataFrame, measure: pd.DataFrame) -> pd.DataFrame:
     runs = bias.groupby("class", sort=False)["value"]
     x = measure.drop_duplicates("class").set_index("class")["value"]
     return pd.DataFrame({"x": x, "y": runs.mean(), "low": runs.min(), "high": runs.max()}).dropna()
+
+
+def draw_points(axes: Axes, points: pd.DataFrame, colours: Mapping[str, str]) -> None:
+    """Draw one point per class with a bar from `low` to `high`."""
+    shades = [colours[str(name)] for name in points.index]
+    axes.vlines(points["x"], points["low"], points["high"], colors=shades, linewidth=1.1, zorder=2)
+    axes.scatter(
+        *(points["x"], points["y"]),
+        s=34,
+        c=shades,
+        edgecolors=PAPER,
+        linewidths=0.8,
+        zorder=4,
+        gid=part(values=point_texts(points)),
+    )
 
 
 def point_texts(points: pd.DataFrame) -> list[str]:

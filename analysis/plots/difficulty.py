@@ -7,11 +7,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from analysis.plots.bias import NO_MEASURES, label_classes, point_texts, share_axis
-from analysis.plots.described import part
+from analysis.plots.bias import NO_MEASURES, draw_points, label_classes, share_axis
 from analysis.plots.style import freeze_layout, new_figure, wrapped
 from analysis.reading.analysed_study import AnalysedStudy, NotDrawableError
-from analysis.reading.palette import PAPER
 from analysis.reading.wording import CONSTRUCT, words
 
 
@@ -30,18 +28,7 @@ def frequency_difficulty_plane(
         The same axes. Names are added by `bias.label_classes` once the layout is final.
     """
     points = plane_points(frequency, measure)
-    shades = [colours[str(name)] for name in points.index]
-    axes.vlines(points["x"], points["low"], points["high"], colors=shades, linewidth=1.1, zorder=2)
-    axes.scatter(
-        points["x"],
-        points["y"],
-        s=34,
-        c=shades,
-        edgecolors=PAPER,
-        linewidths=0.8,
-        zorder=4,
-        gid=part(values=point_texts(points)),
-    )
+    draw_points(axes, points, colours)
     axes.margins(x=0.2, y=0.16)
     if len(points) and (points["x"] > 0).all():
         share_axis(axes)

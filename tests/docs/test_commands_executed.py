@@ -14,6 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from imbalance_bench.cli.main import main
+from tests.data.converters import miniature_sources
 from tests.docs.typed_commands import FENCE, ROOT, TYPED, Typed
 from tests.slides import write_slide
 from tests.small_study import write_dataset, write_study
@@ -25,8 +26,6 @@ CHEAP = {
 }  # fmt: skip
 # pattern -> why the command is not executed from the page
 ELSEWHERE = {
-    r"data prepare NAME ": "NAME stands for any data set",
-    r"data prepare (bcss|bdsa|crag|pannuke|sampath) ": "not here; tests/data/converters has folders like them",
     r"run .*--engine (slurm|ray)": "needs a cluster; pytest -m cluster starts one",
     r".*(examples/paper_bcss\.yaml|cv\.csv )": "reads BCSS; tests/paper_miniature.py makes a small one",
     r"methods label_smoothing": "needs the plug-in of examples/plugin; tests/runner/test_plugins.py makes it known",
@@ -50,9 +49,10 @@ def reason(typed: Typed) -> str:
 
 
 COMPLETE = [each for each in TYPED if each.complete and not reason(each)]
+PUBLISHED = [each for each in COMPLETE if name_of(each) == "data prepare" and each.words[2] != "folder"]
 QUICK = [each for each in COMPLETE if name_of(each) in CHEAP]
 WALK = [each for each in COMPLETE if each.page == TUTORIAL and each not in QUICK]
-LONG = [each for each in COMPLETE if each not in QUICK and each not in WALK]
+LONG = [each for each in COMPLETE if each not in (*QUICK, *WALK, *PUBLISHED)]
 
 
 def write_place(folder: Path, finished_study: Path, *, trained: bool = True) -> Path:
@@ -76,9 +76,9 @@ def call(*words: str) -> str:
 
 
 def test_no_command_is_forgotten() -> None:
-    assert len(QUICK) + len(LONG) + len(WALK) + sum(each.complete and bool(reason(each)) for each in TYPED) == sum(
-        each.complete for each in TYPED
-    )
+    executed = [*QUICK, *PUBLISHED, *LONG, *WALK]
+    assert len(executed) == len({*executed})
+    assert {*executed} == {each for each in TYPED if each.complete and not reason(each)}
     unused = [pattern for pattern in ELSEWHERE if not any(re.match(pattern, each.text) for each in TYPED)]
     assert not unused
     assert {name_of(each) for each in LONG + WALK} >= {
@@ -107,6 +107,19 @@ def test_cheap_commands_do_what_the_page_says(
     assert len(done) > 20
 
 
+@pytest.mark.parametrize("typed", PUBLISHED, ids=str)
+def test_a_published_data_set_is_prepared_as_its_page_says(
+    typed: Typed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    replaced = {"NAME": "crag", "RE": r"^(\w+)"}
+    words = [replaced.get(word, word) for word in typed.words]
+    source = getattr(miniature_sources, f"write_{words[2]}")(tmp_path / "SOURCE")
+    for beside in (*source.glob("cv.csv"), *source.glob("classes.yaml")):
+        shutil.copy(beside, tmp_path)
+    assert not call(*words)
+
+
 @pytest.mark.documents
 @pytest.mark.parametrize("typed", LONG, ids=str)
 def test_a_longer_command_does_what_the_page_says(
@@ -128,24 +141,17 @@ def test_a_longer_command_does_what_the_page_says(
     if name in ("data prepare", "data phantom"):
         shutil.rmtree(place / "DEST")
     if name == "data prepare":
-        words = source_of(words, place)
+        write_source(place)
     assert not call(*words)
 
 
-def source_of(words: list[str], place: Path) -> list[str]:
-    """Put a data set where `data prepare` reads it: real tissue, or a folder and its layout."""
-    kind = words[2]
-    if kind != "folder":
-        real = ROOT.parent / "shared" / "data" / kind
-        if not real.exists():
-            pytest.skip(f"{real} does not exist")
-        return [str(real) if word == "SOURCE" else word for word in words]
+def write_source(place: Path) -> None:
+    """Put a folder of images and masks, and its layout, where `data prepare folder` reads them."""
     for part in ("images", "masks"):
         shutil.copytree(place / "data/mine" / part, place / "SOURCE" / part)
     assert not call("init", "SOURCE", "--yes", "--out", "draft")
     shutil.copy(place / "draft" / "layout.yaml", place / "layout.yaml")
     shutil.rmtree(place / "data/mine")
-    return words
 
 
 @pytest.mark.documents
