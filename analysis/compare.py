@@ -95,8 +95,10 @@ def _explanation(studies: Sequence[tuple[AnalysedStudy, str]], plan: AnalysisPla
         read = [not ceilings.of(str(method)).inert for method in learned["method"]]
         quantities.append(quantities_of(name, learned[read], study.dataset.get("families", {})))
     measures = [measures_of(name, study.table("measures")) for study, name in studies]
-    frames = [pd.concat(parts, ignore_index=True) for parts in (quantities, measures)]
-    return explain(*(map(each_its_own, frames) if classes_apart else frames), plan)
+    learned_frame, measure_frame = (pd.concat(parts, ignore_index=True) for parts in (quantities, measures))
+    if classes_apart:
+        learned_frame, measure_frame = each_its_own(learned_frame), each_its_own(measure_frame)
+    return explain(learned_frame, measure_frame, plan)
 
 
 def _inert_notes(studies: Sequence[tuple[AnalysedStudy, str]]) -> list[str]:

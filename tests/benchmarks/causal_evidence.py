@@ -1,6 +1,7 @@
 """Evidence of the causal bench as it would be if its truth were known: nothing is trained."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -25,12 +26,12 @@ def hardness(spec: PhantomSpec) -> pd.DataFrame:
 
 
 def evidence(
-    seed: int = 0, learned: Mapping[str, float] = LEARNED, hurts: Mapping[str, float] = HURTS, data_sets: int = 10
+    seed: int = 0, learned: Mapping[Any, float] = LEARNED, hurts: Mapping[Any, float] = HURTS, data_sets: int = 10
 ) -> Evidence:
     """Draw evidence of one arm with two seeds of each method."""
     rng = np.random.default_rng(seed)
     tissue_effect = rng.normal(0, 10, 5)  # of Dice: tissues differ, whatever is planted
-    tables: dict[str, list[dict[str, object]]] = {name: [] for name in Evidence.__dataclass_fields__}
+    tables: dict[str, list[dict[str, Any]]] = {name: [] for name in Evidence.__dataclass_fields__}
     for spec in factorial_design(SERIES, 0)[:data_sets]:
         levels = hardness(spec)
         of_class = rng.normal(0, 0.1, 5)
@@ -65,11 +66,11 @@ def evidence(
     return Evidence(**{name: pd.DataFrame(rows) for name, rows in tables.items()})
 
 
-def _path(spec: PhantomSpec, rng: np.random.Generator) -> list[dict[str, object]]:
+def _path(spec: PhantomSpec, rng: np.random.Generator) -> list[dict[str, Any]]:
     """A path that is read: uniform weights cost 50 points, and a dose moves the share of its own class."""
     arm = {"series": SERIES, "decoder": DECODER, "data_set": spec.name, "method": "dfa"}
     interval = {"low": -0.6, "high": -0.4, "magnitude": 0.5, "predicted": np.nan, "predicted_trained": np.nan}
-    rows: list[dict[str, object]] = []
+    rows: list[dict[str, Any]] = []
     for control, effect in (("uniform", -0.5), ("removed", -0.5), ("oracle", 0.1), ("rolled", -0.7)):
         difference = effect + rng.normal(0, 0.01)
         own = {"control": control, "target": "", "dose": 0.0, "class": "macro", "difference": difference}
