@@ -26,7 +26,7 @@ def hardness(spec: PhantomSpec) -> pd.DataFrame:
 
 
 def evidence(
-    seed: int = 0, learned: Mapping[str, float] = LEARNED, hurts: Mapping[str, float] = HURTS, data_sets: int = 10
+    seed: int = 0, learned: Mapping[Any, float] = LEARNED, hurts: Mapping[Any, float] = HURTS, data_sets: int = 10
 ) -> Evidence:
     """Draw evidence of one arm with two seeds of each method."""
     rng = np.random.default_rng(seed)

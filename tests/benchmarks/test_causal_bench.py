@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from analysis.schema import rows_of
 from benchmarks.causal_bench import design
 from benchmarks.causal_bench.answers import PLANTED, Answers, answers, control_rows, effect_rows, with_dice
 from benchmarks.causal_bench.design import MINIATURE, WHOLE, label_of, parts, planted_levels, studies
@@ -96,13 +97,13 @@ def test_a_learned_bias_is_attributed_to_what_it_was_made_of(known: Answers) -> 
 
 
 def test_dice_falls_with_what_hurts_and_with_nothing_else(known: Answers) -> None:
-    rows = known.effects.query("method == 'cross_entropy'").set_index("factor")
-    assert rows.loc["context", "verdict"] == "worse"
-    low, high = (float(rows[end]["context"]) for end in ("low", "high"))
-    assert low < HURTS["context"] < high
-    assert (rows.drop(index="context")["verdict"] == "undecided").all()
+    rows = {row["factor"]: row for row in rows_of(known.effects.query("method == 'cross_entropy'"))}
+    assert rows["context"]["verdict"] == "worse"
+    assert rows["context"]["low"] < HURTS["context"] < rows["context"]["high"]
+    assert {rows[factor]["verdict"] for factor in FACTORS if factor != "context"} == {"undecided"}
     dice = known.attribution.query("method == 'cross_entropy' and quantity == 'dice' and by == @PLANTED")
-    assert float(dice.set_index("cause")["spearman"]["context"]) < 0
+    assert (dice[dice["cause"] == "context"]["spearman"] < 0).all()
+    assert len(dice) == len(FACTORS)
 
 
 def test_what_repairs_is_told_from_what_does_not(known: Answers) -> None:
