@@ -162,6 +162,7 @@ def _in_process(name: str, options: argparse.Namespace, left_s: float) -> list[d
         told = told if isinstance(told, str) else told.decode("utf-8", "replace")
         print(f"{name}: {error}\n{told[-2000:]}", file=sys.stderr)
         return None
+    sys.stderr.write(done.stderr)  # such as which tests failed
     return json.loads(done.stdout.splitlines()[-1])
 
 

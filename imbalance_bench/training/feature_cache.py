@@ -84,6 +84,7 @@ class FeatureCache:
         cache_dir: Path,
         data_hash: str,
         workers: int = 1,
+        stored_at_once: int = 1,
         on_progress: Callable[[int, int], None] | None = None,
     ) -> "FeatureCache":
         """Open the cache of this data set and encoder, encoding what is missing first.
@@ -98,6 +99,7 @@ class FeatureCache:
             data_hash: Content hash of the data set.
             workers: Chunks that are encoded side by side, each by as many threads as PyTorch is set to; what is cached
                 does not depend on it.
+            stored_at_once: Rows after which the disk is waited for, at least; a killed process loses no more than those.
             on_progress: Called with (rows done, rows in all).
         """
         views = config.training.augmentation.cached_views
@@ -132,7 +134,7 @@ class FeatureCache:
             arrays={f"level_{level}": (shape, np.float16) for level, shape in enumerate(shapes)},
             rows=len(wanted),
             fill=fill,
-            chunk=_CHUNK * workers,
+            chunk=max(_CHUNK * workers, stored_at_once),
             on_progress=on_progress,
             description=described,
             key=key,
