@@ -29,6 +29,7 @@ from imbalance_bench.terminal import Terminal
 from imbalance_bench.tracking.export import following, require_installed, tracking_folder
 from imbalance_bench.training.cache_size import within_budget
 from imbalance_bench.training.material import open_material
+from imbalance_bench.training.numerics import keep_float32
 from imbalance_bench.training.run import planned_steps
 from imbalance_bench.tuning.execution import tuned
 from imbalance_bench.validation_dice import validations
@@ -166,6 +167,7 @@ def _prefill(study: Study, cache: Path, device: torch.device, workers: int, cons
     """
     threads = torch.get_num_threads()
     keep_freed_memory()
+    keep_float32()
     torch.set_num_threads(study.config.compute.threads)
     with ProgressDisplay(console) as display:
         for model in study.config.each_model:

@@ -31,7 +31,7 @@ def predict_and_print(run_dir: Path, images: Sequence[Path], out: Path, options:
     from imbalance_bench.cli.progress import ProgressDisplay
     from imbalance_bench.inference.prediction import predict_images
     from imbalance_bench.inference.trained_model import TrainedModel, resolve_run
-    from imbalance_bench.training.run import configure_torch
+    from imbalance_bench.training.numerics import configure_torch
 
     console = Terminal()
     model = TrainedModel.open(resolve_run(run_dir))

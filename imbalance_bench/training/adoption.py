@@ -9,7 +9,8 @@ from imbalance_bench.models.segmenter import Segmenter
 from imbalance_bench.run_lock import exclusive
 from imbalance_bench.study import PlannedRun, Study
 from imbalance_bench.training.material import choose_device, open_material
-from imbalance_bench.training.run import RunExecution, configure_torch
+from imbalance_bench.training.numerics import configure_torch
+from imbalance_bench.training.run import RunExecution
 
 
 def adopt_run(

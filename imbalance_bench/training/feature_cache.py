@@ -99,7 +99,7 @@ class FeatureCache:
             data_hash: Content hash of the data set.
             workers: Chunks that are encoded side by side, each by as many threads as PyTorch is set to; what is cached
                 does not depend on it.
-            stored_at_once: Rows after which the disk is waited for, at least; a killed process loses no more than those.
+            stored_at_once: Rows after which the disk is waited for, at least; a kill loses no more than those.
             on_progress: Called with (rows done, rows in all).
         """
         views = config.training.augmentation.cached_views

@@ -9,11 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
-from imbalance_bench.allocator import keep_freed_memory
-from imbalance_bench.config import ComputeSection
 from imbalance_bench.data.unchanged import require_unchanged
 from imbalance_bench.errors import UserError
 from imbalance_bench.evaluation.counts import Counts
@@ -42,6 +39,7 @@ from imbalance_bench.training.material import (
     rows_of,
 )
 from imbalance_bench.training.memory import is_short_of_memory, short_of_memory
+from imbalance_bench.training.numerics import configure_torch
 from imbalance_bench.training.stored_model import load_weights, recorded_feedback
 from imbalance_bench.training.tile_data import TileData
 from methods.base import ClassFeedback, Components, Stage
@@ -338,18 +336,6 @@ def _handed_on(before: Segmenter, stage: Stage) -> dict[str, Tensor]:
     if stage.trains == "classifier":
         return {name: value for name, value in state.items() if not name.startswith(CLASSIFIER_PREFIXES)}
     return state
-
-
-def configure_torch(section: ComputeSection, device: torch.device) -> None:
-    """Set threads and determinism of this process, as the study says."""
-    keep_freed_memory()
-    torch.set_num_threads(section.threads)
-    # some CUDA kernels (bilinear upsampling among them) have no deterministic form: warn there, refuse elsewhere
-    torch.use_deterministic_algorithms(section.deterministic, warn_only=device.type == "cuda")
-    # a debugging aid that costs time
-    torch.utils.deterministic.fill_uninitialized_memory = False  # pyright: ignore[reportAttributeAccessIssue]
-    if device.type == "cuda":
-        torch.backends.cudnn.benchmark = not section.deterministic
 
 
 def digest_of(segmenter: Segmenter) -> str:
