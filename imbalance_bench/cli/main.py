@@ -1,7 +1,7 @@
 """The command line. Heavy imports happen inside the commands that need them, so that --help stays fast."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -38,6 +38,9 @@ from imbalance_bench.file_access import refusal, require_writable
 from imbalance_bench.interruption import Interrupted, stop_signals
 from imbalance_bench.places import study_folder
 from imbalance_bench.visible_text import visible
+
+if TYPE_CHECKING:
+    from imbalance_bench.config import StudyConfig
 
 
 class CommandGroup(click.Group):
@@ -125,9 +128,20 @@ def run(
     config = load_study(study, overrides)
     root = study_folder(config.name, out)
     require_writable(root)
+    _require_what_it_reads(config)
     from imbalance_bench.execution import Execution, execute_study  # torch, once the study file is right
 
     execute_study(config, root, Execution(cache, engine, workers, dry_run, detach, track=track))
+
+
+def _require_what_it_reads(config: "StudyConfig") -> None:
+    """Refuse files that are not there and an index that cannot be read, before anything waits for torch."""
+    from imbalance_bench.data.prepared import PreparedDataset
+    from imbalance_bench.inputs import require_inputs
+    from imbalance_bench.terminal import Terminal
+
+    require_inputs(config, Terminal())
+    PreparedDataset.open(config.dataset.path)
 
 
 @main.command()

@@ -183,7 +183,8 @@ def test_a_wrong_study_file_is_answered_without_torch(tmp_path: Path, dataset: P
         "except SystemExit as end: print(end.code, 'torch' in sys.modules, 'pandas' in sys.modules)\n"
     )
     of_methods = ("methods=[sesaw]", "methods=[{name: blob_loss, edg: 1}]", "methods=[{name: focal, gamma: -1}]")
-    for override in ("training.stepz=1", *of_methods, "seeds=[-1]", "analysis.control=x", "name=a b"):
+    wrong = ("training.stepz=1", *of_methods, "seeds=[-1]", "analysis.control=x", "name=a b", "dataset.path=/nowhere")
+    for override in wrong:
         words = [sys.executable, "-c", code, "run", str(study), "--set", override]
         found = subprocess.run(words, capture_output=True, text=True, check=False)
         assert found.stdout == "2 False False\n", (override, found)
