@@ -1,5 +1,7 @@
 """Threads, determinism and precision of a process that trains or encodes."""
 
+import os
+
 import torch
 
 from imbalance_bench.allocator import keep_freed_memory
@@ -16,6 +18,7 @@ def configure_torch(section: ComputeSection, device: torch.device) -> None:
     # a debugging aid that costs time
     torch.utils.deterministic.fill_uninitialized_memory = False  # pyright: ignore[reportAttributeAccessIssue]
     if device.type == "cuda":
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without which its products are not deterministic
         torch.backends.cudnn.benchmark = not section.deterministic
 
 
