@@ -18,7 +18,10 @@ from imbalance_bench.study import OnProgress, Study
 from imbalance_bench.training.feature_cache import CachedFeatures, FeatureCache
 from imbalance_bench.training.tile_data import TileData
 
-STORED_AT_ONCE = 64  # encoded tiles of a GPU, which would else wait for the disk most of the time
+
+def stored_at_once(device: torch.device) -> int:
+    """Return how many encoded tiles are gathered, at least, before the disk is waited for, which keeps a GPU idle."""
+    return 64 if device.type == "cuda" else 1
 
 
 def choose_device(section: ComputeSection) -> torch.device:
@@ -110,7 +113,7 @@ def _open_features(
                 cache_dir=cache_dir,
                 data_hash=study.data_hash,
                 workers=workers,
-                stored_at_once=STORED_AT_ONCE if device.type == "cuda" else 1,
+                stored_at_once=stored_at_once(device),
                 on_progress=lambda n_done, total: on_progress(phase, n_done, total),
             )
             for number, described in enumerate(described_encoders(config.model, n_classes))

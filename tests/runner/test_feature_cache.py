@@ -10,10 +10,11 @@ import torch
 
 from imbalance_bench.config import AugmentationSection
 from imbalance_bench.data.augmentation import ELEMENTS, draw_views, jitter, turn, turn_array
+from imbalance_bench.data.store_journal import read_journal
 from imbalance_bench.execution import Execution, execute_study
 from imbalance_bench.models.segmenter import build_segmenter
 from imbalance_bench.planning import prepare_study
-from imbalance_bench.training import feature_cache
+from imbalance_bench.training import feature_cache, material
 from imbalance_bench.training.batches import Batch
 from imbalance_bench.training.feature_cache import drawn_view
 from imbalance_bench.training.material import open_material
@@ -154,6 +155,25 @@ def test_chunks_are_encoded_side_by_side_by_as_many_threads_as_a_run_has(
     assert [path.read_bytes() for path in stores[0]] == [path.read_bytes() for path in stores[1]]
     assert set(used) == {1}
     assert len(used) > 2
+
+
+def test_a_gpu_waits_for_the_disk_less_often_and_leaves_the_same_bytes(
+    tmp_path: Path, dataset: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert material.stored_at_once(torch.device("cuda", 0)) > feature_cache._CHUNK
+    config = small_config(dataset, training={"augmentation": {"cached_views": 6}})
+    study = prepare_study(config, tmp_path / "s", lambda *_: None)
+    found = []
+    for name, at_once in (("cpu", 1), ("gpu", 64)):
+        monkeypatch.setattr(material, "stored_at_once", lambda _, at_once=at_once: at_once)
+        data = open_material(study, tmp_path / name, CPU)
+        assert data.cache is not None
+        folder = data.cache.folders[0]
+        arrays = [path.read_bytes() for path in sorted(folder.glob("*.npy"))]
+        found.append((len(read_journal(folder / "journal")[0]), arrays))
+    (often, plain), (seldom, gathered) = found
+    assert often > seldom == 1
+    assert plain == gathered
 
 
 def test_a_cache_of_before_strength_zero_was_left_out_is_not_read() -> None:
