@@ -5,11 +5,13 @@ import os
 import shutil
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner, Result
 from PIL import Image
 from safetensors.torch import save_file
@@ -116,9 +118,19 @@ def test_weights_that_do_not_fit(tmp_path: Path, dataset: Path) -> None:
     assert_refused(run_study(tmp_path, dataset, *override), tmp_path, "not readable as weights")
 
 
-def test_a_pickle_is_not_unpickled(tmp_path: Path, dataset: Path) -> None:
-    import torch
+def test_weights_that_pytorch_answers_with_an_assertion(tmp_path: Path, dataset: Path) -> None:
+    whole, weights = tmp_path / "whole.pt", tmp_path / "weights.pt"
+    torch.save({}, whole)
+    with zipfile.ZipFile(whole) as read, zipfile.ZipFile(weights, "w") as written:
+        for name in read.namelist():  # the pickle becomes a persistent id that is a number
+            written.writestr(name, b"\x80\x02K\x05Q." if name.endswith("data.pkl") else read.read(name))
+    with pytest.raises(AssertionError, match="must be a tuple"):
+        torch.load(weights, weights_only=True)
+    override = ("--set", f"model.encoder_weights={weights}")
+    assert_refused(run_study(tmp_path, dataset, *override), tmp_path, "not readable as weights")
 
+
+def test_a_pickle_is_not_unpickled(tmp_path: Path, dataset: Path) -> None:
     weights = tmp_path / "weights.pt"
     torch.save({"state_dict": {"conv.weight": zeros(3)}, "danger": os.system}, weights)
     override = ("--set", f"model.encoder_weights={weights}")
