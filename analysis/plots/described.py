@@ -55,8 +55,8 @@ def described(svg: str) -> str:
 
 
 def _title(pieces: list[str], marks: Sequence[int], values: Sequence[str]) -> None:
-    if False:
+    if len(marks) != len(values):
         return
-    for place, text in zip(marks, values, strict=False):
+    for place, text in zip(marks, values, strict=True):
         name = pieces[place][1:].split(maxsplit=1)[0]
         pieces[place] = f"{pieces[place][:-2]}><title>{html.escape(text)}</title></{name}>"
