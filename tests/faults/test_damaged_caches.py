@@ -133,10 +133,10 @@ def test_a_checkpoint_that_cannot_be_believed_is_set_aside_and_the_run_starts_af
     expected = train(tmp_path / "straight", cache, dataset, "cross_entropy", "focal")
     take_step = loop.StageTrainer._take_step
 
-    def dies(self: loop.StageTrainer, **rest: bool) -> float:
+    def dies(self: loop.StageTrainer, **rest: bool) -> None:
         if self.step == 4:
             raise RuntimeError("killed")
-        return take_step(self, **rest)
+        take_step(self, **rest)
 
     with monkeypatch.context() as patched:
         patched.setattr(loop.StageTrainer, "_take_step", dies)

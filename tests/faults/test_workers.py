@@ -125,11 +125,11 @@ def test_a_run_short_of_memory_is_tried_again(
 ) -> None:
     straight, taken = loop.StageTrainer._take_step, []
 
-    def short_once(self: loop.StageTrainer, *, with_gradient_norms: bool) -> float:
+    def short_once(self: loop.StageTrainer, *, with_gradient_norms: bool) -> None:
         taken.append(self.step)
         if len(taken) == 4:
             raise MemoryError
-        return straight(self, with_gradient_norms=with_gradient_norms)
+        straight(self, with_gradient_norms=with_gradient_norms)
 
     monkeypatch.setattr(loop.StageTrainer, "_take_step", short_once)
     config = small_config(dataset, methods=["cross_entropy"], compute={"retries": retries})

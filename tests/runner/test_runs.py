@@ -145,11 +145,11 @@ def test_a_run_that_dies_resumes_to_the_same_bytes(
     straight_steps = loop.StageTrainer._take_step
     taken = Counter()
 
-    def die_at_times(self: loop.StageTrainer, *, with_gradient_norms: bool) -> float:
+    def die_at_times(self: loop.StageTrainer, *, with_gradient_norms: bool) -> None:
         taken["steps"] += 1
         if taken["steps"] % 4 == 0:
             raise RuntimeError("killed")
-        return straight_steps(self, with_gradient_norms=with_gradient_norms)
+        straight_steps(self, with_gradient_norms=with_gradient_norms)
 
     monkeypatch.setattr(loop.StageTrainer, "_take_step", die_at_times)
     deaths = 0
