@@ -87,7 +87,7 @@ def test_a_ledger_is_finite(
 ) -> None:
     backward = loop.StageTrainer._backward
 
-    def with_infinite_part(self: loop.StageTrainer, *rest: object) -> float:
+    def with_infinite_part(self: loop.StageTrainer, *rest: object) -> float | torch.Tensor:
         found = backward(self, *rest)  # pyright: ignore[reportArgumentType]
         if self.step == LAST_STEP - 1:
             self._journal.add_loss({"extra": torch.tensor(value)})
