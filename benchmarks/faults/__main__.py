@@ -20,8 +20,10 @@ import torch
 import imbalance_bench.execution
 import imbalance_bench.inference.prediction  # noqa: F401 - children begin with everything imported
 from benchmarks.faults import damage, inputs, places, processes
+from benchmarks.faults.fuzz import TITLE
 from benchmarks.faults.small_study import SmallStudy, make_small_study
 from benchmarks.faults.trials import Area, Trials, load, page, save
+from benchmarks.page_section import section_of, with_section
 from benchmarks.slurm_cluster import why_no_cluster
 
 SAME_BYTES = "exit 130, 143 or -9, no traceback; the study goes on to the same bytes"
@@ -79,7 +81,8 @@ def main() -> int:
         sys.stderr.write("\n")
     text = page([known[area.name] for area in areas if area.name in known], "python -m benchmarks.faults")
     if options.out:
-        options.out.write_text(text, encoding="utf-8")
+        before = options.out.read_text(encoding="utf-8") if options.out.exists() else ""
+        options.out.write_text(with_section(text, TITLE, section_of(before, TITLE)), encoding="utf-8")
     else:
         print(text, end="")
     return int(any(each.held < each.tried for each in known.values()))

@@ -1,10 +1,12 @@
 """Fuzz the readers of everything that people give, for as long as one likes.
 
     python -m benchmarks.faults.fuzz [--minutes 60] [--reader WORD ...] [--seed 0] [--work FOLDER]
+        [--page docs/reliability.md]
 
 Each reader gets an equal share of the time, in a process of its own: guided by coverage where atheris is installed, by
 hypothesis otherwise. What a reader does not read it must refuse in one line, within 20 seconds and 4 GiB. Prints a
-table; an input that did not hold is kept in the work folder with what came of it. Exit code 1 if there is one.
+table, or writes it into its section of a page; an input that did not hold is kept in the work folder with what came of
+it. Exit code 1 if there is one.
 """
 
 import argparse
@@ -23,11 +25,17 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.page_section import with_section
+
 if TYPE_CHECKING:
     from benchmarks.faults.readers import Reader
 
 LONGEST_S, LARGEST_BYTES, LARGEST_MEMORY = 20, 1 << 16, 4 << 30
 ROUND = 500  # inputs that hypothesis draws at a time
+TITLE = "Fuzzing"  # its section of a page
+ABOUT = (
+    "`python -m benchmarks.faults.fuzz`: each reader of what people give gets the same time and inputs of its own.\n"
+)
 
 
 def main() -> int:
@@ -37,6 +45,7 @@ def main() -> int:
     parser.add_argument("--reader", action="append", default=[], help="readers whose names hold WORD")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "imbalance-bench-fuzz")
+    parser.add_argument("--page", type=Path, help="write the table into its section of this page, too")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     parser.add_argument("--seconds", type=float, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -47,7 +56,8 @@ def main() -> int:
     work.mkdir(parents=True, exist_ok=True)
     readers = [name for name in _names(work) if not options.reader or any(word in name for word in options.reader)]
     seconds, faults = 60 * options.minutes / max(1, len(readers)), 0
-    print("| reader | inputs | read | refused in one line | faults | seconds |\n|---|---:|---:|---:|---:|---:|")
+    lines = ["| reader | inputs | read | refused in one line | faults | seconds |", "|---|---:|---:|---:|---:|---:|"]
+    print("\n".join(lines))
     for name in readers:
         started = time.monotonic()
         words = ["--one", name, "--seconds", str(seconds), "--seed", str(options.seed), "--work", str(work)]
@@ -61,9 +71,15 @@ def main() -> int:
         faults += counts["faults"]
         numbers = [counts[key] for key in ("inputs", "read", "refused", "faults")]
         cells = [name, *(f"{number:,}" for number in numbers), f"{time.monotonic() - started:.0f}"]
-        print(f"| {' | '.join(cells)} |", flush=True)
+        lines.append(f"| {' | '.join(cells)} |")
+        print(lines[-1], flush=True)
     means = "coverage (atheris)" if find_spec("atheris") else "hypothesis"
-    print(f"\nSeed {options.seed}, {options.minutes:g} minutes, guided by {means}; faults are kept in the work folder.")
+    told = f"Seed {options.seed}, {options.minutes:g} minutes, guided by {means}; faults are kept in the work folder."
+    print(f"\n{told}")
+    if options.page:
+        text = "\n".join([f"## {TITLE}\n", ABOUT, *lines, "", told])
+        page = options.page.read_text(encoding="utf-8")
+        options.page.write_text(with_section(page, TITLE, text), encoding="utf-8")
     return int(faults > 0)
 
 
