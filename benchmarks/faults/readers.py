@@ -122,7 +122,7 @@ def readers_of(small: SmallStudy, workplace: Path) -> dict[str, tuple[Reader, li
         "fold table .csv": (read_split_file, [b"img_id,fold,group_id\na,-1,x\nb,0,y\nc,1,z\n"]),
         "CoNSeP labels .mat": (
             lambda path: consep.read_image(SourceImage("a", "a", small.image, path)),
-            [_matlab()],
+            [_matlab(compressed=True), _matlab(compressed=False)],
         ),
         "PanNuke arrays .npy": (
             lambda path: pannuke.read_row(SourceImage("a", "a", _pannuke_images(workplace), path)),
@@ -232,9 +232,9 @@ def _archive(probabilities: np.ndarray) -> bytes:
     return file.getvalue()
 
 
-def _matlab() -> bytes:
-    file, types = io.BytesIO(), np.zeros((64, 64), np.uint8)
-    scipy.io.savemat(file, {"type_map": types, "inst_map": types.astype(np.int32)}, do_compression=True)
+def _matlab(compressed: bool) -> bytes:
+    file, types = io.BytesIO(), np.zeros((64, 64) if compressed else (8, 8), np.uint8)
+    scipy.io.savemat(file, {"type_map": types, "inst_map": types.astype(np.int32)}, do_compression=compressed)
     return file.getvalue()
 
 

@@ -1,12 +1,10 @@
 """CoNSeP: 41 images of colorectal adenocarcinoma with nuclei of seven types."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from scipy.io import loadmat
-from scipy.io.matlab import MatReadError
 
+from imbalance_bench.data.converters.matlab_file import read_maps
 from imbalance_bench.data.converters.pixel_files import UNLABELLED_ID, LabelTable
 from imbalance_bench.data.converters.source import (
     Converter,
@@ -21,7 +19,6 @@ from imbalance_bench.data.converters.source import (
 )
 from imbalance_bench.data.dataset_file import DatasetInfo
 from imbalance_bench.data.pictures import read_rgb
-from imbalance_bench.decoding import DECODER_ERRORS
 from imbalance_bench.errors import UserError
 
 SPLIT_OF_FOLDER = {"Train": "train", "Test": "test"}
@@ -65,13 +62,7 @@ def plan(source: Path, _options: PrepareOptions) -> Plan:
 
 def read_image(source: SourceImage) -> Pixels:
     """Read one image with `type_map` and `inst_map` of its label file."""
-    try:
-        content: dict[str, Any] = loadmat(source.mask, variable_names=["type_map", "inst_map"])
-        types, instances = content["type_map"], content["inst_map"]
-    except KeyError as error:
-        raise UserError(f"{source.mask} must hold type_map and inst_map. Got no {error}. Download it again.") from None
-    except (*DECODER_ERRORS, MatReadError) as error:
-        raise UserError(f"{source.mask} must be a complete MATLAB file. Got: {error}. Download it again.") from None
+    types, instances = read_maps(source.mask, "type_map", "inst_map")
     if types.ndim != 2 or instances.shape != types.shape:
         raise UserError(f"{source.mask} must hold two maps of one size. Got {types.shape} and {instances.shape}.")
     return Pixels(read_rgb(source.image), TABLE.apply(types, source.mask), np.asarray(instances, dtype=np.int64))
