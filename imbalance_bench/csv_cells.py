@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from imbalance_bench.csv_files import read_csv
 from imbalance_bench.errors import UserError
 
 _TRUTH = dict.fromkeys(("true", "yes", "t", "1", "1.0"), True) | dict.fromkeys(("false", "no", "f", "0", "0.0"), False)
@@ -61,22 +62,20 @@ def read_frame(path: Path, numbers: Sequence[str]) -> pd.DataFrame:
     A class may be called `NA` or `nan`: only in the columns of numbers do such words mean that a value is missing.
 
     Args:
-        path: CSV file in UTF-8, with or without a byte order mark.
+        path: CSV file, as `csv_files.read_csv` takes it: every row has the fields of the header.
         numbers: Columns of numbers, whether or not the table has them.
 
     Raises:
-        UserError: The file is not readable as CSV.
-        OSError: The file cannot be opened.
+        UserError: The file cannot be read, or is no such table.
     """
-    try:
-        frame = pd.read_csv(
-            path, keep_default_na=False, na_values=dict.fromkeys(numbers, _MISSING), encoding="utf-8-sig"
-        )
-    except ValueError as error:  # also what pandas and the decoder raise
-        reason = str(error).strip().replace("\n", " ")
-        raise UserError(
-            f"{path} must be a CSV file with a heading, in UTF-8. Got: {reason}. Export it again."
-        ) from error
+    rows = read_csv(path).whole()
+    if not rows.header:
+        raise UserError(f"{path} must begin with the names of its columns. Got an empty file. Export it again.")
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows([rows.header, *(row.fields.values() for row in rows.rows)])
+    text.seek(0)
+    # of rows that are longer than the header, pandas alone takes the first field for their name and shifts the others
+    frame = pd.read_csv(text, keep_default_na=False, na_values=dict.fromkeys(numbers, _MISSING), index_col=False)
     return without_guards(frame)
 
 

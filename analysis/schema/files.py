@@ -1,5 +1,6 @@
 """Tables of an analysis as CSV files, written and read by their schema, and the page that explains them."""
 
+import warnings
 from pathlib import Path
 
 import pandas as pd
@@ -34,8 +35,10 @@ def read_table(folder: Path, name: str) -> pd.DataFrame:
     if not path.exists():
         return table(name, [])
     try:  # as text: a class may be called "NA"
-        rows = csv_cells.without_guards(pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        with warnings.catch_warnings(action="error", category=pd.errors.ParserWarning):  # of rows that are too long
+            read = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8", index_col=False)
+        rows = csv_cells.without_guards(read)
+    except (OSError, ValueError, pd.errors.ParserWarning) as error:
         if isinstance(error, OSError) and (refused := refusal(error, path)) is not None:
             raise refused from error
         raise UserError(f"{path}: not readable ({error}). {AGAIN}", exit_code=1) from error
