@@ -121,6 +121,7 @@ def test_a_published_data_set_is_prepared_as_its_page_says(
 
 
 @pytest.mark.documents
+@pytest.mark.filterwarnings("default::DeprecationWarning")  # of MLflow's own libraries
 @pytest.mark.parametrize("typed", LONG, ids=str)
 def test_a_longer_command_does_what_the_page_says(
     typed: Typed, tmp_path: Path, finished_study: Path, monkeypatch: pytest.MonkeyPatch
