@@ -135,7 +135,13 @@ class _Fuzz:
             (corpus / hashlib.sha256(example).hexdigest()[:16]).write_bytes(example)
         left = max(1, int(self.until - time.monotonic()))
         longest = max(LARGEST_BYTES, 2 * max(map(len, examples)))  # room for the whole of each example
-        words = [f"-max_total_time={left}", f"-max_len={longest}", f"-seed={self.seed + 1}", "-rss_limit_mb=0"]
+        words = [
+            f"-max_total_time={left}",
+            f"-max_len={longest}",
+            f"-artifact_prefix={self.folder}/",
+            f"-seed={self.seed + 1}",
+            "-rss_limit_mb=0",
+        ]
         atheris.Setup([sys.argv[0], *words, "-timeout=600", "-print_final_stats=0", str(corpus)], self.try_one)
         atheris.Fuzz()
 
