@@ -14,7 +14,6 @@ where the images are, and kept. The data is not part of the project: docs/datase
 
 import argparse
 import shutil
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from typing import Any
 from analysis.pipeline import analyze_study
 from analysis.plots import NotDrawableError, draw
 from analysis.schema.files import csv_text, read_table, write_table
+from benchmarks.command import end_with
 from benchmarks.reference_records import copy_records
 from imbalance_bench.bundle import import_bundle
 from imbalance_bench.cli.power_view import print_power
@@ -220,11 +220,7 @@ def _lines() -> Iterator[str]:
 def main() -> None:
     """Parse the command line and do it."""
     options = _parser().parse_args()
-    try:
-        sys.exit(_do(options))
-    except UserError as error:
-        print(f"Error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+    end_with(lambda: _do(options))
 
 
 def _do(options: argparse.Namespace) -> int:

@@ -11,7 +11,6 @@ were attributed to themselves, so that nothing learned may be interpreted.
 """
 
 import argparse
-import sys
 from dataclasses import fields
 from pathlib import Path
 
@@ -23,9 +22,9 @@ from benchmarks.causal_bench.design import MINIATURE, ROOT, WHOLE, Part, chosen,
 from benchmarks.causal_bench.evidence import Evidence, gather
 from benchmarks.causal_bench.figures import write_figures
 from benchmarks.causal_bench.running import Place, run_parts
+from benchmarks.command import end_with
 from benchmarks.markdown import markdown
 from imbalance_bench.csv_cells import csv_text
-from imbalance_bench.errors import UserError
 from imbalance_bench.manifest import write_atomically
 
 EVIDENCE, TABLES, FIGURES = "evidence", Path("answers", "tables"), Path("answers", "figures")
@@ -38,11 +37,7 @@ WITHHELD = (
 def main() -> None:
     """Parse the command line and do it."""
     options = _parser().parse_args()
-    try:
-        sys.exit(_do(options))
-    except UserError as error:
-        print(f"Error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+    end_with(lambda: _do(options))
 
 
 def _do(options: argparse.Namespace) -> int:

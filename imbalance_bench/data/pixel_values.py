@@ -7,9 +7,9 @@ import numpy as np
 _BAND_PX = 2**22
 
 
-def bands(height_px: int, width_px: int) -> Iterator[slice]:
-    """Yield consecutive rows of a picture, a few million pixels at a time."""
-    step = max(1, _BAND_PX // max(width_px, 1))
+def bands(height_px: int, width_px: int, least_px: int = 1) -> Iterator[slice]:
+    """Yield consecutive rows of a picture: a few million pixels at a time, and `least_px` rows or more."""
+    step = max(least_px, _BAND_PX // max(width_px, 1), 1)
     for top in range(0, height_px, step):
         yield slice(top, min(top + step, height_px))
 

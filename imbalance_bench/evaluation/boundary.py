@@ -19,10 +19,10 @@ from itertools import pairwise
 
 import numpy as np
 
+from imbalance_bench.data.pixel_values import bands
 from imbalance_bench.data.taxonomy import UNLABELLED
 
 WHOLE_PX = 2**24  # a larger image is looked at in bands
-BAND_PX = 2**22  # of a band, without what it is looked at with around it
 
 Radius = tuple[int, int]  # rows, columns; px
 PixelSize = tuple[float, float]  # height, width; um
@@ -73,11 +73,10 @@ def image_bands(shape: tuple[int, ...], around_px: int) -> Iterator[Band]:
         around_px: Rows above and below that a band is looked at with.
     """
     height, width = shape
-    step = height if height * width <= WHOLE_PX else max(around_px, BAND_PX // width, 1)
-    for top in range(0, height, step):
-        bottom = min(top + step, height)
-        first, last = max(top - around_px, 0), min(bottom + around_px, height)
-        yield Band(slice(first, last), slice(top - first, bottom - first), first == 0, last == height)
+    whole = height * width <= WHOLE_PX
+    for inner in bands(height, width, height if whole else around_px):
+        first, last = max(inner.start - around_px, 0), min(inner.stop + around_px, height)
+        yield Band(slice(first, last), slice(inner.start - first, inner.stop - first), first == 0, last == height)
 
 
 def border_pixels(labels: np.ndarray, *, image_edge: bool, first: bool = True, last: bool = True) -> np.ndarray:

@@ -9,10 +9,9 @@ import torch
 from torch import Tensor
 
 from imbalance_bench.data.augmentation import ELEMENTS, jitter, turn_array
-from imbalance_bench.data.taxonomy import UNLABELLED
 from imbalance_bench.training.batches import Batch
-from imbalance_bench.training.feature_cache import FeatureCache, cached_element
-from imbalance_bench.training.tile_data import TileData
+from imbalance_bench.training.feature_cache import FeatureCache
+from imbalance_bench.training.tile_data import TileData, target_and_valid
 from methods.slots import TrainingBatch
 
 SHARE_OF_FREE_MEMORY = 0.1  # of a device, so that several runs can share it
@@ -115,12 +114,9 @@ class ResidentCrops:
 
     def training_batch(self, batch: Batch) -> TrainingBatch:
         """Return the features or images of a training batch, as augmented, and its labels."""
-        config, tiles, places = self.data.config, batch.tiles.tolist(), (batch.tops, batch.lefts)
-        size, cache = config.training.crop_px, self.data.cache
-        elements = batch.views.element if cache is None else cached_element(batch.cached_views, config)
-        labels = self.lookup[self.masks.crops(tiles, *places, size, elements).long()]
-        valid = labels != UNLABELLED
-        target = torch.where(valid, labels, 0).long()
+        tiles, places, elements = batch.tiles.tolist(), (batch.tops, batch.lefts), self.data.elements(batch)
+        size, cache = self.data.config.training.crop_px, self.data.cache
+        target, valid = target_and_valid(self.lookup[self.masks.crops(tiles, *places, size, elements).long()])
         if cache is None:
             assert self.images is not None
             images = self.images.crops(tiles, *places, size, elements).permute(0, 3, 1, 2).contiguous()

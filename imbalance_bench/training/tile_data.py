@@ -83,19 +83,20 @@ class TileData:
     def training_labels(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return target, (B, crop, crop) int64 in 0..K-1, and valid, (B, crop, crop) bool, of a training batch."""
         size = self.config.training.crop_px
-        elements = cached_element(batch.cached_views, self.config) if self.cache else batch.views.element
         turned = [
             turn_array(self.tiles.masks[tile], int(element))
-            for tile, element in zip(batch.tiles, elements, strict=True)
+            for tile, element in zip(batch.tiles, self.elements(batch), strict=True)
         ]
         if batch.windows is None:
             places = zip(turned, batch.tops, batch.lefts, strict=True)
             crops = [tile[top : top + size, left : left + size] for tile, top, left in places]
         else:
             crops = [resized_labels(tile, window, size) for tile, window in zip(turned, batch.windows, strict=True)]
-        labels = torch.from_numpy(self.lookup[np.stack(crops)]).to(self.device)
-        valid = labels != UNLABELLED
-        return torch.where(valid, labels, 0).long(), valid
+        return target_and_valid(torch.from_numpy(self.lookup[np.stack(crops)]).to(self.device))
+
+    def elements(self, batch: Batch) -> np.ndarray:
+        """Return the element of the dihedral group that turns each crop's tile, (B,) int64."""
+        return batch.views.element if self.cache is None else cached_element(batch.cached_views, self.config)
 
     def tile_logits(self, segmenter: Segmenter, tiles: Sequence[int]) -> Tensor:
         """Run the model on whole tiles as they are: (n, K, tile, tile) float32."""
@@ -144,3 +145,9 @@ class TileData:
         """Labelled pixels of each class in each tile, (n, n_classes) int64."""
         edge = self.config.dataset.tile_px
         return np.stack([self.crop_pixels(tile, 0, 0, edge, n_classes) for tile in tiles])
+
+
+def target_and_valid(labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Turn labels, (B, S, S) uint8 in 0..K-1 or UNLABELLED, into target, int64 in 0..K-1, and valid, bool."""
+    valid = labels != UNLABELLED
+    return torch.where(valid, labels, 0).long(), valid

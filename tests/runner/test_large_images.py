@@ -30,7 +30,6 @@ def bands(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let everything be large."""
     monkeypatch.setattr(pixel_values, "_BAND_PX", 70)
     monkeypatch.setattr(boundary, "WHOLE_PX", 0)
-    monkeypatch.setattr(boundary, "BAND_PX", 70)
     monkeypatch.setattr(surface, "_AT_ONCE", 7)
     monkeypatch.setattr(kept_logits, "KEPT_BYTES", 0)
     monkeypatch.setattr(image_evaluation, "PREPARED_PX", 0)

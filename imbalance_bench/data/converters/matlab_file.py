@@ -69,7 +69,7 @@ def _elements(content: bytes, order: str) -> Iterator[tuple[int, bytes]]:
         place += _TAG_BYTES
         if kind >> 16:  # short: its data are in the tag
             kind, size = kind & 0xFFFF, kind >> 16
-            data, place = content[place - _SHORT_BYTES : place][:size], place
+            data = content[place - _SHORT_BYTES : place][:size]
         else:
             data = content[place : place + size]
             place += size if kind == _COMPRESSED else size + -size % _TAG_BYTES
