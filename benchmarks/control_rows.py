@@ -2,8 +2,8 @@
 
     python -m benchmarks.control_rows [--studies 40] [--steps 60] [--workers N] [--out DIR] [--minutes M]
 
-Each row rests on phantom tissue of eight classes with its own seed, in one of the dealings of `phantom_dealings`, whose
-measures are known to follow what is planted; the decoder is `unet`. Every control below is trained and analysed as in
+Each row rests on phantom tissue of eight classes with its own seed, in one of the dealings that
+`phantom_dealings` found, whose measures follow what is planted; the decoder is `unet`. Every control below is trained and analysed as in
 any study: the given biases, which stay, in one with 2 seeds and half the steps, the others in one with 5 seeds.
 Nothing is simulated. A stopped call goes on where it was; `--minutes` stops before a study that may not end in time.
 
@@ -34,7 +34,7 @@ from analysis.schema.names import MACRO
 from analysis.topics.ledger_quantities import GIVEN_BIAS
 from analysis.topics.planted import CONSTRUCT_OF
 from analysis.verdicts import Topic, Word
-from benchmarks.phantom_dealings import DEALINGS, dealt
+from benchmarks.phantom_dealings import SEARCHED_DEALINGS, dealt
 from imbalance_bench.config import load_study
 from imbalance_bench.data.phantom import FACTORS, PhantomSpec, generate_phantom
 from imbalance_bench.execution import Execution, execute_study
@@ -79,7 +79,8 @@ class Trial:
 
     def judged(self, number: int) -> Iterator[tuple[str, bool, str]]:
         """Draw, train what is missing of, and analyse one row: (control, judged as it should be, what was said)."""
-        folder, spec = self.out / f"study_{number:02d}", dealt(DEALINGS[number % len(DEALINGS)], FIRST_SEED + number)
+        dealing = SEARCHED_DEALINGS[number % len(SEARCHED_DEALINGS)]
+        folder, spec = self.out / f"study_{number:02d}", dealt(dealing, FIRST_SEED + number)
         if not (folder / "phantom" / "index.csv").exists():
             generate_phantom(spec, folder / "phantom")
         biases = self._study(folder, "given", given_biases(spec, number), seeds=2, steps=self.steps // 2)

@@ -28,10 +28,10 @@ Dealing = Mapping[str, Sequence[int]]  # factor -> rank of each class, 1 is leas
 
 QUICKSTART = PRESETS["quickstart"]
 GROUPS = GroupCounts(train=18, val=1, test=8)
-FOLLOWS, APART = 0.85, 0.35
+FOLLOWS, APART = 0.9, 0.35
 """Smallest correlation of a measure with its factor, largest of two factors, of a dealing that `--search` keeps."""
-SPREAD = {"share": 8.0, "ambiguity": 0.8, "morphology": 8.0, "context": 1.0}
-"""Standard deviation, ranks, of what `--search` adds to the first dealing; share and morphology show in any tissue."""
+SPREAD = {"share": 8.0, "ambiguity": 0.8, "morphology": 8.0, "context": 0.8}
+"""Standard deviation, ranks, of what `--search` adds to `NATURAL`; share and morphology show in any tissue."""
 SEARCHED = 50
 """Seed of the first phantom of a search; the table and the studies use others."""
 
@@ -42,22 +42,31 @@ def dealing_of(spec: PhantomSpec) -> Dealing:
     return {factor: [sorted(levels).index(level) + 1 for level in levels] for factor, levels in values.items()}
 
 
-# found by --search; the first one is that of the quickstart
+# the first one is that of the quickstart, the others were found by --search
 DEALINGS: tuple[Dealing, ...] = (
     dealing_of(QUICKSTART),
     {
-        "share": (5, 6, 1, 3, 2, 8, 4, 7),
-        "ambiguity": (2, 5, 1, 6, 8, 4, 7, 3),
-        "morphology": (8, 6, 1, 7, 5, 3, 2, 4),
-        "context": (7, 2, 4, 1, 8, 5, 3, 6),
+        "share": (8, 7, 5, 6, 2, 3, 4, 1),
+        "ambiguity": (4, 6, 1, 2, 7, 5, 8, 3),
+        "morphology": (6, 8, 5, 1, 2, 7, 3, 4),
+        "context": (8, 1, 4, 2, 7, 6, 5, 3),
     },
     {
-        "share": (7, 8, 6, 1, 4, 5, 3, 2),
-        "ambiguity": (3, 5, 2, 6, 8, 4, 7, 1),
-        "morphology": (6, 4, 2, 8, 3, 7, 1, 5),
-        "context": (7, 2, 3, 1, 8, 6, 4, 5),
+        "share": (8, 5, 6, 7, 3, 1, 4, 2),
+        "ambiguity": (5, 6, 1, 4, 7, 3, 8, 2),
+        "morphology": (5, 8, 4, 3, 1, 6, 7, 2),
+        "context": (8, 1, 4, 2, 7, 6, 5, 3),
+    },
+    {
+        "share": (8, 6, 7, 2, 4, 1, 3, 5),
+        "ambiguity": (4, 6, 2, 3, 7, 5, 8, 1),
+        "morphology": (2, 3, 5, 1, 6, 4, 8, 7),
+        "context": (8, 1, 5, 2, 7, 6, 4, 3),
     },
 )
+SEARCHED_DEALINGS = DEALINGS[1:]
+NATURAL: Dealing = {**DEALINGS[0], "context": (8, 2, 4, 1, 7, 6, 5, 3)}
+"""What a search starts from: the first dealing, with the order that context has where none is planted."""
 
 
 def dealt(dealing: Dealing, seed: int, groups: GroupCounts = GROUPS) -> PhantomSpec:
@@ -83,11 +92,11 @@ def correlations(spec: PhantomSpec) -> dict[str, float]:
 
 def drawn(number: int, seed: int) -> Dealing:
     """Draw a dealing around the natural order of the tissues, of which no two factors are correlated above APART."""
-    rng, natural = generator(seed, "dealing", number), DEALINGS[0]
+    rng = generator(seed, "dealing", number)
     while True:
         found = {
             factor: np.argsort(np.argsort(np.array(ranks) + rng.normal(0, SPREAD[factor], len(ranks)))) + 1
-            for factor, ranks in natural.items()
+            for factor, ranks in NATURAL.items()
         }
         between = np.corrcoef([found[factor] for factor in FACTORS]) - np.eye(len(FACTORS))
         if np.abs(between).max() <= APART:
