@@ -2,8 +2,8 @@
 
     python -m benchmarks.control_rows [--studies 40] [--steps 60] [--workers N] [--out DIR] [--minutes M]
 
-Each row rests on phantom tissue of eight classes with its own seed, in one of the dealings that
-`phantom_dealings` found, whose measures follow what is planted; the decoder is `unet`. Every control below is trained and analysed as in
+Each row rests on phantom tissue of eight classes with its own seed, in one of the dealings that `phantom_dealings`
+found, whose measures follow what is planted; the decoder is `unet`. Every control below is trained and analysed as in
 any study: the given biases, which stay, in one with 2 seeds and half the steps, the others in one with 5 seeds.
 Nothing is simulated. A stopped call goes on where it was; `--minutes` stops before a study that may not end in time.
 
