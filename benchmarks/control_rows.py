@@ -1,6 +1,7 @@
 """How often trained studies judge methods whose truth is known as they should, as a Markdown table.
 
-    python -m benchmarks.control_rows [--studies 40] [--steps 60] [--workers N] [--out DIR] [--minutes M]
+    python -m benchmarks.control_rows [--studies 40] [--steps 60] [--workers N] [--at-once N] [--out DIR]
+        [--minutes M]
 
 Each row rests on phantom tissue of eight classes with its own seed, in one of the dealings that `phantom_dealings`
 found, whose measures follow what is planted; the decoder is `unet`. Every control below is trained and analysed as in
@@ -23,7 +24,10 @@ import argparse
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from contextlib import nullcontext
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +43,7 @@ from imbalance_bench.config import load_study
 from imbalance_bench.data.phantom import FACTORS, PhantomSpec, generate_phantom
 from imbalance_bench.execution import Execution, execute_study
 from imbalance_bench.seeding import generator
+from imbalance_bench.worker_pool import worker_pool
 
 ROOT = Path(__file__).parents[1]
 NOISE = "noise"
@@ -148,17 +153,44 @@ def table(found: list[list[tuple[str, bool, str]]]) -> list[str]:
     return lines
 
 
-def run_all(trial: Trial, studies: int, left: Callable[[], float]) -> list[list[tuple[str, bool, str]]]:
-    """Judge studies while there is time for one more, as long as the longest so far."""
-    found, longest = [], 0.0
-    for number in range(studies):
-        if left() < longest:
-            break
-        started = time.monotonic()
-        found.append(list(trial.judged(number)))
-        longest = max(longest, time.monotonic() - started)
-        print(f"\n{number + 1} studies\n\n" + "\n".join(table(found)), flush=True)
-    return found
+def run_all(
+    trial: Trial, studies: int, left: Callable[[], float], at_once: int = 1
+) -> list[list[tuple[str, bool, str]]]:
+    """Judge studies while there is time for more, as long as the longest so far; the rows in the order of the studies.
+
+    Args:
+        trial: What is trained.
+        studies: Number of studies.
+        left: Gives the seconds that are left.
+        at_once: Studies side by side, each in a process of its own.
+    """
+    found, longest, numbers = dict[int, list[tuple[str, bool, str]]](), 0.0, iter(range(studies))
+    with worker_pool(at_once) if at_once > 1 else nullcontext() as pool:
+        running = dict[Future, tuple[int, float]]()
+        while True:
+            for number in islice(numbers, 0 if left() < longest else at_once - len(running)):
+                running[_started(trial, number, pool)] = number, time.monotonic()
+            if not running:
+                return [found[number] for number in sorted(found)]
+            for done in wait(running, return_when=FIRST_COMPLETED).done:
+                number, started = running.pop(done)
+                found[number] = done.result()
+                longest = max(longest, time.monotonic() - started)
+                rows = [found[each] for each in sorted(found)]
+                print(f"\n{len(found)} studies\n\n" + "\n".join(table(rows)), flush=True)
+
+
+def _started(trial: Trial, number: int, pool: ProcessPoolExecutor | None) -> "Future[list[tuple[str, bool, str]]]":
+    """Judge a row in a pool; without one, here and now."""
+    if pool is not None:
+        return pool.submit(_judged, trial, number)
+    done = Future[list[tuple[str, bool, str]]]()
+    done.set_result(_judged(trial, number))
+    return done
+
+
+def _judged(trial: Trial, number: int) -> list[tuple[str, bool, str]]:
+    return list(trial.judged(number))
 
 
 def main() -> None:
@@ -167,12 +199,13 @@ def main() -> None:
     parser.add_argument("--studies", type=int, default=40)
     parser.add_argument("--steps", type=int, default=60)
     parser.add_argument("--workers", type=int, help="runs at a time; by cores unless given")
+    parser.add_argument("--at-once", type=int, default=1, help="studies at a time, each with --workers runs")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="start no study that may end later")
     parser.add_argument("--out", type=Path, default=ROOT / "results" / "studies" / "control_rows")
     options = parser.parse_args()
     until = time.monotonic() + 60 * options.minutes
     trial = Trial(options.out, options.steps, options.workers)
-    run_all(trial, options.studies, lambda: until - time.monotonic())
+    run_all(trial, options.studies, lambda: until - time.monotonic(), options.at_once)
 
 
 if __name__ == "__main__":
