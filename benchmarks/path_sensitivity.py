@@ -1,29 +1,33 @@
 """How much of what each decoder predicts passes through the attention that a class bias acts on, as Markdown tables.
 
-    python -m benchmarks.path_sensitivity [--data phantom consep] [--decoders unet tied ...]
+    python -m benchmarks.path_sensitivity [--data phantom consep glas] [--decoders unet tied ...]
         [--methods cross_entropy dfa] [--seeds 3] [--steps 300] [--set key=value ...] [--workers N] [--out DIR]
 
-Trains every method with every decoder and seed on phantom tissue and, where `../shared` holds it, on CoNSeP; a stopped
-call goes on where it was. Everything is read from the records of the runs (`path_controls.parquet`). Dice is pooled
-over images, macro is the mean over classes, differences are in points of macro Dice between a control and the model as
-trained on the same test images: mean over runs (smallest to largest). Decoders are to be chosen by the column of
-validation images. "bias zeroed" is of methods that learned one.
+Trains every method with every decoder and seed on phantom tissue and, where `../shared` holds them, on CoNSeP and on
+GlaS, whose patients are divided once; a stopped call goes on where it was. Everything is read from the records of the
+runs (`path_controls.parquet`). Dice is pooled over images, macro is the mean over classes, differences are in points of
+macro Dice between a control and the model as trained on the same test images: mean over runs (smallest to largest).
+Decoders are to be chosen by the column of validation images. "bias zeroed" is of methods that learned one.
 
 Of a dose that is added to the bias (or to the output logit) of one class: *monotone* is a class whose predicted share
 never falls from dose -4 over -2, 0 and 2 to 4, and is larger at the end; *specific* is a dose that moves the share of
 its own class, in its own direction, at least as far as that of any other. The last column is what the doses of the bias
 do beyond the shift of the output logit that predicts the class as often in each image: near 0, the bias is no more than
 logit adjustment.
+
+A second table compares each decoder with the first one, seed by seed, by the macro Dice of validation and test images:
+mean difference and its 95 % interval (Student's t over seeds: trainings, not images, are what varies).
 """
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from imbalance_bench.config import DecoderName, StudyConfig, load_study
 from imbalance_bench.execution import Execution, execute_study
@@ -32,7 +36,8 @@ from imbalance_bench.records import RunRecord, StudyRecords
 from imbalance_bench.table_schemas import PathControl
 
 ROOT = Path(__file__).parents[1]
-CONSEP = ROOT.parent / "shared" / "data" / "consep"
+SHARED_DATA = ROOT.parent / "shared" / "data"
+CONSEP = SHARED_DATA / "consep"
 CONSEP_WEIGHTS = ROOT.parent / "shared" / "weights" / "tf_efficientnet_lite0_in1k.safetensors"
 # what differs from examples/consep.yaml
 PHANTOM_RECIPE = [
@@ -49,6 +54,7 @@ PHANTOM_RECIPE = [
     "training.crop_px=128",
     "training.learning_rate=0.002",
 ]
+REAL = {"consep": [], "glas": ["splits.folds=1"]}
 EVALUATION = [
     "evaluation.path_controls=4",
     "evaluation.permuted_biases=0",
@@ -91,13 +97,14 @@ class Trial:
         return root
 
     def _config(self, data: str, decoder: str) -> StudyConfig:
-        if data == "consep":
-            own = [f"dataset.path={CONSEP}", f"model.encoder_weights={CONSEP_WEIGHTS}"]
+        if data in REAL:
+            own = [f"dataset.path={SHARED_DATA / data}", f"model.encoder_weights={CONSEP_WEIGHTS}", *REAL[data]]
         else:
             own = [f"dataset.path={self._phantom()}", *PHANTOM_RECIPE]
         asked = [f"name={data}-{decoder}", f"model.decoder={decoder}", f"training.steps={self.steps}"]
         asked += [f"methods={list(self.methods)}", f"seeds={list(range(self.seeds))}"]
-        return load_study(ROOT / "examples" / "consep.yaml", [*own, *EVALUATION, *asked, *self.overrides])
+        file = ROOT / "examples" / ("glas.yaml" if data == "glas" else "consep.yaml")
+        return load_study(file, [*own, *EVALUATION, *asked, *self.overrides])
 
     def _phantom(self) -> Path:
         folder = self.out / "phantom"
@@ -238,6 +245,38 @@ def table(studies: dict[str, Path]) -> list[str]:
     return lines
 
 
+def compared(studies: Mapping[str, Path]) -> list[str]:
+    """Return the Markdown table of the differences between each decoder and the first one of one data set."""
+    reached = {decoder: _macro_of_runs(root) for decoder, root in studies.items()}
+    first, *others = reached
+    lines = [f"| minus `{first}` | method | runs | val macro | test macro |", "|---|---|---|---|---|"]
+    for decoder in others:
+        pairs = reached[first].merge(reached[decoder], on=["method", "seed"], suffixes=("_first", ""))
+        for method, each in pairs.groupby("method"):
+            cells = [_interval(each[split] - each[f"{split}_first"]) for split in ("val", "test")]
+            lines.append(f"| {decoder} | {method} | {len(each)} | {cells[0]} | {cells[1]} |")
+    return lines
+
+
+def _macro_of_runs(root: Path) -> pd.DataFrame:
+    """Macro Dice of every run, points, by method and seed."""
+    rows = []
+    for run in StudyRecords.open(root).finished():
+        counts, manifest = run.counts(), run.manifest()
+        reached = {split: macro_dice(counts[counts.split == split]) for split in ("val", "test")}
+        rows.append({"method": manifest["method"]["label"], "seed": manifest["seed"], **reached})
+    return pd.DataFrame(rows)
+
+
+def _interval(differences: pd.Series) -> str:
+    """Mean, and its 95 % interval by Student's t."""
+    n, mean = len(differences), float(differences.mean())
+    if n < 2:
+        return f"{mean:+.1f}"
+    half = float(stats.t.ppf(0.975, n - 1) * differences.std(ddof=1) / np.sqrt(n))
+    return f"{mean:+.1f} ({mean - half:+.1f} to {mean + half:+.1f})"
+
+
 def _cells(runs: Sequence[RunRecord]) -> Iterator[str]:
     ordered = sorted(runs, key=lambda run: int(run.manifest()["seed"]))
     counts = [run.counts() for run in ordered]
@@ -271,7 +310,7 @@ def _spread(values: Sequence[float], unit: str = "") -> str:
 def main() -> None:
     """Train and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", nargs="+", choices=("phantom", "consep"), default=["phantom", "consep"])
+    parser.add_argument("--data", nargs="+", choices=("phantom", *REAL), default=["phantom", "consep"])
     parser.add_argument("--decoders", nargs="+", choices=get_args(DecoderName), default=get_args(DecoderName))
     parser.add_argument("--methods", nargs="+", default=["cross_entropy", "dfa"])
     parser.add_argument("--seeds", type=int, default=3)
@@ -289,12 +328,12 @@ def main() -> None:
         workers=options.workers,
     )
     for data in options.data:
-        if data == "consep" and not (CONSEP.is_dir() and CONSEP_WEIGHTS.is_file()):
-            print(f"\nconsep: left out, {CONSEP.parent.parent} does not hold it")
+        if data in REAL and not ((SHARED_DATA / data).is_dir() and CONSEP_WEIGHTS.is_file()):
+            print(f"\n{data}: left out, {SHARED_DATA.parent} does not hold it")
             continue
         studies = {decoder: trial.study(data, decoder) for decoder in options.decoders}
         print(f"\n{data}, {options.steps} steps\n")
-        print("\n".join(table(studies)), flush=True)
+        print("\n".join([*table(studies), "", *compared(studies)]), flush=True)
 
 
 if __name__ == "__main__":
