@@ -23,6 +23,9 @@ from tests.small_study import small_config
 
 DEVICE = "cuda"
 CLOSE = 1e-2  # relative, of the mean loss of a few steps in float32
+# relative to the CPU: of the first two steps, and of the last two of six, when AdamW, whose first steps have the size of
+# the learning rate whatever the gradient, has enlarged the rounding; an H200 gave 1e-5 and 1.5e-2
+SAME, DRIFT = 1e-3, 5e-2
 pytestmark = [
     pytest.mark.gpu,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device"),
@@ -72,7 +75,9 @@ def test_a_run_is_paired_with_those_of_the_cpu_and_close_to_them(tmp_path: Path,
     assert here.keys() == there.keys()
     for name, run in here.items():
         assert run.manifest()["pairing"] == there[name].manifest()["pairing"]
-        np.testing.assert_allclose(losses(run), losses(there[name]), rtol=CLOSE)
+        ours, theirs = losses(run), losses(there[name])
+        np.testing.assert_allclose(ours[0], theirs[0], rtol=SAME)
+        np.testing.assert_allclose(ours, theirs, rtol=DRIFT)
 
 
 def test_encoded_tiles_are_close_to_those_of_the_cpu(tmp_path: Path, dataset: Path) -> None:
