@@ -23,7 +23,7 @@ from tests.small_study import small_config
 
 DEVICE = "cuda"
 CLOSE = 1e-2  # relative, of the mean loss of a few steps in float32
-# relative to the CPU: of the first two steps, and of the last two of six, when AdamW, whose first steps have the size of
+# relative to the CPU: of the first two steps; of the last two of six, when AdamW, whose first steps have the size of
 # the learning rate whatever the gradient, has enlarged the rounding; an H200 gave 1e-5 and 1.5e-2
 SAME, DRIFT = 1e-3, 5e-2
 pytestmark = [
