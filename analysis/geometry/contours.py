@@ -51,14 +51,13 @@ def outer_contours(components: np.ndarray) -> Contours:
     width = padded.shape[1]
     flat = padded.ravel()
     along, outward = (np.array([dy * width + dx for dy, dx in steps]) for steps in (_ALONG, _OUTWARD))
-    inside = np.flatnonzero(flat > 0)
-    edges = [(inside[flat[inside] != flat[inside + outward[side]]], side) for side in range(4)]
-    pixel = np.concatenate([pixels for pixels, _ in edges])
-    side = np.concatenate([np.full(len(pixels), number) for pixels, number in edges])
+    edges = [_edge_pixels(padded, *step) for step in _OUTWARD]
+    pixel = np.concatenate(edges)
+    side = np.concatenate([np.full(len(pixels), number) for number, pixels in enumerate(edges)])
     if not len(pixel):
         empty = np.zeros(0)
         return Contours(empty, empty, empty.astype(np.int64), empty.astype(np.int64))
-    successor = _successors(flat, [pixels for pixels, _ in edges], along, outward)
+    successor = _successors(flat, edges, along, outward)
     start, rank = _order(successor)
     order = np.lexsort((rank, start))
     pixel, side, start = pixel[order], side[order], start[order]
@@ -66,6 +65,15 @@ def outer_contours(components: np.ndarray) -> Contours:
     out = np.array(_OUTWARD)[side] / 2
     y, x = row - 1 + out[:, 0], column - 1 + out[:, 1]
     return _outer(y, x, np.flatnonzero(np.diff(start, prepend=-1)), flat[pixel])
+
+
+def _edge_pixels(padded: np.ndarray, down: int, right: int) -> np.ndarray:
+    """Return the flat indices, ascending, of pixels of a component whose neighbour on one side is not of it."""
+    height, width = (edge - 2 for edge in padded.shape)
+    here = padded[1:-1, 1:-1]
+    there = padded[1 + down : 1 + down + height, 1 + right : 1 + right + width]
+    row, column = np.divmod(np.flatnonzero((here != there) & (here > 0)), max(width, 1))
+    return (row + 1) * (width + 2) + column + 1
 
 
 def fourier_descriptors(contours: Contours) -> np.ndarray:

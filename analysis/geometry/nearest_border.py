@@ -5,11 +5,13 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import distance_transform_edt, gaussian_filter
 
+from imbalance_bench.data.image_bands import EVERY_ROW
 from imbalance_bench.data.taxonomy import UNLABELLED
 
 PROFILE_STEP_UM = 1.0
 PROFILE_STEPS = 10  # on each side
 EDGE_SIGMA_UM = 1.0  # of the Gaussian whose gradient is the edge strength
+EDGE_REACH = 3.0  # standard deviations; the Gaussian is cut off there
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class NearBorder:
         return self.squared_px <= _largest_square(depth_px)
 
 
-def pixels_near_borders(mask: np.ndarray, reach_px: float) -> NearBorder:
+def pixels_near_borders(mask: np.ndarray, reach_px: float, rows: slice = EVERY_ROW) -> NearBorder:
     """Assign every pixel within reach of a border to the border nearest to it.
 
     Where three classes meet, or two borders are equally near, the choice is fixed but arbitrary.
@@ -46,6 +48,7 @@ def pixels_near_borders(mask: np.ndarray, reach_px: float) -> NearBorder:
     Args:
         mask: (H, W) uint8, class indices or UNLABELLED.
         reach_px: Greatest distance, px.
+        rows: Those of which pixels are assigned; the others only have borders.
     """
     beyond = np.full(mask.shape, UNLABELLED, dtype=np.uint8)  # of each border pixel: the smallest class across
     flat = mask.ravel()
@@ -63,7 +66,9 @@ def pixels_near_borders(mask: np.ndarray, reach_px: float) -> NearBorder:
     squared = away * away
     away = column - np.arange(width, dtype=np.int32)
     squared += away * away
-    index = np.flatnonzero((squared <= _largest_square(reach_px)) & (mask != UNLABELLED))
+    near = np.zeros(mask.shape, dtype=bool)
+    near[rows] = (squared[rows] <= _largest_square(reach_px)) & (mask[rows] != UNLABELLED)
+    index = np.flatnonzero(near)
     source = (row * np.int64(width) + column).ravel()[index]
     own, at_source = flat[index], flat[source]
     other = np.where(at_source == own, beyond.ravel()[source], at_source)
@@ -103,7 +108,14 @@ def stain_profiles(near: NearBorder, stains: np.ndarray, n_classes: int, step_px
 
 
 def edge_sums(
-    mask: np.ndarray, near: NearBorder, stains: np.ndarray, n_classes: int, *, sigma_px: float, band_px: float
+    mask: np.ndarray,
+    near: NearBorder,
+    stains: np.ndarray,
+    n_classes: int,
+    *,
+    sigma_px: float,
+    band_px: float,
+    rows: slice = EVERY_ROW,
 ) -> np.ndarray:
     """Sum the Gaussian-gradient magnitude of H and E at each class's border and in its interior.
 
@@ -115,6 +127,7 @@ def edge_sums(
         sigma_px: Standard deviation of the Gaussian; pixels up to this far from the border, on both sides, belong to
             it.
         band_px: Pixels of the class that are farther from its border are its interior.
+        rows: Those of which pixels are counted, of `near` as well; stains of the others are smoothed with them.
 
     Returns:
         (2, K, 3) float64: [0] border, [1] interior; number of pixels, sum for H, sum for E.
@@ -122,8 +135,10 @@ def edge_sums(
     magnitudes = [None, *(_gradient(stains[..., channel], sigma_px).ravel() for channel in (0, 1))]
     at_border = near.within(sigma_px)
     index, pair = near.index[at_border], _pairs(near.own[at_border], near.other[at_border], n_classes)
-    inside = np.where(mask == UNLABELLED, n_classes, mask).ravel().astype(np.int64)
-    inside[near.index[near.within(band_px + 0.5)]] = n_classes  # one more class, which is dropped
+    inside = np.full(mask.shape, n_classes, dtype=np.int64)  # one more class, which is dropped
+    inside[rows] = np.where(mask[rows] == UNLABELLED, n_classes, mask[rows])
+    inside = inside.ravel()
+    inside[near.index[near.within(band_px + 0.5)]] = n_classes
     sums = np.zeros((2, n_classes, 3))
     for column, weight in enumerate(magnitudes):
         border = np.bincount(pair, weight if weight is None else weight[index], minlength=n_classes**2)
@@ -146,7 +161,7 @@ def _largest_square(depth_px: float) -> int:
 
 def _gradient(stain: np.ndarray, sigma_px: float) -> np.ndarray:
     """Return the gradient magnitude of the smoothed stain, per px."""
-    smooth = gaussian_filter(np.ascontiguousarray(stain), sigma_px, truncate=3.0)
+    smooth = gaussian_filter(np.ascontiguousarray(stain), sigma_px, truncate=EDGE_REACH)
     down, right = np.zeros_like(smooth), np.zeros_like(smooth)
     np.subtract(smooth[2:], smooth[:-2], out=down[1:-1])
     np.subtract(smooth[:, 2:], smooth[:, :-2], out=right[:, 1:-1])

@@ -52,11 +52,12 @@ class Runs:
         """
         begin = self.row * self.shape[1] + self.start
         gap = begin - np.concatenate([[0], (begin + self.length)[:-1]])
-        size = np.stack([gap, self.length], axis=1).ravel()
+        size = np.zeros(2 * len(gap) + 1, np.int64)
+        size[:-1:2], size[1::2] = gap, self.length
+        size[-1] = self.shape[0] * self.shape[1] - size.sum()  # after the last run
         value = np.zeros(size.shape, value_of.dtype)
         value[1::2] = value_of[self.component]
-        area = self.shape[0] * self.shape[1]
-        return np.concatenate([np.repeat(value, size), np.zeros(area - size.sum(), value.dtype)]).reshape(self.shape)
+        return np.repeat(value, size).reshape(self.shape)
 
 
 def find_runs(mask: np.ndarray) -> Runs:

@@ -52,7 +52,8 @@ def find_instances(runs: Runs, whole: np.ndarray, smallest_px: float) -> Instanc
     parts, owner = convex_parts(components, np.flatnonzero(concave))
     if len(owner) > 1:
         apart = np.isin(np.arange(n), owner[1:])
-        components = np.where(apart[components], np.where(parts > 0, n - 1 + parts, 0), components)
+        split = apart[components]
+        components[split] = np.where(parts[split] > 0, n - 1 + parts[split], 0)
         runs = label_runs(components, np.append(runs.class_of, runs.class_of[owner[1:]]))
         whole = np.bincount(runs.component, runs.length, minlength=n + len(owner) - 1) >= smallest_px
         components = np.where(whole, np.arange(len(whole), dtype=np.int32), 0)[components]

@@ -5,6 +5,7 @@ from scipy.stats import binom
 from skimage.color import hed_from_rgb
 
 from analysis.measures.construct import distinct
+from imbalance_bench.data.image_bands import EVERY_ROW
 from imbalance_bench.data.taxonomy import UNLABELLED
 
 # Fixed bins, so that images can be reduced one at a time. Optical densities (natural log) as in skimage's rgb2hed times
@@ -78,7 +79,9 @@ def stain_histograms(codes: np.ndarray, mask: np.ndarray, n_classes: int) -> np.
     return np.bincount(both.ravel(), minlength=(n_classes + 1) * STAIN_BINS).reshape(-1, STAIN_BINS)[:n_classes]
 
 
-def border_histograms(codes: np.ndarray, mask: np.ndarray, n_classes: int, band_px: float) -> np.ndarray:
+def border_histograms(
+    codes: np.ndarray, mask: np.ndarray, n_classes: int, band_px: float, rows: slice = EVERY_ROW
+) -> np.ndarray:
     """Count stain values in the bands inside and outside the border of each class.
 
     A border lies between two labelled classes; the edges of the image and of unlabelled areas are not borders.
@@ -88,12 +91,14 @@ def border_histograms(codes: np.ndarray, mask: np.ndarray, n_classes: int, band_
         mask: (H, W) uint8, class indices or UNLABELLED.
         n_classes: K.
         band_px: Width of each band, px: the number of rows of pixels along a straight border.
+        rows: Those of which pixels are counted; the others only say what is near.
 
     Returns:
         (2, K, STAIN_BINS) int64: [0] inside, [1] outside.
     """
     radius = band_px + 0.5  # the border runs half a pixel from the nearest centre
-    labelled = mask != UNLABELLED
+    counted = np.zeros(mask.shape, dtype=bool)
+    counted[rows] = mask[rows] != UNLABELLED
     near_other = np.zeros(mask.shape, dtype=bool)
     counts = np.zeros((2, n_classes, STAIN_BINS), dtype=np.int64)
     for first in range(0, n_classes, _MOST_FLAGS):
@@ -103,7 +108,7 @@ def border_histograms(codes: np.ndarray, mask: np.ndarray, n_classes: int, band_
         flag_of[first:last] = 2 ** np.arange(last - first, dtype=np.uint64)
         flags = flag_of[mask]
         others = within(flags, radius) & ~flags
-        others[~labelled] = 0
+        others[~counted] = 0
         index = np.flatnonzero(others)
         near_other.ravel()[index] = True
         neighbours, code = others.ravel()[index], codes.ravel()[index]

@@ -4,6 +4,7 @@ Sums are kept per unit, the unit of the bootstrap, and a limited number of insta
 of any size is streamed: memory grows neither with images nor with pixels.
 """
 
+import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
@@ -17,6 +18,7 @@ from analysis.geometry.box_counts import box_counts, smallest_box_px
 from analysis.geometry.contours import COEFFICIENTS, fourier_descriptors, outer_contours
 from analysis.geometry.instances import FEATURES, smallest_instance_px, whole_instances
 from analysis.geometry.nearest_border import (
+    EDGE_REACH,
     EDGE_SIGMA_UM,
     PROFILE_STEP_UM,
     PROFILE_STEPS,
@@ -37,6 +39,7 @@ from analysis.measures.stains import (
     stain_histograms,
 )
 from analysis.measures.sums import ClassSums
+from imbalance_bench.data.image_bands import image_bands
 from imbalance_bench.data.prepared import PreparedDataset, usable_cores
 from imbalance_bench.data.taxonomy import UNLABELLED, Taxonomy
 from imbalance_bench.seeding import generator
@@ -116,20 +119,17 @@ def summarise_image(image: np.ndarray, mask: np.ndarray, n_classes: int, scale: 
     smallest_px = smallest_instance_px(scale.px(1.0))
     instances = find_instances(runs, whole_instances(runs, mask == UNLABELLED, smallest_px), smallest_px)
     shapes = instances.shapes
-    stains = stain_densities(image)
-    step_px, sigma_px = scale.px(PROFILE_STEP_UM), scale.px(EDGE_SIGMA_UM)
-    near = pixels_near_borders(mask, max(PROFILE_STEPS * step_px, scale.band_px + 0.5))
-    codes = stain_codes(stains)
+    border, stains, profile, edge = _stain_sums(image, mask, n_classes, scale)
     pixels = np.bincount(mask.ravel(), minlength=256)[:n_classes]
     sums = ClassSums(
         n_images=np.array(1),
         pixels=pixels,
         images=(pixels > 0).astype(np.int64),
         components=np.bincount(runs.class_of[1:], minlength=n_classes),
-        border=border_histograms(codes, mask, n_classes, scale.band_px),
-        stains=stain_histograms(codes, mask, n_classes),
-        profile=stain_profiles(near, stains, n_classes, step_px),
-        edge=edge_sums(mask, near, stains, n_classes, sigma_px=sigma_px, band_px=scale.band_px),
+        border=border,
+        stains=stains,
+        profile=profile,
+        edge=edge,
         lengths=border_lengths(mask, n_classes),
         boxes=box_counts(runs, n_classes, smallest_box_px(scale.px(1.0))),
         outline=_outlines(shapes, n_classes),
@@ -137,6 +137,28 @@ def summarise_image(image: np.ndarray, mask: np.ndarray, n_classes: int, scale: 
     )
     draw = generator(0, "instances", name).random(len(shapes))
     return ImageSummary(sums, shapes.assign(draw=draw))
+
+
+def _stain_sums(image: np.ndarray, mask: np.ndarray, n_classes: int, scale: Scale) -> list[np.ndarray]:
+    """Return the sums of stains: near borders, of whole classes, by distance to a border, and their gradients."""
+    step_px, sigma_px = scale.px(PROFILE_STEP_UM), scale.px(EDGE_SIGMA_UM)
+    reach_px = max(PROFILE_STEPS * step_px, scale.band_px + 0.5)
+    around_px = math.ceil(max(reach_px, EDGE_REACH * sigma_px)) + 2  # a border has two sides, a gradient two neighbours
+    found = []
+    for band in image_bands(mask.shape, around_px):
+        classes, rows = mask[band.rows], band.inner
+        stains = stain_densities(image[band.rows])
+        codes = stain_codes(stains)
+        near = pixels_near_borders(classes, reach_px, rows)
+        gradients = {"sigma_px": sigma_px, "band_px": scale.band_px, "rows": rows}
+        sums = (
+            border_histograms(codes, classes, n_classes, scale.band_px, rows),
+            stain_histograms(codes[rows], classes[rows], n_classes),
+            stain_profiles(near, stains, n_classes, step_px),
+            edge_sums(classes, near, stains, n_classes, **gradients),
+        )
+        found.append(sums)
+    return [np.sum(parts, axis=0) for parts in zip(*found, strict=True)]
 
 
 def survey(

@@ -13,16 +13,13 @@ What lies outside of the labelled area:
 """
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
 
-from imbalance_bench.data.pixel_values import bands
+from imbalance_bench.data.image_bands import image_bands
 from imbalance_bench.data.taxonomy import UNLABELLED
-
-WHOLE_PX = 2**24  # a larger image is looked at in bands
 
 Radius = tuple[int, int]  # rows, columns; px
 PixelSize = tuple[float, float]  # height, width; um
@@ -46,37 +43,6 @@ def diagonal_radius_px(height_px: int, width_px: int, share: float) -> Radius:
     """
     radius = max(1, round(share * math.hypot(height_px, width_px)))
     return radius, radius
-
-
-@dataclass(frozen=True)
-class Band:
-    """Rows of an image, and those around them that decide what is near a border.
-
-    Attributes:
-        rows: With what is around them.
-        inner: Of `rows`, those that the band is of.
-        is_first: It begins at the top of the image.
-        is_last: It ends at the bottom.
-    """
-
-    rows: slice
-    inner: slice
-    is_first: bool
-    is_last: bool
-
-
-def image_bands(shape: tuple[int, ...], around_px: int) -> Iterator[Band]:
-    """Divide an image into bands: one, or of a large image several.
-
-    Args:
-        shape: Of the image, (H, W).
-        around_px: Rows above and below that a band is looked at with.
-    """
-    height, width = shape
-    whole = height * width <= WHOLE_PX
-    for inner in bands(height, width, height if whole else around_px):
-        first, last = max(inner.start - around_px, 0), min(inner.stop + around_px, height)
-        yield Band(slice(first, last), slice(inner.start - first, inner.stop - first), first == 0, last == height)
 
 
 def border_pixels(labels: np.ndarray, *, image_edge: bool, first: bool = True, last: bool = True) -> np.ndarray:

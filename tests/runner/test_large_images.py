@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from imbalance_bench.data import pixel_values
+from imbalance_bench.data import image_bands, pixel_values
 from imbalance_bench.data.pixel_values import value_counts
 from imbalance_bench.data.taxonomy import UNLABELLED
 from imbalance_bench.data.tiling import Stitcher, tile_image
-from imbalance_bench.evaluation import boundary, kept_logits, surface
+from imbalance_bench.evaluation import kept_logits, surface
 from imbalance_bench.evaluation.boundary import boundary_iou_counts, trimap_counts
 from imbalance_bench.evaluation.counts import confusion_matrix
 from imbalance_bench.evaluation.kept_logits import KeptLogits, nth_smallest
@@ -29,7 +29,7 @@ RECORDS = ("*.parquet", "*.png", "*.safetensors")
 def bands(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let everything be large."""
     monkeypatch.setattr(pixel_values, "_BAND_PX", 70)
-    monkeypatch.setattr(boundary, "WHOLE_PX", 0)
+    monkeypatch.setattr(image_bands, "WHOLE_PX", 0)
     monkeypatch.setattr(surface, "_AT_ONCE", 7)
     monkeypatch.setattr(kept_logits, "KEPT_BYTES", 0)
     monkeypatch.setattr(image_evaluation, "PREPARED_PX", 0)
@@ -61,7 +61,7 @@ def test_counts_of_bands_are_those_of_the_whole(seed: int, request: pytest.Fixtu
     predicted, target = masks(seed)
     whole = counted(predicted, target)
     request.getfixturevalue("bands")
-    assert len(list(boundary.image_bands(target.shape, 7))) > 3
+    assert len(list(image_bands.image_bands(target.shape, 7))) > 3
     for one, other in zip(whole, counted(predicted, target), strict=True):
         np.testing.assert_array_equal(one, other)
 
