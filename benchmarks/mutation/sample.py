@@ -46,6 +46,7 @@ PRELOADED = (
     "segmentation_models_pytorch",
     "torch",
 )
+SLOW = ("execute_run", "execute_study", "subprocess", "Popen", "spawn", ".invoke(", "chromium")
 DIED = "?"  # in place of the name of a test
 LIMIT_S = 120  # of processor time of the tests of one mutant
 NEEDED, NEEDED_OF_PICTURES = 0.9, 0.75
@@ -110,16 +111,23 @@ def sampled(number: int, seed: int) -> list[Mutant]:
 
 
 def test_circles(graph: grimp.ImportGraph, module: str) -> Iterator[list[str]]:
-    """Yield test files: those that import a module, those that import one that imports it, and so on."""
+    """Yield test files: those that import a module, those that import one that imports it, and so on; quick first."""
     imported = imports_of_tests()
     reached, circle, done = {module}, {module}, set[str]()
     while circle:
-        found = sorted(file for file, names in imported.items() if names & circle and file not in done)
+        found = [file for file, names in imported.items() if names & circle and file not in done]
+        found.sort(key=lambda file: (is_slow(file), file))
         if found:
             yield found
         done.update(found)
         circle = {each for one in circle for each in graph.find_modules_that_directly_import(one)} - reached
         reached |= circle
+
+
+def is_slow(file: str) -> bool:
+    """Whether a test file trains, or starts programs."""
+    text = (REPOSITORY / file).read_text(encoding="utf-8")
+    return any(word in text for word in SLOW)
 
 
 def imports_of_tests() -> dict[str, set[str]]:
