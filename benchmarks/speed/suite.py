@@ -4,6 +4,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from importlib.util import find_spec
 from xml.etree import ElementTree
 
 import yaml
@@ -15,9 +16,11 @@ from benchmarks.speed.plain_training import recorded_dice
 from benchmarks.speed.row import Row
 from benchmarks.speed.setting import Setting
 from imbalance_bench.config import StudyConfig, load_study
+from imbalance_bench.data.prepared import usable_cores
 from imbalance_bench.records import StudyRecords
 
 METHODS = ("cross_entropy", "dfa")
+MOST_PROCESSES = 6  # that share a GPU in the tests
 PHANTOM = PhantomJob(steps=300, methods=METHODS, images=16, evaluation={})
 TINY = replace(PHANTOM, steps=2, batch_size=1, crop_px=32, tile_px=64, images=2, views=1, model=TINY_DECODER)
 
@@ -26,6 +29,8 @@ def test_rows(setting: Setting) -> list[Row]:
     """Run the tests that need a GPU; without one they are skipped."""
     report = setting.folder / "tests.xml"
     words = [sys.executable, "-m", "pytest", "-q", "-m", "gpu", "-p", "no:cacheprovider", f"--junitxml={report}"]
+    if find_spec("xdist"):  # the tests are bound by the processor
+        words += ["-n", str(min(MOST_PROCESSES, usable_cores())), "-p", "no:benchmark"]
     started = time.perf_counter()
     done = subprocess.run([*words, "tests/gpu"], cwd=ROOT, capture_output=True, text=True, check=False)
     seconds = time.perf_counter() - started
