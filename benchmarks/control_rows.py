@@ -1,7 +1,7 @@
 """How often trained studies judge methods whose truth is known as they should, as a Markdown table.
 
     python -m benchmarks.control_rows [--studies 40] [--steps 60] [--workers N] [--at-once N] [--out DIR]
-        [--minutes M]
+        [--minutes M] [--page docs/explanation.md]
 
 Each row rests on phantom tissue of eight classes with its own seed, in one of the dealings that `phantom_dealings`
 found, whose measures follow what is planted; the decoder is `unet`. Every control below is trained and analysed as in
@@ -17,13 +17,15 @@ Nothing is simulated. A stopped call goes on where it was; `--minutes` stops bef
 
 Attributed means: the association with the primary measure of the construct is `supported` after Holm over the
 constructs. Whether it is so beyond the others is a partial test, which eight classes and measures with errors seldom
-decide.
+decide. `--page` writes the section "Known causes in trained studies" of a page. Exit code 1 if a control is judged
+right less often than is wanted.
 """
 
 import argparse
+import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -38,6 +40,7 @@ from analysis.schema.names import MACRO
 from analysis.topics.ledger_quantities import GIVEN_BIAS
 from analysis.topics.planted import CONSTRUCT_OF
 from analysis.verdicts import Topic, Word
+from benchmarks.page_section import with_section
 from benchmarks.phantom_dealings import SEARCHED_DEALINGS, dealt
 from imbalance_bench.config import load_study
 from imbalance_bench.data.phantom import FACTORS, PhantomSpec, generate_phantom
@@ -46,6 +49,7 @@ from imbalance_bench.seeding import generator
 from imbalance_bench.worker_pool import worker_pool
 
 ROOT = Path(__file__).parents[1]
+TITLE = "Known causes in trained studies"
 NOISE = "noise"
 WANTED = {"given_noise": 0.9, "inverse_sqrt": 0.9, "token_to_image": 0.95, "quarter_steps": 0.9}
 ATTRIBUTED = 0.8  # of the studies, of each planted factor
@@ -142,20 +146,41 @@ def judged_methods(study: StudyAnalysis) -> Iterator[tuple[str, bool, str]]:
         yield method, word == right, str(word)
 
 
-def table(found: list[list[tuple[str, bool, str]]]) -> list[str]:
+Row = list[tuple[str, bool, str]]
+"""Of each control: its name, whether it was judged as it should be, and what was said."""
+
+
+def table(found: list[Row]) -> list[str]:
     """Return the Markdown table over studies."""
     lines = ["| control | judged right | wanted | said |", "|---|---|---|---|"]
     for rows in zip(*found, strict=True):
         name, said = rows[0][0], Counter(row[2] for row in rows)
         words = ", ".join(f"{word} {n}" for word, n in said.most_common())
-        rate = np.mean([row[1] for row in rows])
-        lines.append(f"| {name} | {rate:.2f} of {len(rows)} | {WANTED.get(name, ATTRIBUTED):.2f} | {words} |")
+        lines.append(f"| {name} | {rate_of(rows):.2f} of {len(rows)} | {wanted_of(name):.2f} | {words} |")
     return lines
 
 
-def run_all(
-    trial: Trial, studies: int, left: Callable[[], float], at_once: int = 1
-) -> list[list[tuple[str, bool, str]]]:
+def rate_of(rows: Sequence[tuple[str, bool, str]]) -> float:
+    """Share of the studies in which a control is judged right."""
+    return float(np.mean([row[1] for row in rows]))
+
+
+def wanted_of(control: str) -> float:
+    """Share that is wanted."""
+    return WANTED.get(control, ATTRIBUTED)
+
+
+def section(found: list[Row], steps: int) -> str:
+    """Return the section of the page."""
+    command = f"python -m benchmarks.control_rows --studies {len(found)} --steps {steps}"
+    lead = (
+        f"`{command}` draws {len(found)} phantoms of eight classes (docs/phantom.md), trains two studies on each, and "
+        "asks `analyze` what it finds. *Wanted* is the share of phantoms, *said* is what was said of the control."
+    )
+    return "\n".join([f"## {TITLE}", "", lead, "", *table(found)])
+
+
+def run_all(trial: Trial, studies: int, left: Callable[[], float], at_once: int = 1) -> list[Row]:
     """Judge studies while there is time for more, as long as the longest so far; the rows in the order of the studies.
 
     Args:
@@ -164,7 +189,7 @@ def run_all(
         left: Gives the seconds that are left.
         at_once: Studies side by side, each in a process of its own.
     """
-    found, longest, numbers = dict[int, list[tuple[str, bool, str]]](), 0.0, iter(range(studies))
+    found, longest, numbers = dict[int, Row](), 0.0, iter(range(studies))
     with worker_pool(at_once) if at_once > 1 else nullcontext() as pool:
         running = dict[Future, tuple[int, float]]()
         while True:
@@ -180,16 +205,16 @@ def run_all(
                 print(f"\n{len(found)} studies\n\n" + "\n".join(table(rows)), flush=True)
 
 
-def _started(trial: Trial, number: int, pool: ProcessPoolExecutor | None) -> "Future[list[tuple[str, bool, str]]]":
+def _started(trial: Trial, number: int, pool: ProcessPoolExecutor | None) -> "Future[Row]":
     """Judge a row in a pool; without one, here and now."""
     if pool is not None:
         return pool.submit(_judged, trial, number)
-    done = Future[list[tuple[str, bool, str]]]()
+    done = Future[Row]()
     done.set_result(_judged(trial, number))
     return done
 
 
-def _judged(trial: Trial, number: int) -> list[tuple[str, bool, str]]:
+def _judged(trial: Trial, number: int) -> Row:
     return list(trial.judged(number))
 
 
@@ -202,10 +227,15 @@ def main() -> None:
     parser.add_argument("--at-once", type=int, default=1, help="studies at a time, each with --workers runs")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="start no study that may end later")
     parser.add_argument("--out", type=Path, default=ROOT / "results" / "studies" / "control_rows")
+    parser.add_argument("--page", type=Path, help="page whose section is written")
     options = parser.parse_args()
     until = time.monotonic() + 60 * options.minutes
     trial = Trial(options.out, options.steps, options.workers)
-    run_all(trial, options.studies, lambda: until - time.monotonic(), options.at_once)
+    found = run_all(trial, options.studies, lambda: until - time.monotonic(), options.at_once)
+    if options.page is not None:
+        page = options.page.read_text(encoding="utf-8")
+        options.page.write_text(with_section(page, TITLE, section(found, options.steps)), encoding="utf-8")
+    sys.exit(int(any(rate_of(rows) < wanted_of(rows[0][0]) for rows in zip(*found, strict=True))))
 
 
 if __name__ == "__main__":
