@@ -18,6 +18,7 @@ from imbalance_bench.training.loop import StageTrainer
 from imbalance_bench.training.material import open_material
 
 JOB = PhantomJob(steps=1000, batch_size=32, views=1)
+_ROUNDS = 20
 PRETENDED = "H100"  # where there is no GPU, to see whether this works
 TINY = replace(JOB, batch_size=1, crop_px=32, tile_px=64, images=1, model=TINY_DECODER)
 
@@ -59,7 +60,42 @@ def rows(setting: Setting) -> list[Row]:
     limit = limit_of(name)
     if limit is not None:
         found.append(_limit_row(trainers["bfloat16"], brief, limit, f"{name}, batch {job.batch_size}", setting))
+    if setting.on_gpu:
+        few = replace(job, batch_size=4, training={"precision": "float32"})
+        found.append(
+            _captured_row(_trainer(setting, few, "few"), f"{few.batch_size} crops of {few.crop_px} px, float32")
+        )
     return found
+
+
+def _captured_row(trainer: StageTrainer, of: str) -> Row:
+    """Time what a step does between its crops and its optimiser, operator by operator and as one CUDA graph.
+
+    The graph is of this batch alone: it says what launches cost, and is used nowhere.
+    """
+    data, segmenter = trainer._setting.data, trainer._segmenter  # pyright: ignore[reportPrivateUsage]
+    batch = data.training_batch(next(iter(trainer._setting.batches.of_step(0))))  # pyright: ignore[reportPrivateUsage]
+    for parameter in segmenter.parameters():
+        parameter.grad = torch.zeros_like(parameter) if parameter.requires_grad else None
+
+    def act() -> None:
+        logits = data.training_logits(segmenter, batch)
+        trainer._loss(logits, batch.target, batch.valid, 0).total.backward()  # pyright: ignore[reportPrivateUsage]
+
+    aside = torch.cuda.Stream()
+    aside.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(aside):  # buffers must exist before the capture
+        for _ in range(3):
+            act()
+    torch.cuda.current_stream().wait_stream(aside)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        act()
+    captured, eager = (
+        1e3 * statistics.median([wall_s(one, "cuda") for _ in range(_ROUNDS)]) for one in (graph.replay, act)
+    )
+    what = f"decoding, loss and backward pass of {of}, as a captured CUDA graph (not built in)"
+    return Row(what, "operator by operator", captured, eager, "ms", None, "ratio at least")
 
 
 def _limit_row(trainer: StageTrainer, seconds: float, limit: Limit, of: str, setting: Setting) -> Row:
@@ -89,7 +125,7 @@ def _trainer(setting: Setting, job: PhantomJob, name: str) -> StageTrainer:
 
 
 def _median_step_s(trainer: StageTrainer, setting: Setting) -> float:
-    rounds = 1 if setting.tiny else 20
+    rounds = 1 if setting.tiny else _ROUNDS
     spent = [wall_s(lambda: _take(trainer), setting.device) for _ in range(3 + rounds)]
     return statistics.median(spent[3:])
 
