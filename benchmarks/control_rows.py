@@ -26,10 +26,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from contextlib import nullcontext
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -40,13 +37,13 @@ from analysis.schema.names import MACRO
 from analysis.topics.ledger_quantities import GIVEN_BIAS
 from analysis.topics.planted import CONSTRUCT_OF
 from analysis.verdicts import Topic, Word
+from benchmarks.at_once import work_on
 from benchmarks.page_section import with_section
 from benchmarks.phantom_dealings import SEARCHED_DEALINGS, dealt
 from imbalance_bench.config import load_study
 from imbalance_bench.data.phantom import FACTORS, PhantomSpec, generate_phantom
 from imbalance_bench.execution import Execution, execute_study
 from imbalance_bench.seeding import generator
-from imbalance_bench.worker_pool import worker_pool
 
 ROOT = Path(__file__).parents[1]
 TITLE = "Known causes in trained studies"
@@ -86,8 +83,11 @@ class Trial:
     steps: int
     workers: int | None = None
 
-    def judged(self, number: int) -> Iterator[tuple[str, bool, str]]:
-        """Draw, train what is missing of, and analyse one row: (control, judged as it should be, what was said)."""
+    def row(self, number: int) -> "Row":
+        """Draw, train what is missing of, and analyse one row."""
+        return list(self._judged(number))
+
+    def _judged(self, number: int) -> Iterator[tuple[str, bool, str]]:
         dealing = SEARCHED_DEALINGS[number % len(SEARCHED_DEALINGS)]
         folder, spec = self.out / f"study_{number:02d}", dealt(dealing, FIRST_SEED + number)
         if not (folder / "phantom" / "index.csv").exists():
@@ -187,35 +187,15 @@ def run_all(trial: Trial, studies: int, left: Callable[[], float], at_once: int 
         trial: What is trained.
         studies: Number of studies.
         left: Gives the seconds that are left.
-        at_once: Studies side by side, each in a process of its own.
+        at_once: Studies side by side.
     """
-    found, longest, numbers = dict[int, Row](), 0.0, iter(range(studies))
-    with worker_pool(at_once) if at_once > 1 else nullcontext() as pool:
-        running = dict[Future, tuple[int, float]]()
-        while True:
-            for number in islice(numbers, 0 if left() < longest else at_once - len(running)):
-                running[_started(trial, number, pool)] = number, time.monotonic()
-            if not running:
-                return [found[number] for number in sorted(found)]
-            for done in wait(running, return_when=FIRST_COMPLETED).done:
-                number, started = running.pop(done)
-                found[number] = done.result()
-                longest = max(longest, time.monotonic() - started)
-                rows = [found[each] for each in sorted(found)]
-                print(f"\n{len(found)} studies\n\n" + "\n".join(table(rows)), flush=True)
-
-
-def _started(trial: Trial, number: int, pool: ProcessPoolExecutor | None) -> "Future[Row]":
-    """Judge a row in a pool; without one, here and now."""
-    if pool is not None:
-        return pool.submit(_judged, trial, number)
-    done = Future[Row]()
-    done.set_result(_judged(trial, number))
-    return done
-
-
-def _judged(trial: Trial, number: int) -> Row:
-    return list(trial.judged(number))
+    found, took = dict[int, Row](), [0.0]
+    for number, row, seconds in work_on(range(studies), trial.row, at_once, lambda _: left() >= max(took)):
+        took.append(seconds)
+        found[number] = row
+        rows = [found[each] for each in sorted(found)]
+        print(f"\n{len(found)} studies\n\n" + "\n".join(table(rows)), flush=True)
+    return [found[number] for number in sorted(found)]
 
 
 def main() -> None:

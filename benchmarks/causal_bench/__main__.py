@@ -6,7 +6,8 @@
     python -m benchmarks.causal_bench answer FOLDER             answer anew from the tables that `results` gathered
 
 `--out` is the folder of all studies; `--miniature` makes everything from start to end in minutes, to see it work.
-`--minutes` begins no study that may not end in time. Exit code 1 if studies are left, or if too few known causes
+`--minutes` begins no study that may not end in time. `--at-once 2 --workers 1` leaves no core idle while a study is
+analysed. Exit code 1 if studies are left, or if too few known causes
 were attributed to themselves, so that nothing learned may be interpreted.
 """
 
@@ -59,7 +60,7 @@ def _plan_or_run(every: list[Part], wanted: list[Part], place: Place, options: a
     print("\n".join(plan_lines(every)), flush=True)
     if options.what == "plan":
         return 0
-    return int(run_parts(wanted, place, options.minutes) > 0)
+    return int(run_parts(wanted, place, options.minutes, options.at_once) > 0)
 
 
 def _answer(evidence: Evidence, folder: Path) -> int:
@@ -102,7 +103,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="what", required=True)
     for name in ("plan", "run", "results", "answer"):
         command = commands.add_parser(name)
-        command.set_defaults(out=None, workers=None, miniature=False, part=[], minutes=float("inf"))
+        command.set_defaults(out=None, workers=None, at_once=1, miniature=False, part=[], minutes=float("inf"))
         if name == "answer":
             command.add_argument("folder", type=Path)
             continue
@@ -112,6 +113,7 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("--part", type=int, nargs="+", default=[], metavar="N", help="[default: all]")
             command.add_argument("--minutes", type=float, default=float("inf"), help="by the clock")
             command.add_argument("--workers", type=int, help="runs at a time; by cores unless given")
+            command.add_argument("--at-once", type=int, default=1, help="studies at a time, each with --workers runs")
         if name == "results":
             command.add_argument("--to", type=Path, default=COMMITTED, help="[default: %(default)s]")
     return parser

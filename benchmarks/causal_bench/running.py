@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from analysis.pipeline import analyze_study
+from benchmarks.at_once import work_on
 from benchmarks.causal_bench.design import SERIES_SEED, BenchStudy, Part
 from imbalance_bench.data.phantom import factorial_design, generate_series
 from imbalance_bench.execution import Execution, execute_study
@@ -40,30 +41,37 @@ class Place:
         """Say whether a study is trained and analysed to its end."""
         return (self.study(study) / "analysis" / "verdicts.json").exists()
 
-    def make(self, study: BenchStudy) -> None:
-        """Draw what is missing of a series, train what is missing of a study, and analyse it."""
+    def draw(self, study: BenchStudy) -> None:
+        """Draw the series of a study, unless it is drawn."""
         if not (self.phantom(study) / "index.csv").exists():
             specs = factorial_design(study.series, SERIES_SEED)
             generate_series(specs, self.phantom(study).parent, workers=self.workers or 1)
+
+    def make(self, study: BenchStudy) -> None:
+        """Train what is missing of a study, whose series is drawn, and analyse it."""
         execution = Execution(cache=self.cache, workers=self.workers, what_next=False)
         execute_study(study.config(self.phantom(study)), self.study(study), execution)
         analyze_study(self.study(study), cache_dir=self.cache)
 
 
-def run_parts(parts: Sequence[Part], place: Place, minutes: float) -> int:
+def run_parts(parts: Sequence[Part], place: Place, minutes: float, at_once: int = 1) -> int:
     """Make every study of some parts that is not made; return how many are left.
 
     Args:
         parts: What is wanted.
         place: Where.
         minutes: No study is begun that may end later, as long as the slowest so far for its estimate.
+        at_once: Studies side by side, so that one is analysed while another trains.
     """
     waiting = [study for part in parts for study in part.studies if not place.is_analysed(study)]
-    until, slowness = time.monotonic() + 60 * minutes, 0.0
-    while waiting and time.monotonic() + slowness * waiting[0].seconds <= until:
-        started = time.monotonic()
-        place.make(waiting[0])
-        slowness = max(slowness, (time.monotonic() - started) / waiting[0].seconds)
-        waiting.pop(0)
-        print(f"{len(waiting)} studies left", flush=True)
-    return len(waiting)
+    until, slowness, left = time.monotonic() + 60 * minutes, 0.0, len(waiting)
+    for study in waiting:
+        place.draw(study)
+
+    def may_begin(study: BenchStudy) -> bool:
+        return time.monotonic() + slowness * study.seconds <= until
+
+    for study, _, seconds in work_on(waiting, place.make, at_once, may_begin):
+        slowness, left = max(slowness, seconds / study.seconds), left - 1
+        print(f"{left} studies left", flush=True)
+    return left
