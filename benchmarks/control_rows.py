@@ -174,8 +174,12 @@ def section(found: list[Row], steps: int) -> str:
     """Return the section of the page."""
     command = f"python -m benchmarks.control_rows --studies {len(found)} --steps {steps}"
     lead = (
-        f"`{command}` draws {len(found)} phantoms of eight classes (docs/phantom.md), trains two studies on each, and "
-        "asks `analyze` what it finds. *Wanted* is the share of phantoms, *said* is what was said of the control."
+        f"`{command}` draws {len(found)} phantoms of eight classes ([phantom](phantom.md)), trains two\n"
+        "studies on each, and asks `analyze` what it finds. *Wanted* is the share of phantoms, "
+        "*said* is what was said of the control. The\n"
+        "phantoms are chosen so that the measures follow what is planted, and a given bias is exact: the rows say what "
+        "becomes of a cause\n"
+        "that the measures can see, not of one that they measure badly."
     )
     return "\n".join([f"## {TITLE}", "", lead, "", *table(found)])
 
