@@ -53,6 +53,7 @@ GROUPS = {
     "tests": Group("suite:test_rows", GPU),
     "steps": Group("training:step_rows", CPU + GPU),
     "limit": Group("device_limit:rows", GPU),
+    "captured": Group("device_limit:captured_rows", GPU),
     "decoder": Group("decoder:rows", CPU + GPU),
     "overhead": Group("training:overhead_rows", CPU + GPU),
     "job": Group("same_job:rows", CPU + GPU),

@@ -23,6 +23,7 @@ right less often than is wanted.
 
 import argparse
 import sys
+import textwrap
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -47,6 +48,7 @@ from imbalance_bench.seeding import generator
 
 ROOT = Path(__file__).parents[1]
 TITLE = "Known causes in trained studies"
+PAGE_WIDTH = 128
 NOISE = "noise"
 WANTED = {"given_noise": 0.9, "inverse_sqrt": 0.9, "token_to_image": 0.95, "quarter_steps": 0.9}
 ATTRIBUTED = 0.8  # of the studies, of each planted factor
@@ -69,6 +71,10 @@ EVALUATION = (
 )
 
 
+Row = list[tuple[str, bool, str]]
+"""Of each control: its name, whether it was judged as it should be, and what was said."""
+
+
 @dataclass(frozen=True)
 class Trial:
     """What is trained and where it lies.
@@ -83,7 +89,7 @@ class Trial:
     steps: int
     workers: int | None = None
 
-    def row(self, number: int) -> "Row":
+    def row(self, number: int) -> Row:
         """Draw, train what is missing of, and analyse one row."""
         return list(self._judged(number))
 
@@ -146,10 +152,6 @@ def judged_methods(study: StudyAnalysis) -> Iterator[tuple[str, bool, str]]:
         yield method, word == right, str(word)
 
 
-Row = list[tuple[str, bool, str]]
-"""Of each control: its name, whether it was judged as it should be, and what was said."""
-
-
 def table(found: list[Row]) -> list[str]:
     """Return the Markdown table over studies."""
     lines = ["| control | judged right | wanted | said |", "|---|---|---|---|"]
@@ -174,14 +176,12 @@ def section(found: list[Row], steps: int) -> str:
     """Return the section of the page."""
     command = f"python -m benchmarks.control_rows --studies {len(found)} --steps {steps}"
     lead = (
-        f"`{command}` draws {len(found)} phantoms of eight classes ([phantom](phantom.md)), trains two\n"
-        "studies on each, and asks `analyze` what it finds. *Wanted* is the share of phantoms, "
-        "*said* is what was said of the control. The\n"
-        "phantoms are chosen so that the measures follow what is planted, and a given bias is exact: the rows say what "
-        "becomes of a cause\n"
-        "that the measures can see, not of one that they measure badly."
+        f"`{command}` draws {len(found)} phantoms of eight classes ([phantom](phantom.md)), trains two studies on "
+        "each, and asks `analyze` what it finds. *Wanted* is the share of phantoms, *said* is what was said of the "
+        "control. The phantoms are chosen so that the measures follow what is planted, and a given bias is exact: the "
+        "rows say what becomes of a cause that the measures can see, not of one that they measure badly."
     )
-    return "\n".join([f"## {TITLE}", "", lead, "", *table(found)])
+    return "\n".join([f"## {TITLE}", "", textwrap.fill(lead, PAGE_WIDTH), "", *table(found)])
 
 
 def run_all(trial: Trial, studies: int, left: Callable[[], float], at_once: int = 1) -> list[Row]:

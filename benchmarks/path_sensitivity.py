@@ -27,8 +27,8 @@ from typing import get_args
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
+from analysis.statistics.starting_point import MeanOverRuns
 from imbalance_bench.config import DecoderName, StudyConfig, load_study
 from imbalance_bench.execution import Execution, execute_study
 from imbalance_bench.quickstart import make_phantom
@@ -54,7 +54,7 @@ PHANTOM_RECIPE = [
     "training.crop_px=128",
     "training.learning_rate=0.002",
 ]
-REAL = {"consep": [], "glas": ["splits.folds=1"]}
+REAL = {"consep": [], "glas": ["splits.folds=1"]}  # data set and study file of the examples -> what differs from it
 EVALUATION = [
     "evaluation.path_controls=4",
     "evaluation.permuted_biases=0",
@@ -98,13 +98,13 @@ class Trial:
 
     def _config(self, data: str, decoder: str) -> StudyConfig:
         if data in REAL:
+            file = f"{data}.yaml"
             own = [f"dataset.path={SHARED_DATA / data}", f"model.encoder_weights={CONSEP_WEIGHTS}", *REAL[data]]
         else:
-            own = [f"dataset.path={self._phantom()}", *PHANTOM_RECIPE]
+            file, own = "consep.yaml", [f"dataset.path={self._phantom()}", *PHANTOM_RECIPE]
         asked = [f"name={data}-{decoder}", f"model.decoder={decoder}", f"training.steps={self.steps}"]
         asked += [f"methods={list(self.methods)}", f"seeds={list(range(self.seeds))}"]
-        file = ROOT / "examples" / ("glas.yaml" if data == "glas" else "consep.yaml")
-        return load_study(file, [*own, *EVALUATION, *asked, *self.overrides])
+        return load_study(ROOT / "examples" / file, [*own, *EVALUATION, *asked, *self.overrides])
 
     def _phantom(self) -> Path:
         folder = self.out / "phantom"
@@ -249,6 +249,8 @@ def compared(studies: Mapping[str, Path]) -> list[str]:
     """Return the Markdown table of the differences between each decoder and the first one of one data set."""
     reached = {decoder: _macro_of_runs(root) for decoder, root in studies.items()}
     first, *others = reached
+    if not others:
+        return []
     lines = [f"| minus `{first}` | method | runs | val macro | test macro |", "|---|---|---|---|---|"]
     for decoder in others:
         pairs = reached[first].merge(reached[decoder], on=["method", "seed"], suffixes=("_first", ""))
@@ -270,11 +272,9 @@ def _macro_of_runs(root: Path) -> pd.DataFrame:
 
 def _interval(differences: pd.Series) -> str:
     """Mean, and its 95 % interval by Student's t."""
-    n, mean = len(differences), float(differences.mean())
-    if n < 2:
-        return f"{mean:+.1f}"
-    half = float(stats.t.ppf(0.975, n - 1) * differences.std(ddof=1) / np.sqrt(n))
-    return f"{mean:+.1f} ({mean - half:+.1f} to {mean + half:+.1f})"
+    found = MeanOverRuns.of(differences.to_numpy(dtype=float))
+    ends = f" ({found.low:+.1f} to {found.high:+.1f})" if len(differences) > 1 else ""
+    return f"{found.mean:+.1f}{ends}"
 
 
 def _cells(runs: Sequence[RunRecord]) -> Iterator[str]:

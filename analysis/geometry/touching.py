@@ -53,7 +53,8 @@ def find_instances(runs: Runs, whole: np.ndarray, smallest_px: float) -> Instanc
     if len(owner) > 1:
         apart = np.isin(np.arange(n), owner[1:])
         split = apart[components]
-        components[split] = np.where(parts[split] > 0, n - 1 + parts[split], 0)
+        part = parts[split]
+        components[split] = np.where(part > 0, n - 1 + part, 0)
         runs = label_runs(components, np.append(runs.class_of, runs.class_of[owner[1:]]))
         whole = np.bincount(runs.component, runs.length, minlength=n + len(owner) - 1) >= smallest_px
         components = np.where(whole, np.arange(len(whole), dtype=np.int32), 0)[components]

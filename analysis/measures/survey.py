@@ -119,46 +119,41 @@ def summarise_image(image: np.ndarray, mask: np.ndarray, n_classes: int, scale: 
     smallest_px = smallest_instance_px(scale.px(1.0))
     instances = find_instances(runs, whole_instances(runs, mask == UNLABELLED, smallest_px), smallest_px)
     shapes = instances.shapes
-    border, stains, profile, edge = _stain_sums(image, mask, n_classes, scale)
     pixels = np.bincount(mask.ravel(), minlength=256)[:n_classes]
     sums = ClassSums(
         n_images=np.array(1),
         pixels=pixels,
         images=(pixels > 0).astype(np.int64),
         components=np.bincount(runs.class_of[1:], minlength=n_classes),
-        border=border,
-        stains=stains,
-        profile=profile,
-        edge=edge,
         lengths=border_lengths(mask, n_classes),
         boxes=box_counts(runs, n_classes, smallest_box_px(scale.px(1.0))),
         outline=_outlines(shapes, n_classes),
         fourier=_fourier_sums(instances, n_classes),
+        **_stain_sums(image, mask, n_classes, scale),
     )
     draw = generator(0, "instances", name).random(len(shapes))
     return ImageSummary(sums, shapes.assign(draw=draw))
 
 
-def _stain_sums(image: np.ndarray, mask: np.ndarray, n_classes: int, scale: Scale) -> list[np.ndarray]:
-    """Return the sums of stains: near borders, of whole classes, by distance to a border, and their gradients."""
+def _stain_sums(image: np.ndarray, mask: np.ndarray, n_classes: int, scale: Scale) -> dict[str, np.ndarray]:
+    """Return the fields of `ClassSums` that are summed over pixels with their stains."""
     step_px, sigma_px = scale.px(PROFILE_STEP_UM), scale.px(EDGE_SIGMA_UM)
     reach_px = max(PROFILE_STEPS * step_px, scale.band_px + 0.5)
     around_px = math.ceil(max(reach_px, EDGE_REACH * sigma_px)) + 2  # a border has two sides, a gradient two neighbours
-    found = []
+    found: list[dict[str, np.ndarray]] = []
     for band in image_bands(mask.shape, around_px):
         classes, rows = mask[band.rows], band.inner
         stains = stain_densities(image[band.rows])
         codes = stain_codes(stains)
         near = pixels_near_borders(classes, reach_px, rows)
-        gradients = {"sigma_px": sigma_px, "band_px": scale.band_px, "rows": rows}
-        sums = (
-            border_histograms(codes, classes, n_classes, scale.band_px, rows),
-            stain_histograms(codes[rows], classes[rows], n_classes),
-            stain_profiles(near, stains, n_classes, step_px),
-            edge_sums(classes, near, stains, n_classes, **gradients),
-        )
+        sums = {
+            "border": border_histograms(codes, classes, n_classes, scale.band_px, rows),
+            "stains": stain_histograms(codes[rows], classes[rows], n_classes),
+            "profile": stain_profiles(near, stains, n_classes, step_px),
+            "edge": edge_sums(classes, near, stains, n_classes, sigma_px=sigma_px, band_px=scale.band_px, rows=rows),
+        }
         found.append(sums)
-    return [np.sum(parts, axis=0) for parts in zip(*found, strict=True)]
+    return {name: np.sum([sums[name] for sums in found], axis=0) for name in found[0]}
 
 
 def survey(

@@ -7,8 +7,8 @@
 
 `--out` is the folder of all studies; `--miniature` makes everything from start to end in minutes, to see it work.
 `--minutes` begins no study that may not end in time. `--at-once 2 --workers 1` leaves no core idle while a study is
-analysed. Exit code 1 if studies are left, or if too few known causes
-were attributed to themselves, so that nothing learned may be interpreted.
+analysed. Exit code 1 if studies are left, or if too few known causes were attributed to themselves, so that nothing
+learned may be interpreted.
 """
 
 import argparse

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from analysis.explain import explain
 from analysis.practical_comparison import practical_comparisons, practical_table
@@ -21,6 +20,7 @@ from analysis.schema.names import ESTIMANDS, MACRO
 from analysis.statistics.corrections import holm
 from analysis.statistics.critical_difference import critical_difference
 from analysis.statistics.mixed_model import MixedFit, fit_mixed_model
+from analysis.statistics.starting_point import MeanOverRuns
 from analysis.study.class_frames import each_its_own
 from analysis.study.runs import AnalysisPlan
 from analysis.topics.explanation import join
@@ -184,9 +184,9 @@ def path_rows(path: pd.DataFrame) -> pd.DataFrame:
     macro = path[(path["class"] == MACRO) & (path["target"] == "")]
     rows = []
     for (method, control), part in macro.groupby(["method", "control"], sort=False):
-        mean, low, high = _mean_interval(POINTS * part["difference"].to_numpy(dtype=float))
-        row: dict[str, Any] = {"method": method, "control": control, "n_data_sets": len(part), "difference": mean}
-        row |= {"low": low, "high": high, "magnitude": POINTS * float(part["magnitude"].mean())}
+        found = MeanOverRuns.of(POINTS * part["difference"].to_numpy(dtype=float))
+        row: dict[str, Any] = {"method": method, "control": control, "n_data_sets": len(part), "difference": found.mean}
+        row |= {"low": found.low, "high": found.high, "magnitude": POINTS * float(part["magnitude"].mean())}
         words = (Word.INERT, Word.LIVE, Word.UNDECIDED, Word.NOT_TESTABLE)
         rows.append(row | {str(word): int((part["verdict"] == str(word)).sum()) for word in words})
     return pd.DataFrame(rows)
@@ -204,15 +204,6 @@ def dose_rows(path: pd.DataFrame) -> pd.DataFrame:
             row = {"control": control, "dose": float(np.asarray(dose)), "share": share}
             rows.append(row | {"dice": POINTS * float(macro["difference"].mean())})
     return pd.DataFrame(rows, columns=["control", "dose", "share", "dice"]).sort_values(["control", "dose"])
-
-
-def _mean_interval(values: np.ndarray) -> tuple[float, float, float]:
-    """Return the mean over data sets and its 95 % interval."""
-    mean = float(values.mean())
-    if len(values) < 2:
-        return mean, math.nan, math.nan
-    half = stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / math.sqrt(len(values))
-    return mean, float(mean - half), float(mean + half)
 
 
 def effect_rows(scores: pd.DataFrame, planted: pd.DataFrame) -> pd.DataFrame:

@@ -10,6 +10,7 @@ from benchmarks.at_once import work_on
 from benchmarks.causal_bench.design import SERIES_SEED, BenchStudy, Part
 from imbalance_bench.data.phantom import factorial_design, generate_series
 from imbalance_bench.execution import Execution, execute_study
+from imbalance_bench.locking import locked
 
 
 @dataclass(frozen=True)
@@ -41,14 +42,13 @@ class Place:
         """Say whether a study is trained and analysed to its end."""
         return (self.study(study) / "analysis" / "verdicts.json").exists()
 
-    def draw(self, study: BenchStudy) -> None:
-        """Draw the series of a study, unless it is drawn."""
-        if not (self.phantom(study) / "index.csv").exists():
-            specs = factorial_design(study.series, SERIES_SEED)
-            generate_series(specs, self.phantom(study).parent, workers=self.workers or 1)
-
     def make(self, study: BenchStudy) -> None:
-        """Train what is missing of a study, whose series is drawn, and analyse it."""
+        """Draw what is missing of a series, train what is missing of a study, and analyse it."""
+        series = self.phantom(study).parent
+        series.parent.mkdir(parents=True, exist_ok=True)
+        with locked(series.with_name(f".{series.name}.lock")):  # studies that are made at once share it
+            if not (self.phantom(study) / "index.csv").exists():
+                generate_series(factorial_design(study.series, SERIES_SEED), series, workers=self.workers or 1)
         execution = Execution(cache=self.cache, workers=self.workers, what_next=False)
         execute_study(study.config(self.phantom(study)), self.study(study), execution)
         analyze_study(self.study(study), cache_dir=self.cache)
@@ -65,8 +65,6 @@ def run_parts(parts: Sequence[Part], place: Place, minutes: float, at_once: int 
     """
     waiting = [study for part in parts for study in part.studies if not place.is_analysed(study)]
     until, slowness, left = time.monotonic() + 60 * minutes, 0.0, len(waiting)
-    for study in waiting:
-        place.draw(study)
 
     def may_begin(study: BenchStudy) -> bool:
         return time.monotonic() + slowness * study.seconds <= until

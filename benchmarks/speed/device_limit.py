@@ -1,7 +1,9 @@
 """What share of a GPU's arithmetic and memory bandwidth a training step reaches."""
 
 import statistics
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch.profiler import ProfilerActivity, profile
@@ -18,7 +20,7 @@ from imbalance_bench.training.loop import StageTrainer
 from imbalance_bench.training.material import open_material
 
 JOB = PhantomJob(steps=1000, batch_size=32, views=1)
-_ROUNDS = 20
+WARM_UP, ROUNDS = 3, 20
 PRETENDED = "H100"  # where there is no GPU, to see whether this works
 TINY = replace(JOB, batch_size=1, crop_px=32, tile_px=64, images=1, model=TINY_DECODER)
 
@@ -54,25 +56,22 @@ def rows(setting: Setting) -> list[Row]:
         precision: _trainer(setting, replace(job, training={"precision": precision}), precision)
         for precision in ("bfloat16", "float32")
     }
-    brief, full = (_median_step_s(trainer, setting) for trainer in trainers.values())
+    brief, full = (_median_s(partial(_take, trainer), setting) for trainer in trainers.values())
     what = f"a training step, batch {job.batch_size}, crops of {job.crop_px} px, bfloat16"
     found = [Row(what, "float32", 1e3 * brief, 1e3 * full, "ms", None, "ratio at least")]
     limit = limit_of(name)
     if limit is not None:
         found.append(_limit_row(trainers["bfloat16"], brief, limit, f"{name}, batch {job.batch_size}", setting))
-    if setting.on_gpu:
-        few = replace(job, batch_size=4, training={"precision": "float32"})
-        found.append(
-            _captured_row(_trainer(setting, few, "few"), f"{few.batch_size} crops of {few.crop_px} px, float32")
-        )
     return found
 
 
-def _captured_row(trainer: StageTrainer, of: str) -> Row:
+def captured_rows(setting: Setting) -> list[Row]:
     """Time what a step does between its crops and its optimiser, operator by operator and as one CUDA graph.
 
-    The graph is of this batch alone: it says what launches cost, and is used nowhere.
+    The graph is of one batch alone: it says what launches cost, and is used nowhere.
     """
+    job = replace(TINY if setting.tiny else replace(JOB, batch_size=4), training={"precision": "float32"})
+    trainer = _trainer(setting, job, "captured")
     data, segmenter = trainer._setting.data, trainer._segmenter  # pyright: ignore[reportPrivateUsage]
     batch = data.training_batch(next(iter(trainer._setting.batches.of_step(0))))  # pyright: ignore[reportPrivateUsage]
     for parameter in segmenter.parameters():
@@ -82,20 +81,24 @@ def _captured_row(trainer: StageTrainer, of: str) -> Row:
         logits = data.training_logits(segmenter, batch)
         trainer._loss(logits, batch.target, batch.valid, 0).total.backward()  # pyright: ignore[reportPrivateUsage]
 
+    captured = _captured(act) if setting.on_gpu else act  # without a GPU, to see whether the rest works
+    what = f"decoding, loss and backward pass of {job.batch_size} crops of {job.crop_px} px, as a captured CUDA graph"
+    whole, single = (1e3 * _median_s(one, setting) for one in (captured, act))
+    return [Row(what, "operator by operator", whole, single, "ms", None, "ratio at least", "not built in")]
+
+
+def _captured(act: Callable[[], None]) -> Callable[[], None]:
+    """Return what repeats an action as one CUDA graph."""
     aside = torch.cuda.Stream()
     aside.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(aside):  # buffers must exist before the capture
-        for _ in range(3):
+        for _ in range(WARM_UP):
             act()
     torch.cuda.current_stream().wait_stream(aside)
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
         act()
-    captured, eager = (
-        1e3 * statistics.median([wall_s(one, "cuda") for _ in range(_ROUNDS)]) for one in (graph.replay, act)
-    )
-    what = f"decoding, loss and backward pass of {of}, as a captured CUDA graph (not built in)"
-    return Row(what, "operator by operator", captured, eager, "ms", None, "ratio at least")
+    return graph.replay
 
 
 def _limit_row(trainer: StageTrainer, seconds: float, limit: Limit, of: str, setting: Setting) -> Row:
@@ -124,10 +127,10 @@ def _trainer(setting: Setting, job: PhantomJob, name: str) -> StageTrainer:
     return trainer_of(study, study.runs[0], data)
 
 
-def _median_step_s(trainer: StageTrainer, setting: Setting) -> float:
-    rounds = 1 if setting.tiny else _ROUNDS
-    spent = [wall_s(lambda: _take(trainer), setting.device) for _ in range(3 + rounds)]
-    return statistics.median(spent[3:])
+def _median_s(act: Callable[[], None], setting: Setting) -> float:
+    rounds = 1 if setting.tiny else ROUNDS
+    spent = [wall_s(act, setting.device) for _ in range(WARM_UP + rounds)]
+    return statistics.median(spent[WARM_UP:])
 
 
 def _busy_share(trainer: StageTrainer, setting: Setting) -> float:
