@@ -7,19 +7,21 @@ from pathlib import Path
 import pytest
 
 from analysis.pipeline import analyze_study
+from analysis.schema.files import read_table
 from analysis.verdicts import Word
+from imbalance_bench.records import StudyRecords
 
 ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 REFERENCE = ROOT / "results" / "reference" / "consep"
 
 
 def readme_scores() -> dict[str, dict[str, float]]:
     """Method -> class -> Dice per image, as the README's table has them."""
-    lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
-    begin = next(number for number, line in enumerate(lines) if line.startswith("| Dice per image |"))
-    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[begin:] if line.startswith("|")]
+    lines = README[README.index("| Dice per image |") :].partition("\n\n")[0].splitlines()
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
     names = rows[0][1:]
-    return {row[0]: dict(zip(names, map(float, row[1:]), strict=True)) for row in rows[2:7]}
+    return {row[0]: dict(zip(names, map(float, row[1:]), strict=True)) for row in rows[2:]}
 
 
 @pytest.fixture(scope="module")
@@ -31,17 +33,24 @@ def test_the_table_of_the_readme(analysed):
     scores = analysed.tables["method_scores"].query("metric == 'dice' and aggregation == 'per_image'")
     found = scores.set_index(["method", "class"])["mean"]
     stated = readme_scores()
-    assert set(stated) == {"cross_entropy", "inverse_sqrt", "focal", "cdb", "dfa"}
+    assert set(stated) == {run.manifest()["method"]["label"] for run in StudyRecords.open(REFERENCE).finished()}
     for method, of_class in stated.items():
         assert {name: round(found[method, name], 3) for name in of_class} == of_class
 
 
-def test_the_verdicts_that_the_readme_tells(analysed):
-    verdicts = {each.id: each for each in analysed.verdicts}
-    for method in ("inverse_sqrt", "focal", "cdb", "dfa"):
-        assert verdicts[f"comparison/{method}/macro"].word == Word.UNDECIDED
-    for change in ("zeroed", "permuted"):
-        assert verdicts[f"intervention/{change}/dfa/macro"].word == Word.EQUIVALENT
+def test_what_the_readme_quotes_are_verdicts(analysed):
+    quoted = [line.removeprefix("> ") for line in README.splitlines() if line.startswith("> ")]
+    assert len(quoted) == 4
+    for sentence in quoted:
+        assert sum(each.sentence.startswith(sentence) for each in analysed.verdicts) == 1, sentence
+
+
+def test_the_correlation_that_the_readme_states():
+    rows = read_table(REFERENCE / "answers" / "tables", "associations")
+    row = rows.query("method == 'dfa' and estimand == 'change' and measure == 'pixel_share'").squeeze()
+    stated = f"rho = {row['spearman']:+.2f} with the pixel share".replace("0.", ".")
+    assert stated in README.replace("\n", " ")
+    assert row["verdict"] == Word.NOT_TESTABLE
 
 
 def test_no_path_of_a_machine_is_committed():

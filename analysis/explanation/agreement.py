@@ -1,7 +1,7 @@
 """Do runs agree on the classes? This is asked separately over seeds, over folds and over training sets."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from analysis.explanation.evidence import OVER_WORDS
@@ -18,11 +18,12 @@ def agreement_rows(points: ClassPoints, method: str, quantity: str) -> list[dict
     The last row decides whether the quantity is correlated with anything.
     """
     values, folds = points.complete_runs()
+    starts = tuple(dict.fromkeys(points.starts.names))
     rows = reliabilities(values, folds, list(points.data_sets))
     return [
         {"method": method, "estimand": quantity, "over": row.over, "icc": row.icc, "low": row.low, "high": row.high}
         | {"p": row.p, "without_best": row.without_best, "n_seeds": row.n_raters, "n_classes": row.n_classes}
-        | {"decides": row is rows[-1]}
+        | {"decides": row is rows[-1], "starts": starts}
         for row in rows
     ]
 
@@ -73,7 +74,11 @@ def _reliable(row: Mapping[str, Any], plan: AnalysisPlan) -> bool:
 def _counted(row: Mapping[str, Any]) -> str:
     n = int(row["n_seeds"])
     return {
-        "seeds": f"Seeds ({n} runs)",
+        "seeds": f"Seeds ({n} runs{_from(row['starts'])})",
         "folds": f"{n} folds, whose training images overlap,",
         TRAINING_SETS: f"Training sets ({n} folds, corrected for the images they share)",
     }[row["over"]]
+
+
+def _from(starts: Sequence[str]) -> str:
+    return f" from the starts of {', '.join(starts[:-1])} and {starts[-1]}" if len(starts) > 1 else ""

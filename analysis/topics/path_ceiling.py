@@ -59,8 +59,13 @@ class Ceiling:
         """Return what must be added to a sentence on an effect of the bias; empty if the path does not qualify it."""
         if self.word is None:
             return f" {NOT_EXAMINED}"
+        if self.word == Word.LIVE and self.difference == 0:
+            return ""
         if self.word == Word.LIVE:
-            return f" That is {100 * self.share(difference):+.1f} % of what uniform attention weights do."
+            against = ", in the other direction" if difference * self.difference < 0 else ""
+            return (
+                f" Its size is {100 * abs(self.share(difference)):.1f} % of what uniform attention weights do{against}."
+            )
         if self.inert and word in (Word.BETTER, Word.WORSE):
             return f" Uniform attention weights change it by {points(self.at_most).lstrip('+-')} points at most."
         if self.inert:

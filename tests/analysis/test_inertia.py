@@ -1,11 +1,13 @@
 """What is left of the start. Oracles: closed forms, least squares with class dummies."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from analysis.explanation.agreement import agreement_rows, agreement_verdict
 from analysis.explanation.start import start_rows, start_verdict
 from analysis.statistics.starting_point import movement, retained_share
 from analysis.study.class_frames import quantities_frame
@@ -19,8 +21,8 @@ START = np.array([2.0, -1, 0.5, -2, 0.5])
 LEARNED = np.array([0.3, 0.6, -1.0, 0.4, -0.3])
 
 
-def rows_of_starts(starts: dict[str, float], *, kept=0.9, learned=LEARNED, noise=0.02, seeds=4) -> list[dict]:
-    """Rows on one method with several starts, each a multiple of START."""
+def frame_of_starts(starts: dict[str, float], *, kept=0.9, learned=LEARNED, noise=0.02, seeds=4) -> pd.DataFrame:
+    """One method with several starts, each a multiple of START, as `explain` takes it."""
     rng = np.random.default_rng(0)
     frame = []
     for name, times in starts.items():
@@ -28,7 +30,12 @@ def rows_of_starts(starts: dict[str, float], *, kept=0.9, learned=LEARNED, noise
             end = kept * times * START + learned + noise * rng.normal(size=5)
             run = {"data_set": "d", "method": "dfa", "seed": seed, "start_name": name if len(starts) > 1 else ""}
             frame.append(pd.DataFrame(run | {"class": list("abcde"), "start": times * START, "value": end}))
-    quantities = quantities_frame(pd.concat(frame))
+    return quantities_frame(pd.concat(frame))
+
+
+def rows_of_starts(starts: dict[str, float], **world: Any) -> list[dict]:
+    """Rows of table `inertia` on `frame_of_starts`."""
+    quantities = frame_of_starts(starts, **world)
     return start_rows(quantities, class_points(quantities, "dfa", "bias"), "dfa", "bias")
 
 
@@ -100,6 +107,16 @@ def test_several_starts_tell_what_one_cannot():
     assert word(found, "several_starts") == Word.NOT_SUPPORTED
     assert found[-1]["agreement"] > 0.99
     assert word(rows_of_starts(starts, kept=0.9), "several_starts") == Word.INERTIA
+
+
+def test_agreement_over_seeds_says_which_starts_its_runs_had():
+    for starts, said in (
+        ({"prior": 1, "cold": 0}, "Seeds (8 runs from the starts of cold and prior)"),
+        ({"prior": 1}, "Seeds (4 runs)"),
+    ):
+        quantities = frame_of_starts(starts)
+        row = agreement_rows(class_points(quantities, "dfa", "bias"), "dfa", "bias")[-1]
+        assert agreement_verdict(row, PLAN).sentence.startswith(f"{said} agree on the bias of dfa")
 
 
 def test_the_plan_says_how_much_of_the_start_is_inertia():

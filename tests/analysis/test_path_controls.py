@@ -69,7 +69,10 @@ def test_a_live_path_is_called_live_and_effects_are_shares_of_it(studies):
     assert zeroed["share_of_ceiling"] == pytest.approx(zeroed["difference"] / abs(uniform["difference"]))
     effect = verdict(study, Topic.INTERVENTION, aspect="zeroed", class_name=MACRO)
     assert effect.word == Word.WORSE
-    assert f"{100 * zeroed['share_of_ceiling']:+.1f} % of what uniform attention weights do" in effect.sentence
+    assert (
+        f"Its size is {-100 * zeroed['share_of_ceiling']:.1f} % of what uniform attention weights do."
+        in effect.sentence
+    )
     assert effect.numbers["share_of_ceiling"] == pytest.approx(zeroed["share_of_ceiling"])
 
 
@@ -160,6 +163,7 @@ def test_magnitudes_do_not_cancel():
 
 def test_a_live_path_that_changes_nothing_on_the_dosed_images_gives_no_share():
     assert math.isnan(Ceiling(Word.LIVE, 0.0, 0.6).share(-0.1))
+    assert Ceiling(Word.LIVE, 0.0, 0.6).remark(-0.1, Word.WORSE) == ""
     assert Ceiling(Word.LIVE, -0.5, 0.6).share(-0.1) == pytest.approx(-0.2)
 
 
@@ -173,6 +177,10 @@ def test_what_a_ceiling_lets_be_said():
     assert live.word_of_bias(Word.EQUIVALENT) == Word.EQUIVALENT
     assert live.share(-0.05) == pytest.approx(-0.1)
     assert np.isnan(inert.share(0.1))
+    assert live.remark(-0.05, Word.WORSE) == " Its size is 10.0 % of what uniform attention weights do."
+    assert live.remark(0.01, Word.UNDECIDED).endswith(
+        "2.0 % of what uniform attention weights do, in the other direction."
+    )
     assert "0.4 points at most" in inert.remark(-0.02, Word.WORSE)
     assert Ceiling().remark(0.0, Word.EQUIVALENT).strip() == NOT_EXAMINED
 
