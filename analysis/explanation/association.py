@@ -27,6 +27,7 @@ COLUMNS = (
         "measure",
         "primary",
         "given",
+        "measured",
         "n_classes",
         "spearman",
         "kendall",
@@ -48,9 +49,10 @@ def association_rows(subject: Subject, grid: MeasureGrid, plan: AnalysisPlan) ->
         row |= {
             "primary": subject.primary and measure in grid.primary,
             "given": "start" if subject.start_unchecked else "",
+            "measured": measure in ranks_of,
         }
         rng = generator(plan.seed, "association", subject.method, subject.quantity, measure)
-        numbers = dict.fromkeys(COLUMNS[7:], math.nan) | {"n_classes": 0, "min_p": 1.0, "vif_start": 1.0}
+        numbers = dict.fromkeys(COLUMNS[8:], math.nan) | {"n_classes": 0, "min_p": 1.0, "vif_start": 1.0}
         if measure in ranks_of:
             named, ranks, numbers["reliability"] = ranks_of[measure]
             strata = list(named.strata)
@@ -173,6 +175,15 @@ CORRECTIONS = {False: "Holm", True: "the fixed sequence of the plan"}
 WITHIN = {False: "within this method and quantity", True: "over all methods and quantities together"}
 
 
+def _missing(row: Mapping[str, Any], n: int) -> str:
+    """Why there is no correlation over `n` classes."""
+    if not row["measured"]:
+        return "the measure is not known of two classes of one data set"
+    if row["given"] and n <= SMALLEST_GIVEN_START:
+        return f"{n} classes are too few given the start"
+    return "one of them does not vary"
+
+
 def _word(row: Mapping[str, Any], plan: AnalysisPlan, subject: Subject, subject_text: str) -> tuple[Word, str]:
     n = int(row["n_classes"])
     given = " given the start" if row["given"] else ""
@@ -180,9 +191,10 @@ def _word(row: Mapping[str, Any], plan: AnalysisPlan, subject: Subject, subject_
     rho = "" if same_as_start else f"Spearman's rho{given} is {row['spearman']:+.2f} over {n} classes"
     refusal = subject.unreliable_word
     if not math.isfinite(row["spearman"]) and not same_as_start:
-        too_few = f"{n} classes are too few given the start"
-        reason = too_few if row["given"] and n <= SMALLEST_GIVEN_START else "one of them does not vary"
-        return Word.NOT_TESTABLE, f"Association of the {subject_text} cannot be tested: {reason}."
+        return (
+            Word.NOT_TESTABLE,
+            f"Association of the {subject_text} cannot be tested: {_missing(row, n)}.",
+        )
     if refusal is not None:
         return refusal, f"Association of the {subject_text} {subject.unreliable_text}{f' ({rho})' if rho else ''}."
     if same_as_start:

@@ -240,6 +240,20 @@ def test_tables_are_those_of_the_schema_and_same_frames_give_the_same_bits():
     assert first.word("dfa") == headline(first).word
 
 
+def test_a_measure_that_was_not_taken_is_not_said_to_be_constant():
+    quantities, measures = frames(FREQUENCY)
+    name = str(measures["measure"].iloc[-1])
+    unknown = measures["measure"] == name
+    for value, reason in (
+        (np.nan, "the measure is not known of two classes of one data set."),
+        (1.0, "one of them does not vary."),
+    ):
+        found = explain(quantities, measures.assign(value=measures["value"].mask(unknown, value)), {"permutations": 99})
+        said = [each for each in found.verdicts if each.topic == Topic.ASSOCIATION and each.measure == name]
+        assert said
+        assert all(each.word == Word.NOT_TESTABLE and each.sentence.endswith(reason) for each in said)
+
+
 def test_folds_are_judged_by_other_training_sets():
     found = explained(World((8,), class_noise=0, fold_noise=1, folds=5, seeds=3))
     agree = {each.aspect: each for each in found.verdicts if each.topic == Topic.RELIABILITY}
