@@ -1,11 +1,13 @@
 """Shared fixtures: a small data set and one finished study on it."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
 import pytest
 import torch
 
+from analysis.report import figures
 from imbalance_bench.execution import Execution, execute_study
 from tests.small_study import small_config, write_dataset
 
@@ -16,6 +18,14 @@ hypothesis.settings.load_profile("untimed")
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread() -> None:
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_format() -> Iterator[None]:
+    """Reports write their figures as SVG only, to save time; `tests/analysis/test_report.py` asks for every format."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(figures, "SUFFIXES", (".svg",))
+        yield
 
 
 @pytest.fixture

@@ -3,11 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from analysis.plots import KINDS, AnalysedStudy, NotDrawableError, draw_figure
+from analysis.plots import KINDS, SUFFIXES, AnalysedStudy, NotDrawableError, draw_figure
 from analysis.plots.inline import inline_svg
 from analysis.plots.style import save
-
-SUFFIXES = (".svg", ".pdf", ".png")
 
 CAPTIONS: dict[str, tuple[str, str]] = {
     "paired_differences": (

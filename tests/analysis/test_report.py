@@ -15,9 +15,9 @@ from xml.etree import ElementTree
 
 import pytest
 
-from analysis.plots import KINDS
+from analysis.plots import KINDS, SUFFIXES
 from analysis.reading.analysed_study import AnalysedStudy
-from analysis.report import build_report
+from analysis.report import build_report, figures
 from analysis.report.answer import first_table
 from analysis.report.glossary import TERMS
 from analysis.verdicts import Topic, Verdict, Word
@@ -40,7 +40,9 @@ def complete(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = write_synthetic_study(
         tmp_path_factory.mktemp("report") / "complete", methods=("cross_entropy", "focal", "dfa"), seeds=2, n_images=4
     )
-    build_report(analysed(root))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(figures, "SUFFIXES", SUFFIXES)
+        build_report(analysed(root))
     return root
 
 
@@ -324,6 +326,13 @@ def test_the_page_hands_over_tables_and_figures(complete: Path, tmp_path: Path) 
     assert table == (complete / "tables" / "comparisons.csv").read_text()
     assert ElementTree.fromstring(figure).tag == "{http://www.w3.org/2000/svg}svg"
     assert "var(" not in figure
+
+
+def test_every_figure_is_written_in_every_format(complete: Path) -> None:
+    written = {path.name for path in (complete / "figures").iterdir()}
+    kinds = {name.partition(".")[0] for name in written} & set(KINDS)
+    assert {"class_dice", "path_controls"} <= kinds
+    assert written >= {f"{kind}{suffix}" for kind in kinds for suffix in (".svg", ".pdf", ".png")}
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
