@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from analysis.pipeline import analyze_study
+from analysis.schema import rows_of
 from analysis.schema.files import read_table
 from analysis.verdicts import Word
 from imbalance_bench.records import StudyRecords
@@ -47,7 +48,7 @@ def test_what_the_readme_quotes_are_verdicts(analysed):
 
 def test_the_correlation_that_the_readme_states():
     rows = read_table(REFERENCE / "answers" / "tables", "associations")
-    row = rows.query("method == 'dfa' and estimand == 'change' and measure == 'pixel_share'").squeeze()
+    (row,) = rows_of(rows.query("method == 'dfa' and estimand == 'change' and measure == 'pixel_share'"))
     stated = f"rho = {row['spearman']:+.2f} with the pixel share".replace("0.", ".")
     assert stated in README.replace("\n", " ")
     assert row["verdict"] == Word.NOT_TESTABLE

@@ -111,8 +111,8 @@ def test_several_starts_tell_what_one_cannot():
 
 def test_agreement_over_seeds_says_which_starts_its_runs_had():
     for starts, said in (
-        ({"prior": 1, "cold": 0}, "Seeds (8 runs from the starts of cold and prior)"),
-        ({"prior": 1}, "Seeds (4 runs)"),
+        ({"prior": 1.0, "cold": 0.0}, "Seeds (8 runs from the starts of cold and prior)"),
+        ({"prior": 1.0}, "Seeds (4 runs)"),
     ):
         quantities = frame_of_starts(starts)
         row = agreement_rows(class_points(quantities, "dfa", "bias"), "dfa", "bias")[-1]
