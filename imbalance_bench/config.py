@@ -32,8 +32,8 @@ Share = Annotated[float, Field(gt=0, le=1)]
 Distance = Annotated[float, Field(gt=0, le=1e6)]
 Distances = Annotated[tuple[Distance, ...], AfterValidator(_ascending)]
 # decoders of the class-query architecture; `models.decoders` builds them
-DecoderName = Literal["unet", "sam", "bottleneck", "tied", "tied_detail"]
-TIED_STRIDE_PX: dict[Any, int] = {"tied": 4, "tied_detail": 8}
+DecoderName = Literal["unet", "sam", "bottleneck", "tied", "tied_detail", "tied_orthonormal"]
+TIED_STRIDE_PX: dict[Any, int] = {"tied": 4, "tied_detail": 8, "tied_orthonormal": 8}
 
 
 class ModelSection(EncoderSection):
@@ -50,7 +50,7 @@ class ModelSection(EncoderSection):
     embedding_channels: Positive = 32
     # weight in the loss of a head of `decoder: sam` that estimates each class's IoU; 0: no such head
     iou_head_weight: Annotated[float, Field(ge=0)] = Field(default=0.0, exclude_if=lambda weight: weight == 0)
-    # of `tied` 4 and of `tied_detail` 8, unless given; 24 only where tokens are an encoder's own
+    # of `tied` 4, of `tied_detail` and `tied_orthonormal` 8, unless given; 24 only where tokens are an encoder's own
     token_stride_px: Literal[4, 8, 16, 24, 32] = 16
 
     @model_validator(mode="before")

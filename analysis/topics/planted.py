@@ -20,6 +20,7 @@ from analysis.study.dataset import open_study_data
 from analysis.study.runs import RunData
 from analysis.topics.context import Context, TopicResult
 from analysis.verdicts import Topic, Verdict, Word
+from imbalance_bench.config import TIED_STRIDE_PX
 from imbalance_bench.errors import UserError
 from imbalance_bench.preregistration import PRIMARY_MEASURES
 
@@ -31,7 +32,7 @@ MEASURE_OF = {factor: PRIMARY_MEASURES[construct] for factor, construct in CONST
 MEASURE_OF["context"] = "rival_stain_overlap"
 # loss weights that are a strictly monotone function of the class's share of pixels, by definition
 WEIGHTS_OF_FREQUENCY = ("inverse_frequency", "inverse_sqrt", "enet", "effective_number")
-LIVE_DECODERS = ("tied", "tied_detail")
+LIVE_DECODERS = tuple(TIED_STRIDE_PX)
 FOLLOWS = 0.7  # rank correlation from which a measure orders the classes as planted; up to 0 it contradicts
 YES, NO, OPEN = "yes", "no", "open"
 

@@ -9,6 +9,7 @@ What reaches the pixel embeddings without passing through the image->token atten
 | `bottleneck` | nothing | nothing |
 | `tied` | nothing | nothing: attention weights are the readout |
 | `tied_detail` | what the pixel map holds within a token | nothing: the same |
+| `tied_orthonormal` | the same | nothing: the same, with orthonormal directions of the classes |
 """
 
 from collections.abc import Callable
@@ -24,4 +25,5 @@ DECODERS: dict[str, Callable[[DecoderSetting], ClassQueryDecoder]] = {
     "bottleneck": partial(ImageReadout, pixel_skip=False, image_residual=False),
     "tied": partial(TiedReadout, detail=False),
     "tied_detail": partial(TiedReadout, detail=True),
+    "tied_orthonormal": partial(TiedReadout, detail=True, orthonormal=True),
 }

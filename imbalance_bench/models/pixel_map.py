@@ -12,6 +12,7 @@ from segmentation_models_pytorch.decoders.unet.decoder import UnetDecoder
 from torch import Tensor, nn
 from torch.nn import functional
 
+from imbalance_bench.errors import UserError
 from imbalance_bench.models.class_query import (
     ClassQueryDecoder,
     DecoderInput,
@@ -115,21 +116,33 @@ class TiedReadout(PixelMapDecoder):
 
         W = attention weights of the last block, mean over heads      (N, K)
         H = unit rows of the hypernetwork outputs                     (K, E)
+        H <- H by Gram and Schmidt, in the order of the classes, with `orthonormal`
         E = W H at the token stride                                   (N, E)
         E <- upsampled E + e(S - mean of S over a token), with `detail`; S the pixel map, e's last layer starts at 0
         z = e^s H E^T, s learned
 
-    Values tied to the classifiers' directions cannot be an arbitrary code: to attend to a class is to predict it.
+    Values tied to the classifiers' directions cannot be an arbitrary code: to attend to a class is to predict it. Where
+    two directions are alike, attending to one class speaks for the other as well; orthonormal ones leave no such way.
 
     Args:
         setting: Sizes.
         detail: What the pixel map holds within a token joins the embeddings.
+        orthonormal: Directions of different classes are orthogonal; needs at least K embedding channels.
+
+    Raises:
+        UserError: K orthonormal directions do not fit.
     """
 
     reads_attention = True
 
-    def __init__(self, setting: DecoderSetting, *, detail: bool) -> None:
+    def __init__(self, setting: DecoderSetting, *, detail: bool, orthonormal: bool = False) -> None:
         super().__init__(setting)
+        if orthonormal and setting.n_classes > self.size.embedding_channels:
+            raise UserError(
+                f"`model.embedding_channels` must be at least the number of classes, {setting.n_classes}, for "
+                f"orthonormal directions. Got {self.size.embedding_channels}."
+            )
+        self.orthonormal = orthonormal
         self.detail = self._embedding() if detail else None
         if self.detail is not None:
             last = self.detail[-1]
@@ -141,7 +154,8 @@ class TiedReadout(PixelMapDecoder):
 
     def class_weights(self, tokens: Tensor) -> Tensor:
         """Return the unit direction of each class, (B, K, E)."""
-        return functional.normalize(super().class_weights(tokens), dim=-1)
+        rows = functional.normalize(super().class_weights(tokens), dim=-1)
+        return orthonormalised(rows) if self.orthonormal else rows
 
     def read(self, prepared: DecoderInput, image: Tensor, attended: Tensor | None, weights: Tensor) -> Tensor:  # noqa: ARG002
         """Embed pixels by the classes they attend to: logits at the token stride, with `detail` at stride 4."""
@@ -152,6 +166,12 @@ class TiedReadout(PixelMapDecoder):
             within = prepared.pixels - enlarged(self.token_means(prepared.pixels), prepared.pixels)
             embedded = enlarged(embedded, prepared.pixels) + self.detail(within)
         return self.log_scale.exp() * torch.einsum("bke,behw->bkhw", weights, embedded)
+
+
+def orthonormalised(rows: Tensor) -> Tensor:
+    """Make rows, (B, K, E), orthonormal by Gram and Schmidt: each loses what it shares with those before it."""
+    basis, triangle = torch.linalg.qr(rows.float().transpose(1, 2))  # no kernel for half precision
+    return (basis * triangle.diagonal(dim1=1, dim2=2).sign()[:, None]).transpose(1, 2).to(rows.dtype)
 
 
 def enlarged(values: Tensor, like: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from imbalance_bench.config import DecoderName, ModelSection
+from imbalance_bench.errors import UserError
 from imbalance_bench.models.class_query import ClassQueryDecoder, DecoderInput
 from imbalance_bench.models.decoders import DECODERS
 from imbalance_bench.models.sam import RandomFourierPosition
@@ -18,7 +19,7 @@ K, EDGE = 3, 64
 SMALL = {"channels": 16, "heads": 2, "mlp_channels": 16, "pixel_channels": (16, 8, 8), "embedding_channels": 8}
 IMAGES = torch.randint(0, 256, (2, 3, EDGE, EDGE), generator=torch.Generator().manual_seed(0))
 PUSHES = (-4.0, -1.0, 0.0, 1.0, 4.0)
-TIED = ("tied", "tied_detail")
+TIED = ("tied", "tied_detail", "tied_orthonormal")
 every_decoder = pytest.mark.parametrize("name", DECODERS)
 
 
@@ -171,6 +172,31 @@ def test_classifiers_of_a_tied_readout_are_directions(name: str) -> None:
     torch.testing.assert_close(norms, torch.ones(K))
 
 
+def test_orthonormal_directions_are_orthonormal_and_the_first_stays() -> None:
+    segmenter = model("tied_orthonormal")
+    decoder = decoder_of(segmenter)
+    tokens, _ = decoder.two_way(
+        *(getattr(decoder.prepare(segmenter.encode(IMAGES)), each) for each in ("image", "position")), None
+    )
+    rows = decoder.class_weights(tokens)
+    torch.testing.assert_close(rows @ rows.transpose(1, 2), torch.eye(K).expand(2, K, K), rtol=0, atol=1e-5)
+    free = decoder_of(model("tied_detail")).class_weights(tokens)  # the same start
+    torch.testing.assert_close(rows[:, 0], free[:, 0])
+    last = free[:, 2] - sum((free[:, 2, None] @ each[..., None]).squeeze(-1) * each for each in rows[:, :2].unbind(1))
+    torch.testing.assert_close(rows[:, 2], torch.nn.functional.normalize(last, dim=-1), rtol=1e-4, atol=1e-5)
+    weights = torch.tensor([0.6, 0.3, 0.1])
+    logits = with_weights(segmenter, weights)[0, :, EDGE // 2, EDGE // 2]
+    torch.testing.assert_close(
+        logits, torch.tensor(3.0).exp() * weights, rtol=1e-4, atol=1e-4
+    )  # the readout is W itself
+
+
+def test_more_orthonormal_directions_than_channels_are_refused() -> None:
+    section = ModelSection.model_validate({"encoder": "tu-test_resnet", "decoder": "tied_orthonormal", **SMALL})
+    with pytest.raises(UserError, match="must be at least the number of classes, 9"):
+        build_segmenter(section, n_classes=9, seed=0)
+
+
 def test_only_without_its_residual_is_the_last_block_all_that_is_known_of_a_place() -> None:
     for name, varies in {"unet": True, "sam": True, "bottleneck": False}.items():
         logits = with_weights(model(name), torch.full((K,), 1 / K))
@@ -198,7 +224,7 @@ def test_given_weights_are_what_the_last_layer_says_it_attended_to() -> None:
 
 def test_tied_decoders_have_finer_tokens_unless_the_study_says_otherwise() -> None:
     strides = {name: ModelSection.model_validate({"decoder": name}).token_stride_px for name in DECODERS}
-    assert strides == {"unet": 16, "sam": 16, "bottleneck": 16, "tied": 4, "tied_detail": 8}
+    assert strides == {"unet": 16, "sam": 16, "bottleneck": 16, "tied": 4, "tied_detail": 8, "tied_orthonormal": 8}
     assert ModelSection.model_validate({"decoder": "tied", "token_stride_px": 8}).token_stride_px == 8
 
 
