@@ -13,6 +13,8 @@ from docs.generate.results import Results
 CONFIRMED, REFUTED, OPEN, WITHHELD = "confirmed", "refuted", "undecided", "withheld"
 NOT_HERE = "not testable here"
 BENCH = "causal_bench"
+CONSEP = "consep"
+ANALYZE_CONSEP = "imbalance-bench analyze results/reference/consep"
 RUN_BENCH = "python -m benchmarks.causal_bench answer results/reference/causal_bench"
 LEARNED = 0.8  # of the score of another decoder: below, a model's attention says little about its topology
 ARM = {"series": "wide", "decoder": "tied_detail"}
@@ -106,6 +108,36 @@ def _mean_score(results: Results, decoder: str) -> float:
     return float(rows["mean_score"].iloc[0])
 
 
+def _of_consep(judge: Callable[[Results], tuple[str, str]]) -> Callable[[Results], tuple[str, str] | None]:
+    return lambda results: judge(results) if results.has(CONSEP) else None
+
+
+def _better_on_consep(results: Results) -> tuple[str, str]:
+    where = {"method": "dfa", "control": "cross_entropy", "class": "macro", "metric": "dice"}
+    row = results.rows(CONSEP, "comparisons", **where).iloc[0]
+    word = {"better": CONFIRMED, "equivalent": REFUTED, "worse": REFUTED}.get(str(row["verdict"]), OPEN)
+    return word, (
+        f"dfa minus cross-entropy with `tied_detail`: {_points(row)} of macro Dice over {row['n_units']} images and "
+        f"{row['n_seeds']} seeds, *{row['verdict']}*"
+    )
+
+
+def _read_on_consep(results: Results) -> tuple[str, str]:
+    where = {"method": "dfa", "class": "macro"}
+    row = results.rows(CONSEP, "path_controls", control="uniform", **where).iloc[0]
+    zeroed = results.rows(CONSEP, "interventions", intervention="zeroed", **where).iloc[0]
+    word = {"live": CONFIRMED, "inert": REFUTED}.get(str(row["verdict"]), OPEN)
+    return word, (
+        f"with `tied_detail`, which is not the authors' decoder: uniform attention weights change macro Dice by "
+        f"{_points(row)}, zeroing the bias by {_points(zeroed)}"
+    )
+
+
+def _points(row: Any) -> str:
+    middle, low, high = (100 * float(row[name]) for name in ("difference", "low", "high"))
+    return f"{middle:+.1f} points (95 % interval {low:+.1f} to {high:+.1f})"
+
+
 PROPERTIES = "pytest tests/methods/test_dfa_properties.py -k "
 CLAIMS = (
     Claim(
@@ -121,6 +153,13 @@ CLAIMS = (
         "abstract",
         RUN_BENCH,
         _of_bench(_path_of_authors),
+    ),
+    Claim("DFA improves Dice on CoNSeP", "ours, as the abstract has it", ANALYZE_CONSEP, _of_consep(_better_on_consep)),
+    Claim(
+        "On CoNSeP the prediction reads the attention that the bias acts on",
+        "ours, as the abstract has it",
+        ANALYZE_CONSEP,
+        _of_consep(_read_on_consep),
     ),
     Claim(
         "DFA improves Dice and IoU on BDSA, BCSS and CRAG",

@@ -1,6 +1,7 @@
 """Pages of results quote committed tables: a number that no table holds cannot stand on them."""
 
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from benchmarks.causal_bench.answers import Answers, answers
 from docs.generate import claims, findings, leaderboard
 from docs.generate.pages import PAGES
-from docs.generate.results import MissingResultError, Results
+from docs.generate.results import COMMITTED, MissingResultError, Results
 from imbalance_bench.csv_cells import csv_text
 from tests.benchmarks.causal_evidence import evidence
 
@@ -71,10 +72,25 @@ def test_nothing_is_reported_before_it_was_measured(tmp_path: Path) -> None:
     assert claims.page(Results(tmp_path)).count("| abstract |") == 2  # those that need no result
 
 
+def test_claims_of_a_study_follow_its_tables(tmp_path: Path) -> None:
+    shutil.copytree(COMMITTED / claims.CONSEP, tmp_path / claims.CONSEP)
+    path = tmp_path / claims.CONSEP / "answers" / "tables" / "comparisons.csv"
+    table = pd.read_csv(path, keep_default_na=False)
+    for verdict, word in (("better", "confirmed"), ("equivalent", "refuted"), ("undecided", "undecided")):
+        changed = (table["method"] == "dfa") & (table["class"] == "macro")
+        path.write_text(csv_text(table.assign(verdict=table["verdict"].mask(changed, verdict))))
+        row = next(
+            line for line in claims.page(Results(tmp_path)).splitlines() if "DFA improves Dice on CoNSeP" in line
+        )
+        assert f"| {word} |" in row
+        assert f"*{verdict}*" in row
+
+
 def test_every_claim_has_a_row_once_the_bench_is_committed(results: Results, known: Answers) -> None:
     sam = known.path.assign(decoder="sam", inert=10, live=0)
     ranks = pd.concat([known.ranks, known.ranks.assign(decoder="sam")])
     with_sam = replace(known, path=pd.concat([known.path, sam]), ranks=ranks)
+    shutil.copytree(COMMITTED / claims.CONSEP, results.root / claims.CONSEP)
     page = claims.page(commit(with_sam, results.root))
     for claim in claims.CLAIMS:
         assert f"| {claim.text} |" in page
