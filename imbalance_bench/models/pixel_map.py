@@ -171,7 +171,8 @@ class TiedReadout(PixelMapDecoder):
 def orthonormalised(rows: Tensor) -> Tensor:
     """Make rows, (B, K, E), orthonormal by Gram and Schmidt: each loses what it shares with those before it."""
     basis, triangle = torch.linalg.qr(rows.float().transpose(1, 2))  # no kernel for half precision
-    return (basis * triangle.diagonal(dim1=1, dim2=2).sign()[:, None]).transpose(1, 2).to(rows.dtype)
+    is_turned = triangle.diagonal(dim1=1, dim2=2)[:, None] < 0  # the factorisation leaves the sign open
+    return torch.where(is_turned, -basis, basis).transpose(1, 2).to(rows.dtype)
 
 
 def enlarged(values: Tensor, like: Tensor) -> Tensor:
