@@ -1,11 +1,12 @@
 """Mutation score outside `methods/`: a fixed-seed sample over `analysis/` and `imbalance_bench/`, by part.
 
-    python -m benchmarks.mutation.sample [--number 200] [--seed 0] [--results FILE]
+    python -m benchmarks.mutation.sample [--number 200] [--seed 0] [--results FILE] [--share 1/2]
 
 Every mutant is written into a copy of the repository, where the tests that import its module run, then those that
 import a module that imports it, and so on, until one fails that passes without the mutant, all pass, or `LIMIT_S`
 seconds of processor time are over (which counts as survived). Tests that run the program as a process see the mutant,
-too. Survivors are printed. With `--results` a stopped call goes on where it was. Exit code 1 if fewer than 90 % of all,
+too. Survivors are printed. With `--results` a stopped call goes on where it was; calls with `--share 1/2` and `2/2` may
+work on one file beside each other, and one without it then prints the table of all. Exit code 1 if fewer than 90 % of all,
 or 75 % of report and plots, are killed.
 """
 
@@ -91,6 +92,14 @@ class Trial:
     part: str
     killed: bool
     seconds: float
+
+
+def share(text: str) -> slice:
+    """Read `1/2` as the first of every two."""
+    first, every = (int(each) for each in text.split("/"))
+    if not 1 <= first <= every:
+        raise ValueError(text)
+    return slice(first - 1, None, every)
 
 
 def part_of(file: str) -> str:
@@ -312,10 +321,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--number", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--share", type=share, default="1/1", help="such as 1/2: the first of every two mutants")
     parser.add_argument("--results", type=Path, help="file of results, one JSON object a line")
     options = parser.parse_args()
     results = options.results.resolve() if options.results else None
-    trials = try_all(sampled(options.number, options.seed), results)
+    trials = try_all(sampled(options.number, options.seed)[options.share], results)
     print("\n".join(table(trials)))
     pictures = [each.killed for each in trials if each.part == PICTURES]
     enough = sum(each.killed for each in trials) >= NEEDED * len(trials)
