@@ -6,8 +6,8 @@ Every mutant is written into a copy of the repository, where the tests that impo
 import a module that imports it, and so on, until one fails that passes without the mutant, all pass, or `LIMIT_S`
 seconds of processor time are over (which counts as survived). Tests that run the program as a process see the mutant,
 too. Survivors are printed. With `--results` a stopped call goes on where it was; calls with `--share 1/2` and `2/2` may
-work on one file beside each other, and one without it then prints the table of all. Exit code 1 if fewer than 90 % of all,
-or 75 % of report and plots, are killed.
+work on one file beside each other, and one without it then prints the table of all. Exit code 1 if
+fewer than 90 % of all, or 75 % of report and plots, are killed.
 """
 
 import argparse
