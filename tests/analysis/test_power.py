@@ -19,11 +19,12 @@ from analysis.topics.announced_power import is_larger, power_verdict
 from analysis.verdicts import Word
 from imbalance_bench.analysis_section import AnalysisSection
 from imbalance_bench.cli.main import main
-from imbalance_bench.cli.power_view import sizes_of
+from imbalance_bench.cli.power_view import designs, sizes_of
 from imbalance_bench.config import load_study
 from tests.analysis.synthetic import write_synthetic_study
 from tests.small_study import write_dataset, write_study
 
+SUPPOSED = {"classes": (5,), "shared_names": 0, "correlation": 0.8, "measure_reliability": 1.0, "tests": 8}
 DESIGN = ComparisonDesign(slides=14, seeds=3, methods=1, slide_sd=0.03, seed_sd=0.0)
 
 
@@ -114,6 +115,16 @@ def test_a_pilot_study_gives_its_spread_and_one_seed_is_refused(tmp_path):
     result = CliRunner().invoke(main, ["power", "--pilot", str(one), "--classes", "3"])
     assert result.exit_code == 2
     assert "two finished seeds" in result.output
+
+
+def test_the_spread_of_a_pilot_reaches_the_design_unless_an_option_says_otherwise(tmp_path):
+    root = write_synthetic_study(tmp_path / "pilot", seeds=3)
+    spread = pilot_spread(root)
+    design, _ = designs(None, root, SUPPOSED | {"seed_sd": 2.5})
+    assert (design.slides, design.seeds, design.methods) == (spread.slides, spread.seeds, spread.methods)
+    assert (design.slide_sd, design.noise_sd) == pytest.approx((spread.slide_sd, spread.noise_sd))
+    assert 0.001 < design.slide_sd < 0.5  # Dice, not points
+    assert design.seed_sd == pytest.approx(0.025)
 
 
 def test_the_command_prints_words_ways_and_json():
