@@ -120,6 +120,8 @@ def _below(node: ast.AST, where: str) -> Iterator[tuple[ast.expr | ast.stmt, str
     for child in ast.iter_child_nodes(node):
         if _is_text(child) or (isinstance(child, ast.keyword) and child.arg in CHECKS):
             continue
+        if isinstance(node, ast.AnnAssign) and child is node.annotation:  # that of a local variable is not evaluated
+            continue
         if isinstance(child, ast.FunctionDef | ast.ClassDef):
             inner = child.name if where == "module" else f"{where}.{child.name}"
             for statement in child.body:
