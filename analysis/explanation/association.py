@@ -52,7 +52,7 @@ def association_rows(subject: Subject, grid: MeasureGrid, plan: AnalysisPlan) ->
             "measured": measure in ranks_of,
         }
         rng = generator(plan.seed, "association", subject.method, subject.quantity, measure)
-        numbers = dict.fromkeys(COLUMNS[8:], math.nan) | {"n_classes": 0, "min_p": 1.0, "vif_start": 1.0}
+        numbers = dict.fromkeys(COLUMNS, math.nan) | {"n_classes": 0, "min_p": 1.0, "vif_start": 1.0}
         if measure in ranks_of:
             named, ranks, numbers["reliability"] = ranks_of[measure]
             strata = list(named.strata)
@@ -74,7 +74,7 @@ def association_rows(subject: Subject, grid: MeasureGrid, plan: AnalysisPlan) ->
                     strata=strata,
                 )
                 numbers |= {"n_classes": plain.n} | {key: getattr(plain, key) for key in _PLAIN}
-        rows.append(row | numbers)
+        rows.append(numbers | row)
     return rows
 
 
@@ -175,8 +175,9 @@ CORRECTIONS = {False: "Holm", True: "the fixed sequence of the plan"}
 WITHIN = {False: "within this method and quantity", True: "over all methods and quantities together"}
 
 
-def _missing(row: Mapping[str, Any], n: int) -> str:
-    """Why there is no correlation over `n` classes."""
+def _missing(row: Mapping[str, Any]) -> str:
+    """Why there is no correlation."""
+    n = int(row["n_classes"])
     if not row["measured"]:
         return "the measure is not known of two classes of one data set"
     if row["given"] and n <= SMALLEST_GIVEN_START:
@@ -191,10 +192,7 @@ def _word(row: Mapping[str, Any], plan: AnalysisPlan, subject: Subject, subject_
     rho = "" if same_as_start else f"Spearman's rho{given} is {row['spearman']:+.2f} over {n} classes"
     refusal = subject.unreliable_word
     if not math.isfinite(row["spearman"]) and not same_as_start:
-        return (
-            Word.NOT_TESTABLE,
-            f"Association of the {subject_text} cannot be tested: {_missing(row, n)}.",
-        )
+        return Word.NOT_TESTABLE, f"Association of the {subject_text} cannot be tested: {_missing(row)}."
     if refusal is not None:
         return refusal, f"Association of the {subject_text} {subject.unreliable_text}{f' ({rho})' if rho else ''}."
     if same_as_start:

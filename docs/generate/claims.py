@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from analysis.verdicts import points
 from benchmarks.causal_bench.answers import ATTRIBUTED
 from docs.generate.results import Results
 
@@ -134,8 +135,8 @@ def _read_on_consep(results: Results) -> tuple[str, str]:
 
 
 def _points(row: Any) -> str:
-    middle, low, high = (100 * float(row[name]) for name in ("difference", "low", "high"))
-    return f"{middle:+.1f} points (95 % interval {low:+.1f} to {high:+.1f})"
+    middle, low, high = (points(float(row[name])) for name in ("difference", "low", "high"))
+    return f"{middle} points (95 % interval {low} to {high})"
 
 
 PROPERTIES = "pytest tests/methods/test_dfa_properties.py -k "

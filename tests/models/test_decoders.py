@@ -175,20 +175,17 @@ def test_classifiers_of_a_tied_readout_are_directions(name: str) -> None:
 def test_orthonormal_directions_are_orthonormal_and_the_first_stays() -> None:
     segmenter = model("tied_orthonormal")
     decoder = decoder_of(segmenter)
-    tokens, _ = decoder.two_way(
-        *(getattr(decoder.prepare(segmenter.encode(IMAGES)), each) for each in ("image", "position")), None
-    )
+    prepared = decoder.prepare(segmenter.encode(IMAGES))
+    tokens, _ = decoder.two_way(prepared.image, prepared.position, None)
     rows = decoder.class_weights(tokens)
     torch.testing.assert_close(rows @ rows.transpose(1, 2), torch.eye(K).expand(2, K, K), rtol=0, atol=1e-5)
     free = decoder_of(model("tied_detail")).class_weights(tokens)  # the same start
     torch.testing.assert_close(rows[:, 0], free[:, 0])
     last = free[:, 2] - sum((free[:, 2, None] @ each[..., None]).squeeze(-1) * each for each in rows[:, :2].unbind(1))
     torch.testing.assert_close(rows[:, 2], torch.nn.functional.normalize(last, dim=-1), rtol=1e-4, atol=1e-5)
-    weights = torch.tensor([0.6, 0.3, 0.1])
+    weights = torch.tensor([0.6, 0.3, 0.1])  # the readout is these weights, scaled
     logits = with_weights(segmenter, weights)[0, :, EDGE // 2, EDGE // 2]
-    torch.testing.assert_close(
-        logits, torch.tensor(3.0).exp() * weights, rtol=1e-4, atol=1e-4
-    )  # the readout is W itself
+    torch.testing.assert_close(logits, torch.tensor(3.0).exp() * weights, rtol=1e-4, atol=1e-4)
 
 
 def test_more_orthonormal_directions_than_channels_are_refused() -> None:
