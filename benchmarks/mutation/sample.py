@@ -1,13 +1,14 @@
 """Mutation score outside `methods/`: a fixed-seed sample over `analysis/` and `imbalance_bench/`, by part.
 
-    python -m benchmarks.mutation.sample [--number 200] [--seed 0] [--results FILE] [--share 1/2]
+    python -m benchmarks.mutation.sample [--number 200] [--seed 0] [--results FILE] [--share 1/2] [--executed FILE]
 
 Every mutant is written into a copy of the repository, where the tests that import its module run, then those that
 import a module that imports it, and so on, until one fails that passes without the mutant, all pass, or `LIMIT_S`
 seconds of processor time are over (which counts as survived). Tests that run the program as a process see the mutant,
-too. Survivors are printed. With `--results` a stopped call goes on where it was; calls with `--share 1/2` and `2/2` may
-work on one file beside each other, and one without it then prints the table of all. Exit code 1 if
-fewer than 90 % of all, or 75 % of report and plots, are killed.
+too. `--executed` is a record by `benchmarks.mutation.executed`: files that never execute the changed statement are then
+left out, unless they start programs. Survivors are printed. With `--results` a stopped call goes on where it was; calls
+with `--share 1/2` and `2/2` may work on one file beside each other, and one without it then prints the table of all.
+Exit code 1 if fewer than 90 % of all, or 75 % of report and plots, are killed.
 """
 
 import argparse
@@ -31,6 +32,7 @@ import grimp
 import pytest
 
 from benchmarks.mutation.equivalents import EQUIVALENT
+from benchmarks.mutation.executed import Executed
 from benchmarks.mutation.mutants import Mutant, mutants_of, one_line
 from benchmarks.mutation.trials import module_of
 
@@ -47,7 +49,8 @@ PRELOADED = (
     "segmentation_models_pytorch",
     "torch",
 )
-SLOW = ("execute_run", "execute_study", "subprocess", "Popen", "spawn", ".invoke(", "chromium")
+STARTS_PROGRAMS = ("subprocess", "Popen", "spawn")
+SLOW = ("execute_run", "execute_study", *STARTS_PROGRAMS, ".invoke(", "chromium")
 DIED = "?"  # in place of the name of a test
 LIMIT_S = 120  # of processor time of the tests of one mutant
 NEEDED, NEEDED_OF_PICTURES = 0.9, 0.75
@@ -108,15 +111,15 @@ def part_of(file: str) -> str:
 
 
 def sampled(number: int, seed: int) -> list[Mutant]:
-    """Draw mutants, every one of both packages with the same probability."""
+    """Draw mutants, every one of both packages with the same probability; one that is found equivalent is replaced."""
     every = [
         mutant
         for package in PACKAGES
         for path in sorted((REPOSITORY / package).rglob("*.py"))
         for mutant in mutants_of(str(path.relative_to(REPOSITORY)), path.read_text(encoding="utf-8"))
-        if mutant.key not in EQUIVALENT
     ]
-    return random.Random(seed).sample(every, min(number, len(every)))
+    drawn = random.Random(seed).sample(every, len(every))
+    return [mutant for mutant in drawn if mutant.key not in EQUIVALENT][:number]
 
 
 def test_circles(graph: grimp.ImportGraph, module: str) -> Iterator[list[str]]:
@@ -133,10 +136,20 @@ def test_circles(graph: grimp.ImportGraph, module: str) -> Iterator[list[str]]:
         reached |= circle
 
 
-def is_slow(file: str) -> bool:
-    """Whether a test file trains, or starts programs."""
+def is_slow(file: str, words: Sequence[str] = SLOW) -> bool:
+    """Whether a test file trains, or starts programs; of the words that tell, some may be named."""
     text = (REPOSITORY / file).read_text(encoding="utf-8")
-    return any(word in text for word in SLOW)
+    return any(word in text for word in words)
+
+
+def executing(circles: Sequence[list[str]], files: set[str] | None) -> list[list[str]]:
+    """Keep the files that execute a statement and, last, those that may start a program that does."""
+    if files is None:
+        return list(circles)
+    near = [[each for each in circle if each in files] for circle in circles]
+    far = sorted(files - {each for circle in circles for each in circle})
+    programs = [each for circle in circles for each in circle if each not in files and is_slow(each, STARTS_PROGRAMS)]
+    return [circle for circle in (*near, far, programs) if circle]
 
 
 def imports_of_tests() -> dict[str, set[str]]:
@@ -274,7 +287,7 @@ def killed(mutant: Mutant, file: Path, circles: Sequence[Sequence[str]], broken:
         broken.add(without)
 
 
-def try_all(mutants: Sequence[Mutant], results: Path | None) -> list[Trial]:
+def try_all(mutants: Sequence[Mutant], results: Path | None, executed: Executed | None) -> list[Trial]:
     """Try every mutant that has no result yet."""
     known = (
         [Trial(**json.loads(line)) for line in results.read_text().splitlines()] if results and results.exists() else []
@@ -288,7 +301,10 @@ def try_all(mutants: Sequence[Mutant], results: Path | None) -> list[Trial]:
             importlib.import_module(name)
         for mutant in left:
             started = time.monotonic()
-            fate = killed(mutant, folder / mutant.file, list(test_circles(graph, module_of(mutant))), broken)
+            circles = list(test_circles(graph, module_of(mutant)))
+            if executed:
+                circles = executing(circles, executed.test_files(mutant.file, mutant.line))
+            fate = killed(mutant, folder / mutant.file, circles, broken)
             facts = (mutant.file, mutant.line, mutant.where, mutant.before, mutant.after, part_of(mutant.file))
             known.append(Trial(*facts, fate, round(time.monotonic() - started, 1)))
             if results:
@@ -323,9 +339,11 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--share", type=share, default="1/1", help="such as 1/2: the first of every two mutants")
     parser.add_argument("--results", type=Path, help="file of results, one JSON object a line")
+    parser.add_argument("--executed", type=Path, help="record of executed lines")
     options = parser.parse_args()
     results = options.results.resolve() if options.results else None
-    trials = try_all(sampled(options.number, options.seed)[options.share], results)
+    executed = Executed(options.executed.resolve(), REPOSITORY) if options.executed else None
+    trials = try_all(sampled(options.number, options.seed)[options.share], results, executed)
     print("\n".join(table(trials)))
     pictures = [each.killed for each in trials if each.part == PICTURES]
     enough = sum(each.killed for each in trials) >= NEEDED * len(trials)
