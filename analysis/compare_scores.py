@@ -4,8 +4,9 @@
 `topics.method_comparison` writes the verdicts.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ import pandas as pd
 from analysis.schema.names import MACRO
 from analysis.scoring.comparisons import Rules, judged_families, macro_or_class, pair_tests
 from analysis.scoring.estimates import interval_rows
+from analysis.scoring.image_rows import complete_block
 from analysis.scoring.metrics import AGGREGATIONS
 from analysis.scoring.scored_images import Pairing, ScoredImages, ScoreRows
 from analysis.study.runs import AnalysisPlan
@@ -131,12 +133,21 @@ def compare(scores: pd.DataFrame, plan: ScorePlan | AnalysisPlan | Mapping[str, 
             f"{', '.join(score_rows.methods)}."
         )
     scores_of = {method: score_rows.scored(method) for method in score_rows.methods}
+    notes += [
+        f"{method} is scored without {_runs_text(left)}: scores need every fold of a seed."
+        for method, runs in score_rows.finished.items()
+        if (left := _left_out(runs, runs))
+    ]
     pairing, tests = Pairing(score_rows.finished, score_rows.scored), []
     for method in score_rows.methods:
         pairs = None if method == control else pairing.pair(method, control)
         if pairs is not None:
             keys = {"method": method, "control": control, "metric": score_plan.score, "unit": unit}
             tests += pair_tests(pairs, names, score_plan.rules, keys)
+            runs = score_rows.finished[method], score_rows.finished[control]
+            if any(_left_out(own, runs[0] & runs[1]) != _left_out(own, own) for own in runs):
+                both = _runs_text(_used(runs[0] & runs[1]))
+                notes.append(f"{method} is compared with {control} on what both have: {both}.")
         elif method != control:
             notes.append(f"{method} shares no fold and seed, or not the images, with {control}: it is not compared.")
     compared_rows = judged_families(tests, macro_or_class, score_plan.rules)
@@ -151,6 +162,27 @@ def compare(scores: pd.DataFrame, plan: ScorePlan | AnalysisPlan | Mapping[str, 
     table = comparison_frame(compared_rows).rename(columns={"word": "verdict"})
     tables = {"scores": _scores(scores_of, names, unit), "comparisons": table}
     return ComparedScores(tables, tuple(verdicts), tuple(notes))
+
+
+def _used(finished: Iterable[tuple[int, int]]) -> set[tuple[int, int]]:
+    """Return the (fold, seed) pairs that are scored."""
+    return set(product(*complete_block(finished)))
+
+
+def _left_out(own: Iterable[tuple[int, int]], shared: Iterable[tuple[int, int]]) -> set[tuple[int, int]]:
+    """Return which of a method's own (fold, seed) pairs are not scored with the shared ones."""
+    return set(own) - _used(shared)
+
+
+def _runs_text(runs: Iterable[tuple[int, int]]) -> str:
+    """Write (fold, seed) pairs, such as "fold 0 with seeds 1, 2 and fold 1 with seed 0"."""
+    seeds_of: dict[int, list[int]] = {}
+    for fold, seed in sorted(runs):
+        seeds_of.setdefault(fold, []).append(seed)
+    return " and ".join(
+        f"fold {fold} with seed{'' if len(seeds) == 1 else 's'} {', '.join(map(str, seeds))}"
+        for fold, seeds in seeds_of.items()
+    )
 
 
 def _scores(scores_of: Mapping[str, ScoredImages], names: tuple[str, ...], unit: str) -> pd.DataFrame:

@@ -216,7 +216,7 @@ def run(
         out: The study directory; None: results/studies/NAME.
         overrides: Changes to a study file, such as "training.steps=300".
         cache: Folder of tiles and features; None: $IMBALANCE_BENCH_CACHE or results/cache.
-        engine: "serial" or "process"; None: processes on CPUs, one after the other on a GPU.
+        engine: "serial", "process", "slurm" or "ray"; None: processes on CPUs, one after the other on a GPU.
         workers: Runs at a time; None: cores / compute.threads.
         track: Programs that follow the runs while they train: "tensorboard", "mlflow", "wandb".
 

@@ -54,7 +54,7 @@ class TileSampler:
         return self.draw(tile_pixels, rng)
 
     def class_parameters(self) -> dict[str, Tensor]:
-        """Return what `held` said of the tiles, (K,) each; nothing before the first epoch is drawn."""
+        """Return `ledger_values` of the tiles, (K,) each; nothing before the first epoch is drawn."""
         return {name: value.clone() for name, value in self._ledger_values.items()}
 
 

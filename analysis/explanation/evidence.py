@@ -1,5 +1,6 @@
 """What every kind of evidence considers before it may say that a quantity follows a measure."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -86,17 +87,15 @@ def corrected(p: Sequence[float], steps: Sequence[int | None]) -> np.ndarray:
 
     Args:
         p: p values of the tests of one family.
-        steps: Position of each test in the fixed sequence of the plan; Holm over all tests if all are None. Tests that
-            share a position are corrected by Holm among themselves. In a plan that has a sequence, tests without a
-            position are not corrected.
+        steps: Position of each test in the fixed sequence of the plan; None: not named there, which comes last. Tests
+            that share a position are corrected by Holm among themselves, and none is found unless all of the positions
+            before it are.
     """
     values = np.asarray(p, dtype=np.float64)
-    if all(step is None for step in steps):
-        return holm(values)
-    adjusted = values.copy()
-    largest = 0.0
-    for step in sorted({step for step in steps if step is not None}):
-        rows = [row for row, other in enumerate(steps) if other == step]
+    positions = np.array([math.inf if step is None else step for step in steps], dtype=np.float64)
+    adjusted, largest = values.copy(), 0.0
+    for position in np.unique(positions):
+        rows = np.flatnonzero(positions == position)
         adjusted[rows] = np.maximum(holm(values[rows]), largest)
         largest = max(largest, float(np.nanmax(adjusted[rows], initial=0.0)))
     return adjusted

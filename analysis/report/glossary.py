@@ -8,8 +8,8 @@ TERMS: dict[str, str] = {
     "attention mass": "The share of the attention of the image that goes to the token of a class.",
     "bias": "One number per class that a method adds inside the model: where it is larger, the class is attended to or "
     "predicted more. Only differences between classes of one run mean something.",
-    "ceiling": "The change of Dice when the whole class attention is removed; the effect of a bias is given as a share "
-    "of it.",
+    "ceiling": "The change of Dice when every place attends to all classes equally; the effect of a bias is given as a "
+    "share of it.",
     "change of the bias": "The bias at the end of training minus its start: what training added.",
     "construct": "A kind of difficulty: frequency, boundary ambiguity, morphology, context. Each has one primary "
     "measure, fixed beforehand; all others are exploratory.",
@@ -24,11 +24,12 @@ TERMS: dict[str, str] = {
     "Holm": "A correction for several tests: with it, a false finding among all of them is as rare as in one test.",
     "ICC": "Intraclass correlation of the seeds: how far independent runs learn the same numbers. Below the floor of "
     "the plan, nothing that was learned is interpreted.",
-    "inert": "The class attention that a bias acts on does not reach the prediction, so the bias can explain nothing.",
+    "inert": "The prediction does not depend on what the class attention learned, so the bias can explain nothing.",
     "inertia": "The final bias still shows its start, so that what it follows is what the start follows.",
     "interval": "Where the true value lies with 95 % confidence, over slides or patients and seeds.",
     "ledger": "The record of every class quantity of a run over training: biases, loss weights, gradients, offsets.",
-    "live": "The prediction changes when the class attention is removed: the path of the bias has an effect.",
+    "live": "The prediction changes when every place attends to all classes equally: it depends on what the class "
+    "attention learned.",
     "partial association": "How much of a learned quantity one construct explains beyond the other.",
     "phantom": "Simulated tissue, whose truth is known because it was planted.",
     "seed": "One repetition of training, with other initial weights and another order of the batches.",

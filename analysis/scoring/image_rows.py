@@ -104,13 +104,16 @@ def single_fold(unit: np.ndarray, fold: np.ndarray) -> np.ndarray | None:
 
 
 def complete_block(pairs: Iterable[tuple[int, int]]) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Return the largest set of folds and seeds of which every combination is finished.
+    """Return folds and seeds of which every combination is finished: as many folds as any seed has, then seeds.
+
+    A fold that is left out takes its images with it, and what is true of the others need not be true of them; a seed
+    that is left out makes an interval wider.
 
     Args:
         pairs: (fold, seed) of finished runs.
 
     Returns:
-        Folds and seeds, sorted. Among equally large blocks, the one with more folds.
+        Folds and seeds, sorted.
     """
     folds_of: dict[int, set[int]] = {}
     for fold, seed in pairs:
@@ -118,7 +121,7 @@ def complete_block(pairs: Iterable[tuple[int, int]]) -> tuple[tuple[int, ...], t
     blocks = []
     for folds in folds_of.values():
         seeds = tuple(sorted(seed for seed, finished in folds_of.items() if folds <= finished))
-        blocks.append((len(folds) * len(seeds), len(folds), tuple(sorted(folds)), seeds))
+        blocks.append((len(folds), len(seeds), tuple(sorted(folds)), seeds))
     return max(blocks)[2:] if blocks else ((), ())
 
 

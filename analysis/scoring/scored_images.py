@@ -71,7 +71,7 @@ class ScoreRows:
         return list(self._rows)
 
     def scored(self, method: str, pairs: frozenset[tuple[int, int]] | None = None) -> ScoredImages:
-        """Arrange the rows of a method in the largest complete block of the chosen (fold, seed) pairs; None: of all."""
+        """Arrange the rows of a method in the complete block of the chosen (fold, seed) pairs; None: of all."""
         folds, seeds = complete_block(self.finished[method] if pairs is None else pairs)
         rows = self._rows[method]
         rows = rows[rows["fold"].isin(folds) & rows["seed"].isin(seeds)]
@@ -119,6 +119,16 @@ class Pairing:
         if scored.images != other.images:
             return None
         return PairedScores(of_method, of_control, scored.units, scored.fold_of_unit)
+
+    def together(self, methods: Sequence[str]) -> list[np.ndarray] | None:
+        """Return the scores of several methods, (S, U, K) each, on the runs that all share; None as for pairs."""
+        shared = frozenset.intersection(*(self._finished[method] for method in methods))
+        if not shared:
+            return None
+        scored = [self._by_unit(method, shared) for method in methods]
+        if any(member.images != scored[0][0].images for member, _ in scored):
+            return None
+        return [values for _, values in scored]
 
     def pair_effects(self, effect: tuple[str, str], other: tuple[str, str]) -> PairedScores | None:
         """Pair two effects, each a method's score minus its control's, on the runs that all four share.

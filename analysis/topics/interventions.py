@@ -103,20 +103,20 @@ def intervention_verdict(row: Mapping[str, Any], rules: Rules, ceiling: Ceiling)
         rules: The rules.
         ceiling: What the path of this bias can do to the class.
     """
-    name, n, word = row["class"], int(row["n_units"]), row["word"]
+    name, n, word, difference = row["class"], int(row["n_units"]), row["word"], difference_text(row, rules)
     score_name = "macro Dice" if name == MACRO else f"Dice of {name}"
     change = _WORDS[row["intervention"]].format(method=row["method"], name=name)
-    effect = f"{difference_text(row)}, {evidence_text(row)}"
+    effect = f"{difference}, {evidence_text(row)}"
     if n == 0 and name == MACRO:
         finding = f"cannot be judged on {score_name}: no class occurs in the scored images"
     elif n < 2:
         finding = f"cannot be judged on {score_name}: it occurs in {n} {row['unit']}{'' if n == 1 else 's'}"
     elif word == Word.NOT_TESTABLE:
-        finding = f"cannot be judged on {score_name}: {too_few_text(row, rules)} (observed {difference_text(row)})"
+        finding = f"cannot be judged on {score_name}: {too_few_text(row, rules)} (observed {difference})"
     elif word == Word.INERT:
         finding = (
             f"says nothing about it: {score_name} does not depend on what the class attention learned (uniform "
-            f"attention weights move it by {100 * ceiling.at_most:.1f} points at most); observed {difference_text(row)}"
+            f"attention weights move it by {100 * ceiling.at_most:.1f} points at most); observed {difference}"
         )
     elif word == Word.EQUIVALENT:
         finding = f"leaves {score_name} within {margin_text(rules.margin)}: {effect}"

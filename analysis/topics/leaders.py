@@ -1,8 +1,8 @@
 """Which methods lead, and which cannot be distinguished from them.
 
-The method with the greatest mean leads. As the leader is known only after looking at the results, each test of another
-method against it is corrected as if all pairs of methods had been tested. Methods that are not shown to be behind the
-leader share its tier.
+The method with the greatest mean over the runs that all methods share leads. As the leader is known only after looking
+at the results, each test of another method against it is corrected as if all pairs of methods had been tested. Methods
+that are not shown to be behind the leader share its tier.
 """
 
 from collections.abc import Sequence
@@ -44,8 +44,10 @@ def leaders(tables: StudyTables, units: dict[str, UnitCounts], plan: AnalysisPla
     rows: list[dict[str, Any]] = []
     for model in dict.fromkeys(run.model for run in tables.data):
         methods = [method for method in tables.methods if tables.runs_of(method)[0].model == model]
-        tiers = _Tiers(tables, methods, plan, study_pairing(tables, units, unit))
-        means = {method: _mean_dice(units[method]) for method in methods}
+        pairing = study_pairing(tables, units, unit)
+        tiers = _Tiers(tables, methods, plan, pairing)
+        shared = pairing.together(methods) or [unit_dice(units[method]) for method in methods]
+        means = {method: _mean_dice(dice) for method, dice in zip(methods, shared, strict=True)}
         for column, name in [(len(tables.class_names), MACRO), *enumerate(tables.class_names)]:
             of_class = {method: float(values[column]) for method, values in means.items()}
             rows += [{"model": model, "class": name} | row for row in tiers.of(name, of_class)]
@@ -69,9 +71,9 @@ class _Tiers:
             return [self._empty(method, mean, "") | {"mark": "alone"} for method, mean in means.items()]
         for tier in range(1, TIERS + 1 if candidates else 1):
             tested_rows = [self._test(name, method, candidates[0], means[method]) for method in candidates]
-            tier_rows = [row for row in tested_rows if not row["p_corrected"] < self._plan.alpha]
+            behind = [row for row in tested_rows if row["p_corrected"] < self._plan.alpha and row["difference"] < 0]
+            tier_rows = [row for row in tested_rows if row not in behind]
             rows += [row | {"mark": MARKS[tier, len(tier_rows) == 1]} for row in tier_rows]
-            behind = [row for row in tested_rows if row["p_corrected"] < self._plan.alpha]
             candidates = [row["method"] for row in behind]
             # a method may be behind although one with a smaller, less certain mean is not: then no method is second
             if not candidates or tier == TIERS or tier_rows[-1]["mean"] < behind[0]["mean"]:
@@ -106,9 +108,13 @@ class _Tiers:
         return {"method": method, "mean": mean, "leader": leader, **missing, "family": n * (n - 1) // 2}
 
 
-def _mean_dice(counts: UnitCounts) -> np.ndarray:
-    """Return (K + 1,): the mean over units of Dice per class, seeds averaged, and its mean over the classes."""
-    dice = unit_dice(counts).mean(axis=0)
+def _mean_dice(dice: np.ndarray) -> np.ndarray:
+    """Return (K + 1,): the mean over units of Dice per class, seeds averaged, and its mean over the classes.
+
+    Args:
+        dice: (S, U, K) float64, NaN where the class does not occur in the unit.
+    """
+    dice = dice.mean(axis=0)
     n = np.isfinite(dice).sum(axis=0)
     by_class = np.where(n > 0, np.nansum(dice, axis=0) / np.maximum(n, 1), np.nan)
     return np.append(by_class, mean_over_occurring(by_class[None])[0])
@@ -173,7 +179,7 @@ def leader_verdict(model: str, rows: pd.DataFrame, plan: AnalysisPlan) -> Verdic
         sentence = f"{first} has the greatest macro Dice, and every other method is shown to be behind it."
     rule = (
         "better: the p of each other method against the leader, over units, seeds and folds, times the number of pairs "
-        f"of methods is below {plan.alpha:g}; not_testable: no method has a score; else undecided"
+        f"of methods is below {plan.alpha:g}, its mean smaller; not_testable: no method has a score; else undecided"
     )
     numbers = {"mean": rows["mean"].iloc[0], "methods": len(rows), "family": int(rows["family"].iloc[0])}
     return Verdict(

@@ -116,7 +116,7 @@ def comparison_verdict(
     n = int(row["n_units"])
     score_name = f"macro {score}" if name == MACRO else f"{score} of {name}"
     suffix = " points" if number_text is points else ""
-    difference = difference_text(row, number_text, suffix)
+    difference = difference_text(row, rules, number_text, suffix)
     if n == 0 and name == MACRO:
         sentence = f"{method} and {control} cannot be compared on {score_name}: no class occurs in the scored images."
     elif n == 0:

@@ -91,7 +91,7 @@ def model_verdict(row: Mapping[str, Any], rules: Rules) -> Verdict:
     quantity = f"the effect of {method} on {score_name}" if interacts else f"{score_name} of {method}"
     write = points if interacts else lambda dice: f"{100 * dice:.1f}"
     scores = f"{write(row['of_model'])} points with {model}, {write(row['of_other'])} with {other}"
-    evidence = f"{scores}; the difference is {difference_text(row)}, {evidence_text(row)}"
+    evidence = f"{scores}; the difference is {difference_text(row, rules)}, {evidence_text(row)}"
     if row["n_units"] == 0:
         sentence = f"{name} does not occur in the scored images."
     elif row["n_units"] == 1:

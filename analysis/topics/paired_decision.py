@@ -19,12 +19,13 @@ SKEWED = 0.3  # |skewness| / sqrt(n) from which one tail of a t interval errs ab
 
 
 def difference_text(
-    row: Mapping[str, Any], number_text: Callable[[float], str] = points, suffix: str = " points"
+    row: Mapping[str, Any], rules: Rules, number_text: Callable[[float], str] = points, suffix: str = " points"
 ) -> str:
     """Write a difference with the interval that decided, such as "+1.9 points (95 % interval ...)".
 
     Args:
         row: A row of `judged_rows`.
+        rules: The rules, whose alpha is that of the family.
         number_text: Writes one number.
         suffix: Unit after the first number.
     """
@@ -36,7 +37,7 @@ def difference_text(
     if row["word"] == Word.EQUIVALENT:
         interval = f"interval of two one-sided tests {number_text(low)} to {number_text(high)}"
     else:
-        interval = f"95 % interval {number_text(low)} to {number_text(high)}"
+        interval = f"{100 * (1 - rules.alpha):g} % interval {number_text(low)} to {number_text(high)}"
     return f"{number_text(row['difference'])}{suffix} ({interval}{_after(row)})"
 
 

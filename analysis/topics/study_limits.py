@@ -1,7 +1,7 @@
 """Verdicts on the study itself: which conclusions its data, its runs and its number of classes allow."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -10,6 +10,7 @@ from scipy import special
 from analysis.schema import rows_of
 from analysis.schema.names import LEFT_OUT, ZERO_IF_PREDICTED
 from analysis.scoring.comparisons import Rules
+from analysis.scoring.image_rows import complete_block
 from analysis.scoring.units import UnitCounts
 from analysis.statistics.attainability import (
     POWER_AT,
@@ -245,14 +246,14 @@ def _damaged_pictures(tables: StudyTables) -> list[Verdict]:
     return [data_limit("pictures", "saved predictions", sentence, rule, {"damaged": total})]
 
 
-def _incomplete_blocks(tables: StudyTables, units: dict[str, UnitCounts]) -> list[Verdict]:
+def _incomplete_blocks(tables: StudyTables, methods: Iterable[str]) -> list[Verdict]:
     left_out = {}
-    for method, counts in units.items():
+    for method in methods:
         runs = tables.runs_of(method)
-        folds = {run.fold for run in runs if run.seed in counts.seeds}
-        n_used = sum(run.seed in counts.seeds and run.fold in folds for run in runs)
-        if n_used < len(runs):
-            left_out[method] = len(runs) - n_used
+        folds, seeds = complete_block((run.fold, run.seed) for run in runs)
+        n_left_out = sum(run.fold not in folds or run.seed not in seeds for run in runs)
+        if n_left_out:
+            left_out[method] = n_left_out
     if not left_out:
         return []
     counts_text = ", ".join(f"{count} of {method}" for method, count in left_out.items())

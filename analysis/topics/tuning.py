@@ -233,7 +233,7 @@ def effect_verdict(row: Mapping[str, Any], rules: Rules) -> Verdict:
     scores = (
         f"{100 * row['of_default']:.1f} points with its default, {100 * row['of_tuned']:.1f} with what tuning chose"
     )
-    evidence = f"{scores}; the difference is {difference_text(row)}, {evidence_text(row)}"
+    evidence = f"{scores}; the difference is {difference_text(row, rules)}, {evidence_text(row)}"
     if row["n_units"] == 0:
         sentence = f"Whether tuning helped {method} cannot be tested: no class occurs in the scored images."
     elif word == Word.NOT_TESTABLE:

@@ -325,6 +325,8 @@ def _own() -> Iterator[World]:
     )
     hypothesis = partial(judged, partial(crowd, 8), hypotheses=("frequency",), known=("pixel_share",))
     yield World("K = 8, four methods, one primary hypothesis, frequency alone known", hypothesis, (HEADLINE,), own=True)
+    known = partial(judged, partial(crowd, 12), hypotheses=("frequency",))
+    yield World("K = 12, four methods, one primary hypothesis, all measures known", known, (HEADLINE,), own=True)
     yield World("K = 10, rare classes missing from some of 4 folds", partial(judged, absent), NULL, own=True)
     unknown = (Claim("headline supported", any_headline), Claim(ASSOCIATION.name, ASSOCIATION.said))
     yield World(

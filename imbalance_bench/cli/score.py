@@ -19,10 +19,8 @@ def score(foreign: Path, out: Path | None, dry_run: bool) -> None:
     dataset: {path: data/glas}                  # a prepared data set
     splits: {kind: published}                   # or grouped, or file
     labels: nnUNet_raw/Dataset501/dataset.json  # or {class name: value, ...}
-
-    Methods:
-      - {label: nnunet, predictions: "nnunet/fold_{fold}/{image_id}.nii.gz"}
-      - {label: monai, predictions: "monai/seed_{seed}/{image_id}.png"}
+    methods: [{label: nnunet, predictions: "nnunet/fold_{fold}/{image_id}.nii.gz"},
+              {label: monai, predictions: "monai/seed_{seed}/{image_id}.png"}]
     analysis: {control: nnunet}
 
     Masks are grey or palette PNG, TIFF or NIfTI. Everything is checked before anything is written, and the same command

@@ -106,6 +106,29 @@ def test_folds_enter_the_interval() -> None:
     assert row["high"] - row["low"] > 2 * (whole["high"] - whole["low"])
 
 
+def test_no_fold_is_dropped_to_keep_a_seed_and_what_is_dropped_is_said() -> None:
+    """A gain in the fold of three seeds was called better; the loss of ten points in the other was not seen."""
+    rng, rows = np.random.default_rng(1), []
+    for fold, seeds, effect in ((0, 3, 0.02), (1, 1, -0.1)):
+        for seed, unit in np.ndindex(seeds, 10):
+            for method, gain in (("ctrl", 0.0), ("new", effect)):
+                keys = {"method": method, "fold": fold, "seed": seed, "group": f"{fold}_{unit}", "class": "a"}
+                rows.append(keys | {"value": 0.6 + gain + 0.01 * rng.normal()})
+    found = compare(pd.DataFrame(rows))
+    assert found.word("new") != Word.BETTER
+    assert found.tables["comparisons"]["difference"].iloc[0] == pytest.approx(-0.04, abs=0.01)
+    assert (found.tables["scores"]["n_units"] == 20).all()
+    left = "{} is scored without fold 0 with seeds 1, 2: scores need every fold of a seed."
+    assert found.notes == tuple(left.format(method) for method in ("ctrl", "new"))
+
+
+def test_runs_of_one_method_alone_are_said_where_the_other_lacks_them() -> None:
+    frame = scores({"ctrl": 0.0, "new": 0.03})
+    found = compare(frame[(frame["method"] == "ctrl") | (frame["seed"] < 2)])
+    assert found.notes == ("new is compared with ctrl on what both have: fold 0 with seeds 0, 1.",)
+    assert compare(frame).notes == ()
+
+
 def test_large_slides_that_carry_pooled_scores_are_named() -> None:
     table = scores({"ce": 0.0, "good": 0.1})
     table.loc[table["group"] == "g2", ["numerator", "denominator"]] *= 50

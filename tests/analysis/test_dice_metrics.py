@@ -130,12 +130,13 @@ def test_leave_one_out_equals_zero_weights(unit, aggregation):
     [
         ([], ((), ())),
         ([(0, 0), (0, 1)], ((0,), (0, 1))),
-        ([(0, 0), (1, 0), (0, 1)], ((0, 1), (0,))),  # as large as one fold with two seeds, but with both folds
-        ([(0, 0), (1, 0), (0, 1), (0, 2)], ((0,), (0, 1, 2))),
+        ([(0, 0), (1, 0), (0, 1), (0, 2)], ((0, 1), (0,))),  # fewer runs than one fold with three seeds, but all images
+        ([(f, s) for s in range(3) for f in range(4) if f != s], ((1, 2, 3), (0,))),  # no seed has all four
+        ([(0, 0), (1, 0), (1, 1), (2, 1), (1, 2), (2, 2)], ((1, 2), (1, 2))),
         ([(f, s) for f in range(3) for s in range(2)], ((0, 1, 2), (0, 1))),
     ],
 )
-def test_largest_complete_block(pairs, expected):
+def test_complete_block_has_most_folds_then_most_seeds(pairs, expected):
     assert complete_block(pairs) == expected
 
 

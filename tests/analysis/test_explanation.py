@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from analysis.explain import TABLES, Explained, explain
+from analysis.explanation.evidence import corrected
 from analysis.schema import TABLES as SCHEMA
 from analysis.statistics.corrections import holm
 from analysis.study.class_frames import measures_frame, quantities_frame
@@ -314,6 +315,14 @@ def test_a_primary_hypothesis_is_one_family_over_methods_since_a_headline_may_re
     assert len(rows["named"]) == len(rows["none"]) == 4
     np.testing.assert_allclose(rows["named"]["p_holm"], holm(rows["named"]["p_spearman"].to_numpy()))
     np.testing.assert_allclose(rows["none"]["p_holm"], rows["none"]["p_spearman"])
+
+
+def test_what_the_plan_does_not_name_waits_for_what_it_names():
+    """It was not corrected at all: one of eight methods of noise alone was said to follow how hard a class is."""
+    p, steps = [0.25, 0.005, 0.5, 0.9], [0, None, 0, None]
+    np.testing.assert_allclose(corrected(p, steps), [0.5, 0.5, 0.5, 0.9])
+    np.testing.assert_allclose(corrected([0.001, 0.005, 0.002, 0.9], steps), [0.002, 0.01, 0.002, 0.9])
+    np.testing.assert_allclose(corrected(p, [None] * 4), holm(np.array(p)))
 
 
 def test_runs_without_a_common_class_are_said_and_warn_of_nothing():

@@ -88,6 +88,34 @@ def test_methods_are_paired_on_the_seeds_that_both_have_finished(context: Contex
     np.testing.assert_array_equal(pairs.control, module.unit_dice(units["focal"])[[0, 2]])
 
 
+def test_an_easy_seed_that_one_method_alone_has_makes_no_leader(context: Context) -> None:
+    """Its mean over all of its runs was the greatest, and the better method was said to be behind it."""
+    easy = next(run for run in context.study.data if (run.method, run.seed) == ("inverse_frequency", 2))
+    counts = easy.counts.assign(tp=easy.counts["tp"] + easy.counts["fp"] + easy.counts["fn"], fp=0, fn=0)
+    data = [replace(run, counts=counts) if run is easy else run for run in context.study.data]
+    names = ("inverse_frequency", "cross_entropy")
+    kept = tuple(run for run in data if run.method in names and (run.method, run.seed) != ("cross_entropy", 2))
+    study = replace(context.study, data=kept)
+    units = method_units(study, "image")
+    alone = {name: np.nanmean(module.unit_dice(units[name])) for name in names}
+    assert alone["inverse_frequency"] > alone["cross_entropy"]
+    macro = leaders(study, units, context.plan, "image").query("`class` == 'macro'")
+    assert macro["method"].tolist() == ["cross_entropy", "inverse_frequency"]
+    assert macro["mean"].iloc[0] == pytest.approx(alone["cross_entropy"])
+
+
+def test_a_method_is_behind_only_where_its_difference_is_negative(
+    monkeypatch: pytest.MonkeyPatch, context: Context
+) -> None:
+    ahead = Uncertainty(0.1, 0.02, np.ones(1), np.array([8.0]))
+    monkeypatch.setattr(module, "pair_tests", lambda *_, **__: [SimpleNamespace(p=1e-4, n_units=9, uncertainty=ahead)])
+    tiers = module._Tiers(
+        context.study, ["dfa", "focal"], context.plan, module.study_pairing(context.study, context.units, "image")
+    )
+    marks = {row["method"]: row["mark"] for row in tiers.of("macro", {"dfa": 0.7, "focal": 0.6})}
+    assert marks == {"dfa": "shared_best", "focal": "shared_best"}
+
+
 def fake_tiers(
     monkeypatch: pytest.MonkeyPatch, context: Context, p: Mapping[frozenset[str], float], means: Mapping[str, float]
 ) -> dict[str, str]:

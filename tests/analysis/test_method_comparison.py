@@ -162,6 +162,16 @@ def test_holm_is_stepped_down_not_multiplied_by_the_number_of_tests():
     assert rows[2]["level"] == pytest.approx(1 - 0.05 / 2)
 
 
+@pytest.mark.parametrize("alpha", [0.05, 0.2])
+def test_the_sentence_names_the_level_of_the_interval_that_it_quotes(alpha):
+    rules = replace(RULES, alpha=alpha)
+    pairs = scores(0.02)
+    test = pair_tests(pairs, NAMES, rules, KEYS, only=MACRO)[0]
+    low, high = test.uncertainty.interval(1 - alpha)
+    quoted = f"({100 * (1 - alpha):g} % interval {100 * low:+.1f} to {100 * high:+.1f})"
+    assert quoted in judged(pairs, rules=rules).sentence
+
+
 def test_units_that_agree_do_not_outweigh_seeds_that_do_not():
     row = rows_of_pair(scores(0.0, seed_noise=0.05, noise=0.002))[MACRO]
     assert row["p_sign_flip"] < 0.01  # sign flips over units see one lucky set of trainings
