@@ -192,7 +192,7 @@ def _scores(scores_of: Mapping[str, ScoredImages], names: tuple[str, ...], unit:
             if aggregation == "per_group" and unit == "image":
                 continue
             parts = scored_images.ratios(aggregation)
-            for row in interval_rows(parts, names, fold_of_unit=scored_images.fold_of_unit):
+            for row in interval_rows(parts, names):
                 rows.append({"method": method, "aggregation": aggregation} | row)
     return pd.DataFrame(rows)
 

@@ -7,7 +7,7 @@ occurs has no distance at all: otherwise a method could improve it by never pred
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -16,9 +16,19 @@ import pandas as pd
 
 from analysis.schema.names import MACRO
 from analysis.scoring.estimates import estimate_rows, interval_rows
+from analysis.scoring.image_rows import ids_apart
 from analysis.scoring.influence import Influence
 from analysis.scoring.metrics import AGGREGATIONS, Aggregation
-from analysis.scoring.units import Ratios, UnitCounts, aggregate, effective_units, ratios, scores_by_seed, without_each
+from analysis.scoring.units import (
+    Ratios,
+    UnitCounts,
+    aggregate,
+    effective_units,
+    ratios,
+    scores_by_seed,
+    with_apart,
+    without_each,
+)
 from imbalance_bench.table_schemas import BoundaryMeasure
 
 PM_PER_UM = 1e6
@@ -30,7 +40,8 @@ class BoundaryCounts:
     """Boundary rows of one method.
 
     Args:
-        rows: Columns of table_schemas.BOUNDARY of the scored split and the seeds of `units`, and `seed`.
+        rows: Columns of table_schemas.BOUNDARY of the scored split and the seeds of `units`, `seed` and, where folds
+            share units, `fold`.
         units: The method's images and units, with the counts that say which class occurs where.
     """
 
@@ -49,6 +60,14 @@ class BoundaryCounts:
             for column in ("numerator", "denominator")
         )
         return numerators, denominators
+
+    @property
+    def apart(self) -> "BoundaryCounts | None":
+        """The same where what each fold tested of a unit is a unit of its own; None where no folds share units."""
+        if self.units.apart is None:
+            return None
+        ids = ids_apart(self.rows["image_id"], self.rows["fold"])
+        return BoundaryCounts(self.rows.assign(image_id=ids), self.units.apart)
 
     def recorded(self, measure: BoundaryMeasure) -> bool:
         """Return whether any run recorded the measure."""
@@ -85,28 +104,31 @@ def boundary_rows(method: str, counts: BoundaryCounts, class_names: Sequence[str
                 continue  # distances of images are averaged, never pooled
             keys = {"method": method, "measure": measure, "distance_um": distance, "aggregation": aggregation}
             score = _distance_rows if is_distance else _ratio_rows
-            rows += [keys | _renamed(row) for row in score(counts, rows_of_measure, class_names, aggregation)]
+            of_measure = replace(counts, rows=rows_of_measure)
+            rows += [keys | _renamed(row) for row in score(of_measure, class_names, aggregation)]
     return rows
 
 
-def _ratio_rows(
-    counts: BoundaryCounts, rows_of_measure: pd.DataFrame, class_names: Sequence[str], aggregation: Aggregation
-) -> list[dict[str, Any]]:
-    numerators, denominators = counts.arrays(rows_of_measure)
-    measurable = counts.occurs() & (denominators > 0).all(axis=0)  # every seed has something to measure
-    parts = counts.aggregate(numerators, denominators, measurable, aggregation)
-    return [row | {"missed": 0} for row in interval_rows(parts, class_names, fold_of_unit=counts.units.fold_of_unit)]
+def _ratio_rows(counts: BoundaryCounts, class_names: Sequence[str], aggregation: Aggregation) -> list[dict[str, Any]]:
+    def measured(counts: BoundaryCounts) -> Ratios:
+        numerators, denominators = counts.arrays(counts.rows)
+        measurable = counts.occurs() & (denominators > 0).all(axis=0)  # every seed has something to measure
+        return counts.aggregate(numerators, denominators, measurable, aggregation)
+
+    return [row | {"missed": 0} for row in interval_rows(with_apart(measured, counts), class_names)]
 
 
 def _distance_rows(
-    counts: BoundaryCounts, rows_of_measure: pd.DataFrame, class_names: Sequence[str], aggregation: Aggregation
+    counts: BoundaryCounts, class_names: Sequence[str], aggregation: Aggregation
 ) -> list[dict[str, Any]]:
-    numerators, denominators = counts.arrays(rows_of_measure)
-    complete = (denominators > 0).all(axis=0)
-    numerators, denominators = numerators * complete / PM_PER_UM, denominators * complete
-    occurs = counts.occurs()
-    parts = counts.aggregate(numerators, denominators, occurs & complete, aggregation)
-    rows = interval_rows(parts, class_names, fold_of_unit=counts.units.fold_of_unit, highest=np.inf)
+    def measured(counts: BoundaryCounts) -> Ratios:
+        numerators, denominators = counts.arrays(counts.rows)
+        complete = (denominators > 0).all(axis=0)
+        numerators, denominators = numerators * complete / PM_PER_UM, denominators * complete
+        return counts.aggregate(numerators, denominators, counts.occurs() & complete, aggregation)
+
+    rows = interval_rows(with_apart(measured, counts), class_names, highest=np.inf)
+    occurs, complete = counts.occurs(), (counts.arrays(counts.rows)[1] > 0).all(axis=0)
     missed = dict(zip(class_names, (occurs & ~complete).sum(axis=0).tolist(), strict=True))
     lacking = [
         name for name, n in zip(class_names, (occurs & complete).sum(axis=0), strict=True) if missed[name] and not n
@@ -135,18 +157,25 @@ def gap_rows(counts: BoundaryCounts, class_names: Sequence[str]) -> tuple[float,
     if border_rows.empty:
         raise ValueError("gap_rows needs counts of boundary IoU.")
     distance_um = float(border_rows["distance_um"].min())
-    numerators, denominators = counts.arrays(border_rows[border_rows["distance_um"] == distance_um])
+    smallest = replace(counts, rows=border_rows[border_rows["distance_um"] == distance_um])
+    influence, n_units = _gap(smallest)
+    apart = None if smallest.apart is None else _gap(smallest.apart)[0]
+    influence = influence.over(counts.units.folds, apart)
+    return distance_um, estimate_rows(influence, class_names, n_units, lowest=-1.0)
+
+
+def _gap(counts: BoundaryCounts) -> tuple[Influence, np.ndarray]:
+    """Return how far each unit moves IoU minus boundary IoU, and the number of units of each class."""
+    numerators, denominators = counts.arrays(counts.rows)
     complete = (denominators > 0).all(axis=0)
     iou = ratios(counts.units, "iou", "pooled")
     boundary_iou = counts.aggregate(numerators, denominators, counts.occurs() & complete)
-    k = len(class_names)  # the column after the classes is their macro mean
-    by_seed = (scores_by_seed(iou) - scores_by_seed(boundary_iou))[:, :k]
+    by_seed = (scores_by_seed(iou) - scores_by_seed(boundary_iou))[:, :-1]  # without the macro mean
     without = without_each(iou) - without_each(boundary_iou)
     counted = iou.counted & boundary_iou.counted
-    effective = np.minimum(effective_units(iou)[:k], effective_units(boundary_iou)[:k])
+    effective = np.minimum(effective_units(iou)[:-1], effective_units(boundary_iou)[:-1])
     influence = Influence.of_scores(by_seed, without, counted, by_seed.mean(axis=0), effective)
-    n_units = np.minimum((iou.occurs > 0).sum(axis=0), (boundary_iou.occurs > 0).sum(axis=0))
-    return distance_um, estimate_rows(influence, class_names, n_units, lowest=-1.0)
+    return influence, np.minimum((iou.occurs > 0).sum(axis=0), (boundary_iou.occurs > 0).sum(axis=0))
 
 
 def trimap_rows(
@@ -164,15 +193,19 @@ def trimap_rows(
     names = (*class_names, ALL)
     rows = []
     for inner, outer in pairwise((0.0, *ends_um, np.inf)):
-        ring = rings[rings["distance_um"] == outer]
-        numerators, denominators = (_with_total(array) for array in counts.arrays(ring))
-        parts = counts.aggregate(numerators, denominators, denominators[0] > 0)
-        pixels = denominators[0].sum(axis=0).astype(np.int64)
+        parts = with_apart(_of_ring, replace(counts, rows=rings[rings["distance_um"] == outer]))
+        pixels = parts.denominator[0].sum(axis=0).astype(np.int64)
         row_of_class = {str(row["class"]): _renamed(row) for row in interval_rows(parts, names)}
         for name, n_pixels in zip(names, pixels.tolist(), strict=True):
             columns = {key: row_of_class[name][key] for key in ("class", "value", "low", "high", "n_units")}
             rows.append({"method": method, "inner_um": inner, "outer_um": outer} | columns | {"n_pixels": n_pixels})
     return rows
+
+
+def _of_ring(counts: BoundaryCounts) -> Ratios:
+    """Return the share of wrong pixels in a ring, of each class and of all together."""
+    numerators, denominators = (_with_total(array) for array in counts.arrays(counts.rows))
+    return counts.aggregate(numerators, denominators, denominators[0] > 0)
 
 
 def _with_total(values: np.ndarray) -> np.ndarray:

@@ -31,8 +31,10 @@ class ChangedCounts:
     @property
     def scores(self) -> PairedScores:
         """The mean Dice over the changes, paired with Dice as trained."""
-        changed = np.mean([unit_dice(counts) for counts in self.changed], axis=0)
-        return PairedScores(changed, unit_dice(self.trained), self.trained.units, self.trained.fold_of_unit)
+        trained, changed = self.trained, np.mean([unit_dice(counts) for counts in self.changed], axis=0)
+        of_folds = [counts.apart for counts in self.changed if counts.apart is not None]
+        apart = None if trained.apart is None else ChangedCounts(of_folds, trained.apart).scores
+        return PairedScores(changed, unit_dice(trained), trained.units, trained.folds, apart)
 
     @property
     def predicted_shares(self) -> tuple[np.ndarray, np.ndarray]:
@@ -120,16 +122,17 @@ def magnitudes(pairs: PairedScores) -> tuple[np.ndarray, int]:
     """Return the mean over models of |difference|, so that signs that differ between models do not cancel.
 
     Args:
-        pairs: Changed and trained; models are seeds, or seeds x folds where each unit was tested in one fold.
+        pairs: Changed and trained; models are seeds x folds.
 
     Returns:
         (K + 1,) float64, each class and then macro, NaN where a class does not occur; and the number of models. The
         values are above 0 by chance alone, because units are few and the difference of each model has an error.
     """
-    folds = np.zeros(len(pairs.units), int) if pairs.fold_of_unit is None else pairs.fold_of_unit
+    difference = (pairs if pairs.apart is None else pairs.apart).difference  # (S, V, K), each test of a fold
+    folds = np.zeros(difference.shape[1], int) if pairs.folds is None else pairs.folds.fold
     of_models = []
     for fold in np.unique(folds):
-        of_class = mean_over_occurring(np.moveaxis(pairs.difference[:, folds == fold], 1, -1))  # (S, K)
+        of_class = mean_over_occurring(np.moveaxis(difference[:, folds == fold], 1, -1))  # (S, K)
         of_models.append(np.column_stack([of_class, mean_over_occurring(of_class)]))
     absolute = np.abs(np.concatenate(of_models))
     return mean_over_occurring(absolute, axis=0), len(absolute)

@@ -11,14 +11,16 @@ one for classes (all methods x classes), each at alpha.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from itertools import compress
+from typing import Any, Literal
 
 import numpy as np
 from scipy import stats
 
 from analysis.schema.names import MACRO
 from analysis.scoring.estimates import LEVEL, with_interval
+from analysis.scoring.image_rows import Folds
 from analysis.scoring.influence import Influence
 from analysis.scoring.metrics import mean_over_occurring
 from analysis.scoring.units import Ratios
@@ -58,13 +60,15 @@ class PairedScores:
         method: (S, U, K) float64, NaN where the class does not occur in the unit.
         control: The same for the control.
         units: U ids.
-        fold_of_unit: (U,) int, the fold that tested each unit; None without folds.
+        folds: The folds that tested the units; None with one fold.
+        apart: The scores of each test of `folds`, as if it were a unit of its own; None where no folds share units.
     """
 
     method: np.ndarray
     control: np.ndarray
     units: tuple[str, ...]
-    fold_of_unit: np.ndarray | None = None
+    folds: Folds | None = None
+    apart: "PairedScores | None" = None
 
     @property
     def difference(self) -> np.ndarray:
@@ -73,9 +77,27 @@ class PairedScores:
 
     def of_class(self, class_id: int) -> "PairedScores":
         """Return the scores of one class alone."""
-        return PairedScores(
-            self.method[..., [class_id]], self.control[..., [class_id]], self.units, self.fold_of_unit
-        )  # fmt: skip
+        apart = None if self.apart is None else self.apart.of_class(class_id)
+        method, control = (scores[..., [class_id]] for scores in (self.method, self.control))
+        return replace(self, method=method, control=control, apart=apart)
+
+    def without(self, unit: int) -> "PairedScores":
+        """Return the scores of all units but one, by its index."""
+        left = self._of_units(np.arange(len(self.units)) != unit)
+        if self.folds is None:
+            return left
+        apart = None if self.apart is None else self.apart._of_units(self.folds.unit != unit)
+        return replace(left, folds=self.folds.without(unit), apart=apart)
+
+    def influence(self, of: Literal["difference", "method", "control"] = "difference") -> Influence:
+        """Return how much each unit contributes to the mean difference, or to the mean score of one of the two."""
+        apart = None if self.apart is None else difference_influence(getattr(self.apart, of))
+        return difference_influence(getattr(self, of)).over(self.folds, apart)
+
+    def _of_units(self, chosen: np.ndarray) -> "PairedScores":
+        """Return the scores of some of the units, (U,) bool, without their folds."""
+        units = tuple(compress(self.units, chosen))
+        return PairedScores(self.method[:, chosen], self.control[:, chosen], units)
 
 
 @dataclass(frozen=True)
@@ -135,10 +157,10 @@ def pair_tests(
     Returns:
         Macro first, then every class.
     """
-    influence, rows = difference_influence(pairs.difference), []
+    influence, rows = pairs.influence(), []
     for column, name in [(len(class_names), MACRO), *enumerate(class_names)]:
         if only in (None, name):
-            uncertainty = influence.uncertainty(column, pairs.fold_of_unit)
+            uncertainty = influence.uncertainty(column)
             class_keys = keys | {"class": name}
             rows.append(
                 PairTest(
@@ -161,10 +183,8 @@ def compared_scores(test: PairTest, first: str, second: str) -> dict[str, float]
         first: Name of the column for the method.
         second: Name of the column for the control.
     """
-    row: dict[str, float] = {}
-    for name, scores in {first: test.pairs.method, second: test.pairs.control}.items():
-        row |= with_interval(name, difference_influence(scores).uncertainty(test.column, test.pairs.fold_of_unit))
-    return row
+    row = with_interval(first, test.pairs.influence("method").uncertainty(test.column))
+    return row | with_interval(second, test.pairs.influence("control").uncertainty(test.column))
 
 
 def judged_rows(family: Iterable[PairTest], rules: Rules, *, influence: bool = True) -> list[dict[str, Any]]:
@@ -274,9 +294,7 @@ def _influential(test: PairTest, levels: Levels, word: Word) -> tuple[str, ...]:
     if not one_less_suffices and word != Word.EQUIVALENT:
         return ()  # without any one unit, nothing could be shown
     for unit in occurring:
-        others = np.arange(len(pairs.units)) != unit
-        folds = None if pairs.fold_of_unit is None else pairs.fold_of_unit[others]
-        uncertainty = difference_influence(pairs.difference[:, others]).uncertainty(test.column, folds)
+        uncertainty = pairs.without(unit).influence().uncertainty(test.column)
         if levels.word(uncertainty, len(occurring) - 1) != word:
             changes.append((-abs(uncertainty.estimate - test.uncertainty.estimate), pairs.units[unit]))
     return tuple(unit_name for _, unit_name in sorted(changes))
@@ -291,10 +309,7 @@ def descriptive_statistics(test: PairTest, rules: Rules) -> dict[str, float]:
         p_equivalent and p_better of a Bayesian signed-rank test. All are over units alone, with seeds averaged.
     """
     class_name = test.keys["class"]
-    contributions = unit_contributions(test.pairs.difference.mean(axis=0))[:, test.column]
-    d = contributions[np.isfinite(contributions)]
-    if class_name == MACRO:
-        d = contributions[test.unit_indices]
+    d = unit_contributions(test.pairs.difference.mean(axis=0)[test.unit_indices])[:, test.column]
     of_method, of_control = (_unit_values(scores)[:, test.column] for scores in (test.pairs.method, test.pairs.control))
     flips = sign_flip_p(d, permutations=rules.permutations, rng=generator(rules.seed, "sign_flip", class_name))
     row = {"p_sign_flip": flips, "wilcoxon_p": wilcoxon_p(d), "cliffs_delta": cliffs_delta(of_method, of_control)}

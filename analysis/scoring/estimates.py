@@ -23,7 +23,6 @@ def estimate_rows(
     names: Sequence[str],
     n_units: np.ndarray,
     *,
-    fold_of_unit: np.ndarray | None = None,
     lowest: float = 0.0,
     highest: float = 1.0,
 ) -> list[dict[str, object]]:
@@ -33,13 +32,12 @@ def estimate_rows(
         influence: The scores and the influence of each unit on them.
         names: C names.
         n_units: (C,) int, units behind each score.
-        fold_of_unit: (U,) int, the fold that tested each unit; None without folds.
         lowest: Smallest value that the score can take.
         highest: Largest value.
     """
     rows = []
     for column, name in enumerate(names):
-        uncertainty = influence.uncertainty(column, fold_of_unit)
+        uncertainty = influence.uncertainty(column)
         low, high = np.clip(uncertainty.interval(LEVEL), lowest, highest)
         sd = uncertainty.seed_error * np.sqrt(uncertainty.n_seeds) if uncertainty.n_seeds > 1 else np.nan
         row = {"class": name, "mean": uncertainty.estimate, "low": low, "high": high, "sd_over_seeds": sd}
@@ -47,18 +45,15 @@ def estimate_rows(
     return rows
 
 
-def interval_rows(
-    parts: Ratios, class_names: Sequence[str], *, fold_of_unit: np.ndarray | None = None, highest: float = 1.0
-) -> list[dict[str, object]]:
+def interval_rows(parts: Ratios, class_names: Sequence[str], *, highest: float = 1.0) -> list[dict[str, object]]:
     """Return the rows of `estimate_rows` for macro and each class.
 
     Args:
         parts: A score as ratios of sums over units.
         class_names: K names.
-        fold_of_unit: (U,) int, the fold that tested each unit; None without folds.
         highest: Largest value that the score can take; the smallest is 0.
     """
     n_units = np.append((parts.occurs > 0).sum(axis=0), (parts.occurs > 0).any(axis=1).sum())
     influence, names = Influence.of(parts), (*class_names, MACRO)
-    *classes, macro = estimate_rows(influence, names, n_units, fold_of_unit=fold_of_unit, highest=highest)
+    *classes, macro = estimate_rows(influence, names, n_units, highest=highest)
     return [macro, *classes]

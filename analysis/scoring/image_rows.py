@@ -1,5 +1,6 @@
 """Scored rows of one method as numbers, and their places in arrays over seeds x images x classes."""
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -7,6 +8,70 @@ import numpy as np
 import pandas as pd
 
 from analysis.study.runs import RunData
+
+
+@dataclass(frozen=True)
+class Folds:
+    """Which folds tested which units: a test is what one fold scored of one unit.
+
+    Args:
+        unit: (V,) int, the unit of each test, 0..U-1; ascending, and by fold within a unit.
+        fold: (V,) int, the fold of each test.
+    """
+
+    unit: np.ndarray
+    fold: np.ndarray
+
+    @classmethod
+    def of(cls, unit: np.ndarray, fold: np.ndarray) -> "Folds | None":
+        """Gather the tests of N rows, each of one unit and fold; None with a single fold."""
+        tests = np.unique(np.column_stack([unit, fold]), axis=0)
+        return cls(tests[:, 0], tests[:, 1]) if len(np.unique(fold)) > 1 else None
+
+    @property
+    def n_folds(self) -> int:
+        """The number of folds."""
+        return len(np.unique(self.fold))
+
+    @property
+    def share_units(self) -> bool:
+        """Whether several folds tested the same unit, as in repeated cross-validation or on one fixed test set."""
+        return bool((np.diff(self.unit) == 0).any())
+
+    @property
+    def test_same_units(self) -> bool:
+        """Whether every fold tested every unit, so that folds differ in their training alone."""
+        return len(self.unit) == len(np.unique(self.unit)) * self.n_folds
+
+    @property
+    def of_one_division(self) -> int:
+        """Number of folds that together test each unit once, rounded up; all folds where each tests every unit.
+
+        This is the number of folds of one cross-validation, however often it was repeated. Where all folds test the
+        same units, each of them leaves another part of the remaining images out of training.
+        """
+        if self.test_same_units:
+            return self.n_folds
+        return math.ceil(self.n_folds * len(np.unique(self.unit)) / len(self.unit))
+
+    @property
+    def overlap(self) -> float:
+        """The share of units that two folds have in common, mean over pairs of folds: 0 if each is tested once."""
+        if not self.share_units:
+            return 0.0
+        (units, unit), (folds, fold) = (np.unique(ids, return_inverse=True) for ids in (self.unit, self.fold))
+        tested = np.zeros((len(units), len(folds)))
+        tested[unit, fold] = 1 / np.sqrt(np.bincount(fold))[fold]
+        return float((tested.T @ tested)[np.triu_indices(len(folds), 1)].mean())
+
+    def at(self, tests: np.ndarray) -> "Folds":
+        """Return some of the tests, by their indices or (V,) bool, with the same numbers of units."""
+        return Folds(self.unit[tests], self.fold[tests])
+
+    def without(self, unit: int) -> "Folds":
+        """Return the tests of all units but one; units are numbered without it."""
+        others = self.at(self.unit != unit)
+        return Folds(np.where(others.unit > unit, others.unit - 1, others.unit), others.fold)
 
 
 @dataclass(frozen=True)
@@ -19,7 +84,7 @@ class Units:
         images: I image ids, sorted.
         unit_of_image: (I,) index into `units`.
         group_of_image: (I,) index of the image's group, 0..G-1.
-        fold_of_unit: (U,) fold that tested the unit; None with one fold, or where folds share units.
+        folds: The folds that tested the units; None with one fold.
     """
 
     seeds: tuple[int, ...]
@@ -27,7 +92,12 @@ class Units:
     images: tuple[str, ...]
     unit_of_image: np.ndarray
     group_of_image: np.ndarray
-    fold_of_unit: np.ndarray | None = field(default=None, kw_only=True)
+    folds: Folds | None = field(default=None, kw_only=True)
+
+    @property
+    def shared_by_folds(self) -> bool:
+        """Whether several folds tested the same unit."""
+        return self.folds is not None and self.folds.share_units
 
 
 @dataclass(frozen=True)
@@ -85,22 +155,28 @@ class ImageRows:
         images, groups = tuple(self.images[present]), tuple(self.groups[present_groups])
         by_group = unit == "group"
         unit_of_image = group if by_group else np.arange(len(images))
-        fold_of_unit = single_fold(unit_of_image[image], self.fold)
+        folds = Folds.of(unit_of_image[image], self.fold)
         names = groups if by_group else images
-        return Units(self.seeds, names, images, unit_of_image, group, fold_of_unit=fold_of_unit), cell
+        return Units(self.seeds, names, images, unit_of_image, group, folds=folds), cell
+
+    def apart(self) -> "ImageRows":
+        """Return the same rows where what each fold tested of an image, and of a group, is one of its own.
+
+        Images and groups keep their order, folds ascend within them, and `ids_apart` names them.
+        """
+        tests, image = np.unique(np.column_stack([self.image, self.fold]), axis=0, return_inverse=True)
+        by_group = np.column_stack([self.group_of_image[tests[:, 0]], tests[:, 1]])
+        group_tests, group = np.unique(by_group, axis=0, return_inverse=True)
+        images, groups = (
+            np.array(ids_apart(ids[each[:, 0]], each[:, 1]), dtype=object)
+            for ids, each in ((self.images, tests), (self.groups, group_tests))
+        )
+        return replace(self, image=image.ravel(), images=images, groups=groups, group_of_image=group.ravel())
 
 
-def single_fold(unit: np.ndarray, fold: np.ndarray) -> np.ndarray | None:
-    """Return the fold that tested each unit, (U,) int; None with one fold, or where a unit was tested by several.
-
-    Args:
-        unit: (N,) int, unit of each row, 0..U-1.
-        fold: (N,) int, fold of each row.
-    """
-    pairs = np.unique(np.column_stack([unit, fold]), axis=0)
-    if len(np.unique(fold)) < 2 or len(pairs) != len(np.unique(unit)):
-        return None
-    return pairs[:, 1]
+def ids_apart(ids: Iterable[object], folds: Iterable[int]) -> list[str]:
+    """Return the ids of images, or groups, where what each fold tested of one is one of its own."""
+    return [f"{each} in fold {fold}" for each, fold in zip(ids, folds, strict=True)]
 
 
 def complete_block(pairs: Iterable[tuple[int, int]]) -> tuple[tuple[int, ...], tuple[int, ...]]:

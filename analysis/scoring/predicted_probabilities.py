@@ -10,8 +10,9 @@ Sources:
     pixels predicted as the class, "top label"); Brier 1950.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,9 +20,10 @@ import pandas as pd
 
 from analysis.schema.names import MACRO
 from analysis.scoring.estimates import estimate_rows, interval_rows
+from analysis.scoring.image_rows import Folds, ids_apart
 from analysis.scoring.influence import Influence
 from analysis.scoring.metrics import mean_over_occurring
-from analysis.scoring.units import Ratios, UnitCounts, effective_units, scores_by_seed, without_each
+from analysis.scoring.units import Ratios, UnitCounts, effective_units, scores_by_seed, with_apart, without_each
 from imbalance_bench.table_schemas import PROBABILITY_BINS, PROBABILITY_UNIT
 
 ALL = "all"  # every pixel by its predicted class
@@ -44,6 +46,8 @@ class ProbabilitySums:
         true_p: Sum of the probability over the pixels labelled as the class.
         p_squared: Sum of its square.
         occurs: (U, K) number of images of the unit in which the class occurs.
+        folds: The folds that tested the units; None with one fold.
+        apart: The same where each test of `folds` is a unit of its own; None where no folds share units.
     """
 
     pixels: np.ndarray
@@ -52,13 +56,16 @@ class ProbabilitySums:
     true_p: np.ndarray
     p_squared: np.ndarray
     occurs: np.ndarray
+    folds: Folds | None = None
+    apart: "ProbabilitySums | None" = None
 
     @classmethod
     def of_rows(cls, rows: pd.DataFrame, units: UnitCounts) -> "ProbabilitySums":
         """Arrange the rows of one method.
 
         Args:
-            rows: Columns of table_schemas.PROBABILITIES of the scored split and the seeds of `units`, and `seed`.
+            rows: Columns of table_schemas.PROBABILITIES of the scored split and the seeds of `units`, `seed` and, where
+                folds share units, `fold`.
             units: The method's images and units, with the counts that say which class occurs where.
         """
         shape = (len(units.seeds), len(units.units), units.counts.shape[-1], 2, PROBABILITY_BINS)
@@ -72,7 +79,10 @@ class ProbabilitySums:
         occurs = np.zeros(shape[1:3], dtype=np.int64)
         np.add.at(occurs, units.unit_of_image, (tp + fn > 0).astype(np.int64))
         unit = PROBABILITY_UNIT
-        return cls(pixels, true_pixels, p / unit, true_p / unit, p_squared / unit, occurs)
+        apart = None
+        if units.apart is not None:
+            apart = cls.of_rows(rows.assign(image_id=ids_apart(rows["image_id"], rows["fold"])), units.apart)
+        return cls(pixels, true_pixels, p / unit, true_p / unit, p_squared / unit, occurs, units.folds, apart)
 
 
 @dataclass(frozen=True)
@@ -162,16 +172,22 @@ def calibration_rows(method: str, sums: ProbabilitySums, class_names: Sequence[s
         sums: Its sums.
         class_names: K names.
     """
-    measures: dict[str, tuple[BinnedErrors | Ratios, float, float]] = {
-        CALIBRATION_ERROR: (classwise_errors(sums), 0, 1),
-        TOP_LABEL_ERROR: (top_label_errors(sums), 0, 1),
-        OVERCONFIDENCE: (overconfidence(sums), -1, 1),
-        PREVALENCE_ERROR: (prevalence_error(sums), -1, 1),
-        BRIER: (brier(sums), 0, 2),
+    measures: dict[str, tuple[Callable[[ProbabilitySums], BinnedErrors | Ratios], float, float]] = {
+        CALIBRATION_ERROR: (classwise_errors, 0, 1),
+        TOP_LABEL_ERROR: (top_label_errors, 0, 1),
+        OVERCONFIDENCE: (overconfidence, -1, 1),
+        PREVALENCE_ERROR: (prevalence_error, -1, 1),
+        BRIER: (brier, 0, 2),
     }
     rows = []
-    for measure, (parts, lowest, highest) in measures.items():
-        class_influence, column_influence = _influences(parts, len(class_names))
+    for measure, (measured, lowest, highest) in measures.items():
+        parts = measured(sums)
+        class_influence, column_influence = influences = _influences(parts, len(class_names))
+        if sums.folds is not None:
+            apart = (None, None) if sums.apart is None else _influences(measured(sums.apart), len(class_names))
+            class_influence, column_influence = (
+                influence.over(sums.folds, of_tests) for influence, of_tests in zip(influences, apart, strict=True)
+            )
         n_units = (parts.occurs > 0).sum(axis=0)
         of_macro = np.append(n_units[: len(class_names)], len(sums.occurs))
         class_rows = estimate_rows(class_influence, (*class_names, MACRO), of_macro, lowest=lowest, highest=highest)
@@ -191,15 +207,12 @@ def diagram_rows(method: str, sums: ProbabilitySums, class_names: Sequence[str])
             predicted class.
     """
     names, rows = (*class_names, ALL), []
-    pixels, true, p = (_diagram_parts(values) for values in (sums.pixels, sums.true_pixels, sums.p))
+    pixels, p = (_diagram_parts(values) for values in (sums.pixels, sums.p))
     for bin_index in range(PROBABILITY_BINS):
         denominators = pixels[..., bin_index]
-        occurs = np.all(denominators > 0, axis=0).astype(np.int64)
         if not denominators.any():
             continue
-        observed = {
-            row["class"]: row for row in interval_rows(Ratios(true[..., bin_index], denominators, occurs), names)
-        }
+        observed = {row["class"]: row for row in interval_rows(with_apart(partial(_in_bin, bin_index), sums), names)}
         for column, name in enumerate(names):
             n = int(denominators[..., column].sum())
             if not n:
@@ -212,6 +225,12 @@ def diagram_rows(method: str, sums: ProbabilitySums, class_names: Sequence[str])
             }
             rows.append(keys | {key: row[key] for key in ("value", "low", "high", "n_units")} | {"pixels": n})
     return rows
+
+
+def _in_bin(bin_index: int, sums: ProbabilitySums) -> Ratios:
+    """Return the share of each class in one bin; a unit counts where every seed has a pixel in it."""
+    true, pixels = (_diagram_parts(each[..., [bin_index]])[..., 0] for each in (sums.true_pixels, sums.pixels))
+    return Ratios(true, pixels, np.all(pixels > 0, axis=0).astype(np.int64), sums.folds)
 
 
 def _diagram_parts(values: np.ndarray) -> np.ndarray:

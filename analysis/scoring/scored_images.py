@@ -1,8 +1,8 @@
 """Scores of images, as ratios or plain values, computed by any program."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, field
+from functools import cache, cached_property
 
 import numpy as np
 import pandas as pd
@@ -10,7 +10,7 @@ import pandas as pd
 from analysis.scoring.comparisons import PairedScores
 from analysis.scoring.image_rows import ImageRows, Units, complete_block
 from analysis.scoring.metrics import Aggregation, Metric, fraction
-from analysis.scoring.units import Ratios, UnitCounts, aggregate
+from analysis.scoring.units import Ratios, UnitCounts, aggregate, with_apart
 
 
 @dataclass(frozen=True)
@@ -21,11 +21,13 @@ class ScoredImages(Units):
         numerators: (S, I, K) float64, numerators; for plain values the values.
         denominators: (S, I, K) float64, denominators; for plain values 1.
         occurs: (I, K) bool, the class is scored in the image.
+        apart: The same where what each fold tested of a unit is a unit of its own; None where no folds share units.
     """
 
     numerators: np.ndarray
     denominators: np.ndarray
     occurs: np.ndarray
+    apart: "ScoredImages | None" = field(default=None, kw_only=True)
 
     @classmethod
     def of_counts(cls, counts: UnitCounts, metric: Metric = "dice") -> "ScoredImages":
@@ -33,18 +35,32 @@ class ScoredImages(Units):
         tp, fp, fn = counts.counts
         unit_fields = {name: getattr(counts, name) for name in Units.__dataclass_fields__}
         numerators, denominators = fraction(metric, tp, fp, fn)
-        return cls(**unit_fields, numerators=numerators, denominators=denominators, occurs=tp[0] + fn[0] > 0)
+        apart = None if counts.apart is None else cls.of_counts(counts.apart, metric)
+        scores = {"numerators": numerators, "denominators": denominators, "occurs": tp[0] + fn[0] > 0}
+        return cls(**unit_fields, **scores, apart=apart)
 
-    @property
+    @cached_property
     def by_unit(self) -> np.ndarray:
         """The score of each unit's sums, (S, U, K) float64; NaN where the class does not occur in the unit."""
-        sums = self.ratios("pooled")
+        sums = _ratios(self, "pooled")
         values = sums.numerator / np.where(sums.denominator > 0, sums.denominator, 1)
         return np.where(sums.occurs > 0, values, np.nan)
 
     def ratios(self, aggregation: Aggregation) -> Ratios:
         """Return the score as ratios of sums over units."""
-        return aggregate(self, self.numerators, self.denominators, self.occurs, aggregation)
+        return with_apart(lambda scored: _ratios(scored, aggregation), self)
+
+
+def _ratios(scored: ScoredImages, aggregation: Aggregation) -> Ratios:
+    return aggregate(scored, scored.numerators, scored.denominators, scored.occurs, aggregation)
+
+
+def _paired(scored: Sequence[ScoredImages]) -> PairedScores:
+    """Pair a method with its control, or two such effects with each other, on the same images."""
+    units, scores = scored[0], [each.by_unit for each in scored]
+    method, control = scores if len(scores) == 2 else (scores[0] - scores[1], scores[2] - scores[3])
+    apart = [each.apart for each in scored if each.apart is not None]
+    return PairedScores(method, control, units.units, units.folds, _paired(apart) if apart else None)
 
 
 class ScoreRows:
@@ -58,8 +74,10 @@ class ScoreRows:
     """
 
     def __init__(self, rows: pd.DataFrame, occurs: pd.MultiIndex, unit: str, n_classes: int) -> None:
-        self._rows = {str(method): part for method, part in rows.groupby("method", sort=False)}
-        self._occurs, self._unit, self._n_classes = occurs, unit, n_classes
+        occurring = pd.MultiIndex.from_frame(rows[["image_id", "class_id"]]).isin(occurs)
+        by_method = rows.assign(occurs=occurring).groupby("method", sort=False)
+        self._rows = {str(method): part for method, part in by_method}
+        self._unit, self._n_classes = unit, n_classes
         self.finished: Mapping[str, frozenset[tuple[int, int]]] = {
             method: frozenset(zip(part["fold"].tolist(), part["seed"].tolist(), strict=True))
             for method, part in self._rows.items()
@@ -75,17 +93,17 @@ class ScoreRows:
         folds, seeds = complete_block(self.finished[method] if pairs is None else pairs)
         rows = self._rows[method]
         rows = rows[rows["fold"].isin(folds) & rows["seed"].isin(seeds)]
-        units, cell = ImageRows.of(rows, seeds).arranged(self._unit, self._n_classes)
-        shape = (len(seeds), len(units.images), self._n_classes)
+        return self._arranged(rows, ImageRows.of(rows, seeds))
+
+    def _arranged(self, rows: pd.DataFrame, places: ImageRows) -> ScoredImages:
+        units, cell = places.arranged(self._unit, self._n_classes)
+        shape = (len(units.seeds), len(units.images), self._n_classes)
         size = int(np.prod(shape))
-        numerators, denominators = (
-            np.bincount(cell, rows[name].to_numpy(), size).reshape(shape) for name in ("numerator", "denominator")
-        )
-        occurs = np.zeros(shape[1:], dtype=bool)
-        image_rows = pd.Index(units.images).get_indexer(self._occurs.get_level_values(0))
-        class_id = self._occurs.get_level_values(1).to_numpy()
-        occurs[image_rows[image_rows >= 0], class_id[image_rows >= 0]] = True
-        return ScoredImages(**vars(units), numerators=numerators, denominators=denominators, occurs=occurs)
+        sums = (np.bincount(cell, rows[name].to_numpy(), size) for name in ("numerator", "denominator", "occurs"))
+        numerators, denominators, occurring = (of_cells.reshape(shape) for of_cells in sums)
+        apart = self._arranged(rows, places.apart()) if units.shared_by_folds else None
+        occurs = occurring.sum(axis=0) > 0
+        return ScoredImages(**vars(units), numerators=numerators, denominators=denominators, occurs=occurs, apart=apart)
 
 
 class Pairing:
@@ -101,24 +119,11 @@ class Pairing:
         finished: Mapping[str, frozenset[tuple[int, int]]],
         arrange: Callable[[str, frozenset[tuple[int, int]]], ScoredImages],
     ) -> None:
-        self._finished = finished
-
-        @cache
-        def by_unit(method: str, pairs: frozenset[tuple[int, int]]) -> tuple[ScoredImages, np.ndarray]:
-            scored = arrange(method, pairs)
-            return scored, scored.by_unit
-
-        self._by_unit = by_unit
+        self._finished, self._scored = finished, cache(arrange)
 
     def pair(self, method: str, control: str) -> PairedScores | None:
         """Pair two methods; None if they share no run, or were not scored on the same images."""
-        shared = self._finished[method] & self._finished[control]
-        if not shared:
-            return None
-        (scored, of_method), (other, of_control) = self._by_unit(method, shared), self._by_unit(control, shared)
-        if scored.images != other.images:
-            return None
-        return PairedScores(of_method, of_control, scored.units, scored.fold_of_unit)
+        return self._pair(method, control)
 
     def together(self, methods: Sequence[str]) -> list[np.ndarray] | None:
         """Return the scores of several methods, (S, U, K) each, on the runs that all share; None as for pairs."""
@@ -140,13 +145,11 @@ class Pairing:
         Returns:
             The effects; None if they share no run, or were not scored on the same images.
         """
-        names = (*effect, *other)
+        return self._pair(*effect, *other)
+
+    def _pair(self, *names: str) -> PairedScores | None:
         shared = frozenset.intersection(*(self._finished[name] for name in names))
         if not shared:
             return None
-        scored_methods = [self._by_unit(name, shared) for name in names]
-        scored = scored_methods[0][0]
-        if any(member.images != scored.images for member, _ in scored_methods):
-            return None
-        of_method, of_control, of_other, of_its_control = (values for _, values in scored_methods)
-        return PairedScores(of_method - of_control, of_other - of_its_control, scored.units, scored.fold_of_unit)
+        scored = [self._scored(name, shared) for name in names]
+        return _paired(scored) if len({each.images for each in scored}) == 1 else None

@@ -4,13 +4,14 @@ Every aggregate is, per class, sum_u N_u / sum_u D_u over units u. The estimate 
 one (`without_each`), and the crossed bootstrap of ranks weighted units (`crossed_scores`).
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Protocol, Self, TypeVar
 
 import numpy as np
 
-from analysis.scoring.image_rows import ImageRows, Units, complete_block, rows_of_runs
+from analysis.scoring.image_rows import Folds, ImageRows, Units, complete_block, rows_of_runs
 from analysis.scoring.metrics import Aggregation, Metric, fraction, mean_over_occurring
 from analysis.study.runs import RunData, StudyTables
 
@@ -21,9 +22,11 @@ class UnitCounts(Units):
 
     Args:
         counts: (3, S, I, K) int64: tp, fp, fn.
+        apart: The same where what each fold tested of a unit is a unit of its own; None where no folds share units.
     """
 
     counts: np.ndarray
+    apart: "UnitCounts | None" = field(default=None, kw_only=True)
 
     @cached_property
     def of_units(self) -> np.ndarray:
@@ -34,6 +37,12 @@ class UnitCounts(Units):
     def of_groups(self) -> np.ndarray:
         """Counts per group, (3, S, G, K) int64."""
         return self._summed(self.group_of_image, int(self.group_of_image.max()) + 1)
+
+    def at_seeds(self, indices: Sequence[int]) -> "UnitCounts":
+        """Return the counts of some of the seeds, by their indices."""
+        seeds = tuple(self.seeds[index] for index in indices)
+        apart = None if self.apart is None else self.apart.at_seeds(indices)
+        return replace(self, seeds=seeds, counts=self.counts[:, list(indices)], apart=apart)
 
     def _summed(self, index: np.ndarray, n: int) -> np.ndarray:
         """Sum counts over images with the same index, (3, S, n, K)."""
@@ -66,7 +75,8 @@ def count_units(rows: ImageRows, counts: np.ndarray, unit: str, n_classes: int) 
     units, cell = rows.arranged(unit, n_classes)
     shape = (len(units.seeds), len(units.images), n_classes)
     flat = _sum_by(cell, counts, int(np.prod(shape)))
-    return UnitCounts(**vars(units), counts=flat.T.reshape(3, *shape))
+    apart = count_units(rows.apart(), counts, unit, n_classes) if units.shared_by_folds else None
+    return UnitCounts(**vars(units), counts=flat.T.reshape(3, *shape), apart=apart)
 
 
 def shared_seeds(units: Mapping[str, UnitCounts]) -> dict[str, UnitCounts]:
@@ -80,12 +90,8 @@ def shared_seeds(units: Mapping[str, UnitCounts]) -> dict[str, UnitCounts]:
     common = set.intersection(*(set(unit.seeds) for unit in units.values()))
     if not common:
         return {}
-    seed_indices = {
-        name: [seed_index for seed_index, seed in enumerate(counts.seeds) if seed in common]
-        for name, counts in units.items()
-    }
     return {
-        name: replace(counts, seeds=tuple(sorted(common)), counts=counts.counts[:, seed_indices[name]])
+        name: counts.at_seeds([seed_index for seed_index, seed in enumerate(counts.seeds) if seed in common])
         for name, counts in units.items()
     }
 
@@ -98,11 +104,15 @@ class Ratios:
         numerator: (S, U, K) float64.
         denominator: (S, U, K) float64, or (1, U, K) where all seeds share it.
         occurs: (U, K) int64, number of images or groups of the unit in which the class occurs.
+        folds: The folds that tested the units; None with one fold.
+        apart: The same score where each test of `folds` is a unit of its own; None where no folds share units.
     """
 
     numerator: np.ndarray
     denominator: np.ndarray
     occurs: np.ndarray
+    folds: Folds | None = None
+    apart: "Ratios | None" = None
 
     @property
     def counted(self) -> np.ndarray:
@@ -113,9 +123,29 @@ class Ratios:
 
 def ratios(counts: UnitCounts, metric: Metric, aggregation: Aggregation) -> Ratios:
     """Return the per-unit numerators and denominators of an aggregate."""
-    tp, fp, fn = counts.counts
-    occurs = tp[0] + fn[0] > 0  # the truth is the same for every seed
-    return aggregate(counts, *fraction(metric, tp, fp, fn), occurs, aggregation)
+
+    def of(counts: UnitCounts) -> Ratios:
+        tp, fp, fn = counts.counts
+        occurs = tp[0] + fn[0] > 0  # the truth is the same for every seed
+        return aggregate(counts, *fraction(metric, tp, fp, fn), occurs, aggregation)
+
+    return with_apart(of, counts)
+
+
+class _Tested(Protocol):
+    """What was tested: scores or counts, with those of each fold apart where folds share units."""
+
+    @property
+    def apart(self) -> Self | None: ...
+
+
+_T = TypeVar("_T", bound=_Tested)
+
+
+def with_apart(ratios_of: Callable[[_T], Ratios], tested: _T) -> Ratios:
+    """Return the ratios of what was tested, with those of each fold apart where folds share units."""
+    parts, apart = ratios_of(tested), tested.apart
+    return parts if apart is None else replace(parts, apart=ratios_of(apart))
 
 
 def aggregate(
@@ -137,7 +167,7 @@ def aggregate(
         numerator, denominator = (
             _sum_images(of_image, values, n_units).astype(np.float64) for values in (numerators, denominators)
         )
-        return Ratios(numerator, denominator, _sum_by(of_image, occurs.astype(np.int64), n_units))
+        return Ratios(numerator, denominator, _sum_by(of_image, occurs.astype(np.int64), n_units), units.folds)
     unit_of_member, n_units = of_image, len(units.units)
     if aggregation == "per_group":
         of_group, n_groups = units.group_of_image, int(units.group_of_image.max()) + 1
@@ -148,7 +178,8 @@ def aggregate(
             unit_of_member = of_image[np.unique(of_group, return_index=True)[1]]
     values = np.where(occurs, numerators / np.where(denominators > 0, denominators, 1), 0.0)  # (S, members, K)
     n_scored = _sum_by(unit_of_member, occurs.astype(np.int64), n_units)
-    return Ratios(_sum_images(unit_of_member, values, n_units), n_scored[None].astype(np.float64), n_scored)
+    numerator, denominator = _sum_images(unit_of_member, values, n_units), n_scored[None].astype(np.float64)
+    return Ratios(numerator, denominator, n_scored, units.folds)
 
 
 def _sum_images(index: np.ndarray, values: np.ndarray, n: int) -> np.ndarray:

@@ -8,15 +8,23 @@ resample: if three seeds vary as much as units do, the crossed bootstrap of Owen
 Their part is a t interval over the estimates of the seeds. Parts are added like standard errors, each with its own
 quantile, because corrections for many tests need levels of 99 % and more, where the tails of few seeds matter most.
 
+The interaction of seed and unit makes both the means of units and the estimates of seeds vary. It is counted once, in
+the part of seeds: `variance_over_units` takes it off the other. If it were taken off the part of seeds instead, equal
+methods would be called different far too often where units hardly differ. With one seed it cannot be told from the
+variation of units, and stays there.
+
+Folds have a part of their own, of Nadeau and Bengio, because models of different training sets differ. Where folds test
+different units, their estimates vary as units do too, so that the wider of the two parts counts; of what folds have in
+common, the variation over units is added (`Uncertainty.half_width`).
+
 Every p value here is 1 minus the level at which this interval touches the hypothesis, so an interval at the level that
-a verdict uses excludes 0 exactly if the verdict is better or worse. Both parts contain the seed x unit interaction.
-Removing it from the seeds' part would make intervals exact where units differ, but where they do not, equal methods
-would be called different far too often, so it stays. `python -m benchmarks.calibration` prints the coverage.
+a verdict uses excludes 0 exactly if the verdict is better or worse. `python -m benchmarks.calibration` prints the
+coverage.
 
 Sources:
     Student 1908; Quenouille 1956 and Tukey 1958 (jackknife: bias and variance); Kish 1965, section 11.7 (units of
     unequal weight); Zou and Donner 2008, eq. 6 (parts added with their own quantiles); Nadeau and Bengio 2003, eq. 7
-    (folds that share training units).
+    (folds that share training units); Bouckaert and Frank 2004, section 3.2 (the same for repeated cross-validation).
 """
 
 from collections.abc import Callable
@@ -88,7 +96,8 @@ class Uncertainty:
         seed_error: Standard error over seeds; 0 with one seed, so that the interval applies to that training only.
         n_seeds: Number of seeds.
         fold_error: Standard error over folds by Nadeau and Bengio; 0 without folds.
-        n_folds: Number of folds; 1 without folds.
+        n_folds: Number of folds of one division of the units, repeats not counted; 1 without folds.
+        fold_overlap: Share of units that two folds have in common, 0 to 1.
     """
 
     estimate: float
@@ -100,6 +109,7 @@ class Uncertainty:
     n_seeds: int = 1
     fold_error: float = 0.0
     n_folds: int = 1
+    fold_overlap: float = 0.0
 
     @property
     def has_interval(self) -> bool:
@@ -114,11 +124,18 @@ class Uncertainty:
         return float(centre - half), float(centre + half)
 
     def half_width(self, level: float) -> float:
-        """Return half the width of the interval, from the part of units or folds and that of seeds."""
+        """Return half the width of the interval, from the part of units or folds and that of seeds.
+
+        Folds that test different units vary as units do and as training sets do, so theirs takes the place of the part
+        of units where it is wider. Of the variation of units, estimates of folds lack the share that is common to them,
+        which is added; where all folds test the same units, the two parts are added in full.
+        """
         tail = 0.5 + level / 2
         by_seeds = self.seed_error * special.stdtrit(self.n_seeds - 1, tail) if self.n_seeds > 1 else 0.0
         by_folds = self.fold_error * special.stdtrit(self.n_folds - 1, tail) if self.n_folds > 1 else 0.0
-        return float(np.hypot(max(self._by_units(tail), by_folds), by_seeds))
+        by_units = self._by_units(tail)
+        by_folds = np.hypot(by_folds, np.sqrt(self.fold_overlap) * by_units)
+        return float(np.hypot(max(by_units, by_folds), by_seeds))
 
     def _by_units(self, tail: float) -> float:
         """Return half the width over units alone.
@@ -207,7 +224,8 @@ def fold_error(by_fold: np.ndarray, test_to_train: float) -> float:
 
     Args:
         by_fold: (F,) float, the estimate of each fold.
-        test_to_train: Ratio of the test units of a fold to its training units, such as 1 / (F - 1).
+        test_to_train: Ratio of the test units of a fold to its training units, such as 1 / (F - 1); with repeats, F
+            folds of one division.
 
     Source:
         Nadeau and Bengio 2003, eq. 7: variance (1 / F + n_test / n_train) s^2.

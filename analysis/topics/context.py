@@ -118,7 +118,7 @@ class Context:
         )
 
     def recorded(self, method: str, read: Callable[[RunRecord], pd.DataFrame | None]) -> pd.DataFrame:
-        """Return the rows of the scored split of the runs that enter the method's scores, with their seed.
+        """Return the rows of the scored split of the runs that enter the method's scores, with their seed and fold.
 
         Args:
             method: Label of the method.
@@ -136,7 +136,7 @@ class Context:
             rows = read(self.records.run(run.run_id))
             if rows is None:
                 raise UserError(NOT_GIVEN if run.is_foreign else NOT_RECORDED)
-            frames.append(rows[rows["split"] == self.study.split].assign(seed=run.seed))
+            frames.append(rows[rows["split"] == self.study.split].assign(seed=run.seed, fold=run.fold))
         return pd.concat(frames, ignore_index=True)
 
     def add(self, result: TopicResult, judges: Iterable[Topic]) -> None:

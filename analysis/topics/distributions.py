@@ -7,6 +7,7 @@ Sources:
 """
 
 from collections.abc import Mapping
+from functools import partial
 
 import numpy as np
 from scipy import stats
@@ -17,7 +18,7 @@ from analysis.scoring.estimates import estimate_rows, interval_rows
 from analysis.scoring.influence import Influence
 from analysis.scoring.metrics import mean_over_occurring
 from analysis.scoring.pairs import unit_dice
-from analysis.scoring.units import Ratios, UnitCounts
+from analysis.scoring.units import Ratios, UnitCounts, with_apart
 from analysis.topics.context import Context, TopicResult
 
 THRESHOLDS = np.round(np.arange(0.05, 1.0, 0.05), 2)
@@ -37,12 +38,9 @@ def profiles(units: Mapping[str, UnitCounts], class_names: tuple[str, ...]) -> l
     """Return the share of units whose Dice reaches each threshold, seeds averaged; table `profiles`."""
     rows = []
     for method, counts in units.items():
-        dice = with_unit_macro(unit_dice(counts))
-        occurs = np.isfinite(dice[0])
         for threshold in THRESHOLDS:
-            reached = np.where(occurs, dice >= threshold, 0.0)
-            parts = Ratios(reached, occurs[None].astype(np.float64), occurs.astype(np.int64))
-            threshold_rows = interval_rows(parts, (*class_names, MACRO), fold_of_unit=counts.fold_of_unit)[1:]
+            parts = with_apart(partial(_reaching, threshold), counts)
+            threshold_rows = interval_rows(parts, (*class_names, MACRO))[1:]
             keys = ("class", "mean", "low", "high", "n_units")
             for row in threshold_rows:
                 share = {("share" if key == "mean" else key): row[key] for key in keys}
@@ -54,12 +52,9 @@ def interquartile_means(units: Mapping[str, UnitCounts], class_names: tuple[str,
     """Return the mean of the middle half of the units' Dice, seeds averaged; table `iqm`."""
     rows = []
     for method, counts in units.items():
-        dice = with_unit_macro(unit_dice(counts))
-        occurs = np.isfinite(dice[0])
-        n = occurs.sum(axis=0)
-        without = np.stack([_middle(np.delete(dice, u, axis=1)) for u in range(dice.shape[1])], axis=1)
-        influence = Influence.of_scores(_middle(dice), without, occurs, None, n.astype(np.float64))
-        class_rows = estimate_rows(influence, (*class_names, MACRO), n, fold_of_unit=counts.fold_of_unit)
+        influence = _of_middle(counts)
+        influence = influence.over(counts.folds, None if counts.apart is None else _of_middle(counts.apart))
+        class_rows = estimate_rows(influence, (*class_names, MACRO), influence.n)
         for row in class_rows:
             columns = {key: row[key] for key in ("class", "low", "high", "n_units", "n_seeds")}
             rows.append({"method": method, "iqm": row["mean"], **columns})
@@ -69,6 +64,22 @@ def interquartile_means(units: Mapping[str, UnitCounts], class_names: tuple[str,
 def with_unit_macro(dice: np.ndarray) -> np.ndarray:
     """Append the mean over the classes of each unit, (S, U, K) -> (S, U, K + 1)."""
     return np.concatenate([dice, mean_over_occurring(dice)[..., None]], axis=2)
+
+
+def _reaching(threshold: float, counts: UnitCounts) -> Ratios:
+    """Return the share of units whose Dice reaches a threshold."""
+    dice = with_unit_macro(unit_dice(counts))
+    occurs = np.isfinite(dice[0])
+    reached = np.where(occurs, dice >= threshold, 0.0)
+    return Ratios(reached, occurs[None].astype(np.float64), occurs.astype(np.int64), counts.folds)
+
+
+def _of_middle(counts: UnitCounts) -> Influence:
+    """Return the influence of each unit on the mean of the middle half of the units' Dice."""
+    dice = with_unit_macro(unit_dice(counts))
+    occurs = np.isfinite(dice[0])
+    without = np.stack([_middle(np.delete(dice, u, axis=1)) for u in range(dice.shape[1])], axis=1)
+    return Influence.of_scores(_middle(dice), without, occurs, None, occurs.sum(axis=0).astype(np.float64))
 
 
 def _middle(dice: np.ndarray) -> np.ndarray:

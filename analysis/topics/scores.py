@@ -51,16 +51,14 @@ def class_scores(tables: StudyTables) -> pd.DataFrame:
 
 
 def method_scores(tables: StudyTables, units: dict[str, UnitCounts]) -> pd.DataFrame:
-    """Score every method with intervals over units and seeds; table `method_scores`."""
+    """Score every method with intervals over units, seeds and folds; table `method_scores`."""
     rows = []
     for method, counts in units.items():
         for aggregation in AGGREGATIONS:
             for metric in METRICS:
                 keys = {"method": method, "aggregation": aggregation, "metric": metric}
                 parts = ratios(counts, metric, aggregation)
-                rows += [
-                    keys | row for row in interval_rows(parts, tables.class_names, fold_of_unit=counts.fold_of_unit)
-                ]
+                rows += [keys | row for row in interval_rows(parts, tables.class_names)]
     return table("method_scores", rows)
 
 

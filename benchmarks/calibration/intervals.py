@@ -9,6 +9,7 @@ from scipy import special
 from analysis.schema.names import MACRO
 from analysis.scoring.comparisons import difference_influence
 from analysis.scoring.estimates import interval_rows
+from analysis.scoring.image_rows import Folds
 from analysis.scoring.units import Ratios
 from analysis.statistics.intervals import multinomial_weights
 from benchmarks.calibration.check import Check
@@ -17,6 +18,7 @@ from benchmarks.calibration.comparisons import GROUPS, IMAGES, MANY, RESAMPLES, 
 LEAST_WITH_FEW_SLIDES = 0.88  # where two to seven slides carry a pooled score; a verdict then names them
 TRUTH_SLIDES = 2_000_000  # slides from which the truth of a pooled score is taken
 FOLDS = 5
+DIVISIONS = {"in 5 folds, twice": 2, "in 5 folds, three times": 3, "in each of 5 folds that train apart": 0}
 Draw = Callable[[int, np.random.Generator], np.ndarray]
 
 
@@ -187,7 +189,8 @@ def _folds() -> Iterator[Check]:
         fold = np.arange(groups) % FOLDS
         lesson = training_sd * rng.normal(size=FOLDS)  # what a fold's training set happens to teach, for all its slides
         d = lesson[fold] + rng.normal(size=(3, groups)) * 0.3 + rng.normal(size=groups)
-        found = difference_influence(d[..., None]).uncertainty(0, fold if corrected else None)
+        folds = Folds.of(np.arange(groups), fold) if corrected else None
+        found = difference_influence(d[..., None]).over(folds).uncertainty(0)
         low, high = found.interval(0.95)
         return low <= 0 <= high
 
@@ -206,3 +209,41 @@ def _folds() -> Iterator[Check]:
                 "shown",
                 lambda rng, g=groups, sd=training_sd: covered(g, sd, False, rng),
             )
+            for design, repeats in DIVISIONS.items():
+                setting = f"{groups} groups {design}, 3 seeds, training sets differ by sd {training_sd:g}"
+                yield Check(
+                    "interval of a paired difference over folds that share groups",
+                    setting,
+                    "coverage",
+                    lambda rng, g=groups, r=repeats, sd=training_sd: shared_covered(g, r, sd, True, rng),
+                )
+                yield Check(
+                    "interval of a paired difference over folds that share groups, their training sets ignored",
+                    setting,
+                    "shown",
+                    lambda rng, g=groups, r=repeats, sd=training_sd: shared_covered(g, r, sd, False, rng),
+                )
+
+
+def shared_covered(groups: int, repeats: int, training_sd: float, corrected: bool, rng: np.random.Generator) -> bool:
+    """Return whether the interval holds the truth, 0, where several folds test a group.
+
+    Args:
+        groups: Groups.
+        repeats: Divisions of the groups into folds, one after the other; 0: every fold tests all groups.
+        training_sd: Standard deviation of what the training set of a fold happens to teach.
+        corrected: Whether the interval knows of the folds.
+        rng: Random numbers.
+    """
+    if repeats:
+        folds = np.stack([FOLDS * repeat + rng.permutation(groups) % FOLDS for repeat in range(repeats)], axis=1)
+    else:
+        folds = np.tile(np.arange(FOLDS), (groups, 1))
+    tests = Folds(np.repeat(np.arange(groups), folds.shape[1]), folds.ravel())
+    lesson = training_sd * rng.normal(size=folds.max() + 1)
+    d = lesson[tests.fold] + rng.normal(size=(3, len(tests.fold))) * 0.3 + rng.normal(size=groups)[tests.unit]
+    of_groups = difference_influence(d.reshape(3, *folds.shape).mean(axis=2)[..., None])
+    if corrected:
+        of_groups = of_groups.over(tests, difference_influence(d[..., None]))
+    low, high = of_groups.uncertainty(0).interval(0.95)
+    return low <= 0 <= high

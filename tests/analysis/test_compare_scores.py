@@ -129,6 +129,24 @@ def test_runs_of_one_method_alone_are_said_where_the_other_lacks_them() -> None:
     assert compare(frame).notes == ()
 
 
+@pytest.mark.parametrize("design", ["repeated", "same images"])
+def test_folds_enter_the_interval_also_where_they_share_images(design: str) -> None:
+    table = scores({"ce": 0.0, "good": 0.1})
+    whole = compare(table)
+    number = table["group"].str.removeprefix("g").astype(int)
+    divisions = [number % 3, 3 + number // 3 % 3] if design == "repeated" else [0 * number + fold for fold in range(3)]
+    folded = pd.concat([table.assign(fold=fold) for fold in divisions], ignore_index=True)
+    unlucky = compare(folded).tables["comparisons"].iloc[0]
+    folded.loc[(folded["fold"] == 0) & (folded["method"] == "good"), "numerator"] *= 1.2  # one training set is luckier
+    found = compare(folded)
+    first, row = whole.tables["comparisons"].iloc[0], found.tables["comparisons"].iloc[0]
+    assert row["n_units"] == first["n_units"]
+    assert row["high"] - row["low"] > 2 * (first["high"] - first["low"])
+    assert row["high"] - row["low"] > 2 * (unlucky["high"] - unlucky["low"])
+    first, row = (each.tables["scores"].query("method == 'good' and `class` == 'macro'") for each in (whole, found))
+    assert ((row["high"] - row["low"]).to_numpy() > 1.5 * (first["high"] - first["low"]).to_numpy()).all()
+
+
 def test_large_slides_that_carry_pooled_scores_are_named() -> None:
     table = scores({"ce": 0.0, "good": 0.1})
     table.loc[table["group"] == "g2", ["numerator", "denominator"]] *= 50

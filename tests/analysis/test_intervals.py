@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis.scoring.comparisons import difference_influence
+from analysis.scoring.image_rows import Folds
 from analysis.scoring.influence import Influence
 from analysis.scoring.units import Ratios, scores_by_seed
 from analysis.statistics.corrections import holm, holm_multipliers
@@ -28,10 +29,11 @@ stats: Any = scipy.stats  # its return types are not declared
 NORMAL = stats.norm.ppf((np.arange(15) + 0.5) / 15)
 
 
-def of_mean(d, folds=None):
+def of_mean(d, fold=None):
     """The uncertainty of the mean of (S, n) or (n,) values."""
     values = np.atleast_2d(np.asarray(d, dtype=float))
-    return difference_influence(values[..., None]).uncertainty(0, folds)
+    folds = None if fold is None else Folds.of(np.arange(values.shape[1]), fold)
+    return difference_influence(values[..., None]).over(folds).uncertainty(0)
 
 
 def seeds_apart(values, shifts):
@@ -158,6 +160,85 @@ def test_folds_that_differ_widen_the_interval_as_nadeau_and_bengio_do():
     alike = np.random.default_rng(6).normal(size=20)
     alike -= np.array([alike[fold == f].mean() for f in range(5)])[fold]
     assert of_mean(alike, fold).half_width(0.95) == pytest.approx(of_mean(alike).half_width(0.95))
+
+
+def of_shared(d, folds):
+    """The uncertainty of the mean over units of (V,) values, one of each test."""
+    values = np.asarray(d, dtype=float)
+    means = np.bincount(folds.unit, values) / np.bincount(folds.unit)
+    apart = difference_influence(values[None, :, None])
+    return difference_influence(means[None, :, None]).over(folds, apart).uncertainty(0)
+
+
+def repeated(units, folds, repeats, rng):
+    """Repeated cross-validation: every unit is tested once in each repeat."""
+    fold = np.stack([folds * r + rng.permutation(units) % folds for r in range(repeats)], axis=1)
+    return Folds(np.repeat(np.arange(units), repeats), fold.ravel())
+
+
+def test_folds_that_share_units_have_the_part_of_nadeau_and_bengio():
+    rng = np.random.default_rng(7)
+    folds = repeated(20, 5, 2, rng)
+    lucky = np.linspace(-1, 1, 10)
+    d = rng.normal(size=40) * 0.1 + lucky[folds.fold]
+    found, means = of_shared(d, folds), np.array([d[folds.fold == f].mean() for f in range(10)])
+    assert found.fold_error == pytest.approx(np.sqrt((1 / 10 + 1 / 4) * means.var(ddof=1)))
+    assert found.n_folds == 5  # the degrees of freedom of one cross-validation, although there are ten folds
+    tested = [set(folds.unit[folds.fold == f]) for f in range(10)]
+    overlap = np.mean([len(a & b) / 4 for n, a in enumerate(tested) for b in tested[:n]])
+    assert found.fold_overlap == pytest.approx(overlap)
+    by_units = of_mean(d.reshape(20, 2).mean(axis=1)).half_width(0.95)
+    by_folds = found.fold_error * stats.t.ppf(0.975, 4)
+    assert found.half_width(0.95) == pytest.approx(np.hypot(by_folds, np.sqrt(overlap) * by_units))
+    assert found.half_width(0.95) > 1.5 * by_units
+
+
+def test_folds_that_test_the_same_units_are_added_to_the_variation_over_units():
+    folds = Folds(np.repeat(np.arange(15), 3), np.tile(np.arange(3), 15))
+    d = NORMAL[folds.unit] + np.array([-1, 0, 1])[folds.fold]
+    by_folds = stats.t.ppf(0.975, 2) * np.sqrt(1 / 3 + 1 / 2)  # variance over folds: 1
+    assert of_shared(d, folds).half_width(0.95) == pytest.approx(np.hypot(of_mean(NORMAL).half_width(0.95), by_folds))
+    alike = of_shared(NORMAL[folds.unit], folds)  # training sets make no difference
+    assert alike.half_width(0.95) == pytest.approx(of_mean(NORMAL).half_width(0.95))
+
+
+def test_more_repeats_do_not_widen_an_interval():
+    widths = []
+    for repeats in (1, 2, 3):
+        rng, found = np.random.default_rng(8), []
+        for _ in range(100):
+            folds, slides = repeated(20, 5, repeats, rng), rng.normal(size=20)
+            lesson = 0.5 * rng.normal(size=5 * repeats)
+            d = slides[folds.unit] + lesson[folds.fold] + 0.3 * rng.normal(size=20 * repeats)
+            found.append((of_shared(d, folds) if repeats > 1 else of_mean(d, folds.fold)).half_width(0.95))
+        widths.append(np.mean(found))
+    assert widths[1] < 1.03 * widths[0]
+    assert widths[2] < 1.03 * widths[1]
+    assert widths[2] > 0.7 * widths[0]
+
+
+def test_a_class_in_some_units_has_the_folds_that_tested_these():
+    rng = np.random.default_rng(9)
+    folds = repeated(20, 5, 2, rng)
+    d, here = rng.normal(size=40), folds.unit < 10
+    common = np.stack([d, np.where(here, d, np.nan)], axis=1)
+    means = np.stack([common[folds.unit == unit].mean(axis=0) for unit in range(20)])
+    found = difference_influence(means[None]).over(folds, difference_influence(common[None]))
+    alone = of_shared(d[here], folds.at(here))
+    assert found.uncertainty(1).half_width(0.95) == pytest.approx(alone.half_width(0.95))
+    assert found.uncertainty(0).half_width(0.95) == pytest.approx(of_shared(d, folds).half_width(0.95))
+
+
+def test_folds_that_share_units_need_what_each_of_them_tested():
+    folds = repeated(6, 3, 2, np.random.default_rng(0))
+    with pytest.raises(ValueError, match="needs `apart`"):
+        difference_influence(np.zeros((1, 6, 1))).over(folds)
+
+
+def test_a_unit_at_the_mean_counts_in_its_fold():
+    d, fold = np.array([0.0, 2, 1, 2, 2, 2, -3, -3, -3]), np.repeat(np.arange(3), 3)  # the first one is the mean
+    means = np.array([1.0, 2, -3])
+    assert of_mean(d, fold).fold_error == pytest.approx(np.sqrt((1 / 3 + 1 / 2) * means.var(ddof=1)))
 
 
 def test_a_single_part_need_not_know_its_size():

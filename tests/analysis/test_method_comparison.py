@@ -77,6 +77,17 @@ def test_contributions_weigh_classes_equally_although_one_is_rare():
     assert unit_contributions(d)[:, -1].mean() == pytest.approx((0.1 + 0.5) / 2)
 
 
+def test_units_without_a_labelled_pixel_change_no_test_of_macro():
+    pairs = scores(0.008)
+    bare = scores(0.008, units=20, absent=[(unit, c) for unit in range(14, 20) for c in range(3)])
+    for of_bare, known in ((bare.method, pairs.method), (bare.control, pairs.control)):
+        of_bare[:, :14] = known
+    found, expected = rows_of_pair(bare)[MACRO], rows_of_pair(pairs)[MACRO]
+    assert found["n_units"] == 14
+    for name in ("difference", "low", "p_tost_units", "p_equivalent", "p_better", "p_sign_flip", "skewness"):
+        assert found[name] == pytest.approx(expected[name]), name
+
+
 def test_an_absent_class_is_not_testable_and_does_not_disturb_macro():
     pairs = scores(0.05, absent=[(u, 2) for u in range(14)])
     rows = rows_of_pair(pairs)

@@ -13,6 +13,7 @@ from analysis.schema import rows_of
 from analysis.schema.names import MACRO
 from analysis.scoring.changed_models import magnitudes
 from analysis.scoring.comparisons import PairedScores
+from analysis.scoring.image_rows import Folds
 from analysis.study.runs import read_study
 from analysis.topics.path_ceiling import NOT_EXAMINED, Ceiling
 from analysis.topics.path_controls import word_of_uniform
@@ -157,7 +158,7 @@ def test_magnitudes_do_not_cancel():
     size, models = magnitudes(pairs)
     assert size == pytest.approx([0.1, 0.1])
     assert models == 2
-    folded = PairedScores(changed, trained, ("a", "b", "c"), np.array([0, 0, 1]))
+    folded = PairedScores(changed, trained, ("a", "b", "c"), Folds(np.arange(3), np.array([0, 0, 1])))
     assert magnitudes(folded)[1] == 4
 
 
