@@ -11,7 +11,7 @@ import pandas as pd
 from analysis.reading.palette import MethodMark, class_colours, method_marks
 from analysis.schema.files import AGAIN, read_table
 from analysis.scoring.metrics import headline
-from analysis.verdicts import Verdict
+from analysis.verdicts import Topic, Verdict
 from imbalance_bench.data.unchanged import require_unchanged
 from imbalance_bench.errors import UserError
 from imbalance_bench.record_documents import read_document
@@ -125,6 +125,14 @@ class AnalysedStudy:
         groups_known = bool(self.dataset.get("groups_known", False))
         by_image = self.plan.get("analysis", {}).get("unit") == "image" or not groups_known
         return headline("image" if by_image else "group")
+
+    @cached_property
+    def scored_folds(self) -> int:
+        """The number of folds that intervals are over, as the verdict on them says; 1 without one."""
+        found = [
+            each.numbers["folds"] for each in self.verdicts if (each.topic, each.aspect) == (Topic.DATA, "overlap")
+        ]
+        return int(found[0]) if found else 1
 
     def table(self, name: str) -> pd.DataFrame:
         """Return `analysis/<name>.csv`, or no rows where it was not written.

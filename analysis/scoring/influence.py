@@ -152,7 +152,7 @@ class Influence:
         Deviation:
             Test units are 1 / (F - 1) of the training units with F folds in one division, as if those that validate
             were trained on: they are part of what makes a model. With a validation part of 15 %, the ratio without them
-            would make the error of five folds 4 % larger. Where every fold tests the same units, F parts of the other
+            would make the error of five folds 5 % larger. Where every fold tests the same units, F parts of the other
             images are left out of training in turn, and the ratio is that of such a part to the rest. Degrees of
             freedom are F - 1 also after repeats, fewer than the J - 1 of Bouckaert and Frank 2004 for J folds: other
             divisions of the same units are no new units.

@@ -128,7 +128,7 @@ def data_verdicts(tables: StudyTables, units: dict[str, UnitCounts], plan: Analy
         *_incomplete_blocks(tables, units),
         *_absent_classes(tables, units),
         *_scored_on_validation(tables),
-        *_overlapping_folds(tables),
+        *_overlapping_folds(units),
     ]
 
 
@@ -293,16 +293,32 @@ def _scored_on_validation(tables: StudyTables) -> list[Verdict]:
     return [data_limit("split", "scored images", sentence, rule)]
 
 
-def _overlapping_folds(tables: StudyTables) -> list[Verdict]:
-    folds = len({run.fold for run in tables.data})
-    if folds < 2:
+def _overlapping_folds(units: dict[str, UnitCounts]) -> list[Verdict]:
+    designs = [counts.folds for counts in units.values() if counts.folds is not None]
+    if not designs:
         return []
-    sentence = (
-        f"The {folds} folds share most of their training images, so that their models are not independent: intervals "
-        "are widened as Nadeau and Bengio 2003 do, and are never narrower than over units alone."
+    folds = max(designs, key=lambda design: design.n_folds)
+    dependent = (
+        f"The models of the {folds.n_folds} folds are not independent, because one is trained on images that others "
+        "are trained or tested on"
     )
+    widened = "intervals are widened as Nadeau and Bengio 2003 do"
+    if folds.test_same_units:
+        sentence = (
+            f"The {folds.n_folds} folds test the same images and divide the others into training and validation, so "
+            "that their models are not independent: their variation, widened as Nadeau and Bengio 2003 do, is added to "
+            "that over units."
+        )
+    elif folds.share_units:
+        sentence = (
+            f"{dependent}, and several folds test the same images: where these vary more than units, {widened}, with "
+            f"as many degrees of freedom as {folds.of_one_division} folds have; they are never narrower than over "
+            "units."
+        )
+    else:
+        sentence = f"{dependent}: where these vary more than units, {widened}; they are never narrower than over units."
     rule = "limited: more than one fold (Nadeau and Bengio 2003)"
-    return [data_limit("overlap", "folds", sentence, rule, {"folds": folds})]
+    return [data_limit("overlap", "folds", sentence, rule, {"folds": folds.n_folds})]
 
 
 def sensitivity_verdict(sensitivity: pd.DataFrame, control: str | None, headline: str) -> Verdict | None:

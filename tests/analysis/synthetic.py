@@ -56,6 +56,7 @@ def write_synthetic_study(
     images_per_group: int = 1,
     absent_class: bool = False,
     folds: int = 1,
+    repeats: int = 1,
     mpp_um: float | None = MPP_UM,
     dataset: bool = True,
     architecture: str = "class_query",
@@ -81,6 +82,7 @@ def write_synthetic_study(
         images_per_group: Images of one slide, where groups are known.
         absent_class: The last class occurs in no test image.
         folds: 1, or more for cross-validation over the test images.
+        repeats: Cross-validations with other folds, one after the other.
         mpp_um: Micrometres per pixel; None where unknown.
         dataset: False deletes the data set after use, so that measures have nothing to read.
         architecture: Of every run.
@@ -99,13 +101,13 @@ def write_synthetic_study(
     root, several = Path(root), tuple(models)
     tissue = _Tissue(
         tuple(names) or CLASS_NAMES[:classes], n_images, rng_seed, groups_known,
-        images_per_group if groups_known else 1, absent_class, folds, mpp_um,
+        images_per_group if groups_known else 1, absent_class, folds, repeats, mpp_um,
     )  # fmt: skip
     scene = _write_data(root, tissue)
     scene = replace(scene, borders=borders, interventions=interventions, attention=attention)
     scene = replace(scene, gains=gains or METHOD_GAIN, models=several, coherent=coherent)
     plan_runs = []
-    for model, method, fold, seed in product(several or (None,), methods, range(folds), range(seeds)):
+    for model, method, fold, seed in product(several or (None,), methods, range(folds * repeats), range(seeds)):
         of_model = {} if model is None else {"model": model}
         run_id = canonical_hash([method, fold, seed, rng_seed, architecture, *of_model.values()])[:12]
         keys = {"run_id": run_id, "method": method, "fold": fold, "seed": seed, "architecture": architecture}
@@ -142,6 +144,7 @@ class _Tissue:
     images_per_group: int
     absent_class: bool
     folds: int
+    repeats: int
     mpp_um: float | None
 
     @property
@@ -183,7 +186,7 @@ def _write_data(root: Path, tissue: _Tissue) -> Scene:
     info |= {"groups_known": tissue.groups_known, "classes": classes}
     (folder / "dataset.yaml").write_text(yaml.safe_dump(info, sort_keys=False), encoding="utf-8")
 
-    splits = _splits(parts, group_of, folds)
+    splits = _splits(parts, group_of, folds, tissue.repeats)
     splits.save(root / "splits.json")
     counts = np.array([np.bincount(masks[i].ravel(), minlength=256)[: len(names)] for i in splits.folds[0].train])
     write_json(
@@ -214,14 +217,15 @@ def _fold_summary(fold: Fold, masks: dict[str, np.ndarray], classes: int) -> dic
     return {"n_train": len(fold.train), "n_val": len(fold.val), "n_test": len(fold.test), "train": train}
 
 
-def _splits(parts: dict[str, int], group_of: dict[str, str], folds: int) -> Splits:
+def _splits(parts: dict[str, int], group_of: dict[str, str], folds: int, repeats: int) -> Splits:
     ids = {part: tuple(f"{part}_{n:03d}" for n in range(count)) for part, count in parts.items()}
     if folds == 1:
         return Splits("published", 0, (Fold(ids["train"], ids["val"], ids["test"]),))
     groups = sorted({group_of[i] for i in ids["test"]})
     drawn = []
-    for fold in range(folds):
-        tested = tuple(i for i in ids["test"] if groups.index(group_of[i]) % folds == fold)
+    places = {group: place for place, group in enumerate(groups)}
+    for repeat, fold in product(range(repeats), range(folds)):
+        tested = tuple(i for i in ids["test"] if places[group_of[i]] // folds**repeat % folds == fold)
         rest = tuple(i for i in ids["test"] if i not in tested)
         drawn.append(Fold(ids["train"] + rest, ids["val"], tested))
     return Splits("grouped", 0, tuple(drawn))

@@ -246,8 +246,21 @@ def test_folds_are_scored_together(tmp_path):
     raters = found.tables["reliability"].groupby("over")["n_seeds"].agg(set).to_dict()
     assert raters["seeds"] == {4}
     assert raters["folds"] == raters["training_sets"] == {2}
-    assert verdict(found, "data/overlap").word == Word.LIMITED
+    overlap = verdict(found, "data/overlap")
+    assert overlap.word == Word.LIMITED
+    assert "trained on images that others are trained or tested on: where these vary" in overlap.sentence
     assert not found.tables["measures"]["value"].isna().all()
+
+
+def test_repeated_folds_have_a_part_in_the_intervals_of_every_table(tmp_path):
+    found = study(tmp_path, methods=TWO, seeds=2, folds=2, repeats=2, borders=True)
+    assert verdict(found, "data/overlap").numbers["folds"] == 4
+    said = verdict(found, "data/overlap").sentence
+    assert "several folds test the same images" in said
+    assert "as many degrees of freedom as 2 folds have" in said
+    assert found.tables["comparisons"].iloc[0]["n_units"] == 10
+    for name in ("method_scores", "boundary_scores", "trimap_curves", "calibration", "profiles", "iqm"):
+        assert np.isfinite(found.tables[name]["low"]).any(), name
 
 
 def test_missing_running_failed_and_damaged_runs_are_reported(copied):

@@ -1,6 +1,7 @@
 """Tables of borders and confusions: the sums that they come from, classes that are missing, older records."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,8 @@ import pytest
 from analysis.pipeline import analyze_study
 from analysis.scoring.boundary_scores import BoundaryCounts, boundary_rows, gap_rows, trimap_rows
 from analysis.scoring.confusion import confusion_rows
-from analysis.scoring.units import UnitCounts
+from analysis.scoring.image_rows import Folds, ImageRows
+from analysis.scoring.units import UnitCounts, count_units
 from analysis.study.runs import AnalysisPlan, read_study
 from analysis.topics.context import Context
 from imbalance_bench.manifest import write_json
@@ -31,10 +33,56 @@ def counts_of(rows: list[tuple], occurs: list[list[bool]] | None = None) -> Boun
     return BoundaryCounts(pd.DataFrame(rows, columns=columns), units)
 
 
+def in_two_folds(counts: BoundaryCounts, *, shared: bool = False) -> BoundaryCounts:
+    """The same where each unit is tested in a fold of its own, or all of them, with the same counts, in both folds."""
+    units = counts.units
+    if not shared:
+        return BoundaryCounts(counts.rows, replace(units, folds=Folds(np.arange(2), np.arange(2))))
+    seeds, images, classes = (axis.ravel() for axis in np.indices(units.counts.shape[1:]))
+    frame = pd.DataFrame({"seed": np.array(units.seeds)[seeds], "class_id": classes})
+    frame["image_id"] = np.array(units.images)[images]
+    frame["group_id"] = np.array(units.units)[units.unit_of_image[images]]
+    both = pd.concat([frame.assign(fold=fold) for fold in range(2)], ignore_index=True)
+    values = np.concatenate([units.counts.reshape(3, -1).T] * 2)
+    rows = pd.concat([counts.rows.assign(fold=fold) for fold in range(2)], ignore_index=True)
+    return BoundaryCounts(rows, count_units(ImageRows.of(both, units.seeds), values, "group", classes.max() + 1))
+
+
+def widths(rows: list[dict]) -> np.ndarray:
+    """Widths of the intervals of all rows that have one."""
+    found = np.array([row["high"] - row["low"] for row in rows])
+    return found[np.isfinite(found)]
+
+
+def of_every_table(counts: BoundaryCounts) -> list[list[dict]]:
+    """Rows of all tables."""
+    rings = replace(counts, rows=counts.rows.assign(measure="trimap"))
+    return [boundary_rows("m", counts, NAMES), gap_rows(counts, NAMES)[1], trimap_rows("m", rings, NAMES, (1.0,))]
+
+
 def of_aggregation(counts: BoundaryCounts, aggregation: str) -> dict[str, dict]:
     """Rows of one aggregation by class."""
     rows = boundary_rows("m", counts, NAMES)
     return {row["class"]: row for row in rows if row["aggregation"] == aggregation}
+
+
+def test_folds_enter_the_intervals_of_every_table() -> None:
+    rows = [
+        (seed, image, 0, "boundary_iou", 1.0, above, 1000)
+        for seed in (0, 1)
+        for image, above in zip("ijk", (500, 501, 503), strict=True)
+    ]
+    counts = counts_of(rows)
+    shared = in_two_folds(counts, shared=True)
+    for alone, folded in zip(of_every_table(counts), of_every_table(in_two_folds(counts)), strict=True):
+        ratio = widths(folded)[widths(alone) > 0] / widths(alone)[widths(alone) > 0]
+        assert (ratio > 1.5).all()  # sqrt(3) but for the bias: (1 / 2 + 1) s^2 in place of s^2 / 2
+    for alone, folded in zip(of_every_table(counts), of_every_table(shared), strict=True):
+        assert widths(folded) == pytest.approx(widths(alone))  # both folds found the same
+    unlucky = shared.rows["fold"].eq(1) & shared.rows["measure"].eq("boundary_iou")
+    shared.rows.loc[unlucky, "numerator"] -= 100
+    for alone, folded in zip(of_every_table(counts), of_every_table(shared), strict=True):
+        assert widths(folded).max() > 5 * widths(alone).max()
 
 
 def test_scores_are_ratios_of_sums_and_means_over_seeds() -> None:

@@ -16,6 +16,7 @@ from analysis.report.paper_tables.latex import escape
 from analysis.report.paper_tables.layout import MOST_LINES, PAGE_WIDTH_PT, broken, estimated_width, floats
 from analysis.report.paper_tables.markdown import escape as escape_markdown
 from analysis.report.paper_tables.paragraph import comparison_paragraph
+from analysis.verdicts import data_limit
 from tests.analysis.contract_study import LONG_NAMES, write_analysis, write_bare_study
 
 STRANGE = (
@@ -119,6 +120,20 @@ def test_every_special_is_escaped() -> None:
     assert escape("łęka") == r"\nonlatin{łęka}{[0142][0119]ka}"
     assert escape("\u816b x") == "\\nonlatin{\u816b}{[816B]} x"
     assert escape_markdown("a|b *c* <d>\ne") == "a\\|b \\*c\\* &lt;d&gt; e"
+
+
+def test_folds_are_named_where_intervals_are_over_them(tmp_path: Path) -> None:
+    study = analysed(write_bare_study(tmp_path, ("a", "b")))
+    assert "(jackknife, Student's t) and over seeds, and every p" in comparison_paragraph(study)
+    assert score_table(study).caption.endswith("over units and seeds.")
+    path = tmp_path / "analysis" / "verdicts.json"
+    verdicts = json.loads(path.read_text())
+    verdicts["verdicts"].append(data_limit("overlap", "folds", "", "", {"folds": 4}).as_json())
+    path.write_text(json.dumps(verdicts))
+    study = AnalysedStudy.open(tmp_path)
+    text = comparison_paragraph(study)
+    assert "over seeds and, as models of 4 folds are not independent, over folds (Nadeau and Bengio 2003), and" in text
+    assert score_table(study).caption.endswith("over units, seeds and folds.")
 
 
 def test_the_paragraph_says_what_the_verdicts_say(strange: Path) -> None:

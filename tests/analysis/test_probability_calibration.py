@@ -1,5 +1,6 @@
 """Calibration of probabilities: closed forms, another implementation, intervals, and records that lack them."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import pandas as pd
 import pytest
 
 from analysis.pipeline import analyze_study
+from analysis.scoring.image_rows import Folds
 from analysis.scoring.predicted_probabilities import (
     ALL,
     BRIER,
@@ -77,6 +79,23 @@ def test_probabilities_that_are_true_have_no_error_and_sharper_ones_are_overconf
     assert value[TOP_LABEL_ERROR, ALL] == pytest.approx(value[OVERCONFIDENCE, ALL], rel=0.05)
     blunt = scored(sums_of([[drawn(seed, sharpen=0.3) for seed in range(12)]])[0])
     assert blunt["high"][OVERCONFIDENCE, ALL] < -0.05
+
+
+def test_folds_enter_the_intervals_of_both_tables() -> None:
+    sums = sums_of([[drawn(seed) for seed in range(8)]])[0]
+    folded = replace(sums, folds=Folds(np.arange(8), np.arange(8) % 2))
+    every = [sums.pixels, sums.true_pixels, sums.p, sums.true_p, sums.p_squared]
+    # two folds that test all units: one predicts as before, the other half as many true pixels
+    twice = ProbabilitySums(*(np.repeat(each, 2, axis=1) for each in every), occurs=np.repeat(sums.occurs, 2, axis=0))
+    twice.true_pixels[:, 1::2] /= 2
+    shared = replace(sums, folds=Folds(np.repeat(np.arange(8), 2), np.tile(np.arange(2), 8)), apart=twice)
+    for rows_of in (calibration_rows, diagram_rows):
+        alone, apart, all_units = (
+            np.array([row["high"] - row["low"] for row in rows_of("m", each, NAMES)]) for each in (sums, folded, shared)
+        )
+        assert (apart >= alone - 1e-12)[np.isfinite(alone)].all()
+        assert (apart > 1.2 * alone).any()
+        assert (all_units > 1.2 * alone).any()
 
 
 def test_a_constant_probability_has_errors_in_closed_form() -> None:

@@ -88,7 +88,8 @@ def score_table(study: AnalysedStudy) -> PaperTable:
             cells.append(PaperCell(NOTHING) if row is None else _estimate(row["mean"], row["low"], row["high"], mark))
         rows.append(cells)
     how = AGGREGATION.get(study.aggregation, study.aggregation)
-    caption = f"Dice on {study.dataset['name']}, {how}, with 95 % intervals over units and seeds."
+    over = "units, seeds and folds" if study.scored_folds > 1 else "units and seeds"
+    caption = f"Dice on {study.dataset['name']}, {how}, with 95 % intervals over {over}."
     return PaperTable("paper_scores", caption, ["method", MACRO, *study.class_names], rows)
 
 

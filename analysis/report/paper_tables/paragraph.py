@@ -43,10 +43,15 @@ def _design(study: AnalysedStudy, rows: Sequence[Mapping[str, Any]]) -> str:
         f"On {study.dataset['name']}, {_counted(len(rows), 'method')} {'was' if len(rows) == 1 else 'were'} compared "
         f"with {' or '.join(study.controls)} on macro Dice over {_counted(units, unit)} and {seeds}, paired by {unit} "
         f"and seed. Seeds were averaged within a {unit}; intervals join the variation over {unit}s (jackknife, "
-        f"Student's t) and over seeds, and every p value inverts its interval. A method was called better or worse at "
-        f"a familywise level of {alpha:g} {corrected}and equivalent where two one-sided tests place the difference "
-        f"within +-{margin:g}, a margin fixed before training."
+        f"Student's t) and over seeds{_over_folds(study)}, and every p value inverts its interval. A method was called "
+        f"better or worse at a familywise level of {alpha:g} {corrected}and equivalent where two one-sided tests place "
+        f"the difference within +-{margin:g}, a margin fixed before training."
     )
+
+
+def _over_folds(study: AnalysedStudy) -> str:
+    folds = study.scored_folds
+    return f" and, as models of {folds} folds are not independent, over folds (Nadeau and Bengio 2003)" * (folds > 1)
 
 
 def _result(word: Word, rows: Sequence[Mapping[str, Any]]) -> str:
