@@ -57,6 +57,7 @@ def write_synthetic_study(
     absent_class: bool = False,
     folds: int = 1,
     repeats: int = 1,
+    rotate: bool = False,
     mpp_um: float | None = MPP_UM,
     dataset: bool = True,
     architecture: str = "class_query",
@@ -83,6 +84,7 @@ def write_synthetic_study(
         absent_class: The last class occurs in no test image.
         folds: 1, or more for cross-validation over the test images.
         repeats: Cross-validations with other folds, one after the other.
+        rotate: Every fold tests all test images instead.
         mpp_um: Micrometres per pixel; None where unknown.
         dataset: False deletes the data set after use, so that measures have nothing to read.
         architecture: Of every run.
@@ -101,7 +103,7 @@ def write_synthetic_study(
     root, several = Path(root), tuple(models)
     tissue = _Tissue(
         tuple(names) or CLASS_NAMES[:classes], n_images, rng_seed, groups_known,
-        images_per_group if groups_known else 1, absent_class, folds, repeats, mpp_um,
+        images_per_group if groups_known else 1, absent_class, folds, repeats, rotate, mpp_um,
     )  # fmt: skip
     scene = _write_data(root, tissue)
     scene = replace(scene, borders=borders, interventions=interventions, attention=attention)
@@ -145,6 +147,7 @@ class _Tissue:
     absent_class: bool
     folds: int
     repeats: int
+    rotate: bool
     mpp_um: float | None
 
     @property
@@ -187,6 +190,8 @@ def _write_data(root: Path, tissue: _Tissue) -> Scene:
     (folder / "dataset.yaml").write_text(yaml.safe_dump(info, sort_keys=False), encoding="utf-8")
 
     splits = _splits(parts, group_of, folds, tissue.repeats)
+    if tissue.rotate:
+        splits = replace(splits, folds=_splits(parts, group_of, 1, 1).folds * folds)
     splits.save(root / "splits.json")
     counts = np.array([np.bincount(masks[i].ravel(), minlength=256)[: len(names)] for i in splits.folds[0].train])
     write_json(

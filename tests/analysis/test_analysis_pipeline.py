@@ -263,6 +263,15 @@ def test_repeated_folds_have_a_part_in_the_intervals_of_every_table(tmp_path):
         assert np.isfinite(found.tables[name]["low"]).any(), name
 
 
+def test_folds_on_one_test_set_are_added_to_the_variation_over_units(tmp_path):
+    found = study(tmp_path, methods=TWO, folds=3, rotate=True)
+    overlap = verdict(found, "data/overlap")
+    assert overlap.numbers["folds"] == 3
+    assert overlap.sentence.startswith("The 3 folds test the same images and divide the others into training and")
+    assert "is added to that over units" in overlap.sentence
+    assert found.tables["comparisons"].iloc[0]["n_units"] == 10
+
+
 def test_missing_running_failed_and_damaged_runs_are_reported(copied):
     root = copied
     runs = [each["run_id"] for each in StudyRecords(root).plan()["runs"] if each["method"] == "dfa"]

@@ -60,6 +60,8 @@ def test_counts_are_those_of_the_frames_on_the_images_of_both_sides(pairs, unit,
         for name, value in vars(expected).items():
             if name != "folds":
                 np.testing.assert_array_equal(getattr(counts, name), value, err_msg=name)
+        assert counts.folds is not None
+        assert expected.folds is not None
         np.testing.assert_array_equal(counts.folds.fold, expected.folds.fold)
     assert found.trained.seeds == (0, 1)
     assert found.scores.method.shape == found.scores.control.shape
