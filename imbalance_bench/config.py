@@ -308,6 +308,11 @@ class StudyConfig(Section):
         return self.analysis.control or self.methods[0].label
 
     @property
+    def comparisons(self) -> int:
+        """Number of methods that are compared with their control over all models, as each model has a control."""
+        return (len(self.methods) - 1) * len(self.each_model)
+
+    @property
     def uses_feature_cache(self) -> bool:
         """True if training reads cached features of a frozen encoder instead of images."""
         return self.model.encoder_frozen and self.training.augmentation.cached_views > 0

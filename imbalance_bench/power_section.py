@@ -17,7 +17,7 @@ class PowerSection(Section):
 
     slides: Annotated[int, Field(ge=1)]  # independent test slides or patients
     seeds: Annotated[int, Field(ge=1)]  # per method
-    methods: Annotated[int, Field(ge=1)]  # compared with the control
+    methods: Annotated[int, Field(ge=1)]  # compared with their control, over all models
     slide_sd: Points  # of a difference over slides
     seed_sd: Points  # of a difference over seeds, all slides together
     noise_sd: Points = 0.0  # of slide and seed together

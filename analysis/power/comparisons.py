@@ -24,17 +24,19 @@ OnStudy = Callable[[], object]
 
 @dataclass(frozen=True)
 class ComparisonDesign:
-    """A study that compares methods with one control.
+    """A study that compares methods with a control.
 
     Args:
         slides: Number of independent test slides or patients.
         seeds: Number of seeds per method.
-        methods: Number of methods that are compared with the control.
+        methods: Number of methods that are compared with their control, over all models: the family of Holm's
+            correction.
         slide_sd: Standard deviation over slides of the true difference between a method and the control, Dice.
         seed_sd: Standard deviation over seeds of the difference, all slides together, Dice.
         noise_sd: Standard deviation of the interaction of seed and slide, Dice.
         alpha: Level of the family.
         margin: Half width of the region of practical equivalence, Dice.
+        models: Number of models; each has its own control.
     """
 
     slides: int
@@ -45,6 +47,12 @@ class ComparisonDesign:
     noise_sd: float = 0.0
     alpha: float = 0.05
     margin: float = 0.01
+    models: int = 1
+
+    @property
+    def trainings(self) -> int:
+        """Number of trainings of the whole study, controls included."""
+        return (self.methods + self.models) * self.seeds
 
     @property
     def rules(self) -> Rules:
@@ -95,7 +103,7 @@ class SimulatedStudies:
     def draw(
         cls, design: ComparisonDesign, seed: int, n: int = SIMULATIONS, on_study: OnStudy = lambda: None
     ) -> "SimulatedStudies":
-        """Simulate studies; methods share the control, so that their differences correlate by one half.
+        """Simulate studies; methods of a model share its control, so that their differences correlate by one half.
 
         Args:
             design: The design.
@@ -142,14 +150,14 @@ class SimulatedStudies:
 
 def _tests(design: ComparisonDesign, rng: np.random.Generator) -> Iterator[PairTest]:
     """Simulate one study and test every method of it."""
-    shape = (design.methods + 1, design.seeds, design.slides)
+    shape = (design.models + design.methods, design.seeds, design.slides)  # controls first
     runs = design.slide_sd * rng.normal(size=(shape[0], 1, shape[2])) + design.seed_sd * rng.normal(
         size=(*shape[:2], 1)
     )
     runs = (runs + design.noise_sd * rng.normal(size=shape)) / np.sqrt(2)  # of a difference, as the design states it
     units = tuple(map(str, range(design.slides)))
-    for method, scores in enumerate(runs[1:]):
-        pairs = PairedScores(scores[..., None], runs[0][..., None], units)
+    for method, scores in enumerate(runs[design.models :]):
+        pairs = PairedScores(scores[..., None], runs[method % design.models][..., None], units)
         yield from pair_tests(pairs, ("a",), design.rules, {"method": method}, only="a")
 
 
@@ -161,7 +169,7 @@ class Way:
         changes: What is added.
         seeds: Number of seeds per method after the addition.
         slides: Number of test slides after it.
-        runs: Number of trainings of the whole study after it, control included.
+        runs: Number of trainings of the whole study after it, controls included.
         enough: Whether the power is reached; if not, the numbers are the largest that were tried.
     """
 
@@ -208,8 +216,7 @@ def ways(
     ):
         step = _smallest(largest, lambda value, changed=changed: enough(changed(value)))
         extended = changed(largest if step is None else step)
-        runs = (extended.methods + 1) * extended.seeds
-        results.append(Way(changes, extended.seeds, extended.slides, runs, step is not None))
+        results.append(Way(changes, extended.seeds, extended.slides, extended.trainings, step is not None))
     return results
 
 

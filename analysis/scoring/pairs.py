@@ -47,3 +47,12 @@ def control_of(method: str, tables: StudyTables, plan: AnalysisPlan) -> str | No
     model = tables.runs_of(method)[0].model
     controls = [run.method for run in tables.data if run.label == plan.control and run.model == model]
     return controls[0] if controls and controls[0] != method else None
+
+
+def compared_methods(tables: StudyTables, plan: AnalysisPlan) -> dict[str, str]:
+    """Return the control of every method that has one, in the order of the plan: the family of macro comparisons.
+
+    Before a study is trained, `StudyConfig.comparisons` counts them.
+    """
+    controls = {method: control_of(method, tables, plan) for method in tables.methods}
+    return {method: control for method, control in controls.items() if control is not None}

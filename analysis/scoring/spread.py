@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.scoring.comparisons import unit_contributions
-from analysis.scoring.pairs import control_of, study_pairing
+from analysis.scoring.pairs import compared_methods, study_pairing
 from analysis.scoring.units import method_units
 from analysis.study.runs import AnalysisPlan, StudyTables
 
@@ -20,7 +20,8 @@ class Spread:
         noise_sd: Standard deviation of the interaction of seed and slide.
         slides: Slides of the pilot.
         seeds: Seeds of the pilot.
-        methods: Methods that were compared.
+        methods: Methods that were compared with their control, over all models.
+        models: Models; each has its own control.
     """
 
     slide_sd: float
@@ -29,23 +30,25 @@ class Spread:
     slides: int
     seeds: int
     methods: int
+    models: int = 1
 
 
 def spread_of(study: StudyTables, plan: AnalysisPlan) -> Spread | None:
     """Estimate the spread of the differences of a study; None with fewer than two slides or seeds."""
     unit = plan.unit_kind(bool(study.dataset.get("groups_known", False)))
-    pairing, estimates = study_pairing(study, method_units(study, unit), unit), []
-    for method in study.methods:
-        control = control_of(method, study, plan)
-        pairs = None if control is None else pairing.pair(method, control)
+    pairing, estimates, used = study_pairing(study, method_units(study, unit), unit), [], set[str]()
+    for method, control in compared_methods(study, plan).items():
+        pairs = pairing.pair(method, control)
         if pairs is not None and min(pairs.difference.shape[:2]) > 1:
             macro = np.stack([unit_contributions(by_unit)[:, -1] for by_unit in pairs.difference])  # (S, U)
             estimates.append((components(macro), macro.shape))
+            used.add(control)
     if not estimates:
         return None
     sds = np.median([sds for sds, _ in estimates], axis=0)
     seeds, slides = np.max([shape for _, shape in estimates], axis=0)
-    return Spread(*(float(sd) for sd in sds), slides=int(slides), seeds=int(seeds), methods=len(estimates))
+    sizes = {"slides": int(slides), "seeds": int(seeds), "methods": len(estimates), "models": len(used)}
+    return Spread(*(float(sd) for sd in sds), **sizes)
 
 
 def components(values: np.ndarray) -> tuple[float, float, float]:

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
+from analysis.scoring.pairs import compared_methods
 from analysis.scoring.spread import Spread, spread_of
 from analysis.topics.context import Context, TopicResult
 from analysis.verdicts import Verdict, data_limit
@@ -26,7 +27,7 @@ def analyze(context: Context) -> TopicResult:
     design = {
         "slides": max((len(units.units) for units in context.units.values()), default=0),
         "seeds": min((len(units.seeds) for units in context.units.values()), default=0),
-        "methods": max(len(context.study.methods) - 1, 0),
+        "methods": len(compared_methods(context.study, context.plan)),
     }
     verdict = power_verdict(announced, design, spread)
     return TopicResult({}, () if verdict is None else (verdict,))
@@ -37,7 +38,7 @@ def power_verdict(announced: dict[str, Any], design: dict[str, int], spread: Spr
 
     Args:
         announced: Content of `imbalance_bench.power_section.PowerSection`.
-        design: Numbers of slides, seeds and methods that were run; methods without the control.
+        design: Numbers of slides, seeds and methods that were run; methods that have a control.
         spread: Standard deviations of the study; None if they cannot be estimated.
     """
     shortfalls = [

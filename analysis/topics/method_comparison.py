@@ -11,7 +11,7 @@ from analysis.schema.names import MACRO
 from analysis.scoring.comparisons import PairTest, Rules, judged_families, macro_or_class, pair_tests
 from analysis.scoring.estimates import with_interval
 from analysis.scoring.metrics import Metric
-from analysis.scoring.pairs import control_of, rules_of, study_pairing
+from analysis.scoring.pairs import compared_methods, rules_of, study_pairing
 from analysis.scoring.units import UnitCounts
 from analysis.study.runs import AnalysisPlan, StudyTables
 from analysis.topics import study_limits
@@ -41,9 +41,8 @@ def comparison_tests(
         metric: Metric that is compared.
     """
     tests, pairing = [], study_pairing(tables, units, unit, metric)
-    for method in tables.methods:
-        control = control_of(method, tables, plan)
-        pairs = None if control is None else pairing.pair(method, control)
+    for method, control in compared_methods(tables, plan).items():
+        pairs = pairing.pair(method, control)
         if pairs is not None:
             keys = {"method": method, "control": control, "metric": metric, "unit": unit}
             tests += pair_tests(pairs, tables.class_names, rules_of(plan), keys)

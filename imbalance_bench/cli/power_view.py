@@ -99,7 +99,7 @@ def designs(
     if pilot is not None:
         spread = pilot_spread(pilot)
         sizes |= {name: getattr(spread, name) / POINT for name in ("slide_sd", "seed_sd", "noise_sd")}
-        sizes = {"slides": spread.slides, "seeds": spread.seeds, "methods": spread.methods} | sizes
+        sizes = {name: getattr(spread, name) for name in ("slides", "seeds", "methods", "models")} | sizes
     sizes |= {name: value for name, value in options.items() if value is not None}
     slides, seeds, methods = (required(sizes.get(name), f"--{name}", study) for name in ("slides", "seeds", "methods"))
     alpha = sizes.get("alpha", 0.05)
@@ -112,6 +112,7 @@ def designs(
         noise_sd=sizes.get("noise_sd", 0.0) * POINT,
         alpha=alpha,
         margin=sizes.get("margin", 1.0) * POINT,
+        models=sizes.get("models", 1),
     )
     classes = required(sizes.get("classes"), "--classes", study)
     association = AssociationDesign(
@@ -125,8 +126,8 @@ def sizes_of(config: StudyConfig) -> dict[str, Any]:
     """Return what a study file says of its size: methods, seeds, classes, alpha, margin and, where known, slides."""
     dataset = PreparedDataset.open(config.dataset.path)
     names = Taxonomy(dataset.info, config.dataset.groups, config.dataset.ignore, config.dataset.class_order).names
-    methods = [method.label for method in config.methods if method.label != config.control]
-    sizes: dict[str, Any] = {"methods": max(len(methods), 1), "seeds": len(config.seeds), "classes": (len(names),)}
+    sizes: dict[str, Any] = {"methods": max(config.comparisons, 1), "models": len(config.each_model)}
+    sizes |= {"seeds": len(config.seeds), "classes": (len(names),)}
     sizes |= {"alpha": config.analysis.alpha, "margin": config.analysis.rope_dice / POINT}
     groups = {entry.group_id for entry in dataset.entries}
     if config.splits.kind == "published":
@@ -153,11 +154,11 @@ def short_form(config: StudyConfig, *, slides: int, classes: int) -> list[str]:
         slides: Independent groups that are tested, over all folds.
         classes: K after merging.
     """
-    methods = sum(method.label != config.control for method in config.methods)
-    lines = []
+    methods, lines = config.comparisons, []
     if slides and methods:
         spread = (SLIDE_SD * POINT, SEED_SD * POINT)
-        design = ComparisonDesign(slides, len(config.seeds), methods, *spread, alpha=config.analysis.alpha)
+        sizes = {"alpha": config.analysis.alpha, "models": len(config.each_model)}
+        design = ComparisonDesign(slides, len(config.seeds), methods, *spread, **sizes)
         needed = threshold(design)
         lines.append(
             f"To be shown better than the control, a method must gain {_points(needed.together)} points of macro Dice "
@@ -185,8 +186,8 @@ def _print_comparisons(
     """Print what comparisons can show; `smallest` is the smallest difference after Holm, and of one named test."""
     needed, spread = threshold(design), [_points(sd) for sd in (design.slide_sd, design.seed_sd, design.noise_sd)]
     sentences = [
-        f"{design.slides} slides, {_seeds(design.seeds)}, {design.methods} methods against one control; differences "
-        f"vary by {spread[0]} points over slides, {spread[1]} over seeds, {spread[2]} over both together.",
+        f"{design.slides} slides, {_seeds(design.seeds)}, {design.methods} methods against {_controls(design.models)}; "
+        f"differences vary by {spread[0]} points over slides, {spread[1]} over seeds, {spread[2]} over both together.",
         f"An observed difference must pass {_points(needed.together)} points after Holm: {_points(needed.by_slides)} "
         f"for the slides, {_points(needed.by_seeds)} for the seeds, added like standard errors.",
         f"Found in 80 % of studies: a true difference of {_points(smallest[0])} points, or of {_points(smallest[1])} "
@@ -233,6 +234,10 @@ def _print_associations(design: AssociationDesign, power: AssociationPower, cons
         f"named beforehand); a power of 80 % needs {enough}.",
     ):
         console.print(sentence, highlight=False, soft_wrap=True)
+
+
+def _controls(n: int) -> str:
+    return "one control" if n == 1 else f"the controls of {n} models"
 
 
 def _seeds(n: int) -> str:

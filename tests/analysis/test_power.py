@@ -15,12 +15,17 @@ from analysis.power.associations import AssociationDesign, association_power, cr
 from analysis.power.comparisons import ComparisonDesign, SimulatedStudies, threshold, ways
 from analysis.power.pilot import pilot_spread
 from analysis.scoring.spread import Spread, components
+from analysis.study.runs import AnalysisPlan, read_study
+from analysis.topics import announced_power
 from analysis.topics.announced_power import is_larger, power_verdict
+from analysis.topics.context import Context
+from analysis.topics.method_comparison import comparison_tests
 from analysis.verdicts import Word
 from imbalance_bench.analysis_section import AnalysisSection
 from imbalance_bench.cli.main import main
-from imbalance_bench.cli.power_view import designs, sizes_of
+from imbalance_bench.cli.power_view import designs, short_form, sizes_of
 from imbalance_bench.config import load_study
+from imbalance_bench.records import StudyRecords
 from tests.analysis.synthetic import write_synthetic_study
 from tests.small_study import write_dataset, write_study
 
@@ -208,3 +213,41 @@ def test_a_planned_study_says_what_it_can_show_and_its_control_is_no_method(tmp_
     assert "With one seed every verdict speaks of these trained models" in output
     assert "No correlation over 3 classes can be significant; 5 can." in output
     assert not (tmp_path / "out").exists()
+
+
+def context_of(root, **power):
+    """The context of a study whose plan announced a power."""
+    content = json.loads((root / "plan.json").read_text())
+    content["analysis"] |= {"power": supposed(**power)}
+    (root / "plan.json").write_text(json.dumps(content))
+    records = StudyRecords.open(root)
+    return Context(records, read_study(records), AnalysisPlan.of(records), lambda *_: None, None)
+
+
+def test_with_several_models_as_many_comparisons_are_announced_as_are_corrected_together(tmp_path):
+    """Every model has its own control: 2 methods under 2 models are 2 comparisons, neither 1 nor 3."""
+    file = write_study(tmp_path / "study.yaml", write_dataset(tmp_path / "data"))
+    content = yaml.safe_load(file.read_text())
+    model = content.pop("model")
+    models = [model | {"label": "small"}, model | {"label": "large", "channels": 32}]
+    file.write_text(yaml.safe_dump(content | {"models": models}))
+    config = load_study(file)
+    assert (config.comparisons, sizes_of(config)["methods"]) == (2, 2)
+    assert "after Holm for 2 (" in short_form(config, slides=6, classes=3)[0]
+    design, _ = designs(file, None, SUPPOSED)
+    assert (design.methods, design.models, design.trainings) == (2, 2, 4)  # one seed of each method and model
+    sizes = {"models": ("small", "large"), "methods": ("cross_entropy", "dfa"), "n_images": 8, "seeds": 3}
+    root = write_synthetic_study(tmp_path / "a", classes=3, dataset=False, **sizes)
+    context = context_of(root, methods=2)
+    tests = comparison_tests(context.study, context.units, context.plan, context.unit)
+    assert sum(test.keys["class"] == "macro" for test in tests) == config.comparisons
+    assert not announced_power.analyze(context).verdicts
+    pilot = pilot_spread(root)
+    assert (pilot.methods, pilot.models) == (2, 2)
+
+
+def test_methods_of_several_models_do_not_share_a_control():
+    noise = replace(DESIGN, methods=4, slides=200, seeds=1, models=2)
+    first, second, third, _ = (test.pairs.difference.ravel() for test in SimulatedStudies.draw(noise, 0, 1).studies[0])
+    assert np.corrcoef(first, third)[0, 1] == pytest.approx(0.5, abs=0.15)  # the same model
+    assert np.corrcoef(first, second)[0, 1] == pytest.approx(0, abs=0.2)
