@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from imbalance_bench.config_section import Section
+from imbalance_bench.config_section import Section, untold
 
 Points = Annotated[float, Field(ge=0)]  # points of Dice
 
@@ -21,5 +21,9 @@ class PowerSection(Section):
     slide_sd: Points  # of a difference over slides
     seed_sd: Points  # of a difference over seeds, all slides together
     noise_sd: Points = 0.0  # of slide and seed together
+    # of cross-validation, each testing other slides; None: as one test set
+    folds: Annotated[int, Field(ge=1)] | None = Field(default=None, exclude_if=untold)
+    # of a difference over folds, beyond what their slides make of it; None: nothing
+    fold_sd: Points | None = Field(default=None, exclude_if=untold)
     smallest_difference: Points | None = None  # found in 80 % of studies after Holm; None: none is
     result: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]  # SHA-256 of what `power --json` printed

@@ -3,21 +3,26 @@
 Studies are simulated and judged by the functions that judge real ones (`scoring.comparisons`). One method differs from
 the control by a known amount, the others do not differ. The noise of a study is drawn once and shifted, so that power
 increases with the difference in every simulation.
+
+Under cross-validation every fold tests its share of the slides, and verdicts rest on the interval of Nadeau and Bengio
+2003, as in `analyze`. What training sets add to the differences between folds is `fold_sd`; 0 supposes that folds
+differ by their slides alone. It is drawn as that interval supposes: folds share training units, so that what training
+sets do to a difference correlates by 1 / F between F folds. Seeds are supposed to act on all folds alike.
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import special
 
 from analysis.scoring.comparisons import PairedScores, PairTest, Rules, judged_rows, pair_tests
+from analysis.statistics.intervals import Uncertainty, fold_error
 from analysis.verdicts import Word
 from imbalance_bench.seeding import generator
 
 TARGET = 0.8  # desired power
 SIMULATIONS = 400  # standard error of a probability of .8: .02
-MOST_SEEDS, MOST_SLIDES = 30, 400
+MOST_SEEDS, MOST_SLIDES, MOST_FOLDS = 30, 400, 20
 WORDS = (Word.BETTER, Word.WORSE, Word.EQUIVALENT, Word.UNDECIDED, Word.NOT_TESTABLE)
 OnStudy = Callable[[], object]
 
@@ -27,16 +32,22 @@ class ComparisonDesign:
     """A study that compares methods with a control.
 
     Args:
-        slides: Number of independent test slides or patients.
+        slides: Number of independent slides or patients that are tested, all folds together.
         seeds: Number of seeds per method.
         methods: Number of methods that are compared with their control, over all models: the family of Holm's
             correction.
-        slide_sd: Standard deviation over slides of the true difference between a method and the control, Dice.
+        slide_sd: Standard deviation over slides of the true difference between a method and the control, Dice; under
+            cross-validation within a fold.
         seed_sd: Standard deviation over seeds of the difference, all slides together, Dice.
         noise_sd: Standard deviation of the interaction of seed and slide, Dice.
         alpha: Level of the family.
         margin: Half width of the region of practical equivalence, Dice.
         models: Number of models; each has its own control.
+        folds: Number of folds of cross-validation, each of which tests other slides; 1: one test set.
+        fold_sd: Standard deviation over folds of the difference, beyond what slides and seeds make of it, Dice: what
+            training sets add. Of no effect with one fold.
+        repeats: Number of times that all folds are trained, on other divisions or other training sets. They count as
+            trainings; what they average out or add is not modelled.
     """
 
     slides: int
@@ -48,11 +59,24 @@ class ComparisonDesign:
     alpha: float = 0.05
     margin: float = 0.01
     models: int = 1
+    folds: int = 1
+    fold_sd: float = 0.0
+    repeats: int = 1
 
     @property
     def trainings(self) -> int:
         """Number of trainings of the whole study, controls included."""
-        return (self.methods + self.models) * self.seeds
+        return (self.methods + self.models) * self.seeds * self.folds * self.repeats
+
+    @property
+    def fold_of_slide(self) -> np.ndarray | None:
+        """The fold that tests each slide, folds as equal as they can be, (slides,) int; None with one fold."""
+        return None if self.folds < 2 else np.arange(self.slides) % self.folds
+
+    @property
+    def test_to_train(self) -> float:
+        """Ratio of the test slides of a fold to its training slides."""
+        return 1 / (self.folds - 1)
 
     @property
     def rules(self) -> Rules:
@@ -67,24 +91,40 @@ class Threshold:
     Args:
         by_slides: Contribution of the slides, Dice; infinite with one slide.
         by_seeds: Contribution of the seeds, Dice; 0 with one seed, as the result then concerns that one training.
-        together: Both, added like standard errors.
+        together: The larger of slides and folds, and the seeds, added like standard errors.
+        by_folds: Contribution of the folds, Dice, in which slides and training sets differ; 0 with one fold.
     """
 
     by_slides: float
     by_seeds: float
     together: float
+    by_folds: float = 0.0
 
 
 def threshold(design: ComparisonDesign) -> Threshold:
     """Return the difference that passes the first step of Holm's correction (alpha / methods)."""
-    tail = 1 - design.alpha / design.methods / 2
-    over_slides = design.slide_sd / np.sqrt(design.slides)
-    over_seeds = np.hypot(design.seed_sd, design.noise_sd / np.sqrt(design.slides)) / np.sqrt(design.seeds)
-    by_slides = float(over_slides * special.stdtrit(design.slides - 1, tail)) if design.slides > 1 else float("inf")
-    if design.seeds < 2:
-        return Threshold(by_slides, 0.0, by_slides)
-    by_seeds = float(over_seeds * special.stdtrit(design.seeds - 1, tail))
-    return Threshold(by_slides, by_seeds, float(np.hypot(by_slides, by_seeds)))
+    level = 1 - design.alpha / design.methods
+    slides = Uncertainty(0.0, design.slide_sd / np.sqrt(design.slides), np.ones(1), np.array([design.slides - 1.0]))
+    seeds = replace(slides, unit_error=0.0, seed_error=_expected_seed_error(design), n_seeds=design.seeds)
+    folds = replace(slides, unit_error=0.0, fold_error=_expected_fold_error(design), n_folds=design.folds)
+    together = replace(seeds, unit_error=slides.unit_error, fold_error=folds.fold_error, n_folds=design.folds)
+    if design.slides < 2:
+        return Threshold(float("inf"), seeds.half_width(level), float("inf"))
+    return Threshold(*(part.half_width(level) for part in (slides, seeds, together, folds)))
+
+
+def _expected_seed_error(design: ComparisonDesign) -> float:
+    return float(np.hypot(design.seed_sd, design.noise_sd / np.sqrt(design.slides)) / np.sqrt(design.seeds))
+
+
+def _expected_fold_error(design: ComparisonDesign) -> float:
+    """Return the error that `analyze` gives to folds which are as far apart as is expected; 0 with one fold."""
+    if design.fold_of_slide is None:
+        return 0.0
+    of_slide = design.slide_sd**2 + design.noise_sd**2 / design.seeds
+    variance = design.fold_sd**2 + of_slide * np.mean(1 / np.bincount(design.fold_of_slide))
+    apart = np.arange(design.folds)
+    return fold_error(apart / apart.std(ddof=1) * np.sqrt(variance), design.test_to_train)
 
 
 @dataclass(frozen=True)
@@ -154,10 +194,15 @@ def _tests(design: ComparisonDesign, rng: np.random.Generator) -> Iterator[PairT
     runs = design.slide_sd * rng.normal(size=(shape[0], 1, shape[2])) + design.seed_sd * rng.normal(
         size=(*shape[:2], 1)
     )
-    runs = (runs + design.noise_sd * rng.normal(size=shape)) / np.sqrt(2)  # of a difference, as the design states it
+    runs = runs + design.noise_sd * rng.normal(size=shape)
+    folds = design.fold_of_slide
+    if folds is not None and design.fold_sd > 0:
+        shared = np.sqrt(design.test_to_train) * rng.normal(size=(shape[0], 1, 1))
+        runs = runs + design.fold_sd * (shared + rng.normal(size=(shape[0], 1, design.folds))[..., folds])
+    runs = runs / np.sqrt(2)  # of a difference, as the design states it
     units = tuple(map(str, range(design.slides)))
     for method, scores in enumerate(runs[design.models :]):
-        pairs = PairedScores(scores[..., None], runs[method % design.models][..., None], units)
+        pairs = PairedScores(scores[..., None], runs[method % design.models][..., None], units, folds)
         yield from pair_tests(pairs, ("a",), design.rules, {"method": method}, only="a")
 
 
@@ -169,6 +214,7 @@ class Way:
         changes: What is added.
         seeds: Number of seeds per method after the addition.
         slides: Number of test slides after it.
+        folds: Number of folds after it.
         runs: Number of trainings of the whole study after it, controls included.
         enough: Whether the power is reached; if not, the numbers are the largest that were tried.
     """
@@ -176,6 +222,7 @@ class Way:
     changes: str
     seeds: int
     slides: int
+    folds: int
     runs: int
     enough: bool
 
@@ -184,6 +231,8 @@ def ways(
     design: ComparisonDesign, difference: float, seed: int, *, n: int = SIMULATIONS, on_study: OnStudy = lambda: None
 ) -> list[Way]:
     """Find how many seeds, slides, or both in proportion, are needed to show a difference with a power of .8.
+
+    Under cross-validation also how many folds.
 
     Args:
         design: The design to start from.
@@ -207,16 +256,23 @@ def ways(
         slides = round(design.slides * (design.seeds + step) / design.seeds)
         return replace(design, seeds=design.seeds + step, slides=slides)
 
+    def more_folds(step: int) -> ComparisonDesign:
+        return replace(design, folds=design.folds + step)
+
     results = []
     steps = max(MOST_SEEDS - design.seeds, 0), max(MOST_SLIDES - design.slides, 0)
-    for changes, changed, largest in (
+    additions = [
         ("more seeds", more_seeds, steps[0]),
         ("more slides", more_slides, steps[1]),
         ("more seeds and slides", more_of_both, steps[0]),
-    ):
+    ]
+    if design.folds > 1:
+        additions.append(("more folds", more_folds, max(min(MOST_FOLDS, design.slides) - design.folds, 0)))
+    for changes, changed, largest in additions:
         step = _smallest(largest, lambda value, changed=changed: enough(changed(value)))
         extended = changed(largest if step is None else step)
-        results.append(Way(changes, extended.seeds, extended.slides, extended.trainings, step is not None))
+        sizes = extended.seeds, extended.slides, extended.folds
+        results.append(Way(changes, *sizes, extended.trainings, step is not None))
     return results
 
 

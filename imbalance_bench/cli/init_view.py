@@ -11,6 +11,7 @@ import click
 import numpy as np
 from rich.table import Table
 
+from analysis.power.division import Division
 from imbalance_bench.cli.power_view import short_form
 from imbalance_bench.cli.progress import ProgressDisplay
 from imbalance_bench.data.audit.images import name_parser
@@ -137,7 +138,7 @@ def print_draft(draft: Draft, console: Terminal) -> None:
             f"  With {design.tested} tested {'groups' if dataset.info.groups_known else 'images'} no comparison of "
             f"methods can be significant at .05; at least {_FEW_GROUPS} are needed.",
         )
-    for line in short_form(config, slides=design.tested, classes=len(names)):
+    for line in short_form(config, Division(design.tested, design.folds), classes=len(names)):
         _say(console, f"  {line}")
 
 

@@ -32,11 +32,13 @@ def _sizes(_context: click.Context, _option: click.Parameter, value: str | None)
     "--shared-names", type=click.IntRange(min=0), default=0, show_default=True, help="Names in all data sets."
 )
 @click.option("--slides", type=click.IntRange(min=1), help="Independent test slides or patients.")
+@click.option("--folds", type=click.IntRange(min=1), help="Of cross-validation; each tests other slides.  [default: 1]")
 @click.option("--seeds", type=click.IntRange(min=1), help="Seeds per method.")
 @click.option("--methods", type=click.IntRange(min=1), help="Methods compared with their control, over all models.")
 @click.option("--slide-sd", type=click.FloatRange(min=0), help="Of a difference over slides, points.  [default: 3]")
 @click.option("--seed-sd", type=click.FloatRange(min=0), help="Of a difference over seeds, points.  [default: 1]")
 @click.option("--noise-sd", type=click.FloatRange(min=0), help="Of slide and seed together, points.  [default: 0]")
+@click.option("--fold-sd", type=click.FloatRange(min=0), help="Over folds, beyond their slides, points.  [default: 0]")
 @click.option("--difference", type=click.FloatRange(min=0), default=2.0, show_default=True, help="True one, points.")
 @click.option("--correlation", type=click.FloatRange(0, 1), default=0.8, show_default=True, help="Bias and difficulty.")
 @click.option("--measure-reliability", type=click.FloatRange(0, 1), default=1.0, show_default=True)
@@ -50,8 +52,8 @@ def _sizes(_context: click.Context, _option: click.Parameter, value: str | None)
 def power(study: Path | None, pilot: Path | None, as_json: bool, as_yaml: bool, **options: Any) -> None:
     """Say what a study can show before it is trained: of a STUDY file, or of the sizes that are given.
 
-    Prints the smallest difference between methods that survives Holm's correction, split into what slides and seeds
-    ask for; how often each verdict would be given, by simulating studies and judging them as `analyze` does; the
+    Prints the smallest difference between methods that survives Holm's correction, split into what slides, folds and
+    seeds ask for; how often each verdict would be given, by simulating studies and judging them as `analyze` does; the
     cheapest way to a power of .8; and how many classes "rare or hard?" needs. `--yaml` prints what was supposed, and a
     hash of the result, for the study file: the plan then holds it, and `analyze` says where another study was run.
     """

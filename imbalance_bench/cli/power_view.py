@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 import yaml
 from rich.console import Console
 from rich.table import Table
@@ -19,19 +20,26 @@ from analysis.power.associations import (
     critical_correlation,
 )
 from analysis.power.comparisons import ComparisonDesign, SimulatedStudies, Way, threshold, ways
+from analysis.power.division import Division
 from analysis.power.pilot import pilot_spread
 from analysis.statistics.attainability import classes_needed
 from imbalance_bench.cli.power import POINT, required
 from imbalance_bench.cli.progress import ProgressDisplay
 from imbalance_bench.config import StudyConfig, load_study
 from imbalance_bench.data.prepared import PreparedDataset
+from imbalance_bench.data.split_import import read_splits
+from imbalance_bench.data.splits import Splits
 from imbalance_bench.data.taxonomy import Taxonomy
+from imbalance_bench.errors import UserError
 from imbalance_bench.power_section import PowerSection
 from imbalance_bench.study import Study
 from imbalance_bench.terminal import Terminal
 
 SLIDE_SD, SEED_SD = 3.0, 1.0  # points, where nothing is known
 ONE_SEED = "With one seed every verdict speaks of these trained models, not of the methods."
+SLIDES_ALONE = (
+    "Folds are supposed to differ by their slides alone; --fold-sd, or a pilot with folds, says what training sets add."
+)
 DIFFERENCES = (0.0, 0.5, 1.0, 2.0)  # times the given difference
 
 
@@ -81,6 +89,8 @@ def announced(design: ComparisonDesign, smallest: float, result: str) -> str:
         slide_sd=round(design.slide_sd / POINT, 6),
         seed_sd=round(design.seed_sd / POINT, 6),
         noise_sd=round(design.noise_sd / POINT, 6),
+        folds=design.folds,
+        fold_sd=round(design.fold_sd / POINT, 6) if design.folds > 1 else None,
         smallest_difference=round(smallest / POINT, 2) if smallest != float("inf") else None,
         result=hashlib.sha256(f"{result}\n".encode()).hexdigest(),
     )
@@ -93,16 +103,20 @@ def designs(
     """Return what a study file, a pilot and options say together; options win.
 
     Raises:
-        UserError: A size that nobody gives.
+        UserError: A size that nobody gives, or folds without slides.
     """
     sizes = {} if study is None else sizes_of(load_study(study))
     if pilot is not None:
         spread = pilot_spread(pilot)
-        sizes |= {name: getattr(spread, name) / POINT for name in ("slide_sd", "seed_sd", "noise_sd")}
-        sizes = {name: getattr(spread, name) for name in ("slides", "seeds", "methods", "models")} | sizes
+        sizes |= {name: getattr(spread, name) / POINT for name in ("slide_sd", "seed_sd", "noise_sd", "fold_sd")}
+        sizes = {name: getattr(spread, name) for name in ("slides", "seeds", "methods", "models", "folds")} | sizes
     sizes |= {name: value for name, value in options.items() if value is not None}
     slides, seeds, methods = (required(sizes.get(name), f"--{name}", study) for name in ("slides", "seeds", "methods"))
-    alpha = sizes.get("alpha", 0.05)
+    alpha, folds = sizes.get("alpha", 0.05), sizes.get("folds", 1)
+    if folds > slides:
+        raise UserError(f"power needs --folds <= --slides ({slides}), as each fold tests some. Got {folds}.")
+    if folds == 1 and options.get("fold_sd"):
+        raise UserError("power: --fold-sd is a deviation between folds. Got one fold. Give --folds N, or leave it out.")
     comparison = ComparisonDesign(
         slides=slides,
         seeds=seeds,
@@ -113,6 +127,9 @@ def designs(
         alpha=alpha,
         margin=sizes.get("margin", 1.0) * POINT,
         models=sizes.get("models", 1),
+        folds=folds,
+        fold_sd=sizes.get("fold_sd", 0.0) * POINT if folds > 1 else 0.0,
+        repeats=sizes.get("repeats", 1),
     )
     classes = required(sizes.get("classes"), "--classes", study)
     association = AssociationDesign(
@@ -123,49 +140,65 @@ def designs(
 
 
 def sizes_of(config: StudyConfig) -> dict[str, Any]:
-    """Return what a study file says of its size: methods, seeds, classes, alpha, margin and, where known, slides."""
+    """Return what a study file says of its size: methods, models, seeds, classes, alpha, margin, slides and folds."""
     dataset = PreparedDataset.open(config.dataset.path)
     names = Taxonomy(dataset.info, config.dataset.groups, config.dataset.ignore, config.dataset.class_order).names
     sizes: dict[str, Any] = {"methods": max(config.comparisons, 1), "models": len(config.each_model)}
     sizes |= {"seeds": len(config.seeds), "classes": (len(names),)}
     sizes |= {"alpha": config.analysis.alpha, "margin": config.analysis.rope_dice / POINT}
-    groups = {entry.group_id for entry in dataset.entries}
-    if config.splits.kind == "published":
-        sizes["slides"] = len({entry.group_id for entry in dataset.entries if entry.split == "test"})
-    elif config.splits.kind == "grouped":
-        share = 1.0 if config.splits.folds > 1 or config.splits.test_fraction is None else config.splits.test_fraction
-        sizes["slides"] = max(1, round(share * len(groups)))
-    return sizes
+    return sizes | asdict(_division(config, dataset))
+
+
+def _division(config: StudyConfig, dataset: PreparedDataset) -> Division:
+    """Return how a study file divides its data set, without a look at any mask."""
+    section, groups = config.splits, {entry.group_id for entry in dataset.entries}
+    if section.kind == "published":
+        return Division(len({entry.group_id for entry in dataset.entries if entry.split == "test"}))
+    if section.path is not None:
+        any_class = np.ones((len(dataset.entries), 1), dtype=np.int64)  # which classes a fold holds is for `run` to say
+        return _tested(read_splits(section.path, dataset, any_class, names=("any",), rotate=section.rotate), dataset)
+    share = 1.0 if section.folds > 1 or section.test_fraction is None else section.test_fraction
+    return Division(max(1, round(share * len(groups))), section.folds, section.repeats)
+
+
+def _tested(splits: Splits, dataset: PreparedDataset) -> Division:
+    group_of = {entry.image_id: entry.group_id for entry in dataset.entries}
+    return Division.of([frozenset(group_of[image_id] for image_id in fold.test) for fold in splits.folds])
 
 
 def print_short_form(study: Study, console: Console) -> None:
-    """Print in two lines what a planned study can show, without a simulation."""
-    tested = {image_id for fold in study.splits.folds for image_id in fold.test}
-    slides = len({entry.group_id for entry in study.dataset.entries if entry.image_id in tested})
-    for line in short_form(study.config, slides=slides, classes=len(study.taxonomy)):
+    """Print in a few lines what a planned study can show, without a simulation."""
+    for line in short_form(study.config, _tested(study.splits, study.dataset), classes=len(study.taxonomy)):
         console.print(line, highlight=False, soft_wrap=True)
 
 
-def short_form(config: StudyConfig, *, slides: int, classes: int) -> list[str]:
+def short_form(config: StudyConfig, division: Division, *, classes: int) -> list[str]:
     """Return what a study can show, a sentence each.
 
     Args:
         config: The study file.
-        slides: Independent groups that are tested, over all folds.
+        division: Independent groups that are tested, and their folds.
         classes: K after merging.
     """
     methods, lines = config.comparisons, []
-    if slides and methods:
-        spread = (SLIDE_SD * POINT, SEED_SD * POINT)
-        sizes = {"alpha": config.analysis.alpha, "models": len(config.each_model)}
-        design = ComparisonDesign(slides, len(config.seeds), methods, *spread, **sizes)
+    if division.slides and methods:
+        design = ComparisonDesign(
+            division.slides,
+            len(config.seeds),
+            methods,
+            SLIDE_SD * POINT,
+            SEED_SD * POINT,
+            alpha=config.analysis.alpha,
+            folds=division.folds,
+        )
         needed = threshold(design)
         lines.append(
             f"To be shown better than the control, a method must gain {_points(needed.together)} points of macro Dice "
-            f"after Holm for {methods} ({_points(needed.by_slides)} for {slides} slides, {_points(needed.by_seeds)} "
-            f"for {_seeds(design.seeds)}), if differences vary by {SLIDE_SD:g} points over slides and {SEED_SD:g} over "
-            "seeds."
+            f"after Holm for {methods} ({_points(max(needed.by_slides, needed.by_folds))} for {_slides(design)}, "
+            f"{_points(needed.by_seeds)} for {_seeds(design.seeds)}), if differences vary by {SLIDE_SD:g} points over "
+            f"slides and {SEED_SD:g} over seeds."
         )
+        lines += _suppositions(design, division)
         if design.seeds < 2:
             lines.append(ONE_SEED)
     least = classes_needed(config.analysis.alpha)
@@ -185,13 +218,19 @@ def _print_comparisons(
 ) -> None:
     """Print what comparisons can show; `smallest` is the smallest difference after Holm, and of one named test."""
     needed, spread = threshold(design), [_points(sd) for sd in (design.slide_sd, design.seed_sd, design.noise_sd)]
+    over_folds = f", {_points(design.fold_sd)} over folds beyond their slides" if design.folds > 1 else ""
+    by_slides = f"{_points(needed.by_slides)} for the slides"
+    if design.folds > 1:
+        by_slides = f"{_points(needed.by_folds)} for the folds (more than {by_slides})"
     sentences = [
-        f"{design.slides} slides, {_seeds(design.seeds)}, {design.methods} methods against {_controls(design.models)}; "
-        f"differences vary by {spread[0]} points over slides, {spread[1]} over seeds, {spread[2]} over both together.",
-        f"An observed difference must pass {_points(needed.together)} points after Holm: {_points(needed.by_slides)} "
-        f"for the slides, {_points(needed.by_seeds)} for the seeds, added like standard errors.",
+        f"{_slides(design)}, {_seeds(design.seeds)}, {design.methods} methods against {_controls(design.models)}; "
+        f"differences vary by {spread[0]} points over slides, {spread[1]} over seeds, {spread[2]} over both together"
+        f"{over_folds}.",
+        f"An observed difference must pass {_points(needed.together)} points after Holm: {by_slides}, "
+        f"{_points(needed.by_seeds)} for the seeds, added like standard errors.",
         f"Found in 80 % of studies: a true difference of {_points(smallest[0])} points, or of {_points(smallest[1])} "
         "by one comparison that was named beforehand.",
+        *_suppositions(design, Division(design.slides, design.folds, design.repeats)),
     ]
     if design.seeds < 2:
         sentences.append(ONE_SEED)
@@ -208,7 +247,8 @@ def _print_ways(difference: float, candidates: list[Way], console: Console) -> N
     console.print(f"To find {_points(difference)} points in 80 % of studies:", highlight=False)
     possible = [way for way in candidates if way.enough]
     for way in candidates:
-        size = f"{way.seeds} seeds and {way.slides} slides, {way.runs} trainings"
+        folds = f" in {way.folds} folds" if way.folds > 1 else ""
+        size = f"{_seeds(way.seeds)} and {way.slides} slides{folds}, {way.runs} trainings"
         outcome = size if way.enough else f"not reached with {size}"
         console.print(f"  {way.changes}: {outcome}", highlight=False)
     if len(possible) > 1:
@@ -234,6 +274,15 @@ def _print_associations(design: AssociationDesign, power: AssociationPower, cons
         f"named beforehand); a power of 80 % needs {enough}.",
     ):
         console.print(sentence, highlight=False, soft_wrap=True)
+
+
+def _suppositions(design: ComparisonDesign, division: Division) -> list[str]:
+    """Say what is supposed of folds, and what of the division is not modelled."""
+    return [SLIDES_ALONE] * (design.folds > 1 and design.fold_sd == 0) + division.remarks()
+
+
+def _slides(design: ComparisonDesign) -> str:
+    return f"{design.slides} slides" + (f" in {design.folds} folds" if design.folds > 1 else "")
 
 
 def _controls(n: int) -> str:

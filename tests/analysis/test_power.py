@@ -13,11 +13,13 @@ from scipy import stats
 from analysis.pipeline import analyze_study
 from analysis.power.associations import AssociationDesign, association_power, critical_correlation, power_over
 from analysis.power.comparisons import ComparisonDesign, SimulatedStudies, threshold, ways
+from analysis.power.division import Division
 from analysis.power.pilot import pilot_spread
+from analysis.scoring.comparisons import pair_tests
 from analysis.scoring.spread import Spread, components
 from analysis.study.runs import AnalysisPlan, read_study
 from analysis.topics import announced_power
-from analysis.topics.announced_power import is_larger, power_verdict
+from analysis.topics.announced_power import folds_differ_more, is_larger, power_verdict
 from analysis.topics.context import Context
 from analysis.topics.method_comparison import comparison_tests
 from analysis.verdicts import Word
@@ -78,11 +80,76 @@ def test_equal_methods_with_small_noise_are_equivalent():
 def test_ways_reach_the_power_and_say_where_they_do_not():
     seeds, slides, both = ways(replace(DESIGN, seed_sd=0.01, noise_sd=0.01), 0.03, seed=0, n=50)
     assert seeds.enough
-    assert (seeds.slides, seeds.runs) == (14, 2 * seeds.seeds)
+    assert (seeds.slides, seeds.folds, seeds.runs) == (14, 1, 2 * seeds.seeds)
     assert not slides.enough  # three seeds ask for 2.5 SDs, whatever the slides
     assert slides.seeds == 3
     assert both.enough
     assert both.seeds <= seeds.seeds
+
+
+CROSS_VALIDATED = replace(DESIGN, slides=18, seeds=8, seed_sd=0.01, folds=4)
+
+
+def test_cross_validation_is_judged_with_the_part_of_folds():
+    """As `analyze` judges it: the same studies, judged as of one test set, are far more often better."""
+    one_test_set = SimulatedStudies.draw(replace(CROSS_VALIDATED, folds=1), seed=0, n=60)
+    folds = np.arange(18) % 4
+    judged = [
+        tuple(
+            pair_tests(replace(test.pairs, fold_of_unit=folds), ("a",), CROSS_VALIDATED.rules, test.keys, only="a")[0]
+            for test in study
+        )
+        for study in one_test_set.studies
+    ]
+    expected = SimulatedStudies(CROSS_VALIDATED, tuple(judged)).probabilities(0.03)
+    drawn = SimulatedStudies.draw(CROSS_VALIDATED, seed=0, n=60)
+    assert drawn.probabilities(0.03) == expected
+    assert drawn.probabilities(0.03)[Word.BETTER] < one_test_set.probabilities(0.03)[Word.BETTER] - 0.2
+    assert drawn.smallest_difference() > 1.3 * one_test_set.smallest_difference()
+
+
+@pytest.mark.parametrize("fold_sd", [0.0, 0.02])
+def test_the_difference_that_is_needed_knows_the_folds_as_far_apart_as_simulated_ones(fold_sd):
+    design = replace(CROSS_VALIDATED, slides=16, seeds=3, noise_sd=0.02, fold_sd=fold_sd)
+    found, t = threshold(design), stats.t.ppf(1 - 0.05 / 2, 3)
+    of_slides = (0.03**2 + 0.02**2 / 3) / 4  # four slides in each fold, three seeds
+    assert found.by_folds == pytest.approx(t * np.sqrt((1 / 4 + 1 / 3) * (fold_sd**2 + of_slides)))  # Nadeau, Bengio
+    assert found.together == pytest.approx(np.hypot(found.by_folds, found.by_seeds))
+    errors = [study[0].uncertainty.fold_error for study in SimulatedStudies.draw(design, seed=3, n=400).studies]
+    assert t * np.sqrt(np.mean(np.square(errors))) == pytest.approx(found.by_folds, rel=0.07)
+    assert threshold(replace(design, folds=1)).by_folds == 0
+
+
+def test_training_sets_are_drawn_as_the_interval_over_folds_supposes():
+    """The mean over F folds then varies by fold_sd^2 (1 / F + 1 / (F - 1)), and equal methods are called so."""
+    design = replace(CROSS_VALIDATED, slides=8, seeds=1, seed_sd=0.0, slide_sd=0.0, fold_sd=0.02)
+    drawn = SimulatedStudies.draw(design, seed=0, n=400)
+    means = [study[0].uncertainty.estimate for study in drawn.studies]
+    assert np.std(means) == pytest.approx(0.02 * np.sqrt(1 / 4 + 1 / 3), rel=0.1)
+    null = drawn.probabilities(0.0)
+    assert 0.01 < null[Word.BETTER] + null[Word.WORSE] <= 0.075  # the family errs in 5 %
+
+
+def test_every_fold_is_trained_and_more_folds_are_a_way():
+    assert replace(CROSS_VALIDATED, methods=4, repeats=5).trainings == 5 * 8 * 4 * 5  # five methods, control included
+    *_, folds = ways(replace(CROSS_VALIDATED, seed_sd=0.0), 0.035, seed=0, n=40)
+    assert (folds.changes, folds.enough, folds.seeds, folds.slides) == ("more folds", True, 8, 18)
+    assert 4 < folds.folds <= 18
+    assert folds.runs == 2 * 8 * folds.folds
+
+
+def test_folds_that_test_other_slides_are_a_division_and_the_rest_repeats_it():
+    a, b, c, d = (frozenset(names) for names in ("uvw", "xyz", "uxy", "vwz"))
+    for tested, found in (
+        ([a], (3, 1, 1)),
+        ([a, b], (6, 2, 1)),
+        ([a, b, c, d], (6, 2, 2)),  # repeated cross-validation
+        ([a, a, a], (3, 1, 3)),  # one test set, other training sets
+        ([a, b, c], (3, 1, 3)),
+    ):
+        division = Division.of(tested)
+        assert (division.slides, division.folds, division.repeats) == found
+        assert bool(division.remarks()) == (division.repeats > 1)
 
 
 def test_names_that_recur_count_once():
@@ -108,7 +175,18 @@ def test_critical_correlations_continue_beyond_exact_classes():
 def test_components_come_back():
     rng = np.random.default_rng(0)
     values = 3 * rng.normal(size=400) + 2 * rng.normal(size=(300, 1)) + rng.normal(size=(300, 400))
-    assert components(values) == pytest.approx((3, 2, 1), rel=0.12)
+    assert components(values) == pytest.approx((3, 2, 1, 0), rel=0.12)
+
+
+def test_components_of_folds_come_back_and_are_none_of_the_slides():
+    """Oracle: the deviations that were drawn. Folds of unequal size, as splits by slide have them."""
+    rng = np.random.default_rng(1)
+    folds = np.repeat(np.arange(150), rng.integers(2, 6, 150))
+    values = 3 * rng.normal(size=len(folds)) + 4 * rng.normal(size=150)[folds] + rng.normal(size=(2, len(folds)))
+    over_slides, _, together, over_folds = components(values, folds)
+    assert (over_slides, together, over_folds) == pytest.approx((3, 1, 4), rel=0.12)
+    assert components(values)[0] == pytest.approx(5, rel=0.12)
+    assert components(values[:, :9], np.arange(9))[3] == 0  # folds of one slide each say nothing of themselves
 
 
 def test_a_pilot_study_gives_its_spread_and_one_seed_is_refused(tmp_path):
@@ -156,7 +234,10 @@ def supposed(**changes):
 
 
 def test_a_study_that_is_another_than_was_announced_is_named():
-    run, spread = {"slides": 8, "seeds": 3, "methods": 1}, Spread(0.03, 0.01, 0.0, slides=8, seeds=3, methods=1)
+    run, spread = (
+        {"slides": 8, "seeds": 3, "methods": 1, "folds": 1},
+        Spread(0.03, 0.01, 0.0, slides=8, seeds=3, methods=1),
+    )
     assert power_verdict(supposed(), run, spread) is None
     assert power_verdict(supposed(slides=6, seeds=2), run, spread) is None  # more than was announced
     for changes, told in (
@@ -233,7 +314,7 @@ def test_with_several_models_as_many_comparisons_are_announced_as_are_corrected_
     file.write_text(yaml.safe_dump(content | {"models": models}))
     config = load_study(file)
     assert (config.comparisons, sizes_of(config)["methods"]) == (2, 2)
-    assert "after Holm for 2 (" in short_form(config, slides=6, classes=3)[0]
+    assert "after Holm for 2 (" in short_form(config, Division(6), classes=3)[0]
     design, _ = designs(file, None, SUPPOSED)
     assert (design.methods, design.models, design.trainings) == (2, 2, 4)  # one seed of each method and model
     sizes = {"models": ("small", "large"), "methods": ("cross_entropy", "dfa"), "n_images": 8, "seeds": 3}
@@ -251,3 +332,96 @@ def test_methods_of_several_models_do_not_share_a_control():
     first, second, third, _ = (test.pairs.difference.ravel() for test in SimulatedStudies.draw(noise, 0, 1).studies[0])
     assert np.corrcoef(first, third)[0, 1] == pytest.approx(0.5, abs=0.15)  # the same model
     assert np.corrcoef(first, second)[0, 1] == pytest.approx(0, abs=0.2)
+
+
+def test_a_study_that_is_cross_validated_says_its_folds_everywhere(tmp_path):
+    data = write_dataset(tmp_path / "data")
+    splits = {"kind": "grouped", "folds": 2, "validation_fraction": 0.0, "seed": 1}
+    study = write_study(tmp_path / "study.yaml", data, seeds=[0, 1], splits=splits)
+    told = sizes_of(load_study(study))
+    assert (told["slides"], told["folds"], told["repeats"]) == (8, 2, 1)
+    words = ["run", str(study), "--out", str(tmp_path / "out"), "--dry-run"]
+    output = " ".join(CliRunner().invoke(main, words).output.split())
+    assert "after Holm for 1 (" in output
+    assert "for 8 slides in 2 folds," in output
+    assert "Folds are supposed to differ by their slides alone" in output
+    arguments = ["power", str(study), "--simulations=20", "--fold-sd=1.5"]
+    content = json.loads(CliRunner().invoke(main, [*arguments, "--json"]).stdout)
+    assert (content["comparisons"]["folds"], content["comparisons"]["fold_sd"]) == (2, 0.015)
+    assert content["threshold"]["by_folds"] > content["threshold"]["by_slides"]
+    section = yaml.safe_load(CliRunner().invoke(main, [*arguments, "--yaml"]).stdout)["analysis"]["power"]
+    assert (section["folds"], section["fold_sd"]) == (2, 1.5)
+    printed = CliRunner().invoke(main, ["power", str(study), "--simulations=20"]).output
+    assert "8 slides in 2 folds, 2 seeds" in printed
+    assert "Folds are supposed to differ by their slides alone" in printed
+
+
+def test_repeats_and_folds_from_a_file_are_read_and_what_is_not_modelled_is_said(tmp_path):
+    data = write_dataset(tmp_path / "data")
+    splits = {"kind": "grouped", "folds": 2, "repeats": 3, "validation_fraction": 0.0}
+    study = write_study(tmp_path / "study.yaml", data, splits=splits)
+    design, _ = designs(study, None, SUPPOSED)
+    assert (design.slides, design.folds, design.repeats, design.trainings) == (8, 2, 3, 12)
+    (tmp_path / "cv.csv").write_text(
+        "img_id,fold\n" + "".join(f"im_{number},{max(number - 2, 0) if number < 6 else -1}\n" for number in range(8))
+    )
+    splits = {"kind": "file", "path": str(tmp_path / "cv.csv"), "rotate": True}
+    rotated = load_study(write_study(tmp_path / "rotated.yaml", data, seeds=[0, 1], splits=splits))
+    told = sizes_of(rotated)
+    assert (told["slides"], told["folds"], told["repeats"]) == (2, 1, 4)
+    assert "4 training sets one is counted" in " ".join(short_form(rotated, Division(2, 1, 4), classes=3))
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [(["--folds=9"], "--folds <= --slides (8)"), (["--fold-sd=2"], "--fold-sd is a deviation between folds")],
+)
+def test_folds_need_slides_and_their_deviation_folds(options, told):
+    sizes = ["--classes=5", "--slides=8", "--seeds=3", "--methods=1"]
+    result = CliRunner().invoke(main, ["power", *sizes, *options])
+    assert (result.exit_code, told in result.output) == (2, True), result.output
+
+
+def test_a_pilot_says_what_its_training_sets_add(tmp_path):
+    sizes = {"methods": ("cross_entropy", "dfa"), "classes": 3, "n_images": 16, "seeds": 2, "folds": 4}
+    root = write_synthetic_study(tmp_path / "pilot", dataset=False, **sizes)
+    spread = pilot_spread(root)
+    assert (spread.folds, spread.slides) == (4, 16)
+    design, _ = designs(None, root, SUPPOSED | {"classes": (5,)})
+    assert (design.folds, design.fold_sd) == (4, spread.fold_sd)
+    one_test_set, _ = designs(None, root, SUPPOSED | {"folds": 1})
+    assert (one_test_set.folds, one_test_set.fold_sd) == (1, 0.0)
+
+
+def test_power_announced_without_folds_was_that_of_one_test_set(tmp_path):
+    """Files of before say no folds; their content, and so the hash of their plan, stays what it was."""
+    old = supposed(methods=1, slides=8, slide_sd=90.0, seed_sd=90.0)
+    assert AnalysisSection.model_validate({"power": old}).model_dump(mode="json")["power"] == old
+    root = write_synthetic_study(
+        tmp_path / "a", n_images=8, seeds=3, folds=2, methods=("cross_entropy", "dfa"), classes=3, dataset=False
+    )
+    (verdict,) = announced_power.analyze(context_of(root, **old)).verdicts
+    assert "it supposed one test set (2 were run)" in verdict.sentence
+    run = {"slides": 8, "seeds": 3, "methods": 1, "folds": 2}
+    assert power_verdict(old | {"folds": 2}, run, None) is None
+    assert power_verdict(old | {"folds": 4}, run | {"folds": 1}, None) is None  # asks for less
+    fewer = power_verdict(old | {"folds": 4}, run, None)
+    assert fewer is not None
+    assert "4 folds (2 were run)" in fewer.sentence
+
+
+def test_a_deviation_over_folds_is_named_where_slides_do_not_make_it():
+    """Four folds of slides alone are far apart by chance in 5 % of studies, as Fisher's F says."""
+    rng, folds, larger = np.random.default_rng(0), np.arange(20) % 4, []
+    for _ in range(1000):
+        values = 0.03 * rng.normal(size=20) + 1e-6 * rng.normal(size=(2, 20))
+        *sds, fold_sd = components(values, folds)
+        spread = Spread(*sds, slides=20, seeds=2, methods=1, fold_sd=fold_sd, folds=4)
+        larger.append(folds_differ_more(spread, 0.0))
+    assert np.mean(larger) == pytest.approx(0.05, abs=0.02)
+    spread = Spread(0.01, 0.01, 0.0, slides=20, seeds=3, methods=1, fold_sd=0.03, folds=4)
+    run = {"slides": 20, "seeds": 3, "methods": 1, "folds": 4}
+    found = power_verdict(supposed(slides=20, folds=4, fold_sd=0.5), run, spread)
+    assert found is not None
+    assert "a deviation over folds of 0.5 points beyond their slides (it is 3.0)" in found.sentence
+    assert power_verdict(supposed(slides=20, folds=4, fold_sd=2.5), run, spread) is None
