@@ -30,6 +30,7 @@ from imbalance_bench.cli.power_view import print_power
 from imbalance_bench.config import StudyConfig, load_study
 from imbalance_bench.errors import UserError, nearest
 from imbalance_bench.execution import Execution, execute_study
+from imbalance_bench.preregistration import PRIMARY_MEASURES
 from imbalance_bench.records import StudyRecords
 
 ROOT = Path(__file__).parents[1]
@@ -43,7 +44,13 @@ EIGHT_SEEDS = "seeds=[0,1,2,3,4,5,6,7]"
 LIVE = "model.decoder=tied_detail"
 METHODS = "methods=[cross_entropy,inverse_sqrt,focal,cdb,dfa,{name: dfa, label: dfa_cold, prior: none}]"
 POWER: dict[str, Any] = {
-    **{"difference": 1.0, "correlation": 0.8, "measure_reliability": 1.0, "tests": 8, "shared_names": 0},
+    **{
+        "difference": 1.0,
+        "correlation": 0.8,
+        "measure_reliability": 1.0,
+        "tests": len(PRIMARY_MEASURES),
+        "shared_names": 0,
+    },
     **{"simulations": 400, "seed": 0},
 }
 """What `power` supposes: its defaults, and a true difference of the margin."""

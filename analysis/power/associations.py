@@ -9,6 +9,7 @@ from scipy import special, stats
 
 from analysis.statistics.attainability import classes_needed, rho_needed, smallest_correlation_p
 from analysis.statistics.rank_association import EXACT_CLASSES
+from imbalance_bench.preregistration import PRIMARY_MEASURES
 
 SIMULATIONS = 4000  # standard error of a probability: at most .008
 TARGET = 0.8
@@ -24,7 +25,8 @@ class AssociationDesign:
         shared_names: Number of class names that occur in every data set; such a class counts once.
         correlation: True correlation of what is learned with the true difficulty, over classes.
         reliability: Reliability of the measure of difficulty, 0 to 1.
-        tests: Associations corrected together.
+        tests: Associations corrected together; by default the primary measures of one method and quantity, which are
+            the family of a plan without hypotheses.
         alpha: Level of the family.
     """
 
@@ -32,7 +34,7 @@ class AssociationDesign:
     shared_names: int = 0
     correlation: float = 0.8
     reliability: float = 1.0
-    tests: int = 8
+    tests: int = len(PRIMARY_MEASURES)
     alpha: float = 0.05
 
     @property

@@ -7,6 +7,7 @@ import click
 
 from imbalance_bench.cli.options import FILE, FOLDER, JSON_OPTION
 from imbalance_bench.errors import UserError
+from imbalance_bench.preregistration import PRIMARY_MEASURES
 
 POINT = 0.01  # one point of Dice
 
@@ -42,7 +43,13 @@ def _sizes(_context: click.Context, _option: click.Parameter, value: str | None)
 @click.option("--difference", type=click.FloatRange(min=0), default=2.0, show_default=True, help="True one, points.")
 @click.option("--correlation", type=click.FloatRange(0, 1), default=0.8, show_default=True, help="Bias and difficulty.")
 @click.option("--measure-reliability", type=click.FloatRange(0, 1), default=1.0, show_default=True)
-@click.option("--tests", type=click.IntRange(min=1), default=8, show_default=True, help="Associations in one family.")
+@click.option(
+    "--tests",
+    type=click.IntRange(min=1),
+    default=len(PRIMARY_MEASURES),
+    show_default=True,
+    help="Associations in one family.",
+)
 @click.option("--alpha", type=click.FloatRange(0, 1, min_open=True, max_open=True), help="[default: 0.05]")
 @click.option("--margin", type=click.FloatRange(min=0), help="Of equivalence, points.  [default: 1]")
 @click.option("--simulations", type=click.IntRange(min=20), default=400, show_default=True)

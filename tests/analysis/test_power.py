@@ -10,6 +10,7 @@ import yaml
 from click.testing import CliRunner
 from scipy import stats
 
+from analysis.explanation.association import corrected_associations
 from analysis.pipeline import analyze_study
 from analysis.power.associations import AssociationDesign, association_power, critical_correlation, power_over
 from analysis.power.comparisons import ComparisonDesign, SimulatedStudies, threshold, ways
@@ -27,6 +28,7 @@ from imbalance_bench.analysis_section import AnalysisSection
 from imbalance_bench.cli.main import main
 from imbalance_bench.cli.power_view import designs, short_form, sizes_of
 from imbalance_bench.config import load_study
+from imbalance_bench.preregistration import PRIMARY_ESTIMANDS, PRIMARY_MEASURES
 from imbalance_bench.records import StudyRecords
 from tests.analysis.synthetic import write_synthetic_study
 from tests.small_study import write_dataset, write_study
@@ -425,3 +427,19 @@ def test_a_deviation_over_folds_is_named_where_slides_do_not_make_it():
     assert found is not None
     assert "a deviation over folds of 0.5 points beyond their slides (it is 3.0)" in found.sentence
     assert power_verdict(supposed(slides=20, folds=4, fold_sd=2.5), run, spread) is None
+
+
+def test_as_many_associations_are_corrected_for_as_analyze_corrects_together():
+    """The primary measures of one method and quantity; another quantity is another family."""
+    rows = [
+        {
+            **{"method": "dfa", "estimand": estimand, "construct": construct, "measure": measure, "primary": True},
+            **{"p_spearman": 0.01, "min_p": 0.001},
+        }
+        for estimand in PRIMARY_ESTIMANDS
+        for construct, measure in PRIMARY_MEASURES.items()
+    ]
+    families = set(corrected_associations(rows, AnalysisPlan.default())["family"])
+    sizes = ["--classes=6", "--slides=8", "--seeds=3", "--methods=1", "--simulations=20", "--json"]
+    content = json.loads(CliRunner().invoke(main, ["power", *sizes]).stdout)
+    assert families == {content["associations"]["tests"]} == {AssociationDesign((6,)).tests}
