@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from analysis.scoring.comparisons import PairedScores, PairTest, Rules, judged_rows, pair_tests
+from analysis.scoring.image_rows import Folds
 from analysis.statistics.intervals import Uncertainty, fold_error
 from analysis.verdicts import Word
 from imbalance_bench.seeding import generator
@@ -195,12 +196,13 @@ def _tests(design: ComparisonDesign, rng: np.random.Generator) -> Iterator[PairT
         size=(*shape[:2], 1)
     )
     runs = runs + design.noise_sd * rng.normal(size=shape)
-    folds = design.fold_of_slide
-    if folds is not None and design.fold_sd > 0:
+    fold = design.fold_of_slide
+    if fold is not None and design.fold_sd > 0:
         shared = np.sqrt(design.test_to_train) * rng.normal(size=(shape[0], 1, 1))
-        runs = runs + design.fold_sd * (shared + rng.normal(size=(shape[0], 1, design.folds))[..., folds])
+        runs = runs + design.fold_sd * (shared + rng.normal(size=(shape[0], 1, design.folds))[..., fold])
     runs = runs / np.sqrt(2)  # of a difference, as the design states it
     units = tuple(map(str, range(design.slides)))
+    folds = None if fold is None else Folds.of(np.arange(design.slides), fold)
     for method, scores in enumerate(runs[design.models :]):
         pairs = PairedScores(scores[..., None], runs[method % design.models][..., None], units, folds)
         yield from pair_tests(pairs, ("a",), design.rules, {"method": method}, only="a")

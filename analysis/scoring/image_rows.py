@@ -44,6 +44,11 @@ class Folds:
         return len(self.unit) == len(np.unique(self.unit)) * self.n_folds
 
     @property
+    def of_units(self) -> np.ndarray | None:
+        """The fold that tested each unit, (U,) int; None where several folds tested the same one."""
+        return None if self.share_units else self.fold
+
+    @property
     def of_one_division(self) -> int:
         """Number of folds that together test each unit once, rounded up; all folds where each tests every unit.
 

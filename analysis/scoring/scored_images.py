@@ -130,10 +130,8 @@ class Pairing:
         shared = frozenset.intersection(*(self._finished[method] for method in methods))
         if not shared:
             return None
-        scored = [self._by_unit(method, shared) for method in methods]
-        if any(member.images != scored[0][0].images for member, _ in scored):
-            return None
-        return [values for _, values in scored]
+        scored = [self._scored(method, shared) for method in methods]
+        return [each.by_unit for each in scored] if len({each.images for each in scored}) == 1 else None
 
     def pair_effects(self, effect: tuple[str, str], other: tuple[str, str]) -> PairedScores | None:
         """Pair two effects, each a method's score minus its control's, on the runs that all four share.

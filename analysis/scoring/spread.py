@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.scoring.comparisons import unit_contributions
+from analysis.scoring.image_rows import Folds
 from analysis.scoring.pairs import compared_methods, study_pairing
 from analysis.scoring.units import method_units
 from analysis.study.runs import AnalysisPlan, StudyTables
@@ -43,9 +44,9 @@ class Spread:
         return float(np.sqrt((self.slide_sd**2 + self.noise_sd**2 / self.seeds) * self.folds / self.slides))
 
 
-def n_folds(fold_of_unit: np.ndarray | None) -> int:
-    """Return the number of folds that test other units each; 1 without cross-validation."""
-    return 1 if fold_of_unit is None else len(np.unique(fold_of_unit))
+def n_folds(folds: Folds | None) -> int:
+    """Return the number of folds that together test each unit once; 1 without cross-validation."""
+    return 1 if folds is None or folds.test_same_units else folds.of_one_division
 
 
 def spread_of(study: StudyTables, plan: AnalysisPlan) -> Spread | None:
@@ -56,8 +57,8 @@ def spread_of(study: StudyTables, plan: AnalysisPlan) -> Spread | None:
         pairs = pairing.pair(method, control)
         if pairs is not None and min(pairs.difference.shape[:2]) > 1:
             macro = np.stack([unit_contributions(by_unit)[:, -1] for by_unit in pairs.difference])  # (S, U)
-            shape = (*macro.shape, n_folds(pairs.fold_of_unit))
-            estimates.append((components(macro, pairs.fold_of_unit), shape))
+            fold_of_unit = None if pairs.folds is None else pairs.folds.of_units
+            estimates.append((components(macro, fold_of_unit), (*macro.shape, n_folds(pairs.folds))))
             used.add(control)
     if not estimates:
         return None
@@ -75,8 +76,8 @@ def components(values: np.ndarray, fold_of_unit: np.ndarray | None = None) -> tu
 
     Args:
         values: (S, U) float64.
-        fold_of_unit: (U,) int, the fold that tested each slide; None without folds. Folds of one slide each say
-            nothing of themselves.
+        fold_of_unit: (U,) int, the fold that tested each slide; None without folds, or where they share slides. Folds
+            of one slide each say nothing of themselves.
 
     Source:
         Random effects, two-way without replication and nested, such as Searle, Casella and McCulloch 1992, sections
@@ -94,7 +95,7 @@ def components(values: np.ndarray, fold_of_unit: np.ndarray | None = None) -> tu
 
 def _within_and_over_folds(of_slides: np.ndarray, fold_of_unit: np.ndarray | None) -> tuple[float, float]:
     """Return the variance of slides within a fold, and that of folds beyond it; the latter is 0 without folds."""
-    n = n_folds(fold_of_unit)
+    n = 1 if fold_of_unit is None else len(np.unique(fold_of_unit))
     if fold_of_unit is None or n < 2 or n == len(of_slides):
         return float(of_slides.var(ddof=1)), 0.0
     members = [of_slides[fold_of_unit == fold] for fold in np.unique(fold_of_unit)]

@@ -28,7 +28,7 @@ def analyze(context: Context) -> TopicResult:
         "slides": max((len(units.units) for units in context.units.values()), default=0),
         "seeds": min((len(units.seeds) for units in context.units.values()), default=0),
         "methods": len(compared_methods(context.study, context.plan)),
-        "folds": max((n_folds(units.fold_of_unit) for units in context.units.values()), default=1),
+        "folds": max((n_folds(units.folds) for units in context.units.values()), default=1),
     }
     verdict = power_verdict(announced, design, spread)
     return TopicResult({}, () if verdict is None else (verdict,))

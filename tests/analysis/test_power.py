@@ -17,7 +17,8 @@ from analysis.power.comparisons import ComparisonDesign, SimulatedStudies, thres
 from analysis.power.division import Division
 from analysis.power.pilot import pilot_spread
 from analysis.scoring.comparisons import pair_tests
-from analysis.scoring.spread import Spread, components
+from analysis.scoring.image_rows import Folds
+from analysis.scoring.spread import Spread, components, n_folds
 from analysis.study.runs import AnalysisPlan, read_study
 from analysis.topics import announced_power
 from analysis.topics.announced_power import folds_differ_more, is_larger, power_verdict
@@ -35,6 +36,13 @@ from tests.small_study import write_dataset, write_study
 
 SUPPOSED = {"classes": (5,), "shared_names": 0, "correlation": 0.8, "measure_reliability": 1.0, "tests": 8}
 DESIGN = ComparisonDesign(slides=14, seeds=3, methods=1, slide_sd=0.03, seed_sd=0.0)
+
+
+def test_folds_of_one_division_are_counted_also_where_it_is_repeated():
+    units, folds = np.arange(12), np.arange(12) % 4
+    once, twice = Folds.of(units, folds), Folds.of(np.tile(units, 2), np.append(folds, 4 + units // 3))
+    rotated = Folds.of(np.repeat(units, 3), np.tile(np.arange(3), 12))
+    assert [n_folds(each) for each in (None, once, twice, rotated)] == [1, 4, 4, 1]
 
 
 @pytest.mark.parametrize(("methods", "seed_sds"), [(1, 2.5), (4, 5.1), (14, 9.6)])
@@ -95,10 +103,10 @@ CROSS_VALIDATED = replace(DESIGN, slides=18, seeds=8, seed_sd=0.01, folds=4)
 def test_cross_validation_is_judged_with_the_part_of_folds():
     """As `analyze` judges it: the same studies, judged as of one test set, are far more often better."""
     one_test_set = SimulatedStudies.draw(replace(CROSS_VALIDATED, folds=1), seed=0, n=60)
-    folds = np.arange(18) % 4
+    folds = Folds.of(np.arange(18), np.arange(18) % 4)
     judged = [
         tuple(
-            pair_tests(replace(test.pairs, fold_of_unit=folds), ("a",), CROSS_VALIDATED.rules, test.keys, only="a")[0]
+            pair_tests(replace(test.pairs, folds=folds), ("a",), CROSS_VALIDATED.rules, test.keys, only="a")[0]
             for test in study
         )
         for study in one_test_set.studies
