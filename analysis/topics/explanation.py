@@ -29,7 +29,7 @@ def analyze(context: Context) -> TopicResult:
     explored = others.tables["associations"].assign(primary=False)  # the plan names none of these quantities
     others = replace(others, tables=others.tables | {"associations": explored})
     explained = join(with_path_ceiling(learned, context), others)
-    tests = study_limits.primary_tests(measures, context.plan)
+    tests = study_limits.primary_tests(measures, learned.tables["associations"], context.plan)
     possible = study_limits.correlation_attainability(context.n_occurring, tests, context.plan)
     return TopicResult(explained.tables | {"ledger_quantities": ledger}, (possible, *explained.verdicts))
 

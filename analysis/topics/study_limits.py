@@ -48,9 +48,11 @@ def correlation_attainability(n_classes: int, tests: int, plan: AnalysisPlan) ->
             f"one correlation over {n_classes} classes needs {rho} for p < {plan.alpha:g} (smallest possible p "
             f"{smallest:.2g})"
         )
-    first = f" {plan.hypotheses[0]} first, in the order of the plan," if plan.hypotheses else ""
-    plural = "s" if tests > 1 else ""
-    several = f"corrected for {tests} primary measure{plural}{first} the smallest possible p is {corrected:.2g}"
+    family = f"{tests} primary measure{'s' if tests > 1 else ''}"
+    if plan.hypotheses:
+        of_first = "method and quantity" if tests == 1 else "methods and quantities"
+        family = f"{tests} {of_first} ({plan.hypotheses[0]} first, in the order of the plan)"
+    several = f"corrected for {family} the smallest possible p is {corrected:.2g}"
     if not math.isnan(numbers[f"power_at_rho_{POWER_AT[-1]:g}"]):
         power = numbers[f"power_at_rho_{POWER_AT[-1]:g}"]
         several += f", and the power {power:.0%} if the true correlation is {POWER_AT[-1]:g}"
@@ -172,10 +174,15 @@ def context_verdict(reason: str, measure: str) -> Verdict | None:
     return data_limit("context", "context", sentence, rule)
 
 
-def primary_tests(measures: pd.DataFrame, plan: AnalysisPlan) -> int:
-    """Return how many primary measures are corrected for: one in a fixed sequence, else those that any class has."""
+def primary_tests(measures: pd.DataFrame, associations: pd.DataFrame, plan: AnalysisPlan) -> int:
+    """Return how many associations are corrected for at first.
+
+    In a fixed sequence its first hypothesis, for every method and quantity; else, within a method and quantity, the
+    primary measures that any class has.
+    """
     if plan.hypotheses:
-        return 1
+        first = associations["primary"].astype(bool) & (associations["construct"] == plan.hypotheses[0])
+        return max(1, int(associations.loc[first, "p_spearman"].notna().sum()))
     if measures.empty:
         return len(plan.primary)
     tested = measures[measures["primary"].astype(bool) & measures["value"].notna()]

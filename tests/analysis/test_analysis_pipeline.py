@@ -168,6 +168,17 @@ def test_seven_classes_can(tmp_path):
     assert verdict(found, "attainability/classes").numbers["tests"] == 3
 
 
+def test_a_primary_hypothesis_is_corrected_for_every_method_and_quantity(tmp_path):
+    methods = ("cross_entropy", "inverse_frequency", "focal")
+    found = study(tmp_path, methods=methods, dataset=True, analysis=QUICK | {"hypotheses": ["frequency"]})
+    tested = found.tables["associations"].query("primary and construct == 'frequency' and spearman == spearman")
+    attained = verdict(found, "attainability/classes")
+    assert attained.numbers["tests"] == len(tested) > 1
+    assert set(tested["verdict"]) == {Word.NOT_TESTABLE}
+    assert attained.word == Word.NOT_TESTABLE  # as one test alone, five classes would have been called enough
+    assert f"corrected for {len(tested)} methods and quantities (frequency first" in attained.sentence
+
+
 def test_same_records_same_bytes(tmp_path):
     root = write_synthetic_study(tmp_path / "study", methods=TWO, seeds=1, analysis=QUICK)
     before = {path.name: path.read_bytes() for path in analyze_study(root).folder.iterdir()}
