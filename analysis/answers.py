@@ -82,6 +82,9 @@ def method_answer(macro: Sequence[Verdict], control_of: Mapping[str, str], unit:
     better = [verdict for verdict in macro if verdict.word == Word.BETTER]
     sample = _sample_text(macro, unit)
     numbers = dict(Counter(str(verdict.word) for verdict in macro))
+    if better and len(set(control_of.values())) > 1:
+        sentence, short = _of_models(better, control_of)
+        return _answer(METHOD, Word.BETTER, sentence, short=f"{short}{sample}", numbers=numbers)
     if better:
         best = max(better, key=lambda verdict: verdict.numbers["difference"])
         others = [verdict.method for verdict in better if verdict is not best]
@@ -99,6 +102,22 @@ def method_answer(macro: Sequence[Verdict], control_of: Mapping[str, str], unit:
     word = _shared_word(macro, Word.UNDECIDED)
     short = f"Keep {control}: {_NOTHING_BETTER.get(word, 'no method is shown to be better')}.{sample}"
     return _answer(METHOD, word, sentence, short=short, numbers=numbers)
+
+
+def _of_models(better: Sequence[Verdict], control_of: Mapping[str, str]) -> tuple[str, str]:
+    """Answer for each model apart, whose gains are over controls of their own; in full and in short."""
+    uses, kept, sentences = [], [], []
+    for control in dict.fromkeys(control_of.values()):
+        found = [verdict for verdict in better if control_of[verdict.method] == control]
+        if not found:
+            kept.append(control)
+            continue
+        best = max(found, key=lambda verdict: verdict.numbers["difference"])
+        uses.append(f"{best.method} rather than {control} ({points(best.numbers['difference'])} points of macro Dice)")
+        sentences.append(best.sentence)
+    keep = f"; keep {_list_text(kept)}" if kept else ""
+    between = "Gains of different models are over different controls, and do not say which model is better."
+    return " ".join([f"Use {_list_text(uses)}{keep}.", *sentences, between]), f"Use {_list_text(uses)}{keep}."
 
 
 def reason_answers(

@@ -11,6 +11,7 @@ from analysis.schema import rows_of
 from analysis.schema.names import LEFT_OUT, ZERO_IF_PREDICTED
 from analysis.scoring.comparisons import Rules
 from analysis.scoring.image_rows import complete_block
+from analysis.scoring.pairs import rules_of
 from analysis.scoring.units import UnitCounts
 from analysis.statistics.attainability import (
     POWER_AT,
@@ -27,6 +28,8 @@ from analysis.verdicts import Topic, Verdict, Word, data_limit
 from imbalance_bench.manifest import canonical_hash
 from imbalance_bench.preregistration import OF_FEATURES, primary_choices, without_later_choices
 from imbalance_bench.status import DAMAGED
+
+MOST_NEEDED = 64  # more units give a sign-flip test no smaller p that any alpha would ask for
 
 
 def correlation_attainability(n_classes: int, tests: int, plan: AnalysisPlan) -> Verdict:
@@ -102,8 +105,11 @@ def comparison_attainability(n_units: int, unit: str, macro: Sequence[Uncertaint
         )
     else:
         by_seeds = f" and {reach[1]:.1f} times that over seeds" if seeds > 1 else ""
+        folds = " with the part of folds" if any(each.fold_error > 0 for each in macro) else ""
         size = (
-            f": here about {100 * smallest_difference:.1f} points of Dice" if math.isfinite(smallest_difference) else ""
+            f": here{folds} about {100 * smallest_difference:.1f} points of Dice"
+            if math.isfinite(smallest_difference)
+            else ""
         )
         sentence = (
             f"With {n_units} {unit}s and {seeds} seed{'' if seeds == 1 else 's'}, the first of {tests} methods must "
@@ -128,7 +134,7 @@ def data_verdicts(tables: StudyTables, units: dict[str, UnitCounts], plan: Analy
         *_unfinished(tables),
         *_damaged_pictures(tables),
         *_incomplete_blocks(tables, units),
-        *_absent_classes(tables, units),
+        *_absent_classes(tables, units, rules_of(plan)),
         *_scored_on_validation(tables),
         *_overlapping_folds(units),
     ]
@@ -269,7 +275,7 @@ def _incomplete_blocks(tables: StudyTables, methods: Iterable[str]) -> list[Verd
     return [data_limit("folds", "folds and seeds", sentence, rule, left_out)]
 
 
-def _absent_classes(tables: StudyTables, units: dict[str, UnitCounts]) -> list[Verdict]:
+def _absent_classes(tables: StudyTables, units: dict[str, UnitCounts], rules: Rules) -> list[Verdict]:
     first = next(iter(units.values()))
     truth = first.of_units[[0, 2], 0].sum(axis=0)  # (U, K)
     present = (truth > 0).sum(axis=0)
@@ -283,11 +289,16 @@ def _absent_classes(tables: StudyTables, units: dict[str, UnitCounts]) -> list[V
         sentence = f"No scored image holds {', '.join(absent)}: its scores are missing and macro means leave it out."
         rule = "limited: a class has no pixel in the scored truth"
         verdicts.append(data_limit("absent", "classes", sentence, rule, {"absent": absent}))
-    rare = {name: int(n) for name, n in zip(tables.class_names, present, strict=True) if 0 < n < 6}
+    enough = (n for n in range(1, MOST_NEEDED) if smallest_sign_flip_p(n, rules.permutations) < rules.alpha)
+    needed = next(enough, 0)
+    rare = {name: int(n) for name, n in zip(tables.class_names, present, strict=True) if 0 < n < needed}
     if rare:
         class_text = ", ".join(f"{name} ({n})" for name, n in rare.items())
-        sentence = f"Some classes occur in fewer than 6 units, too few for any test of that class: {class_text}."
-        rule = "limited: a class occurs in fewer than 6 units (smallest possible p .0625 or more)"
+        sentence = (
+            f"Some classes occur in fewer than {needed} units, too few to show that a method is better or worse for "
+            f"that class: {class_text}."
+        )
+        rule = f"limited: a class occurs in fewer than {needed} units (no sign-flip test can give p < {rules.alpha:g})"
         verdicts.append(data_limit("rare", "classes", sentence, rule, rare))
     return verdicts
 

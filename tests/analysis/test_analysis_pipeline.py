@@ -204,6 +204,13 @@ def test_groups_are_the_unit_where_they_are_known(tmp_path):
     assert not np.allclose(per_image["mean"], per_group["mean"])
 
 
+@pytest.mark.parametrize(("alpha", "needed"), [(0.05, 6), (0.2, 0)])
+def test_classes_in_too_few_units_for_the_level_are_named(tmp_path, alpha, needed):
+    found = study(tmp_path, methods=TWO, images_per_group=2, analysis={"alpha": alpha})  # five groups
+    rare = [each for each in found.verdicts if each.id == "data/rare"]
+    assert [f"fewer than {needed} units" in each.sentence for each in rare] == [True] * bool(needed)
+
+
 @pytest.mark.parametrize("classes", [2, 3])
 def test_few_classes(tmp_path, classes):
     found = study(tmp_path, methods=TWO, classes=classes, seeds=3, dataset=True)

@@ -32,9 +32,11 @@ def test_the_best_of_the_better_methods_is_named_first() -> None:
 def test_a_gain_is_over_the_control_of_the_same_model() -> None:
     found = [macro("a (small)", Word.BETTER, 0.05), macro("a (large)", Word.UNDECIDED, 0.01)]
     control_of = {"a (small)": "base (small)", "a (large)": "base (large)"}
-    assert method_answer(found, control_of).short.startswith(
-        "Use a (small): +5.0 points of macro Dice over base (small)."
-    )
+    use = "Use a (small) rather than base (small) (+5.0 points of macro Dice)"
+    assert method_answer(found, control_of).short.startswith(f"{use}; keep base (large).")
+    both = method_answer([found[0], macro("a (large)", Word.BETTER, 0.01)], control_of)
+    assert both.short.startswith(f"{use} and a (large) rather than base (large) (+1.0 points of macro Dice).")
+    assert "do not say which model is better" in both.sentence
     kept = method_answer(found[1:], control_of)
     assert kept.short.startswith("Keep base (small) and base (large): ")
 
