@@ -38,7 +38,7 @@ _REASON_SHORT = {
     Word.NOT_SEPARABLE: "rare and hard cannot be told apart here",
     Word.NOT_SUPPORTED: "neither is shown",
     Word.UNDECIDED: "undecided",
-    Word.UNRELIABLE: "not interpreted: the seeds do not agree",
+    Word.UNRELIABLE: "not interpreted: the runs do not agree",
     Word.INERT: "neither matters: {what} is not read",
     Word.NOT_TESTABLE: "these data cannot tell",
 }
@@ -196,6 +196,8 @@ def _reason_in_short(explanation: Verdict) -> str:
     followed = _FOLLOWED.get(str(explanation.numbers.get("follows", "")))
     if explanation.word == Word.SUPPORTED:
         text = followed or "a measure of the plan"
+    elif explanation.word == Word.UNRELIABLE and explanation.numbers.get("evidence") != "reliability":
+        text = "not interpreted: a measure of the classes is not reliable"
     else:
         text = _REASON_SHORT.get(explanation.word, explanation.word.replace("_", " "))
     return f"{explanation.method}: {text.format(what='the bias')}."

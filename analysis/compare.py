@@ -1,10 +1,11 @@
 """Several analysed studies side by side: their scores, the order of their methods, and what their biases follow."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from analysis.explain import Explained, explain
@@ -94,9 +95,11 @@ def _explanation(studies: Sequence[tuple[AnalysedStudy, str]], plan: AnalysisPla
     for study, name in studies:
         of_study, ceilings = study.table("learned_bias"), Ceilings(study.table("path_controls"))
         read = [not ceilings.of(str(method)).inert for method in of_study["method"]]
-        quantities.append(quantities_of(name, of_study[read], study.dataset.get("families", {})))
+        read_rows = of_study[np.array(read, dtype=bool)]
+        quantities.append(quantities_of(name, read_rows, study.dataset.get("families", {})))
     measures = [measures_of(name, study.table("measures")) for study, name in studies]
     learned, measured = (pd.concat(parts, ignore_index=True) for parts in (quantities, measures))
+    measured["primary"] = measured["measure"] == measured["construct"].map(plan.primary)
     if classes_apart:
         learned, measured = each_its_own(learned), each_its_own(measured)
     return explain(learned, measured, plan)
@@ -159,19 +162,25 @@ def _require_same_methods(studies: Sequence[AnalysedStudy], names: Sequence[str]
 def _options(study: AnalysedStudy, method: str) -> list[Any] | None:
     """Return the parts of a method with all options, from one of its finished runs; None if none is readable.
 
-    Where settings were chosen for each fold, the parts of every fold, as planned.
+    Last comes its recipe or share of the steps, if it has its own. Where settings were chosen for each fold, those of
+    every fold, as planned.
     """
     labels = {run_name(run["method"], run.get("model")): run["method"] for run in study.plan["runs"]}
     planned = study.plan.get("methods", {}).get(labels.get(method, method), {})
     if "by_fold" in planned:
-        return [settings["parts"] for settings in planned["by_fold"]]
+        return [_training(settings) for settings in planned["by_fold"]]
     runs = study.table("runs")
     for run_id in runs.loc[(runs["method"] == method) & (runs["state"] == "done"), "run_id"]:
         try:
-            return list(study.records.run(str(run_id)).manifest()["method"]["parts"])
+            return _training(study.records.run(str(run_id)).manifest()["method"])
         except (UserError, KeyError):
             continue
     return None
+
+
+def _training(method: Mapping[str, Any]) -> list[Any]:
+    own = {key: value for key, value in method.items() if key not in ("label", "parts")}
+    return [*method["parts"], *([own] if own else [])]
 
 
 def _distinct_data_sets(studies: Sequence[AnalysedStudy], names: Sequence[str]) -> tuple[list[int], list[str]]:
@@ -192,9 +201,18 @@ def _plan_notes(studies: Sequence[AnalysedStudy], names: Sequence[str]) -> list[
     plans = [AnalysisPlan.of(study.records) for study in studies]
     levels = [(plan.alpha, plan.rope_dice) for plan in plans]
     different = [name for name, level in zip(names, levels, strict=True) if level != levels[0]]
-    if not different:
-        return []
-    return [f"The plan of {', '.join(different)} has another alpha or margin than {names[0]}; verdicts keep their own."]
+    notes = []
+    if different:
+        notes.append(
+            f"The plan of {', '.join(different)} has another alpha or margin than {names[0]}; verdicts keep their own."
+        )
+    measured = [name for name, plan in zip(names, plans, strict=True) if plan.primary != plans[0].primary]
+    if measured:
+        notes.append(
+            f"The plan of {', '.join(measured)} names other primary measures than {names[0]}: what was learned is "
+            f"explained by those of {names[0]}."
+        )
+    return notes
 
 
 def _scores(study: AnalysedStudy, name: str) -> pd.DataFrame:

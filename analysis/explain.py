@@ -9,7 +9,7 @@ import pandas as pd
 
 from analysis.explanation.agreement import agreement_rows, agreement_verdict
 from analysis.explanation.association import association_rows, association_verdict, corrected_associations
-from analysis.explanation.evidence import Subject, attainable_together, corrected, headline_step
+from analysis.explanation.evidence import DIFFICULTY, Subject, attainable_together, corrected, headline_step
 from analysis.explanation.headline import headline_verdict
 from analysis.explanation.partial import HEADLINE, partial_rows, partial_verdict
 from analysis.explanation.shares import share_rows
@@ -200,6 +200,9 @@ class _Case:
 def _correct_headlines(cases: Sequence[_Case], plan: AnalysisPlan) -> str:
     """Correct the tests of all headlines together, and the single constructs of each case by Holm.
 
+    Which construct of difficulty is followed is asked only where difficulty as a whole is found (serial gatekeeping,
+    Westfall and Krishen 2001), so that no single construct is shown beside a headline that finds nothing.
+
     Returns:
         How the headlines were corrected, in words.
     """
@@ -209,8 +212,12 @@ def _correct_headlines(cases: Sequence[_Case], plan: AnalysisPlan) -> str:
     for case in cases:
         single = [row for row in case.rows["partial_associations"] if row["construct"] not in HEADLINE]
         _correct(single, [None] * len(single), plan)
+        whole = next((row for row in case.rows["partial_associations"] if row["construct"] == DIFFICULTY), None)
         for row in single:
-            row["correction"] = "Holm over the constructs of difficulty"
+            row["correction"] = "Holm over the constructs of difficulty, after difficulty as a whole"
+            row["attainable"] = row["attainable"] and whole is not None and whole["attainable"]
+            if whole is not None and not math.isnan(whole["p_adjusted"]):
+                row["p_adjusted"] = max(row["p_adjusted"], whole["p_adjusted"])
     n_cases = len({id(case) for case in cases if case.rows["partial_associations"]})
     family = f"{n_cases} methods and quantities" if n_cases > 1 else "this method and quantity"
     procedure = (

@@ -155,7 +155,8 @@ def _absence(subject: Subject, pair: Sequence[Verdict]) -> str:
 def _of_marginal(
     subject: Subject, pair: Sequence[Verdict], marginal: Sequence[Verdict], plan: AnalysisPlan
 ) -> tuple[Word, str, list[str]]:
-    reason = pair[0].sentence if pair else "Frequency and another measure would be needed to tell rare from hard."
+    untestable = [verdict.sentence for verdict in pair if verdict.word == Word.NOT_TESTABLE]
+    reason = [*untestable, "Frequency and another measure would be needed to tell rare from hard."][0]
     supported = [verdict for verdict in marginal if verdict.word == Word.SUPPORTED]
     if supported and plan.hypotheses:
         names = " and ".join(verdict.measure.replace("_", " ") for verdict in supported)

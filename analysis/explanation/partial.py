@@ -213,6 +213,11 @@ def _word(row: Mapping[str, Any], plan: AnalysisPlan, subject: Subject) -> tuple
         )
     if math.isnan(row["p"]):
         return Word.NOT_TESTABLE, "cannot be tested: one of them does not vary"
+    if not row["attainable"] and row["min_p"] * row["family"] < plan.alpha:
+        return (
+            Word.NOT_TESTABLE,
+            f"is not testable with {n} classes: what must be found before it cannot be{statistics}",
+        )
     if not row["attainable"]:
         return Word.NOT_TESTABLE, (
             f"is not testable with {n} classes: the smallest possible p is {row['min_p']:.2g}, and {row['family']} "

@@ -34,7 +34,7 @@ def slope_rows(points: ClassPoints) -> list[dict[str, Any]]:
 
     Returns:
         Rows of table `mixed_models` without `verdict`. Where reliabilities are known, the model is also fitted to
-        calibrated measures: the slope is that of the calibrated measures, and `p` the larger of the two.
+        calibrated measures: `p` is the larger of the two, and the slope and its interval are those of that fit.
     """
     learned = points.learned()
     means = np.nanmean(learned, axis=1)
@@ -52,21 +52,22 @@ def slope_rows(points: ClassPoints) -> list[dict[str, Any]]:
         fits.append(
             _refused(uncalibrated) if adjusted_measures is None else _fit(outcome, adjusted_measures, start, points)
         )
-    reported = fits[-1] if not fits[-1].refusal else uncalibrated
-    p = np.max([np.where(np.isnan(fit.p) & bool(fit.refusal), 1.0, fit.p) for fit in fits], axis=0)
-    p = np.full(len(p), np.nan) if uncalibrated.refusal else p
+    of_fits = np.array([np.where(np.isnan(fit.p) & bool(fit.refusal), 1.0, fit.p) for fit in fits])
+    p = np.full(of_fits.shape[1], np.nan) if uncalibrated.refusal else np.max(of_fits, axis=0)
     p = p[: len(points.constructs)]
-    low, high = reported.interval()
+    deciding = [fits[index] if not fits[index].refusal else uncalibrated for index in np.argmax(of_fits, axis=0)]
     inflation = variance_inflation(np.column_stack([measures, start]), points.blocks)
     rows = []
     for j, (construct, measure) in enumerate(zip(points.constructs, points.measure_names, strict=True)):
+        reported = deciding[j]
+        low, high = (ends[j] for ends in reported.interval())
         row = {
             "construct": construct,
             "measure": measure,
             "estimate": reported.estimates[j],
             "error": reported.errors[j],
         }
-        row |= {"low": low[j], "high": high[j], "t": reported.t[j], "df": reported.class_df, "p": p[j]}
+        row |= {"low": low, "high": high, "t": reported.t[j], "df": reported.class_df, "p": p[j]}
         row |= {"vif": inflation[j], "reliability": points.reliability[j]}
         rows.append(row | {key: getattr(uncalibrated, key) for key in _FIT_COLUMNS})
     adjusted = holm(p)

@@ -14,7 +14,7 @@ from analysis.plots.labels import label_line_ends, label_points, spread_vertical
 from analysis.plots.style import freeze_layout, new_figure, spare_grid, thin_line_alpha, wrapped
 from analysis.reading.analysed_study import AnalysedStudy, NotDrawableError
 from analysis.reading.palette import INK, MUTED, PAPER
-from analysis.reading.wording import CONSTRUCT, RHO, probability, signed, significant, words
+from analysis.reading.wording import CONSTRUCT, RHO, given_start, probability, signed, significant, words
 from analysis.schema.names import estimand_label
 from analysis.study.steps import along_stages
 from analysis.verdicts import Word
@@ -102,19 +102,21 @@ def point_texts(points: pd.DataFrame) -> list[str]:
 
 
 def association_title(association: Mapping[str, Any] | None) -> str:
-    """Return the result of the test, as "rho = -0.90, exact p = 0.083 (K = 5)", or why there is none."""
+    """Return the result of the test, as "rho given the start = -0.90, p = 0.083 (K = 5)", or why there is none."""
     if association is None:
         return "not tested"
     classes = f"K = {int(association['n_classes'])}" if np.isfinite(association["n_classes"]) else ""
     has_rho = np.isfinite(association["spearman"])
     if association["verdict"] == Word.NOT_SEPARABLE and not has_rho:
         return f"no {RHO} ({classes}): the start of\nthe bias says the same of the classes"
-    rho = f"{RHO} = {signed(association['spearman'], 2)}" if has_rho else f"no {RHO}"
+    of_what = f" over {association['starts']} starts" if association.get("starts", 1) > 1 else ""
+    of_what += f" {given_start(association)}".rstrip()
+    rho = f"{RHO}{of_what} = {signed(association['spearman'], 2)}" if has_rho else f"no {RHO}"
     if association["verdict"] == Word.NOT_TESTABLE:
         return f"{rho}\nnot testable ({classes}, smallest p {probability(association['min_p'])})"
     if association["verdict"] == Word.UNRELIABLE:
-        return f"{rho} ({classes})\nunreliable: seeds do not agree"
-    return f"{rho}\nexact p {probability(association['p_spearman'])} ({classes})"
+        return f"{rho} ({classes})\nnot interpreted: unreliable"
+    return f"{rho}\np {probability(association['p_spearman'])} ({classes})"
 
 
 def share_axis(axes: Axes) -> None:
@@ -227,7 +229,9 @@ def _estimand(learned: pd.DataFrame, method: str, estimand: str) -> pd.DataFrame
 def _association(study: AnalysedStudy, method: str, estimand: str, measure: str) -> dict[str, Any] | None:
     rows = study.table("associations")
     rows = rows[(rows["method"] == method) & (rows["estimand"] == estimand) & (rows["measure"] == measure)]
-    return dict(rows.iloc[0]) if len(rows) else None
+    learned = study.table("learned_bias")
+    starts = learned.loc[learned["start_of"] == method, "method"].nunique()
+    return dict(rows.iloc[0]) | {"starts": starts} if len(rows) else None
 
 
 def bias_trajectory(axes: Axes, trajectories: pd.DataFrame, *, colours: Mapping[str, str]) -> Axes:

@@ -1,6 +1,8 @@
 """How figures and report write names, numbers and probabilities."""
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 from analysis.verdicts import Tone, Word
 
@@ -66,3 +68,8 @@ def probability(value: float) -> str:
 def tone(word: str) -> Tone:
     """Return the tone of a verdict that was read from a table."""
     return Word(word).tone
+
+
+def given_start(association: Mapping[str, Any]) -> str:
+    """Return "given the start" of a partial correlation that holds the start fixed, else nothing."""
+    return "given the start" if association.get("given") == "start" else ""

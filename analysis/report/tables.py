@@ -3,14 +3,14 @@
 import base64
 import gzip
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from analysis.reading.analysed_study import AnalysedStudy
-from analysis.reading.wording import CONSTRUCT, DASH, number, probability, signed, significant, tone, words
+from analysis.reading.wording import CONSTRUCT, DASH, given_start, number, probability, signed, significant, tone, words
 from analysis.schema.names import ESTIMAND_WORDS, MACRO
 from imbalance_bench.csv_cells import csv_text
 from imbalance_bench.manifest import write_atomically
@@ -140,7 +140,7 @@ def associations_table(associations: pd.DataFrame) -> ReportTable:
             Cell(str(row["method"])),
             Cell(ESTIMAND_WORDS.get(str(row["estimand"]), words(str(row["estimand"])))),
             Cell(words(str(row["measure"])), note=_construct(row)),
-            number_cell(row["spearman"], 2, with_sign=True),
+            replace(number_cell(row["spearman"], 2, with_sign=True), note=given_start(row)),
             p_cell(row["p_spearman"]),
             p_cell(row["p_holm"]),
             number_cell(row["n_classes"], 0),
@@ -151,7 +151,7 @@ def associations_table(associations: pd.DataFrame) -> ReportTable:
         for row in ordered.to_dict("records")
     ]
     columns = _columns(
-        *("method", "learned quantity", "class measure", "Spearman", "exact p", "p (Holm)"),
+        *("method", "learned quantity", "class measure", "Spearman", "p", "p (corrected)"),
         *("classes", "smallest p possible", "|Spearman| needed", "verdict"),
     )
     return ReportTable("associations", "What the bias follows", columns, rows, associations)

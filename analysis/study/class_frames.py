@@ -144,7 +144,14 @@ def _numbers(column: pd.Series, table_name: str, name: str) -> pd.Series:
 def _primary(frame: pd.DataFrame, *, is_stated: bool) -> pd.Series:
     """Return which rows are primary: as the frame states, else the default measure, else the only one there is."""
     if is_stated:
-        return truth_values(frame["primary"], "measures: `primary`", blank=False)
+        stated = truth_values(frame["primary"], "measures: `primary`", blank=False)
+        for construct, measures in frame[stated].groupby("construct", sort=False)["measure"]:
+            if measures.nunique() > 1:
+                raise UserError(
+                    f"measures: a construct must have one primary measure, the same in every data set. Got "
+                    f"{' and '.join(measures.drop_duplicates())} of {construct}."
+                )
+        return stated
     primary: dict[str, str] = {}
     for construct, measures in frame.groupby("construct", sort=False)["measure"]:
         names: Sequence[str] = list(measures.drop_duplicates())

@@ -59,6 +59,17 @@ def test_the_front_page_says_what_the_chapter_says(word: Word) -> None:
     assert (answer.word, answer.sentence, answer.id) == (word, f"{word} of dfa.", "answer/reason/dfa")
 
 
+def test_what_is_unreliable_is_named() -> None:
+    runs, measure = (
+        replace(change(Word.UNRELIABLE), numbers={"evidence": kind}) for kind in ("reliability", "partial")
+    )
+    shorts = [reason_answers([each], [], {"dfa"})[0].short for each in (runs, measure)]
+    assert shorts == [
+        "dfa: not interpreted: the runs do not agree.",
+        "dfa: not interpreted: a measure of the classes is not reliable.",
+    ]
+
+
 def test_a_bias_that_does_nothing_is_said_to() -> None:
     about = {"topic": Topic.INTERVENTION, "aspect": "zeroed", "method": "dfa", "class_name": "macro", "subject": "dfa"}
     idle = Verdict(**about, word=Word.EQUIVALENT, sentence="Setting the bias to zero leaves macro Dice.")

@@ -51,6 +51,27 @@ def test_scores_and_verdicts_are_those_of_the_studies(tmp_path: Path) -> None:
     assert found.verdicts[0].id.startswith("explanation/")
 
 
+def test_a_study_that_learned_no_bias_stands_beside_others(tmp_path: Path) -> None:
+    """Such as one of predictions that were made elsewhere; it ended in a traceback."""
+    roots = [study(tmp_path / name) for name in ("one", "other")]
+    path = roots[1] / "analysis" / "learned_bias.csv"
+    path.write_text(path.read_text().splitlines()[0] + "\n")
+    found = compare_studies(roots)
+    assert found.differences["study"].tolist() == ["one"] * 2 + ["other"] * 2
+    assert set(found.explanation["associations"]["n_classes"]) == {len(NAMES)}
+
+
+def test_learned_biases_are_explained_by_the_measures_of_the_first_plan(tmp_path: Path) -> None:
+    roots = [study(tmp_path / name) for name in ("one", "other")]
+    plan = json.loads((roots[1] / "plan.json").read_text())
+    plan["analysis"]["primary_measures"] = {"context": "rival_stain_overlap"}
+    write_json(roots[1] / "plan.json", plan)
+    found = compare_studies(roots)
+    assert any("other names other primary measures than one" in note for note in found.notes)
+    primary = found.explanation["associations"].query("primary and construct == 'context'")
+    assert set(primary["measure"]) <= {"nearest_rival_overlap"}
+
+
 def test_names_are_classes_of_their_own_where_levels_were_dealt_anew(tmp_path: Path) -> None:
     roots = [study(tmp_path / name) for name in ("one", "other")]
     together, apart = (compare_studies(roots, classes_apart=apart) for apart in (False, True))
@@ -96,14 +117,15 @@ def test_incompatible_studies_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="must share a method"):
         compare_studies([one, stranger])
     other = study(tmp_path / "other")
-    for root, gamma in ((one, 2), (other, 5)):
+    for root, own in ((one, {"gamma": 2}), (other, {"gamma": 5}), (other, {"gamma": 2, "steps_fraction": 0.25})):
         runs = json.loads((root / "plan.json").read_text())["runs"]
         run_id = next(run["run_id"] for run in runs if run["method"] == "focal")
         manifest = {"schema": 1, "run_id": run_id}
-        manifest |= {"method": {"label": "focal", "parts": [{"name": "focal", "gamma": gamma}]}}
-        write_json(root / "runs" / run_id / "manifest.json", manifest)
-    with pytest.raises(UserError, match="'focal' must stand for the same method"):
-        compare_studies([one, other])
+        method = {"label": "focal", "parts": [{"name": "focal", "gamma": own.pop("gamma")}]} | own
+        write_json(root / "runs" / run_id / "manifest.json", manifest | {"method": method})
+        if root is other:
+            with pytest.raises(UserError, match="'focal' must stand for the same method"):
+                compare_studies([one, other])
 
 
 def test_the_command_writes_tables_and_the_figure(tmp_path: Path) -> None:

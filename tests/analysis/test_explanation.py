@@ -317,6 +317,76 @@ def test_a_primary_hypothesis_is_one_family_over_methods_since_a_headline_may_re
     np.testing.assert_allclose(rows["none"]["p_holm"], rows["none"]["p_spearman"])
 
 
+def planted(y: np.ndarray, measures: dict[str, tuple[str, np.ndarray]], **changes) -> Explained:
+    """Explain one quantity over the classes of one data set, from runs that nearly agree."""
+    rng, names = np.random.default_rng(0), [f"c{i}" for i in range(len(y))]
+    quantities = pd.DataFrame(
+        [
+            ("d", "dfa", name, seed, value + 0.02 * rng.normal())
+            for seed in range(3)
+            for name, value in zip(names, y, strict=True)
+        ],
+        columns=["data_set", "method", "class", "seed", "value"],
+    )
+    rows = [
+        ("d", name, measure, construct, x)
+        for measure, (construct, of) in measures.items()
+        for name, x in zip(names, of, strict=True)
+    ]
+    frame = pd.DataFrame(rows, columns=["data_set", "class", "measure", "construct", "value"])
+    return explain(quantities, frame, {"permutations": 500, "resamples": 20} | changes)
+
+
+def test_no_single_construct_is_shown_beside_a_headline_that_finds_nothing():
+    """They were a family of their own, so that two were "shown" under "no evidence"; searched among 400 worlds."""
+    shown = 0
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        frequency, boundary, morphology = rng.normal(size=(3, 8))
+        measures = {
+            "pixel_share": ("frequency", np.exp(frequency) / np.exp(frequency).sum()),
+            "border_stain_overlap": ("boundary", boundary),
+            "shape_dispersion": ("morphology", morphology),
+        }
+        found = planted(morphology + 0.8 * rng.normal(size=8), measures)
+        rows = found.tables["partial_associations"].set_index("construct")
+        single = rows.loc[["boundary", "morphology"]]
+        assert (single["p_adjusted"] >= rows.loc["difficulty", "p_adjusted"] - 1e-12).all()
+        shown += int((single["verdict"] == Word.SUPPORTED).any())
+        if headline(found).word == Word.NOT_SUPPORTED:
+            assert Word.SUPPORTED not in set(single["verdict"])
+    assert shown  # the gate does not close on everything
+
+
+def test_the_reason_is_that_of_the_test_that_cannot_be_made():
+    share = np.exp(np.linspace(-4, -1, 8))
+    measures = {"pixel_share": ("frequency", share), "border_stain_overlap": ("boundary", np.full(8, 0.3))}
+    sentence = headline(planted(np.log(share), measures)).sentence
+    assert "cannot be told" in sentence
+    assert "is shown" not in sentence
+    assert sentence.endswith("follows difficulty beyond frequency cannot be tested: one of them does not vary.")
+
+
+def test_a_construct_has_one_primary_measure_in_all_data_sets():
+    quantities, measures = frames(World((6, 6)))
+    other = measures["construct"] == "context"
+    second = measures[other].assign(measure="rival_stain_overlap")
+    stated = pd.concat([measures, second], ignore_index=True)
+    in_second = stated["data_set"] == stated["data_set"].unique()[1]
+    stated["primary"] = (stated["construct"] != "context") | ((stated["measure"] == "rival_stain_overlap") == in_second)
+    with pytest.raises(UserError, match="one primary measure, the same in every data set"):
+        explain(quantities, stated)
+
+
+def test_the_interval_of_a_slope_is_of_the_fit_whose_p_decides():
+    quantities, measures = frames(World((8, 8), slopes=(1, 0, 0, 0)))
+    measures["reliability"] = np.where(measures["construct"] == "frequency", np.nan, 0.6)
+    rows = explain(quantities, measures, {"permutations": 99, "resamples": 2}).tables["mixed_models"]
+    inside = (rows["low"] < 0) & (rows["high"] > 0)
+    assert len(rows)
+    assert ((rows["p"] > 0.05) == inside).all()
+
+
 def test_what_the_plan_does_not_name_waits_for_what_it_names():
     """It was not corrected at all: one of eight methods of noise alone was said to follow how hard a class is."""
     p, steps = [0.25, 0.005, 0.5, 0.9], [0, None, 0, None]

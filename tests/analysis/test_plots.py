@@ -160,14 +160,14 @@ def test_paired_differences_fill_what_is_decided(complete: AnalysedStudy, drawn:
 
 def test_titles_of_bias_vs_difficulty_are_those_of_the_tests(complete: AnalysedStudy, drawn: dict[str, Figure]) -> None:
     rows = complete.table("associations").query("method == 'dfa' and primary")
-    expected = {f"ρ = {signed(rho, 2)}\nexact p = 0.083 (K = 5)" for rho in rows["spearman"]}  # noqa: RUF001
+    expected = {f"ρ = {signed(rho, 2)}\np = 0.083 (K = 5)" for rho in rows["spearman"]}  # noqa: RUF001
     assert {axes.get_title(loc="left") for axes in drawn["bias_vs_difficulty"].axes} == expected
 
 
 def test_untestable_associations_say_so(tmp_path: Path) -> None:
     figure = draw_figure("bias_vs_difficulty", POOR["one seed, two classes"](tmp_path / "study"))
     assert all("not testable (K = 2" in axes.get_title(loc="left") for axes in figure.axes)
-    assert not any("exact p" in axes.get_title(loc="left") for axes in figure.axes)
+    assert not any("\np " in axes.get_title(loc="left") for axes in figure.axes)
 
 
 def test_prior_to_final_runs_from_initial_to_learned(complete: AnalysedStudy, drawn: dict[str, Figure]) -> None:
