@@ -108,6 +108,13 @@ class MethodConfig(BaseModel):
         """The trainings of one run, in order; one unless the method estimates something first."""
         return (Stage("main"),)
 
+    def start_options(self) -> frozenset[str]:
+        """Return the options that decide where a learned class bias starts and nothing else; usually none.
+
+        Configurations that are equal but for these are one method with several starts.
+        """
+        return frozenset()
+
     def remarks(self, statistics: ClassStatistics) -> tuple[str, ...]:  # noqa: ARG002
         """Return what a user should know of this configuration on these data: one sentence each, usually none.
 

@@ -339,6 +339,18 @@ class DfaConfig(MethodConfig):
         extra = {Requirement.VALIDATION_FEEDBACK} if self.prior == "difficulty" else frozenset()
         return self.card.requires | extra
 
+    def start_options(self) -> frozenset[str]:
+        """Return the options of log pi and alpha, where b forgets log pi but for its start.
+
+        A fixed b is log pi, not its start. An anchored b is pulled towards log pi by a penalty on delta; without one,
+        its training is that of a delta that starts at (1 + alpha) log pi.
+        """
+        if self.mode == "fixed":
+            return frozenset()
+        if self.mode == "anchored" and self.l2 > 0:
+            return frozenset({"alpha"})
+        return frozenset({"prior", "values", "measure", "gamma", "alpha"})
+
     def stages(self) -> tuple[Stage, ...]:
         """Return one stage, or a baseline before it for the difficulty prior."""
         return (Stage("baseline"), Stage("main")) if self.prior == "difficulty" else (Stage("main"),)

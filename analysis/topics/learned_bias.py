@@ -1,19 +1,20 @@
 """What a method learned about each class: estimands, their starts, and their course during training."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from pydantic import ValidationError
 
 from analysis.schema import table
 from analysis.schema.names import CENTRED, ESTIMANDS, OUTCOMES
 from analysis.study.class_columns import ClassColumns
 from analysis.study.runs import RunData, StudyTables
 from analysis.topics.context import Context, TopicResult
-
-START_OPTIONS = ("prior", "alpha", "gamma")  # options that change only the start of a bias
+from imbalance_bench.run_ids import without_label
+from methods.plugins import PluginError, UnknownMethodError, find_method
 
 
 def trajectories(tables: StudyTables) -> pd.DataFrame:
@@ -44,14 +45,38 @@ def learned_bias(tables: StudyTables) -> pd.DataFrame:
 
 
 def families(study: StudyTables) -> list[list[str]]:
-    """Return groups of two or more methods that differ in the start of their bias only."""
+    """Return groups of two or more methods that differ in the start of their bias only, in every fold."""
     members: dict[str, list[str]] = {}
+    starts: dict[str, set[str]] = {}
     for method in study.methods:
-        run = study.runs_of(method)[0]
-        parts: Sequence[Mapping[str, Any]] = run.manifest.get("method", {}).get("parts", ())
-        options = [{key: value for key, value in part.items() if key not in START_OPTIONS} for part in parts]
-        members.setdefault(json.dumps([run.model, options], sort_keys=True), []).append(method)
-    return [family for family in members.values() if len(family) > 1]
+        runs = study.runs_of(method)
+        if not all(run.manifest.get("method", {}).get("parts") for run in runs):
+            continue  # trained elsewhere: nothing is known of it
+        key = _in_folds({run.fold: [run.model, _without_start(run.manifest["method"])] for run in runs})
+        members.setdefault(key, []).append(method)
+        starts.setdefault(key, set()).add(_in_folds({run.fold: without_label(run.manifest["method"]) for run in runs}))
+    return [family for key, family in members.items() if len(starts[key]) > 1]
+
+
+def _in_folds(trained: Mapping[int, Any]) -> str:
+    """Return a key of what a method trains; where it is the same in all folds, a missing one makes no difference."""
+    contents = {fold: json.dumps(content, sort_keys=True) for fold, content in sorted(trained.items())}
+    return next(iter(contents.values())) if len(set(contents.values())) == 1 else json.dumps(contents)
+
+
+def _without_start(method: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what of a resolved method decides its training, but not where a bias starts."""
+    return without_label(method) | {"parts": [_part_without_start(part) for part in method["parts"]]}
+
+
+def _part_without_start(part: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out what the method declares as its start; nothing of one that is not installed or reads otherwise now."""
+    options = {key: value for key, value in part.items() if key not in ("name", "plugin")}
+    try:
+        of_start = find_method(part.get("name", "")).model_validate(options).start_options()
+    except (UnknownMethodError, PluginError, ValidationError):
+        of_start = frozenset()
+    return {key: value for key, value in part.items() if key not in of_start}
 
 
 def estimands(run: RunData, occurring: np.ndarray) -> dict[str, np.ndarray]:

@@ -131,15 +131,59 @@ def test_the_plan_says_how_much_of_the_start_is_inertia():
     assert "above 0.8" in rules[1]
 
 
-def _study(options: dict[str, dict]) -> StudyTables:
-    parts = {name: {"name": "dfa", "prior": name} | each for name, each in options.items()}
+def _study(*methods: tuple[str, dict[str, Any] | list[dict[str, Any]]]) -> StudyTables:
+    """A study of methods by label: what each trains, or what it trains in each fold."""
     runs = tuple(
-        RunData(name, name, name, "class_query", 0, 0, {"method": {"parts": [part]}}, pd.DataFrame(), pd.DataFrame())
-        for name, part in parts.items()
+        RunData(label, label, label, "class_query", fold, 0, {"method": method}, pd.DataFrame(), pd.DataFrame())
+        for label, trained in methods
+        for fold, method in enumerate(trained if isinstance(trained, list) else [trained])
     )
-    return StudyTables(pd.DataFrame({"method": list(parts)}), runs, tuple("abcde"), ((True,) * 5,), {}, "test")
+    labels = [label for label, _ in methods]
+    return StudyTables(pd.DataFrame({"method": labels}), runs, tuple("abcde"), ((True,) * 5,), {}, "test")
+
+
+def _method(name: str, **options: Any) -> dict[str, Any]:
+    shared = {key: options.pop(key) for key in ("recipe", "steps_fraction") if key in options}
+    return {"parts": [{"name": name} | options]} | shared
 
 
 def test_families_differ_in_their_start_only():
-    assert families(_study({"dfa": {"alpha": 1.0}, "cold": {"alpha": 0.0}})) == [["dfa", "cold"]]
-    assert families(_study({"dfa": {}, "cold": {"l2": 0.1}})) == []
+    dfa = ("dfa", _method("dfa", alpha=1.0))
+    assert families(_study(dfa, ("cold", _method("dfa", prior="none", alpha=0.0)))) == [["dfa", "cold"]]
+    given = ("given", _method("dfa", prior="given", values={"a": 1.0}, gamma=1.0, alpha=1.0))
+    assert families(_study(dfa, given)) == [["dfa", "given"]]
+    assert families(_study(dfa, ("cold", _method("dfa", alpha=0.0, l2=0.1)))) == []
+    assert families(_study(dfa, ("again", _method("dfa", alpha=1.0)))) == []  # they differ in nothing
+
+
+@pytest.mark.parametrize("name", ["focal", "focal_attention_gate"])
+def test_an_option_of_the_same_name_is_no_start(name):
+    """gamma is the focus of the focal loss, and its alpha would be a weight."""
+    assert families(_study(("one", _method(name, gamma=1.0)), ("five", _method(name, gamma=2.0)))) == []
+
+
+@pytest.mark.parametrize("own", [{"steps_fraction": 0.25}, {"recipe": {"learning_rate": 1e-2}}])
+def test_another_training_is_no_other_start(own):
+    trained = ("cross_entropy", _method("cross_entropy")), ("control", _method("cross_entropy", **own))
+    assert families(_study(*trained)) == []
+    assert families(_study(("dfa", _method("dfa")), ("cold", _method("dfa", prior="none", **own)))) == []
+
+
+def test_a_bias_that_keeps_its_prior_has_a_start_of_its_own():
+    """What is fixed is no start; a penalty pulls an anchored bias towards its prior for as long as it trains."""
+
+    def pair(**shared: Any) -> list[list[str]]:
+        first, second = _method("dfa", prior="shuffled", **shared), _method("dfa", prior="inverted", **shared)
+        return families(_study(("first", first), ("second", second)))
+
+    assert pair(mode="fixed") == pair(mode="anchored", l2=0.1) == []
+    assert pair(mode="learned", l2=0.1) == pair(mode="anchored") == [["first", "second"]]
+    anchored = [(str(alpha), _method("dfa", mode="anchored", l2=0.1, alpha=alpha)) for alpha in (0.0, 1.0)]
+    assert families(_study(*anchored)) == [["0.0", "1.0"]]
+
+
+def test_families_are_the_same_in_every_fold():
+    """Settings by fold that are alike in the first fold alone are not."""
+    by_fold = [_method("dfa", prior="none"), _method("dfa", prior="none", lr_multiplier=5.0)]
+    assert families(_study(("dfa", [_method("dfa")] * 2), ("tuned", by_fold))) == []
+    assert families(_study(("dfa", [_method("dfa")] * 2), ("cold", by_fold[:1]))) == [["dfa", "cold"]]
