@@ -58,7 +58,8 @@ class Subject:
 
     def cap(self, word: Word) -> Word:
         """Return the strongest verdict on what was learned that the start allows, at most `word`."""
-        if word == Word.SUPPORTED and (self.start_unchecked or self.starts_disagree):
+        unchecked = self.start_unchecked or self.points.starts.kind == "incomplete"
+        if word == Word.SUPPORTED and (unchecked or self.starts_disagree):
             return Word.NOT_SEPARABLE
         return word
 

@@ -34,7 +34,7 @@ ONE, SEVERAL = "one_start", "several_starts"
 def start_rows(quantities: pd.DataFrame, points: ClassPoints, method: str, quantity: str) -> list[dict[str, Any]]:
     """Return rows of table `inertia` without `verdict`: one per start, and one over several; none without a start."""
     starts = points.starts
-    if starts.kind == "unknown":
+    if starts.kind in ("unknown", "incomplete"):
         return []
     names = list(dict.fromkeys(starts.names))
     keys = {"method": method, "estimand": quantity}
@@ -45,7 +45,7 @@ def start_rows(quantities: pd.DataFrame, points: ClassPoints, method: str, quant
         for name in names
     ]
     row = keys | {"starts": ", ".join(names), "view": SEVERAL, "n_starts": len(names)} | dict.fromkeys(_NUMBERS, np.nan)
-    row |= {"n_runs": _complete(points) // len(names), "n_classes": len(points.values), "agreement": starts.agreement}
+    row |= {"n_runs": starts.n_shared, "n_classes": len(points.values), "agreement": starts.agreement}
     if starts.share_left is not None:
         row |= {"kept": starts.share_left.mean, "low": starts.share_left.low, "high": starts.share_left.high}
     return [*rows, row]

@@ -138,7 +138,7 @@ TABLES: dict[str, Table] = {
             "estimand": text("learned or effective_offset; or as in ledger_quantities.csv"),
             "view": text("one_start, or several_starts of one method"),
             "n_starts": integer("starts"),
-            "n_runs": integer("seeds x folds of each"),
+            "n_runs": integer("seeds x folds; several_starts: those that every start has"),
             "n_classes": integer("classes"),
             "kept": number(
                 "slope of the final on the initial bias over classes; several_starts: share of the difference between "

@@ -407,3 +407,49 @@ def test_runs_without_a_common_class_are_said_and_warn_of_nothing():
     found = explain(pd.concat(frames), measures, {"permutations": 99, "resamples": 2})
     reliability = next(each for each in found.verdicts if each.topic == "reliability")
     assert "no run has a value of every class" in reliability.sentence
+
+
+def _from(start: np.ndarray, kept: float = 0.0) -> Explained:
+    """What is said of runs from these starts (R, K), which end in the difficulty of the classes and what is left."""
+    rng, n_runs, n_classes = np.random.default_rng(3), *start.shape
+    names = [f"class_{i}" for i in range(n_classes)]
+    share, hard = rng.dirichlet(np.ones(n_classes)), rng.normal(size=n_classes)
+    measures = pd.concat(
+        pd.DataFrame({"data_set": "d", "class": names, "measure": measure, "construct": construct, "value": values})
+        for measure, construct, values in (
+            ("pixel_share", "frequency", share),
+            ("border_stain_overlap", "boundary", hard),
+        )
+    )
+    quantities = pd.concat(
+        pd.DataFrame(
+            {"data_set": "d", "method": "cross_entropy", "class": names, "seed": seed, "start": start[seed]}
+        ).assign(
+            value=hard + kept * np.nan_to_num(start[seed]) + 0.05 * rng.normal(size=n_classes),
+            quantity="effective_offset",
+        )
+        for seed in range(n_runs)
+    )
+    return explain(quantities, measures, {"permutations": 999, "resamples": 30})
+
+
+def test_a_start_that_each_seed_draws_anew_explains_nothing_that_runs_agree_on():
+    """No cold, shuffled or inverted start could be had of a method without a prior."""
+    found = _from(0.1 * np.random.default_rng(0).normal(size=(8, 12)), kept=0.5)
+    assert (headline(found).word, headline(found).numbers["follows"]) == (Word.SUPPORTED, "difficulty")
+    assert set(found.tables["associations"]["given"]) == {""}
+    assert not any("the start may explain it" in verdict.sentence for verdict in found.verdicts)
+
+
+def test_a_start_that_runs_share_may_explain_what_they_agree_on():
+    shared = np.random.default_rng(0).normal(size=12)
+    assert headline(_from(np.tile(0.1 * shared, (8, 1)))).word != Word.SUPPORTED
+    assert headline(_from(0.1 * shared + 0.03 * np.random.default_rng(1).normal(size=(8, 12)))).word != Word.SUPPORTED
+
+
+def test_one_unknown_start_does_not_lift_what_the_known_ones_forbid():
+    start = np.tile(0.1 * np.random.default_rng(0).normal(size=12), (8, 1))
+    assert headline(_from(start)).word == Word.NOT_SEPARABLE
+    start[0, 0] = np.nan
+    assert headline(_from(start)).word == Word.NOT_SEPARABLE
+    assert headline(_from(np.full((8, 12), np.nan))).word == Word.SUPPORTED  # nothing says that it differs

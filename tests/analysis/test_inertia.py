@@ -13,6 +13,7 @@ from analysis.statistics.starting_point import movement, retained_share
 from analysis.study.class_frames import quantities_frame
 from analysis.study.class_points import class_points
 from analysis.study.runs import AnalysisPlan, RunData, StudyTables
+from analysis.study.starts import starts_of_runs
 from analysis.topics.learned_bias import families
 from analysis.verdicts import Word
 
@@ -107,6 +108,57 @@ def test_several_starts_tell_what_one_cannot():
     assert word(found, "several_starts") == Word.NOT_SUPPORTED
     assert found[-1]["agreement"] > 0.99
     assert word(rows_of_starts(starts, kept=0.9), "several_starts") == Word.INERTIA
+
+
+def test_the_interval_over_starts_counts_the_runs_that_it_rests_on():
+    quantities = frame_of_starts({"prior": 1.0, "cold": 0.0}, seeds=8)
+    fewer = quantities[(quantities["start_name"] == "prior") | (quantities["seed"].astype(int) < 3)]
+    rows = start_rows(fewer, class_points(fewer, "dfa", "bias"), "dfa", "bias")
+    assert {row["starts"]: row["n_runs"] for row in rows} == {"prior": 8, "cold": 3, "cold, prior": 3}
+    assert "over 3 runs" in start_verdict(rows[-1], PLAN).sentence
+
+
+def kind_of_start(starts: np.ndarray, ends: np.ndarray, seeds: list[int], data_set_of_class: list[int]) -> str:
+    """How the starts of runs without a name are classified; starts and ends are (runs, classes)."""
+    runs = [(str(fold), str(seed), "") for fold, seed in enumerate(seeds)]
+    return starts_of_runs(starts.T, ends.T, runs, np.array(data_set_of_class)).kind
+
+
+@pytest.mark.parametrize(("size", "at_least"), [(0.1, 0.9), (1.0, 0.4)])
+def test_starts_that_each_seed_draws_anew(size, at_least):
+    """Small ones need only not agree; large ones must be without any sign of agreement, which chance often gives."""
+    rng, kinds = np.random.default_rng(0), []
+    for _ in range(100):
+        start = size * rng.normal(size=(8, 12))
+        kinds.append(kind_of_start(start, start + rng.normal(size=12), list(range(8)), [0] * 12))
+    assert set(kinds) == {"one", "drawn"}
+    assert kinds.count("drawn") >= 100 * at_least
+
+
+def test_folds_of_a_seed_are_one_draw():
+    rng = np.random.default_rng(0)
+    draws, learned = 0.1 * rng.normal(size=(5, 8)), rng.normal(size=8)
+    for seeds, kind in ((4 * [0, 1, 2, 3, 4], "drawn"), (10 * [0, 1], "one"), ([0] * 5, "one"), ([0], "one")):
+        start = draws[seeds]
+        assert kind_of_start(start, start + learned, seeds, [0] * 8) == kind
+
+
+@pytest.mark.parametrize("common", [0.3, 1.0])
+def test_a_start_that_runs_share_in_part_is_not_drawn_anew(common):
+    """A prior shows in the offset before training, beside what each seed draws."""
+    rng = np.random.default_rng(0)
+    shared, learned = common * rng.normal(size=12), rng.normal(size=12)
+    for _ in range(50):
+        start = shared + 0.2 * rng.normal(size=(6, 12))
+        assert kind_of_start(start, 0.1 * start + learned, list(range(6)), [0] * 12) == "one"
+
+
+def test_starts_are_drawn_anew_in_every_data_set_or_in_none():
+    rng = np.random.default_rng(0)
+    draws, learned = 0.1 * rng.normal(size=(6, 8)), rng.normal(size=16)
+    own, again = np.concatenate([draws, draws], axis=1), np.concatenate([draws, draws[:1].repeat(6, axis=0)], axis=1)
+    assert kind_of_start(own, own + learned, list(range(6)), [0] * 8 + [1] * 8) == "drawn"
+    assert kind_of_start(again, again + learned, list(range(6)), [0] * 8 + [1] * 8) == "one"
 
 
 def test_agreement_over_seeds_says_which_starts_its_runs_had():
