@@ -70,6 +70,6 @@ def tone(word: str) -> Tone:
     return Word(word).tone
 
 
-def given_start(association: Mapping[str, Any]) -> str:
+def given_start(association: Mapping[Any, Any]) -> str:
     """Return "given the start" of a partial correlation that holds the start fixed, else nothing."""
     return "given the start" if association.get("given") == "start" else ""
