@@ -182,13 +182,16 @@ def read_tuning(records: StudyRecords) -> TunedStudy | None:
         raise UserError(
             f"{path}: `format` must be one of {', '.join(map(str, known))}. Got {content.get('format')}. {_AGAIN}"
         )
-    runs = read_study(StudyRecords.open(folder))
+    try:
+        seeds, select = content["tuning"]["seeds"], content["tuning"]["select"]
+        runs = _of_seeds(read_study(StudyRecords.open(folder)), seeds)
+    except (KeyError, TypeError) as error:
+        raise UserError(f"{path}: not readable ({error!r}). {_AGAIN}") from error
     unfinished = runs.runs[runs.runs["state"] != "done"]
     if len(unfinished):
         raise UserError(f"{folder}: {len(unfinished)} of {len(runs.runs)} trial runs are not finished. {_AGAIN}")
     require_pairs(runs.data, runs.split)
     try:
-        select: Selection = content["tuning"]["select"]
         methods = tuple(
             _method(label, content_of_method, runs, select) for label, content_of_method in content["methods"].items()
         )
@@ -199,6 +202,12 @@ def read_tuning(records: StudyRecords) -> TunedStudy | None:
             _require_recorded(choice, runs, select, fold if method.by_fold else None, str(path))
     again = [run for method in methods if method.winner is None for run in _runs_together(method, runs)]
     return TunedStudy(select, methods, replace(runs, data=(*runs.data, *again)) if again else runs)
+
+
+def _of_seeds(runs: StudyTables, seeds: Sequence[int]) -> StudyTables:
+    """Leave out runs of other seeds, which an earlier tuning in the same folder had: no choice reads them."""
+    data = tuple(run for run in runs.data if run.seed in seeds)
+    return replace(runs, runs=runs.runs[runs.runs["seed"].isin(seeds)], data=data)
 
 
 def _runs_of(label: str, runs: StudyTables, fold: int | None) -> list[RunData]:

@@ -64,14 +64,17 @@ def score_of_counts(counts: pd.DataFrame, select: Selection) -> float:
 
 
 def scored(
-    trials: list[Trial], records: StudyRecords, select: Selection, split: str, fold: int | None = None
+    trials: list[Trial], records: StudyRecords, section: TuningSection, split: str, fold: int | None = None
 ) -> list[TrialScore]:
     """Score trials on one split, in their order.
+
+    The folder of trials may hold runs of other seeds, since a plan only grows; only those of the section count, so that
+    every trial has as many runs, and none has a seed of the study.
 
     Args:
         trials: The trials.
         records: Of their runs.
-        select: The score.
+        section: The score, and the seeds that count.
         split: `val` or `test`.
         fold: Count the runs of this fold alone; None: of all folds.
 
@@ -80,7 +83,7 @@ def scored(
     """
     runs: dict[str, list[dict[str, Any]]] = {}
     for run in records.plan()["runs"]:
-        if fold in (None, run["fold"]):
+        if fold in (None, run["fold"]) and run["seed"] in section.seeds:
             runs.setdefault(run["method"], []).append(run)
     found: dict[str, tuple[dict[tuple[int, int], float], int, float]] = {}
     for label in dict.fromkeys(trial.entry.label for trial in trials):
@@ -93,7 +96,7 @@ def scored(
             counts = counts[counts["split"] == split]
             if counts.empty:
                 raise UserError(f"{record.path}: no counts of the split '{split}'. Tuning needs validation images.")
-            of_runs[run["fold"], run["seed"]] = score_of_counts(counts, select)
+            of_runs[run["fold"], run["seed"]] = score_of_counts(counts, section.select)
             cost = record.manifest()["cost"]
             steps, seconds = steps + int(cost["steps"]), seconds + float(cost["seconds"])
         found[label] = of_runs, steps, seconds
@@ -122,7 +125,7 @@ def choose(
     """Return label -> the winner and all scores, of one fold or of all. Reads validation counts alone."""
     chosen = {}
     for label, of_method in trials.items():
-        scores = scored(of_method, records, section.select, "val", fold)
+        scores = scored(of_method, records, section, "val", fold)
         chosen[label] = best(scores), scores
     return chosen
 
@@ -163,7 +166,7 @@ def write_choices(
         made = []
         for fold, chosen in zip(folds, choices, strict=True):
             winner, scores = chosen[label]
-            on_test = scored([score.trial for score in scores], records, section.select, "test", fold)
+            on_test = scored([score.trial for score in scores], records, section, "test", fold)
             made.append(_choice(winner, _rows([*(rung[label] for rung in rungs), scores]), on_test))
         settings = {"settings": tuned_entry(label, choices).resolved()}
         if len(choices) == 1:

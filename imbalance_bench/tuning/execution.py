@@ -109,7 +109,7 @@ def _halved(
         planned = {label: [*planned[label], *brief[label]] for label in trials}
         execute(trial_study(config, planned), folder)
         records = StudyRecords.open(folder)
-        scores.append({label: scored(each, records, config.tuning.select, "val") for label, each in brief.items()})
+        scores.append({label: scored(each, records, config.tuning, "val") for label, each in brief.items()})
         going = {label: promoted(of_method, following.trials) for label, of_method in scores[-1].items()}
         trials = {label: [trial for trial in each if trial.number in going[label]] for label, each in trials.items()}
     return trials, {label: [*planned[label], *trials[label]] for label in trials}, scores

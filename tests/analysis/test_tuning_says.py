@@ -204,7 +204,7 @@ def tuned_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     settings = {"control": "cross_entropy.t0"}
     folder = root / "tuning"
     write_synthetic_study(folder, methods=labels, **size, analysis=settings)
-    section = TuningSection(trials=TRIALS, seeds=(100, 101))
+    section = TuningSection(trials=TRIALS, seeds=(0, 1))
     records = StudyRecords.open(folder)
     chosen = choose({m: [trial(m, n) for n in range(TRIALS)] for m in ("cross_entropy", "focal")}, records, section)
     write_choices(folder, [chosen], records, section)

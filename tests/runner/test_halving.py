@@ -183,6 +183,20 @@ def test_test_images_cannot_influence_who_goes_on(halved_root, tmp_path):
         assert after["methods"][label]["test_of_tuning_seeds"] != method["test_of_tuning_seeds"]
 
 
+def test_runs_of_other_seeds_do_not_decide_who_goes_on(halved_root, tmp_path):
+    root = tmp_path / "study"
+    shutil.copytree(halved_root / "study" / "tuning", root / "tuning")
+    config = small_config(
+        halved_root / "data", methods=METHODS, tuning=TUNING | {"seeds": [8]}, training=TRAINING, seeds=[7]
+    )
+    execute_study(config, root, Execution(cache=halved_root / "cache", engine="serial"))
+    budget = sum(rung.steps * rung.trials for rung in RUNGS)
+    for method in choices_of(root)["methods"].values():
+        assert sum(trial["steps"] for trial in method["trials"]) == budget
+        assert {run["seed"] for trial in method["trials"] for run in trial["of_runs"]} == {8}
+    assert read_tuning(StudyRecords.open(root)) is not None
+
+
 def hash_parity(label: str) -> bool:
     return sum(map(ord, label)) % 2 == 0
 

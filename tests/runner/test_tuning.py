@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from analysis.scoring.tuned import read_tuning
 from imbalance_bench.config import load_study, parse_study
 from imbalance_bench.data.splits import Fold, Splits
 from imbalance_bench.errors import UserError
@@ -157,6 +158,27 @@ def meddle(record, rows, *, hopeless: bool) -> None:
     write_table(record.path / "counts.parquet", "counts", counts)
     manifest = record.manifest()
     write_json(record.path / "manifest.json", {key: value for key, value in manifest.items() if key != "files"})
+
+
+def test_runs_of_other_seeds_that_the_folder_holds_do_not_count(tuned_root, tmp_path):
+    """Seed 7 tunes first, with every default made hopeless; then seed 8, while the study itself takes seed 7."""
+    root = tmp_path / "study"
+    shutil.copytree(tuned_root / "study" / "tuning", root / "tuning")
+    records = StudyRecords.open(root / "tuning")
+    for run in records.plan()["runs"]:
+        hopeless = run["method"].endswith(".t0")
+        meddle(records.run(run["run_id"]), lambda counts: counts["split"] == "val", hopeless=hopeless)
+    config = small_config(tuned_root / "data", methods=METHODS[:3], seeds=[7], tuning=TUNING | {"seeds": [8]})
+    execute_study(config, root, Execution(cache=tuned_root / "cache", engine="serial"))
+    assert {run["seed"] for run in StudyRecords.open(root / "tuning").plan()["runs"]} == {7, 8}
+    for method in json.loads((root / "tuning" / "choices.json").read_text())["methods"].values():
+        trials = method["trials"]
+        assert {run["seed"] for trial in trials for run in trial["of_runs"]} == {8}
+        assert {trial["steps"] for trial in trials} == {6}
+        assert method["winner"] == max(trials, key=lambda trial: trial["validation"])["trial"]
+    tuned = read_tuning(StudyRecords.open(root))  # refused where the records give another score
+    assert tuned is not None
+    assert {run.seed for run in tuned.runs.data} == {8}
 
 
 def test_test_images_cannot_influence_the_choice(tuned_root, tmp_path):
