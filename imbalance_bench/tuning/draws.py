@@ -24,7 +24,7 @@ class Trial:
         number: 0 is the method as the study file has it.
         entry: The method with this setting, under a label of its own.
         draw: Option -> value of what was drawn; `part.option` in a composed method. Empty for trial 0.
-        recipe: Shared option -> value of what was drawn.
+        recipe: Shared option -> value of what was drawn; without those that the method's own recipe sets.
     """
 
     number: int
@@ -69,17 +69,20 @@ def tunable(entry: MethodEntry) -> dict[tuple[str, str], Search]:
 def trials_of(entry: MethodEntry, section: TuningSection) -> list[Trial]:
     """Return the trials of a method, trial 0 first; equal settings share the label of the first."""
     drawn = points(section.draws, section.trials - 1, section.seed)
+    own = entry.recipe.changes()  # kept, as every option that the study file gives
     trials = [Trial(0, _labelled(entry, 0), {}, {})]
     for number, point in enumerate(drawn, start=1):
         recipe = {
-            name: _shared(section, name, point[k]) for k, name in enumerate(SHARED_OPTIONS) if name in section.shared
+            name: _shared(section, name, point[k])
+            for k, name in enumerate(SHARED_OPTIONS)
+            if name in section.shared and name not in own
         }
         values = {
             key: search.at(float(point[len(SHARED_OPTIONS) + k]))
             for k, (key, search) in enumerate(tunable(entry).items())
         }
         parts = {name: _with_values(config, name, values) for name, config in entry.parts.items()}
-        changed = entry.model_copy(update={"parts": parts, "recipe": Recipe.model_validate(recipe)})
+        changed = entry.model_copy(update={"parts": parts, "recipe": Recipe.model_validate(own | recipe)})
         twin = next((t for t in trials if _setting(t.entry) == _setting(changed)), None)
         draw = {option if len(parts) == 1 else f"{part}.{option}": value for (part, option), value in values.items()}
         trials.append(Trial(number, twin.entry if twin else _labelled(changed, number, entry.label), draw, recipe))

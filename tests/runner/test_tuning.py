@@ -90,6 +90,35 @@ def test_an_option_that_the_study_file_gives_is_kept(tmp_path):
     assert all("cross_entropy_weight" not in trial.draw for trial in trials_of(config.methods[2], config.tuning))
 
 
+@pytest.mark.parametrize(
+    ("own", "drawn"),
+    [({"learning_rate": 0.02}, {"weight_decay"}), ({"weight_decay": 0.0}, {"learning_rate"}), ({}, None)],
+)
+def test_a_recipe_that_the_study_file_gives_a_method_is_kept_and_the_rest_is_drawn_alike(tmp_path, own, drawn):
+    shared = {"learning_rate": {"low": 1e-4, "high": 1e-2}, "weight_decay": {"low": 1e-3, "high": 0.1}}
+    methods = ["cross_entropy", {"name": "focal", "recipe": own}]
+    config = small_config(tmp_path, methods=methods, tuning=TUNING | {"shared": shared})
+    assert config.tuning is not None
+    control, trials = (trials_of(entry, config.tuning) for entry in config.methods)
+    assert trials[0].entry.recipe.changes() == own
+    for trial, alike in zip(trials[1:], control[1:], strict=True):
+        assert trial.recipe == {name: alike.recipe[name] for name in drawn or shared}
+        assert trial.entry.recipe.changes() == own | trial.recipe
+
+
+def test_the_recipe_of_a_method_stays_where_none_is_drawn_and_a_method_with_nothing_open_is_trained_once(tmp_path):
+    own, bare = {"recipe": {"learning_rate": 0.02}}, TUNING | {"shared": {}}
+    config = small_config(tmp_path, methods=["cross_entropy", {"name": "focal"} | own], tuning=bare)
+    assert config.tuning is not None
+    assert [t.entry.recipe.learning_rate for t in trials_of(config.methods[1], config.tuning)] == [0.02] * 3
+    assert len({t.entry.label for t in trials_of(config.methods[1], config.tuning)}) == 3
+    config = small_config(tmp_path, methods=["focal", {"name": "cross_entropy"} | own], tuning=TUNING)
+    assert config.tuning is not None
+    closed = trials_of(config.methods[1], config.tuning)
+    assert [trial.entry.label for trial in closed] == ["cross_entropy.t0"] * 3
+    assert [trial.recipe for trial in closed] == [{}] * 3
+
+
 def test_a_method_without_options_is_trained_once_where_the_recipe_is_not_drawn(tmp_path):
     config = small_config(tmp_path, methods=METHODS, tuning=TUNING | {"shared": {}})
     assert config.tuning is not None
