@@ -1,6 +1,7 @@
 """Splits: grouped by patient or slide, stratified by class, hashed, saved."""
 
 import json
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -193,7 +194,8 @@ def check_splits(
     """Check splits, drawn or loaded, against a data set.
 
     Raises:
-        UserError: An unknown image, an empty training part, a group in two parts, a class absent from training.
+        UserError: An unknown image, an empty training part, an image twice in a part, a group in two parts, a class
+            absent from training.
     """
     labels = class_names(dataset, presence, names)
     row_of = {entry.image_id: row for row, entry in enumerate(dataset.entries)}
@@ -202,7 +204,12 @@ def check_splits(
             raise UserError(f"Fold {number} must have training images. Got none. Lower the other fractions.")
         owner: dict[str, str] = {}
         for part in SPLITS:
-            for image_id in getattr(fold, part):
+            for image_id, times in Counter(getattr(fold, part)).items():
+                if times > 1:
+                    raise UserError(
+                        f"Fold {number}: a part must list each image once. Got '{image_id}' {times} times in {part}. "
+                        "Remove the repeats."
+                    )
                 group = dataset.entry(image_id).group_id
                 if owner.setdefault(group, part) != part:
                     raise UserError(

@@ -81,6 +81,9 @@ def test_the_folds_of_nnunet_test_what_it_calls_validation(opened: Opened, tmp_p
     path.write_text(json.dumps([{"train": halves[0]}]))
     with pytest.raises(UserError, match=r"fold 0 must hold lists `train` and `val`"):
         read_splits(path, *opened)
+    path.write_text(json.dumps([{"train": [*halves[0], "im_0", "im_0"], "val": halves[1]}]))
+    with pytest.raises(UserError, match=r"splits_final.json: Fold 0: .* once. Got 'im_0' 3 times in train. Remove"):
+        read_splits(path, *opened)
     path.write_text(json.dumps([{"train": halves[0], "val": ["im_9"]}]))
     with pytest.raises(UserError, match=r"lists 'im_9'"):
         read_splits(path, *opened)

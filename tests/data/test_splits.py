@@ -232,6 +232,8 @@ def test_files_that_hold_no_splits_are_refused(tmp_path: Path, text: str) -> Non
         (Fold((), (), ("im_0",)), "Fold 0 must have training images"),
         (Fold(("im_0",), (), ("im_1",)), "group 'a' in train and test"),
         (Fold(("im_0",), ("im_9",), ()), "'im_9' is not in the index"),
+        (Fold(("im_1", "im_0", "im_1"), (), ("im_2",)), "Fold 0: a part must list each image once. Got 'im_1' 2 times"),
+        (Fold(("im_0",), (), ("im_2", "im_2", "im_2")), "Got 'im_2' 3 times in test. Remove the repeats"),
     ],
 )
 def test_loaded_splits_are_checked_against_the_data(fold: Fold, expected: str) -> None:
