@@ -48,7 +48,7 @@ Chosen = dict[str, tuple[TrialScore, list[TrialScore]]]  # label -> the winner a
 
 
 def score_of_counts(counts: pd.DataFrame, select: Selection) -> float:
-    """Return a score of pooled counts.
+    """Return a score of pooled counts; NaN where no class occurs.
 
     Args:
         counts: Rows of one run and one split, columns class_id, tp, fp, fn.
@@ -59,7 +59,7 @@ def score_of_counts(counts: pd.DataFrame, select: Selection) -> float:
     dice = ClassFeedback(step=0, epoch=0, tp=tp, fp=fp, fn=fn).dice
     dice = dice[dice.isfinite()]
     if select == "worst_dice":
-        return dice.min().item()
+        return dice.min().item() if len(dice) else float("nan")
     return (dice / (2 - dice) if select == "macro_iou" else dice).mean().item()
 
 
@@ -79,7 +79,7 @@ def scored(
         fold: Count the runs of this fold alone; None: of all folds.
 
     Raises:
-        UserError: A run is not finished, or has no image in the split.
+        UserError: A run is not finished, or has no image in the split; or its validation images hold no labelled pixel.
     """
     runs: dict[str, list[dict[str, Any]]] = {}
     for run in records.plan()["runs"]:
@@ -96,7 +96,13 @@ def scored(
             counts = counts[counts["split"] == split]
             if counts.empty:
                 raise UserError(f"{record.path}: no counts of the split '{split}'. Tuning needs validation images.")
-            of_runs[run["fold"], run["seed"]] = score_of_counts(counts, section.select)
+            score = score_of_counts(counts, section.select)
+            if split == "val" and np.isnan(score):
+                raise UserError(
+                    f"{record.path}: `tuning` chooses on validation images, and those of fold {run['fold']} hold no "
+                    "labelled pixel. Choose other `splits`."
+                )
+            of_runs[run["fold"], run["seed"]] = score
             cost = record.manifest()["cost"]
             steps, seconds = steps + int(cost["steps"]), seconds + float(cost["seconds"])
         found[label] = of_runs, steps, seconds
@@ -180,13 +186,14 @@ def write_choices(
 
 def _choice(winner: TrialScore, rows: list[dict[str, Any]], on_test: list[TrialScore]) -> dict[str, Any]:
     ceiling = best(on_test)
+    known = np.isfinite(ceiling.validation)  # unless no test image has a labelled pixel
     return {
         "winner": winner.trial.number,
         "trials": rows,
         "test_of_tuning_seeds": {
-            "winner": next(s.validation for s in on_test if s.trial.number == winner.trial.number),
-            "oracle_trial": ceiling.trial.number,
-            "oracle": ceiling.validation,
+            "winner": next(s.validation for s in on_test if s.trial.number == winner.trial.number) if known else None,
+            "oracle_trial": ceiling.trial.number if known else None,
+            "oracle": ceiling.validation if known else None,
         },
     }
 

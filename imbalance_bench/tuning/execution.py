@@ -10,9 +10,11 @@ from rich.table import Table
 from imbalance_bench.cli.progress import ProgressDisplay
 from imbalance_bench.config import StudyConfig
 from imbalance_bench.data.splits import Splits
+from imbalance_bench.data.taxonomy import UNLABELLED
 from imbalance_bench.errors import UserError
 from imbalance_bench.planning import prepare_study
 from imbalance_bench.records import StudyRecords
+from imbalance_bench.study import Study
 from imbalance_bench.terminal import Terminal
 from imbalance_bench.tuning.choice import Chosen, TrialScore, choose, scored, tuned_entry, write_choices
 from imbalance_bench.tuning.draws import Trial, trials_of
@@ -54,8 +56,8 @@ def tuned(config: StudyConfig, root: Path, execute: ExecuteStudy, dry_run: bool)
         dry_run: Check and print the trials, and return the study as it is.
 
     Raises:
-        UserError: A fold has no validation image, or validates on what another tests although one setting was asked for
-            (nothing has been trained), or a trial failed.
+        UserError: A fold has no validation image or none with a labelled pixel, or validates on what another tests
+            although one setting was asked for (nothing has been trained), or a trial failed.
     """
     if config.tuning is None:
         return config
@@ -74,8 +76,9 @@ def tuned(config: StudyConfig, root: Path, execute: ExecuteStudy, dry_run: bool)
         console.print(halving_text([first, *others]), highlight=False, soft_wrap=True)
     with ProgressDisplay(console) as display:
         study = trial_study(config, trials)
-        splits = prepare_study(study, folder, display.on_phase, write=False).splits
-    folds = folds_to_choose_in(splits, config.tuning)
+        prepared = prepare_study(study, folder, display.on_phase, write=False)
+    folds = folds_to_choose_in(prepared.splits, config.tuning)
+    _require_labelled(prepared)
     if len(folds) > 1:
         console.print(
             f"a setting of each method is chosen for each of {len(folds)} folds, on its own validation images"
@@ -173,6 +176,17 @@ def folds_to_choose_in(splits: Splits, section: TuningSection) -> list[int | Non
         )
     apart = section.choice == "per_fold" or bool(leak)
     return [*range(len(splits.folds))] if apart and len(splits.folds) > 1 else [None]
+
+
+def _require_labelled(study: Study) -> None:
+    """Refuse a fold on whose validation images no score is defined; mostly one mask of each fold is read."""
+    for number, fold in enumerate(study.splits.folds):
+        masks = (study.taxonomy.apply(study.dataset.read_mask(image_id)) for image_id in fold.val)
+        if not any((mask != UNLABELLED).any() for mask in masks):
+            raise UserError(
+                f"`tuning` chooses on validation images, and those of fold {number} ({len(fold.val)}, such as "
+                f"'{fold.val[0]}') hold no labelled pixel. Choose other `splits`, or leave `tuning` out."
+            )
 
 
 def _leak(splits: Splits) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from analysis.scoring.tuned import read_tuning
 from imbalance_bench.config import load_study, parse_study
@@ -17,7 +18,7 @@ from imbalance_bench.execution import Execution, execute_study
 from imbalance_bench.manifest import write_json
 from imbalance_bench.records import StudyRecords
 from imbalance_bench.table_files import write_table
-from imbalance_bench.tuning.choice import TrialScore, best, choose, score_of_counts
+from imbalance_bench.tuning.choice import TrialScore, best, choose, score_of_counts, write_choices
 from imbalance_bench.tuning.draws import points, trials_of, tunable
 from imbalance_bench.tuning.execution import folds_to_choose_in, trial_study
 from imbalance_bench.tuning.section import TuningSection
@@ -303,6 +304,45 @@ def test_folds_without_validation_images_are_refused():
     assert folds_to_choose_in(Splits("published", 0, (fold,)), section) == [None]
     with pytest.raises(UserError, match="fold 1 has none"):
         folds_to_choose_in(Splits("published", 0, (fold, replace(fold, val=()))), section)
+
+
+@pytest.mark.parametrize("select", ["macro_dice", "macro_iou", "worst_dice"])
+def test_validation_images_without_a_labelled_pixel_are_refused_before_training(tmp_path, select):
+    data = write_dataset(tmp_path / "data")
+    for name in ("im_4", "im_5"):
+        Image.fromarray(np.full((64, 64), 255, np.uint8)).save(data / "masks" / f"{name}.png")
+    config = small_config(data, tuning=TUNING | {"select": select})
+    with pytest.raises(UserError, match=r"those of fold 0 \(2, such as 'im_4'\) hold no labelled pixel"):
+        execute_study(config, tmp_path / "study", Execution(cache=tmp_path / "cache", engine="serial"))
+    assert not (tmp_path / "study" / "tuning").exists()
+
+
+@pytest.mark.parametrize("select", ["macro_dice", "worst_dice"])
+def test_counts_of_no_labelled_pixel_choose_nothing_and_are_no_ceiling(tuned_root, tmp_path, select):
+    folder = tmp_path / "tuning"
+    shutil.copytree(tuned_root / "study" / "tuning", folder)
+    config, records = tuned_config(tuned_root), StudyRecords.open(folder)
+    assert config.tuning is not None
+    section = config.tuning.model_copy(update={"select": select})
+    trials = {"focal": trials_of(config.methods[1], section)}
+    unlabel(records, "test")
+    write_choices(folder, [choose(trials, records, section)], records, section)
+    made = json.loads((folder / "choices.json").read_text())["methods"]["focal"]
+    assert made["test_of_tuning_seeds"] == {"winner": None, "oracle_trial": None, "oracle": None}
+    unlabel(records, "val")
+    with pytest.raises(UserError, match="those of fold 0 hold no labelled pixel"):
+        choose(trials, records, section)
+
+
+def unlabel(records: StudyRecords, split: str) -> None:
+    """Rewrite the counts of all runs as if no pixel of a split were labelled."""
+    for run in records.plan()["runs"]:
+        record = records.run(run["run_id"])
+        counts = record.counts()
+        counts.loc[counts["split"] == split, ["tp", "fp", "fn", "n_valid"]] = 0
+        write_table(record.path / "counts.parquet", "counts", counts)
+        manifest = record.manifest()
+        write_json(record.path / "manifest.json", {key: value for key, value in manifest.items() if key != "files"})
 
 
 def test_a_study_without_tuning_keeps_its_bytes(tmp_path):
