@@ -6,7 +6,7 @@ from typing import Any
 
 from analysis.explanation.evidence import OVER_WORDS
 from analysis.schema.names import estimand_words
-from analysis.statistics.intraclass_correlation import TRAINING_SETS, reliabilities
+from analysis.statistics.intraclass_correlation import SEEDS, TRAINING_SETS, Reliability, reliabilities
 from analysis.study.class_points import ClassPoints
 from analysis.study.runs import AnalysisPlan
 from analysis.verdicts import Topic, Verdict, Word
@@ -17,15 +17,40 @@ def agreement_rows(points: ClassPoints, method: str, quantity: str) -> list[dict
 
     The last row decides whether the quantity is correlated with anything.
     """
-    values, folds = points.complete_runs()
-    starts = tuple(dict.fromkeys(points.starts.names))
+    values, folds = points.complete_seeds()
     rows = reliabilities(values, folds, list(points.data_sets))
+    context = {"n_folds": len(set(folds)), "starts": tuple(dict.fromkeys(points.starts.names))}
     return [
         {"method": method, "estimand": quantity, "over": row.over, "icc": row.icc, "low": row.low, "high": row.high}
         | {"p": row.p, "without_best": row.without_best, "n_seeds": row.n_raters, "n_classes": row.n_classes}
-        | {"decides": row is rows[-1], "starts": starts}
+        | {"decides": row is rows[-1], "obstacle": _obstacle(row, points, len(set(folds)))}
+        | context
         for row in rows
     ]
+
+
+def _obstacle(row: Reliability, points: ClassPoints, n_folds: int) -> str:
+    """Return why a reliability cannot be estimated, as the end of a sentence; "" where it can."""
+    starts = points.starts
+    several = len(set(starts.names)) > 1
+    classes = max(points.data_sets.count(name) for name in points.data_sets) if points.data_sets else 0
+    if math.isfinite(row.icc):
+        return ""
+    if row.n_raters < 1:
+        return "no seed has a value of every class from every start" if several else "no run has a value of every class"
+    if row.n_raters < 2:
+        return (
+            "there is one seed, whose runs from several starts are not independent" if several else "there is one run"
+        )
+    if classes < 2:
+        return "there is one class"
+    if row.over == SEEDS and row.n_raters == n_folds:
+        return "each fold has one seed"
+    if starts.kind == "one" and classes == 2:
+        return "given the start, two classes leave nothing that could differ"
+    if starts.kind == "one":
+        return "it follows its start exactly, so that nothing is left to agree on"
+    return "it is the same for every class"
 
 
 def agreement_verdict(row: Mapping[str, Any], plan: AnalysisPlan) -> Verdict:
@@ -35,13 +60,12 @@ def agreement_verdict(row: Mapping[str, Any], plan: AnalysisPlan) -> Verdict:
     rule = (
         f"reliable: ICC(3,k) over {over} >= {floor:g}, also without the data set that agrees most"
         + (f", and more than chance (p < {plan.alpha:g})" if row["over"] == TRAINING_SETS else "")
-        + "; not_testable: fewer than two runs with every class, or nothing varies"
+        + "; not_testable: fewer than two seeds with every class, the mean over several starts counting once, or "
+        "nothing varies"
     )
     if not math.isfinite(row["icc"]):
         word = Word.NOT_TESTABLE
-        too_few = "no run has a value of every class" if row["n_seeds"] < 1 else "there is one run"
-        reason = too_few if row["n_seeds"] < 2 else "it is the same for every class"
-        sentence = f"Whether the {subject} is reliable over {over} cannot be tested: {reason}."
+        sentence = f"Whether the {subject} is reliable over {over} cannot be tested: {row['obstacle']}."
     else:
         word = Word.RELIABLE if _reliable(row, plan) else Word.UNRELIABLE
         interval = f"ICC {row['icc']:.2f}, 95 % interval {row['low']:.2f} to {row['high']:.2f}"
@@ -74,11 +98,14 @@ def _reliable(row: Mapping[str, Any], plan: AnalysisPlan) -> bool:
 def _counted(row: Mapping[str, Any]) -> str:
     n = int(row["n_seeds"])
     return {
-        "seeds": f"Seeds ({n} runs{_from(row['starts'])})",
+        "seeds": _seeds(n, row["n_folds"], row["starts"]),
         "folds": f"{n} folds, whose training images overlap,",
         TRAINING_SETS: f"Training sets ({n} folds, corrected for the images they share)",
     }[row["over"]]
 
 
-def _from(starts: Sequence[str]) -> str:
-    return f" from the starts of {', '.join(starts[:-1])} and {starts[-1]}" if len(starts) > 1 else ""
+def _seeds(n: int, n_folds: int, starts: Sequence[str]) -> str:
+    if len(starts) < 2:
+        return f"Seeds ({n} runs)"
+    mean = f"each the mean over the starts of {', '.join(starts[:-1])} and {starts[-1]},"
+    return f"{n} seeds, {mean}" if n_folds < 2 else f"{n // n_folds} seeds in each of {n_folds} folds, {mean}"

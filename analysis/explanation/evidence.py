@@ -27,7 +27,7 @@ class Subject:
         quantity: Estimand.
         primary: Whether the plan fixed it in advance as a quantity to explain.
         points: All its classes, without measures.
-        reliability: Verdict on its reliability; None with one run, where it is unknown.
+        reliability: Verdict on its reliability; None where it cannot be tested.
         reliability_over: seeds or training_sets.
         inertia: Verdict on what is left of its start; None where no start is known.
     """
@@ -75,8 +75,6 @@ class Subject:
         """The reason for `unreliable_word`, as the end of a sentence."""
         if self.reliability == Word.UNRELIABLE:
             return f"is not interpreted: {OVER_WORDS[self.reliability_over]} are not shown to agree"
-        if self.reliability is None:
-            return "is not interpreted: with one run its reliability is unknown"
         return "is not interpreted: its reliability cannot be tested"
 
 

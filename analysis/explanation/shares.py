@@ -92,7 +92,7 @@ def _resampled(
     if whole.residual_df >= SMALLEST_RESIDUAL_DF:
         of_classes = resampled_partition(named.response, named.measures, strata, resamples=plan.resamples, rng=rng)
         return of_classes, "classes", whole.n - whole.n_strata
-    runs, _ = points.complete_runs()
+    runs, _ = points.complete_seeds()
     if runs.shape[1] < 2 or whole.residual_df < 1:
         return replace(whole, r2=np.zeros((0, len(whole.r2)))), "", 0
     run_draws = rng.integers(0, runs.shape[1], size=(plan.resamples, runs.shape[1]))

@@ -117,7 +117,10 @@ TABLES: dict[str, Table] = {
             **INTERVAL,
             "p": number("one-sided p of the hypothesis that none of it is reproducible"),
             "without_best": number("icc without the data set that agrees most; empty with one data set"),
-            "n_seeds": integer("runs averaged, k; over folds and training sets, folds"),
+            "n_seeds": integer(
+                "seeds averaged, k, of all folds, the mean over several starts counting once; over folds and training "
+                "sets, folds"
+            ),
             "n_classes": integer("classes"),
             "verdict": text("reliable, unreliable or not_testable"),
         },

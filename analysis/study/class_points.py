@@ -13,6 +13,8 @@ from analysis.study.class_frames import FREQUENCY
 from analysis.study.measure_grid import MeasureGrid
 from analysis.study.starts import Starts, starts_of_runs
 
+_ROUNDING = 1e-12  # of the largest value: what is left of a value that follows its start exactly
+
 
 @dataclass(frozen=True)
 class ClassPoints:
@@ -24,6 +26,7 @@ class ClassPoints:
         families: (N,) family of the class, or "".
         values: (N, R) float, one column per run; NaN where a data set has fewer runs.
         folds: (R,) fold of each run.
+        seeds: (R,) seed of each run.
         starts: Where the runs started.
         measures: (N, P) float, the primary measure of each construct; frequency as its logarithm.
         reliability: (P,) share of the variation of each measure that is true; NaN: unknown.
@@ -36,6 +39,7 @@ class ClassPoints:
     families: tuple[str, ...]
     values: np.ndarray
     folds: tuple[str, ...]
+    seeds: tuple[str, ...]
     starts: Starts
     measures: np.ndarray
     reliability: np.ndarray
@@ -103,16 +107,26 @@ class ClassPoints:
         """The constructs that say how hard a class is: all but frequency."""
         return tuple(name for name in self.constructs if name != FREQUENCY)
 
-    def complete_runs(self) -> tuple[np.ndarray, list[str]]:
-        """Return what was learned by the runs that have a value of every class, and the folds of these runs.
+    def complete_seeds(self) -> tuple[np.ndarray, list[str]]:
+        """Return what was learned with the seeds that have a value of every class, and the folds of these seeds.
+
+        Runs of one seed from different starts have the same initial weights and batches, so they are averaged: what
+        they share says nothing of other seeds. A seed that lacks one of the starts is left out, since a mean over other
+        starts is not comparable.
 
         Returns:
-            (N, R') float, centred within each data set, and (R',) folds.
+            (N, S) float, centred within each data set, and (S,) folds; one column per fold and seed.
         """
         complete = np.atleast_1d(np.isfinite(self.values).all(axis=0))
-        learned = self.learned()[:, complete]
-        folds = [fold for fold, is_complete in zip(self.folds, complete, strict=True) if is_complete]
-        return centred(learned, self.strata), folds
+        n_starts = len(set(self.starts.names))
+        columns_of: dict[tuple[str, str], list[int]] = {}
+        for column in np.flatnonzero(complete):
+            columns_of.setdefault((self.folds[column], self.seeds[column]), []).append(int(column))
+        whole = {seed: columns for seed, columns in columns_of.items() if len(columns) == n_starts}
+        learned = self.learned()
+        means = [learned[:, columns].mean(axis=1) for columns in whole.values()]
+        of_seeds = np.column_stack(means) if means else learned[:, :0]
+        return centred(of_seeds, self.strata), [fold for fold, _ in whole]
 
     def learned(self, share_left: float | None = None) -> np.ndarray:
         """Return the final values adjusted for the start, (N, R).
@@ -136,6 +150,8 @@ class ClassPoints:
             start, end = (centred(_mean(part[rows]), np.zeros(rows.sum())) for part in (starts.values, self.values))
             size = float(start @ start)
             residuals[rows] -= (float(start @ end) / size if size > 0 else 0.0) * starts.values[rows]
+            if np.nanmax(np.abs(residuals[rows])) <= _ROUNDING * np.nanmax(np.abs(self.values[rows])):
+                residuals[rows] = np.where(np.isnan(residuals[rows]), np.nan, 0.0)
         return residuals
 
     def by_name(self, share_left: float | None = None) -> "NamedPoints":
@@ -230,6 +246,7 @@ def class_points(quantities: pd.DataFrame, method: str, quantity: str) -> ClassP
         tuple(family_of[key] for key in classes),
         values,
         tuple(fold for fold, _, _ in runs),
+        tuple(seed for _, seed, _ in runs),
         starts_of_runs(initial, values, runs, labels(data_sets, len(data_sets))),
         np.zeros((len(values), 0)),
         np.zeros(0),

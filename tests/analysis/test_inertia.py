@@ -162,13 +162,67 @@ def test_starts_are_drawn_anew_in_every_data_set_or_in_none():
 
 
 def test_agreement_over_seeds_says_which_starts_its_runs_had():
-    for starts, said in (
-        ({"prior": 1.0, "cold": 0.0}, "Seeds (8 runs from the starts of cold and prior)"),
-        ({"prior": 1.0}, "Seeds (4 runs)"),
+    of_both = "each the mean over the starts of cold and prior,"
+    for starts, folds, said in (
+        ({"prior": 1.0, "cold": 0.0}, 1, f"4 seeds, {of_both}"),
+        ({"prior": 1.0, "cold": 0.0}, 2, f"2 seeds in each of 2 folds, {of_both}"),
+        ({"prior": 1.0}, 1, "Seeds (4 runs)"),
     ):
         quantities = frame_of_starts(starts)
-        row = agreement_rows(class_points(quantities, "dfa", "bias"), "dfa", "bias")[-1]
+        quantities["fold"] = quantities["seed"] % folds
+        row = agreement_rows(class_points(quantities, "dfa", "bias"), "dfa", "bias")[0]
         assert agreement_verdict(row, PLAN).sentence.startswith(f"{said} agree on the bias of dfa")
+
+
+THREE_STARTS = {"prior": 1.0, "cold": 0.0, "shuffled": -0.5}
+
+
+def agreement_of_noise(seeds: int, drawn: int) -> dict[str, Any]:
+    """Return the agreement where a seed learns noise, which its runs from three starts share."""
+    noise = pd.DataFrame(np.random.default_rng(drawn).normal(size=(seeds, 5)), columns=list("abcde")).stack()
+    quantities = frame_of_starts(THREE_STARTS, kept=0.0, learned=np.zeros(5), noise=0.1, seeds=seeds)
+    quantities["value"] += noise.loc[pd.MultiIndex.from_frame(quantities[["seed", "class"]])].to_numpy()
+    return agreement_rows(class_points(quantities, "dfa", "bias"), "dfa", "bias")[-1]
+
+
+def test_runs_of_one_seed_from_several_starts_are_one_rater():
+    """They were counted apart: one seed agreed with itself (ICC 1.00), and so did noise in 55 of 60 studies."""
+    alone = agreement_verdict(agreement_of_noise(1, 0), PLAN)
+    assert alone.word == Word.NOT_TESTABLE
+    assert "there is one seed" in alone.sentence
+    rows = [agreement_of_noise(3, drawn) for drawn in range(60)]
+    assert {row["n_seeds"] for row in rows} == {3}
+    assert sum(agreement_verdict(row, PLAN).word == Word.RELIABLE for row in rows) < 20  # F(4, 8) > 2: 19 %
+
+
+def test_a_seed_that_lacks_a_start_is_no_rater():
+    quantities = frame_of_starts(THREE_STARTS)
+    lacking = (quantities["seed"] == 2) & (quantities["start_name"] == "cold")
+    points = class_points(quantities[~lacking], "dfa", "bias")
+    assert agreement_rows(points, "dfa", "bias")[-1]["n_seeds"] == 3
+    apart = quantities[(quantities["seed"] < 2) == (quantities["start_name"] == "prior")]
+    (row,) = agreement_rows(class_points(apart, "dfa", "bias"), "dfa", "bias")
+    assert "no seed has a value of every class from every start" in agreement_verdict(row, PLAN).sentence
+
+
+def obstacle(quantities: pd.DataFrame) -> str:
+    """The sentence on an agreement that cannot be tested."""
+    (row,) = agreement_rows(class_points(quantities, "dfa", "bias"), "dfa", "bias")
+    verdict = agreement_verdict(row, PLAN)
+    assert verdict.word == Word.NOT_TESTABLE
+    return verdict.sentence
+
+
+def test_why_agreement_cannot_be_tested_is_said():
+    """Two classes and one start leave a residual of 0; it was said that the bias is the same for every class."""
+    quantities = frame_of_starts({"prior": 1.0})
+    two = quantities[quantities["class"].isin(["a", "d"])]
+    assert "given the start, two classes leave nothing that could differ" in obstacle(two)
+    exact = quantities.assign(value=0.7 * quantities["start"])
+    assert "it follows its start exactly" in obstacle(exact)  # what rounding leaves agreed: ICC 1.00
+    same = quantities.assign(value=1.0, start=0.0)
+    assert "it is the same for every class" in obstacle(same)
+    assert "there is one class" in obstacle(quantities[quantities["class"] == "a"])
 
 
 def test_the_plan_says_how_much_of_the_start_is_inertia():
