@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from analysis.explanation.agreement import agreement_rows, agreement_verdict
@@ -54,6 +55,7 @@ def explain(
     plan: AnalysisPlan | Mapping[str, Any] | None = None,
     *,
     explored: Collection[str] = (),
+    training_overlap: Mapping[str, np.ndarray] | None = None,
 ) -> Explained:
     """Explain what methods learned about classes: were they rare, or hard?
 
@@ -68,6 +70,8 @@ def explain(
             `standard_error`, `reliability`, `n`, `primary` (`MEASURES`).
         plan: The plan, or changes to the default one, such as `{"hypotheses": ["frequency"]}`.
         explored: Names of quantities whose associations are only explored: nothing is concluded from them.
+        training_overlap: Data set -> (F, F) share of their training images that folds 0 to F - 1 have in common. The
+            folds of other data sets are read as those of one division, which is conservative where it was repeated.
 
     Returns:
         Tables and verdicts; the same frames and plan give the same bits.
@@ -77,7 +81,7 @@ def explain(
     """
     plan = plan if isinstance(plan, AnalysisPlan) else AnalysisPlan.default(**(plan or {}))
     quantities, grid = quantities_frame(quantities), MeasureGrid.of(measures_frame(measures))
-    runs = _Runs.of(quantities, plan, explored)
+    runs = _Runs.of(quantities, plan, explored, training_overlap)
     subjects = runs.subjects
     associations = corrected_associations(
         [row for subject in subjects for row in association_rows(subject, grid, plan)], plan
@@ -118,7 +122,13 @@ class _Runs:
     start_verdicts: list[Verdict]
 
     @classmethod
-    def of(cls, quantities: pd.DataFrame, plan: AnalysisPlan, explored: Collection[str]) -> "_Runs":
+    def of(
+        cls,
+        quantities: pd.DataFrame,
+        plan: AnalysisPlan,
+        explored: Collection[str],
+        training_overlap: Mapping[str, np.ndarray] | None,
+    ) -> "_Runs":
         """Look at every quantity of every method, in the order of the frame."""
         pairs = list(quantities[["method", "quantity"]].drop_duplicates().itertuples(index=False, name=None))
         confirmatory = {quantity for _, quantity in pairs} - {*explored}
@@ -126,7 +136,7 @@ class _Runs:
         runs = cls([], [], [], [], [])
         for method, quantity in pairs:
             points = class_points(quantities, method, quantity)
-            agreement = agreement_rows(points, method, quantity)
+            agreement = agreement_rows(points, method, quantity, training_overlap)
             agreement_verdicts = [agreement_verdict(row, plan) for row in agreement]
             starts = start_rows(quantities, points, method, quantity)
             start_verdicts = [start_verdict(row, plan) for row in starts]

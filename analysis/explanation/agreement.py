@@ -1,35 +1,63 @@
 """Do runs agree on the classes? This is asked separately over seeds, over folds and over training sets."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
+
+import numpy as np
 
 from analysis.explanation.evidence import OVER_WORDS
 from analysis.schema.names import estimand_words
-from analysis.statistics.intraclass_correlation import SEEDS, TRAINING_SETS, Reliability, reliabilities
+from analysis.statistics.intraclass_correlation import (
+    SAME,
+    SEEDS,
+    TRAINING_SETS,
+    Reliability,
+    mean_share,
+    reliabilities,
+    shared_in_one_division,
+)
 from analysis.study.class_points import ClassPoints
 from analysis.study.runs import AnalysisPlan
 from analysis.verdicts import Topic, Verdict, Word
 
 
-def agreement_rows(points: ClassPoints, method: str, quantity: str) -> list[dict[str, Any]]:
+def agreement_rows(
+    points: ClassPoints, method: str, quantity: str, training_overlap: Mapping[str, np.ndarray] | None = None
+) -> list[dict[str, Any]]:
     """Return rows of table `reliability` without `verdict`: over seeds, and with several folds over these too.
 
     The last row decides whether the quantity is correlated with anything.
+
+    Args:
+        points: What was learned.
+        method: Of `points`.
+        quantity: Of `points`.
+        training_overlap: As `analysis.explain.explain` takes it.
     """
     values, folds = points.complete_seeds()
-    rows = reliabilities(values, folds, list(points.data_sets))
+    shared = _shared(list(dict.fromkeys(folds)), set(points.data_sets), training_overlap or {})
+    rows = reliabilities(values, folds, list(points.data_sets), shared=shared)
     context = {"n_folds": len(set(folds)), "starts": tuple(dict.fromkeys(points.starts.names))}
     return [
         {"method": method, "estimand": quantity, "over": row.over, "icc": row.icc, "low": row.low, "high": row.high}
         | {"p": row.p, "without_best": row.without_best, "n_seeds": row.n_raters, "n_classes": row.n_classes}
-        | {"decides": row is rows[-1], "obstacle": _obstacle(row, points, len(set(folds)))}
+        | {"decides": row is rows[-1], "obstacle": _obstacle(row, points, len(set(folds)), mean_share(shared))}
         | context
         for row in rows
     ]
 
 
-def _obstacle(row: Reliability, points: ClassPoints, n_folds: int) -> str:
+def _shared(folds: list[str], data_sets: Set[str], training_overlap: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Return the share of training images that the folds have in common in the data set where it is largest, (F, F)."""
+    shared = [shared_in_one_division(len(folds))] if data_sets - training_overlap.keys() else []
+    for name in sorted(data_sets & training_overlap.keys()):
+        places = [int(fold) for fold in folds]
+        shared.append(training_overlap[name][np.ix_(places, places)])
+    return max(shared, key=mean_share, default=np.ones((1, 1)))
+
+
+def _obstacle(row: Reliability, points: ClassPoints, n_folds: int, share: float) -> str:
     """Return why a reliability cannot be estimated, as the end of a sentence; "" where it can."""
     starts = points.starts
     several = len(set(starts.names)) > 1
@@ -39,13 +67,13 @@ def _obstacle(row: Reliability, points: ClassPoints, n_folds: int) -> str:
     if row.n_raters < 1:
         return "no seed has a value of every class from every start" if several else "no run has a value of every class"
     if row.n_raters < 2:
-        return (
-            "there is one seed, whose runs from several starts are not independent" if several else "there is one run"
-        )
+        return f"there is one {'seed, whose runs from several starts are not independent' if several else 'run'}"
     if classes < 2:
         return "there is one class"
     if row.over == SEEDS and row.n_raters == n_folds:
         return "each fold has one seed"
+    if row.over == TRAINING_SETS and share >= SAME:
+        return "all folds trained on the same images"
     if starts.kind == "one" and classes == 2:
         return "given the start, two classes leave nothing that could differ"
     if starts.kind == "one":

@@ -14,6 +14,8 @@ from analysis.topics.context import Context, TopicResult
 from analysis.topics.ledger_quantities import OBSERVED, differing, ledger_quantities
 from analysis.topics.path_ceiling import CONCLUSIONS, Ceilings, without_inert
 from analysis.verdicts import Topic, Word
+from imbalance_bench.data.splits import Splits
+from imbalance_bench.records import StudyRecords
 
 _SE_OF_INTERVAL = 2 * 1.96  # standard errors in the width of a 95 % interval
 
@@ -23,15 +25,35 @@ def analyze(context: Context) -> TopicResult:
     name, measures = str(context.study.dataset.get("name", "")), context.tables["measures"]
     families = context.study.dataset.get("families", {})
     measure_frame, ledger = measures_of(name, measures), ledger_quantities(context.study)
-    learned = explain(quantities_of(name, context.tables["learned_bias"], families), measure_frame, context.plan)
+    shared = training_overlap(context.records)
+    overlap = {} if shared is None else {name: shared}
+    learned_quantities = quantities_of(name, context.tables["learned_bias"], families)
+    learned = explain(learned_quantities, measure_frame, context.plan, training_overlap=overlap)
     other_quantities = quantities_of(name, differing(ledger), families)
-    others = explain(other_quantities, measure_frame, context.plan, explored=OBSERVED)  # corrected separately
+    others = explain(  # corrected separately
+        other_quantities, measure_frame, context.plan, explored=OBSERVED, training_overlap=overlap
+    )
     explored = others.tables["associations"].assign(primary=False)  # the plan names none of these quantities
     others = replace(others, tables=others.tables | {"associations": explored})
     explained = join(with_path_ceiling(learned, context), others)
     tests = study_limits.primary_tests(measures, learned.tables["associations"], context.plan)
     possible = study_limits.correlation_attainability(context.n_occurring, tests, context.plan)
     return TopicResult(explained.tables | {"ledger_quantities": ledger}, (possible, *explained.verdicts))
+
+
+def training_overlap(records: StudyRecords) -> np.ndarray | None:
+    """Return the share of their training images that the folds of a study have in common, (F, F); None if unknown.
+
+    Where two folds trained on different numbers of images, this is relative to the geometric mean of the numbers.
+    """
+    path = records.root / "splits.json"
+    trained = [fold.train for fold in Splits.load(path).folds] if path.exists() else []
+    if not trained or not all(trained):
+        return None
+    images = sorted({image for fold in trained for image in fold})
+    used = np.array([np.isin(images, fold) for fold in trained]).astype(np.float64)
+    used /= np.sqrt(used.sum(axis=1, keepdims=True))
+    return used @ used.T
 
 
 def join(*parts: Explained) -> Explained:

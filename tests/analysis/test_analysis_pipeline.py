@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from analysis.explanation.agreement import agreement_rows
 from analysis.pipeline import StudyAnalysis, analyze_study
 from analysis.reading.analysed_study import AnalysedStudy
 from analysis.report import build_report
@@ -19,11 +20,15 @@ from analysis.report.tables import make_tables
 from analysis.schema import TABLES, learning, planted, table, tuning
 from analysis.schema.column import Kind
 from analysis.schema.files import read_table
+from analysis.study.class_frames import quantities_frame
+from analysis.study.class_points import class_points
 from analysis.study.runs import AnalysisPlan, read_study
 from analysis.topics import TOPICS
 from analysis.topics.context import Context, TopicResult
+from analysis.topics.explanation import quantities_of, training_overlap
 from analysis.verdicts import Topic, Word
 from imbalance_bench.data.prepared import PreparedDataset
+from imbalance_bench.data.splits import Splits
 from imbalance_bench.data.unchanged import file_marks, remember_marks
 from imbalance_bench.errors import UserError
 from imbalance_bench.manifest import write_json
@@ -224,7 +229,8 @@ def test_one_seed_is_honest_about_methods_and_reliability(tmp_path):
     assert found.tables["method_scores"]["sd_over_seeds"].isna().all()
     assert found.tables["reliability"]["icc"].isna().all()
     assert set(found.tables["associations"].query("primary")["verdict"]) == {Word.NOT_TESTABLE}
-    assert "one run" in verdict(found, "association/dfa/change/pixel_share").sentence
+    assert "there is one run" in verdict(found, "reliability/dfa/change").sentence
+    assert "cannot be tested" in verdict(found, "association/dfa/change/pixel_share").sentence
     assert "one seed" in verdict(found, "comparison/dfa/macro").sentence
 
 
@@ -255,6 +261,22 @@ def test_class_absent_from_test(tmp_path):
     assert mean["macro"] == pytest.approx(mean.drop(["macro", "vessel"]).mean())
     changed = found.tables["sensitivity"].pivot(index=["method", "aggregation"], columns="absent_class")["macro_dice"]
     np.testing.assert_allclose(changed["left_out"], changed["zero_if_predicted"])  # absent everywhere: left out by both
+
+
+def test_reliability_over_training_sets_knows_that_a_cross_validation_was_repeated(tmp_path):
+    found = study(tmp_path, methods=TWO, folds=2, repeats=3)
+    shared = training_overlap(StudyRecords(found.folder.parent))
+    np.testing.assert_allclose(shared.diagonal(), 1)
+    trained = [set(fold.train) for fold in Splits.load(found.folder.parent / "splits.json").folds]
+    assert shared[0, 2] == pytest.approx(len(trained[0] & trained[2]) / np.sqrt(len(trained[0]) * len(trained[2])))
+    row = found.tables["reliability"].query("over == 'training_sets'").iloc[0]
+    learned = quantities_of("", found.tables["learned_bias"], {}).query(f"method == '{row['method']}'")
+    points = class_points(quantities_frame(learned), row["method"], row["estimand"])
+    known, unknown = (
+        agreement_rows(points, row["method"], row["estimand"], overlap)[-1] for overlap in ({"": shared}, None)
+    )
+    assert row["icc"] == pytest.approx(known["icc"])
+    assert unknown["icc"] > known["icc"]  # these folds also share a fixed part, which no division would have
 
 
 def test_folds_are_scored_together(tmp_path):
