@@ -12,6 +12,7 @@ import pandas as pd
 from analysis.reading.analysed_study import AnalysedStudy
 from analysis.reading.wording import CONSTRUCT, DASH, given_start, number, probability, signed, significant, tone, words
 from analysis.schema.names import ESTIMAND_WORDS, MACRO
+from analysis.statistics.intraclass_correlation import FOLDS, SEEDS
 from imbalance_bench.csv_cells import csv_text
 from imbalance_bench.manifest import write_atomically
 
@@ -158,19 +159,38 @@ def associations_table(associations: pd.DataFrame) -> ReportTable:
 
 
 def reliability_table(reliability: pd.DataFrame) -> ReportTable:
-    """Return the agreement of the runs on the learned quantities."""
+    """Return the agreement on the learned quantities over seeds, folds and training sets; the last of these decides."""
+    subjects = reliability.groupby(["method", "estimand"], sort=False)
+    n_folds = reliability[reliability["over"] == FOLDS].set_index(["method", "estimand"])["n_seeds"].to_dict()
     rows = [
         [
             Cell(str(row["method"])),
             Cell(ESTIMAND_WORDS.get(str(row["estimand"]), words(str(row["estimand"])))),
+            Cell(words(str(row["over"]))),
+            Cell("yes" if index == last else "no"),
             estimate_cell(row["icc"], row["low"], row["high"], decimals=2),
-            number_cell(row["n_seeds"], 0),
+            Cell(_averaged(row, n_folds.get(subject))),
             number_cell(row["n_classes"], 0),
+            verdict_cell(row["verdict"]),
         ]
-        for row in reliability.to_dict("records")
+        for subject, of_subject in subjects
+        for last in [of_subject.index[-1]]
+        for index, row in of_subject.to_dict("index").items()
     ]
-    columns = _columns("method", "learned quantity", "ICC(3,k)", "runs", "classes")
+    columns = _columns(
+        *("method", "learned quantity", "agreement over", "decides", "ICC(3,k)", "mean over", "classes", "verdict")
+    )
     return ReportTable("reliability", "Agreement of the runs", columns, rows, reliability)
+
+
+def _averaged(row: Mapping[Any, Any], n_folds: int | None) -> str:
+    """Return what a row of table `reliability` counts in words."""
+    n = int(row["n_seeds"])
+    if row["over"] != SEEDS:
+        return f"{n} folds"
+    seeds = n // n_folds if n_folds else n
+    text = f"{seeds} seed{'' if seeds == 1 else 's'}"
+    return f"{text} in each of {n_folds} folds" if n_folds else text
 
 
 def measures_table(study: AnalysedStudy) -> ReportTable:

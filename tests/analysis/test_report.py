@@ -14,6 +14,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 
 from analysis.plots import KINDS, SUFFIXES
@@ -21,6 +22,8 @@ from analysis.reading.analysed_study import AnalysedStudy
 from analysis.report import build_report, figures
 from analysis.report.answer import first_table
 from analysis.report.glossary import TERMS
+from analysis.report.tables import reliability_table
+from analysis.schema import table
 from analysis.verdicts import Topic, Verdict, Word
 from benchmarks.report_looks.browser import CHROMIUM, faults, look_at, paper_pages
 from imbalance_bench.errors import UserError
@@ -349,3 +352,23 @@ def test_the_probe_sees_what_is_wrong(tmp_path: Path) -> None:
         assert result["unhinted"]
         assert result["requests"] == ["https://example.org/x.png"]
         assert f"answer or table below the first screen at {result['width']} px" in faults(looks)
+
+
+def test_the_agreement_table_says_over_what_runs_agree_and_which_row_decides():
+    """Without `over`, three rows of one quantity looked the same, and "runs" held the number of folds."""
+    numbers = {"icc": 0.9, "low": 0.8, "high": 1.0, "p": 0.01, "without_best": np.nan, "n_classes": 5}
+    counts = [("dfa", "seeds", 9), ("dfa", "folds", 3), ("dfa", "training_sets", 3), ("focal", "seeds", 3)]
+    rows = [
+        {"method": method, "estimand": "change", "over": over, "n_seeds": n, "verdict": "reliable"} | numbers
+        for method, over, n in counts
+    ]
+    shown = reliability_table(table("reliability", rows))
+    places = [
+        [column.text for column in shown.columns].index(name) for name in ("agreement over", "mean over", "decides")
+    ]
+    assert [[row[place].text for place in places] for row in shown.rows] == [
+        ["seeds", "3 seeds in each of 3 folds", "no"],
+        ["folds", "3 folds", "no"],
+        ["training sets", "3 folds", "yes"],
+        ["seeds", "3 seeds", "yes"],
+    ]
