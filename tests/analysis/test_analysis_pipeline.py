@@ -266,6 +266,7 @@ def test_class_absent_from_test(tmp_path):
 def test_reliability_over_training_sets_knows_that_a_cross_validation_was_repeated(tmp_path):
     found = study(tmp_path, methods=TWO, folds=2, repeats=3)
     shared = training_overlap(StudyRecords(found.folder.parent))
+    assert shared is not None
     np.testing.assert_allclose(shared.diagonal(), 1)
     trained = [set(fold.train) for fold in Splits.load(found.folder.parent / "splits.json").folds]
     assert shared[0, 2] == pytest.approx(len(trained[0] & trained[2]) / np.sqrt(len(trained[0]) * len(trained[2])))

@@ -67,14 +67,14 @@ def repeated_cross_validation(
 def test_a_repeated_cross_validation_is_as_reliable_as_one(folds, repeats):
     """Read as one division, 2 folds x 3 had a median of .52, and 5 x 5 of .39; the truth is .91."""
     rng = np.random.default_rng(0)
-    found = []
+    found, unknown = [], []
     for _ in range(60):
         values, shared = repeated_cross_validation(40, folds, repeats, 1.0, rng)
         found.append(reliabilities(values, range(folds * repeats), shared=shared)[-1])
+        unknown.append(reliabilities(values, range(folds * repeats))[-1])
     assert np.median([each.icc for each in found]) == pytest.approx(1 / (1 + 4 / 40), abs=0.02)
     assert all(each.p < 0.05 for each in found)
-    unknown = reliabilities(values, range(folds * repeats))[-1]
-    assert unknown.icc <= found[-1].icc + 0.01  # an unknown design is read conservatively
+    assert np.median([each.icc for each in unknown]) <= 0.92  # an unknown design is read conservatively
 
 
 @pytest.mark.parametrize(("folds", "repeats"), [(2, 3), (5, 2)])
