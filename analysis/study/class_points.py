@@ -150,7 +150,8 @@ class ClassPoints:
             start, end = (centred(_mean(part[rows]), np.zeros(rows.sum())) for part in (starts.values, self.values))
             size = float(start @ start)
             residuals[rows] -= (float(start @ end) / size if size > 0 else 0.0) * starts.values[rows]
-            if np.nanmax(np.abs(residuals[rows])) <= _ROUNDING * np.nanmax(np.abs(self.values[rows])):
+            spread = np.fmax.reduce(residuals[rows]) - np.fmin.reduce(residuals[rows])  # NaN without a warning
+            if np.nanmax(spread) <= _ROUNDING * np.nanmax(np.abs(self.values[rows])):
                 residuals[rows] = np.where(np.isnan(residuals[rows]), np.nan, 0.0)
         return residuals
 
