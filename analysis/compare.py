@@ -15,7 +15,7 @@ from analysis.schema.names import MACRO
 from analysis.statistics.critical_difference import CriticalDifference, critical_difference
 from analysis.study.class_frames import each_its_own
 from analysis.study.runs import AnalysisPlan
-from analysis.topics.explanation import measures_of, quantities_of
+from analysis.topics.explanation import measures_of, quantities_of, training_overlap
 from analysis.topics.path_ceiling import Ceilings
 from analysis.verdicts import Verdict
 from imbalance_bench.errors import UserError
@@ -102,7 +102,9 @@ def _explanation(studies: Sequence[tuple[AnalysedStudy, str]], plan: AnalysisPla
     measured["primary"] = measured["measure"] == measured["construct"].map(plan.primary)
     if classes_apart:
         learned, measured = each_its_own(learned), each_its_own(measured)
-    return explain(learned, measured, plan)
+    overlaps = {name: training_overlap(study.records) for study, name in studies}
+    known = {name: overlap for name, overlap in overlaps.items() if overlap is not None}
+    return explain(learned, measured, plan, training_overlap=known)
 
 
 def _inert_notes(studies: Sequence[tuple[AnalysedStudy, str]]) -> list[str]:
