@@ -105,6 +105,8 @@ def association_title(association: Mapping[str, Any] | None) -> str:
     """Return the result of the test, as "rho given the start = -0.90, p = 0.083 (K = 5)", or why there is none."""
     if association is None:
         return "not tested"
+    if "together_with" in association:
+        return f"tested with {association['together_with']}, as another start"
     classes = f"K = {int(association['n_classes'])}" if np.isfinite(association["n_classes"]) else ""
     has_rho = np.isfinite(association["spearman"])
     if association["verdict"] == Word.NOT_SEPARABLE and not has_rho:
@@ -230,8 +232,10 @@ def _association(study: AnalysedStudy, method: str, estimand: str, measure: str)
     rows = study.table("associations")
     rows = rows[(rows["method"] == method) & (rows["estimand"] == estimand) & (rows["measure"] == measure)]
     learned = study.table("learned_bias")
-    starts = learned.loc[learned["start_of"] == method, "method"].nunique()
-    return dict(rows.iloc[0]) | {"starts": starts} if len(rows) else None
+    if len(rows):
+        return dict(rows.iloc[0]) | {"starts": learned.loc[learned["start_of"] == method, "method"].nunique()}
+    first = learned.loc[learned["method"] == method, "start_of"].iloc[0]
+    return None if first == method else {"together_with": first}
 
 
 def bias_trajectory(axes: Axes, trajectories: pd.DataFrame, *, colours: Mapping[str, str]) -> Axes:

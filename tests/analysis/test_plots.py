@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Annotation, Text
 
 from analysis.plots import KINDS, AnalysedStudy, NotDrawableError, draw, draw_figure
+from analysis.plots.bias import association_title
 from analysis.plots.gallery import chosen_images, errors, macro_dice_per_image, paint
 from analysis.plots.labels import overlapping
 from analysis.plots.learning import validation_macro_dice
@@ -162,6 +163,14 @@ def test_titles_of_bias_vs_difficulty_are_those_of_the_tests(complete: AnalysedS
     rows = complete.table("associations").query("method == 'dfa' and primary")
     expected = {f"ρ = {signed(rho, 2)}\np = 0.083 (K = 5)" for rho in rows["spearman"]}  # noqa: RUF001
     assert {axes.get_title(loc="left") for axes in drawn["bias_vs_difficulty"].axes} == expected
+
+
+def test_a_title_says_what_its_correlation_is_of() -> None:
+    row = {"n_classes": 5, "spearman": 0.9, "p_spearman": 0.083, "min_p": 0.017, "verdict": "not_supported"}
+    assert association_title(row).startswith("ρ = +0.90")  # noqa: RUF001
+    assert association_title(row | {"starts": 1, "given": "start"}).startswith("ρ given the start = +0.90")  # noqa: RUF001
+    assert association_title(row | {"starts": 2}).startswith("ρ over 2 starts = +0.90")  # noqa: RUF001
+    assert association_title({"together_with": "dfa"}) == "tested with dfa, as another start"
 
 
 def test_untestable_associations_say_so(tmp_path: Path) -> None:
