@@ -2,6 +2,7 @@
 
     python -m benchmarks.path_sensitivity [--data phantom consep glas] [--decoders unet tied ...]
         [--methods cross_entropy dfa] [--seeds 3] [--steps 300] [--set key=value ...] [--workers N] [--out DIR]
+        [--level .95]
 
 Trains every method with every decoder and seed on phantom tissue and, where `../shared` holds them, on CoNSeP and on
 GlaS, whose patients are divided once; a stopped call goes on where it was. Everything is read from the records of the
@@ -16,7 +17,7 @@ do beyond the shift of the output logit that predicts the class as often in each
 logit adjustment.
 
 A second table compares each decoder with the first one, seed by seed, by the macro Dice of validation and test images:
-mean difference and its 95 % interval (Student's t over seeds: trainings, not images, are what varies).
+mean difference and its interval of `--level` (Student's t over seeds: trainings, not images, are what varies).
 """
 
 import argparse
@@ -245,7 +246,7 @@ def table(studies: dict[str, Path]) -> list[str]:
     return lines
 
 
-def compared(studies: Mapping[str, Path]) -> list[str]:
+def compared(studies: Mapping[str, Path], level: float) -> list[str]:
     """Return the Markdown table of the differences between each decoder and the first one of one data set."""
     reached = {decoder: _macro_of_runs(root) for decoder, root in studies.items()}
     first, *others = reached
@@ -255,7 +256,7 @@ def compared(studies: Mapping[str, Path]) -> list[str]:
     for decoder in others:
         pairs = reached[first].merge(reached[decoder], on=["method", "seed"], suffixes=("_first", ""))
         for method, each in pairs.groupby("method"):
-            cells = [_interval(each[split] - each[f"{split}_first"]) for split in ("val", "test")]
+            cells = [_interval(each[split] - each[f"{split}_first"], level) for split in ("val", "test")]
             lines.append(f"| {decoder} | {method} | {len(each)} | {cells[0]} | {cells[1]} |")
     return lines
 
@@ -270,9 +271,9 @@ def _macro_of_runs(root: Path) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _interval(differences: pd.Series) -> str:
-    """Mean, and its 95 % interval by Student's t."""
-    found = MeanOverRuns.of(differences.to_numpy(dtype=float))
+def _interval(differences: pd.Series, level: float) -> str:
+    """Mean, and its interval by Student's t."""
+    found = MeanOverRuns.of(differences.to_numpy(dtype=float), level)
     ends = f" ({found.low:+.1f} to {found.high:+.1f})" if len(differences) > 1 else ""
     return f"{found.mean:+.1f}{ends}"
 
@@ -317,6 +318,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--set", action="append", default=[], dest="overrides", metavar="KEY=VALUE")
     parser.add_argument("--workers", type=int, help="runs at a time; by cores unless given")
+    parser.add_argument("--level", type=float, default=0.95, help="of the intervals of the second table")
     parser.add_argument("--out", type=Path, default=ROOT / "results" / "studies" / "path_sensitivity")
     options = parser.parse_args()
     trial = Trial(
@@ -333,7 +335,7 @@ def main() -> None:
             continue
         studies = {decoder: trial.study(data, decoder) for decoder in options.decoders}
         print(f"\n{data}, {options.steps} steps\n")
-        print("\n".join([*table(studies), "", *compared(studies)]), flush=True)
+        print("\n".join([*table(studies), "", *compared(studies, options.level)]), flush=True)
 
 
 if __name__ == "__main__":
