@@ -136,7 +136,7 @@ def compare(scores: pd.DataFrame, plan: ScorePlan | AnalysisPlan | Mapping[str, 
     notes += [
         f"{method} is scored without {_runs_text(left)}: scores need every fold of a seed."
         for method, runs in score_rows.finished.items()
-        if (left := _left_out(runs, runs))
+        if (left := runs - _used(runs))
     ]
     pairing, tests = Pairing(score_rows.finished, score_rows.scored), []
     for method in score_rows.methods:
@@ -145,9 +145,9 @@ def compare(scores: pd.DataFrame, plan: ScorePlan | AnalysisPlan | Mapping[str, 
             keys = {"method": method, "control": control, "metric": score_plan.score, "unit": unit}
             tests += pair_tests(pairs, names, score_plan.rules, keys)
             runs = score_rows.finished[method], score_rows.finished[control]
-            if any(_left_out(own, runs[0] & runs[1]) != _left_out(own, own) for own in runs):
-                both = _runs_text(_used(runs[0] & runs[1]))
-                notes.append(f"{method} is compared with {control} on what both have: {both}.")
+            shared = _used(runs[0] & runs[1])
+            if any(_used(own) != shared for own in runs):
+                notes.append(f"{method} is compared with {control} on what both have: {_runs_text(shared)}.")
         elif method != control:
             notes.append(f"{method} shares no fold and seed, or not the images, with {control}: it is not compared.")
     compared_rows = judged_families(tests, macro_or_class, score_plan.rules)
@@ -167,11 +167,6 @@ def compare(scores: pd.DataFrame, plan: ScorePlan | AnalysisPlan | Mapping[str, 
 def _used(finished: Iterable[tuple[int, int]]) -> set[tuple[int, int]]:
     """Return the (fold, seed) pairs that are scored."""
     return set(product(*complete_block(finished)))
-
-
-def _left_out(own: Iterable[tuple[int, int]], shared: Iterable[tuple[int, int]]) -> set[tuple[int, int]]:
-    """Return which of a method's own (fold, seed) pairs are not scored with the shared ones."""
-    return set(own) - _used(shared)
 
 
 def _runs_text(runs: Iterable[tuple[int, int]]) -> str:

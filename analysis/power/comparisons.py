@@ -70,14 +70,10 @@ class ComparisonDesign:
         return (self.methods + self.models) * self.seeds * self.folds * self.repeats
 
     @property
-    def fold_of_slide(self) -> np.ndarray | None:
-        """The fold that tests each slide, folds as equal as they can be, (slides,) int; None with one fold."""
-        return None if self.folds < 2 else np.arange(self.slides) % self.folds
-
-    @property
-    def test_to_train(self) -> float:
-        """Ratio of the test slides of a fold to its training slides."""
-        return 1 / (self.folds - 1)
+    def division(self) -> Folds | None:
+        """The fold that tests each slide, folds as equal as they can be; None with one fold."""
+        slides = np.arange(self.slides)
+        return Folds.of(slides, slides % self.folds)
 
     @property
     def rules(self) -> Rules:
@@ -120,12 +116,13 @@ def _expected_seed_error(design: ComparisonDesign) -> float:
 
 def _expected_fold_error(design: ComparisonDesign) -> float:
     """Return the error that `analyze` gives to folds which are as far apart as is expected; 0 with one fold."""
-    if design.fold_of_slide is None:
+    division = design.division
+    if division is None:
         return 0.0
     of_slide = design.slide_sd**2 + design.noise_sd**2 / design.seeds
-    variance = design.fold_sd**2 + of_slide * np.mean(1 / np.bincount(design.fold_of_slide))
+    variance = design.fold_sd**2 + of_slide * np.mean(1 / np.bincount(division.fold))
     apart = np.arange(design.folds)
-    return fold_error(apart / apart.std(ddof=1) * np.sqrt(variance), design.test_to_train)
+    return fold_error(apart / apart.std(ddof=1) * np.sqrt(variance), division.test_to_train)
 
 
 @dataclass(frozen=True)
@@ -196,15 +193,14 @@ def _tests(design: ComparisonDesign, rng: np.random.Generator) -> Iterator[PairT
         size=(*shape[:2], 1)
     )
     runs = runs + design.noise_sd * rng.normal(size=shape)
-    fold = design.fold_of_slide
-    if fold is not None and design.fold_sd > 0:
-        shared = np.sqrt(design.test_to_train) * rng.normal(size=(shape[0], 1, 1))
-        runs = runs + design.fold_sd * (shared + rng.normal(size=(shape[0], 1, design.folds))[..., fold])
+    division = design.division
+    if division is not None and design.fold_sd > 0:
+        shared = np.sqrt(division.test_to_train) * rng.normal(size=(shape[0], 1, 1))
+        runs = runs + design.fold_sd * (shared + rng.normal(size=(shape[0], 1, design.folds))[..., division.fold])
     runs = runs / np.sqrt(2)  # of a difference, as the design states it
     units = tuple(map(str, range(design.slides)))
-    folds = None if fold is None else Folds.of(np.arange(design.slides), fold)
     for method, scores in enumerate(runs[design.models :]):
-        pairs = PairedScores(scores[..., None], runs[method % design.models][..., None], units, folds)
+        pairs = PairedScores(scores[..., None], runs[method % design.models][..., None], units, division)
         yield from pair_tests(pairs, ("a",), design.rules, {"method": method}, only="a")
 
 

@@ -60,6 +60,11 @@ class Folds:
         return math.ceil(self.n_folds * len(np.unique(self.unit)) / len(self.unit))
 
     @property
+    def test_to_train(self) -> float:
+        """Ratio of the test units of a fold to its training units, as if those that validate trained, too."""
+        return 1 / (self.of_one_division - 1)
+
+    @property
     def overlap(self) -> float:
         """The share of units that two folds have in common, mean over pairs of folds: 0 if each is tested once."""
         if not self.share_units:

@@ -168,6 +168,5 @@ class Influence:
             return 0.0, 1, 0.0
         moves = tested.contributions(column)
         sums = np.array([moves[self.folds.fold == fold].sum() for fold in folds])
-        of_one_division = tests.of_one_division
         by_fold = sums * size.sum() / size  # estimates of the folds, up to a constant
-        return fold_error(by_fold, 1 / (of_one_division - 1)), of_one_division, tests.overlap
+        return fold_error(by_fold, tests.test_to_train), tests.of_one_division, tests.overlap

@@ -127,11 +127,8 @@ class Pairing:
 
     def together(self, methods: Sequence[str]) -> list[np.ndarray] | None:
         """Return the scores of several methods, (S, U, K) each, on the runs that all share; None as for pairs."""
-        shared = frozenset.intersection(*(self._finished[method] for method in methods))
-        if not shared:
-            return None
-        scored = [self._scored(method, shared) for method in methods]
-        return [each.by_unit for each in scored] if len({each.images for each in scored}) == 1 else None
+        scored = self._on_shared_runs(methods)
+        return None if scored is None else [each.by_unit for each in scored]
 
     def pair_effects(self, effect: tuple[str, str], other: tuple[str, str]) -> PairedScores | None:
         """Pair two effects, each a method's score minus its control's, on the runs that all four share.
@@ -146,8 +143,12 @@ class Pairing:
         return self._pair(*effect, *other)
 
     def _pair(self, *names: str) -> PairedScores | None:
+        scored = self._on_shared_runs(names)
+        return None if scored is None else _paired(scored)
+
+    def _on_shared_runs(self, names: Sequence[str]) -> list[ScoredImages] | None:
         shared = frozenset.intersection(*(self._finished[name] for name in names))
         if not shared:
             return None
         scored = [self._scored(name, shared) for name in names]
-        return _paired(scored) if len({each.images for each in scored}) == 1 else None
+        return scored if len({each.images for each in scored}) == 1 else None

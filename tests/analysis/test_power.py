@@ -293,12 +293,17 @@ def test_what_power_prints_goes_into_the_plan_and_analyze_says_what_was_run(tmp_
     assert "40 slides (8 were run), 6 seeds (3 were run)" in said[0].sentence
 
 
+def dry_run(study, out):
+    """What a dry run prints, on one line."""
+    words = ["run", str(study), "--out", str(out), "--dry-run"]
+    return " ".join(CliRunner().invoke(main, words).output.split())
+
+
 def test_a_planned_study_says_what_it_can_show_and_its_control_is_no_method(tmp_path):
     study = write_study(tmp_path / "study.yaml", write_dataset(tmp_path / "data"), methods=["cross_entropy", "dfa"])
     told = sizes_of(load_study(study))
     assert (told["methods"], told["slides"], told["seeds"]) == (1, 2, 1)
-    words = ["run", str(study), "--out", str(tmp_path / "out"), "--dry-run"]
-    output = " ".join(CliRunner().invoke(main, words).output.split())
+    output = dry_run(study, tmp_path / "out")
     assert "after Holm for 1 (" in output
     assert "for 2 slides, 0.0 for 1 seed)" in output
     assert "With one seed every verdict speaks of these trained models" in output
@@ -350,8 +355,7 @@ def test_a_study_that_is_cross_validated_says_its_folds_everywhere(tmp_path):
     study = write_study(tmp_path / "study.yaml", data, seeds=[0, 1], splits=splits)
     told = sizes_of(load_study(study))
     assert (told["slides"], told["folds"], told["repeats"]) == (8, 2, 1)
-    words = ["run", str(study), "--out", str(tmp_path / "out"), "--dry-run"]
-    output = " ".join(CliRunner().invoke(main, words).output.split())
+    output = dry_run(study, tmp_path / "out")
     assert "after Holm for 1 (" in output
     assert "for 8 slides in 2 folds," in output
     assert "Folds are supposed to differ by their slides alone" in output
