@@ -69,7 +69,7 @@ def compare_studies(roots: Sequence[Path], *, classes_apart: bool = False) -> Co
     _require_same_methods(studies, names)
     plan = AnalysisPlan.of(studies[0].records)
     distinct, notes = _distinct_data_sets(studies, names)
-    notes += _plan_notes(studies, names)
+    notes += [study.remark for study in studies if study.remark] + _plan_notes(studies, names)
     scores = pd.concat([_scores(study, name) for study, name in zip(studies, names, strict=True)], ignore_index=True)
     differences = [_differences(study, name) for study, name in zip(studies, names, strict=True)]
     ranks, rank_notes = _ranks(scores, [names[index] for index in distinct], plan.alpha)

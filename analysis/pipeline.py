@@ -8,6 +8,7 @@ import pandas as pd
 from analysis.answers import answers
 from analysis.schema import TABLES
 from analysis.schema.files import readme, write_table
+from analysis.study.analysed_records import RECORDS_FILE, AnalysedRecords
 from analysis.study.consolidation import consolidated_records
 from analysis.study.pairing import require_pairs
 from analysis.study.runs import AnalysisPlan, read_study
@@ -47,6 +48,7 @@ def analyze_study(root: Path, *, cache_dir: Path | None = None, on_progress: OnP
     """
     report = on_progress or (lambda *_: None)
     records = consolidated_records(StudyRecords.open(Path(root)), report)
+    analysed = AnalysedRecords.of(records)  # before they are read: a run that finishes meanwhile is a new one
     plan, study = AnalysisPlan.of(records), read_study(records)
     require_unchanged(records.root, study.dataset)
     require_pairs(study.data, study.split)
@@ -55,15 +57,17 @@ def analyze_study(root: Path, *, cache_dir: Path | None = None, on_progress: OnP
         context.add(step.analyze(context), step.judges)
     verdicts = (*answers(context), *context.verdicts)
     result = StudyAnalysis(records.root / "analysis", {name: context.tables[name] for name in TABLES}, verdicts)
-    _write(result, records.plan())
+    _write(result, records.plan(), analysed)
     return result
 
 
-def _write(result: StudyAnalysis, plan: dict) -> None:
+def _write(result: StudyAnalysis, plan: dict, analysed: AnalysedRecords) -> None:
     result.folder.mkdir(parents=True, exist_ok=True)
+    (result.folder / RECORDS_FILE).unlink(missing_ok=True)  # until all is written, the tables are of two analyses
     for name, frame in result.tables.items():
         write_table(result.folder, name, frame)
     write_atomically(result.folder / "README.md", lambda file: file.write(readme().encode()))
     plan_hash = plan.get("analysis_hash") or canonical_hash(plan["analysis"])
     content = {"plan_hash": plan_hash, "verdicts": [verdict.as_json() for verdict in result.verdicts]}
     write_json(result.folder / "verdicts.json", content)
+    analysed.write(result.folder)

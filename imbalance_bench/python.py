@@ -17,6 +17,7 @@ from analysis.plots.style import save
 from analysis.reading.analysed_study import AnalysedStudy
 from analysis.report import build_report
 from analysis.schema import TABLES
+from analysis.study.analysed_records import RECORDS_FILE, OutdatedAnalysisError
 from analysis.verdicts import Verdict
 from imbalance_bench.config import StudyConfig, parse_study
 from imbalance_bench.config import load_study as read_study_file
@@ -37,7 +38,7 @@ class Study:
     """A study directory: what its runs left behind, and what the analysis says of it.
 
     Tables, verdicts, figures and the report come from the analysis, computed when one of them is first accessed,
-    and again when more runs have finished since. `load_study` opens one, `run` makes one.
+    and again when plan or runs have changed since. `load_study` opens one, `run` makes one.
 
     Args:
         root: The study directory.
@@ -163,14 +164,13 @@ class Study:
 
     def _analysed(self) -> AnalysedStudy:
         """Return the analysis of all runs that have finished; make it where there is none or an older one."""
-        tables = (self.root / "analysis" / f"{name}.csv" for name in TABLES)
-        if self._changed_at() != self._read_at and all(path.exists() for path in tables):  # not of an earlier version
-            self._open_analysis()
-        if self._read is not None:
-            analysed = self._read.table("runs")
-            analysed = set(analysed.loc[analysed["state"] == "done", "run_id"])
-            if analysed == {record.run_id for record in self._records.finished()}:
+        try:
+            if self._changed_at() != self._read_at:
+                self._open_analysis()
+            if self._read is not None and self._read.require_current() == 0:
                 return self._read
+        except OutdatedAnalysisError:
+            pass
         self.analyze()
         assert self._read is not None
         return self._read
@@ -180,7 +180,7 @@ class Study:
 
     def _changed_at(self) -> int:
         """Return when the analysis was written last, by whomever; 0 where there is none."""
-        path = self.root / "analysis" / "verdicts.json"  # written after the tables
+        path = self.root / "analysis" / RECORDS_FILE  # written after the tables
         return path.stat().st_mtime_ns if path.exists() else 0
 
 

@@ -11,6 +11,7 @@ import pandas as pd
 from analysis.reading.palette import MethodMark, class_colours, method_marks
 from analysis.schema.files import AGAIN, read_table
 from analysis.scoring.metrics import headline
+from analysis.study.analysed_records import newly_finished
 from analysis.verdicts import Topic, Verdict
 from imbalance_bench.data.unchanged import require_unchanged
 from imbalance_bench.errors import UserError
@@ -42,13 +43,31 @@ class AnalysedStudy:
         """Open an analysed study.
 
         Raises:
-            UserError: `root` is not a study directory, `analyze` has not run, or the data set has changed.
+            UserError: `root` is not a study directory, `analyze` has not run, or data set, plan or runs have changed
+                since.
         """
         records = StudyRecords.open(root)
         if not (root / "analysis").is_dir():
             raise UserError(f"{root}/analysis does not exist. Run `imbalance-bench analyze {root}` first.")
         require_unchanged(root, records.dataset())
-        return cls(root)
+        study = cls(root)
+        study.require_current()
+        return study
+
+    def require_current(self) -> int:
+        """Return the number of runs that have finished since the analysis was made, and so are not in it.
+
+        Raises:
+            OutdatedAnalysisError: The analysis is of another plan, of runs that have changed, or incomplete.
+        """
+        return newly_finished(self.root / "analysis", self.records)
+
+    @cached_property
+    def remark(self) -> str:
+        """A sentence on runs that are not in the analysis; empty if all are."""
+        n = self.require_current()
+        more = f"{n} more run{'s have' if n > 1 else ' has'} finished"
+        return f"{more} since {self.root} was analysed. Run `imbalance-bench analyze {self.root}` again." if n else ""
 
     @cached_property
     def records(self) -> StudyRecords:

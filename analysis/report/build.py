@@ -54,7 +54,7 @@ def build_report(root: Path) -> Path:
         "terms": TERMS,
         "verdict_words": {word: word.meaning for word in Word},
         "open_words": (Word.NOT_TESTABLE, Word.NOT_SEPARABLE),
-        "unfinished": unfinished(study),
+        "unfinished": [sentence for sentence in (unfinished(study), study.remark) if sentence],
         "figures": make_figures(study, study.root / "figures"),
         "tables": make_tables(study, study.root / "tables", detail_tables(study)),
         "classes": class_cards(study),

@@ -72,4 +72,8 @@ def readme() -> str:
         "the `verdict` word, a `sentence` in plain English (in `short` for a heading, where one needs it), the "
         "`numbers` behind it and the `rule` that turned numbers into the word.\n"
     )
+    parts.append(
+        "## records.json\n\nHashes of the plan and of every finished run (its manifest), by which `report`, `plot` and "
+        "`compare` can tell whether this analysis is of the records as they are.\n"
+    )
     return "\n".join(parts)

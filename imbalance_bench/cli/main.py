@@ -190,6 +190,7 @@ def report(study_dir: Path) -> None:
     from analysis.report import build_report
 
     click.echo(visible(f"report: {build_report(study_dir)}"))
+    _say_what_is_missing(study_dir)
 
 
 @main.command()
@@ -204,6 +205,15 @@ def plot(study_dir: Path, kind: str, out: Path | None) -> None:
         click.echo("\n".join(KINDS))
         return
     click.echo(visible(str(draw(kind, study_dir, out))))
+    _say_what_is_missing(study_dir)
+
+
+def _say_what_is_missing(study_dir: Path) -> None:
+    """Say on stderr how many runs have finished since the analysis that was drawn."""
+    from analysis.reading.analysed_study import AnalysedStudy
+
+    if remark := AnalysedStudy.open(study_dir).remark:
+        click.echo(visible(f"remark: {remark}"), err=True)
 
 
 @main.command()

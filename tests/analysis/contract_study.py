@@ -12,8 +12,10 @@ from safetensors.numpy import save_file
 from analysis.answers import NO_BIAS
 from analysis.schema import TABLES
 from analysis.schema.files import write_table
+from analysis.study.analysed_records import AnalysedRecords
 from analysis.verdicts import Topic, Verdict, Word
 from imbalance_bench.manifest import write_json
+from imbalance_bench.records import StudyRecords
 
 METHODS = ("cross_entropy", "inverse_frequency", "focal", "cdb", "dfa")
 MEASURES = (
@@ -110,6 +112,7 @@ def write_analysis(
         root / "analysis" / "verdicts.json",
         {"plan_hash": "p" * 64, "verdicts": _verdicts(names, methods, len(failed), len(plan["runs"]))},
     )
+    AnalysedRecords.of(StudyRecords(root)).write(root / "analysis")
     return root
 
 
