@@ -19,7 +19,7 @@ from analysis.statistics.intraclass_correlation import (
 )
 from analysis.study.class_points import ClassPoints
 from analysis.study.runs import AnalysisPlan
-from analysis.verdicts import Topic, Verdict, Word
+from analysis.verdicts import Topic, Verdict, Word, p_text
 
 
 def agreement_rows(
@@ -86,10 +86,9 @@ def agreement_verdict(row: Mapping[str, Any], plan: AnalysisPlan) -> Verdict:
     subject = f"{estimand_words(row['estimand'])} of {row['method']}"
     over, floor = OVER_WORDS[row["over"]], plan.reliability_floor
     rule = (
-        f"reliable: ICC(3,k) over {over} >= {floor:g}, also without the data set that agrees most"
-        + (f", and more than chance (p < {plan.alpha:g})" if row["over"] == TRAINING_SETS else "")
-        + "; not_testable: fewer than two seeds with every class, the mean over several starts counting once, or "
-        "nothing varies"
+        f"reliable: ICC(3,k) over {over} >= {floor:g}, also without the data set that agrees most, and more than "
+        f"chance (p < {plan.alpha:g}); not_testable: fewer than two seeds with every class, the mean over several "
+        "starts counting once, or nothing varies"
     )
     if not math.isfinite(row["icc"]):
         word = Word.NOT_TESTABLE
@@ -101,6 +100,8 @@ def agreement_verdict(row: Mapping[str, Any], plan: AnalysisPlan) -> Verdict:
         sentence = f"{_counted(row)} {agree} on the {subject} ({interval})."
         if word == Word.UNRELIABLE and row["icc"] >= floor and row["without_best"] < floor:
             sentence += f" One data set alone agrees; over the others the ICC is {row['without_best']:.2f}."
+        elif word == Word.UNRELIABLE and row["icc"] >= floor:
+            sentence += f" Chance alone would often agree as well ({p_text(row['p'])})."
         elif word == Word.RELIABLE and row["low"] < floor:
             sentence += f" The interval reaches below the floor of {floor:g}: more {over} would help."
         if row["over"] == "seeds":
@@ -120,7 +121,7 @@ def agreement_verdict(row: Mapping[str, Any], plan: AnalysisPlan) -> Verdict:
 
 def _reliable(row: Mapping[str, Any], plan: AnalysisPlan) -> bool:
     enough = row["icc"] >= plan.reliability_floor and not row["without_best"] < plan.reliability_floor
-    return enough and (row["over"] != TRAINING_SETS or row["p"] < plan.alpha)
+    return enough and row["p"] < plan.alpha
 
 
 def _counted(row: Mapping[str, Any]) -> str:

@@ -7,7 +7,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.explanation.evidence import START_TEXT, Subject, attainable_together, corrected, hypothesis_step
+from analysis.explanation.evidence import (
+    RELIABILITY_RULE,
+    START_TEXT,
+    Subject,
+    attainable_together,
+    corrected,
+    hypothesis_step,
+)
 from analysis.schema import rows_of
 from analysis.statistics.corrections import benjamini_hochberg
 from analysis.statistics.partial_association import partial_association
@@ -140,8 +147,8 @@ def association_verdict(row: Mapping[str, Any], plan: AnalysisPlan, subject: Sub
     )
     rule = (
         "not_testable: fewer than two runs, nothing varies, or no order of the classes could give "
-        f"p < {plan.alpha:g} after correction; unreliable: ICC(3,k) or the measure's reliability below "
-        f"{plan.reliability_floor:g}; not_separable: the one start may explain it; supported: p < {plan.alpha:g} "
+        f"p < {plan.alpha:g} after correction; unreliable: {RELIABILITY_RULE.format(floor=plan.reliability_floor)}; "
+        f"not_separable: the one start may explain it; supported: p < {plan.alpha:g} "
         f"after correction ({correction}, {WITHIN[bool(plan.hypotheses)]}); else not_supported"
     )
     word, sentence = _word(row, plan, subject, subject_text)

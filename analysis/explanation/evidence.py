@@ -16,6 +16,7 @@ from analysis.verdicts import Word
 
 DIFFICULTY = "difficulty"  # all constructs but frequency, together
 START_TEXT = "the start may explain it; a cold, shuffled or inverted start of the same method would tell"
+RELIABILITY_RULE = "ICC(3,k) of the quantity below {floor:g} or not beyond chance, or that of what is tested below it"
 
 
 @dataclass(frozen=True)

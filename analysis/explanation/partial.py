@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from analysis.explanation.evidence import DIFFICULTY, START_TEXT, Subject
+from analysis.explanation.evidence import DIFFICULTY, RELIABILITY_RULE, START_TEXT, Subject
 from analysis.statistics.measurement_error import calibrated
 from analysis.statistics.partial_association import PartialAssociation, partial_association
 from analysis.study.class_frames import FREQUENCY
@@ -184,9 +184,6 @@ def partial_verdict(row: Mapping[str, Any], plan: AnalysisPlan, subject: Subject
         numbers={key: row[key] for key in keys},
         rule=rule,
     )
-
-
-RELIABILITY_RULE = "ICC(3,k) below {floor:g}, of the quantity or of what is tested"
 
 
 def _word(row: Mapping[str, Any], plan: AnalysisPlan, subject: Subject) -> tuple[Word, str]:

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from analysis.explanation.evidence import START_TEXT, Subject
-from analysis.explanation.partial import RELIABILITY_RULE, VIF_DF
+from analysis.explanation.evidence import RELIABILITY_RULE, START_TEXT, Subject
+from analysis.explanation.partial import VIF_DF
 from analysis.statistics.corrections import holm
 from analysis.statistics.measurement_error import calibrated
 from analysis.statistics.mixed_model import MixedFit, fit_mixed_model
