@@ -88,7 +88,9 @@ def start_verdict(row: Mapping[str, Any], plan: AnalysisPlan) -> Verdict:
     names = ("kept", "low", "high") if several else ("moved", "moved_low", "moved_high")
     middle, low, high = (row[key] for key in names)
     interval = f"95 % interval over {row['n_runs']} runs {low:.2f} to {high:.2f}"
-    if math.isnan(middle):
+    if several and row["n_runs"] < 1:
+        tail = "cannot be tested: no seed has a value of every class from every start"
+    elif math.isnan(middle):
         tail = "cannot be tested: its starts do not differ" if several else "cannot be tested: it had a cold start"
     elif math.isnan(low):
         tail = "cannot be tested with one run"

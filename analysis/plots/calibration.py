@@ -41,7 +41,15 @@ def reliability_diagram(axes: Axes, bins: pd.DataFrame, *, marks: Mapping[str, M
             axes.fill_between(rows["probability"], rows["low"], rows["high"], alpha=0.16, linewidth=0, **of_method)
         axes.plot(rows["probability"], rows["value"], marker=mark.marker, markersize=3, linewidth=1.1, **of_method)
     if valid.empty:
-        axes.text(0.5, 0.5, "too few pixels", transform=axes.transAxes, ha="center", fontsize=7.5, color=MUTED)
+        axes.text(
+            0.5,
+            0.5,
+            f"fewer than {LEAST_UNITS} units",
+            transform=axes.transAxes,
+            ha="center",
+            fontsize=7.5,
+            color=MUTED,
+        )
     axes.set_xlim(-0.02, 1.02)
     axes.set_ylim(-0.02, 1.02)
     axes.set_xticks([0, 0.5, 1])

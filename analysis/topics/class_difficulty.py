@@ -110,16 +110,18 @@ def _features(
 
 
 def _of_control(context: Context, source: _Source) -> list[ControlMeasure]:
-    """Return the measures of classes from the runs of the control; none if there is no control."""
+    """Return the measures of classes from the runs of the control, with several models those of the first one.
+
+    No measure if there is no control.
+    """
     study, plan = context.study, context.plan
-    runs = [run for run in study.data if run.label == plan.control]
-    if not runs:
+    control = next((run.method for run in study.data if run.label == plan.control), None)
+    if control is None:
         return []
+    runs = study.runs_of(control)
     records = [context.records.run(run.run_id) for run in runs]
-    first_records = [
-        context.records.run(run.run_id) for run in runs if (run.fold, run.method) == (runs[0].fold, runs[0].method)
-    ]
-    control, scores = runs[0].method, context.tables["method_scores"]
+    first_records = [context.records.run(run.run_id) for run in runs if run.fold == runs[0].fold]
+    scores = context.tables["method_scores"]
     measures = [
         None if study.is_foreign else time_to_learn(records, len(study.class_names)),
         baseline_difficulty(scores, control, study.class_names),

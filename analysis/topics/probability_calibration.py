@@ -56,7 +56,8 @@ def confidence_verdict(row: Mapping[str, Any]) -> Verdict:
         word = Word.NOT_TESTABLE
         sentence = f"Whether {method} is over-confident cannot be tested: no scored pixel is labelled."
     elif not math.isfinite(row["low"]):
-        word, sentence = Word.NOT_TESTABLE, f"Whether {method} is over-confident cannot be tested with one unit: {gap}."
+        word, units = Word.NOT_TESTABLE, "one unit" if row["n_units"] == 1 else f"{row['n_units']} units"
+        sentence = f"Whether {method} is over-confident cannot be tested with {units}: {gap}."
     else:
         interval = f"{gap}, 95 % interval {row['low']:+.3f} to {row['high']:+.3f}"
         if row["low"] <= 0 <= row["high"]:

@@ -299,3 +299,13 @@ def test_families_are_the_same_in_every_fold():
     by_fold = [_method("dfa", prior="none"), _method("dfa", prior="none", lr_multiplier=5.0)]
     assert families(_study(("dfa", [_method("dfa")] * 2), ("tuned", by_fold))) == []
     assert families(_study(("dfa", [_method("dfa")] * 2), ("cold", by_fold[:1]))) == [["dfa", "cold"]]
+
+
+def test_inertia_over_starts_that_no_seed_has_for_every_class_says_so():
+    quantities = frame_of_starts(THREE_STARTS)
+    elsewhere = quantities[quantities["start_name"] == "prior"].assign(data_set="elsewhere")
+    both = pd.concat([quantities, elsewhere], ignore_index=True)
+    row = start_rows(both, class_points(both, "dfa", "bias"), "dfa", "bias")[-1]
+    verdict = start_verdict(row, PLAN)
+    assert verdict.word == Word.NOT_TESTABLE
+    assert verdict.sentence.endswith("cannot be tested: no seed has a value of every class from every start.")

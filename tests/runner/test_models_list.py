@@ -134,6 +134,10 @@ def test_several_models_are_analysed_and_reported_within_each(tmp_path: Path, fi
         assert (row["of_model"], row["of_other"]) == pytest.approx((tiny, other))
         assert row["difference"] == pytest.approx(tiny - other)
     assert set(pd.read_csv(study / "analysis" / "model_differences.csv")["method"]) == set(METHODS)
+    measures = pd.read_csv(study / "analysis" / "measures.csv")
+    assert set(measures.loc[measures["measure"] == "time_to_learn", "n"]) == {1}, (
+        "one seed of the first model's control"
+    )
     assert CliRunner().invoke(main, ["report", str(study)]).exit_code == 0
     assert (study / "figures" / "model_effects.svg").exists()
     assert "Several models" in (study / "report" / "index.html").read_text()
