@@ -2,16 +2,19 @@
 
     python -m benchmarks.causal_bench plan                      parts, runs, estimated core-minutes
     python -m benchmarks.causal_bench run [--part N ...]        train and analyse; a stopped call goes on where it was
-    python -m benchmarks.causal_bench results [--to FOLDER]     gather what is analysed, answer, draw
-    python -m benchmarks.causal_bench answer FOLDER             answer anew from the tables that `results` gathered
+    python -m benchmarks.causal_bench gather [--to FOLDER]      add what is analysed to the evidence in a folder
+    python -m benchmarks.causal_bench results [--to FOLDER]     gather, answer, draw
+    python -m benchmarks.causal_bench answer FOLDER             answer anew from the evidence in a folder
 
 `--out` is the folder of all studies; `--miniature` makes everything from start to end in minutes, to see it work.
 `--minutes` begins no study that may not end in time. `--at-once 2 --workers 1` leaves no core idle while a study is
-analysed. Exit code 1 if studies are left, or if too few known causes were attributed to themselves, so that nothing
-learned may be interpreted.
+analysed. What `--to` holds already is neither trained again nor lost, so that parts can be made at several times and on
+several machines. Exit code 1 if studies are left, or if too few known causes were attributed to themselves, so that
+nothing learned may be interpreted.
 """
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
@@ -19,7 +22,7 @@ import pandas as pd
 from rich.console import Console
 
 from benchmarks.causal_bench.answers import ATTRIBUTED, DICE, PLANTED, Answers, answers
-from benchmarks.causal_bench.design import MINIATURE, ROOT, WHOLE, Part, chosen, parts, plan_lines, studies
+from benchmarks.causal_bench.design import MINIATURE, ROOT, WHOLE, BenchStudy, chosen, parts, plan_lines, studies
 from benchmarks.causal_bench.evidence import Evidence, gather
 from benchmarks.causal_bench.figures import write_figures
 from benchmarks.causal_bench.running import Place, run_parts
@@ -45,22 +48,36 @@ def _do(options: argparse.Namespace) -> int:
     scale = MINIATURE if options.miniature else WHOLE
     every = parts(scale)
     place = Place(options.out or ROOT / "results" / "studies" / "causal_bench", options.workers)
+    gathered = options.to or (place.out / "gathered" if options.miniature else COMMITTED)
     if options.what == "answer":
         return _answer(Evidence.read(options.folder / EVIDENCE), options.folder)
-    if options.what == "results":
-        console = Console(stderr=True)
-        with console.status("reading studies") as status:
-            evidence = gather(studies(scale), place, lambda n: status.update(f"reading studies: {n}"))
-        evidence.write(options.to / EVIDENCE)
-        return _answer(evidence, options.to)
-    return _plan_or_run(every, chosen(every, options.part), place, options)
-
-
-def _plan_or_run(every: list[Part], wanted: list[Part], place: Place, options: argparse.Namespace) -> int:
+    if options.what in ("gather", "results"):
+        evidence = _gather(studies(scale), place, gathered)
+        left = len(studies(scale)) - len(evidence.studies)
+        return _answer(evidence, gathered) | (left > 0) if options.what == "results" else int(left > 0)
     print("\n".join(plan_lines(every)), flush=True)
     if options.what == "plan":
         return 0
-    return int(run_parts(wanted, place, options.minutes, options.at_once) > 0)
+    earlier = _gathered(gathered)
+    names = earlier.names if earlier is not None else set[str]()
+    left = run_parts(chosen(every, options.part), place, names, options.minutes, options.at_once)
+    return int(left > 0)
+
+
+def _gather(wanted: Sequence[BenchStudy], place: Place, to: Path) -> Evidence:
+    """Add what is analysed to the evidence in a folder, and say how much of the whole it is."""
+    console = Console(stderr=True)
+    with console.status("reading studies") as status:
+        evidence = gather(wanted, place, _gathered(to), lambda n: status.update(f"reading studies: {n}"))
+    evidence.write(to / EVIDENCE)
+    runs, hours = evidence.studies["runs"].sum(), evidence.studies["seconds"].sum() / 3600
+    print(f"{len(evidence.studies)} of {len(wanted)} studies are gathered: {runs} runs, {hours:.1f} core-hours")
+    return evidence
+
+
+def _gathered(folder: Path) -> Evidence | None:
+    """Return the evidence in a folder, None where there is none yet."""
+    return Evidence.read(folder / EVIDENCE) if (folder / EVIDENCE).exists() else None
 
 
 def _answer(evidence: Evidence, folder: Path) -> int:
@@ -101,9 +118,9 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(dest="what", required=True)
-    for name in ("plan", "run", "results", "answer"):
+    for name in ("plan", "run", "gather", "results", "answer"):
         command = commands.add_parser(name)
-        command.set_defaults(out=None, workers=None, at_once=1, miniature=False, part=[], minutes=float("inf"))
+        command.set_defaults(out=None, to=None, workers=None, at_once=1, miniature=False, part=[], minutes=float("inf"))
         if name == "answer":
             command.add_argument("folder", type=Path)
             continue
@@ -114,8 +131,8 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("--minutes", type=float, default=float("inf"), help="by the clock")
             command.add_argument("--workers", type=int, help="runs at a time; by cores unless given")
             command.add_argument("--at-once", type=int, default=1, help="studies at a time, each with --workers runs")
-        if name == "results":
-            command.add_argument("--to", type=Path, default=COMMITTED, help="[default: %(default)s]")
+        if name != "plan":
+            command.add_argument("--to", type=Path, help=f"[default: {COMMITTED}; of a miniature, in --out]")
     return parser
 
 

@@ -1,4 +1,4 @@
-"""What the causal bench trains: series of data sets, decoders, methods, and parts that fit into a session."""
+"""What the causal bench trains: series of data sets, decoders, methods, and parts that end within 90 minutes."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -113,7 +113,7 @@ class BenchStudy:
     @property
     def name(self) -> str:
         """Name of the study and of its folder."""
-        return f"{self.series}-{self.spec.name.rpartition('-')[2]}-{self.arm.decoder}"
+        return study_name(self.series, self.spec.name, self.arm.decoder)
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -149,6 +149,11 @@ class BenchStudy:
         trainings = sum(2 if label_of(entry) in TWICE else 1 for entry in self.methods)
         step, run = SECONDS_PER_STEP[self.arm.decoder], SECONDS_PER_RUN[self.arm.decoder]
         return SECONDS_PER_STUDY + len(self.seeds) * (trainings * steps * step + len(self.methods) * run)
+
+
+def study_name(series: str, data_set: str, decoder: str) -> str:
+    """Return the name of a study, by its data set of a series and its decoder."""
+    return f"{series}-{data_set.rpartition('-')[2]}-{decoder}"
 
 
 def label_of(entry: Any) -> str:
@@ -197,7 +202,7 @@ def studies(scale: Scale = WHOLE) -> list[BenchStudy]:
 
 @dataclass(frozen=True)
 class Part:
-    """Studies that one session trains.
+    """Studies that are trained at one go.
 
     Attributes:
         number: From 1.

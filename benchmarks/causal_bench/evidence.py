@@ -1,6 +1,7 @@
 """What the studies of the causal bench recorded, gathered over data sets into a few tables that are small to keep.
 
-Every answer is computed from these tables alone, so that committed ones reprint it without a training.
+Every answer is computed from these tables alone, so that committed ones reprint it without a training, and studies that
+are made on several machines, or at several times, are gathered one after another.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,7 +15,7 @@ from analysis.schema.names import MACRO
 from analysis.topics.explanation import measures_of, quantities_of
 from analysis.topics.ledger_quantities import differing
 from analysis.topics.path_ceiling import Ceilings
-from benchmarks.causal_bench.design import BenchStudy
+from benchmarks.causal_bench.design import BenchStudy, study_name
 from benchmarks.causal_bench.running import Place
 from imbalance_bench.data.phantom import FACTORS
 from imbalance_bench.errors import UserError
@@ -37,6 +38,8 @@ class Evidence:
         dice: method, seed, class and tp, fp, fn over all test images, pixels.
         path: Rows of table `path_controls`: macro, and of doses the dosed class.
         practical: Macro rows of table `practical_differences`.
+        studies: runs, seconds that they took (by the clock, one after another), and commit, torch and device of each
+            study; several of them joined by a comma.
     """
 
     planted: pd.DataFrame
@@ -45,6 +48,13 @@ class Evidence:
     dice: pd.DataFrame
     path: pd.DataFrame
     practical: pd.DataFrame
+    studies: pd.DataFrame
+
+    @property
+    def names(self) -> set[str]:
+        """Names of the studies that are gathered."""
+        rows = self.studies[["series", "data_set", "decoder"]].itertuples(index=False, name=None)
+        return {study_name(*row) for row in rows}
 
     @property
     def arms(self) -> list[tuple[str, str]]:
@@ -58,6 +68,16 @@ class Evidence:
         if "decoder" in frame:
             rows &= frame["decoder"] == decoder
         return frame[rows].drop(columns=[name for name in ARM if name in frame]).reset_index(drop=True)
+
+    def of_study(self, study: BenchStudy) -> dict[str, pd.DataFrame]:
+        """Return the rows of one study in each table."""
+        arm = {"series": study.series, "data_set": study.spec.name, "decoder": study.arm.decoder}
+        found: dict[str, pd.DataFrame] = {}
+        for field in fields(self):
+            frame: pd.DataFrame = getattr(self, field.name)
+            keys = [key for key in arm if key in frame]
+            found[field.name] = frame[(frame[keys] == [arm[key] for key in keys]).all(axis=1)]
+        return found
 
     def write(self, folder: Path) -> None:
         """Write each table as `<name>.parquet`; the same tables give the same bytes."""
@@ -81,25 +101,34 @@ class Evidence:
         return cls(**{field.name: pd.read_parquet(folder / f"{field.name}.parquet") for field in fields(cls)})
 
 
-def gather(studies: Sequence[BenchStudy], place: Place, on_study: Callable[[int], None]) -> Evidence:
-    """Gather the studies that are analysed.
+def gather(
+    studies: Sequence[BenchStudy], place: Place, earlier: Evidence | None, on_study: Callable[[int], None]
+) -> Evidence:
+    """Gather the studies that are analysed, in the order of `studies`.
 
     Args:
         studies: All that are wanted.
         place: Where they lie.
-        on_study: Called with the number of those that were read.
+        earlier: What was gathered before; kept of a study that does not lie there.
+        on_study: Called with the number of those that were gathered.
 
     Raises:
         UserError: None of them is analysed.
     """
-    done = [study for study in studies if place.is_analysed(study)]
-    if not done:
-        raise UserError(f"{place.out} holds no analysed study yet. `run` makes them.", exit_code=1)
     tables: dict[str, list[pd.DataFrame]] = {field.name: [] for field in fields(Evidence)}
-    for number, study in enumerate(done, start=1):
-        for name, frame in _tables(study, AnalysedStudy.open(place.study(study))).items():
+    known = earlier.names if earlier is not None else set()
+    for study in studies:
+        if place.is_analysed(study):
+            own = _tables(study, AnalysedStudy.open(place.study(study)))
+        elif earlier is not None and study.name in known:
+            own = earlier.of_study(study)
+        else:
+            continue
+        for name, frame in own.items():
             tables[name].append(frame)
-        on_study(number)
+        on_study(len(tables["studies"]))
+    if not tables["studies"]:
+        raise UserError(f"{place.out} holds no analysed study yet. `run` makes them.", exit_code=1)
     joined = {name: pd.concat(frames, ignore_index=True) for name, frames in tables.items()}
     for name in ("planted", "measures"):  # several decoders share a data set
         keys = [key for key in ("series", "data_set", "class", "measure") if key in joined[name]]
@@ -126,6 +155,7 @@ def _tables(study: BenchStudy, analysed: AnalysedStudy) -> dict[str, pd.DataFram
         "dice": _dice(analysed),
         "path": path,
         "practical": practical[practical["class"] == MACRO],
+        "studies": _made(analysed),
     }
     arm = {"series": study.series, "decoder": study.arm.decoder, "data_set": data_set}
     shared = {name: value for name, value in arm.items() if name != "decoder"}
@@ -133,6 +163,19 @@ def _tables(study: BenchStudy, analysed: AnalysedStudy) -> dict[str, pd.DataFram
         keys = shared if name in ("planted", "measures") else arm
         frames[name] = frame.assign(**keys)[[*keys, *frame.columns]].reset_index(drop=True)
     return frames
+
+
+def _made(analysed: AnalysedStudy) -> pd.DataFrame:
+    """Return the row of a study in `studies`."""
+    manifests = [run.manifest() for run in analysed.records.finished()]
+    environments = [manifest["environment"] for manifest in manifests]
+    made = {
+        "commit": [str(each["code"].get("commit") or each["code"]["version"]) for each in environments],
+        "torch": [str(each["versions"]["torch"]) for each in environments],
+        "device": [str(each["device"]) for each in environments],
+    }
+    row = {"runs": len(manifests), "seconds": round(sum(each["cost"]["seconds"] for each in manifests), 1)}
+    return pd.DataFrame([row | {name: ", ".join(dict.fromkeys(values)) for name, values in made.items()}])
 
 
 def _dice(analysed: AnalysedStudy) -> pd.DataFrame:

@@ -1,11 +1,12 @@
 """Train and analyse the studies of the causal bench; a stopped call goes on where it was."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from analysis.pipeline import analyze_study
+from analysis.study.analysed_records import RECORDS_FILE
 from benchmarks.at_once import work_on
 from benchmarks.causal_bench.design import SERIES_SEED, BenchStudy, Part
 from imbalance_bench.data.phantom import factorial_design, generate_series
@@ -40,7 +41,7 @@ class Place:
 
     def is_analysed(self, study: BenchStudy) -> bool:
         """Say whether a study is trained and analysed to its end."""
-        return (self.study(study) / "analysis" / "verdicts.json").exists()
+        return (self.study(study) / "analysis" / RECORDS_FILE).exists()
 
     def make(self, study: BenchStudy) -> None:
         """Draw what is missing of a series, train what is missing of a study, and analyse it."""
@@ -54,16 +55,18 @@ class Place:
         analyze_study(self.study(study), cache_dir=self.cache)
 
 
-def run_parts(parts: Sequence[Part], place: Place, minutes: float, at_once: int = 1) -> int:
+def run_parts(parts: Sequence[Part], place: Place, gathered: Collection[str], minutes: float, at_once: int = 1) -> int:
     """Make every study of some parts that is not made; return how many are left.
 
     Args:
         parts: What is wanted.
         place: Where.
+        gathered: Names of studies that were made before, elsewhere.
         minutes: No study is begun that may end later, as long as the slowest so far for its estimate.
         at_once: Studies side by side, so that one is analysed while another trains.
     """
-    waiting = [study for part in parts for study in part.studies if not place.is_analysed(study)]
+    wanted = [study for part in parts for study in part.studies]
+    waiting = [study for study in wanted if study.name not in gathered and not place.is_analysed(study)]
     until, slowness, left = time.monotonic() + 60 * minutes, 0.0, len(waiting)
 
     def may_begin(study: BenchStudy) -> bool:

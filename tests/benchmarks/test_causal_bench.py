@@ -7,14 +7,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from analysis.reading.analysed_study import AnalysedStudy
 from analysis.schema import rows_of
+from analysis.study.analysed_records import RECORDS_FILE
 from benchmarks.causal_bench import design
 from benchmarks.causal_bench.answers import PLANTED, Answers, answers, control_rows, effect_rows, with_dice
-from benchmarks.causal_bench.design import MINIATURE, WHOLE, label_of, parts, planted_levels, studies
-from benchmarks.causal_bench.evidence import Evidence
+from benchmarks.causal_bench.design import MINIATURE, WHOLE, Part, label_of, parts, planted_levels, studies
+from benchmarks.causal_bench.evidence import Evidence, gather
 from benchmarks.causal_bench.figures import write_figures
+from benchmarks.causal_bench.running import Place, run_parts
 from imbalance_bench.data.phantom import FACTORS
 from imbalance_bench.errors import UserError
+from imbalance_bench.manifest import write_json
 from tests.benchmarks.causal_evidence import DECODER, HURTS, REPAIRS, SERIES, evidence
 
 
@@ -149,6 +153,42 @@ def test_evidence_that_is_read_again_gives_the_same_answers(tmp_path: Path, know
     (tmp_path / "dice.parquet").unlink()
     with pytest.raises(UserError, match=r"must hold dice\.parquet"):
         Evidence.read(tmp_path)
+
+
+def test_studies_that_were_made_at_several_times_are_gathered_in_their_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first and the third study here, the second and an older third elsewhere."""
+    wanted, newer, older = studies()[:4], evidence(seed=1), evidence(seed=0)
+    here, there = Place(tmp_path / "here"), [wanted[1].name, wanted[2].name]
+    for study in (wanted[0], wanted[2]):
+        write_json(here.study(study) / "analysis" / RECORDS_FILE, {})
+    monkeypatch.setattr(AnalysedStudy, "open", lambda root: root.name)
+    monkeypatch.setattr("benchmarks.causal_bench.evidence._tables", lambda study, _: newer.of_study(study))
+    earlier = Evidence(
+        **{
+            name: pd.concat([older.of_study(study)[name] for study in wanted[1:3]], ignore_index=True)
+            for name in Evidence.__dataclass_fields__
+        }
+    )
+    found = gather(wanted, here, earlier, lambda _: None)
+    assert earlier.names == set(there)
+    assert found.names == {study.name for study in wanted[:3]}
+    assert list(found.studies["data_set"]) == [study.spec.name for study in wanted[:3]]
+    for study, source in zip(wanted[:3], (newer, older, newer), strict=True):
+        for name, frame in found.of_study(study).items():
+            expected = source.of_study(study)[name]
+            pd.testing.assert_frame_equal(frame.reset_index(drop=True), expected.reset_index(drop=True))
+    with pytest.raises(UserError, match="no analysed study"):
+        gather(wanted, Place(tmp_path / "empty"), None, lambda _: None)
+
+
+def test_what_was_gathered_elsewhere_is_not_trained_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[str] = []
+    monkeypatch.setattr(Place, "make", lambda _, study: made.append(study.name))
+    part = Part(1, tuple(studies()[:3]))
+    assert run_parts([part], Place(tmp_path), {part.studies[1].name}, minutes=float("inf")) == 0
+    assert made == [part.studies[0].name, part.studies[2].name]
 
 
 def test_every_figure_is_drawn(tmp_path: Path, known: Answers) -> None:
