@@ -15,7 +15,10 @@ from analysis.study.runs import AnalysisPlan
 from analysis.verdicts import Word
 
 DIFFICULTY = "difficulty"  # all constructs but frequency, together
-START_TEXT = "the start may explain it; a cold, shuffled or inverted start of the same method would tell"
+START_TEXT = (
+    "the start may explain it; other starts of the same method would tell: cold, shuffled or inverted ones of a prior, "
+    "three seeds or more where each draws its own"
+)
 RELIABILITY_RULE = "ICC(3,k) of the quantity below {floor:g} or not beyond chance, or that of what is tested below it"
 
 

@@ -85,7 +85,7 @@ def _of_start(subject: Subject, decay: tuple[float, float], tests: Sequence[Verd
     rho = f" (Spearman's rho of change and start {decay[0]:+.2f})" if math.isfinite(decay[0]) else ""
     sentence = f"The {subject.title} takes its start back{rho}: what goes with the start is decay, not learning."
     if any(test.word == Word.NOT_SEPARABLE and START_TEXT in test.sentence and "go" in test.sentence for test in tests):
-        sentence += " What else it goes with, only a cold, shuffled or inverted start can tell."
+        sentence += " What else it goes with, only other starts can tell."
     return Word.DECAY, sentence
 
 
