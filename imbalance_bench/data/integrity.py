@@ -8,6 +8,7 @@ from unicodedata import normalize
 
 import numpy as np
 
+from imbalance_bench.data.pictures import IndexColours, Palette, misplaced, read_palette
 from imbalance_bench.data.pixel_values import value_counts
 from imbalance_bench.data.prepared import IMAGE_SUFFIXES, PreparedDataset, usable_cores
 from imbalance_bench.errors import UserError
@@ -62,7 +63,7 @@ def check_dataset(
     on_progress: OnProgress | None = None,
     earlier_problems: Sequence[str] = (),
 ) -> IntegrityReport:
-    """Decode every image and mask once, collecting all problems instead of stopping at the first.
+    """Decode every image and mask, collecting all problems instead of stopping at the first.
 
     Args:
         dataset: The data set.
@@ -78,16 +79,22 @@ def check_dataset(
     values = np.zeros(256, dtype=np.int64)
     ids = [entry.image_id for entry in dataset.entries]
     unlabelled = dataset.info.unlabelled_id
+    colours, coloured = IndexColours(), list[str]()
     with ThreadPoolExecutor(workers or usable_cores()) as pool:
         results = pool.map(lambda image_id: _check_image(dataset, image_id), ids)
-        for n_done, (image_id, (image_problems, counts)) in enumerate(zip(ids, results, strict=True), start=1):
+        for n_done, (image_id, (image_problems, counts, palette)) in enumerate(zip(ids, results, strict=True), start=1):
             problems += image_problems
+            if palette is not None:
+                difference = colours.difference(dataset.mask_path(image_id), palette)
+                problems += [f"{difference} Save all masks in one palette, or in grey."] if difference else []
+                coloured += [line] if (line := _odd_colour(dataset, image_id, palette)) else []
             if counts is not None:
                 values += counts
                 if counts.sum() == counts[unlabelled]:
                     remarks.append(f"{dataset.mask_path(image_id)} has no labelled pixel.")
             if on_progress is not None:
                 on_progress(n_done, len(ids))
+    remarks += coloured[:1]
     classes = dataset.info.classes
     remarks += [
         f"Class '{class_.name}' has no pixel in any readable mask." for class_ in classes if not values[class_.id]
@@ -125,18 +132,30 @@ def require_sound(
     return report
 
 
-def _check_image(dataset: PreparedDataset, image_id: str) -> tuple[list[str], np.ndarray | None]:
-    problems = []
-    counts = None
+def _check_image(dataset: PreparedDataset, image_id: str) -> tuple[list[str], np.ndarray | None, Palette | None]:
+    """Return what is wrong with an image and its mask, the pixels per value of the mask, and its palette."""
+    problems, counts, palette = [], None, None
     try:
         _decode_image(dataset, image_id)
     except UserError as error:
         problems.append(str(error))
     try:
         counts = value_counts(dataset.read_mask(image_id))
+        palette = read_palette(dataset.mask_path(image_id))
     except UserError as error:
         problems.append(str(error))
-    return problems, counts
+    return problems, counts, palette
+
+
+def _odd_colour(dataset: PreparedDataset, image_id: str, palette: Palette) -> str | None:
+    """Return a remark on a mask whose palette has the colours of the classes at other indices than their ids."""
+    classes = dataset.info.classes
+    for index, id_ in misplaced(palette, {int(class_.colour[1:], 16): class_.id for class_ in classes}):
+        return (
+            f"{dataset.mask_path(image_id)} shows id {index} in the colour that dataset.yaml gives {id_} "
+            f"('{classes[id_].name}'). The ids count; check that they are right."
+        )
+    return None
 
 
 def _decode_image(dataset: PreparedDataset, image_id: str) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from imbalance_bench.config import StudyConfig
 from imbalance_bench.data.class_statistics import per_image_pixels
 from imbalance_bench.data.converters.folder import plan as plan_folder
+from imbalance_bench.data.converters.pixel_files import require_same_frame
 from imbalance_bench.data.converters.source import PrepareOptions, SourceError
 from imbalance_bench.data.pictures import open_picture, require_image
 from imbalance_bench.data.prepared import ImageEntry, PreparedDataset
@@ -114,11 +115,7 @@ def look_at(source: Path, on_progress: OnProgress = lambda *_: None) -> Findings
     masks = [source / pair.mask for pair in pairing.pairs]
     labels = find_labels(masks, lambda n_done, total: on_progress("reading masks", n_done, total))
     for pair, size, mask_size in zip(pairing.pairs, sizes, labels.sizes, strict=True):
-        if size != mask_size:
-            raise UserError(
-                f"{source / pair.mask} must have the size of {source / pair.image}, {size[0]} x {size[1]} px (height x "
-                f"width). Got {mask_size[0]} x {mask_size[1]}. Replace one of them."
-            )
+        require_same_frame(source / pair.image, size, source / pair.mask, mask_size)
     if len(labels.values) < 2:
         raise UserError(f"{masks[0]} and the other masks must hold at least two labels. Got one. Check DATA.")
     mpp_um, why = common_resolution([source / pair.image for pair in pairing.pairs])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from imbalance_bench.data.pictures import read_colours, read_labels
+from imbalance_bench.data.pictures import IndexColours, Palette, read_colours, read_labels, read_palette
 from imbalance_bench.data.prepared import usable_cores
 from imbalance_bench.errors import UserError
 
@@ -30,6 +30,7 @@ class MaskValues:
         filled: (V,) int64, pixels whose eight neighbours have the same value.
         height_px: Rows.
         width_px: Columns.
+        palette: Of codes that are its indices.
     """
 
     colours: bool
@@ -38,6 +39,7 @@ class MaskValues:
     filled: np.ndarray
     height_px: int
     width_px: int
+    palette: Palette | None = None
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,7 @@ class Labels:
         mixed_values: How many other values there are.
         mixed_share: Their share of all pixels.
         sizes: (height, width) of each mask, px.
+        reordered: Whether they are colours because the palettes of the masks differ in their order.
     """
 
     colours: bool
@@ -59,6 +62,7 @@ class Labels:
     mixed_values: int
     mixed_share: float
     sizes: tuple[tuple[int, int], ...]
+    reordered: bool = False
 
     @property
     def nearest(self) -> bool:
@@ -86,10 +90,11 @@ def find_labels(masks: Sequence[Path], on_progress: OnProgress = lambda *_: None
         on_progress: Called with (masks read, masks in all).
 
     Raises:
-        UserError: A mask cannot be read, or masks number instances.
+        UserError: A mask cannot be read, masks number instances, or their palettes contradict each other.
     """
     scans = _scan(masks, colours=False, on_progress=on_progress)
-    if any(scan.colours for scan in scans) or _is_blended_grey(scans):
+    reordered = False
+    if any(scan.colours for scan in scans) or _is_blended_grey(scans) or (reordered := _is_reordered(masks, scans)):
         again = [path for path, scan in zip(masks, scans, strict=True) if not scan.colours]
         scans = [scan for scan in scans if scan.colours] if not again else _scan(masks, True, on_progress)
     values, pixels, filled = _sum(scans)
@@ -109,6 +114,7 @@ def find_labels(masks: Sequence[Path], on_progress: OnProgress = lambda *_: None
         len(values) - len(labels),
         mixed / int(pixels.sum()),
         tuple((scan.height_px, scan.width_px) for scan in scans),
+        reordered,
     )
 
 
@@ -130,7 +136,7 @@ def mask_values(path: Path, *, colours: bool) -> MaskValues:
     filled_values, counts = _counted(inner[_filled(codes)]) if inner.size else (values[:0], pixels[:0])
     filled = np.zeros_like(pixels)
     filled[np.searchsorted(values, filled_values)] = counts
-    return MaskValues(colours, values, pixels, filled, *codes.shape)
+    return MaskValues(colours, values, pixels, filled, *codes.shape, palette=None if colours else read_palette(path))
 
 
 def _scan(masks: Sequence[Path], colours: bool, on_progress: OnProgress) -> list[MaskValues]:
@@ -174,6 +180,31 @@ def _is_blended_grey(scans: Sequence[MaskValues]) -> bool:
     """Return whether codes are grey values of an anti-aliased mask: many values, of which few fill areas."""
     _values, _pixels, filled = _sum(scans)
     return 2 <= (filled > 0).sum() <= MOST_LABELS and (filled == 0).sum() > max(_FEW, int((filled > 0).sum()))
+
+
+def _is_reordered(masks: Sequence[Path], scans: Sequence[MaskValues]) -> bool:
+    """Return whether the palettes of masks hold the same colours at other indices, so that colours are the labels.
+
+    Raises:
+        UserError: An index has several colours, and nothing says that the colours mean more than the indices.
+    """
+    compared = IndexColours()
+    differences = (compared.difference(path, scan.palette) for path, scan in zip(masks, scans, strict=True))
+    difference = next(filter(None, differences), None)
+    if difference is None:
+        return False
+    places = {(scan.palette.colours[i], i) for scan in scans if scan.palette is not None for i in scan.palette.used}
+    if all(map(_is_told_by_colour, scans)) and len({colour for colour, _ in places}) < len(places):
+        return True
+    raise UserError(
+        f"{difference} Save the masks in one palette or in grey, or write the layout by hand, with colours as labels "
+        "if they are what is meant: docs/datasets/folder.md shows how."
+    )
+
+
+def _is_told_by_colour(scan: MaskValues) -> bool:
+    """Return whether each code of a mask has a colour of its own."""
+    return scan.palette is not None and len({scan.palette.colours[i] for i in scan.palette.used}) == len(scan.values)
 
 
 def _labels(values: np.ndarray, pixels: np.ndarray, filled: np.ndarray, *, colours: bool) -> list[int]:

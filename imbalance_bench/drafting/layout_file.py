@@ -63,6 +63,8 @@ def layout_text(facts: LayoutFacts) -> str:
             "borders are anti-aliased or compressed, and such a pixel takes the nearest label."
         )
         lines.append("nearest: true")
+    if labels.reordered:
+        lines += comment("The palettes of the masks differ in their order: labels are colours, not indices.")
     if not facts.named:
         lines += comment("Names are made up: write what the classes are. Classes that share a name become one.")
     lines.append("classes:")

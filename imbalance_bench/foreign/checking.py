@@ -8,7 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from imbalance_bench.data.converters.pixel_files import require_same_frame
 from imbalance_bench.data.converters.source import Problem, SourceError
+from imbalance_bench.data.pictures import IndexColours, Palette, misplaced, read_palette
 from imbalance_bench.data.prepared import usable_cores
 from imbalance_bench.data.taxonomy import UNLABELLED
 from imbalance_bench.errors import UserError
@@ -70,12 +72,14 @@ class _Look:
     Attributes:
         digests: Of its files.
         problem: What is wrong, if anything.
+        palette: Of a mask that is read by its indices.
         right: Labelled pixels that are right: as read, then after each of TURNS; of NIfTI masks alone.
         labelled: Labelled pixels.
     """
 
     digests: tuple[str, ...] = ()
     problem: Problem | None = None
+    palette: Palette | None = None
     right: tuple[int, ...] = ()
     labelled: int = 0
 
@@ -95,7 +99,8 @@ def find_runs(config: ForeignConfig, data: StudyData, where: str, on_progress: O
         The runs, seeds innermost, and remarks: files that are not scored, classes that have no label.
 
     Raises:
-        PredictionsError: Predictions are missing, unreadable, of another size, or hold unknown labels.
+        PredictionsError: Predictions are missing, unreadable, of another size or orientation, hold unknown labels, or
+            palettes that contradict each other or the data set.
         UserError: The file contradicts itself or the data.
     """
     labels = {
@@ -113,6 +118,7 @@ def find_runs(config: ForeignConfig, data: StudyData, where: str, on_progress: O
             remarks.append(f"{method.label}: no label stands for {names}, so it is never predicted.")
     _require_pairs(config, runs)
     total, n_checked, checked = sum(len(run.masks) for run in runs), 0, []
+    colours = {method.label: IndexColours() for method in config.methods}
     with ThreadPoolExecutor(usable_cores()) as pool:
         for run in runs:
             looks = {}
@@ -121,6 +127,7 @@ def find_runs(config: ForeignConfig, data: StudyData, where: str, on_progress: O
                 n_checked += 1
                 on_progress("checking predictions", n_checked, total)
             problems += [look.problem for look in looks.values() if look.problem is not None]
+            problems += _other_palettes(run, looks, colours[run.method.label])
             problems += _turned(run, looks.values())
             checked.append(replace(run, digests={image_id: look.digests for image_id, look in looks.items()}))
     if problems:
@@ -202,16 +209,17 @@ def _require_pairs(config: ForeignConfig, runs: Sequence[ForeignRun]) -> None:
 def _look(run: ForeignRun, data: StudyData, image_id: str) -> _Look:
     """Read a prediction as a whole."""
     entry, path = data.dataset.entry(image_id), run.masks[image_id]
-    kind = "unreadable predictions, or with unknown labels"
+    kind = unreadable = "unreadable predictions, or with unknown labels"
     try:
         size, expected = mask_size(path, run.axes), (entry.height_px, entry.width_px)
-        if size != expected:
-            line = (
-                f"{path} must have the size of '{image_id}', {expected[0]} x {expected[1]} px (height x width). "
-                f"Got {size[0]} x {size[1]}."
-            )
-            return _Look(problem=Problem("predictions of another size", line))
+        kind = "predictions of another size or orientation"
+        require_same_frame(data.dataset.image_path(image_id), expected, path, size)
+        kind = unreadable
         predicted = read_classes(path, run.labels, run.axes)
+        palette = None if run.labels.table.colours else read_palette(path)
+        if palette is not None and not run.labels.given:
+            kind = "predictions whose palette is of other ids"
+            _require_ids(path, palette, run.labels, data, image_id)
         likely = run.probabilities.get(image_id)
         if likely is not None:
             kind = "unusable probabilities"
@@ -224,7 +232,7 @@ def _look(run: ForeignRun, data: StudyData, image_id: str) -> _Look:
     except OSError as error:
         return _Look(problem=Problem(kind, f"{path} must be readable. Got: {error.strerror}."))
     if not is_nifti(path) or run.method.nifti_axes is not None:
-        return _Look(digests)
+        return _Look(digests, palette=palette)
     target = data.taxonomy.apply(data.dataset.read_mask(image_id))
     turned = [predicted, *(turn(predicted) for turn in TURNS.values())]
     valid = target != UNLABELLED
@@ -232,6 +240,33 @@ def _look(run: ForeignRun, data: StudyData, image_id: str) -> _Look:
         int(((prediction == target) & valid).sum()) if prediction.shape == target.shape else 0 for prediction in turned
     )
     return _Look(digests, right=right, labelled=int(valid.sum()))
+
+
+def _other_palettes(run: ForeignRun, looks: Mapping[str, _Look], colours: IndexColours) -> Iterator[Problem]:
+    """Find masks of a method in whose palette an index has another colour than in those before."""
+    for image_id, look in looks.items():
+        difference = colours.difference(run.masks[image_id], look.palette)
+        if difference:
+            fix = (
+                "Masks are read by index: let `labels` be colours ('#rrggbb'), or save masks in one palette or in grey."
+            )
+            yield Problem("predictions with other palettes", f"{difference} {fix}")
+
+
+def _require_ids(path: Path, palette: Palette, labels: LabelMap, data: StudyData, image_id: str) -> None:
+    """Refuse a mask without `labels` whose palette has the colours of the classes at other indices than their ids."""
+    classes = data.dataset.info.classes
+    places = {int(class_.colour[1:], 16): class_.id for class_ in classes}
+    truth = read_palette(data.dataset.mask_path(image_id))
+    if truth is not None:
+        places |= {colour: id_ for id_, colour in reversed(list(enumerate(truth.colours[: len(classes)])))}
+    for index, id_ in misplaced(palette, places):
+        if labels.table.ids[index] != labels.table.ids[id_]:
+            raise UserError(
+                f"{path} must hold the ids of the data set, as no `labels` are given. Got index {index} in "
+                f"#{palette.colours[index]:06x}, the colour of class {id_} ('{classes[id_].name}'). Give `labels`: "
+                "colours ('#rrggbb') if those are right, values if the indices are."
+            )
 
 
 def _require_same_model(path: Path, values: np.ndarray, predicted: np.ndarray) -> None:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +24,12 @@ class LabelMap:
     Attributes:
         table: Value or colour -> class index 0..K-1, or NO_CLASS.
         without: Names of classes that no value stands for.
+        given: Whether a person said so; else values are the ids of the data set.
     """
 
     table: LabelTable
     without: tuple[str, ...]
+    given: bool = True
 
     def channels(self, n: int) -> list[int]:
         """Return the class index (or NO_CLASS) of each of n probability channels; channel i is value i.
@@ -61,7 +63,7 @@ def label_map(section: LabelSection, info: DatasetInfo, taxonomy: Taxonomy, wher
     """
     if section.labels is None:
         ids = {class_.id: int(taxonomy.lookup[class_.id]) for class_ in info.classes} | {info.unlabelled_id: NO_CLASS}
-        return _map(ids, taxonomy, colours=False)
+        return replace(_map(ids, taxonomy, colours=False), given=False)
     indices = _class_indices(info, taxonomy)
     if isinstance(section.labels, Path):
         where, mapping = str(section.labels), _nnunet_labels(section.labels)

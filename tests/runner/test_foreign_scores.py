@@ -1,9 +1,10 @@
 """`score`: predictions that were made elsewhere get exactly the numbers of a run of our own, or one clear line."""
 
 import json
+import re
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -181,6 +182,83 @@ def test_masks_as_tools_write_them(write, labels, dataset, tmp_path):
     require_counts(tmp_path / "out", dataset, "tool", lambda image_id: guess(dataset, image_id, 1))
 
 
+def coloured(
+    order: list[int], colours: Sequence[str] = COLOURS, *, other: bool = False
+) -> Callable[[Path, np.ndarray], None]:
+    """Write the same pixels with class k at index order[k], in colours[k] of the class; `other`: of im_7 alone."""
+
+    def write(path: Path, mask: np.ndarray) -> None:
+        own = list(range(len(order))) if other and path.name != "im_7" else order
+        image = Image.fromarray(np.array(own, np.uint8)[mask], mode="P")
+        table = np.zeros((len(own), 3), np.uint8)
+        table[own] = [list(bytes.fromhex(colour[1:])) for colour in colours]
+        image.putpalette(table.ravel().tolist())
+        image.save(path.with_suffix(".png"))
+
+    return write
+
+
+BY_VALUE, BY_COLOUR = dict(zip(CLASSES, range(3), strict=True)), dict(zip(CLASSES, COLOURS, strict=True))
+OTHERS = ["#102030", "#405060", "#708090"]
+
+
+@pytest.mark.parametrize(
+    ("write", "labels", "told"),
+    [
+        (coloured([0, 1, 2]), None, None),
+        (coloured([0, 1, 2], OTHERS), None, None),
+        (coloured([0, 2, 1]), None, r"no `labels` are given. Got index \d in #\w+, the colour of class \d"),
+        (coloured([0, 2, 1]), {"background": 0, "common": 2, "rare": 1}, None),
+        (coloured([0, 2, 1]), BY_COLOUR, None),
+        (coloured([0, 2, 1], other=True), BY_COLOUR, None),
+        (coloured([0, 2, 1], other=True), BY_VALUE, r"im_7.png must give index 1 of its palette the colour .*im_6.png"),
+        (coloured([0, 2, 1], OTHERS, other=True), None, r"im_7.png must give index 1 of its palette the colour"),
+    ],
+)
+def test_palettes_say_one_thing_or_are_refused(write, labels, told, dataset, tmp_path):
+    (tmp_path / "masks").mkdir()
+    for image_id in TESTED:
+        write(tmp_path / "masks" / image_id, guess(dataset, image_id, 1))
+    method = {"label": "tool", "predictions": str(tmp_path / "masks" / "{image_id}.png"), "labels": labels}
+    file = write_foreign(tmp_path / "f.yaml", dataset, [{k: v for k, v in method.items() if v}])
+    done = typed("score", file, "--out", tmp_path / "out")
+    if told:
+        assert done.exit_code == 2
+        assert re.search(told, " ".join(done.output.split()))
+        assert not (tmp_path / "out").exists()
+    else:
+        assert done.exit_code == 0, done.output
+        require_counts(tmp_path / "out", dataset, "tool", lambda image_id: guess(dataset, image_id, 1))
+
+
+def test_a_palette_that_contradicts_that_of_the_truth_is_refused(dataset, tmp_path):
+    data = shutil.copytree(dataset, tmp_path / "data")
+    for path in sorted((data / "masks").iterdir()):
+        image = Image.fromarray(np.array(Image.open(path)), mode="P")
+        image.putpalette([9] * 768)
+        image.putpalette([part for colour in OTHERS for part in bytes.fromhex(colour[1:])] + [9] * 759)
+        image.save(path)
+    (tmp_path / "masks").mkdir()
+    for image_id in TESTED:
+        coloured([0, 2, 1], OTHERS)(tmp_path / "masks" / image_id, guess(data, image_id, 1))
+    method = {"label": "tool", "predictions": str(tmp_path / "masks" / "{image_id}.png")}
+    found = typed("score", write_foreign(tmp_path / "f.yaml", data, [method]), "--out", tmp_path / "out")
+    assert found.exit_code == 2
+    assert "Got index 1 in #708090, the colour of class 2 ('rare')" in " ".join(found.output.split())
+
+
+def test_a_prediction_with_an_orientation_tag_that_its_image_lacks_is_refused(dataset, tmp_path):
+    file = two_methods(tmp_path, dataset)
+    path, exif = tmp_path / "first" / "im_7.png", Image.Exif()
+    exif[274] = 3
+    Image.open(path).save(path, exif=exif.tobytes())
+    found = typed("score", file, "--out", tmp_path / "out")
+    assert found.exit_code == 2
+    assert re.search(
+        r"im_7.png must have the orientation tag of .*im_7.png, 1 .* Got 3", " ".join(found.output.split())
+    )
+
+
 def test_everything_wrong_is_named_at_once_and_nothing_written(dataset, tmp_path):
     file = two_methods(tmp_path, dataset)
     (tmp_path / "first" / "im_6.png").unlink()
@@ -195,7 +273,7 @@ def test_everything_wrong_is_named_at_once_and_nothing_written(dataset, tmp_path
     assert found.exit_code == 2
     for part in (
         "first fold 0 seed 0: 1 of 2 test images have no predictions (im_6)",
-        "im_7.png must have the size of 'im_7', 64 x 64 px (height x width). Got 10 x 20",
+        "images/im_7.png, 64 x 64 px (height x width). Got 10 x 20",
         "9 (10 px)",
         "im_7.png must be a complete image file",
         "2 extra predictions, of images, folds or seeds that are not tested, are not scored (im_0, im_1)",

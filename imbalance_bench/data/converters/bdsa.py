@@ -53,7 +53,8 @@ def plan(source: Path, options: PrepareOptions) -> Plan:
         licence="private",
         citation="",
     )
-    return Plan(info, tuple(with_groups(images, parse, pattern) if groups_known else images), read_tile, remarks)
+    grouped = with_groups(images, parse, pattern) if groups_known else images
+    return Plan(info, tuple(grouped), read_tile, remarks, by_index=True)
 
 
 def read_tile(source: SourceImage) -> Pixels:

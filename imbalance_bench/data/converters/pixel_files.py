@@ -9,11 +9,14 @@ from typing import Any
 import numpy as np
 
 from imbalance_bench.data.pictures import open_picture
+from imbalance_bench.data.pictures.orientation import upright_size
 from imbalance_bench.errors import UserError
 
 UNLABELLED_ID = 255
 
 _LOSSY_SUFFIXES = (".jpg", ".jpeg")
+Size = tuple[int, int]
+
 _SHOWN = 12  # codes listed in a message
 _BAND = 1024  # rows translated at a time
 
@@ -100,22 +103,37 @@ class LabelTable:
         return f"#{int(code):06x}" if self.colours else str(int(code))
 
 
-def require_same_size(image: np.ndarray, image_path: Path, mask: np.ndarray, mask_path: Path) -> None:
-    """Refuse an image and a mask of different size; an orientation tag, which may be why, is named."""
-    if image.shape[:2] == mask.shape[:2]:
-        return
-    sizes = [f"{array.shape[0]} x {array.shape[1]}" for array in (image, mask)]
-    fix = "Replace one of them."
-    for path in (image_path, mask_path):
-        turned = _orientation(path)
-        if turned != 1:
+def require_same_frame(image: Path, image_size: Size, mask: Path, mask_size: Size) -> None:
+    """Refuse an image and a mask that do not lie on each other.
+
+    An orientation tag was obeyed when its file was read. Whether the other file, without it, was drawn on the pixels as
+    they are shown or as they are stored can be told by its size; a pair of which it cannot be told is refused.
+
+    Args:
+        image: The image's file.
+        image_size: Its height and width as shown, px.
+        mask: The mask's file.
+        mask_size: Likewise.
+
+    Raises:
+        UserError: The sizes differ, or the orientations do and the sizes do not tell.
+    """
+    of_image, of_mask = _orientation(image), _orientation(mask)
+    if image_size != mask_size:
+        sizes = [f"{height} x {width}" for height, width in (image_size, mask_size)]
+        fix = "Replace one of them."
+        turned, tag = (image, of_image) if of_image != 1 else (mask, of_mask)
+        if tag != 1:
             fix = (
-                f"{path} was turned as its orientation tag {turned} says: save it upright and without the tag, in the "
+                f"{turned} was turned as its orientation tag {tag} says: save it upright and without the tag, in the "
                 "position that the other has."
             )
-    raise UserError(
-        f"{mask_path} must have the size of {image_path}, {sizes[0]} px (height x width). Got {sizes[1]}. {fix}"
-    )
+        raise UserError(f"{mask} must have the size of {image}, {sizes[0]} px (height x width). Got {sizes[1]}. {fix}")
+    if of_image != of_mask and upright_size(*image_size, of_image) == upright_size(*mask_size, of_mask):
+        raise UserError(
+            f"{mask} must have the orientation tag of {image}, {of_image} (1: upright, or no tag). Got {of_mask}, and "
+            "their sizes do not tell which way up the mask was drawn. Save both upright and without a tag."
+        )
 
 
 def _orientation(path: Path) -> int:

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
@@ -24,7 +25,7 @@ from imbalance_bench.data.converters.building_folder import (
     resume_or_clear,
 )
 from imbalance_bench.data.converters.nearest_colour import Change
-from imbalance_bench.data.converters.pixel_files import UnknownLabelsError, require_same_size
+from imbalance_bench.data.converters.pixel_files import UnknownLabelsError, require_same_frame
 from imbalance_bench.data.converters.source import (
     Converter,
     Pixels,
@@ -35,7 +36,7 @@ from imbalance_bench.data.converters.source import (
     SourceImage,
 )
 from imbalance_bench.data.dataset_file import DatasetInfo, NearestColours
-from imbalance_bench.data.pictures import open_picture
+from imbalance_bench.data.pictures import IndexColours, Palette, open_picture, read_palette
 from imbalance_bench.data.prepared import COLUMNS, IMAGE_SUFFIXES, PreparedDataset, usable_cores
 from imbalance_bench.errors import UserError, nearest
 from imbalance_bench.manifest import canonical_hash, write_atomically, write_json
@@ -98,11 +99,12 @@ def prepare_dataset(
         raise UserError(f"{source} must be the folder of the data set as published. Got no such folder. Check SOURCE.")
     require_replaceable(dest, source, overwrite=overwrite)
     plan = converter.plan(source, options)
-    problems = [*plan.problems, *_wrong_ids(plan.images)]
+    problems = [*plan.problems, *_wrong_ids(plan.images), *_shared_masks(plan.images)]
     with building_folder(dest) as building, _workers(workers or usable_cores(), len(plan.images)) as apply:
         resume_or_clear(building, _signature_of(plan))
         waiting = [image for image in plan.images if not _mask_file(building, image).is_file()]
-        _report(problems.extend, apply(partial(_problems_of, plan.read), waiting), 0, len(waiting), on_check)
+        looks, take = apply(partial(_look, plan.read, plan.by_index), waiting), partial(_take, problems, IndexColours())
+        _report(take, looks, 0, len(waiting), on_check)
         if problems:
             discard_unless_begun(building)
             raise SourceError(source, problems, plan.remarks)
@@ -162,6 +164,19 @@ def _wrong_ids(images: Sequence[SourceImage]) -> Iterator[Problem]:
         yield Problem("image ids used twice", line)
 
 
+def _shared_masks(images: Sequence[SourceImage]) -> Iterator[Problem]:
+    """Find images that were given one mask: all but one of them would have the labels of another image."""
+    first: dict[tuple[str, int], SourceImage] = {}
+    for image in images:
+        other = first.setdefault((os.path.abspath(image.mask), image.row), image)  # noqa: PTH100 - links stay links
+        if other is not image:
+            line = (
+                f"{image.mask} must be the mask of one image. Got {other.image} and {image.image}. Correct what names "
+                "the mask, or give each image its own, which may be a link."
+            )
+            yield Problem("masks of several images", line)
+
+
 def _signature_of(plan: Plan) -> str:
     """Return a hash of everything that the prepared data set depends on."""
     files = sorted({path for image in plan.images for path in (image.image, image.mask)})
@@ -209,25 +224,54 @@ def _report(
         report(number, total)
 
 
-def _problems_of(read: Callable[[SourceImage], Pixels], source: SourceImage) -> list[Problem]:
-    """Read one pair and return what is wrong with it."""
+@dataclass(frozen=True)
+class _Look:
+    """What one pair is like.
+
+    Args:
+        mask: File with the labels.
+        problem: What is wrong, if anything.
+        palette: Of a mask that is read by its indices.
+    """
+
+    mask: Path
+    problem: Problem | None = None
+    palette: Palette | None = None
+
+
+def _look(read: Callable[[SourceImage], Pixels], by_index: bool, source: SourceImage) -> _Look:
+    """Read one pair."""
+    kind = "pairs that cannot be read"
     try:
         pixels = read(source)
+        kind = "masks of another size or orientation than their image"
+        _require_frame(source, pixels)
     except UnknownLabelsError as error:
-        return [Problem("masks with unknown labels", str(error))]
+        return _Look(source.mask, Problem("masks with unknown labels", str(error)))
     except UserError as error:
-        return [Problem("pairs that cannot be read", str(error))]
-    try:
-        require_same_size(pixels.image, source.image, pixels.mask, source.mask)
-    except UserError as error:
-        return [Problem("masks of another size than their image", str(error))]
-    return []
+        return _Look(source.mask, Problem(kind, str(error)))
+    return _Look(source.mask, palette=read_palette(source.mask) if by_index else None)
+
+
+def _take(problems: list[Problem], colours: IndexColours, look: _Look) -> None:
+    """Add what is wrong with a pair, by itself or beside those before it."""
+    if look.problem is not None:
+        problems.append(look.problem)
+    difference = colours.difference(look.mask, look.palette)
+    if difference:
+        fix = "Masks are read by index: save them in one palette or in grey, or let the labels of a layout be colours."
+        problems.append(Problem("masks with other palettes", f"{difference} {fix}"))
+
+
+def _require_frame(source: SourceImage, pixels: Pixels) -> None:
+    (height, width), (rows, columns) = pixels.image.shape[:2], pixels.mask.shape
+    require_same_frame(source.image, (height, width), source.mask, (rows, columns))
 
 
 def _write_pair(read: Callable[[SourceImage], Pixels], building: Path, source: SourceImage) -> None:
     """Write one image, then its instances, then its mask: a mask on disk means that all of them are."""
     pixels = read(source)
-    require_same_size(pixels.image, source.image, pixels.mask, source.mask)
+    _require_frame(source, pixels)
     if _keeps_bytes(source.image):
         destination = building / "images" / f"{source.image_id}{source.image.suffix.lower()}"
         content = source.image.read_bytes()

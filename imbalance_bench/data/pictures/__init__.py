@@ -6,6 +6,7 @@ may trust: the pixels as they were drawn, or one line that names the file, what 
 
 from imbalance_bench.data.pictures.facts import PictureFacts
 from imbalance_bench.data.pictures.opening import open_picture
+from imbalance_bench.data.pictures.palettes import IndexColours, Palette, misplaced, read_palette
 from imbalance_bench.data.pictures.picture import Picture
 from imbalance_bench.data.pictures.reading import (
     decode_rgb,
@@ -20,16 +21,20 @@ from imbalance_bench.data.pictures.reading import (
 from imbalance_bench.data.pictures.tiff import TiffPicture, is_tiff, is_tiled_tiff
 
 __all__ = [
+    "IndexColours",
+    "Palette",
     "Picture",
     "PictureFacts",
     "TiffPicture",
     "decode_rgb",
     "is_tiff",
     "is_tiled_tiff",
+    "misplaced",
     "open_picture",
     "read_class_ids",
     "read_colours",
     "read_labels",
+    "read_palette",
     "read_rgb",
     "require_image",
     "require_prepared_image",

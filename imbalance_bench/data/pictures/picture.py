@@ -40,7 +40,11 @@ class Picture(ABC):
 
     @abstractmethod
     def palette(self) -> np.ndarray:
-        """Return the colours of a palette, (N, 4) uint8, RGBA."""
+        """Return the colours of a palette, (N, 4) uint8, RGBA.
+
+        Raises:
+            UserError: The file says that it has one and has none.
+        """
 
     @abstractmethod
     def close(self) -> None:

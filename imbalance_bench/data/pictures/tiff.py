@@ -76,6 +76,8 @@ class TiffPicture(Picture):
 
     def palette(self) -> np.ndarray:
         """See `Picture`."""
+        if self._page.colormap is None:
+            raise unreadable(self.path, ValueError("its palette is missing"))
         colours = np.asarray(self._page.colormap).T  # (N, 3) uint16, a colour of 8 bits being 257 times its value
         if colours.max() > 255:  # some programs store 8 bits as they are, which libtiff, too, takes for what they are
             colours = colours >> 8

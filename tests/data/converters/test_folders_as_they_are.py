@@ -85,6 +85,32 @@ def test_one_file_under_two_names_is_refused(tmp_path: Path) -> None:
         prepare(source)
 
 
+@pytest.mark.parametrize("mask", ["{case}/x_seg.png", "{case}/../{case}/x_seg.png"])
+def test_one_mask_of_several_images_is_refused(mask: str, tmp_path: Path) -> None:
+    case = write_case(tmp_path / "source" / "case1", "xy")
+    with pytest.raises(UserError, match=r"x_seg\.png must be the mask of one image\. Got .*x_he\.png and .*y_he\.png"):
+        prepare(tmp_path / "source", LAYOUT.replace("{case}/{n}_seg.png", mask))
+    assert not (tmp_path / "out").exists()
+    assert case.is_dir()
+
+
+def test_an_image_in_two_formats_with_one_mask_is_refused(tmp_path: Path) -> None:
+    case = write_case(tmp_path / "source" / "case1")
+    shutil.copy(case / "a_he.png", case / "a_he.bmp")
+    layout = LAYOUT.replace("_he\\.png'", "_he\\.(?P<kind>png|bmp)'").replace(
+        "group:", "image_id: '{n}_{kind}'\ngroup:"
+    )
+    with pytest.raises(UserError, match=r"a_seg\.png must be the mask of one image"):
+        prepare(tmp_path / "source", layout)
+
+
+def test_links_to_one_mask_say_that_it_is_meant_for_each_image(tmp_path: Path) -> None:
+    case = write_case(tmp_path / "source" / "case1")
+    (case / "b_seg.png").unlink()
+    (case / "b_seg.png").symlink_to(case / "a_seg.png")
+    assert len(prepare(tmp_path / "source").dataset.entries) == 2
+
+
 def test_a_link_to_nothing_is_a_problem_where_an_image_was_meant(tmp_path: Path) -> None:
     source = tmp_path / "source"
     write_case(source / "case1", "a")
@@ -157,7 +183,7 @@ def test_every_problem_is_told_at_once_before_anything_is_converted(tmp_path: Pa
         prepare(source)
     counts = (
         "5 problems, and nothing was converted: 2 images without a mask, 1 masks with unknown labels, "
-        "1 masks of another size than their image, 1 pairs that cannot be read."
+        "1 masks of another size or orientation than their image, 1 pairs that cannot be read."
     )
     assert counts in str(caught.value)
     assert len(caught.value.problems) == 5

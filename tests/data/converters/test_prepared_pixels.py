@@ -14,6 +14,7 @@ from imbalance_bench.data.converters.source import PrepareOptions
 from imbalance_bench.data.integrity import check_dataset
 from imbalance_bench.data.pictures.picture import LIMIT_VARIABLE
 from imbalance_bench.data.prepared import PreparedDataset
+from imbalance_bench.drafting.draft import look_at
 from imbalance_bench.errors import UserError
 from tests.data.converters import miniature_sources as mini
 
@@ -84,6 +85,63 @@ def test_a_mask_drawn_on_the_unturned_pixels_is_refused_with_the_tag(tmp_path: P
         UserError, match=r"a_mask.png must have the size of .*a.png was turned as its orientation tag 6"
     ):
         prepare(tmp_path / "source", "a.png", turned, np.rot90(MASK))
+
+
+def tagged(path: Path, pixels: np.ndarray, orientation: int | None) -> None:
+    """Save pixels as they are stored, with an orientation tag or without."""
+    if path.suffix == ".tif":
+        tags: dict[str, Any] = {"extratags": [(274, "H", 1, orientation, True)]} if orientation else {}
+        tifffile.imwrite(path, pixels, photometric="rgb" if pixels.ndim == 3 else "minisblack", **tags)
+        return
+    exif = Image.Exif()
+    if orientation:
+        exif[274] = orientation
+    Image.fromarray(np.ascontiguousarray(pixels)).save(path, exif=exif.tobytes())
+
+
+SQUARE, SQUARE_MASK = PICTURE[:, :HEIGHT], MASK[:, :HEIGHT]
+PAIRS = {
+    "half a turn, image": (PICTURE, 3, MASK, None, "a.png, 3 (1: upright, or no tag). Got 1"),
+    "half a turn, mask": (PICTURE, None, MASK, 3, "a.png, 1 (1: upright, or no tag). Got 3"),
+    "mirrored, image": (PICTURE, 2, MASK, None, "Got 1"),
+    "square, image": (SQUARE, 6, SQUARE_MASK, None, "a.png, 6 (1: upright, or no tag). Got 1"),
+    "square, mask": (SQUARE, None, SQUARE_MASK, 8, "Got 8"),
+    "two tags": (SQUARE, 6, SQUARE_MASK, 8, "a.png, 6 (1: upright, or no tag). Got 8"),
+    "two tags, long": (np.rot90(PICTURE), 6, np.rot90(MASK), 8, "Got 8"),
+    "both": (SQUARE, 6, SQUARE_MASK, 6, ""),
+    "a tag that says upright": (PICTURE, 1, MASK, None, ""),
+    "turned to the size of its mask": (np.rot90(PICTURE), 6, MASK, None, ""),
+}
+
+
+@pytest.mark.parametrize("kind", PAIRS)
+def test_an_orientation_that_one_of_a_pair_has_is_refused_unless_sizes_tell(kind: str, tmp_path: Path) -> None:
+    picture, of_picture, mask, of_mask, told = PAIRS[kind]
+    source = tmp_path / "source"
+    source.mkdir()
+    tagged(source / "a.png", picture, of_picture)
+    tagged(source / "a_mask.png", mask, of_mask)
+    config = tmp_path / "layout.yaml"
+    config.write_text(YAML)
+    if not told:
+        look_at(source)
+        prepare_dataset("folder", source, tmp_path / "out", PrepareOptions(config=config), workers=1)
+        return
+    for read in (
+        lambda: look_at(source),
+        lambda: prepare_dataset("folder", source, tmp_path / "out", PrepareOptions(config=config), workers=1),
+    ):
+        with pytest.raises(UserError, match=r"a_mask\.png must have the orientation tag of ") as caught:
+            read()
+        assert told in str(caught.value)
+
+
+def test_a_published_mask_without_the_orientation_of_its_image_is_refused(tmp_path: Path) -> None:
+    source = mini.write_crag(tmp_path / "source")
+    path = next(iter(sorted((source / "train" / "Images").iterdir())))
+    tagged(path, np.array(Image.open(path)), 3)
+    with pytest.raises(UserError, match="must have the orientation tag of"):
+        prepare_dataset("crag", source, tmp_path / "out", workers=1)
 
 
 def test_deep_images_are_refused_by_the_first_command(tmp_path: Path) -> None:
