@@ -6,6 +6,7 @@ The bundle is a ZIP archive of
     plan.json splits.json           as in the study directory
     study.yaml dataset.json         the same, with names instead of paths; of `score`, foreign.yaml
     runs/<run_id>/*.json *.parquet  the records of finished runs
+    tuning/                         where the study was tuned: choices.json, and the study of the trials, likewise
 
 The same records give the same bytes. Nothing in a bundle is believed: names are those above or the bundle is refused,
 sizes are bounded before anything is read, and every byte is hashed before the folder appears.
@@ -19,7 +20,8 @@ import shutil
 import struct
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import IO, Annotated, Any
@@ -37,9 +39,11 @@ from imbalance_bench.manifest import write_atomically
 from imbalance_bench.record_documents import NOT_SHARED
 from imbalance_bench.records import FOREIGN_FILE, STUDY_FILE, RunRecord, StudyRecords
 from imbalance_bench.table_schemas import TABLES
+from imbalance_bench.tuning.section import CHOICES, TUNING_FOLDER
 from imbalance_bench.yaml_files import read_yaml
 
-FORMAT = 1
+FORMAT = 2
+UNTUNED_FORMAT = 1  # of bundles without tuning, which is all that format 1 knows
 SUFFIX = ".records.zip"
 LARGEST_FILE = 2**30  # bytes
 LARGEST_BUNDLE = 2**33  # bytes, unpacked
@@ -49,11 +53,13 @@ _AS_THEY_ARE = ("plan.json", "splits.json")
 _STUDY_FILES = (*_AS_THEY_ARE, "dataset.json")  # and one of _ASKED
 _ASKED = (STUDY_FILE, FOREIGN_FILE)
 _RUN_FILES = ("manifest.json", "status.json", *(f"{name}.parquet" for name in TABLES))
+_TUNING = f"{TUNING_FOLDER}/"
 _NAMES = re.compile(
-    "|".join(map(re.escape, (*_STUDY_FILES, *_ASKED)))
+    f"(?:{_TUNING})?(?:"
+    + "|".join(map(re.escape, (*_STUDY_FILES, *_ASKED)))
     + "|runs/[0-9a-f]{12}/(?:"
     + "|".join(map(re.escape, _RUN_FILES))
-    + ")"
+    + f"))|{_TUNING}{re.escape(CHOICES)}"
 )
 _DAMAGED = "Copy it again, or ask for a new one."
 # what zipfile raises of an archive that is none; an OSError is one of it where it names no file
@@ -86,7 +92,24 @@ class BundleIndex(Section):
     files: Annotated[dict[str, BundledFile], Field(max_length=MOST_FILES)]
 
 
-def export_bundle(root: Path, out: Path) -> int:
+@dataclass(frozen=True)
+class Bundled:
+    """What a bundle holds.
+
+    Attributes:
+        runs: Finished runs of the study.
+        trials: Finished runs of its tuning.
+    """
+
+    runs: int
+    trials: int
+
+    def __str__(self) -> str:
+        """Say it in words."""
+        return f"{self.runs} runs" + (f", {self.trials} runs of tuning" if self.trials else "")
+
+
+def export_bundle(root: Path, out: Path) -> Bundled:
     """Write the records of a study's finished runs as one file.
 
     Args:
@@ -94,7 +117,7 @@ def export_bundle(root: Path, out: Path) -> int:
         out: The bundle; replaced where it exists.
 
     Returns:
-        The number of runs.
+        How many runs it holds.
 
     Raises:
         UserError: Not a study, no finished run, or a file that cannot be read.
@@ -103,22 +126,24 @@ def export_bundle(root: Path, out: Path) -> int:
     runs = _finished(records)
     if not runs:
         raise UserError(f"{root} has no finished run to export. `imbalance-bench status` shows them.", exit_code=1)
-    content: dict[str, Path | bytes] = {name: root / name for name in _AS_THEY_ARE}
-    content |= {records.made_by[1]: _study_without_paths(records), "dataset.json": _facts_without_paths(records)}
-    for run in runs:
-        run_files = {f"runs/{run.run_id}/{name}": run.path / name for name in _RUN_FILES}
-        content |= {name: path for name, path in run_files.items() if path.exists()}
+    content, trials = _content(records, runs), list[RunRecord]()
+    choices = root / TUNING_FOLDER / CHOICES
+    if choices.is_file():
+        tuning = StudyRecords.open(choices.parent)
+        trials = _finished(tuning)
+        content |= {_TUNING + name: source for name, source in _content(tuning, trials).items()}
+        content[_TUNING + CHOICES] = choices
     index = {
-        "format": FORMAT,
+        "format": FORMAT if choices.is_file() else UNTUNED_FORMAT,
         "study": str(records.plan().get("name", root.name)),
         "version": metadata.version("imbalance-bench"),
         "files": {name: _fingerprint(source) for name, source in sorted(content.items())},
     }
     write_atomically(out, lambda file: _write_archive(file, index, content))
-    return len(runs)
+    return Bundled(len(runs), len(trials))
 
 
-def import_bundle(bundle: Path, root: Path) -> int:
+def import_bundle(bundle: Path, root: Path) -> Bundled:
     """Check a bundle to the last byte and make a study directory of it.
 
     Args:
@@ -126,7 +151,7 @@ def import_bundle(bundle: Path, root: Path) -> int:
         root: A folder that does not exist, or is empty.
 
     Returns:
-        The number of runs.
+        How many runs it holds.
 
     Raises:
         UserError: The bundle is damaged, or holds what a bundle does not hold; nothing is left behind.
@@ -143,23 +168,46 @@ def import_bundle(bundle: Path, root: Path) -> int:
             if isinstance(error, OSError) and error.filename is not None:
                 raise
             raise UserError(f"{bundle} must be a record bundle. Got: {error}. {_DAMAGED}") from None
-        records = StudyRecords.open(building)
-        if records.dataset()["path"] != NOT_SHARED:
-            raise UserError(
-                f"{bundle} names a data set on this machine. Got {records.dataset()['path']!r}. Do not trust it."
-            )
-        planned = {str(run.get("run_id")) for run in records.plan().get("runs", [])}
-        runs = [run.run_id for run in records.finished()]
-        unknown = sorted(set(runs) - planned)
-        if unknown:
-            raise UserError(f"{bundle} holds the run {unknown[0]}, which its plan does not name. {_DAMAGED}")
+        bundled = Bundled(
+            _received(bundle, building),
+            _received(bundle, building / TUNING_FOLDER) if (building / TUNING_FOLDER).exists() else 0,
+        )
         building.chmod(0o755)
         if root.exists():
             root.rmdir()
         building.rename(root)
     finally:
         shutil.rmtree(building, ignore_errors=True)
+    return bundled
+
+
+def _received(bundle: Path, root: Path) -> int:
+    """Return how many runs a study of a bundle holds.
+
+    Raises:
+        UserError: It holds what an exported study does not hold.
+    """
+    records = StudyRecords.open(root)
+    if records.dataset()["path"] != NOT_SHARED:
+        raise UserError(
+            f"{bundle} names a data set on this machine. Got {records.dataset()['path']!r}. Do not trust it."
+        )
+    planned = {str(run.get("run_id")) for run in records.plan().get("runs", [])}
+    runs = [run.run_id for run in records.finished()]
+    unknown = sorted(set(runs) - planned)
+    if unknown:
+        raise UserError(f"{bundle} holds the run {unknown[0]}, which its plan does not name. {_DAMAGED}")
     return len(runs)
+
+
+def _content(records: StudyRecords, runs: Sequence[RunRecord]) -> dict[str, Path | bytes]:
+    """Return the files of a study in a bundle, by name."""
+    content: dict[str, Path | bytes] = {name: records.root / name for name in _AS_THEY_ARE}
+    content |= {records.made_by[1]: _study_without_paths(records), "dataset.json": _facts_without_paths(records)}
+    for run in runs:
+        run_files = {f"runs/{run.run_id}/{name}": run.path / name for name in _RUN_FILES}
+        content |= {name: path for name, path in run_files.items() if path.exists()}
+    return content
 
 
 def _finished(records: StudyRecords) -> list[RunRecord]:
@@ -228,7 +276,9 @@ def _index(archive: zipfile.ZipFile, bundle: Path) -> BundleIndex:
         )
     if sum(file.bytes for file in index.files.values()) > LARGEST_BUNDLE:
         raise UserError(f"{bundle} must unpack to at most {LARGEST_BUNDLE / 2**30:.0f} GiB. Got more. Do not trust it.")
-    for name in _STUDY_FILES:
+    is_tuned = any(name.startswith(_TUNING) for name in index.files)
+    of_tuning = [_TUNING + name for name in (*_STUDY_FILES, STUDY_FILE, CHOICES)] if is_tuned else []
+    for name in (*_STUDY_FILES, *of_tuning):
         if name not in index.files:
             raise UserError(f"{bundle} must hold {name}. Got none. {_DAMAGED}")
     if sum(name in index.files for name in _ASKED) != 1:

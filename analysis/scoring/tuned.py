@@ -12,7 +12,7 @@ from analysis.study.pairing import require_pairs
 from analysis.study.runs import RunData, StudyTables, read_study
 from imbalance_bench.errors import UserError
 from imbalance_bench.record_documents import read_document
-from imbalance_bench.records import StudyRecords
+from imbalance_bench.records import STUDY_FILE, StudyRecords
 from imbalance_bench.tuning.section import (
     BY_FOLD_FORMAT,
     CHOICES,
@@ -21,6 +21,7 @@ from imbalance_bench.tuning.section import (
     TUNING_FOLDER,
     Selection,
 )
+from imbalance_bench.yaml_files import read_yaml
 
 _ROUNDING = 1e-9  # difference of scores that were summed in another order
 _AGAIN = "Run the study again: it chooses anew from the records."
@@ -170,11 +171,17 @@ def read_tuning(records: StudyRecords) -> TunedStudy | None:
     """Read the trials of a study; None if nothing was tuned.
 
     Raises:
-        UserError: A file cannot be read, a trial is not finished, or scores in choices.json differ from the records.
+        UserError: A file is missing or cannot be read, a trial is not finished, or scores in choices.json differ from
+            the records.
     """
     folder = records.root / TUNING_FOLDER
-    path = folder / CHOICES
+    path, asked = folder / CHOICES, records.root / STUDY_FILE
     if not path.is_file():
+        if asked.is_file() and read_yaml(asked).get("tuning") is not None:
+            raise UserError(
+                f"{path} must exist, because {STUDY_FILE} has a `tuning` section. Got no such file. Record bundles of "
+                "earlier versions lack it: export the study again."
+            )
         return None
     content = read_document(path)
     known = (CHOICES_FORMAT, HALVED_FORMAT, BY_FOLD_FORMAT)

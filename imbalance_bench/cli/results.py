@@ -83,14 +83,14 @@ def compare_scores(scores: Path, out: Path | None, as_json: bool, **plan: Any) -
 @click.argument("study_dir", type=FOLDER)
 @click.option("--out", type=OUT_FILE, help="The bundle.  [default: STUDY_DIR.records.zip]")
 def export(study_dir: Path, out: Path | None) -> None:
-    """Put the records of finished runs into one file to share: no paths, no weights, no images."""
+    """Put the records of finished runs, those of tuning too, into one file to share: no paths, weights or images."""
     from imbalance_bench.bundle import SUFFIX, export_bundle
     from imbalance_bench.terminal import Terminal
 
     target = out or Path(os.path.normpath(study_dir.absolute()) + SUFFIX)
     require_writable(target)
-    runs = export_bundle(study_dir, target)
-    Terminal().print(f"{runs} runs: {target} ({target.stat().st_size / 2**20:.1f} MiB)", soft_wrap=True)
+    bundled = export_bundle(study_dir, target)
+    Terminal().print(f"{bundled}: {target} ({target.stat().st_size / 2**20:.1f} MiB)", soft_wrap=True)
 
 
 @click.command("import")
@@ -101,8 +101,8 @@ def import_(bundle: Path, study_dir: Path) -> None:
     from imbalance_bench.bundle import import_bundle
     from imbalance_bench.terminal import Terminal
 
-    runs = import_bundle(bundle, study_dir)
-    Terminal().print(f"{runs} runs, every file as it was exported: {study_dir}", soft_wrap=True)
+    bundled = import_bundle(bundle, study_dir)
+    Terminal().print(f"{bundled}, every file as it was exported: {study_dir}", soft_wrap=True)
     Terminal().print(f"next: imbalance-bench analyze {study_dir} && imbalance-bench report {study_dir}", soft_wrap=True)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from imbalance_bench.bundle import INDEX, export_bundle, import_bundle
+from imbalance_bench.bundle import INDEX, UNTUNED_FORMAT, Bundled, export_bundle, import_bundle
 from imbalance_bench.cli.main import main
 from imbalance_bench.errors import UserError
 from imbalance_bench.records import StudyRecords
@@ -23,7 +23,7 @@ Change = Callable[[dict[str, bytes], dict[str, Any]], object]
 @pytest.fixture(scope="module")
 def bundle(finished_study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("bundle") / "study.records.zip"
-    assert export_bundle(finished_study, out) == 10
+    assert export_bundle(finished_study, out) == Bundled(10, 0)
     return out
 
 
@@ -37,7 +37,7 @@ def test_records_are_whole_and_nothing_else_leaves(bundle: Path, finished_study:
     assert not [name for name in files if name.endswith((".png", ".safetensors", ".pt"))]
     assert not [name for name, raw in files.items() if str(finished_study.parent).encode() in raw]
     assert not [name for name, raw in files.items() if b'"/' in raw or b": /" in raw], "no absolute path"
-    assert import_bundle(bundle, tmp_path / "in") == 10
+    assert import_bundle(bundle, tmp_path / "in") == Bundled(10, 0)
     ours, theirs = StudyRecords.open(finished_study), StudyRecords.open(tmp_path / "in")
     assert [run.run_id for run in ours.finished()] == [run.run_id for run in theirs.finished()]
     for run in ours.finished():
@@ -54,6 +54,10 @@ def test_the_same_records_give_the_same_bytes(bundle: Path, finished_study: Path
     export_bundle(tmp_path / "in", tmp_path / "third.zip")
     first, third = content(bundle), content(tmp_path / "third.zip")
     assert first == third
+
+
+def test_a_study_that_was_not_tuned_is_readable_for_earlier_versions(bundle: Path) -> None:
+    assert json.loads(content(bundle)[INDEX])["format"] == UNTUNED_FORMAT
 
 
 def test_an_imported_study_is_analysed_and_reported(bundle: Path, tmp_path: Path) -> None:
@@ -120,6 +124,9 @@ CHANGES: dict[str, tuple[Change, str]] = {
     "size": (lambda _, index: index["files"]["plan.json"].update(bytes=-1), "`files.plan.json.bytes` must be >= 0"),
     "huge": (lambda _, index: index["files"]["plan.json"].update(bytes=2**50), "must be <="),
     "another kind": (lambda _, index: index.update(files=3), "files"),
+    "a file of tuning alone": (add("tuning/choices.json", b"{}"), "must hold tuning/plan.json"),
+    "weights of a trial": (add("tuning/runs/000000000000/model.safetensors", b"x"), "Do not trust it"),
+    "tuning within tuning": (add("tuning/tuning/plan.json", b"{}"), "Do not trust it"),
 }
 
 
@@ -170,5 +177,5 @@ def test_a_run_that_is_not_done_stays_at_home(finished_study: Path, tmp_path: Pa
     run = StudyRecords.open(study).finished()[0]
     status = run.status() | {"state": "failed", "error": f"{tmp_path}: no space left"}
     (run.path / "status.json").write_text(json.dumps(status))
-    assert export_bundle(study, tmp_path / "out.zip") == 9
+    assert export_bundle(study, tmp_path / "out.zip") == Bundled(9, 0)
     assert not [name for name in content(tmp_path / "out.zip") if run.run_id in name]

@@ -1,7 +1,9 @@
 """Tuning: equal budgets, shared draws, choices that see validation images alone, and winners that are retrained."""
 
+import hashlib
 import json
 import shutil
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +12,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from analysis.pipeline import analyze_study
 from analysis.scoring.tuned import read_tuning
+from imbalance_bench.bundle import FORMAT, INDEX, Bundled, export_bundle, import_bundle
 from imbalance_bench.config import load_study, parse_study
 from imbalance_bench.data.splits import Fold, Splits
 from imbalance_bench.errors import UserError
@@ -359,3 +363,59 @@ def test_tuned_settings_survive_the_study_file(tmp_path):
     again = parse_study(changed.dump(), source="test")
     assert [m.resolved() for m in again.methods] == [m.resolved() for m in methods]
     assert again.tuning == config.tuning
+
+
+TUNING_TABLES = ("tuning", "tuning_effects", "tuning_trials", "tuning_budgets", "tuning_options")
+
+
+def test_a_bundle_holds_the_trials_and_tuning_is_analysed_alike(tuned_root, tmp_path):
+    root, bundle, received = tuned_root / "study", tmp_path / "bundle.zip", tmp_path / "received"
+    assert export_bundle(root, bundle) == Bundled(3, 9)
+    with zipfile.ZipFile(bundle) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    assert json.loads(files[INDEX])["format"] == FORMAT
+    assert not [name for name in files if name.endswith((".png", ".safetensors", ".jsonl"))]
+    assert not [name for name, raw in files.items() if str(tuned_root).encode() in raw], "no path"
+    assert import_bundle(bundle, received) == Bundled(3, 9)
+    before, after = analyze_study(root), analyze_study(received)
+    for name in TUNING_TABLES:
+        assert len(before.tables[name])
+        pd.testing.assert_frame_equal(after.tables[name], before.tables[name])
+    said = [[verdict.sentence for verdict in each.verdicts if verdict.topic == "tuning"] for each in (before, after)]
+    assert said[0]
+    assert said[1] == said[0]
+    assert len(analyze_study(received / "tuning").tables["runs"]) == 9
+    export_bundle(received, tmp_path / "again.zip")
+    assert (tmp_path / "again.zip").read_bytes() == bundle.read_bytes()
+
+
+def test_trials_that_no_plan_names_or_data_of_this_machine_are_refused(tuned_root, tmp_path):
+    root = shutil.copytree(tuned_root / "study", tmp_path / "study")
+    plan = json.loads((root / "tuning" / "plan.json").read_text())
+    export_bundle(root, tmp_path / "whole.zip")
+    gone = plan["runs"].pop()["run_id"]
+    for name, change, told in (
+        ("plan.json", plan, f"holds the run {gone}, which its plan does not name"),
+        (
+            "dataset.json",
+            json.loads((root / "tuning" / "dataset.json").read_text()),
+            "names a data set on this machine",
+        ),
+    ):
+        with zipfile.ZipFile(tmp_path / "whole.zip") as archive, zipfile.ZipFile(tmp_path / "bad.zip", "w") as bad:
+            index = json.loads(archive.read(INDEX))
+            raw = json.dumps(change).encode()
+            index["files"][f"tuning/{name}"] = {"bytes": len(raw), "sha256": hashlib.sha256(raw).hexdigest()}
+            for each in index["files"]:
+                bad.writestr(each, raw if each == f"tuning/{name}" else archive.read(each))
+            bad.writestr(INDEX, json.dumps(index))
+        with pytest.raises(UserError, match=told):
+            import_bundle(tmp_path / "bad.zip", tmp_path / "in")
+        assert not (tmp_path / "in").exists()
+
+
+def test_trials_that_a_bundle_of_an_earlier_version_lacks_are_missed_aloud(tuned_root, tmp_path):
+    root = shutil.copytree(tuned_root / "study", tmp_path / "study", ignore=shutil.ignore_patterns("tuning"))
+    said = [verdict.sentence for verdict in analyze_study(root).verdicts if "about tuning" in verdict.sentence]
+    assert len(said) == 1
+    assert "choices.json must exist, because study.yaml has a `tuning` section" in said[0]
