@@ -12,9 +12,10 @@ from imbalance_bench.data.prepared import PreparedDataset
 from imbalance_bench.data.splits import Splits
 from imbalance_bench.data.taxonomy import Taxonomy
 from imbalance_bench.errors import UserError
+from imbalance_bench.models.resolved_encoders import ResolvedEncoder, resolve_encoders
 from imbalance_bench.records import STUDY_FILE, StudyRecords
-from imbalance_bench.run_ids import of_fold
-from imbalance_bench.study import PlannedRun, Study, hash_name, recorded_counts
+from imbalance_bench.run_ids import hash_name, of_fold
+from imbalance_bench.study import PlannedRun, Study, recorded_counts
 
 
 def open_run(root: Path, run_id: str, compute: ComputeSection | None = None) -> tuple[Study, PlannedRun]:
@@ -36,6 +37,12 @@ def open_run(root: Path, run_id: str, compute: ComputeSection | None = None) -> 
     dataset = PreparedDataset.open(config.dataset.path)
     taxonomy = Taxonomy(dataset.info, config.dataset.groups, config.dataset.ignore, config.dataset.class_order)
     model, label = config.model, row.get("model")
+    recorded = plan.get("encoders", {}).get(weights_key(label))
+    resolved = (  # plans of earlier versions leave that to whoever trains
+        resolve_encoders(model, load=True, shared=config.uses_feature_cache)
+        if recorded is None
+        else tuple(ResolvedEncoder.read(encoder) for encoder in recorded)
+    )
     study = Study(
         root,
         config,
@@ -45,6 +52,7 @@ def open_run(root: Path, run_id: str, compute: ComputeSection | None = None) -> 
         recorded_counts(facts, taxonomy.names),
         plan["hashes"]["data"],
         {label: plan["hashes"][hash_name(label)]},
+        encoders={label: resolved},
     )
     return study, PlannedRun(run_id, config.methods[0], int(row["fold"]), int(row["seed"]), model)
 

@@ -1,5 +1,6 @@
 """Check everything that can be checked before training, then write the plan that makes a directory a study."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from imbalance_bench.manifest import (
     write_json,
 )
 from imbalance_bench.models.encoders import model_weights_identity, require_known_encoder
+from imbalance_bench.models.resolved_encoders import ResolvedEncoder, require_same, resolve_encoders
 from imbalance_bench.models.segmenter import CLASS_QUERY, require_known_architecture
 from imbalance_bench.models.size_check import require_model_fits
 from imbalance_bench.planned_study import weights_key
@@ -42,7 +44,7 @@ def prepare_study(config: StudyConfig, root: Path, on_progress: OnProgress, *, w
         config: The study file.
         root: The study directory; may hold an earlier plan that this one extends.
         on_progress: Called while data is read.
-        write: False to check only.
+        write: False to check only; published weights are not fetched then, and not compared with the earlier plan's.
 
     Raises:
         UserError: Anything is wrong; nothing has been written.
@@ -61,10 +63,20 @@ def prepare_study(config: StudyConfig, root: Path, on_progress: OnProgress, *, w
     for model in config.each_model:
         _require_methods_fit(study.of(model))
         require_model_fits(model, n_classes=len(study.taxonomy.names), sizes_px=sizes_px)
+    study = replace(study, encoders=_resolved(config, load=write))
+    _require_same_encoders(study, earlier)
     if write:
         _write_plan(study)
         remember_marks(root, marks, data.data_hash)
     return study
+
+
+def _resolved(config: StudyConfig, *, load: bool) -> dict[str | None, tuple[ResolvedEncoder, ...]]:
+    """Resolve the encoders of every model of a study, by the model's label."""
+    return {
+        model.label: resolve_encoders(model, load=load, shared=config.only(model).uses_feature_cache)
+        for model in config.each_model
+    }
 
 
 def _checked_names(model: ModelSection) -> str:
@@ -192,6 +204,22 @@ def require_same_material(root: Path, hashes: dict[str, str], earlier: dict[str,
             )
 
 
+def _require_same_encoders(study: Study, earlier: dict[str, Any]) -> None:
+    """Refuse to mix runs on encoders that files or libraries resolve differently; older plans do not name them."""
+    recorded = _recorded_encoders(study.config, earlier)
+    for label, now in study.encoders.items():
+        before = [ResolvedEncoder.read(row) for row in recorded.get(weights_key(label), [])]
+        if before:
+            require_same(before, now, f"{study.root} holds a study that")
+
+
+def _recorded_encoders(config: StudyConfig, earlier: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """Encoders in the earlier plan, by the labels that its models have now."""
+    label = _label_of_only_model(config, earlier)
+    recorded = earlier.get("encoders", {})
+    return {(label or key) if key == weights_key(None) else key: rows for key, rows in recorded.items()}
+
+
 def first_difference(before: Any, now: Any, path: str = "") -> str:
     """Describe the first value that differs, or return an empty string."""
     if isinstance(before, dict) and isinstance(now, dict):
@@ -215,6 +243,7 @@ def _write_plan(study: Study) -> None:
         earlier = earlier_plan(root)  # another process may have planned since the checks
         _require_extension(config, root, earlier)
         require_same_material(root, study.hashes, earlier)
+        _require_same_encoders(study, earlier)
         facts = _dataset_facts(study, _readable(root / "dataset.json"))
         plan, text = _plan(study, earlier), yaml.safe_dump(config.dump(), sort_keys=False, allow_unicode=True)
         write_json(root / "plan.json", plan)
@@ -249,6 +278,8 @@ def _plan(study: Study, earlier: dict[str, Any]) -> dict[str, Any]:
         **({"models": earlier_models | models} if models else {}),
         "methods": earlier.get("methods", {}) | {m.label: m.resolved() for m in config.methods},
         "hashes": _grown_hashes(study, earlier),
+        "encoders": _recorded_encoders(config, earlier)
+        | {weights_key(label): [each.as_json() for each in resolved] for label, resolved in study.encoders.items()},
         # what was planned earlier stays in the study: a plan only grows
         "runs": list((_planned_earlier(study, earlier) | runs).values()),
         "evaluation": _evaluation(config),
@@ -286,11 +317,16 @@ def _with_labels_of(config: StudyConfig, earlier: dict[str, Any]) -> dict[str, A
 def _planned_earlier(study: Study, earlier: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Runs of the earlier plan by id; where its one model has become one of several, they get that model's label."""
     rows = {run["run_id"]: run for run in earlier.get("runs", [])}
+    label = _label_of_only_model(study.config, earlier)
+    return rows if label is None else {run_id: run | {"model": label} for run_id, run in rows.items()}
+
+
+def _label_of_only_model(config: StudyConfig, earlier: dict[str, Any]) -> str | None:
+    """Return the label that the one model of the earlier plan has in a list of models; None where there is none."""
     only = models_of(earlier).get(None)
-    if only is None or not study.config.models:
-        return rows
-    label = next(model.label for model in study.config.models if model_identity(model) == only)
-    return {run_id: run | {"model": label} for run_id, run in rows.items()}
+    if only is None or not config.models:
+        return None
+    return next(model.label for model in config.models if model_identity(model) == only)
 
 
 def _grown_hashes(study: Study, earlier: dict[str, Any]) -> dict[str, str]:

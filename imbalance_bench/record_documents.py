@@ -47,6 +47,26 @@ class PlannedRow(_Record):
     model: str | None = None
 
 
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+ThreeNumbers = Annotated[list[float], Field(min_length=3, max_length=3)]  # of red, green and blue
+
+
+class EncoderRow(_Record):
+    """An encoder of plan.json or manifest.json, as files and libraries resolved it."""
+
+    name: str
+    mean: ThreeNumbers
+    std: ThreeNumbers
+    weights: Sha256 | None
+    features: Sha256 | None = None  # key of the cached features that a run read; None: it read images
+
+
+class ManifestDocument(_Record):
+    """manifest.json of a run."""
+
+    encoders: list[EncoderRow] = []
+
+
 class PlanDocument(_Record):
     """plan.json."""
 
@@ -56,6 +76,7 @@ class PlanDocument(_Record):
     identity: dict[str, Any] = {}
     methods: dict[str, Any] = {}
     hashes: dict[str, str] = {}
+    encoders: dict[str, list[EncoderRow]] = {}
 
 
 class ClassRow(_Record):

@@ -30,7 +30,13 @@ from safetensors.numpy import load_file
 from imbalance_bench.errors import UserError
 from imbalance_bench.manifest import LOCK, file_hash, write_json
 from imbalance_bench.record_checks import TRAIN_AGAIN
-from imbalance_bench.record_documents import DatasetDocument, PlanDocument, read_document, require_known_schema
+from imbalance_bench.record_documents import (
+    DatasetDocument,
+    ManifestDocument,
+    PlanDocument,
+    read_document,
+    require_known_schema,
+)
 from imbalance_bench.table_files import read_table
 
 FOREIGN = "foreign"  # origin, in plan and manifests, of predictions that were made elsewhere
@@ -90,7 +96,7 @@ class RunRecord:
             UserError: It is missing or damaged, of a newer version, or of another run.
         """
         path = self.path / "manifest.json"
-        content = read_document(path)
+        content = read_document(path, ManifestDocument)
         require_known_schema(path, content.get("schema"))
         if content.get("run_id") != self.run_id:
             raise UserError(f"{path} must be of run {self.run_id}. Got {content.get('run_id')!r}.", exit_code=1)

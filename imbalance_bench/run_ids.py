@@ -1,4 +1,7 @@
-"""Which id a run has: a hash of everything that can change its result, and of nothing else.
+"""Which id a run has: a hash of everything in a study that can change its result, and of nothing else.
+
+What files and libraries make of it - versions, the normalisation of an encoder, published weights - is known only where
+a run is trained: its manifest records that, and a plan refuses to mix encoders that were resolved differently.
 
 Labels are names for people: a method or a model may be renamed, and its runs stay its runs. A run that a plan holds
 keeps the id that it was planned under, also where an older version hashed other things.
@@ -30,6 +33,11 @@ def models_of(plan: Mapping[str, Any]) -> dict[str | None, Any]:
     if "model" in plan.get("identity", {}):
         return {None: plan["identity"]["model"]}
     return plan.get("models", {})
+
+
+def hash_name(label: str | None) -> str:
+    """Name the weights of a model's encoder among the hashes of a study."""
+    return f"encoder weights of {label}" if label else "encoder weights"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +83,7 @@ class PlannedIds:
             model, method = row.get("model"), methods.get(row["method"])
             if method is None or model not in models:
                 continue
-            weights = hashes.get(f"encoder weights of {model}" if model else "encoder weights")
+            weights = hashes.get(hash_name(model))
             own = {"fold": row["fold"], "seed": row["seed"], "weights": weights}
             own_method = without_label(of_fold(method, row["fold"]))
             key = Trained(method=own_method, model=models[model], **own).key

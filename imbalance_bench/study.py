@@ -15,10 +15,11 @@ from imbalance_bench.data.prepared import PreparedDataset
 from imbalance_bench.data.splits import Splits
 from imbalance_bench.data.taxonomy import Taxonomy
 from imbalance_bench.method_entry import MethodEntry
+from imbalance_bench.models.resolved_encoders import ResolvedEncoder
 from imbalance_bench.models.segmenter import CLASS_QUERY
 from imbalance_bench.record_documents import SCHEMA_VERSION
 from imbalance_bench.records import StudyRecords, run_name
-from imbalance_bench.run_ids import PlannedIds, Trained, without_label
+from imbalance_bench.run_ids import PlannedIds, Trained, hash_name, without_label
 from imbalance_bench.seeding import derive_seed
 from imbalance_bench.study_data import OnProgress as OnProgress
 from imbalance_bench.study_data import StudyData
@@ -66,6 +67,7 @@ class Study:
         data_hash: Content of the data set.
         weights: Identity of the weights of each model's encoder, by the model's label (None in a study with one).
         planned: Ids of the runs that its directory has planned before.
+        encoders: The encoders of each model, by its label, as they were resolved when the study was planned.
     """
 
     root: Path
@@ -77,11 +79,17 @@ class Study:
     data_hash: str
     weights: Mapping[str | None, str]
     planned: PlannedIds = field(default_factory=PlannedIds)
+    encoders: Mapping[str | None, tuple[ResolvedEncoder, ...]] = field(default_factory=dict)
 
     @property
     def weights_hash(self) -> str:
         """Identity of the encoder's weights, in a study with one model."""
         return self.weights[self.config.model.label]
+
+    @property
+    def resolved(self) -> tuple[ResolvedEncoder, ...]:
+        """Its encoders as they were resolved, in a study with one model."""
+        return self.encoders[self.config.model.label]
 
     def of(self, model: ModelSection) -> "Study":
         """Return the study as the runs of one of its models see it."""
@@ -154,11 +162,6 @@ class Study:
         }
         labels = [entry.label for entry in self.config.methods]
         return self.planned.choose(trained, identity, method.label, labels, taken)
-
-
-def hash_name(label: str | None) -> str:
-    """Name the weights of a model's encoder among the hashes of a study."""
-    return f"encoder weights of {label}" if label else "encoder weights"
 
 
 def shared_identity(config: StudyConfig) -> dict[str, Any]:

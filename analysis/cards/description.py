@@ -30,7 +30,7 @@ class CardOptions:
     Args:
         split: train, val or test; empty for every image.
         cache_dir: Folder in which `run` cached frozen features, or None.
-        encoder: Name of the encoder, needed if the cache holds features of several.
+        encoder: Name of the encoder, or of a store in the cache, needed if it holds several kinds of features.
         band_um: Width of the border band on each side, um.
         seed: Seed of the bootstrap and of the choice of pictures.
         workers: Number of processes; None for as many as are worthwhile.
@@ -54,6 +54,7 @@ class Description:
         n_groups: Number of their groups.
         options: The options.
         encoder: Name of the encoder whose features were used; empty without features.
+        stores: Names of their stores in the cache.
         no_features: Reason why no features were used; empty if they were.
         measures: Table `measures`.
         profiles: Table `border_profiles`.
@@ -66,6 +67,7 @@ class Description:
     n_groups: int
     options: CardOptions
     encoder: str
+    stores: tuple[str, ...]
     no_features: str
     measures: pd.DataFrame = field(repr=False)
     profiles: pd.DataFrame = field(repr=False)
@@ -106,6 +108,7 @@ class Description:
             "seed": self.options.seed,
             "resamples": RESAMPLES,
             "encoder": self.encoder or None,
+            "features": list(self.stores),
             "no_features": self.no_features or None,
             "primary": dict(PRIMARY_MEASURES),
             "classes": classes,
@@ -121,7 +124,7 @@ def describe_dataset(root: Path, options: CardOptions, *, on_progress: OnProgres
         on_progress: Called with (name of the task, steps completed, steps in all).
 
     Raises:
-        UserError: The data set is invalid, no image is in the split, or the cache holds several encoders.
+        UserError: The data set is invalid, no image is in the split, or the cache holds several kinds of features.
     """
     dataset = PreparedDataset.open(root)
     taxonomy = Taxonomy(dataset.info)
@@ -131,9 +134,9 @@ def describe_dataset(root: Path, options: CardOptions, *, on_progress: OnProgres
     surveyed = survey(
         dataset, taxonomy, [images], band_um=options.band_um, workers=options.workers, on_progress=on_progress
     )
-    features, reason = None, "no cache of features was given"
+    cached, features, reason = None, None, "no cache of features was given"
     if options.cache_dir is not None:
-        cached = find_features(options.cache_dir, dataset, data_hash=dataset.content_hash(), encoder=options.encoder)
+        cached = find_features(options.cache_dir, dataset, data_hash=dataset.content_hash(), wanted=options.encoder)
         features = None if cached is None else feature_sums(cached, dataset, taxonomy, surveyed)
         named = options.encoder or "a frozen encoder"
         reason = f"{options.cache_dir} holds no features of {named} for this data set" if cached is None else ""
@@ -144,6 +147,7 @@ def describe_dataset(root: Path, options: CardOptions, *, on_progress: OnProgres
         n_groups=int(surveyed.n_groups.sum()),
         options=options,
         encoder="" if features is None else features.encoder,
+        stores=() if cached is None else tuple(folder.name for folder in cached.folders),
         no_features=reason,
         measures=measure_table(surveyed, taxonomy.names, features=features, **resampling),
         profiles=border_profile_table(surveyed, taxonomy.names, **resampling),

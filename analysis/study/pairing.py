@@ -37,6 +37,7 @@ def require_pairs(runs: Iterable[RunData], split: str) -> None:
     for run in runs:
         cells.setdefault((run.model, run.fold, run.seed), []).append(run)
     for members in cells.values():
+        _require_equal_encoders(members)
         for name in _DIGESTS:
             compared = [run for run in members if not (_DIGESTS[name][0] == "pairing" and run.is_foreign)]
             compared = [run for run in compared if name != "batches" or not own_sampler(run)]
@@ -73,6 +74,14 @@ def _require_equal(first: RunData, second: RunData, name: str) -> None:
         raise UserError(
             _message(first, second, f"digest of {name}", *(_short(digest) for digest in digests)), exit_code=1
         )
+
+
+def _require_equal_encoders(members: list[RunData]) -> None:
+    """Refuse runs on encoders that were resolved differently, or on other features; older records do not say."""
+    recorded = [run for run in members if "encoders" in run.manifest]
+    for run in recorded[1:]:
+        if run.manifest["encoders"] != recorded[0].manifest["encoders"]:
+            raise UserError(_message(recorded[0], run, "encoders", "", ""), exit_code=1)
 
 
 def _short(digest: object) -> str:

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from analysis.measures.cached_features import find_features
 from analysis.measures.control_runs import (
     ControlMeasure,
     baseline_difficulty,
@@ -15,6 +14,7 @@ from analysis.measures.control_runs import (
 from analysis.measures.estimates import adjacency_table, border_profile_table, measure_table
 from analysis.measures.feature_space import FeatureSums, feature_sums
 from analysis.measures.survey import Survey, survey
+from analysis.measures.trained_features import trained_features
 from analysis.measures.training_dynamics import training_dynamics
 from analysis.schema import table
 from analysis.scoring.boundary_scores import BoundaryCounts
@@ -29,10 +29,6 @@ from imbalance_bench.records import RunRecord
 
 TABLES = ("measures", "border_profiles", "adjacency")
 NO_ENCODER = "predictions that were made elsewhere have no frozen encoder whose features could be compared"
-NO_FEATURES = (
-    "no features of the study's frozen encoder are in the cache: run the study again to encode once more, or give "
-    "`analyze` its --cache"
-)
 
 
 @dataclass(frozen=True)
@@ -93,20 +89,18 @@ def _features(
     context: Context, source: PreparedDataset, taxonomy: Taxonomy, surveyed: Survey
 ) -> tuple[FeatureSums | None, str]:
     """Return the sums of features, or None and the reason why there are none."""
-    facts = context.study.dataset
-    if context.study.is_foreign:
+    study = context.study
+    if study.is_foreign:
         return None, NO_ENCODER
     if context.cache_dir is None:
         return None, "the analysis was given no cache of frozen features"
     try:
-        cached = find_features(
-            context.cache_dir, source, data_hash=facts["data_hash"], weights_hash=facts.get("encoder_weights_hash")
+        cached, reason = trained_features(
+            study.data, context.records.plan(), context.cache_dir, source, study.dataset["data_hash"]
         )
     except UserError as error:
         return None, str(error)
-    if cached is None:
-        return None, NO_FEATURES
-    return feature_sums(cached, source, taxonomy, surveyed), ""
+    return None if cached is None else feature_sums(cached, source, taxonomy, surveyed), reason
 
 
 def _of_control(context: Context, source: _Source) -> list[ControlMeasure]:

@@ -176,7 +176,7 @@ def context_verdict(reason: str, measure: str) -> Verdict | None:
     if not reason or measure not in OF_FEATURES:
         return None
     sentence = f"Context was not measured, so nothing is said about rivals that look alike: {reason.rstrip('.')}."
-    rule = "limited: there are no cached features of a frozen encoder for this data set"
+    rule = "limited: the cached features that the runs were trained on are not at hand"
     return data_limit("context", "context", sentence, rule)
 
 

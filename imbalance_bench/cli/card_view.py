@@ -44,6 +44,10 @@ def print_description(described: Description, console: Console) -> None:
     rivals = {name: row["other"] for name in described.class_names if (row := described.rival(name))}
     pairs = ", ".join(f"{name} - {other}" for name, other in rivals.items())
     console.print(f"nearest rivals: {pairs or 'none'}", highlight=False, soft_wrap=True)
+    if described.stores:
+        console.print(
+            f"context: features of {described.encoder} ({', '.join(described.stores)})", highlight=False, soft_wrap=True
+        )
     if described.no_features:
         console.print(f"context: not measured: {described.no_features}", highlight=False, soft_wrap=True)
     if not described.dataset.info.groups_known:

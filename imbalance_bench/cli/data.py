@@ -106,7 +106,11 @@ def splits(
 @click.argument("folder", type=FOLDER)
 @click.option("--out", type=OUT_FOLDER, help="Folder of the cards.  [default: results/cards/NAME]")
 @click.option("--split", type=click.Choice(["train", "val", "test"]), help="Measure this split only.")
-@click.option("--encoder", metavar="NAME", help="Whose features to use, where the cache holds those of several.")
+@click.option(
+    "--encoder",
+    metavar="NAME",
+    help="Whose features to use, where the cache holds several kinds; also the name of a store.",
+)
 @click.option("--workers", type=click.IntRange(min=1), help="Processes.  [default: every core]")
 @CACHE_READ_OPTION
 @JSON_OPTION

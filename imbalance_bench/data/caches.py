@@ -17,6 +17,11 @@ KINDS = ("tiles", "features")  # names of stores begin so
 USES = "used_by.json"  # study directory -> when it last opened the store; may be deleted at any time
 
 
+def features_folder(key: str) -> str:
+    """Return the name of the store of the features with this key, within the cache folder."""
+    return f"features-{key[:16]}"
+
+
 @dataclass(frozen=True)
 class Cache:
     """One store.

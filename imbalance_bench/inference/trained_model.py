@@ -1,7 +1,7 @@
 """The model of a finished run, opened from its records alone; the data set is not needed."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from imbalance_bench.errors import UserError
 from imbalance_bench.method_entry import MethodEntry
 from imbalance_bench.models.encoders import model_weights_identity
 from imbalance_bench.models.licences import licences
+from imbalance_bench.models.resolved_encoders import ResolvedEncoder, require_same
 from imbalance_bench.models.segmenter import Segmenter, build_segmenter
 from imbalance_bench.planned_study import planned_config
 from imbalance_bench.records import FOREIGN, RunRecord, StudyRecords, run_name
@@ -79,7 +80,7 @@ class TrainedModel:
         if manifest.get("origin") == FOREIGN:
             raise UserError(f"{run_dir} was scored, not trained: it holds no model. Give a run that was trained here.")
         config, facts = planned_config(records, record.run_id), records.dataset()
-        _require_same_encoder(config, manifest)
+        _require_same_files(config, manifest)
         method = config.methods[0]
         names = tuple(str(class_["name"]) for class_ in facts["classes"])
         components = _components(record, config, method, facts, manifest)
@@ -89,6 +90,7 @@ class TrainedModel:
         encoder = (
             build_segmenter(config.model, n_classes=len(names), seed=0) if config.uses_feature_cache else segmenter
         )
+        _require_same_encoders(config, manifest, encoder, run_dir)
         return cls(
             record=record,
             config=config,
@@ -143,7 +145,16 @@ class TrainedModel:
         return logits
 
 
-def _require_same_encoder(config: StudyConfig, manifest: dict[str, Any]) -> None:
+def _require_same_encoders(config: StudyConfig, manifest: dict[str, Any], built: Segmenter, run_dir: Path) -> None:
+    """Refuse encoders that libraries now resolve in another way; records of earlier versions do not name them."""
+    trained_on = [ResolvedEncoder.read(row) for row in manifest.get("encoders", [])]
+    if config.model.encoder_tuning == "full":  # all weights are stored with the run
+        trained_on = [replace(encoder, weights=None) for encoder in trained_on]
+    if trained_on:
+        require_same(trained_on, [ResolvedEncoder.of(encoder) for encoder in built.encoders], str(run_dir))
+
+
+def _require_same_files(config: StudyConfig, manifest: dict[str, Any]) -> None:
     """A frozen encoder is not stored with the run, so its weights must still be the ones it was trained on."""
     trained_on = manifest["hashes"]["encoder_weights"]
     current = model_weights_identity(config.model)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from imbalance_bench.errors import UserError
 from imbalance_bench.manifest import canonical_hash
-from imbalance_bench.models.encoder_weights import weights_identity
+from imbalance_bench.models.encoder_weights import local_hash
 from imbalance_bench.models.encoders import Encoder, EncoderChoice, build_encoder
 
 _BARE: dict[str, list[Encoder] | None] = {}  # by encoders
@@ -22,7 +22,7 @@ _STATES_AFTER: dict[tuple[str, int], Tensor] = {}  # by encoders and seed: the g
 
 
 def bare_encoders(choices: Sequence[EncoderChoice]) -> list[Encoder] | None:
-    """Build encoders on the meta device, identified as those with weights; no file of weights is read but to hash it.
+    """Build encoders on the meta device; no file of weights is read but to hash it.
 
     Returns:
         None where a library computes while it builds, which needs values.
@@ -38,13 +38,13 @@ def bare_encoders(choices: Sequence[EncoderChoice]) -> list[Encoder] | None:
 
 
 def identified(bare: Sequence[Encoder], choices: Sequence[EncoderChoice]) -> list[Encoder]:
-    """Say of encoders that were built without weights whose shapes they have.
+    """Say of encoders that were built without weights whose shapes they have; a file of weights is hashed.
 
     Raises:
         UserError: Weights are missing.
     """
     return [
-        replace(encoder, choice=choice, weights_hash=weights_identity(choice.name, choice.weights))
+        replace(encoder, choice=choice, weights_hash=local_hash(choice.name, choice.weights))
         for encoder, choice in zip(bare, choices, strict=True)
     ]
 

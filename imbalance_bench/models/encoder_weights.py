@@ -24,6 +24,7 @@ from imbalance_bench.manifest import file_hash
 from imbalance_bench.models.checkpoint_layouts import bare, in_timm_layout
 from imbalance_bench.models.encoder_presets import PRESETS, Rgb
 
+NO_FILE = ("imagenet", "none")  # words that `model.encoder_weights` knows beside local files
 SUFFIXES = (".safetensors", ".pt", ".pth", ".bin")
 _CONTAINERS = ("state_dict", "model", "teacher")  # what frameworks put around a state dict; DINO keeps two networks
 # parts of published files that no segmentation model uses
@@ -39,7 +40,9 @@ _SAME_NUMBER = 2e-3  # normalisations are published with three to six digits
 
 
 def weights_identity(name: str, weights: str) -> str:
-    """Return what identifies the weights of one encoder, without loading them.
+    """Return what the study file says of the weights of one encoder, without loading them.
+
+    Of a local file that is its SHA-256. What a word stands for is known when it is loaded: see `resolved_encoders`.
 
     Raises:
         UserError: `weights` is neither `imagenet`, `none` nor an existing file of a known kind.
@@ -48,7 +51,7 @@ def weights_identity(name: str, weights: str) -> str:
         raise UserError(
             f"`model.encoder_weights` of {name} must be a local file, or none. Ask for one at {PRESETS[name].source}."
         )
-    if weights in ("imagenet", "none"):
+    if weights in NO_FILE:
         return weights if weights == "none" else f"imagenet:{name}"
     path = Path(weights)
     if not path.is_file():
@@ -61,6 +64,16 @@ def weights_identity(name: str, weights: str) -> str:
         raise UserError(f"`model.encoder_weights` must end in {', '.join(SUFFIXES)}. Got {weights}.")
     found = path.stat()
     return _hash(path.resolve(), found.st_size, found.st_mtime_ns)
+
+
+def local_hash(name: str, weights: str) -> str | None:
+    """Return the SHA-256 of a local file of weights; None where they are no file.
+
+    Raises:
+        UserError: As `weights_identity`.
+    """
+    identity = weights_identity(name, weights)
+    return None if weights in NO_FILE else identity
 
 
 @lru_cache(maxsize=64)

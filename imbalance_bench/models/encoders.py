@@ -19,7 +19,13 @@ from imbalance_bench.encoder_config import EncoderSection
 from imbalance_bench.errors import UserError, first_line, nearest
 from imbalance_bench.manifest import canonical_hash
 from imbalance_bench.models.encoder_presets import HALF, IMAGENET_MEAN, IMAGENET_STD, PRESETS, Rgb
-from imbalance_bench.models.encoder_weights import load_encoder_weights, require_normalisation, weights_identity
+from imbalance_bench.models.encoder_weights import (
+    load_encoder_weights,
+    local_hash,
+    require_normalisation,
+    weights_identity,
+)
+from imbalance_bench.models.tensor_digest import tensor_digest
 from imbalance_bench.models.token_encoder import TokenEncoder, is_plain_transformer, on_meta
 
 TIMM_PREFIX = "tu-"
@@ -98,7 +104,7 @@ def choices(section: EncoderSection) -> list[EncoderChoice]:
 
 
 def model_weights_identity(section: EncoderSection) -> str:
-    """Return what identifies the weights of a model's encoders, without loading them.
+    """Return what the study file says of the weights of a model's encoders, without loading them: part of run ids.
 
     Raises:
         UserError: Some are neither `imagenet`, `none` nor an existing file of a known kind.
@@ -116,7 +122,7 @@ class Encoder:
         channels: Of each feature.
         mean: Per channel, of RGB scaled to 0..1.
         std: Likewise.
-        weights_hash: Identifies the weights: SHA-256 of a local file, or the name of a published set.
+        weights_hash: SHA-256 of a local file, else of the tensors; None where it was built without values.
         choice: As in the study.
         levels: Indices of the features that the head reads.
         token_stride_px: Image pixels per token of a plain transformer; None where feature i has stride 2**i.
@@ -126,7 +132,7 @@ class Encoder:
     channels: tuple[int, ...]
     mean: Rgb
     std: Rgb
-    weights_hash: str
+    weights_hash: str | None
     choice: EncoderChoice
     levels: tuple[int, ...] = ()
     token_stride_px: int | None = None
@@ -206,27 +212,30 @@ def build_encoder(choice: EncoderChoice) -> Encoder:
         UserError: Unknown encoder, options that it does not take, or weights that cannot be read or do not fit.
     """
     require_known_encoder(choice.name)
-    identity = weights_identity(choice.name, choice.weights)
-    mean, std = _normalisation(choice)
+    weights_hash = local_hash(choice.name, choice.weights)
+    mean, std = normalisation(choice)
     plain = choice.timm_name is not None and is_plain_transformer(choice.timm_name, choice.options)
     logging.getLogger("huggingface_hub").setLevel(logging.CRITICAL)  # its retries; the error below says it once
     try:
         module = _token_encoder(choice) if plain else _hierarchical_encoder(choice)
     except (OSError, RuntimeError, ValueError, KeyError, TypeError, AssertionError) as error:
         raise UserError(_not_made(choice, error), exit_code=1) from error
-    if choice.weights not in ("imagenet", "none"):
+    if weights_hash is None:
+        state = module.state_dict()
+        weights_hash = None if any(value.is_meta for value in state.values()) else tensor_digest(state.items())
+    else:
         path = Path(choice.weights)
         require_normalisation(path, mean, std, preset=choice.preset)
         load_encoder_weights(module, path, whole=plain)
     if not isinstance(module, TokenEncoder):
-        return Encoder(module, tuple(module.out_channels), mean, std, identity, choice)
+        return Encoder(module, tuple(module.out_channels), mean, std, weights_hash, choice)
     stride = module.patch_px / choice.scale
     if stride != round(stride):
         raise UserError(
             f"`model.encoder_scale` {choice.scale:g} of {choice.name} makes {stride:g} px of the image one token. Give "
             f"a scale that divides its patch of {module.patch_px} px into whole pixels."
         )
-    return Encoder(module, module.channels, mean, std, identity, choice, token_stride_px=round(stride))
+    return Encoder(module, module.channels, mean, std, weights_hash, choice, token_stride_px=round(stride))
 
 
 def hierarchical_options(choice: EncoderChoice) -> dict[str, Any]:
@@ -272,8 +281,8 @@ def _not_made(choice: EncoderChoice, error: Exception) -> str:
     return f"`model.encoder` {choice.name} with weights '{choice.weights}' could not be made ({reason}).{hint}"
 
 
-def _normalisation(choice: EncoderChoice) -> tuple[Rgb, Rgb]:
-    """Mean and standard deviation that the encoder's published weights were trained with; ImageNet's by default.
+def normalisation(choice: EncoderChoice) -> tuple[Rgb, Rgb]:
+    """Return mean and standard deviation that the encoder's published weights were trained with, or ImageNet's.
 
     SMP keeps those of its own encoders in files to be downloaded; they are ImageNet's but for the families named here.
 

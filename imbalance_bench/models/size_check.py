@@ -8,7 +8,7 @@ import torch
 from imbalance_bench.config import ModelSection
 from imbalance_bench.errors import UserError, first_line
 from imbalance_bench.models.bare_encoders import bare_encoders, identified
-from imbalance_bench.models.encoders import COARSEST_STRIDE_PX, Encoder, build_encoder, choices
+from imbalance_bench.models.encoders import COARSEST_STRIDE_PX, Encoder, choices
 from imbalance_bench.models.segmenter import CLASS_QUERY, QUERY_STRIDES_PX, Segmenter, build_segmenter
 
 _FURTHEST_STEPS = 32  # how many multiples of the coarsest stride away a legal size is looked for
@@ -19,16 +19,13 @@ def require_model_fits(section: ModelSection, *, n_classes: int, sizes_px: Mappi
     """Build a model and refuse crops and tiles that it cannot read.
 
     Args:
-        section: Of the study file. Names, options and local weights are checked too; published weights are fetched.
+        section: Of the study file. Names, options and local weights are checked too; nothing is fetched.
         n_classes: K.
         sizes_px: Key of the study file -> edge of the square images that the model will see.
 
     Raises:
         UserError: Something does not fit; of a size, with the nearest legal ones.
     """
-    for choice in choices(section):
-        if choice.weights == "imagenet":
-            build_encoder(choice)
     segmenter = without_memory(section, n_classes)
     for key, size in sizes_px.items():
         reason = _refusal(segmenter, size)
@@ -37,7 +34,7 @@ def require_model_fits(section: ModelSection, *, n_classes: int, sizes_px: Mappi
 
 
 def described_encoders(section: ModelSection, n_classes: int) -> list[Encoder]:
-    """Describe the encoders of a model as its head reads them; their weights are identified and not read.
+    """Describe the encoders of a model as its head reads them; a file of their weights is hashed, not read.
 
     Raises:
         UserError: The model cannot be built, or weights are missing.

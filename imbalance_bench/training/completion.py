@@ -21,6 +21,7 @@ from imbalance_bench.training.image_evaluation import ImageEvaluation
 from imbalance_bench.training.journal import RunJournal
 from imbalance_bench.training.optimisation import parameter_counts
 from imbalance_bench.training.record_tables import RecordTables
+from imbalance_bench.training.tile_data import TileData
 
 
 def write_records(
@@ -77,6 +78,17 @@ def _model_without_folders(model: ModelSection) -> dict[str, Any]:
     return content | {"encoder_weights": without_folders(content["encoder_weights"])}
 
 
+def recorded_encoders(study: Study, data: TileData) -> list[dict[str, Any]]:
+    """Return what a run records of each encoder: how it was resolved, and the key of its features where they were read.
+
+    Args:
+        study: Of one model.
+        data: What the run was trained on.
+    """
+    keys = (None,) * len(study.resolved) if data.cache is None else data.cache.keys
+    return [encoder.as_json() | {"features": key} for encoder, key in zip(study.resolved, keys, strict=True)]
+
+
 def evaluate_images(study: Study, run: PlannedRun, record: RunRecord, evaluation: ImageEvaluation) -> RecordTables:
     """Predict every validation and test image, write the pictures of the panel, and return the tables."""
     fold = study.splits.folds[run.fold]
@@ -124,6 +136,7 @@ def _manifest(
         "training": config.training.model_dump(mode="json"),
         "evaluation": config.evaluation.model_dump(mode="json"),
         "pairing": pairing,
+        "encoders": recorded_encoders(study, evaluation.data),
         "hashes": {"data": study.data_hash, "splits": study.splits.hash, "encoder_weights": study.weights_hash},
         "environment": {
             "device": str(evaluation.data.device),

@@ -12,6 +12,7 @@ from torch import Tensor
 from imbalance_bench.config import AugmentationSection, StudyConfig
 from imbalance_bench.data.array_store import ArrayStore
 from imbalance_bench.data.augmentation import ELEMENTS, Views, draw_views, jitter, turn
+from imbalance_bench.data.caches import features_folder
 from imbalance_bench.data.tile_store import TileStore
 from imbalance_bench.errors import UserError
 from imbalance_bench.manifest import canonical_hash
@@ -60,17 +61,19 @@ class FeatureCache:
         store: One array per feature level, (rows, C, h, w) float16.
         rows: (tile, view) -> row.
         strides: Of each level, px.
+        key: Hash of everything that its content depends on.
 
     Attributes:
+        key: Likewise.
         levels: One array per feature level, (rows, C, h, w) float16.
         strides: Of each level, px.
         folder: Where they lie.
     """
 
-    def __init__(self, store: ArrayStore, rows: dict[tuple[int, int], int], strides: Sequence[int]) -> None:
+    def __init__(self, store: ArrayStore, rows: dict[tuple[int, int], int], strides: Sequence[int], key: str) -> None:
         self.levels = tuple(store[f"level_{level}"] for level in range(len(strides)))
         self._rows, self.strides = rows, tuple(strides)
-        self.folder = store.folder
+        self.folder, self.key = store.folder, key
 
     @classmethod
     def open(
@@ -90,7 +93,7 @@ class FeatureCache:
         """Open the cache of this data set and encoder, encoding what is missing first.
 
         Args:
-            encoder: Frozen, with the levels that the head reads; its weights may be absent.
+            encoder: Frozen, with the levels that the head reads; its weights may be absent, but their hash is known.
             load: Gives it with its weights; called if something is missing.
             tiles: All tiles.
             training_tiles: Rows of `tiles` that any fold trains on; they are encoded in every view, others as they are.
@@ -114,6 +117,8 @@ class FeatureCache:
             "tiling": [size, config.dataset.stride_px],
             "encoder": [encoder.choice.name, encoder.weights_hash],
             **encoder.choice.description,
+            "mean": list(encoder.mean),
+            "std": list(encoder.std),
             # other architectures may change the strides inside the encoder
             "architecture": None if config.model.architecture == CLASS_QUERY else config.model.architecture,
             "strides": strides,
@@ -130,7 +135,7 @@ class FeatureCache:
             return {f"level_{level}": np.concatenate(parts) for level, parts in enumerate(levels)}
 
         store = ArrayStore.open_or_fill(
-            cache_dir / f"features-{key[:16]}",
+            cache_dir / features_folder(key),
             arrays={f"level_{level}": (shape, np.float16) for level, shape in enumerate(shapes)},
             rows=len(wanted),
             fill=fill,
@@ -139,7 +144,7 @@ class FeatureCache:
             description=described,
             key=key,
         )
-        return cls(store, {place: row for row, place in enumerate(wanted)}, strides)
+        return cls(store, {place: row for row, place in enumerate(wanted)}, strides, key)
 
     def rows_of(self, tiles: np.ndarray, views: np.ndarray) -> list[int]:
         """Return the rows of n tiles in given views."""
@@ -176,6 +181,7 @@ class CachedFeatures:
 
     Attributes:
         caches: One for each encoder.
+        keys: Of each of them.
         strides: Of each level of all of them, px.
         folders: Where they lie.
     """
@@ -183,6 +189,7 @@ class CachedFeatures:
     def __init__(self, caches: Sequence[FeatureCache]) -> None:
         self.caches = tuple(caches)
         self.folders = tuple(cache.folder for cache in caches)
+        self.keys = tuple(cache.key for cache in caches)
         self.strides = tuple(stride for cache in caches for stride in cache.strides)
 
     def read(

@@ -1,6 +1,7 @@
 """Opens what all runs of a study share: tiles on disk and, for a frozen encoder, their features."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from imbalance_bench.data.tile_store import TileStore
 from imbalance_bench.data.tiling import tile_dataset
 from imbalance_bench.errors import UserError
 from imbalance_bench.models.encoders import Encoder
+from imbalance_bench.models.resolved_encoders import ResolvedEncoder, require_same, resolve_encoders
 from imbalance_bench.models.segmenter import Segmenter, build_segmenter
 from imbalance_bench.models.size_check import described_encoders
 from imbalance_bench.study import OnProgress, Study
@@ -95,17 +97,24 @@ def _open_features(
 ) -> CachedFeatures:
     """Open the features of every encoder; the encoders get weights only where something has to be encoded."""
     config, n_classes = study.config, len(study.taxonomy.names)
+    resolved = study.resolved
+    if any(encoder.weights is None for encoder in resolved):  # the study was only checked
+        resolved = resolve_encoders(config.model, load=True, shared=True)
+    described = described_encoders(config.model, n_classes)
+    require_same(resolved, [ResolvedEncoder.of(encoder) for encoder in described], str(study.root))
     views = config.training.augmentation.cached_views
     phase = f"encoding tiles in {views} view{'s' if views > 1 else ''}"
 
     @cache
     def encoders() -> tuple[Encoder, ...]:
-        return build_segmenter(config.model, n_classes=n_classes, seed=0).to(device).encoders
+        built = build_segmenter(config.model, n_classes=n_classes, seed=0).to(device).encoders
+        require_same(resolved, [ResolvedEncoder.of(encoder) for encoder in built], str(study.root))
+        return built
 
     return CachedFeatures(
         [
             FeatureCache.open(
-                described,
+                replace(encoder, weights_hash=resolved[number].weights),
                 lambda number=number: encoders()[number],
                 tiles,
                 _training_tiles(study, tiles),
@@ -116,7 +125,7 @@ def _open_features(
                 stored_at_once=stored_at_once(device),
                 on_progress=lambda n_done, total: on_progress(phase, n_done, total),
             )
-            for number, described in enumerate(described_encoders(config.model, n_classes))
+            for number, encoder in enumerate(described)
         ]
     )
 
@@ -130,6 +139,8 @@ def initial_segmenter(study: Study, seed: int, extra_tokens: int, device: torch.
         extra_tokens=extra_tokens,
         with_encoders=not study.config.uses_feature_cache,
     )
+    if not study.config.uses_feature_cache:
+        require_same(study.resolved, [ResolvedEncoder.of(encoder) for encoder in model.encoders], str(study.root))
     return model.place(device)
 
 

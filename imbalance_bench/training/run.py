@@ -1,6 +1,5 @@
 """One run, from its plan to its records; picks up where a killed one stopped."""
 
-import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -18,6 +17,7 @@ from imbalance_bench.evaluation.finite import NotFiniteError
 from imbalance_bench.interruption import asked_to_stop, at_safe_points, stop_if_asked
 from imbalance_bench.manifest import write_json
 from imbalance_bench.models.segmenter import CLASSIFIER_PREFIXES, Segmenter
+from imbalance_bench.models.tensor_digest import tensor_digest
 from imbalance_bench.progress_log import ProgressLog
 from imbalance_bench.records import RunRecord, RunState
 from imbalance_bench.run_lock import exclusive
@@ -25,7 +25,7 @@ from imbalance_bench.seeding import derive_seed
 from imbalance_bench.study import PlannedRun, Study, build_context
 from imbalance_bench.training.batches import BatchSequence
 from imbalance_bench.training.checkpoint import delete_checkpoint, load_checkpoint, save_checkpoint
-from imbalance_bench.training.completion import evaluate_images, write_records
+from imbalance_bench.training.completion import evaluate_images, recorded_encoders, write_records
 from imbalance_bench.training.dynamics import WatchedCrops
 from imbalance_bench.training.image_evaluation import ImageEvaluation
 from imbalance_bench.training.journal import RunJournal
@@ -142,7 +142,17 @@ class RunExecution:
         self._complete(segmenter, components, trainer)
 
     def evaluate_again(self) -> None:
-        """Make the records of the evaluation again, from the weights of a run that was trained to its end."""
+        """Make the records of the evaluation again, from the weights of a run that was trained to its end.
+
+        Raises:
+            UserError: It was trained on other features than those that are read now.
+        """
+        trained_on = self._record.manifest().get("encoders", [])
+        if trained_on and trained_on != recorded_encoders(self._study, self._data):  # older records do not say
+            raise UserError(
+                f"{self._record.path} was trained on other encoders or cached features than it would be evaluated on. "
+                "Delete the folder and train it again."
+            )
         last = len(self._stages) - 1
         n_classes, every = len(self._study.taxonomy.names), self._study.config.training.validate_every
         self._finished = [recorded_feedback(self._record, stage, n_classes, every) for stage in range(last)]
@@ -340,11 +350,7 @@ def _handed_on(before: Segmenter, stage: Stage) -> dict[str, Tensor]:
 
 def digest_of(segmenter: Segmenter) -> str:
     """SHA-256 of the names and values of every parameter and buffer that all methods share."""
-    digest = hashlib.sha256()
-    for name, value in sorted(segmenter.shared_parameters()):
-        digest.update(name.encode())
-        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
+    return tensor_digest(segmenter.shared_parameters())
 
 
 def _line(error: Exception) -> str:

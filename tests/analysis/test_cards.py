@@ -20,11 +20,13 @@ from analysis.measures.survey import survey
 from analysis.pipeline import analyze_study
 from imbalance_bench.cli.main import main
 from imbalance_bench.data.array_store import ArrayStore
+from imbalance_bench.data.caches import features_folder
 from imbalance_bench.data.prepared import PreparedDataset
 from imbalance_bench.data.taxonomy import Taxonomy
 from imbalance_bench.data.tiling import tile_dataset
 from imbalance_bench.errors import UserError
 from imbalance_bench.manifest import write_json
+from imbalance_bench.records import StudyRecords
 from tests.analysis.synthetic import write_synthetic_study
 
 STRANGE = "<script>alert('x')</script> & Zellen \u7d30\u80de"
@@ -32,7 +34,13 @@ TILE_PX = 32
 
 
 def write_cache(
-    folder: Path, dataset: PreparedDataset, data_hash: str, *, encoder: str = "toy", separation: float = 3.0
+    folder: Path,
+    dataset: PreparedDataset,
+    data_hash: str,
+    *,
+    encoder: str = "toy",
+    separation: float = 3.0,
+    key: str = "",
 ) -> Path:
     """Write features as `run` does: one level of 20 channels, the first K of which say the class."""
     tiles = tile_dataset(dataset, TILE_PX, TILE_PX)
@@ -42,11 +50,11 @@ def write_cache(
         mask = dataset.read_mask(tile.image_id)[tile.top : tile.top + TILE_PX, tile.left : tile.left + TILE_PX]
         for c in range(len(dataset.info.classes)):
             level[row, c] += separation * (mask[2::4, 2::4] == c)
-    target = folder / f"features-{encoder}"
+    target = folder / (features_folder(key) if key else f"features-{encoder}")
     described = {"data": data_hash, "encoder": [encoder, "w"], "strides": [4], "tiling": [TILE_PX, TILE_PX]}
     arrays = {"level_0": (level.shape[1:], np.float16)}
     fill = lambda rows: {"level_0": level[list(rows)].astype(np.float16)}  # noqa: E731
-    ArrayStore.open_or_fill(target, arrays=arrays, rows=len(level), fill=fill, chunk=8, description=described)
+    ArrayStore.open_or_fill(target, arrays=arrays, rows=len(level), fill=fill, chunk=8, description=described, key=key)
     return target
 
 
@@ -165,7 +173,11 @@ def test_without_features_context_is_missing_and_said(study: Path, tmp_path: Pat
 def test_analyze_reads_the_cache_of_its_data_and_only_that(study: Path, tmp_path: Path) -> None:
     facts = json.loads((study / "dataset.json").read_text(encoding="utf-8"))
     dataset = PreparedDataset.open(study / "dataset")
-    write_cache(tmp_path / "own", dataset, facts["data_hash"])
+    key, numbers = "a" * 64, [0.5, 0.5, 0.5]
+    for run in StudyRecords.open(study).finished():
+        trained_on = {"name": "toy", "mean": numbers, "std": numbers, "weights": "b" * 64, "features": key}
+        write_json(run.path / "manifest.json", run.manifest() | {"encoders": [trained_on]})
+    write_cache(tmp_path / "own", dataset, facts["data_hash"], key=key)
     write_cache(tmp_path / "other", dataset, "another")
     analysed = analyze_study(study, cache_dir=tmp_path / "own")
     measures = analysed.tables["measures"]
@@ -206,12 +218,12 @@ def test_several_encoders_must_be_told_apart(study: Path, tmp_path: Path) -> Non
     result = describe(study / "dataset", tmp_path / "cards", tmp_path / "cache")
     assert result.exit_code == 2
     assert "Choose one of one, two" in result.output
-    chosen = find_features(tmp_path / "cache", dataset, data_hash=dataset.content_hash(), encoder="two")
+    chosen = find_features(tmp_path / "cache", dataset, data_hash=dataset.content_hash(), wanted="two")
     assert chosen is not None
     assert chosen.encoder == "two"
     (tmp_path / "cache" / "features-two" / "level_0.npy").write_bytes(b"torn")
     with pytest.raises(UserError, match="level_0"):
-        find_features(tmp_path / "cache", dataset, data_hash=dataset.content_hash(), encoder="two")
+        find_features(tmp_path / "cache", dataset, data_hash=dataset.content_hash(), wanted="two")
 
 
 def test_processes_and_many_groups_change_nothing_and_samples_are_bounded(study: Path, monkeypatch) -> None:

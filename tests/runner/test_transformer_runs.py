@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
+from safetensors.torch import save_file
 
 from imbalance_bench.cli.main import main
 from imbalance_bench.data.phantom import PRESETS, generate_phantom
 from imbalance_bench.data.phantom.spec import GroupCounts
+from imbalance_bench.models import encoders
 from imbalance_bench.record_documents import read_document
 from imbalance_bench.records import StudyRecords
 from tests.small_study import study_content
@@ -143,7 +145,10 @@ def test_lora_trains_its_adapters_on_images_and_resumes(
 
 @pytest.mark.parametrize("architecture", ["class_query", "unet"])
 def test_fused_encoders_are_cached_each_by_itself(tmp_path: Path, dataset: Path, architecture: str) -> None:
+    weights = tmp_path / "resnet18.safetensors"
+    save_file(encoders.build_encoder(encoders.EncoderChoice("resnet18", "none", {})).module.state_dict(), weights)
     pair = {"encoder": ["tu-test_vit", "resnet18"], "encoder_scale": [0.5, 1], "architecture": architecture}
+    pair["encoder_weights"] = ["none", str(weights)]
     result = run(tmp_path, content_of(dataset, pair, methods=["cross_entropy"]))
     assert result.exit_code == 0, result.output
     found = {
@@ -153,7 +158,7 @@ def test_fused_encoders_are_cached_each_by_itself(tmp_path: Path, dataset: Path,
     described = read_document(found["tu-test_vit"])["description"]
     assert (described["scale"], described["strides"]) == (0.5, [32] * 4)
     before = found["resnet18"].stat().st_mtime_ns
-    alone = {"encoder": "resnet18", "architecture": architecture}
+    alone = {"encoder": "resnet18", "encoder_weights": str(weights), "architecture": architecture}
     (tmp_path / "study.yaml").unlink()
     again = run(tmp_path, content_of(dataset, alone, methods=["cross_entropy"]), "--out", str(tmp_path / "alone"))
     assert again.exit_code == 0, again.output
@@ -169,7 +174,7 @@ def test_fused_encoders_are_cached_each_by_itself(tmp_path: Path, dataset: Path,
 
 
 def test_licences_travel_and_warn(tmp_path: Path, dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from imbalance_bench.models import encoders, licences
+    from imbalance_bench.models import licences
     from imbalance_bench.models.encoder_presets import PRESETS as TABLE
     from imbalance_bench.models.encoder_presets import Licence, Preset
 
