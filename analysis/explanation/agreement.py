@@ -98,10 +98,10 @@ def agreement_verdict(row: Mapping[str, Any], plan: AnalysisPlan) -> Verdict:
         interval = f"ICC {row['icc']:.2f}, 95 % interval {row['low']:.2f} to {row['high']:.2f}"
         agree = "agree" if word == Word.RELIABLE else "are not shown to agree"
         sentence = f"{_counted(row)} {agree} on the {subject} ({interval})."
-        if word == Word.UNRELIABLE and row["icc"] >= floor and row["without_best"] < floor:
-            sentence += f" One data set alone agrees; over the others the ICC is {row['without_best']:.2f}."
+        if word == Word.UNRELIABLE and row["icc"] >= floor and row["p"] >= plan.alpha:
+            sentence += f" It is not shown to be more than chance would give ({p_text(row['p'])})."
         elif word == Word.UNRELIABLE and row["icc"] >= floor:
-            sentence += f" Chance alone would often agree as well ({p_text(row['p'])})."
+            sentence += f" One data set alone agrees; over the others the ICC is {row['without_best']:.2f}."
         elif word == Word.RELIABLE and row["low"] < floor:
             sentence += f" The interval reaches below the floor of {floor:g}: more {over} would help."
         if row["over"] == "seeds":

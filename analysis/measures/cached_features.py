@@ -136,8 +136,11 @@ def find_features(
     for folder, description in _stores(cache_dir):
         if description.get("data") == data_hash and wanted in (None, _name(description), folder.name):
             kinds.setdefault(canonical_hash(_deciding(description)), (folder, description))
-    # stores of earlier versions do not name the normalisation, and may repeat one that does
-    stores = [store for store in kinds.values() if "mean" in store[1]] or list(kinds.values())
+    # a store of an earlier version does not name the normalisation, and may repeat one that does
+    named_kinds = [_but_normalisation(store[1]) for store in kinds.values() if "mean" in store[1]]
+    stores = [
+        store for store in kinds.values() if "mean" in store[1] or _but_normalisation(store[1]) not in named_kinds
+    ]
     if len(stores) > 1:
         named = ", ".join(_told_apart(stores))
         raise UserError(f"{cache_dir} holds features of several kinds for this data set. Choose one of {named}.")
@@ -171,6 +174,10 @@ def _stores(cache_dir: Path) -> Iterator[tuple[Path, Mapping[str, Any]]]:
 def _deciding(description: Mapping[str, Any]) -> dict[str, Any]:
     """Return what of a description decides the features of tiles as they are, without augmented views."""
     return {key: description.get(key) for key in DECIDING}
+
+
+def _but_normalisation(description: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in _deciding(description).items() if key not in ("mean", "std")}
 
 
 def _name(description: Mapping[str, Any]) -> str | None:

@@ -1,6 +1,7 @@
 """Which cached features the runs of a study were trained on: their records say, and no others are measured."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,8 @@ from imbalance_bench.run_ids import hash_name, models_of
 
 IMAGES = "the runs were trained on images, not on cached features of a frozen encoder"
 UNRECORDED = "the records are of an earlier version, which did not say on which features the runs were trained"
-_AGAIN = (
-    "Give `analyze` the --cache that `run` had; where they were deleted, running the study in another --out with that "
-    "--cache makes them anew"
-)
+_GIVE = "Give `analyze` the --cache that `run` had"
+_ANEW = "where they were deleted, running the study in another --out with that --cache makes them anew"
 
 
 def trained_features(
@@ -23,7 +22,8 @@ def trained_features(
 ) -> tuple[CachedFeatures | None, str]:
     """Open the features that the runs of a study were trained on.
 
-    In a study of several models the first one whose runs read features counts, in the order of the plan.
+    In a study of several models the first one whose runs read features counts, in the order of the plan. Some of its
+    runs may be of an earlier version, which did not record features: any that are found will do.
 
     Args:
         runs: Finished runs, in the order of the plan.
@@ -38,23 +38,32 @@ def trained_features(
     Raises:
         UserError: A store is damaged.
     """
-    reason = IMAGES
+    reason, model, tried = IMAGES, None, set[str]()
     for run in runs:
+        if model not in (None, run.model):
+            continue
         encoders = run.manifest.get("encoders")
         if encoders is None:
             description = _earlier_description(run, plan, data_hash)
             if description is None:
                 reason = reason if _read_images(run, plan) else UNRECORDED
                 continue
-            found = described_features(cache_dir, dataset, description)
-            what = f"features of {description['encoder'][0]} as the plan describes them"
+            what = f"features of {description['encoder'][0]} as the plan describes them. {_GIVE}"
+            find = partial(described_features, cache_dir, dataset, description)
         else:
             keys = [encoder["features"] for encoder in encoders]
             if None in keys:
                 continue
-            found = open_features(cache_dir, dataset, keys)
-            what = f"the features that the runs were trained on ({', '.join(map(features_folder, keys))})"
-        return found, "" if found is not None else f"{cache_dir} does not hold {what}. {_AGAIN}"
+            folders = ", ".join(map(features_folder, keys))
+            what = f"the features that the runs were trained on ({folders}). {_GIVE}; {_ANEW}"
+            find = partial(open_features, cache_dir, dataset, keys)
+        model = run.model
+        if what in tried:
+            continue
+        tried.add(what)
+        if (found := find()) is not None:
+            return found, ""
+        reason = f"{cache_dir} does not hold {what}"
     return None, reason
 
 

@@ -51,7 +51,7 @@ class AnalysedStudy:
             raise UserError(f"{root}/analysis does not exist. Run `imbalance-bench analyze {root}` first.")
         require_unchanged(root, records.dataset())
         study = cls(root)
-        study.require_current()
+        _ = study.remark  # refuses an analysis of other records
         return study
 
     def require_current(self) -> int:

@@ -26,7 +26,8 @@ class Reliability:
         p: One-sided p of the hypothesis that nothing is reproducible.
         n_classes: Number of classes, summed over data sets.
         n_raters: Number of averaged runs; of folds, over folds and training sets.
-        without_best: `icc` without the data set that agrees most; NaN with one data set.
+        without_best: `icc` without the data set that agrees most, 0 if nothing varies in the others; NaN with one data
+            set.
     """
 
     over: str
@@ -187,14 +188,14 @@ def mean_share(shared: np.ndarray) -> float:
 
 
 def _without_best(over: str, grid: np.ndarray, label: np.ndarray, shared: np.ndarray) -> float:
-    """Return the smallest ICC without any one data set; NaN with a single data set."""
+    """Return the smallest ICC without any one data set, 0 for one that is not defined; NaN with a single data set."""
     if len(np.unique(label)) < 2:
         return float("nan")
     iccs = [
         _reliability(over, grid[label != stratum], label[label != stratum], 0.95, shared).icc
         for stratum in np.unique(label)
     ]
-    return float(np.min(iccs))
+    return float(np.nan_to_num(iccs, nan=0.0).min())
 
 
 def _equally_scaled(grid: np.ndarray, label: np.ndarray) -> np.ndarray:

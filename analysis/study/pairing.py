@@ -34,10 +34,13 @@ def require_pairs(runs: Iterable[RunData], split: str) -> None:
         UserError: Two runs differ; the message names both and the digest. Exit code 1.
     """
     cells: dict[tuple[str, int, int], list[RunData]] = {}
+    of_models: dict[str, list[RunData]] = {}
     for run in runs:
         cells.setdefault((run.model, run.fold, run.seed), []).append(run)
-    for members in cells.values():
+        of_models.setdefault(run.model, []).append(run)
+    for members in of_models.values():
         _require_equal_encoders(members)
+    for members in cells.values():
         for name in _DIGESTS:
             compared = [run for run in members if not (_DIGESTS[name][0] == "pairing" and run.is_foreign)]
             compared = [run for run in compared if name != "batches" or not own_sampler(run)]
@@ -77,7 +80,10 @@ def _require_equal(first: RunData, second: RunData, name: str) -> None:
 
 
 def _require_equal_encoders(members: list[RunData]) -> None:
-    """Refuse runs on encoders that were resolved differently, or on other features; older records do not say."""
+    """Refuse runs of one model on encoders that were resolved differently, or on other features.
+
+    Runs are averaged over seeds and folds, so all of them must be equal; older records do not say.
+    """
     recorded = [run for run in members if "encoders" in run.manifest]
     for run in recorded[1:]:
         if run.manifest["encoders"] != recorded[0].manifest["encoders"]:

@@ -8,9 +8,9 @@
 
 `--out` is the folder of all studies; `--miniature` makes everything from start to end in minutes, to see it work.
 `--minutes` begins no study that may not end in time. `--at-once 2 --workers 1` leaves no core idle while a study is
-analysed. What `--to` holds already is neither trained again nor lost, so that parts can be made at several times and on
-several machines. Exit code 1 if studies are left, or if too few known causes were attributed to themselves, so that
-nothing learned may be interpreted.
+analysed. What `--to` holds already is neither trained again nor lost, so that parts can be made at several times and
+on several machines; an empty `--to` trains everything anew. Exit code 1 if studies are left, or if too few known
+causes were attributed to themselves, so that nothing learned may be interpreted.
 """
 
 import argparse
@@ -59,7 +59,7 @@ def _do(options: argparse.Namespace) -> int:
     if options.what == "plan":
         return 0
     earlier = _gathered(gathered)
-    names = earlier.names if earlier is not None else set[str]()
+    names = earlier.complete(studies(scale)) if earlier is not None else set[str]()
     left = run_parts(chosen(every, options.part), place, names, options.minutes, options.at_once)
     return int(left > 0)
 

@@ -51,12 +51,6 @@ class Evidence:
     studies: pd.DataFrame
 
     @property
-    def names(self) -> set[str]:
-        """Names of the studies that are gathered."""
-        rows = self.studies[["series", "data_set", "decoder"]].itertuples(index=False, name=None)
-        return {study_name(*row) for row in rows}
-
-    @property
     def arms(self) -> list[tuple[str, str]]:
         """Series and decoder of every arm, in their order."""
         return list(self.dice[ARM].drop_duplicates().itertuples(index=False, name=None))
@@ -68,6 +62,22 @@ class Evidence:
         if "decoder" in frame:
             rows &= frame["decoder"] == decoder
         return frame[rows].drop(columns=[name for name in ARM if name in frame]).reset_index(drop=True)
+
+    def complete(self, studies: Sequence[BenchStudy]) -> set[str]:
+        """Return the names of those studies that are gathered with all of their runs.
+
+        Raises:
+            UserError: Something else is gathered: of another design, or of another scale.
+        """
+        runs = {study_name(row.series, row.data_set, row.decoder): row.runs for row in self.studies.itertuples()}
+        of_design = {study.name: study.n_runs for study in studies}
+        for name, n_runs in runs.items():
+            if n_runs > of_design.get(name, 0):
+                raise UserError(
+                    f"The evidence holds {name} with {n_runs} runs, which is none of the studies that are asked for. "
+                    "Give another --to."
+                )
+        return {name for name, n_runs in runs.items() if n_runs == of_design[name]}
 
     def of_study(self, study: BenchStudy) -> dict[str, pd.DataFrame]:
         """Return the rows of one study in each table."""
@@ -97,7 +107,9 @@ class Evidence:
         """
         for field in fields(cls):
             if not (folder / f"{field.name}.parquet").exists():
-                raise UserError(f"{folder} must hold {field.name}.parquet. `results` of this command writes it.")
+                raise UserError(
+                    f"{folder} must hold {field.name}.parquet. `gather` of this command writes it: give another --to."
+                )
         return cls(**{field.name: pd.read_parquet(folder / f"{field.name}.parquet") for field in fields(cls)})
 
 
@@ -116,7 +128,7 @@ def gather(
         UserError: None of them is analysed.
     """
     tables: dict[str, list[pd.DataFrame]] = {field.name: [] for field in fields(Evidence)}
-    known = earlier.names if earlier is not None else set()
+    known = earlier.complete(studies) if earlier is not None else set()
     for study in studies:
         if place.is_analysed(study):
             own = _tables(study, AnalysedStudy.open(place.study(study)))

@@ -108,5 +108,6 @@ def require_same(before: Sequence[ResolvedEncoder], now: Sequence[ResolvedEncode
     if differing:
         raise UserError(
             f"{source} rests on other encoders: here {differing}. Install the versions of timm and "
-            "segmentation-models-pytorch that a run's manifest.json names, or train in another --out."
+            "segmentation-models-pytorch that a run's manifest.json names (random weights also differ between kinds of "
+            "processors), or train in another --out."
         )

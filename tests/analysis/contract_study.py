@@ -106,8 +106,8 @@ def write_analysis(
         **_bias(rng, runs, names),
     }
     tables |= _tests(rng, sorted({row["method"] for row in tables["learned_bias"]}), len(names), testable)
-    for name, rows in tables.items():
-        write_table(root / "analysis", name, pd.DataFrame(rows, columns=list(TABLES[name].columns)))
+    for name, schema in TABLES.items():
+        write_table(root / "analysis", name, pd.DataFrame(tables.get(name, []), columns=list(schema.columns)))
     write_json(
         root / "analysis" / "verdicts.json",
         {"plan_hash": "p" * 64, "verdicts": _verdicts(names, methods, len(failed), len(plan["runs"]))},

@@ -81,6 +81,24 @@ def stop_before_the_end(root: Path) -> None:
     (root / "analysis" / RECORDS_FILE).unlink()
 
 
+def lose_a_table(root: Path) -> None:
+    (root / "analysis" / "comparisons.csv").unlink()
+
+
+def lose_the_verdicts(root: Path) -> None:
+    (root / "analysis" / "verdicts.json").unlink()
+
+
+def state_families(root: Path) -> None:
+    facts = read_document(root / "dataset.json")
+    write_json(root / "dataset.json", facts | {"families": {NAMES[0]: "epithelium"}})
+
+
+def analyse_with_an_earlier_version(root: Path) -> None:
+    path = root / "analysis" / RECORDS_FILE
+    write_json(path, read_document(path) | {"made_by": "0.1.0 " + "0" * 64})
+
+
 def damage(root: Path) -> None:
     (root / "analysis" / RECORDS_FILE).write_text(json.dumps({"plan": "p", "runs": ["of another form"]}))
 
@@ -89,9 +107,13 @@ CHANGES = {
     train_one_again: "1 of its 14 runs",
     lose_one: "1 of its 14 runs",
     lose_a_manifest: "1 of its 14 runs",
-    ask_for_another_margin: "plan.json changed",
-    ask_for_another_run: "plan.json changed",
+    ask_for_another_margin: "plan.json or dataset.json",
+    ask_for_another_run: "plan.json or dataset.json",
+    state_families: "plan.json or dataset.json",
+    analyse_with_an_earlier_version: "another version",
     stop_before_the_end: "not complete",
+    lose_a_table: "lacks comparisons.csv",
+    lose_the_verdicts: "lacks verdicts.json",
     damage: "not complete",
 }
 

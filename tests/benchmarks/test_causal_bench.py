@@ -172,8 +172,8 @@ def test_studies_that_were_made_at_several_times_are_gathered_in_their_order(
         }
     )
     found = gather(wanted, here, earlier, lambda _: None)
-    assert earlier.names == set(there)
-    assert found.names == {study.name for study in wanted[:3]}
+    assert earlier.complete(wanted) == set(there)
+    assert found.complete(wanted) == {study.name for study in wanted[:3]}
     assert list(found.studies["data_set"]) == [study.spec.name for study in wanted[:3]]
     for study, source in zip(wanted[:3], (newer, older, newer), strict=True):
         for name, frame in found.of_study(study).items():
@@ -181,6 +181,18 @@ def test_studies_that_were_made_at_several_times_are_gathered_in_their_order(
             pd.testing.assert_frame_equal(frame.reset_index(drop=True), expected.reset_index(drop=True))
     with pytest.raises(UserError, match="no analysed study"):
         gather(wanted, Place(tmp_path / "empty"), None, lambda _: None)
+
+
+def test_evidence_of_part_of_a_study_or_of_another_design_does_not_count_as_the_study() -> None:
+    found = evidence(data_sets=2)
+    first, second = studies()[:2]
+    assert found.complete(studies()) == {first.name, second.name}
+    partly = replace(found, studies=found.studies.assign(runs=[60, 59]))
+    assert partly.complete(studies()) == {first.name}
+    with pytest.raises(UserError, match=f"holds {first.name} with 60 runs, which is none of the studies"):
+        found.complete(studies(MINIATURE))
+    with pytest.raises(UserError, match=second.name):
+        found.complete([first])
 
 
 def test_what_was_gathered_elsewhere_is_not_trained_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
