@@ -134,10 +134,19 @@ def test_records_of_an_earlier_version_find_the_features_that_their_plan_describ
         del content["encoders"]
         write_json(run.path / "manifest.json", content)
     (own,) = stores(cache)
+    dataset = PreparedDataset.open(StudyRecords.open(root).dataset()["path"])
     content = json.loads((own / "complete.json").read_text())
     described = {key: value for key, value in content["description"].items() if key not in ("mean", "std")}
     (own / "complete.json").write_text(json.dumps(content | {"description": described}))
     assert measured_on(root, cache)[0] == (own,)
+    newer = Path(shutil.copytree(own, cache / "features-newer"))
+    renamed = content["description"] | {"encoder": ["another", "w" * 64]}
+    (newer / "complete.json").write_text(json.dumps(content | {"description": renamed}))
+    with pytest.raises(
+        UserError, match=r"several kinds.*Choose one of another, tu-test_resnet"
+    ):  # neither is passed over
+        find_features(cache, dataset, data_hash=dataset.content_hash())
+    shutil.rmtree(newer)
     for key, value in (("tiling", [64, 32]), ("scale", 2.0), ("mean", [0.5, 0.5, 0.5]), ("architecture", "unet")):
         (own / "complete.json").write_text(json.dumps(content | {"description": described | {key: value}}))
         assert "as the plan describes them" in measured_on(root, cache)[1]
@@ -148,6 +157,17 @@ def test_records_of_an_earlier_version_find_the_features_that_their_plan_describ
     del plan["identity"]
     write_json(root / "plan.json", plan)
     assert measured_on(root, cache)[1] == UNRECORDED
+
+
+def test_runs_of_an_earlier_version_do_not_hide_the_features_of_later_ones(alone: Path, tmp_path: Path) -> None:
+    root, cache = copied(alone, tmp_path)
+    first, *_ = read_study(StudyRecords.open(root)).data
+    content = StudyRecords.open(root).run(first.run_id).manifest()
+    del content["encoders"]
+    write_json(root / "runs" / first.run_id / "manifest.json", content)
+    assert measured_on(root, cache)[0] == tuple(stores(cache))  # whose description names a normalisation: of later runs
+    shutil.rmtree(cache)
+    assert "as the plan describes" not in measured_on(root, cache)[1]
 
 
 def test_fused_encoders_are_measured_together(world: tuple[Path, Path], tmp_path: Path) -> None:

@@ -126,3 +126,11 @@ def test_one_run_and_nothing_that_varies_cannot_be_told():
     alone = reliabilities(rng.normal(size=(5, 3)), [0, 1, 2])
     assert np.isnan(alone[0].icc)  # one seed per fold says nothing of seeds
     assert np.isfinite(alone[2].icc)
+
+
+def test_a_data_set_beside_one_in_which_nothing_varies_carries_all():
+    values = np.zeros((10, 4))
+    values[:5] = np.arange(5.0)[:, None] + 0.1 * np.random.default_rng(0).normal(size=(5, 4))
+    (found,) = reliabilities(values, [0] * 4, strata=np.repeat(["varies", "constant"], 5).tolist())
+    assert found.icc > 0.9
+    assert found.without_best == 0

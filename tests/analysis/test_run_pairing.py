@@ -60,3 +60,13 @@ def test_a_method_with_its_own_sampler_may_have_other_batches_only():
         require_pairs([run("ce"), run("crt", initial_weights="x", own_sampler=True)], "test")
     with pytest.raises(UserError, match="batches"):
         require_pairs([sampler, run("ce"), run("dfa", batches="c" * 64)], "test")
+
+
+def test_seeds_of_a_model_on_encoders_that_were_resolved_differently_are_not_averaged():
+    runs = [run("ce"), run("ce2", seed=1, initial_weights="x")]
+    for each, mean in zip(runs, (0.5, 0.25), strict=True):
+        each.manifest["encoders"] = [{"name": "resnet18", "mean": [mean] * 3}]
+    with pytest.raises(UserError, match="their encoders differ"):
+        require_pairs(runs, "test")
+    del runs[1].manifest["encoders"]  # an older record does not say
+    require_pairs(runs, "test")
