@@ -73,7 +73,8 @@ def readme() -> str:
         "`numbers` behind it and the `rule` that turned numbers into the word.\n"
     )
     parts.append(
-        "## records.json\n\nHashes of plan and data set, of every finished run (its manifest) and of the columns of these "
-        "tables, by which `report`, `plot` and `compare` can tell whether this analysis is of the records as they are.\n"
+        "## records.json\n\nHashes of plan and data set, of every finished run (its manifest) and of the columns of "
+        "these tables, by which `report`, `plot` and `compare` can tell whether this analysis is of the records as they "
+        "are.\n"
     )
     return "\n".join(parts)
