@@ -74,7 +74,7 @@ def readme() -> str:
     )
     parts.append(
         "## records.json\n\nHashes of plan and data set, of every finished run (its manifest) and of the columns of "
-        "these tables, by which `report`, `plot` and `compare` can tell whether this analysis is of the records as they "
+        "these tables, by which `report`, `plot` and `compare` tell whether this analysis is of the records as they "
         "are.\n"
     )
     return "\n".join(parts)
