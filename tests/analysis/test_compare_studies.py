@@ -8,9 +8,11 @@ import pytest
 from click.testing import CliRunner
 
 from analysis.compare import compare_studies
+from analysis.study.analysed_records import AnalysedRecords
 from imbalance_bench.cli.main import main
 from imbalance_bench.errors import UserError
 from imbalance_bench.manifest import write_json
+from imbalance_bench.records import StudyRecords
 from tests.analysis.contract_study import write_analysis, write_bare_study
 from tests.analysis.synthetic import ANALYSIS
 
@@ -66,6 +68,7 @@ def test_learned_biases_are_explained_by_the_measures_of_the_first_plan(tmp_path
     plan = json.loads((roots[1] / "plan.json").read_text())
     plan["analysis"]["primary_measures"] = {"context": "rival_stain_overlap"}
     write_json(roots[1] / "plan.json", plan)
+    AnalysedRecords.of(StudyRecords(roots[1])).write(roots[1] / "analysis")
     found = compare_studies(roots)
     assert any("other names other primary measures than one" in note for note in found.notes)
     primary = found.explanation["associations"].query("primary and construct == 'context'")
