@@ -79,7 +79,7 @@ def check_dataset(
     values = np.zeros(256, dtype=np.int64)
     ids = [entry.image_id for entry in dataset.entries]
     unlabelled = dataset.info.unlabelled_id
-    colours, coloured = IndexColours(), list[str]()
+    colours, coloured = IndexColours({class_.id: class_.id for class_ in dataset.info.classes}), list[str]()
     with ThreadPoolExecutor(workers or usable_cores()) as pool:
         results = pool.map(lambda image_id: _check_image(dataset, image_id), ids)
         for n_done, (image_id, (image_problems, counts, palette)) in enumerate(zip(ids, results, strict=True), start=1):

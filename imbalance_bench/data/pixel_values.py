@@ -1,4 +1,4 @@
-"""How often each value occurs in an 8-bit picture of any size, without an index of eight bytes a pixel."""
+"""The values of a picture of any size, counted without an index of eight bytes a pixel."""
 
 from collections.abc import Iterator
 
@@ -15,7 +15,7 @@ def bands(height_px: int, width_px: int, least_px: int = 1) -> Iterator[slice]:
 
 
 def value_counts(picture: np.ndarray) -> np.ndarray:
-    """Count the pixels of each value, (H, W) uint8 -> (256,) int64."""
+    """Count the pixels of each value of an 8-bit picture, (H, W) uint8 -> (256,) int64."""
     counts = np.zeros(256, dtype=np.int64)
     for rows in bands(*picture.shape):
         counts += np.bincount(picture[rows].ravel(), minlength=256)

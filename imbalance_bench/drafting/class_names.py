@@ -7,12 +7,11 @@ from pathlib import Path
 
 from PIL import ImageColor
 
-from imbalance_bench.drafting.labels import Labels
+from imbalance_bench.drafting.labels import Labels, unlabelled_code
 from imbalance_bench.errors import UserError, nearest
 from imbalance_bench.names import canonical
 
 UNLABELLED_NAME = "unlabelled"
-_IGNORE = 255  # the usual id of pixels without a label, beside ids from 0
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,7 @@ class SuggestedNames:
 def suggested_names(labels: Labels, source: Path) -> SuggestedNames:
     """Return names for labels: those of nnU-Net's `dataset.json` where it has all of them, else made up.
 
-    Colours are named after the nearest colour of CSS, codes `class_N`; 255 beside consecutive codes is unlabelled.
+    Colours are named after the nearest colour of CSS, codes `class_N`, but for the one that is unlabelled.
     """
     described = _nnunet_names(source / "dataset.json") if not labels.colours else {}
     if described and set(labels.values) <= set(described):
@@ -39,9 +38,8 @@ def suggested_names(labels: Labels, source: Path) -> SuggestedNames:
         return SuggestedNames(names, "dataset.json")
     if labels.colours:
         return SuggestedNames(_colour_names(labels), "")
-    codes = set(labels.values)
-    spare = _IGNORE in codes and len(codes) > 2 and codes - {_IGNORE} <= set(range(len(codes) + 1))
-    names = {value: "" if spare and value == _IGNORE else f"class_{value}" for value in labels.values}
+    spare = unlabelled_code(labels.values)
+    names = {value: "" if value == spare else f"class_{value}" for value in labels.values}
     return SuggestedNames(names, "")
 
 

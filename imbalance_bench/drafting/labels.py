@@ -1,8 +1,9 @@
 """What masks hold: codes or colours, which of them are labels, and which are mixtures along anti-aliased borders."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from imbalance_bench.data.prepared import usable_cores
 from imbalance_bench.errors import UserError
 
 MOST_LABELS = 64  # more different values that fill areas number instances
+_IGNORE = 255  # the usual code of pixels without a label, beside codes from 0
 _FEW = 3  # up to this many colours that fill no area are thin structures; a blended border has more
 _SAME_DISTANCE = 8.0  # in RGB; classes differ by more, but JPEG moves colours this far
 _SATELLITE_DISTANCE, _SATELLITE_SHARE = 32.0, 0.05  # of noise around a label: in RGB, and of the label's pixels
@@ -118,6 +120,13 @@ def find_labels(masks: Sequence[Path], on_progress: OnProgress = lambda *_: None
     )
 
 
+def unlabelled_code(codes: Collection[int]) -> int | None:
+    """Return the code that seems to stand for no class: 255 beside consecutive codes."""
+    others = set(codes) - {_IGNORE}
+    spare = _IGNORE in codes and len(others) > 1 and others <= set(range(len(others) + 2))
+    return _IGNORE if spare else None
+
+
 def mask_values(path: Path, *, colours: bool) -> MaskValues:
     """Read one mask; as colours on request, or where it holds colours.
 
@@ -183,18 +192,28 @@ def _is_blended_grey(scans: Sequence[MaskValues]) -> bool:
 
 
 def _is_reordered(masks: Sequence[Path], scans: Sequence[MaskValues]) -> bool:
-    """Return whether the palettes of masks hold the same colours at other indices, so that colours are the labels.
+    """Return whether the palettes of masks hold the same colours in another order, so that colours are the labels.
+
+    Colours whose order is the same may be a scale that is spread over the indices of each mask, and greys may be one
+    that is reversed: index and colour then mean different classes, and only a person knows which of them is right.
 
     Raises:
-        UserError: An index has several colours, and nothing says that the colours mean more than the indices.
+        UserError: Palettes contradict the indices, and nothing says that the colours mean more than these.
     """
-    compared = IndexColours()
+    codes = {int(value) for scan in scans for value in scan.values}
+    compared = IndexColours({code: code for code in codes - {unlabelled_code(codes)}})
     differences = (compared.difference(path, scan.palette) for path, scan in zip(masks, scans, strict=True))
     difference = next(filter(None, differences), None)
     if difference is None:
         return False
-    places = {(scan.palette.colours[i], i) for scan in scans if scan.palette is not None for i in scan.palette.used}
-    if all(map(_is_told_by_colour, scans)) and len({colour for colour, _ in places}) < len(places):
+    orders = {tuple(scan.palette.colours[i] for i in scan.palette.used) for scan in scans if scan.palette is not None}
+    follows = {pair for order in orders for pair in combinations(order, 2)}
+    grey = all(colour % 0x010101 == 0 for order in orders for colour in order)
+    if (
+        all(map(_is_told_by_colour, scans))
+        and not grey
+        and any((after, before) in follows for before, after in follows)
+    ):
         return True
     raise UserError(
         f"{difference} Save the masks in one palette or in grey, or write the layout by hand, with colours as labels "

@@ -118,7 +118,7 @@ def find_runs(config: ForeignConfig, data: StudyData, where: str, on_progress: O
             remarks.append(f"{method.label}: no label stands for {names}, so it is never predicted.")
     _require_pairs(config, runs)
     total, n_checked, checked = sum(len(run.masks) for run in runs), 0, []
-    colours = {method.label: IndexColours() for method in config.methods}
+    colours = {method.label: IndexColours(labels[method.label].table.classes) for method in config.methods}
     with ThreadPoolExecutor(usable_cores()) as pool:
         for run in runs:
             looks = {}

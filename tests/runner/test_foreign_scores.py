@@ -231,6 +231,24 @@ def test_palettes_say_one_thing_or_are_refused(write, labels, told, dataset, tmp
         require_counts(tmp_path / "out", dataset, "tool", lambda image_id: guess(dataset, image_id, 1))
 
 
+@pytest.mark.parametrize(("colour", "told"), [("#ffffff", None), (COLOURS[2], r"im_7.png must have #\w+ at index 2")])
+def test_what_is_no_class_may_have_any_colour_but_that_of_a_class(colour, told, dataset, tmp_path):
+    (tmp_path / "masks").mkdir()
+    for image_id in TESTED:
+        mask = guess(dataset, image_id, 1)
+        other = image_id == "im_7"
+        if other:
+            mask[mask == 2] = 3
+        mask[0] = 3
+        colours = [*COLOURS[:2], *(["#123456", colour] if other else [COLOURS[2], "#808080"])]
+        coloured([0, 1, 2, 3], colours)(tmp_path / "masks" / image_id, mask)
+    labels = {"labels": BY_VALUE, "no_class": [3]}
+    method = {"label": "tool", "predictions": str(tmp_path / "masks" / "{image_id}.png"), **labels}
+    done = typed("score", write_foreign(tmp_path / "f.yaml", dataset, [method]), "--out", tmp_path / "out")
+    assert done.exit_code == (2 if told else 0), done.output
+    assert re.search(told or "", " ".join(done.output.split()))
+
+
 def test_a_palette_that_contradicts_that_of_the_truth_is_refused(dataset, tmp_path):
     data = shutil.copytree(dataset, tmp_path / "data")
     for path in sorted((data / "masks").iterdir()):

@@ -97,7 +97,9 @@ def plan(source: Path, _options: PrepareOptions) -> Plan:
             raise UserError(f"{image} must begin with a TCGA barcode such as TCGA-A1-A0SK-. Got '{name}'. Restore it.")
         patient, site = match.groups()
         images.append(SourceImage(name, patient, image, mask, split=split_of(site), extra={"site": site}))
-    return Plan(INFO, tuple(images), read_region, count_remarks(images, REGIONS, "regions"), by_index=True)
+    return Plan(
+        INFO, tuple(images), read_region, count_remarks(images, REGIONS, "regions"), index_classes=TABLE.classes
+    )
 
 
 def read_region(source: SourceImage) -> Pixels:

@@ -54,7 +54,7 @@ def plan(source: Path, options: PrepareOptions) -> Plan:
         citation="",
     )
     grouped = with_groups(images, parse, pattern) if groups_known else images
-    return Plan(info, tuple(grouped), read_tile, remarks, by_index=True)
+    return Plan(info, tuple(grouped), read_tile, remarks, index_classes=TABLE.classes)
 
 
 def read_tile(source: SourceImage) -> Pixels:

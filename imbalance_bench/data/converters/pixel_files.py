@@ -37,6 +37,11 @@ class LabelTable:
     ids: Mapping[int, int]
     colours: bool = False
 
+    @property
+    def classes(self) -> dict[int, int]:
+        """Class id of each code that stands for a class."""
+        return {code: id_ for code, id_ in self.ids.items() if id_ != UNLABELLED_ID}
+
     @cached_property
     def _sorted(self) -> tuple[np.ndarray, np.ndarray]:
         codes = np.array(sorted(self.ids), dtype=np.int64)

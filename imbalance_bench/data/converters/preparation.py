@@ -103,7 +103,8 @@ def prepare_dataset(
     with building_folder(dest) as building, _workers(workers or usable_cores(), len(plan.images)) as apply:
         resume_or_clear(building, _signature_of(plan))
         waiting = [image for image in plan.images if not _mask_file(building, image).is_file()]
-        looks, take = apply(partial(_look, plan.read, plan.by_index), waiting), partial(_take, problems, IndexColours())
+        looks = apply(partial(_look, plan.read, plan.index_classes is not None), waiting)
+        take = partial(_take, problems, IndexColours(plan.index_classes or {}))
         _report(take, looks, 0, len(waiting), on_check)
         if problems:
             discard_unless_begun(building)

@@ -68,7 +68,7 @@ def plan(source: Path, options: PrepareOptions) -> Plan:
         remarks=remarks,
         problems=tuple(problems),
         tolerance=labels.limit if isinstance(labels, NearestLabels) else None,
-        by_index=not described.has_colours,
+        index_classes=None if described.has_colours else described.label_table(str(options.config)).classes,
     )
 
 

@@ -106,7 +106,8 @@ class Plan:
         remarks: What the person should know, such as counts that differ from the published ones.
         problems: What is wrong with images that are not listed.
         tolerance: How far `read` may change a colour to make it a label; None where it changes none.
-        by_index: Whether values of masks are classes, so that an index of a palette must mean the same in all of them.
+        index_classes: Value of a mask -> class id, where masks are read by value: an index of a palette must then mean one
+            class in all of them. None where their palettes do not matter.
     """
 
     info: DatasetInfo
@@ -115,7 +116,7 @@ class Plan:
     remarks: tuple[str, ...] = ()
     problems: tuple[Problem, ...] = ()
     tolerance: float | None = None
-    by_index: bool = False
+    index_classes: Mapping[int, int] | None = None
 
 
 @dataclass(frozen=True)
