@@ -11,6 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from analysis.reading.analysed_study import AnalysedStudy
+from analysis.schema import rows_of
 from analysis.schema.names import MACRO
 from analysis.topics.explanation import measures_of, quantities_of
 from analysis.topics.ledger_quantities import differing
@@ -69,7 +70,10 @@ class Evidence:
         Raises:
             UserError: Something else is gathered: of another design, or of another scale.
         """
-        runs = {study_name(row.series, row.data_set, row.decoder): row.runs for row in self.studies.itertuples()}
+        runs = {
+            study_name(str(row["series"]), str(row["data_set"]), str(row["decoder"])): int(row["runs"])
+            for row in rows_of(self.studies)
+        }
         of_design = {study.name: study.n_runs for study in studies}
         for name, n_runs in runs.items():
             if n_runs > of_design.get(name, 0):

@@ -106,8 +106,8 @@ class Plan:
         remarks: What the person should know, such as counts that differ from the published ones.
         problems: What is wrong with images that are not listed.
         tolerance: How far `read` may change a colour to make it a label; None where it changes none.
-        index_classes: Value of a mask -> class id, where masks are read by value, so that an index of a palette must mean
-            one class in all of them. None where their palettes do not matter.
+        index_classes: Value of a mask -> class id, where masks are read by value: an index of a palette then means one
+            class in all of them. None where their palettes do not matter.
     """
 
     info: DatasetInfo
