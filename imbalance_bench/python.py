@@ -165,7 +165,7 @@ class Study:
     def _analysed(self) -> AnalysedStudy:
         """Return the analysis of all runs that have finished; make it where there is none or an older one."""
         try:
-            if self._changed_at() != self._read_at:
+            if self._changed_at() not in (0, self._read_at):
                 self._open_analysis()
             if self._read is not None and self._read.require_current() == 0:
                 return self._read

@@ -167,3 +167,8 @@ def test_python_analyses_again_what_is_outdated(study: Path, monkeypatch: pytest
     opened.scores()
     opened.scores()
     assert analysed == [14, 15]
+    (study / "analysis").rename(study / "analysis of before")
+    write_analysis(study, StudyRecords(study).plan(), StudyRecords(study).dataset())
+    (study / "analysis" / RECORDS_FILE).unlink()
+    opened.scores()
+    assert analysed == [14, 15, 15]
