@@ -12,12 +12,12 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from analysis.pipeline import analyze_study
-from analysis.plots import SUFFIXES, draw_figure
+from analysis.plots import draw_figure, require_suffix
 from analysis.plots.style import save
 from analysis.reading.analysed_study import AnalysedStudy
-from analysis.report import build_report
+from analysis.report import write_report
 from analysis.schema import TABLES
-from analysis.study.analysed_records import RECORDS_FILE, OutdatedAnalysisError
+from analysis.study.analysed_records import RECORDS_FILE, OutdatedAnalysisError, newly_finished
 from analysis.verdicts import Verdict
 from imbalance_bench.config import StudyConfig, parse_study
 from imbalance_bench.config import load_study as read_study_file
@@ -150,8 +150,8 @@ class Study:
             UserError: There is no such kind, another suffix, or the study cannot have the figure: the message says why.
         """
         target = None if out is None else Path(out)
-        if target is not None and target.suffix.lower() not in SUFFIXES:
-            raise UserError(f"A figure must be one of {', '.join(SUFFIXES)}. Got '{target}'. Change the suffix.")
+        if target is not None:
+            require_suffix(target)
         figure = draw_figure(kind, self._analysed())
         if target is not None:
             save(figure, target)
@@ -159,15 +159,14 @@ class Study:
 
     def report(self) -> Path:
         """Write `report/index.html`, figures and tables, and return the page."""
-        self._analysed()
-        return build_report(self.root)
+        return write_report(self._analysed())
 
     def _analysed(self) -> AnalysedStudy:
         """Return the analysis of all runs that have finished; make it where there is none or an older one."""
         try:
             if self._changed_at() not in (0, self._read_at):
                 self._open_analysis()
-            if self._read is not None and self._read.require_current() == 0:
+            if self._read is not None and newly_finished(self.root / "analysis", self._records) == 0:
                 return self._read
         except OutdatedAnalysisError:
             pass

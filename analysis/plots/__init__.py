@@ -35,7 +35,16 @@ from analysis.plots.tuning import draw_tuning
 from analysis.reading.analysed_study import AnalysedStudy, NotDrawableError
 from imbalance_bench.errors import UserError, nearest
 
-__all__ = ["KINDS", "SUFFIXES", "AnalysedStudy", "NotDrawableError", "draw", "draw_figure"]
+__all__ = [
+    "KINDS",
+    "SUFFIXES",
+    "AnalysedStudy",
+    "NotDrawableError",
+    "draw",
+    "draw_figure",
+    "require_suffix",
+    "write_figure",
+]
 
 KINDS: dict[str, Callable[[AnalysedStudy], Figure]] = {
     "attention_maps": draw_attention_maps,
@@ -94,7 +103,21 @@ def draw(kind: str, study_root: Path, out: Path | None = None) -> Path:
         UserError: Unknown kind or suffix, or a study that was not analysed.
         NotDrawableError: This study cannot have the figure; the message says why.
     """
-    target = Path(out) if out is not None else Path(study_root) / "figures" / f"{kind}.svg"
+    return write_figure(kind, AnalysedStudy.open(Path(study_root)), out)
+
+
+def write_figure(kind: str, study: AnalysedStudy, out: Path | None = None) -> Path:
+    """Draw the same of a study that is open, and return the file."""
+    target = Path(out) if out is not None else study.root / "figures" / f"{kind}.svg"
+    require_suffix(target)
+    return save(draw_figure(kind, study), target)
+
+
+def require_suffix(target: Path) -> None:
+    """Refuse a file that no figure can be written to.
+
+    Raises:
+        UserError: It has another suffix than `SUFFIXES`.
+    """
     if target.suffix.lower() not in SUFFIXES:
         raise UserError(f"A figure must be one of {', '.join(SUFFIXES)}. Got '{target}'. Change the suffix.")
-    return save(draw_figure(kind, AnalysedStudy.open(Path(study_root))), target)

@@ -34,9 +34,11 @@ class AnalysedStudy:
 
     Args:
         root: The study directory.
+        newer_runs: How many runs had finished since the analysis when it was opened, and so are not in it.
     """
 
     root: Path
+    newer_runs: int
 
     @classmethod
     def open(cls, root: Path) -> "AnalysedStudy":
@@ -50,22 +52,12 @@ class AnalysedStudy:
         if not (root / "analysis").is_dir():
             raise UserError(f"{root}/analysis does not exist. Run `imbalance-bench analyze {root}` first.")
         require_unchanged(root, records.dataset())
-        study = cls(root)
-        _ = study.remark  # refuses an analysis of other records
-        return study
+        return cls(root, newly_finished(root / "analysis", records))
 
-    def require_current(self) -> int:
-        """Return the number of runs that have finished since the analysis was made, and so are not in it.
-
-        Raises:
-            OutdatedAnalysisError: The analysis is of another plan, of runs that have changed, or incomplete.
-        """
-        return newly_finished(self.root / "analysis", self.records)
-
-    @cached_property
+    @property
     def remark(self) -> str:
         """A sentence on runs that are not in the analysis; empty if all are."""
-        n = self.require_current()
+        n = self.newer_runs
         more = f"{n} more run{'s have' if n > 1 else ' has'} finished"
         return f"{more} since {self.root} was analysed. Run `imbalance-bench analyze {self.root}` again." if n else ""
 

@@ -41,7 +41,11 @@ def build_report(root: Path) -> Path:
     Raises:
         UserError: `root` is not a study directory, or was not analysed.
     """
-    study = AnalysedStudy.open(Path(root))
+    return write_report(AnalysedStudy.open(Path(root)))
+
+
+def write_report(study: AnalysedStudy) -> Path:
+    """Write the same of a study that is open, and return the page."""
     write_paper_tables(study, study.root / "tables")
     script = (HERE / "page.js").read_text(encoding="utf-8")
     content = {

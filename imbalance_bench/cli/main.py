@@ -187,10 +187,12 @@ def report(study_dir: Path) -> None:
     """Write report/index.html, figures and tables of an analysed study."""
     for name in ("report", "figures", "tables"):
         require_writable(study_dir / name)
-    from analysis.report import build_report
+    from analysis.reading.analysed_study import AnalysedStudy
+    from analysis.report import write_report
 
-    click.echo(visible(f"report: {build_report(study_dir)}"))
-    _say_what_is_missing(study_dir)
+    study = AnalysedStudy.open(study_dir)
+    click.echo(visible(f"report: {write_report(study)}"))
+    _say_remark(study.remark)
 
 
 @main.command()
@@ -199,20 +201,20 @@ def report(study_dir: Path) -> None:
 @click.option("--out", type=OUT_FILE, help="File; its ending chooses the format.")
 def plot(study_dir: Path, kind: str, out: Path | None) -> None:
     """Draw one figure of an analysed study. `plot DIR list` names the kinds."""
-    from analysis.plots import KINDS, draw
+    from analysis.plots import KINDS, write_figure
+    from analysis.reading.analysed_study import AnalysedStudy
 
     if kind == "list":
         click.echo("\n".join(KINDS))
         return
-    click.echo(visible(str(draw(kind, study_dir, out))))
-    _say_what_is_missing(study_dir)
+    study = AnalysedStudy.open(study_dir)
+    click.echo(visible(str(write_figure(kind, study, out))))
+    _say_remark(study.remark)
 
 
-def _say_what_is_missing(study_dir: Path) -> None:
-    """Say on stderr how many runs have finished since the analysis that was drawn."""
-    from analysis.reading.analysed_study import AnalysedStudy
-
-    if remark := AnalysedStudy.open(study_dir).remark:
+def _say_remark(remark: str) -> None:
+    """Say on stderr which runs are not in the analysis that was drawn."""
+    if remark:
         click.echo(visible(f"remark: {remark}"), err=True)
 
 

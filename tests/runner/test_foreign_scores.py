@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 import tifffile
 import yaml
+from click.testing import Result
 from PIL import Image
 
 from analysis.pipeline import analyze_study
@@ -161,6 +162,18 @@ def tens(path: Path, mask: np.ndarray) -> None:
     grey(path, mask * 10)
 
 
+def score_masks(
+    write: Callable[[Path, np.ndarray], None], labels: dict[str, Any] | None, dataset: Path, tmp_path: Path
+) -> Result:
+    """Score one method whose masks are written in some way."""
+    (tmp_path / "masks").mkdir()
+    for image_id in TESTED:
+        write(tmp_path / "masks" / image_id, guess(dataset, image_id, 1))
+    method = {"label": "tool", "predictions": str(tmp_path / "masks" / "{image_id}.png"), "labels": labels}
+    file = write_foreign(tmp_path / "f.yaml", dataset, [{k: v for k, v in method.items() if v}])
+    return typed("score", file, "--out", tmp_path / "out")
+
+
 @pytest.mark.parametrize(
     ("write", "labels"),
     [
@@ -172,12 +185,7 @@ def tens(path: Path, mask: np.ndarray) -> None:
     ],
 )
 def test_masks_as_tools_write_them(write, labels, dataset, tmp_path):
-    (tmp_path / "masks").mkdir()
-    for image_id in TESTED:
-        write(tmp_path / "masks" / image_id, guess(dataset, image_id, 1))
-    method = {"label": "tool", "predictions": str(tmp_path / "masks" / "{image_id}.png"), "labels": labels}
-    file = write_foreign(tmp_path / "f.yaml", dataset, [{k: v for k, v in method.items() if v}])
-    done = typed("score", file, "--out", tmp_path / "out")
+    done = score_masks(write, labels, dataset, tmp_path)
     assert done.exit_code == 0, done.output
     require_counts(tmp_path / "out", dataset, "tool", lambda image_id: guess(dataset, image_id, 1))
 
@@ -216,12 +224,7 @@ OTHERS = ["#102030", "#405060", "#708090"]
     ],
 )
 def test_palettes_say_one_thing_or_are_refused(write, labels, told, dataset, tmp_path):
-    (tmp_path / "masks").mkdir()
-    for image_id in TESTED:
-        write(tmp_path / "masks" / image_id, guess(dataset, image_id, 1))
-    method = {"label": "tool", "predictions": str(tmp_path / "masks" / "{image_id}.png"), "labels": labels}
-    file = write_foreign(tmp_path / "f.yaml", dataset, [{k: v for k, v in method.items() if v}])
-    done = typed("score", file, "--out", tmp_path / "out")
+    done = score_masks(write, labels, dataset, tmp_path)
     if told:
         assert done.exit_code == 2
         assert re.search(told, " ".join(done.output.split()))
